@@ -1,0 +1,374 @@
+//! The wasm shell: stands behind the ports with waki and WASI, and offers the job as `job` and as `wasi:cli/run`.
+//!
+//! The only file that names waki, wit-bindgen or WASI. It decides nothing: what is fetched, kept or refused is the core's
+//! business.
+
+use std::cell::Cell;
+
+use crate::alone::{self, Authorized};
+use crate::ports::{Answer, Clock, Http, Request as HttpRequest, SendError, StagedFile, Staging};
+use crate::{Extent, Failure, Report, Request};
+
+mod bindings {
+    wit_bindgen::generate!({ path: "../wit", world: "sync-job", generate_all });
+}
+
+use bindings::exports::tidegate::sync::job;
+use bindings::exports::wasi::cli::run;
+use bindings::wasi::cli::{environment, stderr};
+use bindings::wasi::clocks::{monotonic_clock, wall_clock};
+use bindings::wasi::filesystem::preopens;
+use bindings::wasi::filesystem::types::{
+    Descriptor, DescriptorFlags, ErrorCode as FileError, OpenFlags, PathFlags,
+};
+
+/// Read at once from an answer; the stream gives what it has.
+const CHUNK_BYTES: u64 = 1024 * 1024;
+/// Written at once to a file: one host call can carry it.
+const WRITE_BYTES: usize = 1024 * 1024;
+
+struct Component;
+bindings::export!(Component with_types_in bindings);
+
+impl job::Guest for Component {
+    fn describe() -> job::Description {
+        let ours = crate::describe();
+        job::Description {
+            name: ours.name,
+            version: ours.version,
+            summary: ours.summary,
+            settings: ours
+                .settings
+                .into_iter()
+                .map(|setting| job::Setting {
+                    name: setting.name,
+                    doc: setting.doc,
+                    required: setting.required,
+                    secret: setting.secret,
+                    default: setting.default,
+                    example: setting.example,
+                })
+                .collect(),
+        }
+    }
+
+    fn run(request: job::Request) -> Result<job::Report, job::Failure> {
+        report_panics();
+        let request = Request {
+            state: request.state,
+            window: request.window.map(|window| crate::Window {
+                start: window.start,
+                end: window.end,
+            }),
+            full_refresh: request.full_refresh,
+        };
+        let mut staging = Files::in_first_folder(|file| match file {
+            StagedFile::Records => "records.ndjson",
+            StagedFile::Deleted => "deleted.ndjson",
+            StagedFile::Rejected => "rejected.ndjson",
+        });
+        crate::run(
+            &request,
+            &environment::get_environment(),
+            &mut Waki,
+            &mut staging,
+            &mut WasiClock,
+        )
+        .map(report)
+        .map_err(failure)
+    }
+}
+
+impl run::Guest for Component {
+    fn run() -> Result<(), ()> {
+        report_panics();
+        run_alone().map_err(|text| WasiClock.log(&format!("error: {text}")))
+    }
+}
+
+/// The whole job without our host: a full fetch into `latest.ndjson` of the first folder, through a temporary name.
+fn run_alone() -> Result<(), String> {
+    let env = environment::get_environment();
+    let mut http = Authorized::new(Waki, &env)?;
+    let mut staging = Files::in_first_folder(alone::temporary_name);
+    let request = Request {
+        state: None,
+        window: None,
+        full_refresh: true,
+    };
+    let outcome = crate::run(&request, &env, &mut http, &mut staging, &mut WasiClock);
+    let outcome = outcome
+        .map_err(|failure| failure.to_string())
+        .and_then(|report| {
+            staging.make_current(StagedFile::Records, alone::OUTPUT)?;
+            Ok(report)
+        });
+    staging.remove_leftovers();
+    let report = outcome?;
+    WasiClock.log(&format!(
+        "wrote {} records to {}",
+        report.staged,
+        alone::OUTPUT
+    ));
+    Ok(())
+}
+
+/// Requests through waki.
+struct Waki;
+
+impl Http for Waki {
+    fn send(&mut self, request: &HttpRequest, body_bytes_max: usize) -> Result<Answer, SendError> {
+        let mut builder = waki::Client::new().get(&request.url);
+        for (name, value) in &request.headers {
+            let name = waki::header::HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| SendError::Broken(format!("send a header named `{name}`")))?;
+            builder = builder.header(name, value.as_str());
+        }
+        let response = builder.send().map_err(|error| send_error(&error))?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response
+            .chunk(CHUNK_BYTES)
+            .map_err(|_| SendError::CutOff("the answer was cut off".to_owned()))?
+        {
+            if body.len() + chunk.len() > body_bytes_max {
+                return Err(SendError::Broken(format!(
+                    "the answer is larger than {} MiB",
+                    body_bytes_max / (1024 * 1024)
+                )));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status: response.status_code(),
+            headers: response
+                .headers()
+                .iter()
+                .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+                .collect(),
+            body,
+        })
+    }
+}
+
+fn send_error(error: &anyhow::Error) -> SendError {
+    use waki::ErrorCode as E;
+    let Some(code) = error.downcast_ref::<E>() else {
+        return SendError::Broken(format!("{error:#}"));
+    };
+    match code {
+        E::HttpRequestDenied | E::DestinationIpProhibited | E::DestinationIpUnroutable => {
+            SendError::Denied("the host does not grant it".to_owned())
+        }
+        E::HttpResponseIncomplete
+        | E::HttpResponseContentCoding(_)
+        | E::HttpResponseTransferCoding(_) => {
+            SendError::CutOff("the answer was cut off or is damaged".to_owned())
+        }
+        E::TlsCertificateError => {
+            SendError::Broken("the server's certificate is not valid".to_owned())
+        }
+        E::HttpProtocolError => SendError::Broken("the answer is not valid HTTP".to_owned()),
+        E::HttpResponseBodySize(_)
+        | E::HttpResponseHeaderSectionSize(_)
+        | E::HttpResponseHeaderSize(_) => {
+            SendError::Broken("the answer is larger than allowed".to_owned())
+        }
+        E::HttpRequestUriInvalid
+        | E::HttpRequestUriTooLong
+        | E::HttpRequestHeaderSectionSize(_) => {
+            SendError::Broken("the request is larger than allowed or malformed".to_owned())
+        }
+        E::ConfigurationError => {
+            SendError::Denied("the host has run out of requests for this run".to_owned())
+        }
+        E::DnsTimeout | E::DnsError(_) => {
+            SendError::Unreachable("the name does not resolve".to_owned())
+        }
+        E::ConnectionRefused => SendError::Unreachable("the connection was refused".to_owned()),
+        E::ConnectionTimeout | E::ConnectionReadTimeout | E::HttpResponseTimeout => {
+            SendError::Unreachable("no answer in time".to_owned())
+        }
+        other => SendError::Unreachable(format!("no answer ({other:?})")),
+    }
+}
+
+/// Files in the first folder we were given.
+struct Files {
+    folder: Option<Descriptor>,
+    name_of: fn(StagedFile) -> &'static str,
+    open: Vec<OpenFile>,
+}
+
+struct OpenFile {
+    file: StagedFile,
+    descriptor: Descriptor,
+    length: u64,
+}
+
+impl Files {
+    fn in_first_folder(name_of: fn(StagedFile) -> &'static str) -> Self {
+        let folder = preopens::get_directories().into_iter().next();
+        Self {
+            folder: folder.map(|(descriptor, _)| descriptor),
+            name_of,
+            open: Vec::new(),
+        }
+    }
+
+    fn opened(&mut self, file: StagedFile) -> Result<&mut OpenFile, String> {
+        if let Some(at) = self.open.iter().position(|open| open.file == file) {
+            return Ok(&mut self.open[at]);
+        }
+        let folder = self
+            .folder
+            .as_ref()
+            .ok_or("no folder to write to was given")?;
+        let name = (self.name_of)(file);
+        let descriptor = folder
+            .open_at(
+                PathFlags::empty(),
+                name,
+                OpenFlags::CREATE | OpenFlags::TRUNCATE,
+                DescriptorFlags::WRITE,
+            )
+            .map_err(|error| file_error("create", name, error))?;
+        self.open.push(OpenFile {
+            file,
+            descriptor,
+            length: 0,
+        });
+        let last = self.open.len() - 1;
+        Ok(&mut self.open[last])
+    }
+
+    /// Syncs a file and gives it its final name.
+    fn make_current(&mut self, file: StagedFile, name: &str) -> Result<(), String> {
+        let temporary = (self.name_of)(file);
+        let open = self.opened(file)?;
+        open.descriptor
+            .sync()
+            .map_err(|error| file_error("sync", temporary, error))?;
+        let folder = self
+            .folder
+            .as_ref()
+            .ok_or("no folder to write to was given")?;
+        folder
+            .rename_at(temporary, folder, name)
+            .map_err(|error| file_error("rename", temporary, error))?;
+        // Some runtimes cannot sync a folder; the file itself is safe either way.
+        let _ = folder.sync();
+        self.open.retain(|open| open.file != file);
+        Ok(())
+    }
+
+    fn remove_leftovers(&mut self) {
+        for open in self.open.drain(..) {
+            if let Some(folder) = &self.folder {
+                let _ = folder.unlink_file_at((self.name_of)(open.file));
+            }
+        }
+    }
+}
+
+impl Staging for Files {
+    fn append(&mut self, file: StagedFile, lines: &[u8]) -> Result<(), String> {
+        let name = (self.name_of)(file);
+        let open = self.opened(file)?;
+        for piece in lines.chunks(WRITE_BYTES) {
+            let mut rest = piece;
+            while !rest.is_empty() {
+                let written = open
+                    .descriptor
+                    .write(rest, open.length)
+                    .map_err(|error| file_error("write", name, error))?;
+                if written == 0 {
+                    return Err(format!("write `{name}`: nothing was taken"));
+                }
+                open.length += written;
+                rest = &rest[usize::try_from(written)
+                    .unwrap_or(rest.len())
+                    .min(rest.len())..];
+            }
+        }
+        Ok(())
+    }
+}
+
+fn file_error(doing: &str, name: &str, error: FileError) -> String {
+    format!("{doing} `{name}`: {}", error.message())
+}
+
+/// WASI's clocks and stderr.
+struct WasiClock;
+
+impl Clock for WasiClock {
+    fn monotonic_ns(&mut self) -> u64 {
+        monotonic_clock::now()
+    }
+
+    fn unix_seconds(&mut self) -> i64 {
+        i64::try_from(wall_clock::now().seconds).unwrap_or(i64::MAX)
+    }
+
+    fn sleep_ms(&mut self, ms: u64) {
+        monotonic_clock::subscribe_duration(ms.saturating_mul(1_000_000)).block();
+    }
+
+    fn log(&mut self, line: &str) {
+        let out = stderr::get_stderr();
+        // The most one such call may carry; a log line is far shorter.
+        for piece in format!("{line}\n").as_bytes().chunks(4096) {
+            let _ = out.blocking_write_and_flush(piece);
+        }
+    }
+}
+
+/// A panic is an `unreachable` to the runtime, its message lost: say it first.
+fn report_panics() {
+    thread_local!(static SET: Cell<bool> = const { Cell::new(false) });
+    if !SET.replace(true) {
+        std::panic::set_hook(Box::new(|panic| WasiClock.log(&format!("warn: {panic}"))));
+    }
+}
+
+fn report(report: Report) -> job::Report {
+    job::Report {
+        extent: match report.extent {
+            Extent::Everything => job::Extent::Everything,
+            Extent::Changes => job::Extent::Changes,
+            Extent::NothingNew => job::Extent::NothingNew,
+        },
+        state: report.state,
+        cursor: report.cursor,
+        pages: report.pages,
+        fetched: report.fetched,
+        staged: report.staged,
+        deleted: report.deleted,
+        rejected: report.rejected,
+    }
+}
+
+fn failure(failure: Failure) -> job::Failure {
+    let detail = |detail: crate::Detail| job::Detail {
+        message: detail.message,
+        status: detail.status,
+        retry_after_seconds: detail.retry_after_seconds,
+    };
+    match failure {
+        Failure::Settings(problems) => job::Failure::Settings(
+            problems
+                .into_iter()
+                .map(|problem| job::Problem {
+                    setting: problem.setting,
+                    message: problem.message,
+                })
+                .collect(),
+        ),
+        Failure::Denied(ours) => job::Failure::Denied(detail(ours)),
+        Failure::Refused(ours) => job::Failure::Refused(detail(ours)),
+        Failure::Unavailable(ours) => job::Failure::Unavailable(detail(ours)),
+        Failure::Protocol(ours) => job::Failure::Protocol(detail(ours)),
+        Failure::Data(ours) => job::Failure::Data(detail(ours)),
+        Failure::Output(ours) => job::Failure::Output(detail(ours)),
+    }
+}

@@ -1,0 +1,308 @@
+//! Points in time as sources write them, and writing another point the same way.
+//!
+//! RFC 3339 (also with a space, `+0000` and `+00`), plain dates, and seconds or milliseconds since 1970. A text without an
+//! offset names no instant and is refused. Digits behind the ninth of a second are kept in the text and ignored in comparisons;
+//! a leap second counts as the last instant of its minute, `24:00:00` as the next midnight.
+
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::Offset;
+
+use crate::failure::quoted;
+
+/// Digits of a fraction that are accepted.
+const FRACTION_DIGITS_MAX: usize = 18;
+/// 9999-12-31T23:59:59Z: the last second a four-digit year can write.
+const LAST_SECOND: i128 = 253_402_300_799;
+
+/// How an RFC 3339 text is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Style {
+    separator: char,
+    fraction_digits: usize,
+    offset: Offset,
+    /// `Z`, `z`, or the pattern of the numeric offset.
+    zone: Zone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Zone {
+    Letter(char),
+    HoursColonMinutes,
+    HoursMinutes,
+    Hours,
+    /// RFC 3339's `-00:00`: UTC, the local offset is not known.
+    Unknown,
+}
+
+/// Reads `2026-11-23T06:00:00.5Z` and its like. `Err` says what is wrong with it.
+pub fn rfc3339(text: &str) -> Result<Timestamp, String> {
+    read_rfc3339(text).map(|(at, _)| at)
+}
+
+/// Writes `at`, rounded down, in the way `like` is written.
+pub fn write_rfc3339(at: Timestamp, like: &str) -> Result<String, String> {
+    let (_, style) = read_rfc3339(like)?;
+    let local = style.offset.to_datetime(within_four_digit_years(at));
+    let zone = match style.zone {
+        Zone::Letter(letter) => letter.to_string(),
+        Zone::HoursColonMinutes => offset_text(style.offset, ":"),
+        Zone::HoursMinutes => offset_text(style.offset, ""),
+        Zone::Hours => offset_text(style.offset, "")[..3].to_owned(),
+        Zone::Unknown => "-00:00".to_owned(),
+    };
+    let nanos = format!("{:09}", local.subsec_nanosecond());
+    let fraction = match style.fraction_digits {
+        0 => String::new(),
+        digits => format!(
+            ".{}{}",
+            &nanos[..digits.min(9)],
+            "0".repeat(digits.saturating_sub(9))
+        ),
+    };
+    Ok(format!(
+        "{:04}-{:02}-{:02}{}{:02}:{:02}:{:02}{fraction}{zone}",
+        local.year(),
+        local.month(),
+        local.day(),
+        style.separator,
+        local.hour(),
+        local.minute(),
+        local.second(),
+    ))
+}
+
+/// Reads `2026-11-23` as that day's first instant in UTC.
+pub fn date(text: &str) -> Result<Timestamp, String> {
+    let wrong = || format!("{} is not a date, say `2026-11-23`", quoted(text));
+    let (date, rest) = read_date(text.as_bytes()).ok_or_else(wrong)?;
+    if !rest.is_empty() {
+        return Err(wrong());
+    }
+    Ok(instant(Offset::UTC, date.to_datetime(Time::midnight())))
+}
+
+/// Writes the UTC day of `at`.
+pub fn write_date(at: Timestamp) -> String {
+    let day = Offset::UTC.to_datetime(within_four_digit_years(at));
+    format!("{:04}-{:02}-{:02}", day.year(), day.month(), day.day())
+}
+
+/// Reads seconds (`unit_digits` 9) or milliseconds (6) since 1970, with a fraction or without.
+pub fn epoch(text: &str, unit_digits: u32) -> Result<Timestamp, String> {
+    let (whole, fraction) = split_decimal(text).ok_or_else(|| {
+        format!(
+            "{} is not a number of seconds or milliseconds since 1970",
+            quoted(text)
+        )
+    })?;
+    let too_far = || {
+        format!(
+            "{} is no time before the year 10000; for milliseconds set SOURCE_CURSOR_KIND to `epoch-ms`",
+            quoted(text)
+        )
+    };
+    let unit_ns = 10_i128.pow(unit_digits);
+    let whole: i128 = whole.parse().map_err(|_| too_far())?;
+    let fraction_ns: i128 = format!("{fraction:0<width$.width$}", width = unit_digits as usize)
+        .parse()
+        .map_err(|_| too_far())?;
+    let size_ns = whole
+        .abs()
+        .checked_mul(unit_ns)
+        .ok_or_else(too_far)?
+        .saturating_add(fraction_ns);
+    if size_ns >= (LAST_SECOND + 1) * 1_000_000_000 {
+        return Err(too_far());
+    }
+    let ns = if text.starts_with('-') {
+        -size_ns
+    } else {
+        size_ns
+    };
+    Ok(Timestamp::from_nanosecond(ns).unwrap_or(end(ns < 0)))
+}
+
+/// Writes `at`, rounded down, with as many digits as `like` has.
+pub fn write_epoch(at: Timestamp, unit_digits: u32, like: &str) -> Result<String, String> {
+    let (_, fraction) =
+        split_decimal(like).ok_or_else(|| format!("{} is not a number", quoted(like)))?;
+    let digits = fraction.len();
+    let kept = digits.min(unit_digits as usize);
+    let step_ns = 10_i128.pow(unit_digits) / 10_i128.pow(u32::try_from(kept).unwrap_or(0));
+    let steps = at.as_nanosecond().div_euclid(step_ns);
+    let scale = 10_u128.pow(u32::try_from(kept).unwrap_or(0));
+    let (whole, rest) = (steps.unsigned_abs() / scale, steps.unsigned_abs() % scale);
+    let sign = if steps < 0 { "-" } else { "" };
+    Ok(match digits {
+        0 => format!("{sign}{whole}"),
+        _ => format!("{sign}{whole}.{rest:0kept$}{}", "0".repeat(digits - kept)),
+    })
+}
+
+/// Whether a text has the shape of a date or time, so that it must be read as one.
+pub fn looks_like_a_date(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() >= 10
+        && bytes[4] == b'-'
+        && bytes[7] == b'-'
+        && [0, 1, 2, 3, 5, 6, 8, 9]
+            .iter()
+            .all(|at| bytes[*at].is_ascii_digit())
+}
+
+fn read_rfc3339(text: &str) -> Result<(Timestamp, Style), String> {
+    let wrong = || {
+        format!(
+            "{} is not an RFC 3339 time, say `2026-11-23T06:00:00Z`",
+            quoted(text)
+        )
+    };
+    let (date, rest) = read_date(text.as_bytes()).ok_or_else(wrong)?;
+    let [separator @ (b'T' | b't' | b' '), rest @ ..] = rest else {
+        return Err(wrong());
+    };
+    let (hour, rest) = two_digits(rest).ok_or_else(wrong)?;
+    let (minute, rest) = behind_colon(rest).ok_or_else(wrong)?;
+    let (second, rest) = behind_colon(rest).ok_or_else(wrong)?;
+    let (fraction, rest) = read_fraction(rest).ok_or_else(wrong)?;
+    if rest.is_empty() {
+        return Err(format!(
+            "{} has no offset (`Z` or `+00:00`), so it names no instant",
+            quoted(text)
+        ));
+    }
+    let (offset, zone) = read_zone(rest).ok_or_else(wrong)?;
+    let local = local_time(date, [hour, minute, second], fraction).ok_or_else(wrong)?;
+    let style = Style {
+        separator: char::from(*separator),
+        fraction_digits: fraction.len(),
+        offset,
+        zone,
+    };
+    Ok((instant(offset, local), style))
+}
+
+fn local_time(date: Date, [hour, minute, second]: [i8; 3], fraction: &[u8]) -> Option<DateTime> {
+    let nanos = fraction
+        .iter()
+        .chain(std::iter::repeat(&b'0'))
+        .take(9)
+        .fold(0, |nanos, digit| nanos * 10 + i32::from(digit - b'0'));
+    let time = match (hour, minute, second, nanos) {
+        (24, 0, 0, 0) => return Some(date.tomorrow().ok()?.to_datetime(Time::midnight())),
+        (_, _, 60, _) => Time::new(hour, minute, 59, 999_999_999),
+        _ => Time::new(hour, minute, second, nanos),
+    };
+    Some(date.to_datetime(time.ok()?))
+}
+
+/// The instant, or the nearest one there is: `9999-12-31` is a common "never".
+fn instant(offset: Offset, local: DateTime) -> Timestamp {
+    offset.to_timestamp(local).unwrap_or(end(local.year() < 0))
+}
+
+fn end(first: bool) -> Timestamp {
+    if first {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    }
+}
+
+/// Keeps a year within 0001 to 9999 at every offset.
+fn within_four_digit_years(at: Timestamp) -> Timestamp {
+    let first = instant(
+        Offset::UTC,
+        jiff::civil::date(1, 1, 2).to_datetime(Time::midnight()),
+    );
+    let last = instant(
+        Offset::UTC,
+        jiff::civil::date(9999, 12, 30).to_datetime(Time::midnight()),
+    );
+    at.clamp(first, last)
+}
+
+fn read_date(bytes: &[u8]) -> Option<(Date, &[u8])> {
+    let (century, rest) = two_digits(bytes)?;
+    let (year, rest) = two_digits(rest)?;
+    let (month, rest) = two_digits(rest.strip_prefix(b"-")?)?;
+    let (day, rest) = two_digits(rest.strip_prefix(b"-")?)?;
+    let date = Date::new(i16::from(century) * 100 + i16::from(year), month, day).ok()?;
+    Some((date, rest))
+}
+
+fn two_digits(bytes: &[u8]) -> Option<(i8, &[u8])> {
+    match bytes {
+        [a @ b'0'..=b'9', b @ b'0'..=b'9', rest @ ..] => Some((
+            (a - b'0').cast_signed() * 10 + (b - b'0').cast_signed(),
+            rest,
+        )),
+        _ => None,
+    }
+}
+
+fn behind_colon(bytes: &[u8]) -> Option<(i8, &[u8])> {
+    two_digits(bytes.strip_prefix(b":")?)
+}
+
+fn read_fraction(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let Some(rest) = bytes.strip_prefix(b".") else {
+        return Some((&[], bytes));
+    };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (1..=FRACTION_DIGITS_MAX)
+        .contains(&digits)
+        .then(|| rest.split_at(digits))
+}
+
+fn read_zone(bytes: &[u8]) -> Option<(Offset, Zone)> {
+    let (sign, rest) = match bytes {
+        [letter @ (b'Z' | b'z')] => return Some((Offset::UTC, Zone::Letter(char::from(*letter)))),
+        [b'+', rest @ ..] => (1, rest),
+        [b'-', rest @ ..] => (-1, rest),
+        _ => return None,
+    };
+    let (hours, rest) = two_digits(rest)?;
+    let (minutes, zone) = match rest {
+        [] => (0, Zone::Hours),
+        [b':', rest @ ..] => (only_two_digits(rest)?, Zone::HoursColonMinutes),
+        rest => (only_two_digits(rest)?, Zone::HoursMinutes),
+    };
+    if hours > 23 || minutes > 59 {
+        return None;
+    }
+    let seconds = sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60);
+    let zone = if bytes == b"-00:00" {
+        Zone::Unknown
+    } else {
+        zone
+    };
+    Some((Offset::from_seconds(seconds).ok()?, zone))
+}
+
+fn only_two_digits(bytes: &[u8]) -> Option<i8> {
+    two_digits(bytes).and_then(|(value, rest)| rest.is_empty().then_some(value))
+}
+
+fn offset_text(offset: Offset, between: &str) -> String {
+    let minutes = offset.seconds() / 60;
+    let sign = if minutes < 0 { '-' } else { '+' };
+    format!(
+        "{sign}{:02}{between}{:02}",
+        minutes.abs() / 60,
+        minutes.abs() % 60
+    )
+}
+
+/// A decimal number without exponent: its whole part with the sign, and the digits of its fraction.
+fn split_decimal(text: &str) -> Option<(&str, &str)> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let fraction_fits = digits(fraction) && fraction.len() <= FRACTION_DIGITS_MAX;
+    (digits(whole.strip_prefix('-').unwrap_or(whole)) && (fraction_fits || !text.contains('.')))
+        .then_some((whole, fraction))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,339 @@
+//! Pages: the bytes of one answer become records, each handed on exactly as it came.
+//!
+//! A page is used whole or not at all: it must be UTF-8, one JSON value with nothing behind it, and hold an array of
+//! objects where the settings say. Records are borrowed from the page, never rebuilt, so numbers and strings keep their
+//! bytes. What a record means is the caller's job.
+
+mod line;
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use self::line::is_deeper_than;
+pub use self::line::{DEPTH_MAX, append_line};
+use crate::failure::{Failure, quoted};
+use crate::pointer::{Paths, Pointer, Take, escape};
+
+/// The body of one page. A page and its staged lines together must fit the component's memory, several times over.
+pub const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Arrays named in a hint.
+const HINTS_MAX: usize = 5;
+
+/// Where something happened, for messages: a page number and the URL without its query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Counted from 1.
+    pub page: u64,
+    /// `scheme://host/path`.
+    pub url: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "page {} of `{}`", self.page, self.url)
+    }
+}
+
+/// Where things stand in a page.
+#[derive(Debug)]
+pub struct Shape {
+    paths: Paths,
+    records: usize,
+    /// The pointer to the records as the settings have it; empty: the body itself.
+    records_at: String,
+    next_at: String,
+}
+
+impl Shape {
+    /// Records stand at `records` (`None`: the body is the array), the next URL at `next`, if in the body at all.
+    pub fn new(records: Option<&Pointer>, next: Option<&Pointer>) -> Self {
+        let mut paths = Paths::default();
+        let body = Pointer::parse("").expect("the empty pointer is one");
+        let records_slot = paths.add(records.unwrap_or(&body));
+        if let Some(next) = next {
+            paths.add(next);
+        }
+        Self {
+            records: records_slot,
+            records_at: records.map_or_else(String::new, |pointer| pointer.text().to_owned()),
+            next_at: next.map_or_else(String::new, |pointer| pointer.text().to_owned()),
+            paths,
+        }
+    }
+
+    /// The pointer to one record of a page.
+    pub fn record_at(&self, index: u64) -> String {
+        format!("{}/{index}", self.records_at)
+    }
+}
+
+/// What a page held besides its records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    /// How many records.
+    pub records: u64,
+    /// The next URL as the page names it. Missing, null, false and empty all mean that there is none.
+    pub next: Option<String>,
+}
+
+/// Reads a page and hands each record's text, with its index, to `take`.
+///
+/// `Ok`: the whole page was read and `take` agreed to every record. `Err`: nothing that was taken may be used; a page that
+/// is not one wins over a record that cannot be used.
+pub fn read<'b>(
+    body: &'b [u8],
+    shape: &Shape,
+    place: &Place,
+    take: &mut impl FnMut(u64, &'b str) -> Result<(), Failure>,
+) -> Result<Contents, Failure> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        Failure::protocol(format!(
+            "{place} is not UTF-8 at byte {}",
+            error.valid_up_to()
+        ))
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_ascii().is_empty() {
+        return Err(Failure::protocol(format!("{place} is empty, not JSON")));
+    }
+    let mut reader = Reader {
+        shape,
+        take,
+        records: 0,
+        found: Found::Nothing,
+        next: None,
+        repeated: None,
+        failure: None,
+    };
+    let mut json = serde_json::Deserializer::from_str(text);
+    let read = shape.paths.walk(&mut json, &mut reader);
+    read.and_then(|()| json.end())
+        .map_err(|error| not_json(&error, text, place))?;
+    reader.finish(place)
+}
+
+fn not_json(error: &serde_json::Error, text: &str, place: &Place) -> Failure {
+    let hint = if text.trim_ascii_start().starts_with('<') {
+        "; it looks like HTML or XML: look at SOURCE_API_URL and the credential"
+    } else {
+        ""
+    };
+    Failure::protocol(format!("{place} is not JSON: {error}{hint}"))
+}
+
+/// What stands where the records should.
+enum Found {
+    Nothing,
+    Records,
+    Object { arrays: Vec<String> },
+    Other(&'static str),
+}
+
+/// Takes what the pointers of a [`Shape`] lead to.
+struct Reader<'s, 'b, F> {
+    shape: &'s Shape,
+    take: &'s mut F,
+    records: u64,
+    found: Found,
+    next: Option<&'b str>,
+    repeated: Option<String>,
+    failure: Option<Taken>,
+}
+
+/// Why a record was not taken.
+enum Taken {
+    NotAnObject(u64),
+    TooDeep(u64),
+    Refused(Failure),
+}
+
+impl<'b, F: FnMut(u64, &'b str) -> Result<(), Failure>> Take<'b> for Reader<'_, 'b, F> {
+    fn take<D: Deserializer<'b>>(&mut self, slot: usize, value: D) -> Result<(), D::Error> {
+        if slot == self.shape.records {
+            return Records(self).deserialize(value);
+        }
+        let raw: &RawValue = serde::Deserialize::deserialize(value)?;
+        self.next = Some(raw.get());
+        Ok(())
+    }
+
+    fn repeated(&mut self, step: &str) {
+        self.repeated.get_or_insert_with(|| step.to_owned());
+    }
+}
+
+impl<'b, F: FnMut(u64, &'b str) -> Result<(), Failure>> Reader<'_, 'b, F> {
+    fn record(&mut self, text: &'b str) {
+        let index = self.records;
+        self.records += 1;
+        if self.failure.is_some() {
+            return;
+        }
+        self.failure = if !text.starts_with('{') {
+            Some(Taken::NotAnObject(index))
+        } else if is_deeper_than(text, DEPTH_MAX) {
+            Some(Taken::TooDeep(index))
+        } else {
+            (self.take)(index, text).err().map(Taken::Refused)
+        };
+    }
+
+    fn finish(self, place: &Place) -> Result<Contents, Failure> {
+        let protocol = |text: String| Err(Failure::protocol(format!("{place} {text}")));
+        if let Some(step) = &self.repeated {
+            return protocol(format!("has two members {}", quoted(step)));
+        }
+        let at = &self.shape.records_at;
+        let expected = if at.is_empty() {
+            "the body".to_owned()
+        } else {
+            format!("`{at}`")
+        };
+        match self.found {
+            Found::Records => {}
+            Found::Nothing => return protocol(format!("has no {expected} (SOURCE_RECORDS)")),
+            Found::Object { arrays } => {
+                return protocol(format!(
+                    "has an object as {expected}, not an array of records{}",
+                    hint(at, &arrays)
+                ));
+            }
+            Found::Other(what) => {
+                return protocol(format!(
+                    "has {what} as {expected}, not an array of records (SOURCE_RECORDS)"
+                ));
+            }
+        }
+        match self.failure {
+            None => {}
+            Some(Taken::Refused(failure)) => return Err(failure),
+            Some(Taken::NotAnObject(index)) => {
+                let record = self.shape.record_at(index);
+                return Err(Failure::data(format!(
+                    "{place}: record `{record}` is not an object"
+                )));
+            }
+            Some(Taken::TooDeep(index)) => {
+                let record = self.shape.record_at(index);
+                return Err(Failure::data(format!(
+                    "{place}: record `{record}` is nested deeper than {DEPTH_MAX} levels"
+                )));
+            }
+        }
+        match next_url(self.next) {
+            Ok(next) => Ok(Contents {
+                records: self.records,
+                next,
+            }),
+            Err(what) => {
+                let at = &self.shape.next_at;
+                protocol(format!(
+                    "has {what} as `{at}` (SOURCE_PAGE_FROM), not a URL"
+                ))
+            }
+        }
+    }
+}
+
+fn hint(at: &str, arrays: &[String]) -> String {
+    if arrays.is_empty() {
+        return ", and no array in it".to_owned();
+    }
+    let named: Vec<String> = arrays
+        .iter()
+        .map(|array| quoted(&format!("{at}{array}")))
+        .collect();
+    format!("; set SOURCE_RECORDS, say {}", named.join(" or "))
+}
+
+fn next_url(raw: Option<&str>) -> Result<Option<String>, &'static str> {
+    match raw {
+        None | Some("null" | "false" | "\"\"") => Ok(None),
+        Some(raw) => match raw.as_bytes()[0] {
+            b'"' => serde_json::from_str(raw)
+                .map(Some)
+                .map_err(|_| "a damaged string"),
+            b'{' => Err("an object"),
+            b'[' => Err("an array"),
+            b't' => Err("`true`"),
+            _ => Err("a number"),
+        },
+    }
+}
+
+/// The value where the records should be.
+struct Records<'r, 's, 'b, F>(&'r mut Reader<'s, 'b, F>);
+
+impl<'b, F: FnMut(u64, &'b str) -> Result<(), Failure>> DeserializeSeed<'b>
+    for Records<'_, '_, 'b, F>
+{
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'b>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+impl<'b, F: FnMut(u64, &'b str) -> Result<(), Failure>> Visitor<'b> for Records<'_, '_, 'b, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of records")
+    }
+
+    fn visit_seq<A: SeqAccess<'b>>(self, mut records: A) -> Result<(), A::Error> {
+        self.0.found = Found::Records;
+        while let Some(record) = records.next_element::<&RawValue>()? {
+            self.0.record(record.get());
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'b>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut arrays = Vec::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if arrays.len() >= HINTS_MAX || name.len() > 64 {
+                map.next_value::<IgnoredAny>()?;
+            } else if map.next_value::<&RawValue>()?.get().starts_with('[') {
+                arrays.push(format!("/{}", escape(&name)));
+            }
+        }
+        self.0.found = Found::Object { arrays };
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.found = Found::Other("null");
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.0.found = Found::Other("a boolean");
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.0.found = Found::Other("a number");
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.0.found = Found::Other("a number");
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.0.found = Found::Other("a number");
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.0.found = Found::Other("a string");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! One record's text: how deep it is nested, and the one line it becomes.
+
+/// Levels of nesting in a record: the depth at which `serde_json` stops, less the array that a reader may wrap around it.
+pub const DEPTH_MAX: usize = 126;
+
+/// Whether valid JSON text is nested deeper than `levels`.
+pub(super) fn is_deeper_than(text: &str, levels: usize) -> bool {
+    // Each level takes two bytes, and one that opens it: almost no record needs the walk below.
+    if text.len() <= 2 * levels || openings(text) <= levels {
+        return false;
+    }
+    let mut depth = 0_usize;
+    let mut in_string = false;
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_string = !in_string,
+            b'\\' => drop(bytes.next()),
+            _ if in_string => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > levels {
+            return true;
+        }
+    }
+    false
+}
+
+/// How many `[` and `{` there are, strings included: counted in bytes that cannot overflow, so that it takes no time.
+fn openings(text: &str) -> usize {
+    let chunks = text.as_bytes().chunks(usize::from(u8::MAX));
+    let counts = chunks.map(|chunk| {
+        let ones = chunk
+            .iter()
+            .map(|byte| u8::from(matches!(byte, b'[' | b'{')));
+        usize::from(ones.fold(0, u8::wrapping_add))
+    });
+    counts.sum()
+}
+
+/// Appends a record's text as one line, without its newline: byte for byte, unless it spans lines itself; then without the
+/// white space around its values. The inside of strings is never touched.
+pub fn append_line(record: &str, out: &mut Vec<u8>) {
+    let bytes = record.as_bytes();
+    // In valid JSON a raw line break stands outside of strings only.
+    if !bytes.contains(&b'\n') && !bytes.contains(&b'\r') {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    let mut rest = bytes;
+    while let Some(first) = rest.first() {
+        let length = match first {
+            b'"' => string_length(rest),
+            b' ' | b'\t' | b'\n' | b'\r' => {
+                rest = &rest[1..];
+                continue;
+            }
+            _ => 1,
+        };
+        out.extend_from_slice(&rest[..length]);
+        rest = &rest[length..];
+    }
+}
+
+/// The length of the JSON string at the head of `bytes`, quotes included.
+fn string_length(bytes: &[u8]) -> usize {
+    let mut at = 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(record: &str) -> String {
+        let mut out = Vec::new();
+        append_line(record, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_record_on_one_line_keeps_every_byte() {
+        assert_eq!(line("{ \"a\" :\t1.10 }"), "{ \"a\" :\t1.10 }");
+    }
+
+    #[test]
+    fn a_record_over_several_lines_loses_white_space_outside_of_strings_only() {
+        let record = "{\r\n  \"a b\\\" \\\\\": [ 1.10,\n\t\"x  y\\n\" ]\n}";
+
+        assert_eq!(line(record), r#"{"a b\" \\":[1.10,"x  y\n"]}"#);
+    }
+}

@@ -1,0 +1,218 @@
+use super::*;
+
+fn place() -> Place {
+    Place {
+        page: 2,
+        url: "https://api.example.com/orders".to_owned(),
+    }
+}
+
+fn shape(records: &str, next: &str) -> Shape {
+    let pointer = |text: &str| (!text.is_empty()).then(|| Pointer::parse(text).unwrap());
+    Shape::new(pointer(records).as_ref(), pointer(next).as_ref())
+}
+
+fn read_all(body: &str, shape: &Shape) -> Result<(Vec<String>, Option<String>), Failure> {
+    let mut records = Vec::new();
+    let contents = read(body.as_bytes(), shape, &place(), &mut |_, text| {
+        records.push(text.to_owned());
+        Ok(())
+    })?;
+    assert_eq!(contents.records, records.len() as u64);
+    Ok((records, contents.next))
+}
+
+fn refused(body: &str, records: &str, next: &str) -> String {
+    match read_all(body, &shape(records, next)).unwrap_err() {
+        Failure::Protocol(detail) => detail.message,
+        other => panic!("expected a protocol failure: {other:?}"),
+    }
+}
+
+#[test]
+fn a_body_that_is_an_array_holds_the_records() {
+    let (records, next) = read_all(r#" [ {"a":1} , {"b": 2}] "#, &shape("", "")).unwrap();
+
+    assert_eq!(records, [r#"{"a":1}"#, r#"{"b": 2}"#]);
+    assert_eq!(next, None);
+}
+
+#[test]
+fn records_and_next_are_read_wherever_they_stand() {
+    let body = r#"{"meta":{"next":"/p?2","n":1e400},"data":{"items":[{"a":1}]}}"#;
+
+    let (records, next) = read_all(body, &shape("/data/items", "/meta/next")).unwrap();
+
+    assert_eq!(records, [r#"{"a":1}"#]);
+    assert_eq!(next.as_deref(), Some("/p?2"));
+}
+
+#[test]
+fn numbers_are_handed_on_byte_for_byte() {
+    let record = r#"{"a":9007199254740993,"b":1234567890123456789012345678901234567890,"c":1.10,"d":1e400,"e":-0}"#;
+
+    let (records, _) = read_all(&format!("[{record}]"), &shape("", "")).unwrap();
+
+    assert_eq!(records, [record]);
+}
+
+#[test]
+fn no_next_is_null_false_empty_or_missing() {
+    let shape = shape("/items", "/next");
+    let next = |body: &str| read_all(body, &shape).unwrap().1;
+
+    assert_eq!(next(r#"{"items":[],"next":null}"#), None);
+    assert_eq!(next(r#"{"items":[],"next":false}"#), None);
+    assert_eq!(next(r#"{"items":[],"next":""}"#), None);
+    assert_eq!(next(r#"{"items":[]}"#), None);
+}
+
+#[test]
+fn a_next_that_is_no_text_is_refused() {
+    let message = refused(r#"{"items":[],"next":3}"#, "/items", "/next");
+
+    assert_eq!(
+        message,
+        "page 2 of `https://api.example.com/orders` has a number as `/next` (SOURCE_PAGE_FROM), not a URL"
+    );
+}
+
+#[test]
+fn an_object_without_pointer_is_refused_with_the_arrays_it_has() {
+    let message = refused(r#"{"total":2,"items":[{}],"a/b":[]}"#, "", "");
+
+    assert!(
+        message.ends_with("has an object as the body, not an array of records; set SOURCE_RECORDS, say `/items` or `/a~1b`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_page_without_the_array_is_refused() {
+    assert!(
+        refused(r#"{"error":"x"}"#, "/items", "").ends_with("has no `/items` (SOURCE_RECORDS)")
+    );
+    assert!(
+        refused(r#"{"items":null}"#, "/items", "").contains("has null as `/items`, not an array")
+    );
+    assert!(refused(r#""x""#, "", "").contains("has a string as the body"));
+}
+
+#[test]
+fn what_is_not_json_is_refused_with_line_and_column() {
+    assert!(refused("[{}\n,]", "", "").contains("is not JSON: trailing comma at line 2 column 2"));
+    assert!(refused("[{}]x", "", "").contains("trailing characters at line 1 column 5"));
+    assert!(refused("[{\"a\":1}", "", "").contains("is not JSON: EOF"));
+    assert!(refused("[{\"a\":NaN}]", "", "").contains("is not JSON"));
+    assert!(refused(" \n", "", "").ends_with("is empty, not JSON"));
+}
+
+#[test]
+fn html_is_named() {
+    assert!(refused("<!doctype html>", "", "").contains("it looks like HTML"));
+}
+
+#[test]
+fn one_byte_order_mark_is_skipped() {
+    assert_eq!(read_all("\u{feff}[{}]", &shape("", "")).unwrap().0, ["{}"]);
+    assert!(refused("\u{feff}\u{feff}[{}]", "", "").contains("is not JSON"));
+}
+
+#[test]
+fn what_is_not_utf_8_is_refused_with_the_offset() {
+    let failure = read(
+        b"[{\"a\":\"\xff\"}]",
+        &shape("", ""),
+        &place(),
+        &mut |_, _| Ok(()),
+    );
+
+    let message = failure.unwrap_err().to_string();
+    assert!(message.ends_with("is not UTF-8 at byte 7"), "{message}");
+}
+
+#[test]
+fn a_record_that_is_no_object_is_named_by_its_pointer() {
+    let failure = read_all(r#"{"items":[{},7]}"#, &shape("/items", "")).unwrap_err();
+
+    assert_eq!(
+        failure,
+        Failure::data(
+            "page 2 of `https://api.example.com/orders`: record `/items/1` is not an object"
+        )
+    );
+}
+
+#[test]
+fn a_page_that_is_not_json_wins_over_a_bad_record() {
+    assert!(refused("[7,", "", "").contains("is not JSON"));
+}
+
+#[test]
+fn a_refused_record_ends_the_taking() {
+    let mut taken = 0;
+
+    let failure = read(b"[{},{},{}]", &shape("", ""), &place(), &mut |index, _| {
+        taken += 1;
+        if index == 1 {
+            Err(Failure::data("no"))
+        } else {
+            Ok(())
+        }
+    });
+
+    assert_eq!(failure, Err(Failure::data("no")));
+    assert_eq!(taken, 2);
+}
+
+#[test]
+fn a_repeated_member_on_the_way_to_the_records_is_refused() {
+    let message = refused(r#"{"items":[{}],"items":[]}"#, "/items", "");
+
+    assert!(message.ends_with("has two members `items`"), "{message}");
+}
+
+#[test]
+fn nesting_has_a_limit_and_text_does_not_count() {
+    let nested = |levels: usize| {
+        format!(
+            "[{}{}]",
+            "{\"a\":".repeat(levels - 1) + "{",
+            "}".repeat(levels)
+        )
+    };
+    let text = format!(r#"[{{"a":"{}\"["}}]"#, "[{".repeat(500));
+
+    assert!(read_all(&nested(DEPTH_MAX), &shape("", "")).is_ok());
+    assert!(read_all(&text, &shape("", "")).is_ok());
+    let message = read_all(&nested(DEPTH_MAX + 1), &shape("", ""))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.ends_with("record `/0` is nested deeper than 126 levels"),
+        "{message}"
+    );
+}
+
+#[test]
+fn nesting_of_a_million_levels_is_refused_without_recursion() {
+    let body = format!(
+        "[{}1{}]",
+        "{\"a\":[".repeat(1_000_000),
+        "]}".repeat(1_000_000)
+    );
+
+    assert!(
+        read_all(&body, &shape("", ""))
+            .unwrap_err()
+            .to_string()
+            .contains("nested deeper")
+    );
+    assert!(
+        read_all(
+            &format!(r#"{{"x":{body},"items":[]}}"#),
+            &shape("/items", "")
+        )
+        .is_ok()
+    );
+}

@@ -1,0 +1,85 @@
+//! What the job needs from the world, as three small traits: [`Http`], [`Staging`] and [`Clock`].
+//!
+//! The core names no runtime: natively the tests stand behind these traits, in a component `component.rs` does.
+
+use std::fmt;
+
+/// One GET request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// An absolute http or https URL.
+    pub url: String,
+    /// Header names and values, in the order in which they are sent.
+    pub headers: Vec<(String, String)>,
+}
+
+/// A whole answer: its body was read to its verified end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Names in lower case, values as they came, in their order.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The decoded body.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendError {
+    /// The request is not granted. Trying again is useless.
+    Denied(String),
+    /// No connection, no name, a time-out: trying again may help.
+    Unreachable(String),
+    /// The answer stopped before its end or its encoding is damaged: trying again may help.
+    CutOff(String),
+    /// The answer is larger than allowed, the certificate is bad, the framing is wrong: trying again is useless.
+    Broken(String),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied(text)
+            | Self::Unreachable(text)
+            | Self::CutOff(text)
+            | Self::Broken(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Sends requests.
+pub trait Http {
+    /// Sends `request` and reads the answer to its end, at most `body_bytes_max` bytes of body.
+    /// A longer one is [`SendError::Broken`].
+    fn send(&mut self, request: &Request, body_bytes_max: usize) -> Result<Answer, SendError>;
+}
+
+/// The files a job stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StagedFile {
+    /// `records.ndjson`: one JSON object a line, a key's versions oldest first.
+    Records,
+    /// `deleted.ndjson`: `{"key":[…],"at":N}`.
+    Deleted,
+    /// `rejected.ndjson`: `{"reason":…,"pointer":…,"record":…}`.
+    Rejected,
+}
+
+/// Takes what the job stages.
+pub trait Staging {
+    /// Appends whole lines, each with its newline. `Err` says what could not be written.
+    fn append(&mut self, file: StagedFile, lines: &[u8]) -> Result<(), String>;
+}
+
+/// Tells and spends time, and writes the log.
+pub trait Clock {
+    /// Nanoseconds since some fixed moment; never goes back.
+    fn monotonic_ns(&mut self) -> u64;
+    /// The wall clock, in seconds since 1970-01-01T00:00:00Z.
+    fn unix_seconds(&mut self) -> i64;
+    /// Waits.
+    fn sleep_ms(&mut self, ms: u64);
+    /// Writes one line of log. A line that begins with `warn: ` is a warning.
+    fn log(&mut self, line: &str);
+}

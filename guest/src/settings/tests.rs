@@ -1,0 +1,241 @@
+use super::*;
+
+const URL: (&str, &str) = ("SOURCE_API_URL", "https://api.example.com/orders?a=1#top");
+
+fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn read(pairs: &[(&str, &str)]) -> Settings {
+    Settings::read(&env(&[&[URL], pairs].concat())).unwrap()
+}
+
+/// The problems with these settings beside a good URL, a line each.
+fn problems(pairs: &[(&str, &str)]) -> Vec<String> {
+    let problems = validate(&env(&[&[URL], pairs].concat()));
+    problems
+        .iter()
+        .map(|problem| format!("{}: {}", problem.setting, problem.message))
+        .collect()
+}
+
+#[test]
+fn a_url_alone_is_enough() {
+    let settings = read(&[]);
+
+    assert_eq!(settings.url.as_str(), "https://api.example.com/orders?a=1");
+    assert_eq!(settings.pagination, Pagination::None);
+    assert_eq!((settings.retries_max, settings.pages_max), (3, 10_000));
+    assert_eq!(settings.cursor, None);
+    assert!(settings.key.is_empty());
+}
+
+#[test]
+fn every_problem_is_reported_at_once_in_the_order_of_the_description() {
+    let problems = validate(&env(&[
+        ("MAX_PAGES", "0"),
+        ("SOURCE_CURSOR_KIND", "fortnight"),
+        ("SOURCE_CURSOR", "updated"),
+        ("SOURCE_PAGINATION", "cursor"),
+        ("SOURCE_DELETED", "/gone"),
+        ("SOURCE_AUTH", "digest"),
+    ]));
+
+    let named: Vec<&str> = problems
+        .iter()
+        .map(|problem| problem.setting.as_str())
+        .collect();
+    let expected = [
+        "SOURCE_API_URL",
+        "SOURCE_AUTH",
+        "SOURCE_PAGINATION",
+        "SOURCE_CURSOR",
+        "SOURCE_CURSOR_KIND",
+        "MAX_PAGES",
+        "PRIMARY_KEY",
+    ];
+    assert_eq!(named, expected);
+}
+
+#[test]
+fn every_default_is_the_one_that_is_described() {
+    let described = describe().settings;
+    let defaults: Vec<(String, String)> = described
+        .into_iter()
+        .filter_map(|setting| Some((setting.name, setting.default?)))
+        .collect();
+    let spelled_out: Vec<(&str, &str)> = defaults
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+
+    assert_eq!(
+        format!("{:?}", read(&spelled_out)),
+        format!("{:?}", read(&[]))
+    );
+}
+
+#[test]
+fn every_setting_is_described_with_a_sentence_and_an_example() {
+    for setting in describe().settings {
+        assert!(
+            setting.doc.ends_with('.') && setting.doc.starts_with(char::is_uppercase),
+            "{setting:?}"
+        );
+        assert!(setting.example.is_some(), "{setting:?}");
+    }
+}
+
+#[test]
+fn every_example_can_be_used_where_its_setting_has_a_meaning() {
+    let given: Vec<(String, String)> = describe()
+        .settings
+        .into_iter()
+        .filter_map(|setting| Some((setting.name, setting.example?)))
+        .map(|(name, example)| match name.as_str() {
+            // Two examples show values that leave another setting without a meaning.
+            "SOURCE_PAGINATION" => (name, "next-url".to_owned()),
+            "SOURCE_CURSOR_KIND" => (name, "rfc3339".to_owned()),
+            _ => (name, example),
+        })
+        .collect();
+
+    assert_eq!(validate(&given), []);
+}
+
+#[test]
+fn an_empty_value_is_unset() {
+    assert_eq!(
+        problems(&[("MAX_RETRIES", ""), ("SOURCE_CURSOR_TO", "")]),
+        [""; 0]
+    );
+    assert_eq!(validate(&env(&[("SOURCE_API_URL", "")])).len(), 1);
+}
+
+#[test]
+fn a_url_must_be_one_that_can_be_asked_for() {
+    let problem = |url: &str| validate(&env(&[("SOURCE_API_URL", url)])).remove(0).message;
+
+    assert!(problem("/orders").contains("is not a URL"));
+    assert!(problem("ftp://x.example/").contains("`ftp` URL"));
+    assert!(problem("https://u:s3cret@x.example/").contains("SOURCE_API_KEY"));
+    assert!(problem("https://x.example/?since={cursor}").contains("SOURCE_CURSOR_TO"));
+    assert!(problem(&format!("https://x.example/{}", "a".repeat(9000))).contains("longer than"));
+    assert!(!problem("https://u:s3cret@x.example/").contains("s3cret"));
+}
+
+#[test]
+fn next_urls_stand_at_next_in_a_header_or_where_it_is_said() {
+    let from = |pairs: &[(&str, &str)]| {
+        let fixed = [
+            ("SOURCE_PAGINATION", "next-url"),
+            ("SOURCE_RECORDS", "/items"),
+        ];
+        read(&[&fixed, pairs].concat()).pagination
+    };
+    let body = |text: &str| Pagination::NextUrl(PageFrom::Body(Pointer::parse(text).unwrap()));
+
+    assert_eq!(from(&[]), body("/next"));
+    assert_eq!(
+        from(&[("SOURCE_PAGE_FROM", "/links/next")]),
+        body("/links/next")
+    );
+    assert_eq!(
+        from(&[("SOURCE_PAGE_FROM", "header:X-Next")]),
+        Pagination::NextUrl(PageFrom::Header("x-next".to_owned()))
+    );
+}
+
+#[test]
+fn a_next_url_in_the_body_needs_to_know_where_the_records_are() {
+    let missing = problems(&[("SOURCE_PAGINATION", "next-url")]);
+    let same = problems(&[
+        ("SOURCE_PAGINATION", "next-url"),
+        ("SOURCE_RECORDS", "/next"),
+    ]);
+
+    assert!(
+        missing[0].starts_with("SOURCE_RECORDS: is not set, but the next URL is read at `/next`"),
+        "{missing:?}"
+    );
+    assert!(
+        same[0].starts_with("SOURCE_PAGE_FROM: `/next` is where the records stand"),
+        "{same:?}"
+    );
+}
+
+#[test]
+fn what_comes_in_a_later_version_says_so() {
+    for pair in [
+        ("SOURCE_PAGINATION", "token"),
+        ("SOURCE_PAGINATION", "last-record"),
+        ("SOURCE_PAGINATION", "page"),
+        ("SOURCE_PAGINATION", "offset"),
+        ("SOURCE_AUTH", "oauth2"),
+        ("SOURCE_CURSOR_KIND", "token"),
+        ("SOURCE_CURSOR_TO", "/body/since"),
+    ] {
+        let problems = problems(&[pair, ("SOURCE_CURSOR", "/u")]);
+        assert!(
+            problems.len() == 1 && problems[0].contains("not yet supported in this version"),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
+fn a_setting_that_would_mean_nothing_is_refused() {
+    for pair in [
+        ("SOURCE_LOOKBACK", "5m"),
+        ("SOURCE_CURSOR_START", "1"),
+        ("SOURCE_CURSOR_KIND", "date"),
+        ("SOURCE_CURSOR_TO", "since"),
+        ("SOURCE_PAGE_FROM", "/next"),
+        ("SOURCE_AUTH_NAME", "X-Key"),
+    ] {
+        let problems = problems(&[pair]);
+        assert!(
+            problems.len() == 1 && problems[0].contains("means nothing with"),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
+fn start_and_look_back_must_fit_the_kind() {
+    let with = |kind, name, value| {
+        problems(&[
+            ("SOURCE_CURSOR", "/u"),
+            ("SOURCE_CURSOR_KIND", kind),
+            (name, value),
+        ])
+    };
+
+    assert_eq!(
+        with("rfc3339", "SOURCE_CURSOR_START", "2026-01-01"),
+        [""; 0]
+    );
+    assert!(with("rfc3339", "SOURCE_CURSOR_START", "yesterday")[0].contains("RFC 3339"));
+    assert!(with("integer", "SOURCE_CURSOR_START", "1.5")[0].contains("not an integer"));
+    assert!(with("integer", "SOURCE_LOOKBACK", "5m")[0].contains("plain number"));
+    assert!(with("text", "SOURCE_LOOKBACK", "5m")[0].contains("takes no look-back"));
+    assert!(with("epoch", "SOURCE_LOOKBACK", "300")[0].contains("say `300s`"));
+}
+
+#[test]
+fn a_key_is_a_list_of_pointers() {
+    assert_eq!(read(&[("PRIMARY_KEY", "/shop/id, /id")]).key.len(), 2);
+    assert!(problems(&[("PRIMARY_KEY", "id")])[0].contains("say `/id`"));
+    assert!(problems(&[("PRIMARY_KEY", "/id,")])[0].contains("empty part"));
+    assert!(problems(&[("PRIMARY_KEY", "/id,/id")])[0].contains("twice"));
+}
+
+#[test]
+fn numbers_have_limits() {
+    assert!(problems(&[("MAX_RETRIES", "21")])[0].contains("from 0 to 20"));
+    assert!(problems(&[("MAX_RETRIES", "-1")])[0].contains("from 0 to 20"));
+    assert!(problems(&[("MAX_PAGES", "ten")])[0].contains("from 1 to 1000000"));
+}
