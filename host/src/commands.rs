@@ -1,0 +1,137 @@
+//! The commands that are no run: `check`, `describe`, `health` and `component`.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use crate::cli::{DescribeArgs, GivenArgs, HealthArgs, OutputKind};
+use crate::describe;
+use crate::health;
+use crate::limits::Limits;
+use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
+use crate::plan::Plan;
+use crate::prepare::{self, Prepared};
+use crate::quantity;
+use crate::settings;
+use crate::values::{Problem, Values};
+
+/// Says what every setting is and where it came from, and all that is wrong. Touches neither network nor output folder.
+pub fn check(args: &GivenArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
+    Ended::of((|| {
+        let plan = prepare::plan(args, environment);
+        let runtime = prepare::runtime()?;
+        let prepared = runtime.block_on(Prepared::new(args, plan, &crate::log::Log::silent()))?;
+        let mut out = String::new();
+        for row in settings::rows(&prepared.description, &prepared.plan) {
+            if !row.value.is_empty() {
+                let _ = writeln!(out, "{:<24} {:<40} {}", row.name, row.value, row.origin);
+            }
+        }
+        for (name, meant) in settings::near_misses(&prepared.description, &prepared.plan) {
+            let _ = writeln!(
+                out,
+                "warning: {name} in the environment is not a setting; did you mean {meant}?"
+            );
+        }
+        let problems = runtime.block_on(prepared.problems());
+        if problems.is_empty() {
+            let _ = writeln!(out, "\nno problem found; nothing was asked of the network");
+            print(&out);
+            return Ok(());
+        }
+        let _ = writeln!(out, "\n{} to mend:", counted(problems.len()));
+        for problem in &problems {
+            let _ = writeln!(out, "  {problem}");
+        }
+        print(&prepared.redactor.hide(&out));
+        Err(Failure::new(
+            Outcome::Settings,
+            format!("{} to mend, listed above", counted(problems.len())),
+        ))
+    })())
+}
+
+/// Prints the settings, as a table or as a file to fill in.
+pub fn describe(
+    args: &DescribeArgs,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Ended {
+    Ended::of((|| {
+        let given = GivenArgs {
+            component: args.component.clone(),
+            ..GivenArgs::default()
+        };
+        let plan = prepare::plan(&given, environment);
+        let prepared = prepare::runtime()?.block_on(Prepared::new(
+            &given,
+            plan,
+            &crate::log::Log::silent(),
+        ))?;
+        print(&if args.env_example {
+            describe::env_example(&prepared.description)
+        } else {
+            describe::table(&prepared.description)
+        });
+        Ok(())
+    })())
+}
+
+/// Says whether the published data is fresh. Needs OUTPUT_DIR alone.
+pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
+    let limits = Limits::default();
+    let mut problems = Vec::new();
+    let values = Values::collect(
+        &args.set,
+        environment,
+        &args.env_file,
+        &limits,
+        &mut problems,
+    );
+    let plan = Plan::new(values, limits, problems);
+    let max_age = match args.max_age.as_deref().map(quantity::duration) {
+        None => plan.max_age,
+        Some(Ok(span)) => span,
+        Some(Err(message)) => {
+            return Ended::failed(Outcome::Usage, format!("--max-age {message}"));
+        }
+    };
+    let relevant = |problem: &&Problem| {
+        ["OUTPUT_DIR", "MAX_AGE", "--env-file", "--set"].contains(&problem.setting.as_str())
+    };
+    if let Some(problem) = plan.problems.iter().find(relevant) {
+        return Ended::failed(Outcome::Settings, problem.to_string());
+    }
+    let report = health::health(&plan.output_dir, max_age, args.verify, &plan.limits);
+    match args.output {
+        Some(OutputKind::Json) => print(&format!("{}\n", report.json())),
+        None => print(&format!("{}\n", report.text())),
+    }
+    Ended {
+        exit_code: report.exit_code(),
+        error: None,
+    }
+}
+
+/// Prints the built-in component.
+pub fn component() -> Ended {
+    Ended::of((|| {
+        let mut out = std::io::stdout();
+        if std::io::IsTerminal::is_terminal(&out) {
+            return Err(Failure::new(
+                Outcome::Usage,
+                "stdout is a terminal, and the component is binary; say `tidegate component > rest.wasm`",
+            ));
+        }
+        out.write_all(prepare::BUILT_IN)
+            .and_then(|()| out.flush())
+            .or_fail(Outcome::IoFailed, || "write the component to stdout")
+    })())
+}
+
+fn counted(problems: usize) -> String {
+    format!("{problems} problem{}", if problems == 1 { "" } else { "s" })
+}
+
+/// Prints; a closed stdout is no error.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

@@ -1,0 +1,250 @@
+//! Runs a component: instantiates it in its grants, calls `describe` or `run`, and tells the ways it can end apart.
+//!
+//! A report, a failure of its own, a trap, or a limit. What follows from each is decided in `lib.rs`; the store is
+//! dropped after every call, whatever came of it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Engine, Store, Trap, UpdateDeadline};
+
+use crate::engine;
+use crate::grants::{self, Granted, Grants};
+use crate::limits::Limits;
+use crate::outcome::{Failure, Outcome};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "connector",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        with: {
+            "wasi:io": wasmtime_wasi::p2::bindings::io,
+            "wasi:clocks": wasmtime_wasi::p2::bindings::clocks,
+            "wasi:filesystem": wasmtime_wasi::p2::bindings::filesystem,
+            "wasi:cli": wasmtime_wasi::p2::bindings::cli,
+            "wasi:http": wasmtime_wasi_http::p2::bindings::http,
+        },
+    });
+}
+
+pub use bindings::exports::tidegate::sync::job::{
+    Description, Extent, Failure as JobFailure, Report, Request, Setting,
+};
+
+/// How often a computing component is looked at: its CPU time, the deadline, a signal.
+const TICK: Duration = Duration::from_millis(5);
+
+/// A component that can be called.
+pub struct Connector {
+    engine: Engine,
+    component: Component,
+    linker: Linker<Granted>,
+    /// sha256 of the component file, in hex.
+    pub sha256: String,
+}
+
+/// What a run used, for the summary.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Used {
+    /// CPU time of the component, its host calls included.
+    pub cpu: Duration,
+    /// The largest its linear memory was.
+    pub memory_peak_bytes: usize,
+}
+
+/// Marks the error that ends a component which used up its CPU time.
+#[derive(Debug, thiserror::Error)]
+#[error("the component used up its CPU time")]
+struct CpuUsedUp;
+
+impl Connector {
+    /// Compiles the component, or takes it compiled from the cache, and checks its imports.
+    pub fn load(
+        bytes: &[u8],
+        cache_dir: Option<&std::path::Path>,
+        limits: &Limits,
+    ) -> Result<Self, Failure> {
+        let engine = engine::engine(limits)?;
+        let loaded = engine::load(&engine, bytes, cache_dir)?;
+        let linker =
+            grants::link(&engine).map_err(|error| defect("link the component's world", &error))?;
+        Ok(Self {
+            engine,
+            component: loaded.component,
+            linker,
+            sha256: loaded.sha256,
+        })
+    }
+
+    /// Asks the component what it is, with no grant but the log and under tiny limits.
+    pub async fn describe(
+        &self,
+        log: crate::log::Log,
+        limits: &Limits,
+    ) -> Result<Description, Failure> {
+        let grants = Grants {
+            outbound: None,
+            staging: None,
+            environment: Vec::new(),
+            log,
+            cpu: limits.describe_cpu,
+            memory_bytes: limits.describe_memory_bytes,
+        };
+        let (result, _) = self
+            .call(grants, limits, async |store, connector| {
+                connector.tidegate_sync_job().call_describe(store).await
+            })
+            .await;
+        result
+    }
+
+    /// Runs the job once. The inner `Err` is what the component said; the outer one is what happened to it.
+    pub async fn run(
+        &self,
+        grants: Grants,
+        limits: &Limits,
+        request: &Request,
+    ) -> (Result<Result<Report, JobFailure>, Failure>, Used) {
+        self.call(grants, limits, async |store, connector| {
+            connector.tidegate_sync_job().call_run(store, request).await
+        })
+        .await
+    }
+
+    async fn call<T>(
+        &self,
+        grants: Grants,
+        limits: &Limits,
+        function: impl AsyncFnOnce(&mut Store<Granted>, &bindings::Connector) -> wasmtime::Result<T>,
+    ) -> (Result<T, Failure>, Used) {
+        let (cpu_max, memory_max) = (grants.cpu, grants.memory_bytes);
+        let granted = match Granted::new(grants, limits) {
+            Ok(granted) => granted,
+            Err(error) => {
+                return (
+                    Err(Failure::new(Outcome::IoFailed, format!("{error:#}"))),
+                    Used::default(),
+                );
+            }
+        };
+        let mut store = Store::new(&self.engine, granted);
+        store.limiter(|granted| &mut granted.meter);
+        store.set_hostcall_fuel(limits.hostcall_bytes);
+        let started = thread_cpu_time();
+        store.epoch_deadline_callback(move |_| {
+            if thread_cpu_time().saturating_sub(started) > cpu_max {
+                return Err(CpuUsedUp.into());
+            }
+            // Yielding lets the deadline and signals in, which wait beside us on the same thread.
+            Ok(UpdateDeadline::Yield(1))
+        });
+        store.set_epoch_deadline(1);
+        let ticker = Ticker::start(self.engine.clone());
+        let result =
+            match bindings::Connector::instantiate_async(&mut store, &self.component, &self.linker)
+                .await
+            {
+                Ok(connector) => function(&mut store, &connector).await,
+                Err(error) => Err(error),
+            };
+        drop(ticker);
+        let used = Used {
+            cpu: thread_cpu_time().saturating_sub(started),
+            memory_peak_bytes: store.data().meter.memory_peak_bytes,
+        };
+        let memory_refused = store.data().meter.memory_refused;
+        let result = result.map_err(|error| ending(&error, memory_refused, cpu_max, memory_max));
+        (result, used)
+    }
+}
+
+/// Says in one line why a component stopped without an answer.
+fn ending(
+    error: &wasmtime::Error,
+    memory_refused: bool,
+    cpu_max: Duration,
+    memory_max: u64,
+) -> Failure {
+    let message = if error.downcast_ref::<CpuUsedUp>().is_some() {
+        format!(
+            "the component used more CPU time than `CPU_LIMIT` allows ({})",
+            crate::quantity::spoken(cpu_max)
+        )
+    } else if memory_refused {
+        format!(
+            "the component needed more memory than `MEMORY_LIMIT` allows ({} MiB)",
+            memory_max / (1024 * 1024)
+        )
+    } else if let Some(trap) = error.downcast_ref::<Trap>() {
+        format!("the component trapped: {trap}; its last log lines may say more")
+    } else {
+        format!(
+            "the component broke the contract: {}",
+            one_line(&error.root_cause().to_string())
+        )
+    };
+    Failure::new(Outcome::ComponentFailed, message)
+}
+
+fn defect(doing: &str, error: &wasmtime::Error) -> Failure {
+    Failure::new(
+        Outcome::ComponentFailed,
+        format!("{doing}: {}", one_line(&error.to_string())),
+    )
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// CPU time of this thread: the component runs on it, and waiting does not count.
+fn thread_cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
+}
+
+/// Advances the engine's epoch until it is dropped.
+struct Ticker {
+    stop: Arc<AtomicBool>,
+}
+
+impl Ticker {
+    fn start(engine: Engine) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stop);
+        std::thread::spawn(move || {
+            while !seen.load(Ordering::Relaxed) {
+                std::thread::sleep(TICK);
+                engine.increment_epoch();
+            }
+        });
+        Self { stop }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Polls `work` and `stop` on one thread; whichever ends first decides.
+pub async fn unless_stopped<T>(
+    work: impl Future<Output = T>,
+    stop: impl Future<Output = Failure>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        failure = stop => Err(failure),
+        result = work => Ok(result),
+    }
+}

@@ -1,0 +1,224 @@
+//! The host's own settings: one table, from which `describe`, `.env.example` and README's table are made.
+//!
+//! The component declares the others; `settings` joins the two.
+
+/// One setting of the host.
+#[derive(Debug, Clone, Copy)]
+pub struct Declared {
+    /// The name, in the environment, in files and after `--set`.
+    pub name: &'static str,
+    /// What it means, in one sentence.
+    pub doc: &'static str,
+    /// What stands when nothing is given; empty when there is no default.
+    pub default: &'static str,
+    /// A value as a person would write it.
+    pub example: &'static str,
+    /// Under which heading it is listed.
+    pub group: Group,
+}
+
+/// The headings of `describe`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// What the component declares.
+    Source,
+    /// Where the data goes.
+    Output,
+    /// When data is refused.
+    Gates,
+    /// When data is stale.
+    Health,
+    /// Who may be talked to.
+    Network,
+    /// How long and how much.
+    Limits,
+}
+
+impl Group {
+    /// The heading.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Source => "Source",
+            Self::Output => "Output",
+            Self::Gates => "Gates: when a run is refused instead of published",
+            Self::Health => "Health",
+            Self::Network => "Network",
+            Self::Limits => "Limits and scheduling",
+        }
+    }
+}
+
+const fn setting(
+    group: Group,
+    name: &'static str,
+    default: &'static str,
+    example: &'static str,
+    doc: &'static str,
+) -> Declared {
+    Declared {
+        name,
+        doc,
+        default,
+        example,
+        group,
+    }
+}
+
+/// Every setting of the host, in the order in which a person should read them.
+pub const HOST: &[Declared] = &[
+    setting(
+        Group::Output,
+        "OUTPUT_DIR",
+        "/data/sync",
+        "/srv/sync/orders",
+        "The folder that holds everything of this job; readers open `latest.*` in it",
+    ),
+    setting(
+        Group::Output,
+        "OUTPUT_FORMAT",
+        "json",
+        "ndjson",
+        "`json` (one array, one record a line) or `ndjson`",
+    ),
+    setting(
+        Group::Output,
+        "OUTPUT_MODE",
+        "",
+        "0640",
+        "Octal mode of the published files; without it they follow the umask",
+    ),
+    setting(
+        Group::Output,
+        "PRIMARY_KEY",
+        "",
+        "/id",
+        "JSON Pointers to the key of a published record, comma-separated; strings or integers",
+    ),
+    setting(
+        Group::Output,
+        "WRITE_MODE",
+        "",
+        "upsert",
+        "`replace` (each run publishes all records) or `upsert` (new and changed ones are merged by key); \
+         without SOURCE_CURSOR replace, with it and PRIMARY_KEY upsert",
+    ),
+    setting(
+        Group::Output,
+        "JOB_NAME",
+        "",
+        "orders",
+        "The label of this job in logs; without it the last name of OUTPUT_DIR",
+    ),
+    setting(
+        Group::Output,
+        "KEEP_GENERATIONS",
+        "3",
+        "10",
+        "How many different published sets are kept, at least 2",
+    ),
+    setting(
+        Group::Gates,
+        "MIN_RECORDS",
+        "0",
+        "100",
+        "Refuse to publish fewer records than this",
+    ),
+    setting(
+        Group::Gates,
+        "MAX_SHRINK_PERCENT",
+        "50",
+        "10",
+        "Refuse to publish a set smaller than the last one by more than this; `--allow-shrink` lets one run through",
+    ),
+    setting(
+        Group::Gates,
+        "MAX_REJECTED",
+        "0",
+        "1%",
+        "Refuse to publish when more records than this were rejected; a count, or a percentage of those fetched",
+    ),
+    setting(
+        Group::Health,
+        "MAX_AGE",
+        "25h",
+        "2h",
+        "`health`: the last success may be this old",
+    ),
+    setting(
+        Group::Network,
+        "ALLOW_HOSTS",
+        "",
+        "https://files.example.com",
+        "Further origins that may be asked, comma-separated, `scheme://host[:port]`; a bare host means https. \
+         They never get the credential",
+    ),
+    setting(
+        Group::Network,
+        "ALLOW_PRIVATE_NETWORKS",
+        "no",
+        "yes",
+        "Whether granted names may resolve to private addresses",
+    ),
+    setting(
+        Group::Network,
+        "CA_FILE",
+        "",
+        "/etc/ssl/company.pem",
+        "Certificates (PEM) trusted besides the system's",
+    ),
+    setting(
+        Group::Limits,
+        "RUN_DEADLINE",
+        "15m",
+        "1h",
+        "The longest a run may take",
+    ),
+    setting(
+        Group::Limits,
+        "CPU_LIMIT",
+        "5m",
+        "1m",
+        "The most CPU time the component may use; waiting does not count",
+    ),
+    setting(
+        Group::Limits,
+        "MEMORY_LIMIT",
+        "256MiB",
+        "64MiB",
+        "The most memory the component may use",
+    ),
+    setting(
+        Group::Limits,
+        "ON_OVERLAP",
+        "fail",
+        "skip",
+        "When another run holds the lock: `fail` (exit 75) or `skip` (exit 0, with a log line)",
+    ),
+    setting(
+        Group::Limits,
+        "LOG_FORMAT",
+        "",
+        "json",
+        "`json` or `text`; without it text on a terminal and json elsewhere",
+    ),
+];
+
+/// Settings of the design that a later version brings, and what to do until then.
+pub const LATER: &[(&str, &str)] = &[
+    ("SOURCE_HEADERS", "sending further headers"),
+    ("SOURCE_BODY", "requests with a body"),
+    ("SOURCE_TOKEN_URL", "OAuth2"),
+    ("SOURCE_CLIENT_ID", "OAuth2"),
+    ("SOURCE_CLIENT_SECRET", "OAuth2"),
+    ("SOURCE_SCOPE", "OAuth2"),
+    ("SOURCE_PAGE_TO", "this kind of pagination"),
+    ("SOURCE_PAGE_SIZE_TO", "this kind of pagination"),
+    ("SOURCE_PAGE_SIZE", "this kind of pagination"),
+    ("SOURCE_PAGE_FIRST", "this kind of pagination"),
+    ("SOURCE_PAGE_MORE", "this kind of pagination"),
+    ("SOURCE_TOTAL", "a check against the total"),
+    ("SOURCE_CURSOR_SEND", "sending the cursor as another kind"),
+    ("TRANSFORM", "transforming records"),
+    ("OUTBOUND_PROXY", "a proxy"),
+    ("MAX_CURSOR_AGE", "an age limit of the newest record"),
+];

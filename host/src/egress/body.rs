@@ -1,0 +1,328 @@
+//! The body of an answer: capped on the wire, decoded once, capped again, and scrubbed of echoes, as a stream.
+//!
+//! It ends cleanly only when the framing, TLS and the compression all say that it is complete; after an error it gives
+//! that error for ever, never an end. (A body that is framed by the connection's end over plain http has no such proof:
+//! whoever reads it must see for itself whether it is whole.)
+
+use std::future::Future as _;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+
+use async_compression::tokio::bufread::GzipDecoder;
+use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio_util::io::{StreamReader, poll_read_buf};
+
+use super::echo::Scrubber;
+use super::headers::Encoding;
+use super::{EgressError, Shared, tls};
+
+/// Decoded bytes handed on at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Small bodies of much the same bytes compress well and harm nobody.
+const RATIO_FREE_BYTES: u64 = 1024 * 1024;
+
+/// The body of one answer.
+pub struct EgressBody {
+    state: State,
+    decoded_bytes: u64,
+    scrubber: Option<Scrubber>,
+    shared: Arc<Shared>,
+}
+
+enum State {
+    Open(
+        Source,
+        #[expect(dead_code, reason = "held until the body ends")] OwnedSemaphorePermit,
+    ),
+    Failed(EgressError),
+    Complete,
+}
+
+enum Source {
+    Plain(Box<Wire>),
+    /// The decoder, and the buffer it decodes into.
+    Gzip(Box<GzipDecoder<StreamReader<Wire, Bytes>>>, BytesMut),
+}
+
+impl EgressBody {
+    /// The body `incoming` of an answer from `origin`, to be complete by `deadline`; holds `permit` until it ends.
+    pub(super) fn new(
+        incoming: Incoming,
+        encoding: Encoding,
+        origin: &str,
+        deadline: Instant,
+        permit: OwnedSemaphorePermit,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let scrubber = shared.echoes.scrubber();
+        // An answer that has no body (204, to HEAD, of length 0) has nothing to decode, whatever its headers say.
+        let state = if incoming.is_end_stream() {
+            State::Complete
+        } else {
+            let wire = Wire::new(incoming, origin, deadline, shared.clone());
+            let source = match encoding {
+                Encoding::Identity => Source::Plain(Box::new(wire)),
+                Encoding::Gzip => {
+                    let mut decoder = GzipDecoder::new(StreamReader::new(wire));
+                    // RFC 1952 allows a file of several; anything else after the first is an error.
+                    decoder.multiple_members(true);
+                    Source::Gzip(Box::new(decoder), BytesMut::new())
+                }
+            };
+            State::Open(source, permit)
+        };
+        Self {
+            state,
+            decoded_bytes: 0,
+            scrubber,
+            shared,
+        }
+    }
+
+    /// Counts `chunk` and replaces echoes in it.
+    fn take(&mut self, chunk: Bytes) -> Result<Bytes, EgressError> {
+        let State::Open(source, _) = &self.state else {
+            return Ok(Bytes::new());
+        };
+        let wire = source.wire();
+        let bytes = chunk.len() as u64;
+        self.decoded_bytes += bytes;
+        let run = self
+            .shared
+            .record
+            .decoded_bytes
+            .fetch_add(bytes, Ordering::Relaxed)
+            + bytes;
+        let (limits, origin) = (&self.shared.limits, || wire.origin.clone());
+        if self.decoded_bytes > limits.response_decoded_bytes {
+            let limit = limits.response_decoded_bytes;
+            return Err(EgressError::TooLarge {
+                origin: origin(),
+                what: "response_decoded_bytes",
+                limit,
+            });
+        }
+        let expected = wire.bytes.saturating_mul(limits.decode_ratio);
+        if self.decoded_bytes > RATIO_FREE_BYTES && self.decoded_bytes > expected {
+            let limit = limits.decode_ratio;
+            return Err(EgressError::TooLarge {
+                origin: origin(),
+                what: "decode_ratio",
+                limit,
+            });
+        }
+        if run > limits.run_decoded_bytes {
+            let limit = limits.run_decoded_bytes;
+            return Err(EgressError::Budget {
+                origin: origin(),
+                what: "run_decoded_bytes",
+                limit,
+            });
+        }
+        Ok(self
+            .scrub(|scrubber| scrubber.push(&chunk))
+            .unwrap_or(chunk))
+    }
+
+    fn scrub(&mut self, pass: impl FnOnce(&mut Scrubber) -> Bytes) -> Option<Bytes> {
+        let scrubber = self.scrubber.as_mut()?;
+        let found_before = scrubber.found;
+        let shown = pass(scrubber);
+        let found = scrubber.found - found_before;
+        if let State::Open(source, _) = &self.state
+            && found > 0
+        {
+            self.shared.echoed(&source.wire().origin, found);
+        }
+        Some(shown)
+    }
+
+    fn fail(&mut self, error: EgressError) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
+        self.shared.keep(&error);
+        self.state = State::Failed(error.clone());
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl Body for EgressBody {
+    type Data = Bytes;
+    type Error = EgressError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
+        let this = &mut *self;
+        loop {
+            let source = match &mut this.state {
+                State::Open(source, _) => source,
+                State::Failed(error) => return Poll::Ready(Some(Err(error.clone()))),
+                State::Complete => return Poll::Ready(None),
+            };
+            match ready!(source.poll_chunk(cx)) {
+                Ok(Some(chunk)) => match this.take(chunk) {
+                    Ok(shown) if shown.is_empty() => {}
+                    Ok(shown) => return Poll::Ready(Some(Ok(Frame::data(shown)))),
+                    Err(error) => return this.fail(error),
+                },
+                Ok(None) => {
+                    let rest = this.scrub(Scrubber::finish).unwrap_or_default();
+                    this.state = State::Complete;
+                    return Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))));
+                }
+                Err(error) => return this.fail(error),
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.state, State::Complete)
+    }
+}
+
+impl Source {
+    fn wire(&self) -> &Wire {
+        match self {
+            Self::Plain(wire) => wire,
+            Self::Gzip(decoder, _) => decoder.get_ref().get_ref(),
+        }
+    }
+
+    /// The next decoded bytes; `None` at the verified end.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, EgressError>> {
+        match self {
+            Self::Plain(wire) => wire.poll_bytes(cx).map(Option::transpose),
+            Self::Gzip(decoder, buffer) => {
+                buffer.reserve(CHUNK_BYTES);
+                let read = ready!(poll_read_buf(Pin::new(decoder.as_mut()), cx, buffer));
+                Poll::Ready(match read {
+                    Ok(0) => Ok(None),
+                    Ok(_) => Ok(Some(buffer.split().freeze())),
+                    Err(error) => Err(self.decode_error(&error)),
+                })
+            }
+        }
+    }
+
+    fn decode_error(&self, error: &io::Error) -> EgressError {
+        let wire = self.wire();
+        tls::find::<EgressError>(error)
+            .cloned()
+            .unwrap_or_else(|| wire.cut_off(&format!("its gzip is damaged: {error}")))
+    }
+}
+
+/// The body as it comes over the wire, within its limits of size and time.
+struct Wire {
+    incoming: Incoming,
+    bytes: u64,
+    origin: String,
+    deadline: Pin<Box<Sleep>>,
+    /// Runs only while we wait for the server, not while the component takes its time.
+    idle: Option<Pin<Box<Sleep>>>,
+    shared: Arc<Shared>,
+}
+
+impl Wire {
+    fn new(incoming: Incoming, origin: &str, deadline: Instant, shared: Arc<Shared>) -> Self {
+        let deadline = Box::pin(sleep_until(deadline));
+        Self {
+            incoming,
+            bytes: 0,
+            origin: origin.to_owned(),
+            deadline,
+            idle: None,
+            shared,
+        }
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, EgressError>>> {
+        if self.deadline.as_mut().poll(cx).is_ready() {
+            let limit = self.shared.limits.response_timeout;
+            return Poll::Ready(Some(Err(EgressError::AnswerTimeout {
+                origin: self.origin.clone(),
+                limit,
+            })));
+        }
+        loop {
+            let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => return self.poll_idle(cx).map(|error| Some(Err(error))),
+            };
+            self.idle = None;
+            match frame {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(self.wire_error(&error)))),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) if !bytes.is_empty() => return Poll::Ready(Some(self.count(bytes))),
+                    // Trailers are nobody's concern here.
+                    _ => {}
+                },
+            }
+        }
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<EgressError> {
+        let limit = self.shared.limits.idle_timeout;
+        let idle = self.idle.get_or_insert_with(|| Box::pin(sleep(limit)));
+        idle.as_mut().poll(cx).map(|()| EgressError::IdleTimeout {
+            origin: self.origin.clone(),
+            limit,
+        })
+    }
+
+    fn count(&mut self, bytes: Bytes) -> Result<Bytes, EgressError> {
+        self.bytes += bytes.len() as u64;
+        self.shared
+            .record
+            .wire_bytes
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let limit = self.shared.limits.response_wire_bytes;
+        if self.bytes > limit {
+            return Err(EgressError::TooLarge {
+                origin: self.origin.clone(),
+                what: "response_wire_bytes",
+                limit,
+            });
+        }
+        Ok(bytes)
+    }
+
+    fn wire_error(&self, error: &hyper::Error) -> EgressError {
+        use io::ErrorKind::{InvalidData, InvalidInput};
+        let io_kind = tls::find::<io::Error>(error).map(io::Error::kind);
+        let reason = super::client::innermost(error);
+        if tls::cause(error).is_none() && matches!(io_kind, Some(InvalidData | InvalidInput)) {
+            return EgressError::BadFraming {
+                origin: self.origin.clone(),
+                reason,
+            };
+        }
+        self.cut_off(&reason)
+    }
+
+    fn cut_off(&self, reason: &str) -> EgressError {
+        EgressError::CutOff {
+            origin: self.origin.clone(),
+            wire_bytes: self.bytes,
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+impl Stream for Wire {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_bytes(cx)
+            .map(|bytes| bytes.map(|bytes| bytes.map_err(io::Error::other)))
+    }
+}

@@ -1,0 +1,253 @@
+//! The credential: how it is sent, and that only the source gets it.
+//!
+//! It is put into a request at the last moment, after every check, so that no error can hold it. Replacing it where a
+//! server sends it back is `echo`'s job.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, COOKIE};
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Uri, request};
+use url::form_urlencoded;
+
+use super::headers::is_forbidden_header;
+use crate::outcome::{Failure, Outcome};
+use crate::secret::Secret;
+
+/// How requests to the source are authorized (`SOURCE_AUTH`).
+#[derive(Debug, Clone, Default)]
+pub enum Auth {
+    /// They are not.
+    #[default]
+    None,
+    /// `Authorization: Bearer …`.
+    Bearer(Secret),
+    /// A header of that name.
+    Header {
+        /// `SOURCE_AUTH_NAME`.
+        name: String,
+        /// Its value.
+        value: Secret,
+    },
+    /// A query parameter of that name.
+    Query {
+        /// `SOURCE_AUTH_NAME`.
+        name: String,
+        /// Its value, not yet encoded.
+        value: Secret,
+    },
+    /// `Authorization: Basic …`, of `user:password`.
+    Basic(Secret),
+}
+
+impl Auth {
+    /// Every value that must not come back: the secret, and the password by itself.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Bearer(value) | Self::Header { value, .. } | Self::Query { value, .. } => {
+                vec![value.clone()]
+            }
+            Self::Basic(both) => {
+                let password = both
+                    .expose()
+                    .split_once(':')
+                    .map(|(_, password)| Secret::from(password));
+                std::iter::once(both.clone()).chain(password).collect()
+            }
+        }
+    }
+}
+
+/// A credential that is ready to be sent.
+pub(super) enum Credential {
+    None,
+    Header(HeaderName, HeaderValue),
+    Query { name: String, value: Secret },
+}
+
+impl Credential {
+    /// `Err`: it cannot be sent that way; the text names the setting and nothing of the value.
+    pub(super) fn new(auth: &Auth) -> Result<Self, Failure> {
+        match auth {
+            Auth::None => Ok(Self::None),
+            Auth::Bearer(token) => {
+                Self::header(AUTHORIZATION, &format!("Bearer {}", token.expose()))
+            }
+            Auth::Basic(both) => Self::header(
+                AUTHORIZATION,
+                &format!("Basic {}", STANDARD.encode(both.expose())),
+            ),
+            Auth::Header { name, value } => Self::header(header_name(name)?, value.expose()),
+            Auth::Query { name, value } if !name.is_empty() => Ok(Self::Query {
+                name: name.clone(),
+                value: value.clone(),
+            }),
+            Auth::Query { .. } => Err(wrong(
+                "`SOURCE_AUTH_NAME` takes the name of a query parameter",
+            )),
+        }
+    }
+
+    fn header(name: HeaderName, value: &str) -> Result<Self, Failure> {
+        let mut value = HeaderValue::from_str(value).map_err(|_| {
+            wrong("`SOURCE_API_KEY` has a character that no header can carry, such as a line break in its file")
+        })?;
+        value.set_sensitive(true);
+        Ok(Self::Header(name, value))
+    }
+
+    /// True if and only if a request changes by [`Self::put_into`].
+    pub(super) fn is_some(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// Puts the credential into a request, in place of whatever stood there.
+    pub(super) fn put_into(&self, request: &mut request::Parts) {
+        match self {
+            Self::None => {}
+            Self::Header(name, value) => {
+                request.headers.insert(name.clone(), value.clone());
+            }
+            Self::Query { name, value } => {
+                request.uri = with_parameter(&request.uri, name, value.expose());
+            }
+        }
+    }
+}
+
+fn header_name(name: &str) -> Result<HeaderName, Failure> {
+    let header = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| wrong("`SOURCE_AUTH_NAME` takes the name of a header"))?;
+    // These two carry credentials; the others of that list would break the request apart.
+    if is_forbidden_header(&header) && header != AUTHORIZATION && header != COOKIE {
+        return Err(wrong(
+            "`SOURCE_AUTH_NAME` names a header that HTTP itself needs",
+        ));
+    }
+    Ok(header)
+}
+
+fn with_parameter(uri: &Uri, name: &str, value: &str) -> Uri {
+    let is_other = |pair: &&str| {
+        form_urlencoded::parse(pair.as_bytes())
+            .next()
+            .is_some_and(|(given, _)| given != name)
+    };
+    let others = uri.query().unwrap_or_default().split('&').filter(is_other);
+    let own = format!("{}={}", percent_encoded(name), percent_encoded(value));
+    let query = others
+        .map(str::to_owned)
+        .chain([own])
+        .collect::<Vec<_>>()
+        .join("&");
+    let target = PathAndQuery::try_from(format!("{}?{query}", uri.path()))
+        .expect("a query stays valid with ASCII added");
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(target);
+    Uri::from_parts(parts).expect("scheme and authority were there before")
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            write!(encoded, "%{byte:02X}").expect("a string takes everything");
+        }
+    }
+    encoded
+}
+
+fn wrong(message: &str) -> Failure {
+    Failure::new(Outcome::Settings, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(auth: &Auth, url: &str) -> (request::Parts, ()) {
+        let mut request = http::Request::get(url).body(()).unwrap().into_parts();
+        Credential::new(auth).unwrap().put_into(&mut request.0);
+        request
+    }
+
+    #[test]
+    fn a_bearer_token_is_a_sensitive_header() {
+        let (request, ()) = sent(&Auth::Bearer("t0ken".into()), "https://a.example/x");
+
+        assert_eq!(request.headers[AUTHORIZATION], "Bearer t0ken");
+        assert!(!format!("{:?}", request.headers).contains("t0ken"));
+    }
+
+    #[test]
+    fn basic_splits_nothing_and_encodes_both() {
+        let (request, ()) = sent(
+            &Auth::Basic("Aladdin:open sesame".into()),
+            "https://a.example/x",
+        );
+
+        assert_eq!(
+            request.headers[AUTHORIZATION],
+            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+        );
+    }
+
+    #[test]
+    fn a_query_parameter_replaces_the_one_of_that_name_and_is_percent_encoded() {
+        let auth = Auth::Query {
+            name: "api_key".into(),
+            value: "a+b &=é".into(),
+        };
+
+        let (request, ()) = sent(&auth, "https://a.example/x?a=1&api%5Fkey=REDACTED&b=%2B");
+
+        assert_eq!(
+            request.uri.query(),
+            Some("a=1&b=%2B&api_key=a%2Bb%20%26%3D%C3%A9")
+        );
+    }
+
+    #[test]
+    fn a_query_parameter_stands_alone_where_there_was_no_query() {
+        let auth = Auth::Query {
+            name: "k".into(),
+            value: "v".into(),
+        };
+
+        assert_eq!(
+            sent(&auth, "https://a.example/x").0.uri,
+            "https://a.example/x?k=v"
+        );
+        assert_eq!(
+            sent(&auth, "https://a.example").0.uri,
+            "https://a.example/?k=v"
+        );
+    }
+
+    #[test]
+    fn a_key_with_a_line_break_is_refused_without_being_shown() {
+        let failure = Credential::new(&Auth::Bearer("t0ken\n".into()))
+            .err()
+            .unwrap();
+
+        assert_eq!(failure.outcome, Outcome::Settings);
+        assert!(failure.message.contains("SOURCE_API_KEY") && !failure.message.contains("t0ken"));
+    }
+
+    #[test]
+    fn a_key_cannot_be_sent_as_a_header_that_frames_the_request() {
+        let auth = |name: &str| Auth::Header {
+            name: name.into(),
+            value: "v".into(),
+        };
+
+        assert!(Credential::new(&auth("Content-Length")).is_err());
+        assert!(Credential::new(&auth("not a name")).is_err());
+        assert!(Credential::new(&auth("X-API-Key")).is_ok());
+    }
+}

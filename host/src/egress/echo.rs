@@ -1,0 +1,233 @@
+//! Echoes: a credential that a server sends back is replaced before a component can see it.
+//!
+//! This guards against servers that repeat what they were sent (debug pages, error texts, links). A server that wants to
+//! hand the credential over in disguise can: it has it. In headers forms from 8 bytes are replaced, in bodies from 16:
+//! shorter ones occur by chance.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use memchr::memmem::Finder;
+
+use crate::secret::{REDACTED, Secret};
+
+const HEADER_BYTES_MIN: usize = 8;
+const BODY_BYTES_MIN: usize = 16;
+const TEXT_CHARS_MAX: usize = 64;
+
+/// What to look for.
+pub(super) struct Echoes {
+    header: Forms,
+    body: Arc<Forms>,
+}
+
+impl Echoes {
+    /// Looks for every form of these secrets.
+    pub(super) fn new(secrets: &[Secret]) -> Self {
+        Self {
+            header: Forms::new(secrets, HEADER_BYTES_MIN),
+            body: Arc::new(Forms::new(secrets, BODY_BYTES_MIN)),
+        }
+    }
+
+    /// The value to show in place of `value`, and how many echoes were in it; `None` when there was none.
+    pub(super) fn hide(&self, value: &HeaderValue) -> Option<(HeaderValue, u64)> {
+        let mut shown = Vec::new();
+        let (_, found) = self
+            .header
+            .hide_in(value.as_bytes(), value.len(), &mut shown);
+        (found > 0).then(|| {
+            (
+                HeaderValue::from_bytes(&shown).expect("it was one, and only ASCII was added"),
+                found,
+            )
+        })
+    }
+
+    /// `text` of a server, without echoes and no longer than a word in an error should be.
+    pub(super) fn hide_in_text(&self, text: &str) -> String {
+        let mut shown = Vec::new();
+        self.header.hide_in(text.as_bytes(), text.len(), &mut shown);
+        String::from_utf8_lossy(&shown)
+            .chars()
+            .take(TEXT_CHARS_MAX)
+            .collect()
+    }
+
+    /// Hides echoes in one body; `None` when there is nothing to look for.
+    pub(super) fn scrubber(&self) -> Option<Scrubber> {
+        (self.body.longest > 0).then(|| Scrubber {
+            forms: self.body.clone(),
+            pending: Vec::new(),
+            found: 0,
+        })
+    }
+}
+
+/// Hides echoes in a stream: what comes out is the same wherever the chunks were cut.
+pub(super) struct Scrubber {
+    forms: Arc<Forms>,
+    /// The end of what has come, shorter than the longest form: an echo may have begun in it.
+    pending: Vec<u8>,
+    /// Echoes hidden so far.
+    pub(super) found: u64,
+}
+
+impl Scrubber {
+    /// Takes the next bytes of the body and gives those that are decided; may be none.
+    pub(super) fn push(&mut self, chunk: &[u8]) -> Bytes {
+        self.pending.extend_from_slice(chunk);
+        self.release((self.pending.len() + 1).saturating_sub(self.forms.longest))
+    }
+
+    /// The body is complete: gives the rest.
+    pub(super) fn finish(&mut self) -> Bytes {
+        self.release(self.pending.len())
+    }
+
+    fn release(&mut self, decided: usize) -> Bytes {
+        if decided == 0 {
+            return Bytes::new();
+        }
+        let mut shown = Vec::with_capacity(decided + REDACTED.len());
+        let (taken, found) = self.forms.hide_in(&self.pending, decided, &mut shown);
+        self.found += found;
+        self.pending.drain(..taken);
+        Bytes::from(shown)
+    }
+}
+
+struct Forms {
+    /// Longest first: of two that begin at one place the longer is meant.
+    finders: Vec<Finder<'static>>,
+    longest: usize,
+}
+
+impl Forms {
+    fn new(secrets: &[Secret], bytes_min: usize) -> Self {
+        let mut forms: Vec<String> = secrets.iter().flat_map(Secret::forms).collect();
+        forms.retain(|form| form.len() >= bytes_min);
+        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        forms.dedup();
+        Self {
+            longest: forms.first().map_or(0, String::len),
+            finders: forms
+                .iter()
+                .map(|form| Finder::new(form.as_bytes()).into_owned())
+                .collect(),
+        }
+    }
+
+    /// Copies `bytes` to `shown` with every echo that begins before `decided` replaced.
+    /// Gives how many bytes were dealt with, `decided` or up to an echo's end beyond it, and the number of echoes.
+    fn hide_in(&self, bytes: &[u8], decided: usize, shown: &mut Vec<u8>) -> (usize, u64) {
+        let find =
+            |finder: &Finder<'_>, from: usize| finder.find(&bytes[from..]).map(|at| at + from);
+        let mut next: Vec<Option<usize>> =
+            self.finders.iter().map(|finder| find(finder, 0)).collect();
+        let (mut taken, mut found) = (0, 0);
+        loop {
+            for (finder, at) in self.finders.iter().zip(&mut next) {
+                if at.is_some_and(|at| at < taken) {
+                    *at = find(finder, taken);
+                }
+            }
+            let places = next
+                .iter()
+                .zip(&self.finders)
+                .filter_map(|(at, finder)| at.map(|at| (at, finder)));
+            // `min_by_key` takes the first of equals, the longest form.
+            let Some((at, finder)) = places
+                .min_by_key(|(at, _)| *at)
+                .filter(|(at, _)| *at < decided)
+            else {
+                break;
+            };
+            shown.extend_from_slice(&bytes[taken..at]);
+            shown.extend_from_slice(REDACTED.as_bytes());
+            taken = at + finder.needle().len();
+            found += 1;
+        }
+        let rest = taken.max(decided);
+        shown.extend_from_slice(&bytes[taken..rest]);
+        (rest, found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "k3y/with+sixteen=bytes";
+
+    fn scrubbed(chunks: &[&[u8]]) -> (Vec<u8>, u64) {
+        let mut scrubber = Echoes::new(&[KEY.into()]).scrubber().unwrap();
+        let mut shown: Vec<u8> = chunks
+            .iter()
+            .flat_map(|chunk| scrubber.push(chunk))
+            .collect();
+        shown.extend(scrubber.finish());
+        (shown, scrubber.found)
+    }
+
+    #[test]
+    fn every_form_is_replaced_at_every_cut() {
+        let json = KEY.replace('/', "\\/");
+        let body = format!(
+            "{KEY}{KEY},{json},k3y%2Fwith%2Bsixteen%3Dbytes,azN5L3dpdGgrc2l4dGVlbj1ieXRlcw==,k3y/with+sixteen=byte"
+        );
+        let body = body.as_bytes();
+        let whole = b"REDACTEDREDACTED,REDACTED,REDACTED,REDACTED,k3y/with+sixteen=byte".to_vec();
+
+        for cut in 0..=body.len() {
+            assert_eq!(
+                scrubbed(&[&body[..cut], &body[cut..]]),
+                (whole.clone(), 5),
+                "cut at {cut}"
+            );
+        }
+        assert_eq!(scrubbed(&body.chunks(1).collect::<Vec<_>>()), (whole, 5));
+    }
+
+    #[test]
+    fn a_body_without_an_echo_comes_out_as_it_went_in() {
+        let body = b"[{\"id\":1,\"key\":\"k3y/with+sixteen\"}]".repeat(100);
+
+        assert_eq!(scrubbed(&body.chunks(7).collect::<Vec<_>>()), (body, 0));
+    }
+
+    #[test]
+    fn a_header_is_scrubbed_from_eight_bytes_and_a_body_from_sixteen() {
+        let echoes = Echoes::new(&["eight8ch".into()]);
+        let value = HeaderValue::from_static("<https://a.example/?key=eight8ch&p=2>; rel=next");
+
+        let (shown, found) = echoes.hide(&value).unwrap();
+
+        assert_eq!(shown, "<https://a.example/?key=REDACTED&p=2>; rel=next");
+        assert_eq!(found, 1);
+        assert!(echoes.scrubber().is_none());
+    }
+
+    #[test]
+    fn an_echo_that_begins_inside_another_is_not_one() {
+        let echoes = Echoes::new(&["a23456789012345a".into()]);
+        let mut scrubber = echoes.scrubber().unwrap();
+
+        let mut shown = scrubber.push(b"<a23456789012345a23456789012345a>").to_vec();
+        shown.extend(scrubber.finish());
+
+        assert_eq!(shown, b"<REDACTED23456789012345a>");
+    }
+
+    #[test]
+    fn a_short_secret_does_not_spoil_headers() {
+        let echoes = Echoes::new(&["2026".into()]);
+
+        assert!(
+            echoes
+                .hide(&HeaderValue::from_static("Mon, 23 Nov 2026 06:00:00 GMT"))
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! Headers: which of the component's go out, which of the server's come in, and what must be true of an answer's head.
+
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT,
+    HOST, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+/// True if and only if a component cannot set this header: it carries a credential, frames the message or is the host's.
+pub fn is_forbidden_header(name: &HeaderName) -> bool {
+    const FORBIDDEN: [HeaderName; 12] = [
+        ACCEPT_ENCODING,
+        AUTHORIZATION,
+        CONNECTION,
+        CONTENT_LENGTH,
+        COOKIE,
+        EXPECT,
+        HOST,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        SET_COOKIE,
+    ];
+    const FORBIDDEN_TOO: [&str; 4] = ["cookie2", "http2-settings", "keep-alive", "trailers"];
+    FORBIDDEN.contains(name)
+        || FORBIDDEN_TOO.contains(&name.as_str())
+        || name.as_str().starts_with("proxy-")
+}
+
+/// The component's headers without the forbidden ones, and ours.
+pub(super) fn outgoing(given: &HeaderMap) -> HeaderMap {
+    let mut headers: HeaderMap = given
+        .iter()
+        .filter(|(name, _)| !is_forbidden_header(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    headers
+}
+
+/// True if and only if a component never sees this header of an answer: it is about the connection, or a state that we
+/// keep none of.
+pub(super) fn is_stripped(name: &HeaderName) -> bool {
+    const STRIPPED: [HeaderName; 9] = [
+        CONNECTION,
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        SET_COOKIE,
+        STRICT_TRANSPORT_SECURITY,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ];
+    const STRIPPED_TOO: [&str; 4] = ["alt-svc", "keep-alive", "set-cookie2", "clear-site-data"];
+    STRIPPED.contains(name)
+        || STRIPPED_TOO.contains(&name.as_str())
+        || name.as_str().starts_with("proxy-")
+}
+
+/// Bytes of a head on the wire, near enough for a limit: names, values and four bytes a line.
+pub(super) fn head_bytes(first_line_bytes: usize, headers: &HeaderMap) -> usize {
+    headers.iter().fold(first_line_bytes, |sum, (name, value)| {
+        sum + name.as_str().len() + value.len() + 4
+    })
+}
+
+/// `Err` says why two readers could disagree about where this answer ends.
+pub(super) fn check_framing(status: StatusCode, headers: &HeaderMap) -> Result<(), &'static str> {
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err("101 Switching Protocols was not asked for");
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(_), _) if headers.contains_key(CONTENT_LENGTH) => {
+            Err("both content-length and transfer-encoding are given")
+        }
+        (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err("transfer-encoding is not just `chunked`"),
+    }
+}
+
+/// How a body is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// It is not.
+    Identity,
+    /// One layer of gzip.
+    Gzip,
+}
+
+/// `Err` is the header's text when it is anything but one layer of gzip or none.
+pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, String> {
+    let lines = headers.get_all(CONTENT_ENCODING).iter();
+    let lines: Vec<_> = lines
+        .map(|line| String::from_utf8_lossy(line.as_bytes()))
+        .collect();
+    let given = lines.join(", ");
+    let lower = given.to_ascii_lowercase();
+    let layers = lower.split(',').map(str::trim);
+    let mut layers = layers.filter(|layer| !layer.is_empty() && *layer != "identity");
+    match (layers.next(), layers.next()) {
+        (None, _) => Ok(Encoding::Identity),
+        (Some("gzip" | "x-gzip"), None) => Ok(Encoding::Gzip),
+        _ => Err(given),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_frames_or_authorizes_a_request_is_forbidden() {
+        for name in [
+            "authorization",
+            "cookie",
+            "proxy-authorization",
+            "proxy-connection",
+            "host",
+            "connection",
+            "te",
+            "transfer-encoding",
+            "upgrade",
+            "trailer",
+            "keep-alive",
+            "expect",
+            "accept-encoding",
+            "content-length",
+        ] {
+            assert!(
+                is_forbidden_header(&HeaderName::from_static(name)),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_describes_a_request_is_not_forbidden() {
+        for name in [
+            "accept",
+            "user-agent",
+            "content-type",
+            "if-none-match",
+            "x-api-key",
+            "prefer",
+        ] {
+            assert!(
+                !is_forbidden_header(&HeaderName::from_static(name)),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_layer_of_gzip_or_none_is_an_encoding() {
+        assert_eq!(encoding(&head(&[])), Ok(Encoding::Identity));
+        assert_eq!(
+            encoding(&head(&[("content-encoding", "Identity")])),
+            Ok(Encoding::Identity)
+        );
+        assert_eq!(
+            encoding(&head(&[("content-encoding", "identity, GZIP")])),
+            Ok(Encoding::Gzip)
+        );
+        assert_eq!(
+            encoding(&head(&[("content-encoding", "gzip, gzip")])),
+            Err("gzip, gzip".into())
+        );
+        assert_eq!(
+            encoding(&head(&[("content-encoding", "br")])),
+            Err("br".into())
+        );
+    }
+
+    #[test]
+    fn two_lines_of_gzip_are_two_layers() {
+        let mut headers = head(&[("content-encoding", "gzip")]);
+        headers.append(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+
+        assert!(encoding(&headers).is_err());
+    }
+
+    #[test]
+    fn a_length_and_chunks_together_are_refused() {
+        let ok = StatusCode::OK;
+
+        assert!(check_framing(ok, &head(&[("content-length", "3")])).is_ok());
+        assert!(check_framing(ok, &head(&[("transfer-encoding", "Chunked")])).is_ok());
+        assert!(check_framing(ok, &head(&[("transfer-encoding", "gzip, chunked")])).is_err());
+        assert!(
+            check_framing(
+                ok,
+                &head(&[("transfer-encoding", "chunked"), ("content-length", "3")])
+            )
+            .is_err()
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! The host's own record of what went out, what was refused and what was too much: it outranks the component's word.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::EgressError;
+
+/// What went over the network in one run, for its summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Requests that the component asked for, the refused ones included.
+    pub requests: u64,
+    /// Requests that were refused.
+    pub refused: u64,
+    /// Bytes of answer bodies as they came over the wire.
+    pub wire_bytes: u64,
+    /// Bytes of answer bodies after decoding.
+    pub decoded_bytes: u64,
+    /// Times that a server sent the credential back, each replaced.
+    pub echoes: u64,
+}
+
+/// Counts and first causes; shared by all requests of a run.
+#[derive(Default)]
+pub(super) struct Record {
+    pub(super) requests: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) wire_bytes: AtomicU64,
+    pub(super) decoded_bytes: AtomicU64,
+    pub(super) echoes: AtomicU64,
+    denial: Mutex<Option<EgressError>>,
+    breach: Mutex<Option<EgressError>>,
+}
+
+impl Record {
+    /// Keeps `error` if it is the first of its kind; true if it is the first denial.
+    pub(super) fn keep(&self, error: &EgressError) -> bool {
+        let kept = if matches!(error, EgressError::Denied { .. }) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            &self.denial
+        } else if error.is_final() && !matches!(error, EgressError::RequestBroken { .. }) {
+            &self.breach
+        } else {
+            return false;
+        };
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = kept.is_none();
+        kept.get_or_insert_with(|| error.clone());
+        first && matches!(error, EgressError::Denied { .. })
+    }
+
+    /// The first request that was not granted.
+    pub(super) fn denial(&self) -> Option<EgressError> {
+        self.denial
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The first limit, certificate or rule of HTTP that was broken.
+    pub(super) fn breach(&self) -> Option<EgressError> {
+        self.breach
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The counts so far.
+    pub(super) fn traffic(&self) -> Traffic {
+        Traffic {
+            requests: self.requests.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            wire_bytes: self.wire_bytes.load(Ordering::Relaxed),
+            decoded_bytes: self.decoded_bytes.load(Ordering::Relaxed),
+            echoes: self.echoes.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The gates: is what would be published plausible? The source can answer 200 and be wrong.
+
+use crate::outcome::{Failure, Outcome};
+use crate::plan::MaxRejected;
+use crate::sink::Totals;
+
+/// How much may be missing or bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gates {
+    /// `MIN_RECORDS`: the published set has at least as many.
+    pub min_records: u64,
+    /// `MAX_SHRINK_PERCENT`: against the last published set.
+    pub max_shrink_percent: u64,
+    /// `MAX_REJECTED`: of this run.
+    pub max_rejected: MaxRejected,
+    /// `--allow-shrink`: this once, the set may shrink.
+    pub allow_shrink: bool,
+}
+
+/// `Err` (65) names every gate that refused, and the setting that would let it pass.
+///
+/// `fetched` is the component's report; `last_records` the size of the last published set, if there is one.
+pub fn check(
+    gates: &Gates,
+    totals: &Totals,
+    fetched: u64,
+    last_records: Option<u64>,
+) -> Result<(), Failure> {
+    let refused: Vec<String> = [
+        too_few(gates, totals),
+        shrunk(gates, totals, last_records),
+        too_many_rejected(gates, totals, fetched),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Outcome::GateRefused,
+        format!("refuse to publish: {}", refused.join("; ")),
+    ))
+}
+
+fn too_few(gates: &Gates, totals: &Totals) -> Option<String> {
+    (totals.records < gates.min_records).then(|| {
+        format!(
+            "there would be {} records, and `MIN_RECORDS` is {}",
+            totals.records, gates.min_records
+        )
+    })
+}
+
+fn shrunk(gates: &Gates, totals: &Totals, last_records: Option<u64>) -> Option<String> {
+    let last = last_records.filter(|last| !gates.allow_shrink && totals.records < *last)?;
+    let gone = last - totals.records;
+    let over = u128::from(gone) * 100 > u128::from(last) * u128::from(gates.max_shrink_percent);
+    over.then(|| {
+        format!(
+            "{gone} of {last} records would be gone, and `MAX_SHRINK_PERCENT` is {}; if that is right, run once with `--allow-shrink`",
+            gates.max_shrink_percent
+        )
+    })
+}
+
+fn too_many_rejected(gates: &Gates, totals: &Totals, fetched: u64) -> Option<String> {
+    let rejected = totals.rejected;
+    match gates.max_rejected {
+        MaxRejected::Count(most) => (rejected > most)
+            .then(|| format!("{rejected} records were rejected, and `MAX_REJECTED` is {most}")),
+        MaxRejected::Percent(most) => {
+            // What was staged is counted by the host, so a report cannot make the base smaller than that.
+            let base = fetched.max(totals.staged + totals.deleted + rejected);
+            let over = u128::from(rejected) * 100 > u128::from(base) * u128::from(most);
+            over.then(|| {
+                format!("{rejected} of {base} records were rejected, and `MAX_REJECTED` is {most}%")
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GATES: Gates = Gates {
+        min_records: 0,
+        max_shrink_percent: 50,
+        max_rejected: MaxRejected::Count(0),
+        allow_shrink: false,
+    };
+
+    fn of(records: u64, rejected: u64) -> Totals {
+        Totals {
+            records,
+            rejected,
+            ..Totals::default()
+        }
+    }
+
+    fn refusal(gates: &Gates, totals: Totals, fetched: u64, last: Option<u64>) -> Option<String> {
+        check(gates, &totals, fetched, last).err().map(|failure| {
+            assert_eq!(failure.outcome, Outcome::GateRefused);
+            failure.message
+        })
+    }
+
+    #[test]
+    fn a_set_may_shrink_by_the_percentage_and_no_more() {
+        assert_eq!(refusal(&GATES, of(50, 0), 0, Some(100)), None);
+        assert!(
+            refusal(&GATES, of(49, 0), 0, Some(100))
+                .unwrap()
+                .contains("51 of 100")
+        );
+        assert!(refusal(&GATES, of(0, 0), 0, Some(1)).is_some());
+    }
+
+    #[test]
+    fn shrinking_is_allowed_once_by_flag_for_good_by_100_percent_and_before_a_last_set() {
+        let flag = Gates {
+            allow_shrink: true,
+            ..GATES
+        };
+        let setting = Gates {
+            max_shrink_percent: 100,
+            ..GATES
+        };
+
+        assert_eq!(refusal(&flag, of(0, 0), 0, Some(100)), None);
+        assert_eq!(refusal(&setting, of(0, 0), 0, Some(100)), None);
+        assert_eq!(refusal(&GATES, of(0, 0), 0, None), None);
+    }
+
+    #[test]
+    fn too_few_records_are_refused_whatever_was_there_before() {
+        let gates = Gates {
+            min_records: 10,
+            allow_shrink: true,
+            ..GATES
+        };
+
+        assert_eq!(refusal(&gates, of(10, 0), 0, None), None);
+        assert!(
+            refusal(&gates, of(9, 0), 0, None)
+                .unwrap()
+                .contains("`MIN_RECORDS` is 10")
+        );
+    }
+
+    #[test]
+    fn rejected_records_are_counted() {
+        let two = Gates {
+            max_rejected: MaxRejected::Count(2),
+            ..GATES
+        };
+
+        assert!(refusal(&GATES, of(5, 1), 5, None).is_some());
+        assert_eq!(refusal(&two, of(5, 2), 5, None), None);
+        assert!(refusal(&two, of(5, 3), 5, None).is_some());
+    }
+
+    #[test]
+    fn a_percentage_is_of_what_was_fetched_or_at_least_staged() {
+        let percent = Gates {
+            max_rejected: MaxRejected::Percent(1),
+            ..GATES
+        };
+
+        assert_eq!(refusal(&percent, of(5, 1), 100, None), None);
+        assert!(refusal(&percent, of(5, 2), 100, None).is_some());
+        let staged = Totals {
+            staged: 296,
+            ..of(5, 3)
+        };
+        assert!(
+            refusal(&percent, staged, 0, None)
+                .unwrap()
+                .contains("3 of 299")
+        );
+    }
+
+    #[test]
+    fn every_gate_that_refused_is_named() {
+        let gates = Gates {
+            min_records: 10,
+            ..GATES
+        };
+
+        let text = refusal(&gates, of(1, 1), 2, Some(100)).unwrap();
+
+        for setting in ["MIN_RECORDS", "MAX_SHRINK_PERCENT", "MAX_REJECTED"] {
+            assert!(text.contains(setting), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_any_size_do_not_overflow() {
+        assert!(refusal(&GATES, of(1, 0), 0, Some(u64::MAX)).is_some());
+    }
+}

@@ -1,0 +1,269 @@
+//! Health: is the published data fresh, and did the last run end well? Reads the commit record and the last run's.
+//!
+//! Takes no lock and changes nothing, so it may be asked at any time, by anybody who may read the folder.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::folder::{Doing as _, Folder};
+use crate::generation::{self, Generation};
+use crate::last_run::{self, LastRun};
+use crate::limits::Limits;
+use crate::log::escape_controls;
+use crate::manifest::hex;
+use crate::outcome::Failure;
+use crate::quantity::spoken;
+
+/// A record may be this far ahead of our clock; more, and one of the two clocks is wrong.
+const CLOCKS_APART: Duration = Duration::from_mins(5);
+
+/// What can be said of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It is fresh, and the last run ended well.
+    Fresh,
+    /// It is too old or damaged, or the last run failed.
+    Stale,
+    /// Nothing can be said: no run yet, a record from the future, or one that cannot be read.
+    Unknown,
+}
+
+/// What `health` answers.
+#[derive(Debug)]
+pub struct HealthReport {
+    /// In a word.
+    pub status: Status,
+    /// Why, each reason by itself; what is well when it is fresh.
+    reasons: Vec<String>,
+    generation: Option<GenerationFacts>,
+    last_run: Option<LastRun>,
+}
+
+/// What is published.
+#[derive(Debug)]
+struct GenerationFacts {
+    name: String,
+    committed: String,
+    age: Duration,
+    records: u64,
+    cursor: Option<String>,
+}
+
+/// Looks at `output_dir`. With `verify`, reads the published files and compares their checksums.
+pub fn health(output_dir: &Path, max_age: Duration, verify: bool, limits: &Limits) -> HealthReport {
+    health_at(Timestamp::now(), output_dir, max_age, verify, limits)
+}
+
+fn health_at(
+    now: Timestamp,
+    output_dir: &Path,
+    max_age: Duration,
+    verify: bool,
+    limits: &Limits,
+) -> HealthReport {
+    let mut report = HealthReport {
+        status: Status::Unknown,
+        reasons: Vec::new(),
+        generation: None,
+        last_run: None,
+    };
+    let folder = match Folder::open(output_dir) {
+        Ok(Some(folder)) => folder,
+        Ok(None) => {
+            return report.because(format!(
+                "`{}` does not exist: no run yet, or another OUTPUT_DIR",
+                output_dir.display()
+            ));
+        }
+        Err(failure) => return report.because(failure.message),
+    };
+    let generation = generation::current(&folder, limits);
+    let last_run = last_run::read(&folder, limits);
+    let (generation, last_run) = match (generation, last_run) {
+        (Ok(generation), Ok(last_run)) => (generation, last_run),
+        (generation, last_run) => {
+            report.reasons.extend(
+                generation
+                    .err()
+                    .into_iter()
+                    .chain(last_run.err())
+                    .map(|failure| failure.message),
+            );
+            return report;
+        }
+    };
+    report.last_run = last_run;
+    report.judge(now, generation.as_ref(), max_age);
+    if let Some(generation) = generation.filter(|_| verify) {
+        report.verify(&generation);
+    }
+    report
+}
+
+impl HealthReport {
+    /// 0 fresh, 1 stale or the last run failed, 2 unknown.
+    pub fn exit_code(&self) -> u8 {
+        match self.status {
+            Status::Fresh => 0,
+            Status::Stale => 1,
+            Status::Unknown => 2,
+        }
+    }
+
+    /// A few words for a person, on one line.
+    pub fn text(&self) -> String {
+        let mut parts = self.reasons.clone();
+        if let Some(facts) = &self.generation {
+            let intact = if self.status == Status::Fresh {
+                "published"
+            } else {
+                "still there"
+            };
+            let cursor = facts
+                .cursor
+                .as_ref()
+                .map_or_else(String::new, |cursor| format!(", cursor {cursor}"));
+            parts.push(format!(
+                "{intact}: {} records of {} ({} ago, generation {}{cursor})",
+                facts.records,
+                facts.committed,
+                spoken(facts.age),
+                facts.name
+            ));
+        }
+        escape_controls(&format!("{}: {}", self.word(), parts.join("; ")))
+    }
+
+    /// The same as one JSON object.
+    pub fn json(&self) -> String {
+        let generation = self.generation.as_ref().map(|facts| {
+            json!({
+                "name": facts.name,
+                "committed": facts.committed,
+                "age_seconds": facts.age.as_secs(),
+                "records": facts.records,
+                "cursor": facts.cursor,
+            })
+        });
+        let value: Value = json!({
+            "status": self.word(),
+            "exit_code": self.exit_code(),
+            "reasons": self.reasons,
+            "generation": generation,
+            "last_run": self.last_run,
+        });
+        escape_controls(&value.to_string())
+    }
+
+    fn word(&self) -> &'static str {
+        match self.status {
+            Status::Fresh => "fresh",
+            Status::Stale => "stale",
+            Status::Unknown => "unknown",
+        }
+    }
+
+    fn because(mut self, reason: String) -> Self {
+        self.reasons.push(reason);
+        self
+    }
+
+    fn judge(&mut self, now: Timestamp, generation: Option<&Generation>, max_age: Duration) {
+        let committed = generation
+            .and_then(|generation| generation.manifest.finished.parse::<Timestamp>().ok());
+        let ended = self
+            .last_run
+            .as_ref()
+            .and_then(|run| run.finished.parse::<Timestamp>().ok());
+        let future = |at: Timestamp| {
+            Duration::try_from(at.duration_since(now)).is_ok_and(|ahead| ahead > CLOCKS_APART)
+        };
+        if let Some(at) = [committed, ended]
+            .into_iter()
+            .flatten()
+            .find(|at| future(*at))
+        {
+            self.reasons.push(format!(
+                "the last record is of {at:.0}, which is in the future: a clock is wrong"
+            ));
+            return;
+        }
+        if let (Some(generation), Some(committed)) = (generation, committed) {
+            self.generation = Some(GenerationFacts {
+                name: generation.name.to_string(),
+                committed: format!("{committed:.0}"),
+                age: Duration::try_from(now.duration_since(committed)).unwrap_or_default(),
+                records: generation.data().records,
+                cursor: generation.manifest.cursor.clone(),
+            });
+        }
+        // The record of a run is best effort: a failure that a later commit has overtaken is over.
+        let failed = self
+            .last_run
+            .as_ref()
+            .filter(|run| run.exit_code != 0 && (committed.is_none() || ended >= committed));
+        if let Some(run) = failed {
+            self.status = Status::Stale;
+            self.reasons.push(format!(
+                "the last run ({}) failed with exit code {} ({}): {}",
+                run.finished,
+                run.exit_code,
+                run.outcome,
+                run.message.as_deref().unwrap_or("no message")
+            ));
+        }
+        match &self.generation {
+            Some(facts) if facts.age > max_age => {
+                self.status = Status::Stale;
+                let (age, most) = (spoken(facts.age), spoken(max_age));
+                self.reasons.push(format!(
+                    "the last success is {age} old, and MAX_AGE is {most}"
+                ));
+            }
+            Some(_) if failed.is_none() => self.status = Status::Fresh,
+            None if generation.is_some() => self
+                .reasons
+                .push("the manifest has no time of commit".to_owned()),
+            None if failed.is_none() => self.reasons.push("nothing was published yet".to_owned()),
+            _ => {}
+        }
+    }
+
+    fn verify(&mut self, generation: &Generation) {
+        for (name, record) in &generation.manifest.files {
+            let found = generation.open(name).and_then(|file| checksum(&file, name));
+            let reason = match found {
+                Ok(sha256) if sha256 == record.sha256 => continue,
+                Ok(_) => format!(
+                    "`{}` is damaged or was edited: its checksum is not the published one",
+                    generation.folder().shown(name)
+                ),
+                Err(failure) => failure.message,
+            };
+            self.status = Status::Stale;
+            self.reasons.push(reason);
+        }
+    }
+}
+
+fn checksum(file: &File, name: &str) -> Result<String, Failure> {
+    let mut hash = Sha256::new();
+    let mut block = vec![0; 256 * 1024];
+    loop {
+        match (&*file).read(&mut block) {
+            Ok(0) => return Ok(hex(&hash.finalize())),
+            Ok(bytes) => hash.update(&block[..bytes]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).doing(|| format!("read `{name}`")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! One run, from the command line to its summary. [`Run::flow`] is its table of contents.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use serde_json::{Map, json};
+
+use crate::cli::{OutputKind, RunArgs};
+use crate::folder::Folder;
+use crate::last_run;
+use crate::lock::Lock;
+use crate::log::{self, Log};
+use crate::outcome::Ended;
+use crate::plan::Plan;
+use crate::prepare;
+use crate::summary::Summary;
+
+/// One run under way.
+pub struct Run<'a> {
+    pub(crate) args: &'a RunArgs,
+    pub(crate) log: &'a Log,
+    /// What is known of it so far.
+    pub(crate) summary: Summary,
+    pub(crate) lock: Held,
+}
+
+/// Where the run is with the lock, which decides who may write `last-run.json`.
+pub enum Held {
+    /// It has not come that far.
+    NotYet,
+    /// It holds it.
+    Yes(Lock),
+    /// Another run holds it.
+    Lost,
+}
+
+/// Runs the job once: `tidegate run`.
+pub fn run(args: &RunArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
+    run_and_tell(args, environment).0
+}
+
+/// Runs the job once and also returns its summary.
+pub fn run_and_tell(
+    args: &RunArgs,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> (Ended, Summary) {
+    let (clock, started) = (Instant::now(), Timestamp::now());
+    let plan = prepare::plan(&args.given, environment);
+    let redactor = prepare::redactor(&plan);
+    let output_dir = plan.output_dir.clone();
+    let mut summary = Summary::begin(run_id(started), plan.job.clone(), started);
+    summary.dry_run = args.dry_run;
+    let context = Map::from_iter([
+        ("run_id".to_owned(), json!(summary.run_id)),
+        ("job".to_owned(), json!(summary.job)),
+    ]);
+    let log = Log::new(log_format(args, &plan), context, redactor.clone());
+
+    let mut run = Run { args, log: &log, summary, lock: Held::NotYet };
+    let result = prepare::runtime().and_then(|runtime| runtime.block_on(run.flow(plan)));
+
+    let Run { mut summary, lock, .. } = run;
+    summary.end(&result, Timestamp::now(), clock.elapsed());
+    summary.message = summary.message.map(|message| redactor.hide(&message));
+    let error = result.err().map(|failure| redactor.hide(&summary.error_line(&failure)));
+    remember(&lock, &output_dir, &summary, &log);
+    tell(args, &log, &summary);
+    drop(lock);
+    (Ended { exit_code: summary.exit_code, error }, summary)
+}
+
+/// Tells cron's log, or whoever asked for JSON, how it went.
+fn tell(args: &RunArgs, log: &Log, summary: &Summary) {
+    let value = serde_json::to_value(summary).unwrap_or_default();
+    if args.output == Some(OutputKind::Json) {
+        let text = log::escape_controls(&value.to_string());
+        // Nobody may be listening: that changes nothing.
+        let _ = writeln!(std::io::stdout(), "{text}");
+    } else {
+        log.info("run finished", value);
+    }
+}
+
+/// Writes `last-run.json`: the holder of the lock does, and a run that failed before it, where the folder exists.
+fn remember(lock: &Held, output_dir: &std::path::Path, summary: &Summary, log: &Log) {
+    let folder = match lock {
+        Held::Lost => return,
+        Held::Yes(lock) => Some(lock.folder().clone()),
+        Held::NotYet => Folder::open(output_dir).ok().flatten(),
+    };
+    let Some(folder) = folder else { return };
+    if let Err(failure) = last_run::write(&folder, &summary.run_id, summary) {
+        log.warn("last-run.json not written", json!({ "error": failure.message }));
+    }
+}
+
+fn log_format(args: &RunArgs, plan: &Plan) -> log::Format {
+    if args.quiet || args.output == Some(OutputKind::Json) {
+        return log::Format::Silent;
+    }
+    let terminal = std::io::stdout().is_terminal();
+    plan.log_format.unwrap_or(if terminal { log::Format::Text } else { log::Format::Json })
+}
+
+/// When it began, to the second, and six digits that tell it from others of that second.
+fn run_id(started: Timestamp) -> String {
+    let random = RandomState::new().build_hasher().finish();
+    format!("{}-{:06x}", started.strftime("%Y%m%dT%H%M%SZ"), random & 0xff_ffff)
+}

@@ -1,0 +1,84 @@
+//! tidegate: data-sync jobs for cron. A sandboxed component fetches and transforms, this host checks and publishes.
+//!
+//! `Run::flow` is the table of contents: one direction, each step one module, none calls back up. How a run is started and
+//! what is told of it afterwards is `job`'s business.
+
+pub mod cli;
+pub mod commands;
+pub mod demo;
+pub mod describe;
+pub mod limits;
+pub mod outcome;
+pub mod prepare;
+pub mod summary;
+pub mod values;
+
+mod cache;
+mod component;
+mod declared;
+mod egress;
+mod engine;
+mod folder;
+mod gates;
+mod generation;
+mod grants;
+mod health;
+mod job;
+mod last_run;
+mod lock;
+mod log;
+mod manifest;
+mod plan;
+mod publish;
+mod quantity;
+mod secret;
+mod settings;
+mod sink;
+mod staged;
+mod steps;
+mod stop;
+
+pub use job::{run, run_and_tell};
+
+use folder::Folder;
+use job::Run;
+use outcome::{Failure, Outcome};
+use plan::Plan;
+use prepare::Prepared;
+use sink::{Files, Sink as _, Taken as _};
+use stop::Stop;
+
+impl Run<'_> {
+    /// One run, step by step. `Err`: what readers see is as it was, unless it says `committed: unknown`.
+    async fn flow(&mut self, plan: Plan) -> Result<Outcome, Failure> {
+        let stop = Stop::watch(plan.limits.run_deadline)?;
+        let prepared = Prepared::new(&self.args.given, plan, self.log).await?;
+        let settings = self.usable(&prepared).await?;
+        let plan = &prepared.plan;
+
+        let output = Folder::open_or_create(&plan.output_dir, plan.file_mode)?;
+        if !self.acquire(&output, plan)? {
+            return Ok(Outcome::Skipped);
+        }
+        let last = generation::last(self.lock(), &plan.limits)?;
+        self.clear_the_way(last.as_ref(), plan)?;
+        self.refuse_changes(settings, last.as_ref())?;
+
+        let staging = self.lock().staging(plan.file_mode, &plan.limits)?;
+        let report = self.fetch(&prepared, settings, last.as_ref(), &staging, &stop).await?;
+
+        let staged = staged::open(staging.input(), steps::reported(&report), &plan.limits)?;
+        let check = || stop.check();
+        let sink = Files::new(self.lock(), staging, last.as_ref(), self.target(settings, plan), &plan.limits, &check, self.log);
+        let taken = sink.take(&staged, steps::extent(report.extent))?;
+        let totals = taken.totals();
+        gates::check(&self.gates(plan), &totals, report.fetched, last.as_ref().map(|last| last.manifest.counts.records))?;
+        if self.args.dry_run {
+            return Ok(self.leave_unpublished(totals));
+        }
+
+        let commit = taken.commit(self.draft(&prepared, settings, report))?;
+        publish::retire(self.lock(), plan.keep_generations, &plan.limits, self.log);
+        Ok(self.published(commit))
+    }
+}

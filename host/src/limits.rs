@@ -1,0 +1,142 @@
+//! Every wait, buffer, count and file has a limit, and all of them stand here.
+//!
+//! Three can be set by the operator (`RUN_DEADLINE`, `CPU_LIMIT`, `MEMORY_LIMIT`); the others are the same for every job.
+//! A limit that is reached ends the run and is named in its error text.
+
+use std::time::Duration;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// The limits of one run.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The whole run, from the lock to the swap (`RUN_DEADLINE`).
+    pub run_deadline: Duration,
+    /// CPU time of the component; waiting does not count (`CPU_LIMIT`).
+    pub cpu: Duration,
+    /// Linear memory of the component (`MEMORY_LIMIT`).
+    pub memory_bytes: u64,
+
+    /// The component file.
+    pub component_bytes: u64,
+    /// CPU time of `describe`.
+    pub describe_cpu: Duration,
+    /// Linear memory during `describe`.
+    pub describe_memory_bytes: u64,
+    /// The component's stack.
+    pub stack_bytes: usize,
+    /// Entries of each table of the component.
+    pub table_elements: usize,
+    /// Core instances inside the component.
+    pub instances: usize,
+    /// Resource handles a component may hold.
+    pub resource_handles: usize,
+    /// Bytes of strings and lists a component may pass in one host call.
+    pub hostcall_bytes: usize,
+    /// The state a component may return.
+    pub state_bytes: usize,
+    /// Bytes a component may write to its staging folder, all files together.
+    pub staged_bytes: u64,
+    /// Files a component may have in its staging folder.
+    pub staged_files: usize,
+    /// One line of a staged file.
+    pub staged_line_bytes: usize,
+    /// Log lines taken from a component; the rest is counted and dropped.
+    pub log_lines: u64,
+    /// Bytes of one log line taken from a component; the rest of the line is dropped.
+    pub log_line_bytes: usize,
+
+    /// Requests in one run, retries and redirects included.
+    pub requests: u64,
+    /// Requests open at the same time.
+    pub requests_open: usize,
+    /// Method, URL and headers of one request.
+    pub request_head_bytes: usize,
+    /// The body of one request.
+    pub request_body_bytes: u64,
+    /// Status line and headers of one answer.
+    pub response_head_bytes: usize,
+    /// Header lines of one answer.
+    pub response_headers: usize,
+    /// The body of one answer as it comes over the wire.
+    pub response_wire_bytes: u64,
+    /// The body of one answer after decoding.
+    pub response_decoded_bytes: u64,
+    /// Decoded bytes of all answers of a run.
+    pub run_decoded_bytes: u64,
+    /// Decoded bytes for each byte on the wire, after the first MiB.
+    pub decode_ratio: u64,
+    /// Resolving a name and opening a connection, TLS included.
+    pub connect_timeout: Duration,
+    /// From the request being sent to the first byte of the answer.
+    pub first_byte_timeout: Duration,
+    /// Between two bytes of an answer.
+    pub idle_timeout: Duration,
+    /// One whole answer, so that a dripping server cannot hold the run to its deadline.
+    pub response_timeout: Duration,
+    /// Addresses of one name that are tried.
+    pub addresses_tried: usize,
+
+    /// Memory for sorting records by key; what does not fit is sorted in files.
+    pub sort_buffer_bytes: usize,
+    /// Sorted files merged at once.
+    pub sort_runs: usize,
+    /// A manifest, a `last-run.json`.
+    pub manifest_bytes: u64,
+    /// Folders inside one leftover that are removed; a larger one is left to a person.
+    pub leftover_folders: usize,
+    /// A settings file: `--env-file`, `NAME_FILE`.
+    pub settings_file_bytes: u64,
+    /// How long a superseded generation stays at the least, so that a reader that opened it by name can finish.
+    pub superseded_kept: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            run_deadline: Duration::from_secs(15 * 60),
+            cpu: Duration::from_secs(5 * 60),
+            memory_bytes: 256 * MIB,
+
+            component_bytes: 64 * MIB,
+            describe_cpu: Duration::from_secs(1),
+            describe_memory_bytes: 32 * MIB,
+            stack_bytes: 512 * 1024,
+            table_elements: 10_000,
+            instances: 32,
+            resource_handles: 1_000,
+            hostcall_bytes: 8 * 1024 * 1024,
+            state_bytes: 64 * 1024,
+            staged_bytes: 8 * GIB,
+            staged_files: 100,
+            staged_line_bytes: 32 * 1024 * 1024,
+            log_lines: 10_000,
+            log_line_bytes: 4 * 1024,
+
+            requests: 50_000,
+            requests_open: 6,
+            request_head_bytes: 64 * 1024,
+            request_body_bytes: MIB,
+            response_head_bytes: 64 * 1024,
+            response_headers: 100,
+            response_wire_bytes: 32 * MIB,
+            response_decoded_bytes: 32 * MIB,
+            run_decoded_bytes: 8 * GIB,
+            decode_ratio: 100,
+            connect_timeout: Duration::from_secs(10),
+            first_byte_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(30),
+            response_timeout: Duration::from_secs(5 * 60),
+            addresses_tried: 4,
+
+            sort_buffer_bytes: 16 * 1024 * 1024,
+            sort_runs: 64,
+            manifest_bytes: MIB,
+            leftover_folders: 1_000_000,
+            settings_file_bytes: MIB,
+            superseded_kept: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What killed runs left behind, and what an earlier script did.
+//!
+//! The first is removed: nobody can see it. The second is somebody's data, and is refused until `--adopt` is said.
+
+use serde_json::json;
+
+use crate::folder::{Entry, Folder};
+use crate::generation::{DATA_FILES, GENERATIONS, Generation, names};
+use crate::limits::Limits;
+use crate::log::Log;
+use crate::outcome::{Failure, Outcome};
+
+use super::Lock;
+use super::staging::PREFIX;
+
+/// Where `--adopt` keeps what an earlier script left.
+pub const FOREIGN_KEPT_IN: &str = "before-tidegate";
+
+/// Names under which a link waits to be renamed, or a file to replace `last-run.json`.
+const TEMPORARY: [&str; 3] = [".current-", ".latest-", ".last-run-"];
+/// Names that an earlier script may have used, and that are, or may become, ours.
+const CLAIMED: [&str; 4] = ["latest.json", "latest.ndjson", "latest.csv", "state.json"];
+
+impl Lock {
+    /// Removes what killed runs left: staging folders, unfinished links and generations above `last`.
+    ///
+    /// `Err`: a generation above `last` could not be removed. Other leftovers that stay are a warning.
+    pub fn sweep(
+        &self,
+        last: Option<&Generation>,
+        limits: &Limits,
+        log: &Log,
+    ) -> Result<(), Failure> {
+        let output = self.folder();
+        let ours = |name: &str| {
+            name.starts_with(PREFIX) || TEMPORARY.iter().any(|prefix| name.starts_with(prefix))
+        };
+        for name in output.names(ours)? {
+            match output.remove_all(&name, limits.leftover_folders) {
+                Ok(()) => log.warn("leftover of a killed run removed", json!({ "name": name })),
+                Err(failure) => log.warn(
+                    "leftover of a killed run not removed",
+                    json!({ "error": failure.message }),
+                ),
+            }
+        }
+        let Some(generations) = output.folder(GENERATIONS)? else {
+            return Ok(());
+        };
+        let published = last.map_or(0, |generation| generation.name.number);
+        for name in names(&generations)?
+            .iter()
+            .filter(|name| name.number > published)
+        {
+            generations.remove_all(&name.to_string(), limits.leftover_folders)?;
+            log.warn(
+                "generation that was never published removed",
+                json!({ "generation": name.to_string() }),
+            );
+        }
+        Ok(())
+    }
+
+    /// The names in the output folder that are an earlier script's and in our way.
+    pub fn foreign(&self) -> Result<Vec<&'static str>, Failure> {
+        let mut foreign = Vec::new();
+        for name in CLAIMED {
+            if !is_ours(self.folder(), name)? {
+                foreign.push(name);
+            }
+        }
+        Ok(foreign)
+    }
+
+    /// `Err` (73, naming `--adopt`) when an earlier script's files are in our way.
+    pub fn refuse_foreign(&self) -> Result<(), Failure> {
+        let foreign = self.foreign()?;
+        let Some(first) = foreign.first() else {
+            return Ok(());
+        };
+        let message = format!(
+            "use `{}`: it holds {} of an earlier script; run once with `--adopt`, which keeps it as `{}`",
+            self.folder().path().display(),
+            foreign
+                .iter()
+                .map(|name| format!("`{name}`"))
+                .collect::<Vec<_>>()
+                .join(" and "),
+            self.folder().shown(&format!("{FOREIGN_KEPT_IN}/{first}"))
+        );
+        Err(Failure::new(Outcome::OutputUnusable, message))
+    }
+}
+
+/// Nothing at all, or the link that readers open.
+fn is_ours(output: &Folder, name: &str) -> Result<bool, Failure> {
+    Ok(match output.entry(name)? {
+        Entry::Absent => true,
+        Entry::Other => false,
+        Entry::Link(target) => DATA_FILES.contains(&name) && target == format!("current/{name}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::acquire;
+
+    fn locked() -> (tempfile::TempDir, Lock) {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap().unwrap();
+        let lock = acquire(&folder, "r1").unwrap();
+        (temp, lock)
+    }
+
+    #[test]
+    fn leftovers_go_and_what_is_not_ours_stays() {
+        let (temp, lock) = locked();
+        for name in [
+            ".staging-r0/in/deep",
+            "generations/000001-20261123T060000Z-0123456789abcdef",
+            "notes",
+            "generations/mine",
+        ] {
+            std::fs::create_dir_all(temp.path().join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink("x", temp.path().join(".current-r0")).unwrap();
+        std::fs::write(temp.path().join(".last-run-r0"), "").unwrap();
+
+        lock.sweep(None, &Limits::default(), &Log::silent())
+            .unwrap();
+
+        assert_eq!(
+            lock.folder().names(|_| true).unwrap(),
+            [".lock", "generations", "notes"]
+        );
+        let generations = lock.folder().folder(GENERATIONS).unwrap().unwrap();
+        assert_eq!(generations.names(|_| true).unwrap(), ["mine"]);
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_script_is_refused_by_name() {
+        let (temp, lock) = locked();
+        std::fs::write(temp.path().join("latest.json"), "[]").unwrap();
+        std::fs::write(temp.path().join("state.json"), "{}").unwrap();
+
+        let failure = lock.refuse_foreign().unwrap_err();
+
+        assert_eq!(failure.outcome, Outcome::OutputUnusable);
+        assert!(
+            failure.message.contains("`latest.json` and `state.json`"),
+            "{failure}"
+        );
+        assert!(failure.message.contains("--adopt"), "{failure}");
+    }
+
+    #[test]
+    fn our_own_link_is_no_stranger_and_another_link_is() {
+        let (temp, lock) = locked();
+        std::os::unix::fs::symlink("current/latest.json", temp.path().join("latest.json")).unwrap();
+        lock.refuse_foreign().unwrap();
+
+        std::os::unix::fs::symlink("elsewhere", temp.path().join("latest.ndjson")).unwrap();
+
+        assert_eq!(lock.foreign().unwrap(), ["latest.ndjson"]);
+    }
+}

@@ -1,0 +1,155 @@
+//! The folder in which a run works before anything is published: what the component writes, what the host writes.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use crate::folder::Folder;
+use crate::generation::GENERATIONS;
+use crate::limits::Limits;
+use crate::outcome::{Failure, Outcome};
+
+use super::Lock;
+
+/// The beginning of every staging folder's name.
+pub(super) const PREFIX: &str = ".staging-";
+const INPUT: &str = "in";
+/// The generation that is being made.
+pub const GENERATION: &str = "gen";
+
+/// `.staging-<run id>/{in,gen}`, closed to everybody else; dropped, it is removed with all that is in it.
+#[derive(Debug)]
+#[must_use = "a staging folder is removed when this is dropped"]
+pub struct Staging {
+    output: Folder,
+    name: String,
+    root: Folder,
+    input: Folder,
+    generation: Folder,
+    leftover_folders: usize,
+}
+
+impl Lock {
+    /// Makes this run's staging folder, and `generations/` beside it. `Err` leaves nothing behind but the latter.
+    pub fn staging(&self, file_mode: Option<u32>, limits: &Limits) -> Result<Staging, Failure> {
+        let output = self.folder();
+        if output.folder(GENERATIONS)?.is_none() {
+            output
+                .ensure_folder(GENERATIONS, 0o777)?
+                .allow_readers(file_mode)?;
+        }
+        let generations = output.ensure_folder(GENERATIONS, 0o777)?;
+        let name = format!("{PREFIX}{}", self.run_id());
+        let root = output.ensure_folder(&name, 0o700)?;
+        let made = || {
+            let input = root.ensure_folder(INPUT, 0o700)?;
+            // Open to readers from the beginning; until it is published its parent shuts them out.
+            let generation = root.ensure_folder(GENERATION, 0o777)?;
+            generation.allow_readers(file_mode)?;
+            let device = output.stat()?.st_dev;
+            if generations.stat()?.st_dev != device || root.stat()?.st_dev != device {
+                let message = format!(
+                    "use `{}`: generations/ is on another file system, and a rename cannot cross; mount one file system over the whole folder",
+                    output.path().display()
+                );
+                return Err(Failure::new(Outcome::OutputUnusable, message));
+            }
+            Ok((input, generation))
+        };
+        match made() {
+            Ok((input, generation)) => Ok(Staging {
+                output: output.clone(),
+                name,
+                input,
+                generation,
+                root,
+                leftover_folders: limits.leftover_folders,
+            }),
+            Err(failure) => {
+                let _ = output.remove_all(&name, limits.leftover_folders);
+                Err(failure)
+            }
+        }
+    }
+}
+
+impl Staging {
+    /// The component's folder, held: its `/out`.
+    pub fn input(&self) -> &Folder {
+        &self.input
+    }
+
+    /// A descriptor of the component's folder for the sandbox to keep.
+    pub fn input_descriptor(&self) -> Result<OwnedFd, Failure> {
+        self.input.descriptor()
+    }
+
+    /// Where the component's folder is.
+    pub fn input_path(&self) -> PathBuf {
+        self.input.path().to_owned()
+    }
+
+    /// The generation that is being made. The component cannot reach it.
+    pub fn generation(&self) -> &Folder {
+        &self.generation
+    }
+
+    /// The folder of both, for the host's own temporary files.
+    pub fn root(&self) -> &Folder {
+        &self.root
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed by the next run.
+        let _ = self.output.remove_all(&self.name, self.leftover_folders);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::lock::acquire;
+
+    #[test]
+    fn a_staging_folder_is_private_and_goes_when_it_is_dropped() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap().unwrap();
+        let lock = acquire(&folder, "r1").unwrap();
+
+        let staging = lock.staging(None, &Limits::default()).unwrap();
+
+        let path = temp.path().join(".staging-r1");
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+            0o700
+        );
+        std::fs::write(staging.input_path().join("records.ndjson"), "{}\n").unwrap();
+        drop(staging);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn output_mode_decides_who_may_enter_a_generation() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap().unwrap();
+        let lock = acquire(&folder, "r1").unwrap();
+
+        let staging = lock.staging(Some(0o640), &Limits::default()).unwrap();
+
+        assert_eq!(staging.generation().stat().unwrap().st_mode & 0o777, 0o750);
+        assert_eq!(
+            folder
+                .folder(GENERATIONS)
+                .unwrap()
+                .unwrap()
+                .stat()
+                .unwrap()
+                .st_mode
+                & 0o777,
+            0o750
+        );
+    }
+}

@@ -1,0 +1,223 @@
+//! The log: one JSON object a line on stdout, or readable text on a terminal.
+//!
+//! Constant `msg`, values as fields. Info and warnings only: the one error line of a failed run goes to stderr and is
+//! `main`'s. Every secret is replaced wherever it would appear, control characters never leave unescaped, and a log that
+//! cannot be written never changes how a run ends.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Map, Value, json};
+
+use crate::secret::Redactor;
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    Json,
+    /// `time level message name=value …`.
+    Text,
+    /// Nothing is written (`--output json` keeps stdout for the summary).
+    Silent,
+}
+
+/// A handle to the log of one run; clones write to the same log.
+#[derive(Clone)]
+pub struct Log {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    format: Format,
+    /// `run_id` and `job`, on every line.
+    context: Map<String, Value>,
+    redactor: Redactor,
+    out: Mutex<Box<dyn Write + Send>>,
+}
+
+impl Log {
+    /// A log to stdout whose lines carry `context` and hide what `redactor` knows.
+    pub fn new(format: Format, context: Map<String, Value>, redactor: Redactor) -> Self {
+        Self::to(format, context, redactor, Box::new(std::io::stdout()))
+    }
+
+    /// A log that nobody reads.
+    pub fn silent() -> Self {
+        Self::to(
+            Format::Silent,
+            Map::new(),
+            Redactor::default(),
+            Box::new(std::io::sink()),
+        )
+    }
+
+    /// The same as [`Log::new`], to any writer.
+    pub fn to(
+        format: Format,
+        context: Map<String, Value>,
+        redactor: Redactor,
+        out: Box<dyn Write + Send>,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                format,
+                context,
+                redactor,
+                out: Mutex::new(out),
+            }),
+        }
+    }
+
+    /// Something happened as it should. `fields` is a JSON object.
+    pub fn info(&self, msg: &'static str, fields: Value) {
+        self.write("info", msg, fields);
+    }
+
+    /// Look at this later. `fields` is a JSON object.
+    pub fn warn(&self, msg: &'static str, fields: Value) {
+        self.write("warn", msg, fields);
+    }
+
+    fn write(&self, level: &'static str, msg: &'static str, fields: Value) {
+        let fields = match fields {
+            Value::Object(fields) => fields,
+            Value::Null => Map::new(),
+            other => Map::from_iter([("value".to_owned(), other)]),
+        };
+        let ts = jiff::Timestamp::now();
+        let line = match self.shared.format {
+            Format::Silent => return,
+            Format::Json => self.json_line(ts, level, msg, fields),
+            Format::Text => text_line(ts, level, msg, &fields),
+        };
+        let line = self.shared.redactor.hide(&line);
+        if let Ok(mut out) = self.shared.out.lock() {
+            // A closed or full stdout must not fail a run whose data is fine.
+            let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+        }
+    }
+
+    fn json_line(
+        &self,
+        ts: jiff::Timestamp,
+        level: &str,
+        msg: &str,
+        fields: Map<String, Value>,
+    ) -> String {
+        let mut object = Map::new();
+        object.insert("ts".into(), json!(format!("{ts:.3}")));
+        object.insert("level".into(), json!(level));
+        object.insert("msg".into(), json!(msg));
+        object.extend(fields);
+        object.extend(self.shared.context.clone());
+        format!("{}\n", escape_controls(&Value::Object(object).to_string()))
+    }
+}
+
+fn text_line(ts: jiff::Timestamp, level: &str, msg: &str, fields: &Map<String, Value>) -> String {
+    let mut line = format!("{} {level:4} {msg}", ts.strftime("%H:%M:%S"));
+    for (name, value) in fields {
+        match value {
+            Value::Null => {}
+            Value::String(text) if is_plain(text) => line.push_str(&format!(" {name}={text}")),
+            other => line.push_str(&format!(" {name}={}", escape_controls(&other.to_string()))),
+        }
+    }
+    line.push('\n');
+    line
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| !c.is_control() && !c.is_whitespace() && c != '"' && !is_bidi(c))
+}
+
+/// JSON text in which no character can steer a terminal: JSON itself only escapes the ones below U+0020.
+pub fn escape_controls(json_text: &str) -> String {
+    if !json_text.chars().any(|c| c.is_control() || is_bidi(c)) {
+        return json_text.to_owned();
+    }
+    let mut out = String::with_capacity(json_text.len() + 16);
+    for c in json_text.chars() {
+        if c.is_control() || is_bidi(c) {
+            out.push_str(&format!("\\u{:04x}", c as u32));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Characters that reorder the text around them.
+fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: Format, secrets: &[&str], fields: Value) -> String {
+        let sink = Sink::default();
+        let redactor = Redactor::new(secrets.iter().map(|s| Secret::from(*s)));
+        let context = Map::from_iter([("job".to_owned(), json!("orders"))]);
+        Log::to(format, context, redactor, Box::new(sink.clone())).info("page fetched", fields);
+        let bytes = sink.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_json_line_has_the_fields_and_the_context() {
+        let line = logged(Format::Json, &[], json!({"page": 2}));
+
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["level"], "info");
+        assert_eq!(value["msg"], "page fetched");
+        assert_eq!(value["page"], 2);
+        assert_eq!(value["job"], "orders");
+        assert!(value["ts"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn a_secret_of_any_length_is_hidden() {
+        let line = logged(Format::Json, &["k9!"], json!({"text": "key k9! sent"}));
+
+        assert!(!line.contains("k9!"), "{line}");
+        assert!(line.contains("key REDACTED sent"), "{line}");
+    }
+
+    #[test]
+    fn a_line_cannot_be_forged_or_steer_a_terminal() {
+        let hostile = json!({"text": "\u{1b}[31m\n{\"level\":\"error\"}\u{202e}\u{9b}"});
+
+        let json_line = logged(Format::Json, &[], hostile.clone());
+        let text_line = logged(Format::Text, &[], hostile);
+
+        for line in [json_line, text_line] {
+            assert_eq!(line.matches('\n').count(), 1, "{line:?}");
+            assert!(
+                !line
+                    .trim_end()
+                    .chars()
+                    .any(|c| c.is_control() || is_bidi(c))
+            );
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The binary: understands the command line, calls the library, prints one error line, and exits with the code.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use tidegate::cli::{Cli, Command};
+use tidegate::outcome::Outcome;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let ended = match cli.command {
+        Command::Run(args) => tidegate::run(&args, environment),
+        Command::Check(args) => tidegate::commands::check(&args, environment),
+        Command::Describe(args) => tidegate::commands::describe(&args, environment),
+        Command::Health(args) => tidegate::commands::health(&args, environment),
+        Command::Component => tidegate::commands::component(),
+        Command::Demo(args) => tidegate::demo::demo(&args, environment),
+    };
+    if let Some(error) = &ended.error {
+        // Nobody may be listening: that changes nothing.
+        let _ = writeln!(std::io::stderr(), "tidegate: {error}");
+    }
+    ExitCode::from(ended.exit_code)
+}
+
+/// Help and version go to stdout and are no error; the rest is wrong usage.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(Outcome::Usage.exit_code()),
+    }
+}

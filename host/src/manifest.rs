@@ -1,0 +1,193 @@
+//! The manifest: what a generation holds, how it came about, and the state with which the next run begins.
+//!
+//! Whether a manifest belongs to the link that named it is `generation`'s business.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// The version of the manifest's format. A reader refuses a greater one and tolerates members it does not know.
+pub const FORMAT: u64 = 1;
+
+/// The name of the manifest in its generation.
+pub const FILE: &str = "manifest.json";
+
+/// Everything about one generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u64,
+    /// The generation's number: one more than its parent's.
+    pub generation: u64,
+    /// The name of the generation that readers saw before, none for the first.
+    pub parent: Option<String>,
+    /// Which run published it.
+    pub run_id: String,
+    /// `JOB_NAME` of that run.
+    pub job: String,
+    /// The component that staged it.
+    pub component: Component,
+    /// When the run began, RFC 3339 in UTC.
+    pub started: String,
+    /// When it was committed.
+    pub finished: String,
+    /// What was staged: `everything`, `changes` or `nothing-new`.
+    pub extent: String,
+    /// The range of the cursor that was read again, when only one was.
+    pub window: Option<serde_json::Value>,
+    /// Each file of the generation but this one.
+    pub files: BTreeMap<String, FileRecord>,
+    /// The JSON Pointers by which the data file is sorted and free of repeats; none when it is not.
+    #[serde(default)]
+    pub sorted_by: Vec<String>,
+    /// How many of what.
+    pub counts: Counts,
+    /// The cursor, for people.
+    pub cursor: Option<String>,
+    /// The component's state, as it returned it.
+    pub state: String,
+    /// sha256 in hex of each data-shaping setting, by name.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// A component file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    /// What it calls itself.
+    pub name: String,
+    /// sha256 of the file in hex.
+    pub sha256: String,
+}
+
+/// One published file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Its size.
+    pub bytes: u64,
+    /// sha256 in hex.
+    pub sha256: String,
+    /// Records in it.
+    pub records: u64,
+}
+
+/// How many of what. All are of this run, but for `records`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Records in the published set.
+    pub records: u64,
+    /// Records staged.
+    pub staged: u64,
+    /// Deletions staged.
+    pub deleted: u64,
+    /// Records set aside.
+    pub rejected: u64,
+    /// Records found in the source's answers, as the component reported it.
+    pub fetched: u64,
+    /// Answers read, as the component reported it.
+    pub pages: u64,
+}
+
+impl Manifest {
+    /// The bytes of the file: indented JSON and a newline.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes =
+            serde_json::to_vec_pretty(self).expect("a manifest has only texts and numbers");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Reads the file. `Err` says what is wrong with it.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u64,
+        }
+
+        // The version comes first: what else a newer format has is not ours to judge.
+        let head: Head =
+            serde_json::from_slice(bytes).map_err(|error| format!("is no manifest: {error}"))?;
+        if head.format > FORMAT {
+            return Err(format!(
+                "was written by a newer tidegate (format {}, this one reads {FORMAT}): run that version",
+                head.format
+            ));
+        }
+        serde_json::from_slice(bytes).map_err(|error| format!("is no manifest: {error}"))
+    }
+}
+
+/// sha256 of `bytes` in hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Bytes in hex, lower case.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
+#[cfg(test)]
+pub mod tests {
+    //! What is written, and what is read of it.
+
+    use super::*;
+
+    /// A manifest of a first generation of nothing.
+    pub fn empty() -> Manifest {
+        Manifest {
+            format: FORMAT,
+            generation: 1,
+            parent: None,
+            run_id: "run".into(),
+            job: "orders".into(),
+            component: Component {
+                name: "rest".into(),
+                sha256: sha256(b""),
+            },
+            started: "2026-11-23T06:00:00Z".into(),
+            finished: "2026-11-23T06:00:01Z".into(),
+            extent: "everything".into(),
+            window: None,
+            files: BTreeMap::new(),
+            sorted_by: Vec::new(),
+            counts: Counts::default(),
+            cursor: None,
+            state: "{\"v\":1}".into(),
+            settings: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let manifest = empty();
+
+        assert_eq!(Manifest::from_bytes(&manifest.to_bytes()), Ok(manifest));
+    }
+
+    #[test]
+    fn a_member_nobody_knows_is_tolerated() {
+        let text = String::from_utf8(empty().to_bytes()).unwrap();
+
+        let read = Manifest::from_bytes(text.replacen('{', "{\"later\":[1],", 1).as_bytes());
+
+        assert_eq!(read, Ok(empty()));
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_whatever_else_it_has() {
+        let refused = Manifest::from_bytes(b"{\"format\":2,\"generation\":\"x\"}").unwrap_err();
+
+        assert!(refused.contains("newer tidegate (format 2"), "{refused}");
+    }
+
+    #[test]
+    fn hex_is_lower_case() {
+        assert_eq!(hex(&[0x00, 0x9f, 0xff]), "009fff");
+    }
+}

@@ -1,0 +1,374 @@
+//! The plan: every setting of the host understood, every limit fixed, before anything else is opened.
+//!
+//! Problems are collected, not thrown: `settings` adds the component's and reports them all at once.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::declared::HOST;
+use crate::egress::Origin;
+use crate::limits::Limits;
+use crate::log;
+use crate::quantity;
+use crate::values::{Problem, Values};
+
+/// What the host will do.
+#[derive(Debug)]
+pub struct Plan {
+    /// `JOB_NAME`.
+    pub job: String,
+    /// `OUTPUT_DIR`.
+    pub output_dir: PathBuf,
+    /// `OUTPUT_FORMAT`.
+    pub format: OutputFormat,
+    /// `OUTPUT_MODE`.
+    pub file_mode: Option<u32>,
+    /// `PRIMARY_KEY`: JSON Pointers, none when it is not set.
+    pub keys: Vec<String>,
+    /// `WRITE_MODE`, when it is set.
+    pub mode: Option<WriteMode>,
+    /// `KEEP_GENERATIONS`.
+    pub keep_generations: usize,
+    /// `MIN_RECORDS`.
+    pub min_records: u64,
+    /// `MAX_SHRINK_PERCENT`.
+    pub max_shrink_percent: u64,
+    /// `MAX_REJECTED`.
+    pub max_rejected: MaxRejected,
+    /// `MAX_AGE`.
+    pub max_age: Duration,
+    /// `ALLOW_HOSTS`.
+    pub allow_hosts: Vec<Origin>,
+    /// `ALLOW_PRIVATE_NETWORKS`.
+    pub allow_private_networks: bool,
+    /// `CA_FILE`.
+    pub ca_file: Option<PathBuf>,
+    /// `ON_OVERLAP=skip`.
+    pub skip_on_overlap: bool,
+    /// `LOG_FORMAT`.
+    pub log_format: Option<log::Format>,
+    /// Where a compiled component is kept: `$TIDEGATE_CACHE_DIR`, systemd's `$CACHE_DIRECTORY`, XDG's, `~/.cache`, none.
+    pub cache_dir: Option<PathBuf>,
+    /// Every limit of the run.
+    pub limits: Limits,
+    /// All that was given, for the component's settings.
+    pub values: Values,
+    /// What is wrong so far.
+    pub problems: Vec<Problem>,
+}
+
+/// The format of the published file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// An array, one record a line.
+    Json,
+    /// One record a line.
+    Ndjson,
+}
+
+/// How staged records become the published set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteMode {
+    /// They are the set.
+    Replace,
+    /// They are merged into the last set by key.
+    Upsert,
+}
+
+impl WriteMode {
+    /// The word in settings, logs and manifests.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Replace => "replace",
+            Self::Upsert => "upsert",
+        }
+    }
+}
+
+/// How many records may be rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaxRejected {
+    /// So many.
+    Count(u64),
+    /// This part of the fetched ones.
+    Percent(u64),
+}
+
+impl Plan {
+    /// Understands `values`. What cannot be understood is in `problems`, with the default in its place.
+    pub fn new(values: Values, limits: Limits, problems: Vec<Problem>) -> Self {
+        let mut read = Reader {
+            values: &values,
+            problems,
+        };
+        let output_dir = PathBuf::from(read.text("OUTPUT_DIR"));
+        let mut limits = limits;
+        limits.run_deadline = read.parsed("RUN_DEADLINE", quantity::duration);
+        limits.cpu = read.parsed("CPU_LIMIT", quantity::duration);
+        limits.memory_bytes = read.parsed("MEMORY_LIMIT", quantity::bytes);
+        let plan = Self {
+            job: read.parsed_or("JOB_NAME", || default_job(&output_dir), job_name),
+            format: read.parsed("OUTPUT_FORMAT", output_format),
+            file_mode: read.optional("OUTPUT_MODE", file_mode),
+            keys: read.optional("PRIMARY_KEY", pointers).unwrap_or_default(),
+            mode: read.optional("WRITE_MODE", write_mode),
+            keep_generations: read.parsed("KEEP_GENERATIONS", keep_generations),
+            min_records: read.parsed("MIN_RECORDS", count),
+            max_shrink_percent: read.parsed("MAX_SHRINK_PERCENT", percent),
+            max_rejected: read.parsed("MAX_REJECTED", max_rejected),
+            max_age: read.parsed("MAX_AGE", quantity::duration),
+            allow_hosts: read.optional("ALLOW_HOSTS", origins).unwrap_or_default(),
+            allow_private_networks: read.parsed("ALLOW_PRIVATE_NETWORKS", yes_or_no),
+            ca_file: read.optional("CA_FILE", |text| Ok(PathBuf::from(text))),
+            skip_on_overlap: read.parsed("ON_OVERLAP", on_overlap),
+            log_format: read.optional("LOG_FORMAT", log_format),
+            cache_dir: cache_dir(&values),
+            output_dir,
+            problems: read.problems,
+            limits,
+            values: Values::default(),
+        };
+        Self { values, ..plan }
+    }
+}
+
+/// Reads host settings by their declaration, collecting problems.
+struct Reader<'a> {
+    values: &'a Values,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn text(&self, name: &str) -> String {
+        self.values
+            .get(name)
+            .map_or_else(|| default_of(name).to_owned(), |given| given.value)
+    }
+
+    fn parsed<T>(&mut self, name: &str, parse: fn(&str) -> Result<T, String>) -> T {
+        self.parsed_or(
+            name,
+            || parse(default_of(name)).expect("defaults are valid"),
+            parse,
+        )
+    }
+
+    fn parsed_or<T>(
+        &mut self,
+        name: &str,
+        default: impl FnOnce() -> T,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
+        self.optional(name, parse).unwrap_or_else(default)
+    }
+
+    fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let given = self.values.get(name)?;
+        match parse(&given.value) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                let setting = name.to_owned();
+                self.problems.push(Problem {
+                    setting,
+                    message,
+                    origin: Some(given.origin),
+                });
+                None
+            }
+        }
+    }
+}
+
+fn default_of(name: &str) -> &'static str {
+    HOST.iter()
+        .find(|declared| declared.name == name)
+        .map_or("", |declared| declared.default)
+}
+
+fn default_job(output_dir: &Path) -> String {
+    output_dir.file_name().map_or_else(
+        || "sync".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+fn job_name(text: &str) -> Result<String, String> {
+    let fits = text.len() <= 63 && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned())
+        .ok_or_else(|| "takes at most 63 printable characters".to_owned())
+}
+
+fn output_format(text: &str) -> Result<OutputFormat, String> {
+    match text {
+        "json" => Ok(OutputFormat::Json),
+        "ndjson" => Ok(OutputFormat::Ndjson),
+        "csv" => Err("`csv` is not in this version yet; take `ndjson` and convert".to_owned()),
+        _ => Err("takes `json` or `ndjson`".to_owned()),
+    }
+}
+
+fn file_mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| (0o400..=0o777).contains(mode));
+    mode.filter(|mode| mode & 0o400 != 0)
+        .ok_or_else(|| "takes an octal mode that the owner can read, such as `0640`".to_owned())
+}
+
+fn pointers(text: &str) -> Result<Vec<String>, String> {
+    let pointers = listed(text)?;
+    match pointers.iter().find(|pointer| !pointer.starts_with('/')) {
+        None => Ok(pointers),
+        Some(wrong) => Err(format!(
+            "takes JSON Pointers, which begin with `/`: `/{wrong}` instead of `{wrong}`"
+        )),
+    }
+}
+
+fn write_mode(text: &str) -> Result<WriteMode, String> {
+    match text {
+        "replace" => Ok(WriteMode::Replace),
+        "upsert" => Ok(WriteMode::Upsert),
+        "append" => {
+            Err("`append` is not in this version yet; take `upsert` or `replace`".to_owned())
+        }
+        _ => Err("takes `replace` or `upsert`".to_owned()),
+    }
+}
+
+fn keep_generations(text: &str) -> Result<usize, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (2..=10_000).contains(number));
+    number.ok_or_else(|| "takes a number from 2 to 10000".to_owned())
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "takes a whole number".to_owned())
+}
+
+fn percent(text: &str) -> Result<u64, String> {
+    let number = text
+        .trim_end_matches('%')
+        .parse()
+        .ok()
+        .filter(|number| *number <= 100);
+    number.ok_or_else(|| "takes a percentage from 0 to 100".to_owned())
+}
+
+fn max_rejected(text: &str) -> Result<MaxRejected, String> {
+    if text.ends_with('%') {
+        return percent(text).map(MaxRejected::Percent);
+    }
+    let number = text.parse().map(MaxRejected::Count);
+    number.map_err(|_| "takes a count, or a percentage such as `1%`".to_owned())
+}
+
+fn listed(text: &str) -> Result<Vec<String>, String> {
+    let items: Vec<String> = text.split(',').map(|item| item.trim().to_owned()).collect();
+    if items.iter().any(String::is_empty) {
+        return Err("has an empty entry between its commas".to_owned());
+    }
+    Ok(items)
+}
+
+fn origins(text: &str) -> Result<Vec<Origin>, String> {
+    listed(text)?
+        .iter()
+        .map(|entry| Origin::parse_grant(entry))
+        .collect()
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" | "true" | "1" => Ok(true),
+        "no" | "false" | "0" => Ok(false),
+        _ => Err("takes `yes` or `no`".to_owned()),
+    }
+}
+
+fn on_overlap(text: &str) -> Result<bool, String> {
+    match text {
+        "fail" => Ok(false),
+        "skip" => Ok(true),
+        _ => Err("takes `fail` or `skip`".to_owned()),
+    }
+}
+
+fn log_format(text: &str) -> Result<log::Format, String> {
+    match text {
+        "json" => Ok(log::Format::Json),
+        "text" => Ok(log::Format::Text),
+        _ => Err("takes `json` or `text`".to_owned()),
+    }
+}
+
+fn cache_dir(values: &Values) -> Option<PathBuf> {
+    let own = |name: &str| values.environment(name).map(PathBuf::from);
+    own("TIDEGATE_CACHE_DIR")
+        .or_else(|| own("CACHE_DIRECTORY"))
+        // The XDG base directory specification: a relative path is invalid and ignored.
+        .or_else(|| {
+            own("XDG_CACHE_HOME")
+                .filter(|path| path.is_absolute())
+                .map(|path| path.join("tidegate"))
+        })
+        .or_else(|| own("HOME").map(|path| path.join(".cache/tidegate")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(environment: &[(&str, &str)]) -> Plan {
+        let limits = Limits::default();
+        let environment = environment
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+        let values = Values::collect(&[], environment, &[], &limits, &mut Vec::new());
+        Plan::new(values, limits, Vec::new())
+    }
+
+    #[test]
+    fn an_empty_environment_gives_every_default() {
+        let plan = plan(&[]);
+
+        assert_eq!(plan.problems, []);
+        assert_eq!(plan.job, "sync");
+        assert_eq!(plan.output_dir, Path::new("/data/sync"));
+        assert_eq!(plan.limits.run_deadline, Duration::from_secs(900));
+        assert_eq!(plan.cache_dir, None);
+    }
+
+    #[test]
+    fn every_problem_is_reported() {
+        let plan = plan(&[
+            ("OUTPUT_FORMAT", "csv"),
+            ("MIN_RECORDS", "-1"),
+            ("RUN_DEADLINE", "5"),
+            ("WRITE_MODE", "append"),
+        ]);
+
+        let names: Vec<&str> = plan
+            .problems
+            .iter()
+            .map(|problem| problem.setting.as_str())
+            .collect();
+        assert_eq!(
+            names,
+            ["RUN_DEADLINE", "OUTPUT_FORMAT", "WRITE_MODE", "MIN_RECORDS"]
+        );
+    }
+
+    #[test]
+    fn a_key_that_is_no_pointer_is_refused_with_the_pointer_meant() {
+        let plan = plan(&[("PRIMARY_KEY", "id")]);
+
+        assert!(
+            plan.problems[0].message.contains("`/id` instead of `id`"),
+            "{:?}",
+            plan.problems
+        );
+    }
+}

@@ -1,0 +1,199 @@
+//! What comes before a run touches anything: the plan, the component and its description, and the settings joined.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::runtime::Runtime;
+
+use crate::cli::GivenArgs;
+use crate::component::{Connector, Description, JobFailure, Request};
+use crate::engine::hex;
+use crate::grants::Grants;
+use crate::limits::Limits;
+use crate::log::Log;
+use crate::outcome::{Failure, OrFail as _, Outcome};
+use crate::plan::Plan;
+use crate::secret::Redactor;
+use crate::settings::{self, Settings, Unusable};
+use crate::values::{Problem, Values};
+
+/// The component that is built into the binary.
+pub const BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rest.wasm"));
+
+/// A component that would validate its settings for longer than this is stopped.
+const ASKED_FOR_PROBLEMS: Duration = Duration::from_secs(5);
+
+/// A component that is ready to run, with its settings or what is wrong with them.
+pub struct Prepared {
+    /// The host's side.
+    pub plan: Plan,
+    /// The component.
+    pub connector: Connector,
+    /// What it says it is.
+    pub description: Description,
+    /// Both sides joined.
+    pub settings: Result<Settings, Unusable>,
+    /// Hides the secrets.
+    pub redactor: Redactor,
+}
+
+/// The plan of `given` and the environment. Never fails: problems are in it.
+pub fn plan(given: &GivenArgs, environment: impl IntoIterator<Item = (String, String)>) -> Plan {
+    let limits = Limits::default();
+    let mut problems = Vec::new();
+    let values = Values::collect(
+        &given.set,
+        environment,
+        &given.env_file,
+        &limits,
+        &mut problems,
+    );
+    Plan::new(values, limits, problems)
+}
+
+/// Hides every secret that was given.
+pub fn redactor(plan: &Plan) -> Redactor {
+    let secrets = settings::SECRETS
+        .iter()
+        .filter_map(|name| plan.values.secret(name, &plan.limits, &mut Vec::new()));
+    Redactor::new(secrets.map(|(secret, _)| secret))
+}
+
+/// A runtime whose caller's thread runs the component, and whose own thread the network.
+pub fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(4)
+        .enable_all()
+        .build()
+        .or_fail(Outcome::ComponentFailed, || "start the runtime")
+}
+
+impl Prepared {
+    /// Loads the component, asks what it is, and joins its settings with the plan. `Err` when there is no component to
+    /// ask; the plan's problems are in its text then.
+    pub async fn new(given: &GivenArgs, plan: Plan, log: &Log) -> Result<Self, Failure> {
+        let loaded = async {
+            let bytes = component_file(given, &plan.limits)?;
+            let connector = Connector::load(&bytes, plan.cache_dir.as_deref(), &plan.limits)?;
+            let description = connector.describe(log.clone(), &plan.limits).await?;
+            Ok((connector, description))
+        };
+        let (connector, description) = loaded
+            .await
+            .map_err(|failure: Failure| with_problems(failure, &plan))?;
+        let settings = settings::join(&description, &plan);
+        let redactor = redactor(&plan);
+        Ok(Self {
+            plan,
+            connector,
+            description,
+            settings,
+            redactor,
+        })
+    }
+
+    /// Everything that is wrong with the settings: the host's view, and the component's, which is asked with nothing
+    /// granted, so that it can do no more than read its settings.
+    pub async fn problems(&self) -> Vec<Problem> {
+        let (mut problems, environment) = match &self.settings {
+            Ok(settings) => (Vec::new(), &settings.environment),
+            Err(unusable) => (unusable.problems.clone(), &unusable.environment),
+        };
+        for problem in self.component_problems(environment.clone()).await {
+            if !problems
+                .iter()
+                .any(|known| known.setting == problem.setting)
+            {
+                problems.push(problem);
+            }
+        }
+        problems
+    }
+
+    async fn component_problems(&self, environment: Vec<(String, String)>) -> Vec<Problem> {
+        let grants = Grants {
+            outbound: None,
+            staging: None,
+            environment,
+            log: Log::silent(),
+            cpu: self.plan.limits.describe_cpu,
+            memory_bytes: self.plan.limits.describe_memory_bytes,
+        };
+        let request = Request {
+            state: None,
+            window: None,
+            full_refresh: true,
+        };
+        let asked = self.connector.run(grants, &self.plan.limits, &request);
+        match tokio::time::timeout(ASKED_FOR_PROBLEMS, asked).await {
+            Ok((Ok(Err(JobFailure::Settings(problems))), _)) => problems
+                .into_iter()
+                .map(|problem| self.located(Problem::new(&problem.setting, problem.message)))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The problem with where its value came from.
+    pub fn located(&self, mut problem: Problem) -> Problem {
+        problem.origin = self
+            .plan
+            .values
+            .get(&problem.setting)
+            .map(|given| given.origin);
+        problem
+    }
+}
+
+/// One line that names every problem.
+pub fn refusal(problems: &[Problem]) -> Failure {
+    let listed: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    Failure::new(Outcome::Settings, listed.join("; "))
+}
+
+fn with_problems(failure: Failure, plan: &Plan) -> Failure {
+    if failure.outcome != Outcome::Settings || plan.problems.is_empty() {
+        return failure;
+    }
+    let message = format!("{}; {}", failure.message, refusal(&plan.problems).message);
+    Failure { message, ..failure }
+}
+
+fn component_file(given: &GivenArgs, limits: &Limits) -> Result<Vec<u8>, Failure> {
+    let bytes = match &given.component {
+        None => BUILT_IN.to_vec(),
+        Some(path) => read_component(path, limits)?,
+    };
+    let found = hex(&Sha256::digest(&bytes));
+    match &given.component_sha256 {
+        Some(wanted) if !wanted.eq_ignore_ascii_case(&found) => Err(Failure::new(
+            Outcome::Settings,
+            format!(
+                "the component's sha256 is `{found}`, not the one that `--component-sha256` asks for"
+            ),
+        )),
+        _ => Ok(bytes),
+    }
+}
+
+fn read_component(path: &Path, limits: &Limits) -> Result<Vec<u8>, Failure> {
+    let doing = || format!("read the component `{}`", path.display());
+    let file = File::open(path).or_fail(Outcome::Settings, doing)?;
+    let mut bytes = Vec::new();
+    file.take(limits.component_bytes + 1)
+        .read_to_end(&mut bytes)
+        .or_fail(Outcome::Settings, doing)?;
+    if bytes.len() as u64 > limits.component_bytes {
+        let message = format!(
+            "{}: it is larger than {} MiB",
+            doing(),
+            limits.component_bytes / (1024 * 1024)
+        );
+        return Err(Failure::new(Outcome::Settings, message));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,283 @@
+//! Publishing: the only module that renames, and so the only one that changes what readers see.
+//!
+//! Until the rename over `current`, readers see the last generation; after it, this one; and nothing in between. What goes
+//! into a generation is `sink`'s business, whether it may is `gates`'. All of it stays on the calling thread.
+
+use std::fs::File;
+use std::io::Write as _;
+
+use jiff::Timestamp;
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::io::Errno;
+use serde_json::json;
+
+use crate::folder::{Doing as _, Entry, Folder, sync_file};
+use crate::generation::{self, CURRENT, GENERATIONS, Generation, Name};
+use crate::lock::{Lock, Staging};
+use crate::log::Log;
+use crate::manifest::{self, Manifest};
+use crate::outcome::{Committed, Failure, Outcome};
+use crate::sink::Check;
+
+mod adopt;
+mod retire;
+
+pub use retire::retire;
+
+/// A file of the new generation that has to be synced.
+pub struct Written {
+    /// Its name.
+    pub name: &'static str,
+    /// It, still open as it was written.
+    pub file: File,
+}
+
+/// A generation that is complete but for its manifest.
+#[must_use = "a generation that is not committed is removed"]
+pub struct New<'r> {
+    /// The lock under which it was made.
+    pub lock: &'r Lock,
+    /// Where it was made.
+    pub staging: Staging,
+    /// The generation from which it was made.
+    pub parent: Option<&'r Generation>,
+    /// Its manifest; `finished` is filled in here.
+    pub manifest: Manifest,
+    /// Its files, but those it shares with its parent.
+    pub written: Vec<Written>,
+    /// The name of its data file.
+    pub data_file: &'static str,
+    /// Whether its data is its parent's, byte for byte.
+    pub unchanged: bool,
+    /// `--adopt`.
+    pub adopt: bool,
+    /// `OUTPUT_MODE`.
+    pub file_mode: Option<u32>,
+}
+
+/// What was committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The name of the generation that readers see now.
+    pub generation: String,
+    /// Records in its set.
+    pub records: u64,
+    /// Whether the set is the one they saw before.
+    pub unchanged: bool,
+}
+
+/// Makes `new` what readers and the next run see.
+///
+/// `Ok`: it survives a power cut. `Err`: the last generation is in place, unless `committed` says that this is not known.
+pub fn commit(mut new: New<'_>, check: Check<'_>, log: &Log) -> Result<Commit, Failure> {
+    let output = new.lock.folder().clone();
+    let now = Timestamp::now();
+    new.manifest.finished = format!("{now:.3}");
+    let manifest = new.manifest.to_bytes();
+    let name = Name::new(new.manifest.generation, now, &manifest);
+
+    complete(&new, &manifest)?;
+    let generations = move_in(&output, &new, &name)?;
+    let swapped = generations
+        .sync()
+        .and_then(|()| prepare(&output, &new))
+        .and_then(|kept| {
+            fence(&output, &new)?;
+            check()?;
+            swap(&output, &new, &name, &kept)
+        });
+    if let Err(failure) = swapped {
+        if failure.committed == Committed::No {
+            // Best effort: the next run removes what is left of it.
+            let _ = generations.remove_all(&name.to_string(), usize::MAX);
+        }
+        return Err(failure);
+    }
+    if new.unchanged {
+        touch(&generations, &name, new.data_file, log);
+    }
+    Ok(Commit {
+        generation: name.to_string(),
+        records: new.manifest.counts.records,
+        unchanged: new.unchanged,
+    })
+}
+
+/// Makes the generation complete and durable where it was made: data, manifest, folder.
+fn complete(new: &New<'_>, manifest: &[u8]) -> Result<(), Failure> {
+    let folder = new.staging.generation();
+    for written in &new.written {
+        sync_file(&written.file, folder.shown(written.name))?;
+    }
+    let mut file = folder.create(manifest::FILE, 0o666)?;
+    file.write_all(manifest)
+        .doing(|| format!("write `{}`", folder.shown(manifest::FILE)))?;
+    sync_file(&file, folder.shown(manifest::FILE))?;
+    folder.sync()
+}
+
+/// Moves the generation to its final name. Nobody looks there yet.
+fn move_in(output: &Folder, new: &New<'_>, name: &Name) -> Result<Folder, Failure> {
+    let generations = output.ensure_folder(GENERATIONS, 0o777)?;
+    let from = crate::lock::GENERATION;
+    rustix::fs::renameat(new.staging.root(), from, &generations, name.to_string()).doing(|| {
+        format!(
+            "move the new generation to `{}`",
+            generations.shown(&name.to_string())
+        )
+    })?;
+    Ok(generations)
+}
+
+/// What must be there before the swap: the link that readers open, and on a first run every folder on the way.
+fn prepare(output: &Folder, new: &New<'_>) -> Result<adopt::Kept, Failure> {
+    let kept = if new.adopt {
+        adopt::keep(new.lock, new.file_mode)?
+    } else {
+        adopt::Kept::default()
+    };
+    let link = format!("{CURRENT}/{}", new.data_file);
+    match output.entry(new.data_file)? {
+        Entry::Link(target) if target == link => {}
+        Entry::Absent => rustix::fs::symlinkat(&link, output, new.data_file).doing(|| {
+            format!(
+                "create the link `{}` (the file system must know links)",
+                output.shown(new.data_file)
+            )
+        })?,
+        _ if kept.has(new.data_file) => {}
+        _ => new.lock.refuse_foreign()?,
+    }
+    if new.parent.is_none() {
+        sync_upwards(output)?;
+    }
+    Ok(kept)
+}
+
+/// Syncs the output folder and all above it on its file system: a first run, or one killed before, may have made them.
+fn sync_upwards(output: &Folder) -> Result<(), Failure> {
+    output.sync()?;
+    let device = output.stat()?.st_dev;
+    let mut below = output.stat()?;
+    let mut here = output.descriptor()?;
+    loop {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        here = match rustix::fs::openat(&here, "..", flags, Mode::empty()) {
+            Ok(above) => above,
+            // A folder that we may not read is none that we made.
+            Err(Errno::ACCESS | Errno::PERM) => return Ok(()),
+            Err(error) => {
+                return Err(error)
+                    .doing(|| format!("open the folders above `{}`", output.path().display()));
+            }
+        };
+        let stat = rustix::fs::fstat(&here)
+            .doing(|| format!("look above `{}`", output.path().display()))?;
+        if stat.st_dev != device || stat.st_ino == below.st_ino {
+            return Ok(());
+        }
+        rustix::fs::fsync(&here)
+            .doing(|| format!("sync the folders above `{}`", output.path().display()))?;
+        below = stat;
+    }
+}
+
+/// Whether this run is still the only one: the lock is the one we took, and `current` names what we began from.
+fn fence(output: &Folder, new: &New<'_>) -> Result<(), Failure> {
+    new.lock.still_held()?;
+    let parent = new.parent.map(|parent| &parent.name);
+    let now = generation::current_name(output)?;
+    if now.as_ref() == parent {
+        return Ok(());
+    }
+    let shown =
+        |name: Option<&Name>| name.map_or_else(|| "nothing".to_owned(), |name| format!("`{name}`"));
+    let message = format!(
+        "publish into `{}`: `{CURRENT}` names {} now, and this run began from {}; somebody else published meanwhile",
+        output.path().display(),
+        shown(now.as_ref()),
+        shown(parent)
+    );
+    Err(Failure::new(Outcome::TryLater, message))
+}
+
+/// THE COMMIT POINT.
+fn swap(output: &Folder, new: &New<'_>, name: &Name, kept: &adopt::Kept) -> Result<(), Failure> {
+    let temporary = format!(".{CURRENT}-{}", new.lock.run_id());
+    rustix::fs::symlinkat(name.link(), output, &temporary).doing(|| {
+        format!(
+            "create the link `{}` (the file system must know links)",
+            output.shown(&temporary)
+        )
+    })?;
+    if let Err(error) = rustix::fs::renameat(output, &temporary, output, CURRENT) {
+        let _ = output.remove_file(&temporary);
+        let failed = Err(error).doing(|| format!("rename over `{}`", output.shown(CURRENT)));
+        // Whether it was done is asked, not guessed.
+        return match output.entry(CURRENT) {
+            Ok(Entry::Link(target)) if target == name.link() => failed.map_err(unknown),
+            Ok(_) => failed,
+            Err(_) => failed.map_err(unknown),
+        };
+    }
+    adopt::replace(output, new, kept)
+        .and_then(|()| output.sync())
+        .map_err(unknown)
+}
+
+/// A failure after the swap.
+fn unknown(mut failure: Failure) -> Failure {
+    failure.outcome = Outcome::IoFailed;
+    failure.committed = Committed::Unknown;
+    failure.message.push_str(
+        "; the new generation had just been put in its place, and whether it survives a power cut is not known",
+    );
+    failure
+}
+
+/// For monitors that look at the data file's time: data that is still current is fresh. Their trouble is not the run's.
+fn touch(generations: &Folder, name: &Name, data_file: &str, log: &Log) {
+    let times = Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_NOW,
+        },
+    };
+    let file = format!("{name}/{data_file}");
+    if let Err(error) = rustix::fs::utimensat(generations, &file, &times, AtFlags::SYMLINK_NOFOLLOW)
+    {
+        log.warn(
+            "modification time not set",
+            json!({ "file": file, "error": error.to_string() }),
+        );
+    }
+}
+
+/// Replaces a small file by a rename. `Err`: the old one is in place. Not synced: for what may be lost.
+pub fn replace_file(
+    folder: &Folder,
+    name: &str,
+    run_id: &str,
+    bytes: &[u8],
+) -> Result<(), Failure> {
+    let stem = name.split('.').next().unwrap_or(name);
+    let temporary = format!(".{stem}-{run_id}");
+    folder.remove_file(&temporary)?;
+    let written = folder.create(&temporary, 0o666).and_then(|mut file| {
+        file.write_all(bytes)
+            .doing(|| format!("write `{}`", folder.shown(&temporary)))?;
+        rustix::fs::renameat(folder, &temporary, folder, name)
+            .doing(|| format!("rename over `{}`", folder.shown(name)))
+    });
+    if written.is_err() {
+        let _ = folder.remove_file(&temporary);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Removes old generations, after the commit. What cannot be removed is a warning: the data is published.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+use serde_json::json;
+
+use crate::folder::Entry;
+use crate::generation::{self, CURRENT, DATA_FILES, GENERATIONS, Name};
+use crate::limits::Limits;
+use crate::lock::Lock;
+use crate::log::Log;
+use crate::manifest;
+use crate::outcome::Failure;
+
+/// Keeps the newest generation of each of the `keep` latest different sets, and what was superseded just now.
+///
+/// Also removes a link of another format that leads nowhere now. Never fails: it warns.
+pub fn retire(lock: &Lock, keep: usize, limits: &Limits, log: &Log) {
+    let result = retire_at(lock, keep, limits, log, Timestamp::now());
+    if let Err(failure) = result.and_then(|()| remove_stale_links(lock)) {
+        log.warn(
+            "old generations not removed",
+            json!({ "error": failure.message }),
+        );
+    }
+}
+
+pub(super) fn retire_at(
+    lock: &Lock,
+    keep: usize,
+    limits: &Limits,
+    log: &Log,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let output = lock.folder();
+    let Some(current) = generation::current_name(output)? else {
+        return Ok(());
+    };
+    let Some(generations) = output.folder(GENERATIONS)? else {
+        return Ok(());
+    };
+    let mut names = generation::names(&generations)?;
+    names.retain(|name| name.number <= current.number);
+    let mut kept_sets = BTreeSet::new();
+    let mut superseded: Option<Name> = None;
+    for name in names.into_iter().rev() {
+        let text = name.to_string();
+        let kept = match generation::manifest_of(&generations, &name, limits) {
+            // Half removed: the manifest goes first.
+            Ok(None) if name != current => false,
+            Ok(Some(manifest)) => {
+                let data = DATA_FILES.iter().find_map(|file| manifest.files.get(*file));
+                let set = data.map_or_else(|| text.clone(), |data| data.sha256.clone());
+                !kept_sets.contains(&set) && kept_sets.len() < keep.max(2) && kept_sets.insert(set)
+            }
+            // Not to be judged, so not to be removed.
+            _ => true,
+        };
+        let just_now = superseded.as_ref().is_some_and(|by| {
+            // The name knows whole seconds. A clock that was set back counts as long ago, or nothing would ever go.
+            let since = now.duration_since(by.committed).as_secs() - 1;
+            since.unsigned_abs() < limits.superseded_kept.as_secs()
+        });
+        if !kept && !just_now && name != current {
+            let removed = generations
+                .folder(&text)
+                .and_then(|folder| {
+                    folder.map_or(Ok(()), |folder| folder.remove_file(manifest::FILE))
+                })
+                .and_then(|()| generations.remove_all(&text, limits.leftover_folders));
+            if let Err(failure) = removed {
+                log.warn(
+                    "old generation not removed",
+                    json!({ "generation": text, "error": failure.message }),
+                );
+            }
+        }
+        superseded = Some(name);
+    }
+    Ok(())
+}
+
+/// After a change of `OUTPUT_FORMAT` the other format's link leads nowhere.
+fn remove_stale_links(lock: &Lock) -> Result<(), Failure> {
+    let output = lock.folder();
+    for name in DATA_FILES {
+        let ours = output.entry(name)? == Entry::Link(format!("{CURRENT}/{name}"));
+        let leads_to = rustix::fs::statat(output, name, AtFlags::empty());
+        if ours && leads_to.is_err_and(|error| error == Errno::NOENT) {
+            output.remove_file(name)?;
+        }
+    }
+    Ok(())
+}

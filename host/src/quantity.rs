@@ -1,0 +1,73 @@
+//! Values with a unit: `90s`, `256MiB`, `1%`.
+
+use std::time::Duration;
+
+/// A span of time: a whole number and `s`, `m`, `h` or `d`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("s", 1), ("m", 60), ("h", 60 * 60), ("d", 24 * 60 * 60)];
+    let seconds =
+        whole(text, &units).ok_or("takes a whole number and a unit: `90s`, `15m`, `2h` or `7d`")?;
+    Ok(Duration::from_secs(seconds))
+}
+
+/// An amount of memory or disk: a whole number and `KiB`, `MiB` or `GiB`.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    whole(text, &units)
+        .ok_or_else(|| "takes a whole number and a unit: `512KiB`, `256MiB` or `1GiB`".to_owned())
+}
+
+/// A span of time as a person says it: the largest unit, with one digit after the point where it matters.
+pub fn spoken(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    for (size, unit) in [(86_400.0, "d"), (3_600.0, "h"), (60.0, "m")] {
+        if seconds >= size {
+            return format!("{:.1}{unit}", seconds / size).replace(".0", "");
+        }
+    }
+    format!("{}s", duration.as_secs())
+}
+
+fn whole(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+    let value = number.parse::<u64>().ok()?.checked_mul(*factor)?;
+    (value > 0).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
+        for wrong in [
+            "",
+            "90",
+            "m",
+            "0s",
+            "-5m",
+            "1.5h",
+            "5 m",
+            "99999999999999999999d",
+        ] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_size_has_a_binary_unit() {
+        assert_eq!(bytes("64MiB"), Ok(64 << 20));
+        assert!(bytes("64MB").is_err());
+    }
+
+    #[test]
+    fn a_span_is_spoken_in_its_largest_unit() {
+        assert_eq!(spoken(Duration::from_secs(59)), "59s");
+        assert_eq!(spoken(Duration::from_secs(5_400)), "1.5h");
+        assert_eq!(spoken(Duration::from_secs(90_000)), "1d");
+    }
+}

@@ -1,0 +1,389 @@
+//! Joins what the component declares with what was given: its environment, its source, and every problem at once.
+//!
+//! The component sees the names it declared and was given, never a secret. From the environment, where other programs
+//! keep theirs, it gets only the names that belong to a source; others must be given deliberately, by file or flag.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use crate::component::{Description, Setting};
+use crate::declared::{HOST, LATER};
+use crate::egress::Auth;
+use crate::engine::hex;
+use crate::plan::{OutputFormat, Plan, WriteMode};
+use crate::values::{Given, Origin, Problem};
+
+/// Settings that are secret whatever a component says of them.
+pub const SECRETS: [&str; 2] = ["SOURCE_API_KEY", "SOURCE_CLIENT_SECRET"];
+/// Names that a component may take from the environment besides `SOURCE_…`.
+const AMBIENT: [&str; 3] = ["MAX_RETRIES", "MAX_PAGES", "PRIMARY_KEY"];
+/// A component has no business with more.
+const DECLARED_MAX: usize = 200;
+/// The settings that decide what the published records are: under upsert a change of one needs a decision.
+pub const SHAPING: [&str; 8] = [
+    "SOURCE_API_URL",
+    "SOURCE_RECORDS",
+    "SOURCE_CURSOR",
+    "SOURCE_CURSOR_KIND",
+    "SOURCE_DELETED",
+    "PRIMARY_KEY",
+    "WRITE_MODE",
+    "OUTPUT_FORMAT",
+];
+
+/// Everything about one job that is not the host's own.
+#[derive(Debug)]
+pub struct Settings {
+    /// What the component sees.
+    pub environment: Vec<(String, String)>,
+    /// `SOURCE_API_URL`.
+    pub source: Url,
+    /// How the credential is sent, if there is one.
+    pub auth: Auth,
+    /// How staged records become the published set.
+    pub mode: WriteMode,
+    /// sha256 in hex of each data-shaping setting, by name; one that is not given has the hash of nothing.
+    pub shaping: BTreeMap<String, String>,
+}
+
+/// One row of `check`: a setting, its value as it may be shown, and where it came from.
+#[derive(Debug)]
+pub struct Row {
+    /// The setting.
+    pub name: String,
+    /// The value; a secret is `(secret)`.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Settings that cannot be used.
+#[derive(Debug)]
+pub struct Unusable {
+    /// What is wrong, the plan's problems included.
+    pub problems: Vec<Problem>,
+    /// What the component would have seen, so that it can be asked what it finds wrong.
+    pub environment: Vec<(String, String)>,
+}
+
+/// Joins the two.
+pub fn join(description: &Description, plan: &Plan) -> Result<Settings, Unusable> {
+    let mut problems = plan.problems.clone();
+    refuse_description(description, &mut problems);
+    refuse_unknown(description, plan, &mut problems);
+    let environment = environment(description, plan, &mut problems);
+    let source = source(description, plan, &mut problems);
+    let auth = auth(plan, &mut problems);
+    let mode = mode(description, plan, &mut problems);
+    match (source, mode) {
+        (Some(source), Some(mode)) if problems.is_empty() => {
+            let shaping = shaping(plan, &source, mode);
+            Ok(Settings {
+                environment,
+                source,
+                auth,
+                mode,
+                shaping,
+            })
+        }
+        _ => Err(Unusable {
+            problems,
+            environment,
+        }),
+    }
+}
+
+/// Every setting with its value and origin, the component's first.
+pub fn rows(description: &Description, plan: &Plan) -> Vec<Row> {
+    let declared = description.settings.iter().map(|setting| {
+        let default = setting.default.clone().unwrap_or_default();
+        (setting.name.as_str(), default, is_secret(setting))
+    });
+    let host = HOST
+        .iter()
+        .map(|setting| (setting.name, setting.default.to_owned(), false));
+    let mut seen = BTreeSet::new();
+    declared
+        .chain(host)
+        .filter(|(name, ..)| seen.insert(*name))
+        .map(|(name, default, secret)| {
+            let (value, origin) = if secret {
+                let given = plan.values.secret(name, &plan.limits, &mut Vec::new());
+                given.map_or((String::new(), Origin::Default), |(_, origin)| {
+                    ("(secret)".to_owned(), origin)
+                })
+            } else {
+                let given = plan.values.get(name);
+                given.map_or((default, Origin::Default), |given| {
+                    (given.value, given.origin)
+                })
+            };
+            Row {
+                name: name.to_owned(),
+                value,
+                origin,
+            }
+        })
+        .collect()
+}
+
+/// Names in the environment that look like a setting with a typing error, with the setting meant.
+pub fn near_misses(description: &Description, plan: &Plan) -> Vec<(String, String)> {
+    let known = known_names(description);
+    plan.values
+        .ambient()
+        .filter(|name| !known.contains(*name) && !LATER.iter().any(|(later, _)| later == name))
+        .filter_map(|name| Some((name.to_owned(), nearest(name, &known)?)))
+        .collect()
+}
+
+fn is_secret(setting: &Setting) -> bool {
+    setting.secret || SECRETS.contains(&setting.name.as_str())
+}
+
+fn refuse_description(description: &Description, problems: &mut Vec<Problem>) {
+    if description.settings.len() > DECLARED_MAX {
+        problems.push(Problem::new(
+            "component",
+            format!("declares more than {DECLARED_MAX} settings"),
+        ));
+    }
+    let is_name = |name: &str| {
+        name.len() <= 64
+            && !name.is_empty()
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    };
+    for setting in &description.settings {
+        if !is_name(&setting.name) {
+            let name = setting.name.escape_debug();
+            problems.push(Problem::new(
+                "component",
+                format!("declares a setting with the unusable name `{name}`"),
+            ));
+        }
+    }
+}
+
+fn known_names(description: &Description) -> BTreeSet<String> {
+    let declared = description
+        .settings
+        .iter()
+        .map(|setting| setting.name.clone());
+    let files = description
+        .settings
+        .iter()
+        .filter(|s| is_secret(s))
+        .map(|s| format!("{}_FILE", s.name));
+    let host = HOST.iter().map(|setting| setting.name.to_owned());
+    declared.chain(files).chain(host).collect()
+}
+
+fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {
+    let distance = |known: &String| strsim::damerau_levenshtein(name, known);
+    known
+        .iter()
+        .filter(|known| distance(known) <= 2)
+        .min_by_key(|known| distance(known))
+        .cloned()
+}
+
+fn refuse_unknown(description: &Description, plan: &Plan, problems: &mut Vec<Problem>) {
+    let known = known_names(description);
+    for (name, origin) in plan
+        .values
+        .deliberate()
+        .filter(|(name, _)| !known.contains(*name))
+    {
+        let message = if let Some((_, what)) = LATER.iter().find(|(later, _)| *later == name) {
+            format!("is not in this version yet: {what}")
+        } else if let Some(meant) = nearest(name, &known) {
+            format!("is not a setting; did you mean `{meant}`?")
+        } else {
+            "is not a setting; `tidegate describe` lists them".to_owned()
+        };
+        problems.push(Problem {
+            setting: name.to_owned(),
+            message,
+            origin: Some(origin),
+        });
+    }
+}
+
+/// The declared, given, non-secret settings.
+fn environment(
+    description: &Description,
+    plan: &Plan,
+    problems: &mut Vec<Problem>,
+) -> Vec<(String, String)> {
+    let mut environment = Vec::new();
+    for setting in &description.settings {
+        if is_secret(setting) {
+            continue;
+        }
+        match given_to_component(plan, &setting.name) {
+            Some(given) => environment.push((setting.name.clone(), given.value)),
+            None if setting.required => {
+                let example = setting.example.as_deref().unwrap_or("…");
+                let message = format!(
+                    "is required: {}; say `{}={example}`",
+                    setting.doc, setting.name
+                );
+                problems.push(Problem::new(&setting.name, message));
+            }
+            None => {}
+        }
+    }
+    environment
+}
+
+fn given_to_component(plan: &Plan, name: &str) -> Option<Given> {
+    let given = plan.values.get(name)?;
+    let ambient = given.origin == Origin::Environment;
+    let belongs = name.starts_with("SOURCE_") || AMBIENT.contains(&name);
+    (!ambient || belongs).then_some(given)
+}
+
+fn source(description: &Description, plan: &Plan, problems: &mut Vec<Problem>) -> Option<Url> {
+    let Some(given) = plan.values.get("SOURCE_API_URL") else {
+        if !description
+            .settings
+            .iter()
+            .any(|setting| setting.name == "SOURCE_API_URL" && setting.required)
+        {
+            problems.push(Problem::new(
+                "SOURCE_API_URL",
+                "is required: its origin is what the component may talk to",
+            ));
+        }
+        return None;
+    };
+    let mut problem = |message: &str| {
+        let (setting, origin) = ("SOURCE_API_URL".to_owned(), Some(given.origin.clone()));
+        problems.push(Problem {
+            setting,
+            message: message.to_owned(),
+            origin,
+        });
+        None
+    };
+    let Ok(url) = Url::parse(&given.value) else {
+        return problem("takes an absolute URL, such as `https://api.example.com/v1/orders`");
+    };
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return problem("takes an http or https URL");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return problem(
+            "has a user or password in it; give it as SOURCE_API_KEY with SOURCE_AUTH=basic",
+        );
+    }
+    Some(url)
+}
+
+fn auth(plan: &Plan, problems: &mut Vec<Problem>) -> Auth {
+    let secret = plan.values.secret("SOURCE_API_KEY", &plan.limits, problems);
+    let scheme = plan.values.get("SOURCE_AUTH");
+    let name = plan.values.get("SOURCE_AUTH_NAME").map(|given| given.value);
+    let mut problem = |setting: &str, message: &str| {
+        let (setting, origin) = (setting.to_owned(), scheme.clone().map(|given| given.origin));
+        problems.push(Problem {
+            setting,
+            message: message.to_owned(),
+            origin,
+        });
+        Auth::None
+    };
+    if let Some(name) = &name
+        && http::HeaderName::from_bytes(name.as_bytes()).is_err()
+    {
+        return problem(
+            "SOURCE_AUTH_NAME",
+            "takes the name of a header or a query parameter",
+        );
+    }
+    let scheme_word = scheme
+        .as_ref()
+        .map_or("bearer", |given| given.value.as_str());
+    match (scheme_word, secret) {
+        ("bearer" | "header" | "query" | "basic", None) => Auth::None,
+        ("bearer", Some((secret, _))) => Auth::Bearer(secret),
+        ("header", Some((secret, _))) => Auth::Header {
+            name: name.unwrap_or_else(|| "X-API-Key".to_owned()),
+            value: secret,
+        },
+        ("query", Some((secret, _))) => Auth::Query {
+            name: name.unwrap_or_else(|| "api_key".to_owned()),
+            value: secret,
+        },
+        ("basic", Some((secret, _))) if secret.expose().contains(':') => Auth::Basic(secret),
+        ("basic", Some(_)) => problem(
+            "SOURCE_API_KEY",
+            "takes `user:password` with SOURCE_AUTH=basic",
+        ),
+        ("oauth2", _) => problem("SOURCE_AUTH", "`oauth2` is not in this version yet"),
+        _ => problem(
+            "SOURCE_AUTH",
+            "takes `bearer`, `header`, `query` or `basic`",
+        ),
+    }
+}
+
+fn mode(description: &Description, plan: &Plan, problems: &mut Vec<Problem>) -> Option<WriteMode> {
+    let declares_cursor = description
+        .settings
+        .iter()
+        .any(|setting| setting.name == "SOURCE_CURSOR");
+    let cursor = plan.values.get("SOURCE_CURSOR").is_some();
+    let keys = !plan.keys.is_empty();
+    let mut problem = |message: &str| {
+        problems.push(Problem::new("WRITE_MODE", message));
+        None
+    };
+    match plan.mode {
+        Some(WriteMode::Upsert) if !keys => {
+            problem("`upsert` merges by key: set PRIMARY_KEY, say `PRIMARY_KEY=/id`")
+        }
+        Some(WriteMode::Replace) if cursor => problem(
+            "`replace` publishes the whole set, and SOURCE_CURSOR fetches only changes: unset one of the two, or set WRITE_MODE=upsert and PRIMARY_KEY",
+        ),
+        Some(mode) => Some(mode),
+        None if !declares_cursor => problem(
+            "is not given, and this component does not say what it stages: set WRITE_MODE=replace or upsert",
+        ),
+        None if cursor && !keys => problem(
+            "cannot be told: with SOURCE_CURSOR, set PRIMARY_KEY to merge by key, say `PRIMARY_KEY=/id`",
+        ),
+        None if cursor => Some(WriteMode::Upsert),
+        None => Some(WriteMode::Replace),
+    }
+}
+
+fn shaping(plan: &Plan, source: &Url, mode: WriteMode) -> BTreeMap<String, String> {
+    let value = |name: &str| match name {
+        "SOURCE_API_URL" => {
+            let mut url = source.clone();
+            url.set_query(None);
+            url.set_fragment(None);
+            url.to_string()
+        }
+        "WRITE_MODE" => mode.word().to_owned(),
+        "OUTPUT_FORMAT" => match plan.format {
+            OutputFormat::Json => "json".to_owned(),
+            OutputFormat::Ndjson => "ndjson".to_owned(),
+        },
+        "PRIMARY_KEY" => plan.keys.join(","),
+        other => plan
+            .values
+            .get(other)
+            .map(|given| given.value)
+            .unwrap_or_default(),
+    };
+    SHAPING
+        .iter()
+        .map(|name| ((*name).to_owned(), hex(&Sha256::digest(value(name)))))
+        .collect()
+}

@@ -1,0 +1,164 @@
+//! For unit tests: an output folder, and runs that stage what they are told.
+
+use std::path::{Path, PathBuf};
+
+use crate::folder::Folder;
+use crate::generation::{self, Generation};
+use crate::limits::Limits;
+use crate::lock;
+use crate::log::Log;
+use crate::manifest::Component;
+use crate::outcome::Failure;
+use crate::plan::{OutputFormat, WriteMode};
+use crate::publish::Commit;
+use crate::sink::{Draft, Extent, Files, Sink as _, Taken as _, Target, Totals};
+use crate::staged::{self, Counts};
+
+/// An output folder and the way it is published to.
+pub struct World {
+    temp: tempfile::TempDir,
+    /// How the set is made.
+    pub target: Target,
+    /// The limits of every run.
+    pub limits: Limits,
+    /// Called with the output folder while a run takes and commits.
+    pub meanwhile: fn(&Path) -> Result<(), Failure>,
+    runs: u32,
+}
+
+/// What a component leaves.
+#[derive(Debug, Clone, Default)]
+pub struct Left {
+    /// `records.ndjson`.
+    pub records: String,
+    /// `deleted.ndjson`.
+    pub deleted: String,
+    /// `rejected.ndjson`.
+    pub rejected: String,
+}
+
+impl Left {
+    /// These records and nothing else.
+    pub fn records(records: &str) -> Self {
+        Self {
+            records: records.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        let lines = |text: &str| text.matches('\n').count() as u64;
+        Counts {
+            staged: lines(&self.records),
+            deleted: lines(&self.deleted),
+            rejected: lines(&self.rejected),
+        }
+    }
+}
+
+impl World {
+    /// An empty folder.
+    pub fn new(mode: WriteMode, format: OutputFormat, keys: &[&str]) -> Self {
+        Self {
+            // In memory where there is some: a property test syncs thousands of times.
+            temp: tempfile::tempdir_in("/dev/shm")
+                .or_else(|_| tempfile::tempdir())
+                .unwrap(),
+            target: Target {
+                format,
+                mode,
+                keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+                file_mode: None,
+                adopt: false,
+            },
+            limits: Limits::default(),
+            meanwhile: |_| Ok(()),
+            runs: 0,
+        }
+    }
+
+    /// A path in the output folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.temp.path().join(name)
+    }
+
+    /// The output folder, held.
+    pub fn folder(&self) -> Folder {
+        Folder::open(self.temp.path()).unwrap().unwrap()
+    }
+
+    /// The text of a file in the output folder.
+    pub fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// The generation that readers see.
+    pub fn current(&self) -> Result<Option<Generation>, Failure> {
+        generation::current(&self.folder(), &self.limits)
+    }
+
+    /// The names in the output folder.
+    pub fn names(&self) -> Vec<String> {
+        self.folder().names(|_| true).unwrap()
+    }
+
+    /// One run, as `job` makes it.
+    pub fn run(&mut self, extent: Extent, left: &Left) -> Result<(Commit, Totals), Failure> {
+        self.run_reporting(extent, left, left.counts())
+    }
+
+    /// One run whose component reports these counts.
+    pub fn run_reporting(
+        &mut self,
+        extent: Extent,
+        left: &Left,
+        counts: Counts,
+    ) -> Result<(Commit, Totals), Failure> {
+        self.runs += 1;
+        let log = Log::silent();
+        let folder = Folder::open_or_create(self.temp.path(), None)?;
+        let lock = lock::acquire(&folder, &format!("run-{}", self.runs))?;
+        let last = generation::last(&lock, &self.limits)?;
+        lock.sweep(last.as_ref(), &self.limits, &log)?;
+        if !self.target.adopt {
+            lock.refuse_foreign()?;
+        }
+        let staging = lock.staging(self.target.file_mode, &self.limits)?;
+        for (name, text) in [
+            (staged::RECORDS, &left.records),
+            (staged::DELETED, &left.deleted),
+            (staged::REJECTED, &left.rejected),
+        ] {
+            if !text.is_empty() {
+                std::fs::write(staging.input_path().join(name), text).unwrap();
+            }
+        }
+        let staged = staged::open(staging.input(), counts, &self.limits)?;
+        let check = || (self.meanwhile)(self.temp.path());
+        let files = Files::new(
+            &lock,
+            staging,
+            last.as_ref(),
+            self.target.clone(),
+            &self.limits,
+            &check,
+            &log,
+        );
+        let taken = files.take(&staged, extent)?;
+        let totals = taken.totals();
+        let commit = taken.commit(Draft {
+            job: "orders".into(),
+            component: Component {
+                name: "rest".into(),
+                sha256: "0".repeat(64),
+            },
+            started: format!("{:.3}", jiff::Timestamp::now()),
+            fetched: counts.staged,
+            pages: 1,
+            cursor: Some("c".into()),
+            state: format!("{{\"v\":1,\"run\":{}}}", self.runs),
+            settings: std::collections::BTreeMap::new(),
+        })?;
+        Ok((commit, totals))
+    }
+}

@@ -1,0 +1,137 @@
+//! The summary of one run: the last line of its log, `last-run.json`, and what `--output json` prints.
+
+use serde::Serialize;
+
+use crate::outcome::{Committed, Failure, Outcome};
+
+/// Everything worth knowing about a run that has ended. Counts are of this run unless they say otherwise.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// Which run this was.
+    pub run_id: String,
+    /// `JOB_NAME`.
+    pub job: String,
+    /// When it began, RFC 3339 in UTC.
+    pub started: String,
+    /// When it ended.
+    pub finished: String,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// [`Outcome::word`].
+    pub outcome: &'static str,
+    /// [`Outcome::exit_code`].
+    pub exit_code: u8,
+    /// Why it failed.
+    pub message: Option<String>,
+    /// Whether readers see something new: `yes`, `no` or `unknown`.
+    pub committed: &'static str,
+    /// What was left out of it by request: `--dry-run`.
+    pub dry_run: bool,
+    /// The generation that readers see now.
+    pub generation: Option<String>,
+    /// What the component said it staged: `everything`, `changes`, `nothing-new`.
+    pub extent: Option<&'static str>,
+    /// Records in the published set.
+    pub records: u64,
+    /// Records found in the source's answers.
+    pub fetched: u64,
+    /// Records staged.
+    pub staged: u64,
+    /// Deletions staged.
+    pub deleted: u64,
+    /// Records set aside.
+    pub rejected: u64,
+    /// Answers read.
+    pub pages: u64,
+    /// Requests sent, retries and redirects included.
+    pub requests: u64,
+    /// Bytes of the answers' bodies on the wire.
+    pub wire_bytes: u64,
+    /// Credentials that the source sent back and that were replaced.
+    pub echoes_redacted: u64,
+    /// The cursor after this run.
+    pub cursor: Option<String>,
+    /// CPU time of the component.
+    pub component_cpu_ms: u64,
+    /// The most memory the component used.
+    pub component_memory_peak_bytes: u64,
+}
+
+impl Summary {
+    /// A run that begins now.
+    pub fn begin(run_id: String, job: String, started: jiff::Timestamp) -> Self {
+        Self {
+            run_id,
+            job,
+            started: format!("{started:.3}"),
+            finished: String::new(),
+            duration_ms: 0,
+            outcome: Outcome::ComponentFailed.word(),
+            exit_code: Outcome::ComponentFailed.exit_code(),
+            message: None,
+            committed: "no",
+            dry_run: false,
+            generation: None,
+            extent: None,
+            records: 0,
+            fetched: 0,
+            staged: 0,
+            deleted: 0,
+            rejected: 0,
+            pages: 0,
+            requests: 0,
+            wire_bytes: 0,
+            echoes_redacted: 0,
+            cursor: None,
+            component_cpu_ms: 0,
+            component_memory_peak_bytes: 0,
+        }
+    }
+
+    /// Fills in how it ended.
+    pub fn end(
+        &mut self,
+        result: &Result<Outcome, Failure>,
+        finished: jiff::Timestamp,
+        took: std::time::Duration,
+    ) {
+        self.finished = format!("{finished:.3}");
+        self.duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let (outcome, committed) = match result {
+            Ok(outcome) if self.dry_run || *outcome == Outcome::Skipped => (*outcome, "no"),
+            Ok(outcome) => (*outcome, "yes"),
+            Err(failure) => {
+                self.message = Some(failure.message.clone());
+                let committed = match failure.committed {
+                    Committed::No => "no",
+                    Committed::Unknown => "unknown",
+                };
+                (failure.outcome, committed)
+            }
+        };
+        self.outcome = outcome.word();
+        self.exit_code = outcome.exit_code();
+        self.committed = committed;
+    }
+
+    /// The one line a failed run writes to stderr: what happened, what is still intact, and what to do.
+    pub fn error_line(&self, failure: &Failure) -> String {
+        let intact = match (failure.committed, &self.generation) {
+            (Committed::Unknown, _) => {
+                "readers see the old set or the new one, whole either way".to_owned()
+            }
+            (Committed::No, Some(generation)) => {
+                format!("the last published set ({generation}) is intact")
+            }
+            (Committed::No, None) => "nothing was published".to_owned(),
+        };
+        let advice = match failure.outcome {
+            Outcome::TryLater => "; the next run starts where the last good one ended",
+            Outcome::IoFailed => "; run again when the disk is well",
+            Outcome::Settings => "; `tidegate check` shows every setting and where it came from",
+            _ => "",
+        };
+        let text = format!("{}; {intact}{advice}", failure.message);
+        crate::log::escape_controls(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}

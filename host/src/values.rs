@@ -1,0 +1,439 @@
+//! Where settings come from, and which one stands: flag, then environment, then `--env-file`, then default.
+//!
+//! The environment is read here, once, and nowhere else. What a value means is `plan`'s and `settings`' business.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use crate::limits::Limits;
+use crate::secret::Secret;
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// `--set NAME=VALUE`.
+    Flag,
+    /// An environment variable.
+    Environment,
+    /// A line of an `--env-file`.
+    EnvFile {
+        /// The file as it was named.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+    },
+    /// The file that `NAME_FILE` names.
+    File(PathBuf),
+    /// A file in `$CREDENTIALS_DIRECTORY` (systemd's `LoadCredential=`).
+    Credential(PathBuf),
+    /// Nothing was given.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("--set"),
+            Self::Environment => f.write_str("environment"),
+            Self::EnvFile { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Credential(path) => write!(f, "credential {}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// The value; never empty.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Something wrong with one setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting.
+    pub setting: String,
+    /// What is wrong and how to mend it.
+    pub message: String,
+    /// Where the value came from, when there is one.
+    pub origin: Option<Origin>,
+}
+
+impl Problem {
+    /// A problem with a value from nowhere in particular.
+    pub fn new(setting: &str, message: impl Into<String>) -> Self {
+        Self {
+            setting: setting.to_owned(),
+            message: message.into(),
+            origin: None,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.setting, self.message)?;
+        match &self.origin {
+            None | Some(Origin::Default) => Ok(()),
+            Some(origin) => write!(f, " ({origin})"),
+        }
+    }
+}
+
+/// All that was given, in order of precedence.
+#[derive(Debug, Default, Clone)]
+pub struct Values {
+    flags: BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
+    files: BTreeMap<String, Given>,
+}
+
+impl Values {
+    /// Takes the flags and the environment, and reads the files, later ones over earlier ones. What cannot be read or
+    /// understood is added to `problems`.
+    pub fn collect(
+        flags: &[String],
+        environment: impl IntoIterator<Item = (String, String)>,
+        env_files: &[PathBuf],
+        limits: &Limits,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let mut values = Self {
+            environment: environment
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .collect(),
+            ..Self::default()
+        };
+        for flag in flags {
+            match flag.split_once('=') {
+                Some((name, value)) if is_name(name) => {
+                    if values
+                        .flags
+                        .insert(name.to_owned(), value.to_owned())
+                        .is_some()
+                    {
+                        problems.push(Problem::new(name, "is given by `--set` more than once"));
+                    }
+                }
+                // What stands there may be a secret in the wrong place: it is not repeated.
+                _ => problems.push(Problem::new(
+                    "--set",
+                    "takes NAME=VALUE, with NAME in upper case",
+                )),
+            }
+        }
+        values.flags.retain(|_, value| !value.is_empty());
+        for path in env_files {
+            values.read_env_file(path, limits, problems);
+        }
+        values
+    }
+
+    /// The value that stands for `name`; empty ones count as not given.
+    pub fn get(&self, name: &str) -> Option<Given> {
+        if let Some(value) = self.flags.get(name) {
+            return Some(Given {
+                value: value.clone(),
+                origin: Origin::Flag,
+            });
+        }
+        if let Some(value) = self.environment.get(name) {
+            return Some(Given {
+                value: value.clone(),
+                origin: Origin::Environment,
+            });
+        }
+        self.files.get(name).cloned()
+    }
+
+    /// A secret: `NAME`, else the file that `NAME_FILE` names, else `$CREDENTIALS_DIRECTORY/NAME`. One trailing newline of
+    /// a file is not part of it.
+    pub fn secret(
+        &self,
+        name: &str,
+        limits: &Limits,
+        problems: &mut Vec<Problem>,
+    ) -> Option<(Secret, Origin)> {
+        if self.flags.contains_key(name) {
+            problems.push(Problem {
+                setting: name.to_owned(),
+                message: format!("is a secret and must not be an argument, which every user of the machine can read; use the environment, an env file or {name}_FILE"),
+                origin: Some(Origin::Flag),
+            });
+            return None;
+        }
+        let (text, origin) = if let Some(given) = self.get(name) {
+            (given.value, given.origin)
+        } else {
+            let (path, origin) = self.secret_file(name)?;
+            match read_small(&path, limits) {
+                Ok(text) => (text, origin),
+                Err(error) => {
+                    problems.push(Problem {
+                        setting: name.to_owned(),
+                        message: format!("cannot be read: {error}"),
+                        origin: Some(origin),
+                    });
+                    return None;
+                }
+            }
+        };
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        if text.is_empty() {
+            return None;
+        }
+        if text.chars().any(char::is_control) {
+            problems.push(Problem {
+                setting: name.to_owned(),
+                message: "has control characters in it, such as a line break".to_owned(),
+                origin: Some(origin),
+            });
+            return None;
+        }
+        Some((Secret::from(text), origin))
+    }
+
+    fn secret_file(&self, name: &str) -> Option<(PathBuf, Origin)> {
+        if let Some(given) = self.get(&format!("{name}_FILE")) {
+            let path = PathBuf::from(given.value);
+            return Some((path.clone(), Origin::File(path)));
+        }
+        let path = Path::new(self.environment.get("CREDENTIALS_DIRECTORY")?).join(name);
+        path.exists()
+            .then(|| (path.clone(), Origin::Credential(path)))
+    }
+
+    /// Names given by flag or file, with where they stand: each of them must be known.
+    pub fn deliberate(&self) -> impl Iterator<Item = (&str, Origin)> {
+        let flags = self.flags.keys().map(|name| (name.as_str(), Origin::Flag));
+        let files = self
+            .files
+            .iter()
+            .map(|(name, given)| (name.as_str(), given.origin.clone()));
+        flags.chain(files)
+    }
+
+    /// Names in the environment, most of which are none of our business.
+    pub fn ambient(&self) -> impl Iterator<Item = &str> {
+        self.environment.keys().map(String::as_str)
+    }
+
+    /// An environment variable that is no setting, such as `HOME`.
+    pub fn environment(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str)
+    }
+
+    fn read_env_file(&mut self, path: &Path, limits: &Limits, problems: &mut Vec<Problem>) {
+        let text = match read_small(path, limits) {
+            Ok(text) => text,
+            Err(error) => {
+                let message = format!("`{}` cannot be read: {error}", path.display());
+                problems.push(Problem::new("--env-file", message));
+                return;
+            }
+        };
+        let mut seen = BTreeMap::new();
+        for (index, line) in text.lines().enumerate() {
+            let origin = Origin::EnvFile {
+                path: path.to_owned(),
+                line: index + 1,
+            };
+            let problem = |setting: &str, message: String| Problem {
+                setting: setting.to_owned(),
+                message,
+                origin: Some(origin.clone()),
+            };
+            match parse_line(line) {
+                Ok(None) => {}
+                Ok(Some((name, value))) => {
+                    if let Some(first) = seen.insert(name.clone(), index + 1) {
+                        problems.push(problem(
+                            &name,
+                            format!("stands here again, first on line {first}"),
+                        ));
+                    }
+                    if value.is_empty() {
+                        self.files.remove(&name);
+                    } else {
+                        self.files.insert(name, Given { value, origin });
+                    }
+                }
+                Err(message) => problems.push(problem("--env-file", message.to_owned())),
+            }
+        }
+    }
+}
+
+/// One line of an env file: `NAME=VALUE`, perhaps after `export`, perhaps with quotes around the value. `#` begins a
+/// comment at the start of a line, or after a blank where the value is not quoted. No variable is expanded.
+fn parse_line(line: &str) -> Result<Option<(String, String)>, &'static str> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+    let (name, value) = line
+        .split_once('=')
+        .ok_or("a line is NAME=VALUE, a comment or empty")?;
+    if !is_name(name) {
+        return Err(
+            "a name is made of upper case letters, digits and `_`, with no blank before `=`",
+        );
+    }
+    let value = value.trim();
+    let value = match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => {
+            let rest = &value[1..];
+            let end = rest
+                .find(quote)
+                .ok_or("a quoted value ends on the line it begins on")?;
+            let after = rest[end + 1..].trim_start();
+            if !after.is_empty() && !after.starts_with('#') {
+                return Err("nothing but a comment may follow a quoted value");
+            }
+            &rest[..end]
+        }
+        _ => value.find(" #").map_or(value, |at| value[..at].trim_end()),
+    };
+    Ok(Some((name.to_owned(), value.to_owned())))
+}
+
+fn is_name(name: &str) -> bool {
+    name.bytes()
+        .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        && name
+            .bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_uppercase())
+}
+
+/// Reads a regular file that is no larger than a settings file may be.
+fn read_small(path: &Path, limits: &Limits) -> Result<String, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    if metadata.is_dir() {
+        return Err("it is a folder".to_owned());
+    }
+    let mut text = String::new();
+    file.take(limits.settings_file_bytes + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| error.to_string())?;
+    if text.len() as u64 > limits.settings_file_bytes {
+        return Err(format!(
+            "it is larger than {} bytes",
+            limits.settings_file_bytes
+        ));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collect(
+        flags: &[&str],
+        environment: &[(&str, &str)],
+        files: &[&str],
+    ) -> (Values, Vec<Problem>) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut paths = Vec::new();
+        for (index, text) in files.iter().enumerate() {
+            let path = folder.path().join(format!("{index}.env"));
+            std::fs::write(&path, text).unwrap();
+            paths.push(path);
+        }
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let environment = environment
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+        let mut problems = Vec::new();
+        let values = Values::collect(
+            &flags,
+            environment,
+            &paths,
+            &Limits::default(),
+            &mut problems,
+        );
+        (values, problems)
+    }
+
+    #[test]
+    fn a_flag_stands_over_the_environment_over_a_later_file_over_an_earlier_one() {
+        let (values, problems) = collect(
+            &["A=flag"],
+            &[("A", "env"), ("B", "env"), ("C", "")],
+            &["B=1\nC=1\nD=1", "C=2"],
+        );
+
+        let get = |name| values.get(name).map(|given| given.value);
+        assert_eq!(get("A").as_deref(), Some("flag"));
+        assert_eq!(get("B").as_deref(), Some("env"));
+        assert_eq!(get("C").as_deref(), Some("2"));
+        assert_eq!(get("D").as_deref(), Some("1"));
+        assert_eq!(problems, []);
+    }
+
+    #[test]
+    fn a_line_may_be_exported_quoted_or_commented() {
+        let parse = |line| parse_line(line).unwrap().unwrap().1;
+
+        assert_eq!(parse("export A=1"), "1");
+        assert_eq!(parse("A='x # y' # z"), "x # y");
+        assert_eq!(parse("A=\"x y\""), "x y");
+        assert_eq!(parse("A=x#y # z"), "x#y");
+        assert_eq!(parse("A=a=b"), "a=b");
+        assert_eq!(parse_line("# A=1").unwrap(), None);
+    }
+
+    #[test]
+    fn a_bad_line_is_named_by_file_and_line() {
+        let (_, problems) = collect(&[], &[], &["A=1\nwhat is this\nA=2\nB='open"]);
+
+        let texts: Vec<String> = problems.iter().map(Problem::to_string).collect();
+        assert_eq!(texts.len(), 3, "{texts:?}");
+        assert!(texts[0].ends_with("0.env:2)"), "{texts:?}");
+        assert!(
+            texts[1].contains("first on line 1") && texts[1].ends_with("0.env:3)"),
+            "{texts:?}"
+        );
+        assert!(texts[2].ends_with("0.env:4)"), "{texts:?}");
+    }
+
+    #[test]
+    fn a_secret_comes_from_its_file_without_the_newline() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, "s3cret\n").unwrap();
+        let (values, _) = collect(&[], &[("KEY_FILE", file.to_str().unwrap())], &[]);
+
+        let (secret, origin) = values
+            .secret("KEY", &Limits::default(), &mut Vec::new())
+            .unwrap();
+
+        assert_eq!(secret.expose(), "s3cret");
+        assert_eq!(origin, Origin::File(file));
+    }
+
+    #[test]
+    fn a_secret_in_a_flag_is_refused_and_not_repeated() {
+        let (values, mut problems) = collect(&["KEY=s3cret"], &[], &[]);
+
+        assert!(
+            values
+                .secret("KEY", &Limits::default(), &mut problems)
+                .is_none()
+        );
+        assert_eq!(problems.len(), 1);
+        assert!(!problems[0].to_string().contains("s3cret"));
+    }
+}
