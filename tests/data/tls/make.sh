@@ -1,0 +1,47 @@
+#!/bin/sh
+# Makes the certificates of this folder anew (openssl 3). They are for tests on loopback and trusted by nobody else;
+# the authorities' keys are thrown away. All servers share one key. Nothing but `expired.pem` expires before 2126.
+set -eu
+cd "$(dirname "$0")"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+cat >"$work/ca.cnf" <<'CNF'
+[ca]
+default_ca = d
+[d]
+database = index.txt
+serial = serial
+new_certs_dir = .
+default_md = sha256
+policy = p
+copy_extensions = copy
+unique_subject = no
+[p]
+commonName = supplied
+CNF
+
+key() { openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out "$1"; }
+authority() { # name
+    key "$work/$1.key"
+    openssl req -x509 -key "$work/$1.key" -subj "/CN=tidegate tests: $1" -days 36525 -out "$work/$1.pem" \
+        -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign
+}
+server() { # file, authority, names, from, to
+    openssl req -new -key server.key -subj "/CN=tidegate tests" -out "$work/csr" -addext "subjectAltName=$3" \
+        -addext basicConstraints=CA:FALSE -addext extendedKeyUsage=serverAuth
+    (cd "$work" && : >index.txt && echo "$(openssl rand -hex 8)" >serial &&
+        openssl ca -batch -notext -config ca.cnf -cert "$2.pem" -keyfile "$2.key" -in csr -out out.pem \
+            -startdate "$4" -enddate "$5" 2>/dev/null)
+    cp "$work/out.pem" "$1"
+}
+
+key server.key
+authority ca
+authority stranger
+cp "$work/ca.pem" ca.pem
+names=DNS:localhost,DNS:source.example,IP:127.0.0.1
+server server.pem ca "$names" 20260101000000Z 21260101000000Z
+server expired.pem ca "$names" 20200101000000Z 20200201000000Z
+server other-name.pem ca DNS:other.example 20260101000000Z 21260101000000Z
+server stranger.pem stranger "$names" 20260101000000Z 21260101000000Z

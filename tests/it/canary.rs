@@ -1,0 +1,310 @@
+//! The credential is nowhere: not in what is printed, not in a file, not in what the component sees; also not when the
+//! source sends it back.
+//!
+//! That neither stream and no file of the output folder holds it is checked after every run of every test. The component
+//! of these tests looks for it in everything it can see, and leaves all of it in its log, its records and its state.
+
+use std::sync::OnceLock;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tidegate::outcome::Outcome;
+
+use crate::server::{Reply, Request};
+use crate::world::{Job, Run};
+
+/// The credential as the request brought it.
+fn key_of(request: &Request) -> String {
+    let bearer = request.header("authorization").unwrap_or_default();
+    bearer.trim_start_matches("Bearer ").to_owned()
+}
+
+/// Sends the credential back, and backwards, so that the component can know what to look for.
+fn echo(request: &Request) -> Reply {
+    let key = key_of(request);
+    let reply = match request.path() {
+        "/header" => Reply::new(200, "[]")
+            .header("x-echo", format!("you are {key}"))
+            .header("x-key", key.clone()),
+        "/link" => Reply::new(200, "[]").next(&format!("{{server}}/items?api_key={key}")),
+        "/location" => Reply::new(302, "").header("location", format!("/items?api_key={key}")),
+        "/cookie" => Reply::new(200, "[]").header("set-cookie", format!("session={key}")),
+        "/body" => Reply::new(200, format!(r#"[{{"seen":"Bearer {key}"}},"{key}"]"#)),
+        "/chunks" => Reply::new(200, format!(r#"[{{"seen":"Bearer {key}"}},"{key}"]"#)).chunked(1),
+        "/odd-chunks" => Reply::new(200, format!(r#"["{key}{key}","{key}"]"#)).chunked(7),
+        "/error" => Reply::new(500, format!("no such user: {key}")),
+        "/forbidden" => Reply::new(403, format!(r#"{{"message":"key {key} is not allowed"}}"#)),
+        _ => Reply::new(200, "[]"),
+    };
+    reply.header("x-backwards", key.chars().rev().collect::<String>())
+}
+
+/// A run whose component asks for these paths and searches.
+fn searched(paths: &[&str]) -> Run {
+    let urls: Vec<String> = paths
+        .iter()
+        .map(|path| format!("{{server}}{path}"))
+        .collect();
+    let mut job = Job::misbehaving("search-for-the-key")
+        .set("SOURCE_ASK", &urls.join(" "))
+        .set("AWS_SECRET_ACCESS_KEY", "another-program's-secret")
+        .set("SOURCE_CLIENT_SECRET", "0123456789abcdef-client-secret")
+        .api(echo);
+
+    let run = job.run();
+
+    run.exits(Outcome::Published).asked(paths.len());
+    assert!(!run.stdout.contains("another-program's-secret"));
+    assert!(!run.stdout.contains("0123456789abcdef-client-secret"));
+    run
+}
+
+/// What the component found, after it was sure of what to look for.
+fn found(run: &Run) -> Value {
+    let state = run.manifest()["state"]
+        .as_str()
+        .expect("the state is kept as text")
+        .to_owned();
+    let state: Value = serde_json::from_str(&state).unwrap();
+    assert_eq!(
+        state["key_bytes"], 32,
+        "the component knows what to look for"
+    );
+    state["found"].clone()
+}
+
+#[test]
+fn an_echo_in_a_header_is_replaced() {
+    let run = searched(&["/header", "/link", "/location", "/cookie"]);
+
+    assert_eq!(found(&run), json!([]));
+    assert!(
+        run.summary()["echoes_redacted"].as_u64() >= Some(4),
+        "{}",
+        run.summary()
+    );
+    assert!(
+        run.after
+            .file("latest.json")
+            .unwrap()
+            .contains("you are REDACTED")
+    );
+}
+
+#[test]
+fn an_echo_in_a_body_is_replaced() {
+    let run = searched(&["/body"]);
+
+    assert_eq!(found(&run), json!([]));
+    assert!(
+        run.after
+            .file("latest.json")
+            .unwrap()
+            .contains("Bearer REDACTED")
+    );
+}
+
+#[test]
+fn an_echo_across_chunks_is_replaced() {
+    let run = searched(&["/chunks", "/odd-chunks"]);
+
+    assert_eq!(found(&run), json!([]));
+    assert!(
+        run.after
+            .file("latest.json")
+            .unwrap()
+            .contains("REDACTEDREDACTED")
+    );
+}
+
+#[test]
+fn an_echo_in_the_body_of_an_error_is_replaced() {
+    let run = searched(&["/error", "/forbidden"]);
+
+    assert_eq!(found(&run), json!([]));
+}
+
+#[test]
+fn an_echo_is_warned_of_once() {
+    let run = searched(&["/body", "/header", "/chunks"]);
+
+    let warnings = run.warnings();
+    let warnings: Vec<&Value> = warnings
+        .iter()
+        .filter(|event| event["msg"] != "component")
+        .collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+#[test]
+fn a_component_sees_the_settings_it_declared_and_no_secret() {
+    let run = searched(&["/header"]);
+
+    let state: Value = serde_json::from_str(run.manifest()["state"].as_str().unwrap()).unwrap();
+    let mut names: Vec<&str> = state["environment"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        ["SOURCE_API_URL", "SOURCE_ASK", "SOURCE_MISBEHAVIOUR"]
+    );
+}
+
+#[test]
+fn the_search_would_find_a_credential() {
+    // Without the host's credential there is nothing to replace: what the source sends is seen, and found.
+    static PLANTED: OnceLock<String> = OnceLock::new();
+    let planted = PLANTED.get_or_init(|| Job::new().key.clone());
+    let mut job = Job::misbehaving("search-for-the-key")
+        .unset("SOURCE_API_KEY")
+        .set("SOURCE_ASK", "{server}/")
+        .api(|_| {
+            let planted = PLANTED.get().expect("set before the run");
+            let backwards: String = planted.chars().rev().collect();
+            Reply::new(200, format!("[\"{planted}\"]")).header("x-backwards", backwards)
+        });
+
+    let run = job.run();
+
+    run.exits(Outcome::Published);
+    assert_eq!(
+        found(&run).as_array().map(Vec::len),
+        Some(1),
+        "{planted} in {}",
+        found(&run)
+    );
+}
+
+#[test]
+fn the_built_in_component_publishes_no_echo() {
+    let mut job = Job::new().api(|request| {
+        let key = key_of(request);
+        Reply::new(200, format!(r#"[{{"id":1,"you":"{key}"}}]"#)).chunked(11)
+    });
+
+    let run = job.run();
+
+    run.exits(Outcome::Published)
+        .publishes(&json!([{"id": 1, "you": "REDACTED"}]));
+}
+
+#[test]
+fn an_error_that_quotes_an_echo_shows_nothing() {
+    let mut job = Job::new().set("SOURCE_PAGINATION", "link").api(|request| {
+        let key = key_of(request);
+        Reply::new(200, format!("<html>{key}")).next(&format!("{{server}}/{key}?key={key}"))
+    });
+
+    job.run().exits(Outcome::ProtocolBroken);
+}
+
+#[test]
+fn an_echoed_next_link_shows_nothing() {
+    let mut job = Job::new()
+        .set("SOURCE_PAGINATION", "link")
+        .set("MAX_PAGES", "2")
+        .api(|request| {
+            let key = key_of(request);
+            Reply::new(200, format!(r#"[{{"id":"{}"}}]"#, request.target.len()))
+                .next(&format!("/{key}/{key}?{key}={key}"))
+        });
+
+    let run = job.run();
+
+    run.exits(Outcome::ProtocolBroken).asked(2);
+    assert!(
+        run.requests[1].target.contains("REDACTED"),
+        "{}",
+        run.requests[1].target
+    );
+}
+
+#[test]
+fn every_way_to_send_the_credential_hides_it() {
+    for (auth, name) in [
+        ("bearer", ""),
+        ("header", "X-Api-Token"),
+        ("query", "token"),
+    ] {
+        let mut job = Job::new()
+            .set("SOURCE_AUTH", auth)
+            .set("SOURCE_AUTH_NAME", name)
+            .page(404, "{}");
+        let key = job.key.clone();
+
+        let run = job.run();
+
+        run.exits(Outcome::SourceRefused);
+        let head = String::from_utf8_lossy(&run.requests[0].head).into_owned();
+        assert!(
+            head.contains(&key),
+            "the source was given the credential by {auth}: {head}"
+        );
+    }
+}
+
+#[test]
+fn basic_authentication_hides_user_and_password() {
+    let job = Job::new();
+    let pair = format!("reader:{}", job.key);
+    let mut job = job
+        .set("SOURCE_AUTH", "basic")
+        .set("SOURCE_API_KEY", &pair)
+        .api(|request| {
+            let sent = request.header("authorization").unwrap_or_default();
+            Reply::new(200, format!(r#"[{{"id":1,"you":"{sent}"}}]"#))
+        });
+
+    let run = job.run();
+
+    run.exits(Outcome::Published)
+        .publishes(&json!([{"id": 1, "you": "Basic REDACTED"}]));
+}
+
+#[test]
+fn a_credential_in_a_file_is_hidden_too() {
+    let job = Job::new();
+    let file = job
+        .file("key", &format!("{}\n", job.key))
+        .display()
+        .to_string();
+    let mut job = job
+        .unset("SOURCE_API_KEY")
+        .set("SOURCE_API_KEY_FILE", &file)
+        .api(echo);
+    job = job.set("SOURCE_API_URL", "{server}/body");
+
+    let run = job.run();
+
+    run.exits(Outcome::GateRefused);
+    assert!(run.requests[0].header("authorization").is_some());
+}
+
+#[test]
+fn staging_holds_no_credential_while_a_run_is_at_work() {
+    let mut job = Job::new().set("SOURCE_PAGINATION", "link").api(|request| {
+        let key = key_of(request);
+        match request.query("page") {
+            None => Reply::new(200, format!(r#"[{{"id":1,"you":"{key}"}}]"#))
+                .next("{server}/items?page=2"),
+            Some(_) => Reply::silence(),
+        }
+    });
+
+    // The folder is searched after the kill, with the staging folder still in it.
+    job.start().has_asked(2).signalled(Signal::KILL).is_killed();
+}
+
+#[test]
+fn check_describe_and_health_show_no_credential() {
+    let mut job = Job::new().page(200, "[]");
+    job.run().exits(Outcome::Published);
+
+    job.tidegate(["check"]).exits(0).stdout_has("(secret)");
+    job.tidegate(["describe"]).exits(0);
+    job.tidegate(["health"]).exits(0);
+}

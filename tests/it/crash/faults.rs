@@ -1,0 +1,137 @@
+//! An error at every file-system call of a run: a broken disk and a full one.
+//!
+//! Before the swap the run fails and readers see what they saw. From the swap to the sync that makes it last, nobody knows,
+//! and the run says so. What comes after is done as well as it can be, and so is what only people read.
+
+use std::io::Write as _;
+
+use serde_json::Value;
+
+use super::calls::{Call, OUTPUT};
+use super::kills::is_seen;
+use super::protocol;
+use super::scenario::Scenario;
+use crate::world::Printed;
+
+/// The errors of a broken disk and of a full one.
+const ERRORS: [&str; 2] = ["EIO", "ENOSPC"];
+
+/// What an error at a call comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comes {
+    /// 74, and readers see what they saw.
+    ToFailure,
+    /// 74, and `committed` is `unknown`.
+    ToDoubt,
+    /// 0 and a warning.
+    ToWarning(&'static str),
+    /// 0: it is made up for, here or by the next run, or is for people only.
+    ToNothing,
+}
+
+#[test]
+fn an_error_at_any_call_of_a_first_run_is_told_and_nothing_is_seen() {
+    fail_every_call(Scenario::first_run());
+}
+
+#[test]
+fn an_error_at_any_call_of_an_upsert_run_leaves_the_old_set() {
+    fail_every_call(Scenario::upsert());
+}
+
+#[test]
+fn an_error_at_any_call_of_a_run_with_nothing_new_leaves_the_old_set() {
+    fail_every_call(Scenario::nothing_new());
+}
+
+#[test]
+fn an_error_at_any_call_of_a_run_with_the_same_records_again_leaves_the_old_set() {
+    fail_every_call(Scenario::again());
+}
+
+#[test]
+fn an_error_at_any_call_of_a_run_after_a_killed_one_leaves_the_old_set() {
+    fail_every_call(Scenario::after_a_killed_run());
+}
+
+fn fail_every_call(mut scenario: Scenario) {
+    let recorded = scenario.recorded();
+    let mut failed = 0;
+    for error in ERRORS {
+        for (at, target) in recorded.iter().enumerate() {
+            let printed = scenario.hit(target, &recorded, &format!("error={error}"));
+            let told = format!("{}, {error} at {target}\n{}{}", scenario.name, printed.stdout, printed.stderr);
+
+            ends_as_it_must(&scenario, comes_to(&recorded, at), &printed, &told);
+            assert!(scenario.old_generation_is_readable(), "{told}: the old generation is damaged");
+            scenario.next_run_mends_all(&told);
+            failed += 1;
+        }
+    }
+    // Past the test harness, which shows what is printed by failed tests only.
+    let _ = writeln!(std::io::stderr(), "{}: {failed} errors, at each of its {} calls", scenario.name, recorded.len());
+}
+
+fn ends_as_it_must(scenario: &Scenario, comes: Comes, printed: &Printed, told: &str) {
+    let (code, committed) = match comes {
+        Comes::ToFailure => (74, "no"),
+        Comes::ToDoubt => (74, "unknown"),
+        Comes::ToWarning(_) | Comes::ToNothing => (0, "yes"),
+    };
+    assert_eq!(printed.code, Some(code), "{told}: {comes:?}");
+    // A swap that gave an error was not made here, and its own error does not say so: it is asked for.
+    is_seen(scenario, comes != Comes::ToFailure, told);
+    let events: Vec<Value> = printed.stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    if let Some(summary) = events.iter().find(|event| event["msg"] == "run finished") {
+        assert_eq!(summary["exit_code"], code, "{told}");
+        assert_eq!(summary["committed"], committed, "{told}");
+    } else {
+        assert_eq!(comes, Comes::ToNothing, "{told}: there is no summary");
+    }
+    if comes != Comes::ToWarning("last-run.json not written") {
+        let last_run = scenario.last_run();
+        assert_eq!(last_run["exit_code"], code, "{told}: in last-run.json");
+        assert_eq!(last_run["committed"], committed, "{told}: in last-run.json");
+    }
+    if let Comes::ToWarning(warning) = comes {
+        let warned = events.iter().any(|event| event["level"] == "warn" && event["msg"] == warning);
+        assert!(warned, "{told}: there is no warning `{warning}`");
+    }
+    let lines: Vec<&str> = printed.stderr.lines().collect();
+    assert_eq!(lines.len(), usize::from(code != 0), "{told}: cron mails failures, and one line of each");
+}
+
+/// What an error at the call with this number must come to.
+fn comes_to(recorded: &[Call], at: usize) -> Comes {
+    let swap = protocol::swap(recorded).expect("the run swaps");
+    let lasts = recorded[swap..].iter().position(|call| call.is("fsync", OUTPUT)).expect("the swap is synced") + swap;
+    let call = &recorded[at];
+    let path = call.paths.last().map_or("", String::as_str);
+    let changes = !matches!(call.name.as_str(), "openat" | "read" | "newfstatat" | "fstat" | "statx" | "getdents64" | "lseek");
+    match path {
+        // What is closed has been synced, if it had to be.
+        _ if call.name == "close" => Comes::ToNothing,
+        "stdout" | "stderr" => Comes::ToNothing,
+        // Who holds the lock is written down for people.
+        ".lock" if matches!(call.name.as_str(), "ftruncate" | "write") => Comes::ToNothing,
+        "last-run.json" => Comes::ToWarning("last-run.json not written"),
+        _ if path.starts_with(".last-run-") && at > lasts => Comes::ToWarning("last-run.json not written"),
+        _ if at < swap && is_a_leftover(recorded, at) => Comes::ToWarning("leftover of a killed run not removed"),
+        _ if at < swap && is_a_second_thought(call) => Comes::ToNothing,
+        _ if at <= swap => Comes::ToFailure,
+        _ if at <= lasts => Comes::ToDoubt,
+        _ if call.name == "utimensat" => Comes::ToWarning("modification time not set"),
+        // The next run removes it.
+        _ if path.starts_with(".staging-") => Comes::ToNothing,
+        _ if changes => Comes::ToWarning("old generation not removed"),
+        _ => Comes::ToNothing,
+    }
+}
+
+fn is_a_leftover(_recorded: &[Call], _at: usize) -> bool {
+    false
+}
+
+fn is_a_second_thought(_call: &Call) -> bool {
+    false
+}

@@ -1,0 +1,60 @@
+//! The codes of `health`: 0 fresh, 1 stale or the last run failed, 2 unknown.
+
+use tidegate::outcome::Outcome;
+
+use crate::world::Job;
+
+const ONE: &str = r#"[{"id":1}]"#;
+
+/// A job that has published once and whose settings are but its folder.
+fn published() -> Job {
+    let mut job = Job::new().page(200, ONE);
+    job.run().exits(Outcome::Published);
+    job.unset("SOURCE_API_URL").unset("SOURCE_API_KEY")
+}
+
+#[test]
+fn health_of_a_fresh_set_is_0_and_needs_the_folder_alone() {
+    published().tidegate(["health"]).exits(0);
+}
+
+#[test]
+fn health_before_any_run_is_2() {
+    Job::new().tidegate(["health"]).exits(2);
+}
+
+#[test]
+fn health_after_a_failed_run_is_1_and_says_why() {
+    let mut job = Job::new().old(ONE).page(404, "{}");
+    job.run().exits(Outcome::SourceRefused);
+
+    job.tidegate(["health"]).exits(1).stdout_has("404");
+}
+
+#[test]
+fn health_of_an_old_set_is_1() {
+    let job = published();
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+
+    job.tidegate(["health", "--max-age", "1s"]).exits(1);
+}
+
+#[test]
+fn health_verify_sees_a_changed_byte() {
+    let job = published();
+    let file = std::fs::canonicalize(job.output().join("latest.json")).unwrap();
+    std::fs::write(&file, "[\n{\"id\":2}\n]\n").unwrap();
+
+    job.tidegate(["health"]).exits(0);
+    job.tidegate(["health", "--verify"])
+        .exits(1)
+        .stdout_has("latest.json");
+}
+
+#[test]
+fn health_of_a_torn_manifest_is_2() {
+    let job = published();
+    std::fs::write(job.output().join("current/manifest.json"), "{").unwrap();
+
+    job.tidegate(["health"]).exits(2);
+}

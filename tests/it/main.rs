@@ -1,0 +1,23 @@
+//! End-to-end tests: the real binary, a scripted source on loopback, a real folder.
+//!
+//! One test binary, so that everything is built once. Where a new test goes:
+
+/// The component alone, in a plain runtime with stock WASI.
+mod alone;
+/// The credential is nowhere.
+mod canary;
+/// One test or more for each row of README's table of exit codes.
+mod exit_codes;
+/// What the built component imports and exports, and that its WIT is documented.
+mod imports;
+/// Components that take what they are not given, or say what is not so.
+mod limits;
+/// Where settings come from, and how their problems are told.
+mod settings;
+/// Rules of this repository.
+mod tidy;
+
+/// The scripted source.
+mod server;
+/// A job, its runs, and what must hold after every one of them.
+mod world;

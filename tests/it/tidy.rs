@@ -1,0 +1,252 @@
+//! Rules of this repository, as tests: what a reviewer would otherwise have to look for.
+//!
+//! What rustfmt and clippy already refuse is not repeated here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const LINES_MAX: usize = 400;
+/// Not written by us, or made by a program.
+const NOT_OURS: [&str; 3] = ["wit/deps", "target", ".git"];
+const OURS: [&str; 6] = ["rs", "wit", "toml", "sh", "py", "md"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace above host/")
+        .to_owned()
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Our text files, by their path from the top.
+fn ours() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    collect(&root(), &mut found);
+    assert!(found.len() > 50, "only {} files were found", found.len());
+    found
+}
+
+fn collect(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).expect("a readable folder").flatten() {
+        let path = entry.path();
+        let name = path
+            .strip_prefix(root())
+            .expect("below the top")
+            .display()
+            .to_string();
+        if NOT_OURS.contains(&name.as_str())
+            || entry.file_type().is_ok_and(|kind| kind.is_symlink())
+        {
+            continue;
+        }
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path
+            .extension()
+            .is_some_and(|ending| OURS.iter().any(|own| ending == *own))
+        {
+            found.push((
+                name,
+                fs::read_to_string(&path).expect("our files are UTF-8"),
+            ));
+        }
+    }
+}
+
+/// The files that break a rule.
+fn breaking(breaks: impl Fn(&str, &str) -> bool) -> Vec<String> {
+    let files = ours().into_iter();
+    files
+        .filter(|(name, text)| breaks(name, text))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+fn is_code(name: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|ending| ending == "rs")
+}
+
+#[test]
+fn no_file_is_longer_than_a_person_reads() {
+    assert_eq!(
+        breaking(|name, text| is_code(name) && text.lines().count() > LINES_MAX),
+        [""; 0]
+    );
+}
+
+#[test]
+fn every_module_says_what_it_promises() {
+    let silent = |name: &str, text: &str| {
+        // The tests of a module speak for themselves.
+        let speaks =
+            text.starts_with("//!") || text.starts_with("// ") || name.ends_with("/tests.rs");
+        is_code(name) && !speaks
+    };
+
+    assert_eq!(breaking(silent), [""; 0]);
+}
+
+#[test]
+fn nothing_is_left_to_be_done() {
+    // In pieces, so that this file is not one of them.
+    let marks = [
+        ["todo", "!("].concat(),
+        ["unimplemented", "!("].concat(),
+        ["dbg", "!("].concat(),
+        ["FIX", "ME"].concat(),
+    ];
+
+    assert_eq!(
+        breaking(|name, text| is_code(name) && marks.iter().any(|mark| text.contains(mark))),
+        [""; 0]
+    );
+}
+
+#[test]
+fn no_test_is_switched_off_or_content_with_a_panic() {
+    let marks = [["#[ign", "ore"].concat(), ["#[should", "_panic"].concat()];
+
+    assert_eq!(
+        breaking(|name, text| is_code(name) && marks.iter().any(|mark| text.contains(mark))),
+        [""; 0]
+    );
+}
+
+#[test]
+fn no_line_ends_in_a_blank() {
+    assert_eq!(
+        breaking(|name, text| !name.ends_with(".md")
+            && text.lines().any(|line| line.ends_with([' ', '\t']))),
+        [""; 0]
+    );
+}
+
+#[test]
+fn one_module_renames() {
+    let renames = |name: &str, text: &str| {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let allowed = ["host/src/publish.rs", "host/src/cache.rs"].contains(&name)
+            || !name.starts_with("host/src/");
+        !allowed
+            && ["renameat(", "renameat_with(", "fs::rename("]
+                .iter()
+                .any(|call| code.contains(call))
+    };
+
+    assert_eq!(breaking(renames), [""; 0]);
+}
+
+#[test]
+fn only_main_reads_the_environment() {
+    let reads = |name: &str, text: &str| {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let ours = name.starts_with("host/src/") || name.starts_with("guest/src/");
+        ours && name != "host/src/main.rs"
+            && ["env::var(", "env::var_os(", "env::vars"]
+                .iter()
+                .any(|call| code.contains(call))
+    };
+
+    assert_eq!(breaking(reads), [""; 0]);
+}
+
+#[test]
+fn one_file_of_the_guest_names_waki_and_wasi() {
+    let names = |name: &str, text: &str| {
+        name.starts_with("guest/src/")
+            && name != "guest/src/component.rs"
+            && ["waki::", "wit_bindgen", "bindings::"]
+                .iter()
+                .any(|word| text.contains(word))
+    };
+
+    assert_eq!(breaking(names), [""; 0]);
+}
+
+#[test]
+fn the_lock_file_is_kept() {
+    assert!(text("Cargo.lock").contains("name = \"tidegate\""));
+}
+
+#[test]
+fn the_changelog_begins_with_what_is_not_released() {
+    let changelog = text("CHANGELOG.md");
+    let first = changelog.lines().find(|line| line.starts_with("## "));
+
+    assert!(
+        first.is_some_and(|line| line.contains("Unreleased")),
+        "{first:?}"
+    );
+}
+
+#[test]
+fn both_licences_are_here() {
+    assert!(text("LICENSE-MIT").contains("MIT"));
+    assert!(text("LICENSE-APACHE").contains("Apache License"));
+}
+
+#[test]
+fn the_example_of_settings_is_what_describe_prints() {
+    let printed = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["describe", "--env-example"])
+        .output()
+        .unwrap();
+
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert!(
+        text(".env.example") == printed,
+        "make it anew: tidegate describe --env-example > .env.example"
+    );
+}
+
+#[test]
+fn the_readme_lists_the_settings_that_there_are() {
+    let printed = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .arg("describe")
+        .output()
+        .unwrap();
+
+    let table = settings_table(&String::from_utf8(printed.stdout).unwrap());
+
+    assert!(table.lines().count() > 30, "{table}");
+    assert!(
+        text("README.md").contains(&table),
+        "README's table of settings should be:\n{table}"
+    );
+}
+
+/// What `tidegate describe` prints, as README's table.
+fn settings_table(described: &str) -> String {
+    let mut table = String::from("| setting | meaning | default |\n|---|---|---|\n");
+    let mut rows: Vec<(&str, &str, String)> = Vec::new();
+    for line in described.lines() {
+        if let Some(doc) = line.strip_prefix("      ") {
+            let row = rows.last_mut().expect("a meaning stands below its setting");
+            row.2 = format!("{} {doc}", row.2).trim().to_owned();
+        } else if let Some(head) = line.strip_prefix("  ") {
+            let (name, remarks) = head.split_once(' ').unwrap_or((head, ""));
+            rows.push((name, remarks.trim(), String::new()));
+        }
+    }
+    for (name, remarks, doc) in rows {
+        let default = remarks
+            .split(", ")
+            .find_map(|remark| remark.strip_prefix("default "));
+        let default = match default {
+            Some(default) => format!("`{default}`"),
+            None if remarks.starts_with("required") => "required".to_owned(),
+            None => "none".to_owned(),
+        };
+        table.push_str(&format!(
+            "| `{name}` | {} | {default} |\n",
+            doc.replace('|', "\\|")
+        ));
+    }
+    table
+}

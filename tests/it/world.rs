@@ -1,0 +1,349 @@
+//! The world of a test: a source, an output folder, settings, and `tidegate run` in it.
+//!
+//! Say what the world is, run once, say what it is then. What must hold after every run, whatever it was about, is checked
+//! by [`Running::ends`]: see `ended.rs`.
+
+mod ended;
+mod folder;
+pub mod guests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+pub use self::ended::{Printed, Run};
+pub use self::folder::{View, hex};
+use crate::server::{Reply, Request, Server};
+
+/// No run of a test takes longer; one that does is killed and fails its test.
+const RUN_TIMEOUT: Duration = Duration::from_secs(120);
+/// Answers that were promised and not yet asked for.
+type Script = Arc<Mutex<VecDeque<Reply>>>;
+
+/// One job: its source, its settings and its folders. Every `run` is one run of it.
+pub struct Job {
+    /// The source.
+    pub server: Server,
+    /// The credential: 32 hex digits that nobody can guess and that must never be seen anywhere.
+    pub key: String,
+    script: Script,
+    settings: BTreeMap<String, String>,
+    args: Vec<String>,
+    launcher: Vec<String>,
+    old: Option<String>,
+    folder: TempDir,
+}
+
+impl Job {
+    /// A job that fetches `/items` of a source that answers nothing yet, into a folder that does not exist yet.
+    pub fn new() -> Self {
+        let script = Script::default();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut job = Self {
+            server: Server::start(scripted(&script)),
+            key: random_key(),
+            script,
+            settings: BTreeMap::new(),
+            args: Vec::new(),
+            launcher: Vec::new(),
+            old: None,
+            folder,
+        };
+        let output = job.output().display().to_string();
+        let key = job.key.clone();
+        for (name, value) in [
+            ("SOURCE_API_URL", "{server}/items"),
+            ("SOURCE_API_KEY", &key),
+            ("OUTPUT_DIR", &output),
+            ("LOG_FORMAT", "json"),
+            ("RUN_DEADLINE", "60s"),
+        ] {
+            job.settings.insert(name.to_owned(), value.to_owned());
+        }
+        job
+    }
+
+    /// A job with a cursor and a key, so that new and changed records are merged.
+    pub fn upsert() -> Self {
+        Self::new()
+            .set("SOURCE_CURSOR", "/updated")
+            .set("SOURCE_CURSOR_TO", "since")
+            .set("PRIMARY_KEY", "/id")
+    }
+
+    /// A job whose component does what it must not: see `tests/guests`.
+    pub fn misbehaving(behaviour: &str) -> Self {
+        Self::new()
+            .component(guests::misbehaving())
+            .set("SOURCE_MISBEHAVIOUR", behaviour)
+    }
+
+    /// With another component than the built-in one; it publishes what it stages.
+    pub fn component(self, file: &Path) -> Self {
+        self.args(["--component", &file.display().to_string()])
+            .set("WRITE_MODE", "replace")
+    }
+
+    /// The source answers one more request, with this status and JSON body.
+    pub fn page(self, status: u16, body: &str) -> Self {
+        self.reply(Reply::new(status, body))
+    }
+
+    /// The source answers one more request, like this.
+    pub fn reply(self, reply: Reply) -> Self {
+        self.script.lock().expect("the script").push_back(reply);
+        self
+    }
+
+    /// The source answers every request with what this returns; nothing scripted is used.
+    pub fn api(self, answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        self.server.answer_with(answer);
+        self
+    }
+
+    /// An earlier run published this body; readers have it.
+    pub fn old(mut self, body: &str) -> Self {
+        self.old = Some(body.to_owned());
+        self
+    }
+
+    /// Publishes the old data now, and changes the job after that.
+    pub fn then(mut self, change: impl FnOnce(Self) -> Self) -> Self {
+        if let Some(body) = self.old.take() {
+            self.publish_old(&body);
+        }
+        change(self)
+    }
+
+    /// With this setting in the environment. `{server}` stands for the origin of the source.
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Without this setting.
+    pub fn unset(mut self, name: &str) -> Self {
+        self.settings.remove(name);
+        self
+    }
+
+    /// With these arguments after `tidegate run`.
+    pub fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
+        self.args.extend(args.map(str::to_owned));
+        self
+    }
+
+    /// With this file among the job's own (not in the output folder); gives its path back.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text.replace("{server}", &self.server.origin()))
+            .expect("write a file of the job");
+        path
+    }
+
+    /// Started by this shell script, in which `"$@"` is the run itself.
+    pub fn launched_by(mut self, script: &str) -> Self {
+        self.launcher = ["sh", "-c", script, "sh"].map(str::to_owned).to_vec();
+        self
+    }
+
+    /// Started by this program, in place of everything said before.
+    pub fn launcher<const N: usize>(mut self, words: [&str; N]) -> Self {
+        self.launcher = words.map(str::to_owned).to_vec();
+        self
+    }
+
+    /// `OUTPUT_DIR`.
+    pub fn output(&self) -> PathBuf {
+        self.folder.path().join("out").join("orders")
+    }
+
+    /// A path beside `OUTPUT_DIR`, in the job's own folder.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What readers see.
+    pub fn view(&self) -> View {
+        View::of(&self.output())
+    }
+
+    /// Runs the job to its end and checks what must hold after every run.
+    pub fn run(&mut self) -> Run {
+        self.start().ends()
+    }
+
+    /// Starts a run.
+    pub fn start(&mut self) -> Running<'_> {
+        if let Some(body) = self.old.take() {
+            self.publish_old(&body);
+        }
+        self.server.forget();
+        let before = self.view();
+        let mut args = vec!["run".to_owned()];
+        args.extend(self.args.iter().cloned());
+        let child = self.command(&args).spawn().expect("start tidegate");
+        Running {
+            job: self,
+            child,
+            before,
+            started: Instant::now(),
+        }
+    }
+
+    /// Runs `tidegate` with the job's environment and these arguments, to its end.
+    pub fn tidegate<const N: usize>(&self, args: [&str; N]) -> Printed {
+        let child = self
+            .command(&args.map(str::to_owned))
+            .spawn()
+            .expect("start tidegate");
+        let printed = ended::wait(child, RUN_TIMEOUT);
+        printed.shows_nothing_of(&self.key);
+        printed
+    }
+
+    fn command(&self, args: &[String]) -> Command {
+        let program = env!("CARGO_BIN_EXE_tidegate").to_owned();
+        let words: Vec<&String> = self.launcher.iter().chain([&program]).chain(args).collect();
+        let mut command = Command::new(words[0]);
+        command
+            .args(&words[1..])
+            .env_clear()
+            .env("TIDEGATE_CACHE_DIR", guests::cache())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if !self.launcher.is_empty() {
+            command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        }
+        for (name, value) in &self.settings {
+            command.env(name, value.replace("{server}", &self.server.origin()));
+        }
+        command
+    }
+
+    /// Has a plain run publish `body` first, through a script of its own.
+    fn publish_old(&mut self, body: &str) {
+        let later = std::mem::take(&mut *self.script.lock().expect("the script"));
+        let launcher = std::mem::take(&mut self.launcher);
+        let gates: Vec<_> = ["MIN_RECORDS"]
+            .iter()
+            .filter_map(|gate| self.settings.remove_entry(*gate))
+            .collect();
+        let args = std::mem::take(&mut self.args);
+        self.script
+            .lock()
+            .expect("the script")
+            .push_back(Reply::new(200, body));
+        let run = self.start().ends();
+        assert_eq!(
+            run.code,
+            Some(0),
+            "the earlier run must publish: {}",
+            run.stderr
+        );
+        self.settings.extend(gates);
+        self.launcher = launcher;
+        self.args = args;
+        *self.script.lock().expect("the script") = later;
+    }
+}
+
+/// A run that has been started.
+pub struct Running<'j> {
+    job: &'j Job,
+    child: Child,
+    before: View,
+    started: Instant,
+}
+
+impl Running<'_> {
+    /// Waits until the source has been asked so many times.
+    pub fn has_asked(self, requests: usize) -> Self {
+        self.job.server.wait_for_requests(requests);
+        self
+    }
+
+    /// Sends it a signal.
+    pub fn signalled(self, signal: Signal) -> Self {
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("a process id");
+        kill_process(pid, signal).expect("signal the run");
+        self
+    }
+
+    /// The job, while it runs.
+    pub fn job(&self) -> &Job {
+        self.job
+    }
+
+    /// Waits for the end and checks what must hold after every run.
+    pub fn ends(self) -> Run {
+        let printed = ended::wait(self.child, RUN_TIMEOUT);
+        let unasked = self.job.script.lock().expect("the script").len();
+        let run = Run {
+            printed,
+            took: self.started.elapsed(),
+            before: self.before,
+            after: self.job.view(),
+            requests: self.job.server.seen(),
+            last_run: std::fs::read_to_string(self.job.output().join("last-run.json")).ok(),
+        };
+        run.check(self.job, unasked);
+        run
+    }
+
+    /// Waits for the end of a run whose output went elsewhere: nothing but the credential is checked.
+    pub fn ends_unchecked(self) -> Printed {
+        let printed = ended::wait(self.child, RUN_TIMEOUT);
+        printed.shows_nothing_of(&self.job.key);
+        folder::holds_nothing_of(&self.job.key, &self.job.output());
+        printed
+    }
+
+    /// Waits for the end of a run that was killed: only that the credential is nowhere is checked.
+    pub fn is_killed(self) -> Printed {
+        let printed = self.ends_unchecked();
+        assert_eq!(printed.code, None, "it was not killed: {}", printed.stderr);
+        printed
+    }
+}
+
+/// Answers in the order of the script; after its end with a status that ends every run at once.
+fn scripted(script: &Script) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
+    let script = Arc::clone(script);
+    move |_| {
+        let next = script.lock().expect("the script").pop_front();
+        next.unwrap_or_else(|| {
+            Reply::new(418, r#"{"error":"the test promised no further answer"}"#)
+        })
+    }
+}
+
+/// 32 hex digits: the standard library seeds its hash maps from the system's random numbers.
+fn random_key() -> String {
+    let half = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", half(), half())
+}
+
+/// Whether this machine lets us mount in a namespace of our own; asked once.
+pub fn can_mount() -> bool {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    *CAN.get_or_init(|| {
+        let tried = Command::new("unshare")
+            .args(["-Urm", "sh", "-c", "mount -t tmpfs -o size=64k none /mnt"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        tried.is_ok_and(|status| status.success())
+    })
+}

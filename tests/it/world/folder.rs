@@ -1,0 +1,147 @@
+//! The output folder as readers see it, and the search for the credential in all of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+/// What readers see: the files they open and the generation that `current` names.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct View {
+    /// The name of the current generation.
+    pub generation: Option<String>,
+    /// `latest.*` and everything under `current/`, by the name readers use.
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl View {
+    /// What readers of this folder see now.
+    pub fn of(output: &Path) -> Self {
+        let target = std::fs::read_link(output.join("current")).ok();
+        let generation =
+            target.and_then(|target| Some(target.file_name()?.to_string_lossy().into_owned()));
+        let latest = names(output)
+            .into_iter()
+            .filter(|name| name.starts_with("latest."));
+        let current = names(&output.join("current"))
+            .into_iter()
+            .map(|name| format!("current/{name}"));
+        let files = latest
+            .chain(current)
+            .filter_map(|name| Some((name.clone(), std::fs::read(output.join(&name)).ok()?)))
+            .collect();
+        Self { generation, files }
+    }
+
+    /// The text of a file, by the name readers use.
+    pub fn file(&self, name: &str) -> Option<&str> {
+        self.files
+            .get(name)
+            .map(|bytes| std::str::from_utf8(bytes).expect("what is published is UTF-8"))
+    }
+
+    /// The manifest is the one the generation's name promises, and every file is what the manifest says.
+    pub fn is_whole(&self) {
+        let name = self
+            .generation
+            .as_deref()
+            .expect("a generation is published");
+        let manifest = &self.files["current/manifest.json"];
+        assert!(
+            name.ends_with(&hex(manifest)[..16]),
+            "`{name}` is not the generation of this manifest"
+        );
+        let manifest: Value = serde_json::from_slice(manifest).expect("the manifest is JSON");
+        let files = manifest["files"]
+            .as_object()
+            .expect("the manifest lists files");
+        assert!(!files.is_empty(), "the manifest lists no file");
+        for (name, listed) in files {
+            let bytes = &self.files[&format!("current/{name}")];
+            assert_eq!(listed["bytes"], bytes.len(), "{name}");
+            assert_eq!(listed["sha256"], hex(bytes), "{name}");
+            assert_eq!(
+                self.files.get(name),
+                Some(bytes),
+                "`{name}` at the top is the one of the generation"
+            );
+        }
+    }
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "generation {:?}", self.generation)?;
+        for (name, bytes) in &self.files {
+            let text: String = String::from_utf8_lossy(bytes).chars().take(500).collect();
+            writeln!(f, "{name}, {} bytes: {text}", bytes.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// The names in a folder; none when there is no such folder.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// No file at any depth of this folder holds the credential, and none is named after it.
+pub fn holds_nothing_of(key: &str, folder: &Path) {
+    for name in names(folder) {
+        let path = folder.join(&name);
+        let Ok(metadata) = std::fs::symlink_metadata(&path) else {
+            continue;
+        };
+        let shown = if metadata.is_dir() {
+            holds_nothing_of(key, &path);
+            Vec::new()
+        } else if metadata.is_file() {
+            std::fs::read(&path).unwrap_or_default()
+        } else {
+            std::fs::read_link(&path)
+                .unwrap_or_default()
+                .into_os_string()
+                .into_encoded_bytes()
+        };
+        assert_eq!(
+            form_of(key, name.as_bytes()),
+            None,
+            "`{}` is named after the credential",
+            path.display()
+        );
+        assert_eq!(
+            form_of(key, &shown),
+            None,
+            "`{}` holds the credential",
+            path.display()
+        );
+    }
+}
+
+/// The form in which the credential stands in these bytes, if it does.
+pub fn form_of(key: &str, bytes: &[u8]) -> Option<&'static str> {
+    let forms = [
+        ("as it is", key.to_owned()),
+        ("in base64", STANDARD_NO_PAD.encode(key)),
+    ];
+    let found = forms
+        .into_iter()
+        .find(|(_, form)| memchr::memmem::find(bytes, form.as_bytes()).is_some());
+    found.map(|(name, _)| name)
+}
+
+/// The sha256 in hex.
+pub fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

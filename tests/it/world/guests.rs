@@ -1,0 +1,77 @@
+//! The components of the tests, built once for all of them, and the cache of compiled ones.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+
+#[path = "../../../host/build/wasm.rs"]
+mod wasm;
+
+/// Where the word stands that decides how `describe` misbehaves: see `tests/guests/misbehaving/src/described.rs`.
+const SWITCH: &[u8] = b"tidegate-describe:honest    ";
+
+/// The misbehaving component.
+pub fn misbehaving() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .expect("the workspace above host/");
+        let component = wasm::component(workspace, "misbehaving", &own_folder().join("guests"));
+        let component = component.unwrap_or_else(|error| panic!("{error:#}"));
+        let file = own_folder().join("misbehaving.wasm");
+        std::fs::write(&file, component).expect("write the misbehaving component");
+        compiled(&file);
+        file
+    })
+}
+
+/// The misbehaving component with another `describe`: `loop`, `memory`, `trap`, `crowd` or `rename`.
+pub fn describing(word: &str) -> PathBuf {
+    let mut component = std::fs::read(misbehaving()).expect("read the misbehaving component");
+    let at: Vec<usize> = memchr::memmem::find_iter(&component, SWITCH).collect();
+    assert_eq!(at.len(), 1, "the switch stands once in the component");
+    let patched = format!("tidegate-describe:{word:<10}");
+    component[at[0]..at[0] + SWITCH.len()].copy_from_slice(patched.as_bytes());
+    let file = own_folder().join(format!("describing-{word}.wasm"));
+    std::fs::write(&file, component).expect("write the patched component");
+    file
+}
+
+/// The folder of compiled components, with the built-in one already in it.
+pub fn cache() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = own_folder().join("cache");
+        std::fs::create_dir_all(&folder).expect("create the folder of compiled components");
+        describe(&folder, &[]);
+        folder
+    })
+}
+
+/// Compiles a component into the cache, so that not every test does.
+fn compiled(file: &Path) {
+    describe(cache(), &["--component".as_ref(), file.as_os_str()]);
+}
+
+fn describe(cache: &Path, args: &[&std::ffi::OsStr]) {
+    // One at a time: side by side they would only take each other's processor.
+    static ONE: Mutex<()> = Mutex::new(());
+    let one = ONE.lock().expect("no test panicked while describing");
+    let status = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .arg("describe")
+        .args(args)
+        .env_clear()
+        .env("TIDEGATE_CACHE_DIR", cache)
+        .stdout(Stdio::null())
+        .status();
+    assert!(
+        status.expect("start tidegate").success(),
+        "a component can be described"
+    );
+    drop(one);
+}
+
+fn own_folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+}
