@@ -139,6 +139,18 @@ fn without_a_date_the_cursor_stops_a_minute_before_the_start() {
 }
 
 #[test]
+fn a_sequence_stops_at_the_first_page_where_pages_go_by_something_else() {
+    let job = Job::with(&[("SOURCE_CURSOR", "/n"), ("SOURCE_PAGINATION", "link")]);
+
+    let run = job.run(|url| match parameter(url, "page") {
+        None => with_header(page(r#"[{"n":4},{"n":6}]"#), "link", "<?page=2>; rel=next"),
+        Some(_) => page(r#"[{"n":5},{"n":9}]"#),
+    });
+
+    assert_eq!(run.report().cursor.as_deref(), Some("6"));
+}
+
+#[test]
 fn a_full_refresh_begins_anew() {
     let mut job = Job::with(&[("SOURCE_CURSOR", "/u"), ("SOURCE_CURSOR_TO", "since")])
         .after(r#"{"v":1,"kind":"integer","cursor":"900"}"#);
