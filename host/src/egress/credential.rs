@@ -14,7 +14,7 @@ use url::form_urlencoded;
 
 use super::headers::is_forbidden_header;
 use crate::outcome::{Failure, Outcome};
-use crate::secret::Secret;
+use crate::secret::{Secret, percent_encoded};
 
 /// How requests to the source are authorized (`SOURCE_AUTH`).
 #[derive(Debug, Clone, Default)]
@@ -148,18 +148,6 @@ fn with_parameter(uri: &Uri, name: &str, value: &str) -> Uri {
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(target);
     Uri::from_parts(parts).expect("scheme and authority were there before")
-}
-
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            write!(encoded, "%{byte:02X}").expect("a string takes everything");
-        }
-    }
-    encoded
 }
 
 fn wrong(message: &str) -> Failure {

@@ -29,8 +29,11 @@ pub(super) fn world(
 #[tokio::test]
 async fn the_request_on_the_wire_is_ours() {
     let server = Server::saying(EMPTY).await;
-    let mut request =
-        Request::get(server.url("/a/../b?x=1&y=%2F")).header("accept", "application/json");
+    let mut request = Request::get(format!(
+        "http://0x7F.1:{}/a/../b?x=1&y=%2F",
+        server.address.port()
+    ))
+    .header("accept", "application/json");
     for name in [
         "host",
         "authorization",
@@ -136,6 +139,20 @@ async fn a_credential_over_plain_http_is_warned_of_once() {
         "{}",
         lines.text()
     );
+}
+
+#[tokio::test]
+async fn a_method_that_is_not_granted_is_not_sent() {
+    let server = Server::saying(EMPTY).await;
+    let egress = plain(&server);
+
+    let put = Request::put(server.url("/"))
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    let error = egress.send(put).await.err().unwrap();
+
+    assert_eq!(egress.denial(), Some(error));
+    assert_eq!(server.asked(), 0);
 }
 
 #[tokio::test]
