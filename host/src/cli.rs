@@ -70,6 +70,7 @@ pub struct GivenArgs {
 }
 
 /// `tidegate run`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 #[derive(Debug, Args, Default, Clone)]
 pub struct RunArgs {
     /// Where settings come from.
@@ -114,6 +115,9 @@ pub struct DescribeArgs {
     /// Print a file to fill in
     #[arg(long)]
     pub env_example: bool,
+    /// Print a Markdown table, as README has it
+    #[arg(long, conflicts_with = "env_example")]
+    pub markdown: bool,
 }
 
 /// `tidegate health`.

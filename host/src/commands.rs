@@ -68,6 +68,8 @@ pub fn describe(
         ))?;
         print(&if args.env_example {
             describe::env_example(&prepared.description)
+        } else if args.markdown {
+            describe::markdown(&prepared.description)
         } else {
             describe::table(&prepared.description)
         });

@@ -111,7 +111,7 @@ fn entries(description: &Description) -> Vec<Entry> {
         .map(|setting| Entry {
             group: Group::Source,
             name: setting.name.clone(),
-            doc: setting.doc.clone(),
+            doc: setting.doc.trim_end_matches('.').to_owned(),
             default: setting.default.clone().unwrap_or_default(),
             example: setting.example.clone().unwrap_or_default(),
             required: setting.required,

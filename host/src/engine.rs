@@ -4,12 +4,12 @@
 
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, OptLevel};
 
 use crate::cache;
 use crate::limits::Limits;
+use crate::manifest;
 use crate::outcome::{Failure, Outcome};
 
 /// The interfaces of the world `connector`, without their versions: any WASI 0.2 release of them is served.
@@ -59,7 +59,7 @@ pub struct Loaded {
 
 /// Compiles `bytes`, or takes the compiled form from `cache_dir`, and refuses imports that are not granted.
 pub fn load(engine: &Engine, bytes: &[u8], cache_dir: Option<&Path>) -> Result<Loaded, Failure> {
-    let sha256 = hex(&Sha256::digest(bytes));
+    let sha256 = manifest::sha256(bytes);
     let component = match cache_dir.and_then(|folder| cache::take(folder, engine, &sha256)) {
         Some(component) => component,
         None => compile(engine, bytes, &sha256, cache_dir)?,
@@ -123,9 +123,4 @@ fn refuse_imports(engine: &Engine, component: &Component) -> Result<(), Failure>
 fn is_granted(import: &str) -> bool {
     let (interface, version) = import.split_once('@').unwrap_or((import, ""));
     GRANTED.contains(&interface) && version.starts_with("0.2.")
-}
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -243,7 +243,7 @@ impl Folder {
             let entry = entry.doing(doing)?;
             match entry.file_name().to_str() {
                 Ok(name) if name != "." && name != ".." && wanted(name) => {
-                    names.push(name.to_owned())
+                    names.push(name.to_owned());
                 }
                 _ => {}
             }

@@ -59,7 +59,12 @@ pub fn run_and_tell(
     let log = Log::new(log_format(args, &plan), context, redactor.clone());
 
     let mut run = Run { args, log: &log, summary, lock: Held::NotYet };
-    let result = prepare::runtime().and_then(|runtime| runtime.block_on(run.flow(plan)));
+    let result = prepare::runtime().and_then(|runtime| {
+        let result = runtime.block_on(run.flow(plan));
+        // Not waited for: a resolver that hangs would outlive the deadline.
+        runtime.shutdown_background();
+        result
+    });
 
     let Run { mut summary, lock, .. } = run;
     summary.end(&result, Timestamp::now(), clock.elapsed());
@@ -71,15 +76,16 @@ pub fn run_and_tell(
     (Ended { exit_code: summary.exit_code, error }, summary)
 }
 
-/// Tells cron's log, or whoever asked for JSON, how it went.
+/// Tells cron's log, or whoever asked for JSON, or a person at a terminal, how it went.
 fn tell(args: &RunArgs, log: &Log, summary: &Summary) {
-    let value = serde_json::to_value(summary).unwrap_or_default();
     if args.output == Some(OutputKind::Json) {
-        let text = log::escape_controls(&value.to_string());
+        let text = serde_json::to_string(summary).unwrap_or_default();
         // Nobody may be listening: that changes nothing.
-        let _ = writeln!(std::io::stdout(), "{text}");
+        let _ = writeln!(std::io::stdout(), "{}", log::escape_controls(&log.hide(&text)));
+    } else if log.is_for_a_person() {
+        log.info("run finished", summary.spoken());
     } else {
-        log.info("run finished", value);
+        log.info("run finished", serde_json::to_value(summary).unwrap_or_default());
     }
 }
 

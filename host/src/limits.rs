@@ -96,8 +96,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            run_deadline: Duration::from_secs(15 * 60),
-            cpu: Duration::from_secs(5 * 60),
+            run_deadline: Duration::from_mins(15),
+            cpu: Duration::from_mins(5),
             memory_bytes: 256 * MIB,
 
             component_bytes: 64 * MIB,
@@ -128,7 +128,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30),
-            response_timeout: Duration::from_secs(5 * 60),
+            response_timeout: Duration::from_mins(5),
             addresses_tried: 4,
 
             sort_buffer_bytes: 16 * 1024 * 1024,
@@ -136,7 +136,7 @@ impl Default for Limits {
             manifest_bytes: MIB,
             leftover_folders: 1_000_000,
             settings_file_bytes: MIB,
-            superseded_kept: Duration::from_secs(60),
+            superseded_kept: Duration::from_mins(1),
         }
     }
 }

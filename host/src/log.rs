@@ -4,6 +4,7 @@
 //! `main`'s. Every secret is replaced wherever it would appear, control characters never leave unescaped, and a log that
 //! cannot be written never changes how a run ends.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
@@ -79,6 +80,16 @@ impl Log {
         self.write("warn", msg, fields);
     }
 
+    /// Whether a person reads it as it is written.
+    pub fn is_for_a_person(&self) -> bool {
+        self.shared.format == Format::Text
+    }
+
+    /// `text` without any secret.
+    pub fn hide(&self, text: &str) -> String {
+        self.shared.redactor.hide(text)
+    }
+
     fn write(&self, level: &'static str, msg: &'static str, fields: Value) {
         let fields = match fields {
             Value::Object(fields) => fields,
@@ -86,9 +97,12 @@ impl Log {
             other => Map::from_iter([("value".to_owned(), other)]),
         };
         let ts = jiff::Timestamp::now();
+        let mut fields = fields;
+        // What the context says already is not said twice.
+        fields.retain(|name, _| !self.shared.context.contains_key(name));
         let line = match self.shared.format {
             Format::Silent => return,
-            Format::Json => self.json_line(ts, level, msg, fields),
+            Format::Json => self.json_line(ts, level, msg, &fields),
             Format::Text => text_line(ts, level, msg, &fields),
         };
         let line = self.shared.redactor.hide(&line);
@@ -103,15 +117,14 @@ impl Log {
         ts: jiff::Timestamp,
         level: &str,
         msg: &str,
-        fields: Map<String, Value>,
+        fields: &Map<String, Value>,
     ) -> String {
-        let mut object = Map::new();
-        object.insert("ts".into(), json!(format!("{ts:.3}")));
-        object.insert("level".into(), json!(level));
-        object.insert("msg".into(), json!(msg));
-        object.extend(fields);
-        object.extend(self.shared.context.clone());
-        format!("{}\n", escape_controls(&Value::Object(object).to_string()))
+        // By hand, so that a person who reads the raw log finds these three first.
+        let mut line = format!("{{\"ts\":\"{ts:.3}\",\"level\":\"{level}\",\"msg\":{}", json!(msg));
+        for (name, value) in fields.iter().chain(&self.shared.context) {
+            let _ = write!(line, ",{}:{value}", json!(name));
+        }
+        format!("{}}}\n", escape_controls(&line))
     }
 }
 
@@ -120,8 +133,12 @@ fn text_line(ts: jiff::Timestamp, level: &str, msg: &str, fields: &Map<String, V
     for (name, value) in fields {
         match value {
             Value::Null => {}
-            Value::String(text) if is_plain(text) => line.push_str(&format!(" {name}={text}")),
-            other => line.push_str(&format!(" {name}={}", escape_controls(&other.to_string()))),
+            Value::String(text) if is_plain(text) => {
+                let _ = write!(line, " {name}={text}");
+            }
+            other => {
+                let _ = write!(line, " {name}={}", escape_controls(&other.to_string()));
+            }
         }
     }
     line.push('\n');
@@ -143,7 +160,7 @@ pub fn escape_controls(json_text: &str) -> String {
     let mut out = String::with_capacity(json_text.len() + 16);
     for c in json_text.chars() {
         if c.is_control() || is_bidi(c) {
-            out.push_str(&format!("\\u{:04x}", c as u32));
+            let _ = write!(out, "\\u{:04x}", c as u32);
         } else {
             out.push(c);
         }

@@ -337,7 +337,7 @@ mod tests {
         assert_eq!(plan.problems, []);
         assert_eq!(plan.job, "sync");
         assert_eq!(plan.output_dir, Path::new("/data/sync"));
-        assert_eq!(plan.limits.run_deadline, Duration::from_secs(900));
+        assert_eq!(plan.limits.run_deadline, Duration::from_mins(15));
         assert_eq!(plan.cache_dir, None);
     }
 

@@ -5,15 +5,14 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use tokio::runtime::Runtime;
 
 use crate::cli::GivenArgs;
 use crate::component::{Connector, Description, JobFailure, Request};
-use crate::engine::hex;
 use crate::grants::Grants;
 use crate::limits::Limits;
 use crate::log::Log;
+use crate::manifest;
 use crate::outcome::{Failure, OrFail as _, Outcome};
 use crate::plan::Plan;
 use crate::secret::Redactor;
@@ -168,7 +167,7 @@ fn component_file(given: &GivenArgs, limits: &Limits) -> Result<Vec<u8>, Failure
         None => BUILT_IN.to_vec(),
         Some(path) => read_component(path, limits)?,
     };
-    let found = hex(&Sha256::digest(&bytes));
+    let found = manifest::sha256(&bytes);
     match &given.component_sha256 {
         Some(wanted) if !wanted.eq_ignore_ascii_case(&found) => Err(Failure::new(
             Outcome::Settings,

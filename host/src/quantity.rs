@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn a_duration_has_a_unit() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
+        assert_eq!(duration("2h"), Ok(Duration::from_hours(2)));
         for wrong in [
             "",
             "90",
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn a_span_is_spoken_in_its_largest_unit() {
         assert_eq!(spoken(Duration::from_secs(59)), "59s");
-        assert_eq!(spoken(Duration::from_secs(5_400)), "1.5h");
-        assert_eq!(spoken(Duration::from_secs(90_000)), "1d");
+        assert_eq!(spoken(Duration::from_mins(90)), "1.5h");
+        assert_eq!(spoken(Duration::from_hours(25)), "1d");
     }
 }

@@ -53,7 +53,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-fn percent_encoded(raw: &str) -> String {
+/// `raw` with every byte encoded that RFC 3986 does not call unreserved.
+pub(crate) fn percent_encoded(raw: &str) -> String {
     raw.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {

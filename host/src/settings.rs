@@ -5,13 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::component::{Description, Setting};
 use crate::declared::{HOST, LATER};
 use crate::egress::Auth;
-use crate::engine::hex;
+use crate::manifest;
 use crate::plan::{OutputFormat, Plan, WriteMode};
 use crate::values::{Given, Origin, Problem};
 
@@ -229,8 +228,9 @@ fn environment(
             None if setting.required => {
                 let example = setting.example.as_deref().unwrap_or("…");
                 let message = format!(
-                    "is required: {}; say `{}={example}`",
-                    setting.doc, setting.name
+                    "is required ({}); say `{}={example}`",
+                    setting.doc.trim_end_matches('.'),
+                    setting.name
                 );
                 problems.push(Problem::new(&setting.name, message));
             }
@@ -384,6 +384,6 @@ fn shaping(plan: &Plan, source: &Url, mode: WriteMode) -> BTreeMap<String, Strin
     };
     SHAPING
         .iter()
-        .map(|name| ((*name).to_owned(), hex(&Sha256::digest(value(name)))))
+        .map(|name| ((*name).to_owned(), manifest::sha256(value(name).as_bytes())))
         .collect()
 }

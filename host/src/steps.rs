@@ -35,6 +35,11 @@ impl Run<'_> {
         for (name, meant) in settings::near_misses(&prepared.description, &prepared.plan) {
             self.log.warn("environment variable is not a setting", json!({ "name": name, "meant": meant }));
         }
+        for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+            if prepared.plan.values.environment(name).is_some() {
+                self.log.warn("proxy variable ignored", json!({ "name": name, "setting": "OUTBOUND_PROXY, in a later version" }));
+            }
+        }
         match &prepared.settings {
             Ok(settings) => Ok(settings),
             Err(_) => Err(refusal(&prepared.problems().await)),

@@ -1,6 +1,7 @@
 //! The summary of one run: the last line of its log, `last-run.json`, and what `--output json` prints.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::outcome::{Committed, Failure, Outcome};
 
@@ -112,6 +113,20 @@ impl Summary {
         self.outcome = outcome.word();
         self.exit_code = outcome.exit_code();
         self.committed = committed;
+    }
+
+    /// The part of it that a person at a terminal wants to see.
+    pub fn spoken(&self) -> Value {
+        json!({
+            "outcome": self.outcome,
+            "exit_code": self.exit_code,
+            "records": self.records,
+            "fetched": self.fetched,
+            "pages": self.pages,
+            "cursor": self.cursor,
+            "generation": self.generation,
+            "duration_ms": self.duration_ms,
+        })
     }
 
     /// The one line a failed run writes to stderr: what happened, what is still intact, and what to do.

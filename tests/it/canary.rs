@@ -300,6 +300,17 @@ fn staging_holds_no_credential_while_a_run_is_at_work() {
 }
 
 #[test]
+fn a_credential_typed_in_the_wrong_place_is_hidden() {
+    let job = Job::new();
+    let wrong = format!("no-such-folder/{}.env", job.key);
+
+    job.args(["--env-file", &wrong])
+        .run()
+        .exits(Outcome::Settings)
+        .stderr_has("no-such-folder/REDACTED.env");
+}
+
+#[test]
 fn check_describe_and_health_show_no_credential() {
     let mut job = Job::new().page(200, "[]");
     job.run().exits(Outcome::Published);

@@ -253,7 +253,10 @@ fn a_record_without_its_cursor_is_65() {
 
 #[test]
 fn a_missing_setting_is_78_before_any_request() {
-    let run = Job::new().old(ONE).unset("SOURCE_API_URL").run();
+    let run = Job::new()
+        .old(ONE)
+        .then(|job| job.unset("SOURCE_API_URL"))
+        .run();
 
     run.exits(Outcome::Settings)
         .asked(0)
@@ -314,6 +317,20 @@ fn a_component_of_another_digest_is_78() {
         .run();
 
     run.exits(Outcome::Settings).asked(0).stderr_has("sha256");
+}
+
+#[test]
+fn a_component_larger_than_allowed_is_78_and_is_not_read() {
+    let mut job = Job::new();
+    let file = job.file("huge.wasm", "\0asm").display().to_string();
+    let sparse = std::fs::File::options().write(true).open(&file).unwrap();
+    sparse.set_len(65 << 20).unwrap();
+    job = job.args(["--component", &file]);
+
+    job.run()
+        .exits(Outcome::Settings)
+        .asked(0)
+        .stderr_has("64 MiB");
 }
 
 #[test]

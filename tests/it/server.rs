@@ -77,8 +77,6 @@ struct Shared {
 struct State {
     seen: Vec<Request>,
     connections: usize,
-    open: usize,
-    open_max: usize,
     stopping: bool,
 }
 
@@ -114,11 +112,6 @@ impl Server {
     /// The requests since the last call of [`Server::forget`].
     pub fn seen(&self) -> Vec<Request> {
         self.shared.state().seen.clone()
-    }
-
-    /// The most connections that were open at the same time.
-    pub fn open_max(&self) -> usize {
-        self.shared.state().open_max
     }
 
     /// Forgets the requests so far.
@@ -183,14 +176,11 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
                 return;
             }
             state.connections += 1;
-            state.open += 1;
-            state.open_max = state.open_max.max(state.open);
             state.connections
         };
         let shared = Arc::clone(shared);
         std::thread::spawn(move || {
             let _ = serve(stream, connection, &shared);
-            shared.state().open -= 1;
         });
     }
 }

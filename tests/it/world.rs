@@ -139,6 +139,11 @@ impl Job {
         self
     }
 
+    /// Whether this is among the arguments.
+    fn has_arg(&self, arg: &str) -> bool {
+        self.args.iter().any(|known| known == arg)
+    }
+
     /// With this file among the job's own (not in the output folder); gives its path back.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);

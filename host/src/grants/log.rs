@@ -22,8 +22,8 @@ const WRITE_BYTES: usize = 64 * 1024;
 pub fn grant(wasi: &mut WasiCtxBuilder, log: Log, limits: &Limits) {
     let lines = Lines {
         log,
-        line: Vec::new(),
-        line_bytes_max: limits.log_line_bytes,
+        unfinished: Vec::new(),
+        bytes_max: limits.log_line_bytes,
         lines_left: limits.log_lines,
         dropped: 0,
     };
@@ -35,8 +35,8 @@ struct Stderr(Arc<Mutex<Lines>>);
 
 struct Lines {
     log: Log,
-    line: Vec<u8>,
-    line_bytes_max: usize,
+    unfinished: Vec<u8>,
+    bytes_max: usize,
     lines_left: u64,
     dropped: u64,
 }
@@ -46,14 +46,14 @@ impl Lines {
         for &byte in bytes {
             if byte == b'\n' {
                 self.end_line();
-            } else if self.line.len() < self.line_bytes_max {
-                self.line.push(byte);
+            } else if self.unfinished.len() < self.bytes_max {
+                self.unfinished.push(byte);
             }
         }
     }
 
     fn end_line(&mut self) {
-        let line = std::mem::take(&mut self.line);
+        let line = std::mem::take(&mut self.unfinished);
         if line.is_empty() {
             return;
         }

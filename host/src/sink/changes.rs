@@ -6,7 +6,7 @@ use crate::sink::key::{KeyError, Keys};
 use crate::staged::{DELETED, Deletion, Lines, LinesError, RECORDS, Staged, broken, object};
 
 /// Lines between two looks at the deadline.
-const CHECK_LINES: u64 = 4096;
+pub const CHECK_LINES: u64 = 4096;
 
 /// How many lines were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -13,17 +13,19 @@ use crate::limits::Limits;
 use crate::lock::{Lock, Staging};
 use crate::log::Log;
 use crate::manifest::{self, FileRecord, Manifest};
-use crate::outcome::{Failure, Outcome};
-use crate::plan::{OutputFormat, WriteMode};
+use crate::outcome::Failure;
+use crate::plan::OutputFormat;
 use crate::publish::{self, Commit, New, Written};
-use crate::sink::changes::{self, Flow};
+use crate::sink::changes;
 use crate::sink::key::Keys;
-use crate::sink::last::{LastRecords, framing_of};
-use crate::sink::merge::{merge, read_old_key, write_all};
-use crate::sink::output::{Framing, LINES, Output};
-use crate::sink::sort::{Sorted, Sorter};
+use crate::sink::last::LastRecords;
+use crate::sink::output::{LINES, Output};
 use crate::sink::{Check, Draft, Extent, Sink, Taken, Target, Totals};
 use crate::staged::{self, REJECTED, Staged, broken};
+
+mod data;
+
+use data::Data;
 
 /// A rejected record may hold anything: nobody but the owner reads it.
 const REJECTED_MODE: u32 = 0o600;
@@ -48,14 +50,6 @@ pub struct TakenFiles<'r> {
     totals: Totals,
     records: Vec<(&'static str, FileRecord)>,
     written: Vec<Written>,
-}
-
-/// The data file of the new generation.
-struct Data {
-    read: changes::Read,
-    record: FileRecord,
-    /// None when it is the last generation's.
-    file: Option<File>,
 }
 
 impl<'r> Files<'r> {
@@ -86,167 +80,15 @@ impl<'r> Files<'r> {
         }
     }
 
-    fn data(&self, staged: &Staged, extent: Extent) -> Result<Data, Failure> {
-        let replaces = self.target.mode == WriteMode::Replace;
-        match (extent, self.last) {
-            (Extent::Changes, _) if replaces => Err(broken(
-                "it answered `changes`, and WRITE_MODE=replace publishes the whole set; set WRITE_MODE=upsert and PRIMARY_KEY",
-            )),
-            (Extent::Changes, _) if self.keys.is_empty() => Err(Failure::new(
-                Outcome::Settings,
-                "merge what changed: PRIMARY_KEY is not set",
-            )),
-            (Extent::Everything, _) | (Extent::Changes, None) => self.replace(staged),
-            (Extent::NothingNew, None) => Err(broken(
-                "it answered `nothing-new` when nothing had been published",
-            )),
-            (Extent::NothingNew, Some(_)) if staged.reported != staged::Counts::default() => Err(
-                broken("it answered `nothing-new` and reported staged lines"),
-            ),
-            (Extent::Changes | Extent::NothingNew, Some(last)) => self.upsert(staged, last),
-        }
-    }
-
-    /// The set is what was staged.
-    fn replace(&self, staged: &Staged) -> Result<Data, Failure> {
-        let mut output = self.output()?;
-        let read = if let Some(read) = self.write_in_order(staged, &mut output)? {
-            read
-        } else {
-            output.restart()?;
-            let (sorted, read) = self.sort(staged, None)?;
-            write_all(sorted, &mut output, self.check)?;
-            read
-        };
-        let (file, record) = output.finish()?;
-        Ok(Data {
-            read,
-            record,
-            file: Some(file),
-        })
-    }
-
-    /// Writes records as they come, if without keys or in the order of their keys; `None` when they are not.
-    fn write_in_order(
-        &self,
-        staged: &Staged,
-        output: &mut Output,
-    ) -> Result<Option<changes::Read>, Failure> {
-        let mut before: Vec<u8> = Vec::new();
-        changes::read(staged, &self.keys, self.check, |staging| match staging {
-            // Without keys a deletion names nothing: what is deleted was not staged in the first place.
-            changes::Staging::Deletion(_) if self.keys.is_empty() => Ok(Flow::On),
-            changes::Staging::Deletion(_) => Ok(Flow::Stop),
-            changes::Staging::Record(key, record) => {
-                if !self.keys.is_empty() {
-                    if before.as_slice() >= key {
-                        return Ok(Flow::Stop);
-                    }
-                    before.clear();
-                    before.extend_from_slice(key);
-                }
-                output.write(record, 1)?;
-                Ok(Flow::On)
-            }
-        })
-    }
-
-    /// The set is the last one with what was staged made to it.
-    fn upsert(&self, staged: &Staged, last: &Generation) -> Result<Data, Failure> {
-        let framing = Framing::of(self.target.format);
-        let old = last.open(last.data_file)?;
-        let same_order = last.manifest.sorted_by == self.target.keys;
-        let same_framing = framing_of(last.data_file) == framing;
-        let nothing_staged = staged.reported.staged == 0 && staged.reported.deleted == 0;
-        if nothing_staged && same_order && same_framing {
-            return Ok(Data {
-                read: self.count(staged)?,
-                record: last.data().clone(),
-                file: None,
-            });
-        }
-        let old = LastRecords::new(last, &old, self.limits);
-        let mut output = self.output()?;
-        let read = if self.keys.is_empty() {
-            // Nothing new, and another format.
-            self.copy(old, &mut output)?;
-            self.count(staged)?
-        } else if same_order && same_framing {
-            let (sorted, read) = self.sort(staged, None)?;
-            merge(old, sorted, &self.keys, &mut output, self.check)?;
-            read
-        } else {
-            let (sorted, read) = self.sort(staged, Some(old))?;
-            write_all(sorted, &mut output, self.check)?;
-            read
-        };
-        let (file, record) = output.finish()?;
-        Ok(Data {
-            read,
-            record,
-            file: Some(file),
-        })
-    }
-
-    /// Sorts what was staged by key, on top of the old records where they are in another order.
-    fn sort(
-        &self,
-        staged: &Staged,
-        old: Option<LastRecords<'_>>,
-    ) -> Result<(Sorted, changes::Read), Failure> {
-        let mut sorter = Sorter::new(self.staging.root(), self.limits);
-        let mut key = Vec::new();
-        if let Some(mut old) = old {
-            while let Some(block) = old.next_block()? {
-                (self.check)()?;
-                for index in 0..block.len() {
-                    let record = read_old_key(&self.keys, block.record(index), &mut key)?;
-                    sorter.push(&key, Some(record.as_bytes()))?;
-                }
-            }
-        }
-        let read = changes::read(staged, &self.keys, self.check, |staging| {
-            match staging {
-                changes::Staging::Record(key, record) => sorter.push(key, Some(record))?,
-                changes::Staging::Deletion(key) => sorter.push(key, None)?,
-            }
-            Ok(Flow::On)
-        })?;
-        Ok((sorter.finish()?, read.unwrap_or_default()))
-    }
-
-    /// Reads what was staged for its count alone: lines that were not reported are found by it.
-    fn count(&self, staged: &Staged) -> Result<changes::Read, Failure> {
-        let read = changes::read(staged, &self.keys, self.check, |_| Ok(Flow::On))?;
-        Ok(read.unwrap_or_default())
-    }
-
-    fn copy(&self, mut old: LastRecords<'_>, output: &mut Output) -> Result<(), Failure> {
-        while let Some(block) = old.next_block()? {
-            (self.check)()?;
-            for index in 0..block.len() {
-                output.write(block.record(index), 1)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn output(&self) -> Result<Output, Failure> {
-        let framing = Framing::of(self.target.format);
-        Output::create(
-            self.staging.generation(),
-            self.data_file,
-            framing,
-            self.target.file_mode,
-        )
-    }
-
     /// Copies the rejected records, if there are any: no inode that the component could write to is published.
     fn rejected(&self, staged: &Staged) -> Result<Option<(File, FileRecord)>, Failure> {
         let mut lines = staged.rejected();
         let mut output = None;
         let nothing = Keys::new(&[]);
         loop {
+            if lines.number().is_multiple_of(changes::CHECK_LINES) {
+                (self.check)()?;
+            }
             let number = lines.number() + 1;
             let line = lines
                 .next_line()
@@ -425,5 +267,7 @@ impl Taken for TakenFiles<'_> {
     }
 }
 
+#[cfg(test)]
+mod history;
 #[cfg(test)]
 mod tests;

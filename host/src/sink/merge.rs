@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use crate::outcome::{Failure, Outcome};
 use crate::sink::Check;
+use crate::sink::changes::CHECK_LINES;
 use crate::sink::key::Keys;
 use crate::sink::last::{Block, LastRecords};
 use crate::sink::output::Output;
@@ -56,7 +57,7 @@ pub fn write_all(
     let mut change = Change::default();
     while changes.next(&mut change)? {
         write_change(output, &change)?;
-        if output.records().is_multiple_of(4096) {
+        if output.records().is_multiple_of(CHECK_LINES) {
             check()?;
         }
     }

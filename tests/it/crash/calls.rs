@@ -14,6 +14,8 @@ pub const TRACED: &str = "?open,openat,?openat2,?creat,?mkdir,mkdirat,?rmdir,?un
 
 /// The folder that a path is seen from: `OUTPUT_DIR`.
 pub const OUTPUT: &str = ".";
+/// A folder that is opened again by its descriptor: the one that the component gets.
+pub const HELD: &str = "held";
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,6 +199,9 @@ fn seen_from(output: &Path, path: PathBuf) -> String {
     if path.is_relative() {
         let text = path.display().to_string();
         return if is_printed(&text) { text } else { format!("?{text}") };
+    }
+    if path.starts_with("/proc/self/fd") {
+        return HELD.to_owned();
     }
     let mut whole = PathBuf::new();
     for part in path.components() {

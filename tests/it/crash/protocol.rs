@@ -3,7 +3,7 @@
 //! A kernel may write what was not synced in any order, or never. So each rule says what must have been synced, or linked,
 //! before what. They are checked against the recorded calls of real runs; `controls` shows that no call could be left out.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::calls::{Call, Ended, OUTPUT, is_outside};
@@ -78,14 +78,14 @@ pub fn broken(calls: &[Call], before: &Before) -> Vec<String> {
 
 /// Every file is synced after its last change, the folder after its last entry, both before it gets its name.
 fn the_generation_is_complete_and_synced(calls: &[Call], marks: &Marks, broken: &mut Vec<String>) {
-    let mut entries = BTreeSet::new();
+    let mut entries = BTreeMap::new();
     let mut last_entry = None;
     for (at, call) in calls[..marks.moved].iter().enumerate().filter(|(_, call)| call.ended == Ended::Well) {
         let Some(path) = call.paths.last().filter(|path| parent(path) == Some(&marks.made)) else { continue };
         if makes_an_entry(call) {
-            entries.insert(path.clone());
-            last_entry = Some(at);
             let shared = call.name.starts_with("link");
+            entries.insert(path.clone(), shared);
+            last_entry = Some(at);
             if shared && !call.paths[0].starts_with("generations/") {
                 broken.push(format!("`{path}` is a second name of `{}`, which was never published", call.paths[0]));
             }
@@ -94,13 +94,13 @@ fn the_generation_is_complete_and_synced(calls: &[Call], marks: &Marks, broken: 
             last_entry = Some(at);
         }
     }
-    for path in &entries {
+    for (path, _) in entries.iter().filter(|(_, shared)| !**shared) {
         let changed = (0..calls.len()).rev().find(|&at| writes(&calls[at]) && calls[at].paths[0] == *path);
         if changed.is_some_and(|changed| !is_synced(calls, path, changed, marks.moved)) {
             broken.push(format!("`{path}` is not synced between its last change and the move"));
         }
     }
-    if !entries.contains(&format!("{}/manifest.json", marks.made)) {
+    if !entries.contains_key(&format!("{}/manifest.json", marks.made)) {
         broken.push("there is no manifest before the move".to_owned());
     }
     if last_entry.is_none_or(|last| !is_synced(calls, &marks.made, last, marks.moved)) {

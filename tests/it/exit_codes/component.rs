@@ -2,7 +2,8 @@
 
 use tidegate::outcome::Outcome;
 
-use crate::world::Job;
+use crate::server::Reply;
+use crate::world::{Job, guests, hex};
 
 const ONE: &str = r#"[{"id":1}]"#;
 
@@ -69,6 +70,27 @@ fn a_component_that_says_why_it_failed_is_believed() {
     fails("fail-protocol", Outcome::ProtocolBroken, "told to fail");
     fails("fail-data", Outcome::GateRefused, "told to fail");
     fails("fail-output", Outcome::IoFailed, "told to fail");
+}
+
+#[test]
+fn a_component_that_is_replaced_while_it_runs_changes_nothing() {
+    let job = Job::new();
+    let file = job.beside("own.wasm");
+    std::fs::copy(guests::misbehaving(), &file).unwrap();
+    let sha256 = hex(&std::fs::read(&file).unwrap());
+    let mut job = job
+        .component(&file)
+        .set("SOURCE_MISBEHAVIOUR", "ask-and-tell")
+        .set("SOURCE_ASK", "{server}/")
+        .api(move |_| {
+            std::fs::write(&file, "something else").unwrap();
+            Reply::new(200, "[]")
+        });
+
+    let run = job.run();
+
+    run.exits(Outcome::Published);
+    assert_eq!(run.manifest()["component"]["sha256"], sha256);
 }
 
 #[test]

@@ -167,41 +167,49 @@ fn a_fifo_in_place_of_the_lock_is_73_and_nobody_waits_for_it() {
     job.run().exits(Outcome::OutputUnusable).asked(0);
 }
 
+/// As many records, each three bytes where it is staged and four where it is published.
+const MANY: usize = 250_000;
+/// In blocks of 512 bytes: room for what is staged, and too little for what is published.
+const TOO_LITTLE: &str = "ulimit -f 1800; exec \"$@\"";
+
+fn many() -> String {
+    format!("[{}{{}}]", "{},".repeat(MANY - 1))
+}
+
 #[test]
-fn a_manifest_that_cannot_be_written_is_74() {
-    // 512 bytes a file are enough for the data, and too few for the manifest. An ignored SIGXFSZ makes it an error.
+fn a_published_file_that_cannot_be_written_is_74() {
+    // An ignored SIGXFSZ makes the limit an error like any other.
+    let launcher = format!("trap '' XFSZ; {TOO_LITTLE}");
     let mut job = Job::new()
         .old(ONE)
-        .page(200, TWO)
-        .launched_by("trap '' XFSZ; ulimit -f 1; exec \"$@\"");
+        .page(200, &many())
+        .launched_by(&launcher);
 
     job.run()
         .exits(Outcome::IoFailed)
         .publishes_nothing()
-        .stderr_has("manifest");
+        .stderr_has("latest.json");
 }
 
 #[test]
 fn a_limit_on_file_sizes_is_74_even_when_its_signal_is_not_ignored() {
     let mut job = Job::new()
         .old(ONE)
-        .page(200, TWO)
-        .launched_by("ulimit -f 1; exec \"$@\"");
+        .page(200, &many())
+        .launched_by(TOO_LITTLE);
 
     job.run().exits(Outcome::IoFailed).publishes_nothing();
 }
 
 #[test]
 fn records_that_cannot_be_staged_are_74() {
-    let records: Vec<String> = (0..10_000)
-        .map(|id| format!(r#"{{"id":{id},"text":"some text that takes place"}}"#))
-        .collect();
-    let mut job = Job::new()
-        .old(ONE)
-        .page(200, &format!("[{}]", records.join(",")));
-    job = job.launched_by("trap '' XFSZ; ulimit -f 64; exec \"$@\"");
+    let launcher = "trap '' XFSZ; ulimit -f 1200; exec \"$@\"";
+    let mut job = Job::new().old(ONE).page(200, &many()).launched_by(launcher);
 
-    job.run().exits(Outcome::IoFailed).publishes_nothing();
+    job.run()
+        .exits(Outcome::IoFailed)
+        .publishes_nothing()
+        .stderr_has("records.ndjson");
 }
 
 /// Runs the job in a copy of its folder on a file system that `mount` (a shell line) puts there; gives what readers see
@@ -254,7 +262,8 @@ fn a_disk_without_room_for_another_file_is_74() {
     let job = published().page(200, TWO);
 
     // Fills the table of files after the old generation was copied in, all but one.
-    let fill = "i=0; while : > 'OUT'/fill-$i; do i=$((i+1)); done 2>/dev/null; rm 'OUT'/fill-0 'OUT'/fill-1 'OUT'/fill-2 'OUT'/fill-3";
+    let fill =
+        "i=0; while touch 'OUT'/fill-$i 2>/dev/null; do i=$((i+1)); done; rm 'OUT'/fill-[0-3]";
     let (run, seen) = run_mounted(
         job,
         &format!("mount -t tmpfs -o nr_inodes=40 none 'OUT'; cp -a 'BEHIND/.' 'OUT'; {fill}"),
@@ -278,6 +287,22 @@ fn a_read_only_folder_is_74() {
         .asked(0)
         .stderr_has("Read-only file system");
     assert_eq!(seen, run.before);
+}
+
+#[test]
+fn a_lock_file_that_was_deleted_while_held_ends_the_run() {
+    let mut job = Job::new().old(ONE).then(|job| {
+        let lock = job.output().join(".lock");
+        job.api(move |_| {
+            fs::remove_file(&lock).unwrap();
+            Reply::new(200, TWO)
+        })
+    });
+
+    let run = job.run();
+
+    run.publishes_nothing().stderr_has("lock");
+    assert_ne!(run.code, Some(0));
 }
 
 #[test]

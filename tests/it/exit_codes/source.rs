@@ -315,7 +315,7 @@ fn an_answer_larger_than_allowed_is_76() {
 
     run.exits(Outcome::ProtocolBroken)
         .publishes_nothing()
-        .stderr_has("MiB");
+        .stderr_has("33554432");
 }
 
 #[test]

@@ -212,7 +212,7 @@ impl Run {
             );
             return;
         }
-        self.check_printed(code, &context);
+        self.check_printed(code, job.has_arg("json"), &context);
         if code != 0 && self.summary()["committed"] == "no" {
             assert_eq!(
                 self.after, self.before,
@@ -233,15 +233,24 @@ impl Run {
         );
     }
 
-    fn check_printed(&self, code: i32, context: &str) {
+    fn check_printed(&self, code: i32, json_alone: bool, context: &str) {
         let summary = self.summary();
-        assert_eq!(
-            summary["msg"], "run finished",
-            "the last line of stdout\n{context}"
-        );
         assert_eq!(
             summary["exit_code"], code,
             "the code in the summary\n{context}"
+        );
+        self.check_streams(code, context);
+        if json_alone {
+            assert_eq!(
+                self.stdout.lines().count(),
+                1,
+                "nothing but the summary\n{context}"
+            );
+            return;
+        }
+        assert_eq!(
+            summary["msg"], "run finished",
+            "the last line of stdout\n{context}"
         );
         for line in self.stdout.lines() {
             assert!(
@@ -254,6 +263,10 @@ impl Run {
             1,
             "`run finished` comes once\n{context}"
         );
+    }
+
+    /// stderr holds one line of a failure and none of a success; nothing printed can steer a terminal.
+    fn check_streams(&self, code: i32, context: &str) {
         let lines: Vec<&str> = self.stderr.lines().collect();
         if code == 0 {
             assert_eq!(lines, [""; 0], "a good run says nothing on stderr");

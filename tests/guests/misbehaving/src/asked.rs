@@ -121,8 +121,7 @@ fn head(
     sent: &FutureIncomingResponse,
 ) -> Result<crate::bindings::wasi::http::types::IncomingResponse, ErrorCode> {
     sent.subscribe().block();
-    let answer = sent.get().expect("it is ready").expect("it is taken once");
-    answer
+    sent.get().expect("it is ready").expect("it is taken once")
 }
 
 /// Asks each URL and looks for the key in everything it can see. It learns the key from the source, which sends it
@@ -177,7 +176,7 @@ fn search(urls: &[&str], request: &Request) -> Report {
             .collect();
         said::say(&format!("{place}: {text}\n"));
         let text = text.replace('\\', "\\\\").replace('"', "\\\"");
-        lines.push_str(&format!("{{\"place\":\"{place}\",\"seen\":\"{text}\"}}\n"));
+        lines.extend(["{\"place\":\"", place, "\",\"seen\":\"", &text, "\"}\n"]);
     }
     let staged = put(
         &folder(),
