@@ -70,7 +70,10 @@ pub struct GivenArgs {
 }
 
 /// `tidegate run`.
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 #[derive(Debug, Args, Default, Clone)]
 pub struct RunArgs {
     /// Where settings come from.

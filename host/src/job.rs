@@ -58,7 +58,12 @@ pub fn run_and_tell(
     ]);
     let log = Log::new(log_format(args, &plan), context, redactor.clone());
 
-    let mut run = Run { args, log: &log, summary, lock: Held::NotYet };
+    let mut run = Run {
+        args,
+        log: &log,
+        summary,
+        lock: Held::NotYet,
+    };
     let result = prepare::runtime().and_then(|runtime| {
         let result = runtime.block_on(run.flow(plan));
         // Not waited for: a resolver that hangs would outlive the deadline.
@@ -66,14 +71,24 @@ pub fn run_and_tell(
         result
     });
 
-    let Run { mut summary, lock, .. } = run;
+    let Run {
+        mut summary, lock, ..
+    } = run;
     summary.end(&result, Timestamp::now(), clock.elapsed());
     summary.message = summary.message.map(|message| redactor.hide(&message));
-    let error = result.err().map(|failure| redactor.hide(&summary.error_line(&failure)));
+    let error = result
+        .err()
+        .map(|failure| redactor.hide(&summary.error_line(&failure)));
     remember(&lock, &output_dir, &summary, &log);
     tell(args, &log, &summary);
     drop(lock);
-    (Ended { exit_code: summary.exit_code, error }, summary)
+    (
+        Ended {
+            exit_code: summary.exit_code,
+            error,
+        },
+        summary,
+    )
 }
 
 /// Tells cron's log, or whoever asked for JSON, or a person at a terminal, how it went.
@@ -81,11 +96,18 @@ fn tell(args: &RunArgs, log: &Log, summary: &Summary) {
     if args.output == Some(OutputKind::Json) {
         let text = serde_json::to_string(summary).unwrap_or_default();
         // Nobody may be listening: that changes nothing.
-        let _ = writeln!(std::io::stdout(), "{}", log::escape_controls(&log.hide(&text)));
+        let _ = writeln!(
+            std::io::stdout(),
+            "{}",
+            log::escape_controls(&log.hide(&text))
+        );
     } else if log.is_for_a_person() {
         log.info("run finished", summary.spoken());
     } else {
-        log.info("run finished", serde_json::to_value(summary).unwrap_or_default());
+        log.info(
+            "run finished",
+            serde_json::to_value(summary).unwrap_or_default(),
+        );
     }
 }
 
@@ -98,7 +120,10 @@ fn remember(lock: &Held, output_dir: &std::path::Path, summary: &Summary, log: &
     };
     let Some(folder) = folder else { return };
     if let Err(failure) = last_run::write(&folder, &summary.run_id, summary) {
-        log.warn("last-run.json not written", json!({ "error": failure.message }));
+        log.warn(
+            "last-run.json not written",
+            json!({ "error": failure.message }),
+        );
     }
 }
 
@@ -107,11 +132,19 @@ fn log_format(args: &RunArgs, plan: &Plan) -> log::Format {
         return log::Format::Silent;
     }
     let terminal = std::io::stdout().is_terminal();
-    plan.log_format.unwrap_or(if terminal { log::Format::Text } else { log::Format::Json })
+    plan.log_format.unwrap_or(if terminal {
+        log::Format::Text
+    } else {
+        log::Format::Json
+    })
 }
 
 /// When it began, to the second, and six digits that tell it from others of that second.
 fn run_id(started: Timestamp) -> String {
     let random = RandomState::new().build_hasher().finish();
-    format!("{}-{:06x}", started.strftime("%Y%m%dT%H%M%SZ"), random & 0xff_ffff)
+    format!(
+        "{}-{:06x}",
+        started.strftime("%Y%m%dT%H%M%SZ"),
+        random & 0xff_ffff
+    )
 }

@@ -18,6 +18,7 @@ mod component;
 mod declared;
 mod egress;
 mod engine;
+mod env_file;
 mod folder;
 mod gates;
 mod generation;
@@ -65,14 +66,29 @@ impl Run<'_> {
         self.refuse_changes(settings, last.as_ref())?;
 
         let staging = self.lock().staging(plan.file_mode, &plan.limits)?;
-        let report = self.fetch(&prepared, settings, last.as_ref(), &staging, &stop).await?;
+        let report = self
+            .fetch(&prepared, settings, last.as_ref(), &staging, &stop)
+            .await?;
 
         let staged = staged::open(staging.input(), steps::reported(&report), &plan.limits)?;
         let check = || stop.check();
-        let sink = Files::new(self.lock(), staging, last.as_ref(), self.target(settings, plan), &plan.limits, &check, self.log);
+        let sink = Files::new(
+            self.lock(),
+            staging,
+            last.as_ref(),
+            self.target(settings, plan),
+            &plan.limits,
+            &check,
+            self.log,
+        );
         let taken = sink.take(&staged, steps::extent(report.extent))?;
         let totals = taken.totals();
-        gates::check(&self.gates(plan), &totals, report.fetched, last.as_ref().map(|last| last.manifest.counts.records))?;
+        gates::check(
+            &self.gates(plan),
+            &totals,
+            report.fetched,
+            last.as_ref().map(|last| last.manifest.counts.records),
+        )?;
         if self.args.dry_run {
             return Ok(self.leave_unpublished(totals));
         }

@@ -120,7 +120,10 @@ impl Log {
         fields: &Map<String, Value>,
     ) -> String {
         // By hand, so that a person who reads the raw log finds these three first.
-        let mut line = format!("{{\"ts\":\"{ts:.3}\",\"level\":\"{level}\",\"msg\":{}", json!(msg));
+        let mut line = format!(
+            "{{\"ts\":\"{ts:.3}\",\"level\":\"{level}\",\"msg\":{}",
+            json!(msg)
+        );
         for (name, value) in fields.iter().chain(&self.shared.context) {
             let _ = write!(line, ",{}:{value}", json!(name));
         }

@@ -167,12 +167,18 @@ pub struct Ended {
 impl Ended {
     /// It worked.
     pub fn ok() -> Self {
-        Self { exit_code: 0, error: None }
+        Self {
+            exit_code: 0,
+            error: None,
+        }
     }
 
     /// It did not.
     pub fn failed(outcome: Outcome, error: impl Into<String>) -> Self {
-        Self { exit_code: outcome.exit_code(), error: Some(error.into()) }
+        Self {
+            exit_code: outcome.exit_code(),
+            error: Some(error.into()),
+        }
     }
 
     /// What a result comes to.

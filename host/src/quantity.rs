@@ -19,13 +19,18 @@ pub fn bytes(text: &str) -> Result<u64, String> {
 
 /// A span of time as a person says it: the largest unit, with one digit after the point where it matters.
 pub fn spoken(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    for (size, unit) in [(86_400.0, "d"), (3_600.0, "h"), (60.0, "m")] {
-        if seconds >= size {
-            return format!("{:.1}{unit}", seconds / size).replace(".0", "");
+    let seconds = duration.as_secs();
+    for (size, unit) in [(24 * 60 * 60, "d"), (60 * 60, "h"), (60, "m")] {
+        // 25 hours are not a day: a unit is left behind only when there are two of the next.
+        if seconds == size || seconds >= 2 * size {
+            let tenths = seconds * 10 / size;
+            return match tenths % 10 {
+                0 => format!("{}{unit}", tenths / 10),
+                rest => format!("{}.{rest}{unit}", tenths / 10),
+            };
         }
     }
-    format!("{}s", duration.as_secs())
+    format!("{seconds}s")
 }
 
 fn whole(text: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -67,7 +72,9 @@ mod tests {
     #[test]
     fn a_span_is_spoken_in_its_largest_unit() {
         assert_eq!(spoken(Duration::from_secs(59)), "59s");
-        assert_eq!(spoken(Duration::from_mins(90)), "1.5h");
-        assert_eq!(spoken(Duration::from_hours(25)), "1d");
+        assert_eq!(spoken(Duration::from_mins(150)), "2.5h");
+        assert_eq!(spoken(Duration::from_mins(90)), "90m");
+        assert_eq!(spoken(Duration::from_hours(25)), "25h");
+        assert_eq!(spoken(Duration::from_hours(24)), "1d");
     }
 }

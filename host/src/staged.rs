@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_link_is_refused() {
         let text = refused(|input| {
-            std::os::unix::fs::symlink("/etc/passwd", input.join(RECORDS)).unwrap()
+            std::os::unix::fs::symlink("/etc/passwd", input.join(RECORDS)).unwrap();
         });
 
         assert!(text.contains("no plain file"), "{text}");

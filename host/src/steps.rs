@@ -33,11 +33,23 @@ impl Run<'_> {
     /// The settings, or every problem with them in one failure.
     pub(crate) async fn usable<'p>(&self, prepared: &'p Prepared) -> Result<&'p Settings, Failure> {
         for (name, meant) in settings::near_misses(&prepared.description, &prepared.plan) {
-            self.log.warn("environment variable is not a setting", json!({ "name": name, "meant": meant }));
+            self.log.warn(
+                "environment variable is not a setting",
+                json!({ "name": name, "meant": meant }),
+            );
         }
-        for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        for name in [
+            "HTTPS_PROXY",
+            "https_proxy",
+            "HTTP_PROXY",
+            "http_proxy",
+            "ALL_PROXY",
+        ] {
             if prepared.plan.values.environment(name).is_some() {
-                self.log.warn("proxy variable ignored", json!({ "name": name, "setting": "OUTBOUND_PROXY, in a later version" }));
+                self.log.warn(
+                    "proxy variable ignored",
+                    json!({ "name": name, "setting": "OUTBOUND_PROXY, in a later version" }),
+                );
             }
         }
         match &prepared.settings {
@@ -56,7 +68,10 @@ impl Run<'_> {
             Err(failure) if failure.outcome == Outcome::TryLater => {
                 self.lock = Held::Lost;
                 if plan.skip_on_overlap {
-                    self.log.info("skipped, another run holds the lock", json!({ "by": failure.message }));
+                    self.log.info(
+                        "skipped, another run holds the lock",
+                        json!({ "by": failure.message }),
+                    );
                     return Ok(false);
                 }
                 Err(failure)
@@ -66,7 +81,11 @@ impl Run<'_> {
     }
 
     /// Removes what killed runs left, and refuses what an earlier script left unless it is to be adopted.
-    pub(crate) fn clear_the_way(&mut self, last: Option<&Generation>, plan: &Plan) -> Result<(), Failure> {
+    pub(crate) fn clear_the_way(
+        &mut self,
+        last: Option<&Generation>,
+        plan: &Plan,
+    ) -> Result<(), Failure> {
         self.summary.generation = last.map(|last| last.name.to_string());
         self.summary.records = last.map_or(0, |last| last.manifest.counts.records);
         self.lock().sweep(last, &plan.limits, self.log)?;
@@ -82,7 +101,9 @@ impl Run<'_> {
         settings: &Settings,
         last: Option<&Generation>,
     ) -> Result<(), Failure> {
-        let Some(last) = last.filter(|_| settings.mode == WriteMode::Upsert && !self.args.full_refresh) else {
+        let Some(last) =
+            last.filter(|_| settings.mode == WriteMode::Upsert && !self.args.full_refresh)
+        else {
             return Ok(());
         };
         let changed: Vec<String> = generation::changed_settings(&last.manifest, &settings.shaping)
@@ -92,7 +113,10 @@ impl Run<'_> {
         if changed.is_empty() {
             return Ok(());
         }
-        let accepted: Vec<String> = changed.iter().map(|name| format!("--accept-change {name}")).collect();
+        let accepted: Vec<String> = changed
+            .iter()
+            .map(|name| format!("--accept-change {name}"))
+            .collect();
         Err(Failure::new(
             Outcome::Settings,
             format!(
@@ -134,7 +158,11 @@ impl Run<'_> {
                 failure = overfull(staging.input(), &plan.limits) => failure,
             }
         };
-        let ran = unless_stopped(prepared.connector.run(grants, &plan.limits, &request), stopped).await;
+        let ran = unless_stopped(
+            prepared.connector.run(grants, &plan.limits, &request),
+            stopped,
+        )
+        .await;
         let traffic = egress.traffic();
         self.summary.requests = traffic.requests;
         self.summary.wire_bytes = traffic.wire_bytes;
@@ -142,9 +170,14 @@ impl Run<'_> {
         let (result, used): (_, Used) = ran?;
         self.summary.component_cpu_ms = u64::try_from(used.cpu.as_millis()).unwrap_or(u64::MAX);
         self.summary.component_memory_peak_bytes = used.memory_peak_bytes as u64;
-        match result? {
+        let said = result?;
+        // The host's own record outranks the component's word, also when that is that all went well.
+        if let Some(failure) = outranked(&egress) {
+            return Err(failure);
+        }
+        match said {
             Ok(report) => self.accept(report, plan),
-            Err(failure) => Err(outranked(&egress).unwrap_or_else(|| told(failure, prepared))),
+            Err(failure) => Err(told(failure, prepared)),
         }
     }
 
@@ -212,21 +245,34 @@ impl Run<'_> {
     pub(crate) fn published(&mut self, commit: Commit) -> Outcome {
         self.summary.records = commit.records;
         self.summary.generation = Some(commit.generation);
-        if commit.unchanged { Outcome::NothingNew } else { Outcome::Published }
+        if commit.unchanged {
+            Outcome::NothingNew
+        } else {
+            Outcome::Published
+        }
     }
 
     /// Says what a commit would have published.
     pub(crate) fn leave_unpublished(&mut self, totals: Totals) -> Outcome {
-        self.log.info("dry run, nothing published", json!({ "records": totals.records, "unchanged": totals.unchanged }));
+        self.log.info(
+            "dry run, nothing published",
+            json!({ "records": totals.records, "unchanged": totals.unchanged }),
+        );
         self.summary.records = totals.records;
-        if totals.unchanged { Outcome::NothingNew } else { Outcome::Published }
+        if totals.unchanged {
+            Outcome::NothingNew
+        } else {
+            Outcome::Published
+        }
     }
 
     /// The lock of this run.
     pub(crate) fn lock(&self) -> &Lock {
         match &self.lock {
             Held::Yes(lock) => lock,
-            Held::NotYet | Held::Lost => unreachable!("no step that needs the lock comes before it"),
+            Held::NotYet | Held::Lost => {
+                unreachable!("no step that needs the lock comes before it")
+            }
         }
     }
 }
@@ -242,7 +288,11 @@ pub fn extent(extent: component::Extent) -> Extent {
 
 /// The lines that the component says it staged.
 pub fn reported(report: &Report) -> staged::Counts {
-    staged::Counts { staged: report.staged, deleted: report.deleted, rejected: report.rejected }
+    staged::Counts {
+        staged: report.staged,
+        deleted: report.deleted,
+        rejected: report.rejected,
+    }
 }
 
 /// The way out for this job.
@@ -252,7 +302,14 @@ fn egress(plan: &Plan, settings: &Settings, log: crate::log::Log) -> Result<Egre
         allow_hosts: plan.allow_hosts.clone(),
         allow_private_networks: plan.allow_private_networks,
     };
-    Egress::new(policy, &settings.auth, &[], plan.ca_file.as_deref(), &plan.limits, log)
+    Egress::new(
+        policy,
+        &settings.auth,
+        &[],
+        plan.ca_file.as_deref(),
+        &plan.limits,
+        log,
+    )
 }
 
 /// The host's own record of a denial or a limit, which outranks the component's word.
@@ -278,8 +335,13 @@ fn told(failure: JobFailure, prepared: &Prepared) -> Failure {
         JobFailure::Data(detail) => (Outcome::GateRefused, detail),
         JobFailure::Output(detail) => (Outcome::IoFailed, detail),
     };
-    let wait = detail.retry_after_seconds.map(|seconds| format!("; it asks to be left alone for {seconds} s"));
-    Failure::new(outcome, format!("{}{}", detail.message, wait.unwrap_or_default()))
+    let wait = detail
+        .retry_after_seconds
+        .map(|seconds| format!("; it asks to be left alone for {seconds} s"));
+    Failure::new(
+        outcome,
+        format!("{}{}", detail.message, wait.unwrap_or_default()),
+    )
 }
 
 /// Ends when the component has staged more than it may, in bytes or in files.

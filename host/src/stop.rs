@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
@@ -47,6 +48,10 @@ impl Stop {
                 stop.end(reason);
             });
         }
+        // A limit on file sizes is then an error of the write that exceeds it, and not the end of the process.
+        let mut ignored = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))
+            .or_fail(Outcome::ComponentFailed, || "watch for signals")?;
+        tokio::spawn(async move { while ignored.recv().await.is_some() {} });
         let timer = stop.clone();
         tokio::spawn(async move {
             tokio::time::sleep(timer.deadline).await;

@@ -4,10 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use crate::env_file::{is_name, parse_line, read_small};
 use crate::limits::Limits;
 use crate::secret::Secret;
 
@@ -273,69 +272,6 @@ impl Values {
     }
 }
 
-/// One line of an env file: `NAME=VALUE`, perhaps after `export`, perhaps with quotes around the value. `#` begins a
-/// comment at the start of a line, or after a blank where the value is not quoted. No variable is expanded.
-fn parse_line(line: &str) -> Result<Option<(String, String)>, &'static str> {
-    let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
-        return Ok(None);
-    }
-    let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-    let (name, value) = line
-        .split_once('=')
-        .ok_or("a line is NAME=VALUE, a comment or empty")?;
-    if !is_name(name) {
-        return Err(
-            "a name is made of upper case letters, digits and `_`, with no blank before `=`",
-        );
-    }
-    let value = value.trim();
-    let value = match value.chars().next() {
-        Some(quote @ ('"' | '\'')) => {
-            let rest = &value[1..];
-            let end = rest
-                .find(quote)
-                .ok_or("a quoted value ends on the line it begins on")?;
-            let after = rest[end + 1..].trim_start();
-            if !after.is_empty() && !after.starts_with('#') {
-                return Err("nothing but a comment may follow a quoted value");
-            }
-            &rest[..end]
-        }
-        _ => value.find(" #").map_or(value, |at| value[..at].trim_end()),
-    };
-    Ok(Some((name.to_owned(), value.to_owned())))
-}
-
-fn is_name(name: &str) -> bool {
-    name.bytes()
-        .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
-        && name
-            .bytes()
-            .next()
-            .is_some_and(|byte| byte.is_ascii_uppercase())
-}
-
-/// Reads a regular file that is no larger than a settings file may be.
-fn read_small(path: &Path, limits: &Limits) -> Result<String, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let metadata = file.metadata().map_err(|error| error.to_string())?;
-    if metadata.is_dir() {
-        return Err("it is a folder".to_owned());
-    }
-    let mut text = String::new();
-    file.take(limits.settings_file_bytes + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| error.to_string())?;
-    if text.len() as u64 > limits.settings_file_bytes {
-        return Err(format!(
-            "it is larger than {} bytes",
-            limits.settings_file_bytes
-        ));
-    }
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -381,18 +317,6 @@ mod tests {
         assert_eq!(get("C").as_deref(), Some("2"));
         assert_eq!(get("D").as_deref(), Some("1"));
         assert_eq!(problems, []);
-    }
-
-    #[test]
-    fn a_line_may_be_exported_quoted_or_commented() {
-        let parse = |line| parse_line(line).unwrap().unwrap().1;
-
-        assert_eq!(parse("export A=1"), "1");
-        assert_eq!(parse("A='x # y' # z"), "x # y");
-        assert_eq!(parse("A=\"x y\""), "x y");
-        assert_eq!(parse("A=x#y # z"), "x#y");
-        assert_eq!(parse("A=a=b"), "a=b");
-        assert_eq!(parse_line("# A=1").unwrap(), None);
     }
 
     #[test]

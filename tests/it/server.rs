@@ -17,7 +17,7 @@ use self::reply::Then;
 /// A client that says nothing for so long is given up.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// A stalled answer is given up after this, or when the server goes.
-const STALL_TIMEOUT: Duration = Duration::from_secs(120);
+const STALL_TIMEOUT: Duration = Duration::from_mins(2);
 const HEAD_BYTES_MAX: usize = 1024 * 1024;
 
 /// One request, as it came.

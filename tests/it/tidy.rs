@@ -67,9 +67,13 @@ fn breaking(breaks: impl Fn(&str, &str) -> bool) -> Vec<String> {
 }
 
 fn is_code(name: &str) -> bool {
+    has_ending(name, "rs")
+}
+
+fn has_ending(name: &str, wanted: &str) -> bool {
     Path::new(name)
         .extension()
-        .is_some_and(|ending| ending == "rs")
+        .is_some_and(|ending| ending == wanted)
 }
 
 #[test]
@@ -121,7 +125,7 @@ fn no_test_is_switched_off_or_content_with_a_panic() {
 #[test]
 fn no_line_ends_in_a_blank() {
     assert_eq!(
-        breaking(|name, text| !name.ends_with(".md")
+        breaking(|name, text| !has_ending(name, "md")
             && text.lines().any(|line| line.ends_with([' ', '\t']))),
         [""; 0]
     );
@@ -225,30 +229,26 @@ fn the_readme_lists_the_settings_that_there_are() {
 
 /// What `tidegate describe` prints, as README's table.
 fn settings_table(described: &str) -> String {
-    let mut table = String::from("| setting | meaning | default |\n|---|---|---|\n");
-    let mut rows: Vec<(&str, &str, String)> = Vec::new();
+    let mut rows: Vec<(&str, &str, Vec<&str>)> = Vec::new();
     for line in described.lines() {
         if let Some(doc) = line.strip_prefix("      ") {
-            let row = rows.last_mut().expect("a meaning stands below its setting");
-            row.2 = format!("{} {doc}", row.2).trim().to_owned();
+            let row = rows.last_mut();
+            row.expect("a meaning stands below its setting").2.push(doc);
         } else if let Some(head) = line.strip_prefix("  ") {
             let (name, remarks) = head.split_once(' ').unwrap_or((head, ""));
-            rows.push((name, remarks.trim(), String::new()));
+            rows.push((name, remarks.trim(), Vec::new()));
         }
     }
-    for (name, remarks, doc) in rows {
-        let default = remarks
-            .split(", ")
-            .find_map(|remark| remark.strip_prefix("default "));
-        let default = match default {
+    let rows = rows.into_iter().map(|(name, remarks, doc)| {
+        let mut remarked = remarks.split(", ");
+        let default = match remarked.find_map(|remark| remark.strip_prefix("default ")) {
             Some(default) => format!("`{default}`"),
             None if remarks.starts_with("required") => "required".to_owned(),
             None => "none".to_owned(),
         };
-        table.push_str(&format!(
-            "| `{name}` | {} | {default} |\n",
-            doc.replace('|', "\\|")
-        ));
-    }
-    table
+        let doc = doc.join(" ").replace('|', "\\|");
+        format!("| `{name}` | {doc} | {default} |\n")
+    });
+    let head = "| setting | meaning | default |\n|---|---|---|\n".to_owned();
+    std::iter::once(head).chain(rows).collect()
 }

@@ -22,7 +22,7 @@ pub use self::folder::{View, hex};
 use crate::server::{Reply, Request, Server};
 
 /// No run of a test takes longer; one that does is killed and fails its test.
-const RUN_TIMEOUT: Duration = Duration::from_secs(120);
+const RUN_TIMEOUT: Duration = Duration::from_mins(2);
 /// Answers that were promised and not yet asked for.
 type Script = Arc<Mutex<VecDeque<Reply>>>;
 
@@ -301,7 +301,7 @@ impl Running<'_> {
             before: self.before,
             after: self.job.view(),
             requests: self.job.server.seen(),
-            last_run: std::fs::read_to_string(self.job.output().join("last-run.json")).ok(),
+            recorded: std::fs::read_to_string(self.job.output().join("last-run.json")).ok(),
         };
         run.check(self.job, unasked);
         run
@@ -316,6 +316,10 @@ impl Running<'_> {
     }
 
     /// Waits for the end of a run that was killed: only that the credential is nowhere is checked.
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "an assertion, and the end of the run"
+    )]
     pub fn is_killed(self) -> Printed {
         let printed = self.ends_unchecked();
         assert_eq!(printed.code, None, "it was not killed: {}", printed.stderr);

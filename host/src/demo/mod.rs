@@ -32,46 +32,74 @@ fn story(args: &DemoArgs, environment: &[(String, String)]) -> anyhow::Result<En
     };
     let job = folder.join("earthquakes.env");
     std::fs::create_dir_all(&folder).with_context(|| format!("create `{}`", folder.display()))?;
-    std::fs::write(&job, settings(&source, &folder)).with_context(|| format!("write `{}`", job.display()))?;
+    std::fs::write(&job, settings(&source, &folder))
+        .with_context(|| format!("write `{}`", job.display()))?;
 
     say("A job is a file of settings; this one was just written:");
     say(&format!("  {}", job.display()));
-    for line in settings(&source, &folder).lines().filter(|line| !line.starts_with('#')) {
+    for line in settings(&source, &folder)
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+    {
         say(&format!("    {line}"));
     }
-    say(&format!("\nThe API at http://{} has {} earthquakes and wants a key.", source.address, source.len()));
+    say(&format!(
+        "\nThe API at http://{} has {} earthquakes and wants a key.",
+        source.address,
+        source.len()
+    ));
 
     let steps = [
         ("1. The first run fetches all of them, page by page:", false),
-        ("2. One earthquake is new and one was corrected. The next run asks for what changed:", true),
+        (
+            "2. One earthquake is new and one was corrected. The next run asks for what changed:",
+            true,
+        ),
         ("3. Nothing happened since:", false),
     ];
     for (title, change) in steps {
         if change {
             source.change();
         }
-        say(&format!("\n{title}\n  $ tidegate run --env-file {}", job.display()));
+        say(&format!(
+            "\n{title}\n  $ tidegate run --env-file {}",
+            job.display()
+        ));
         let (ended, summary) = run(&job, &source.key, environment);
         if ended.exit_code != 0 {
             return Ok(ended);
         }
         say(&format!("  {}", told(&summary)));
     }
-    say(&format!("\nWhat readers see, at every instant the last complete set:\n  {}", folder.join("data/latest.json").display()));
-    say(&format!("What was published when, with counts, checksums and cursor:\n  {}", folder.join("data/current/manifest.json").display()));
-    say("\nNext: `tidegate describe --env-example > my.env`, fill it in, `tidegate check --env-file my.env`.");
+    say(&format!(
+        "\nWhat readers see, at every instant the last complete set:\n  {}",
+        folder.join("data/latest.json").display()
+    ));
+    say(&format!(
+        "What was published when, with counts, checksums and cursor:\n  {}",
+        folder.join("data/current/manifest.json").display()
+    ));
+    say(
+        "\nNext: `tidegate describe --env-example > my.env`, fill it in, `tidegate check --env-file my.env`.",
+    );
     Ok(Ended::ok())
 }
 
 fn run(job: &Path, key: &str, environment: &[(String, String)]) -> (Ended, Summary) {
     let args = RunArgs {
-        given: GivenArgs { env_file: vec![job.to_owned()], ..GivenArgs::default() },
+        given: GivenArgs {
+            env_file: vec![job.to_owned()],
+            ..GivenArgs::default()
+        },
         quiet: true,
         ..RunArgs::default()
     };
     // Of the machine's environment only what decides where compiled components are kept.
     let kept = ["TIDEGATE_CACHE_DIR", "XDG_CACHE_HOME", "HOME"];
-    let environment = environment.iter().filter(|(name, _)| kept.contains(&name.as_str())).cloned();
+    let environment = environment
+        .iter()
+        .filter(|(name, _)| kept.contains(&name.as_str()))
+        .cloned();
     let key = ("SOURCE_API_KEY".to_owned(), key.to_owned());
     crate::run_and_tell(&args, environment.chain([key]))
 }

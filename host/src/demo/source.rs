@@ -39,17 +39,27 @@ type Rows = Arc<Mutex<Vec<Map<String, Value>>>>;
 impl Source {
     /// Starts the API on a free port of this machine.
     pub fn start(key: String) -> anyhow::Result<Self> {
-        let rows = SAMPLE.lines().map(serde_json::from_str).collect::<Result<_, _>>();
+        let rows = SAMPLE
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>();
         let rows: Rows = Arc::new(Mutex::new(rows.context("read the bundled sample")?));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .context("start the demo's server")?;
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).context("listen on 127.0.0.1")?;
+        let listener = runtime
+            .block_on(TcpListener::bind("127.0.0.1:0"))
+            .context("listen on 127.0.0.1")?;
         let address = listener.local_addr()?;
         runtime.spawn(serve(listener, Arc::clone(&rows), key.clone()));
-        Ok(Self { address, key, rows, _runtime: runtime })
+        Ok(Self {
+            address,
+            key,
+            rows,
+            _runtime: runtime,
+        })
     }
 
     /// Rows in the source now.
@@ -59,11 +69,16 @@ impl Source {
 
     /// Reports one new earthquake and corrects the magnitude of another, both as of now.
     pub fn change(&self) {
-        let Ok(mut rows) = self.rows.lock() else { return };
+        let Ok(mut rows) = self.rows.lock() else {
+            return;
+        };
         let now = json!(format!("{:.3}", Timestamp::now()));
         let mut new = rows[0].clone();
         new.insert("id".into(), json!("demo1"));
-        new.insert("place".into(), json!("a new one, off the coast of this demo"));
+        new.insert(
+            "place".into(),
+            json!("a new one, off the coast of this demo"),
+        );
         new.insert("time".into(), now.clone());
         new.insert("updated".into(), now.clone());
         let mut corrected = rows.remove(7);
@@ -94,18 +109,29 @@ fn answer(request: &Request<Incoming>, rows: &Rows, key: &str) -> Response<Full<
         .get(header::AUTHORIZATION)
         .is_some_and(|value| value.as_bytes() == format!("Bearer {key}").as_bytes());
     if !authorized {
-        return plain(StatusCode::UNAUTHORIZED, r#"{"error":"a bearer key is needed"}"#);
+        return plain(
+            StatusCode::UNAUTHORIZED,
+            r#"{"error":"a bearer key is needed"}"#,
+        );
     }
     if request.uri().path() != "/earthquakes" {
-        return plain(StatusCode::NOT_FOUND, r#"{"error":"there is only /earthquakes"}"#);
+        return plain(
+            StatusCode::NOT_FOUND,
+            r#"{"error":"there is only /earthquakes"}"#,
+        );
     }
     let query = request.uri().query().unwrap_or_default();
     let parameter = |wanted: &str| {
         let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-        pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+        pairs
+            .find(|(name, _)| name == wanted)
+            .map(|(_, value)| value.into_owned())
     };
     let since: Option<Timestamp> = parameter("updated_since").and_then(|value| value.parse().ok());
-    let page: usize = parameter("page").and_then(|value| value.parse().ok()).unwrap_or(1).max(1);
+    let page: usize = parameter("page")
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(1)
+        .max(1);
     page_of(rows, since, page)
 }
 
@@ -114,11 +140,18 @@ fn page_of(rows: &Rows, since: Option<Timestamp>, page: usize) -> Response<Full<
         return plain(StatusCode::INTERNAL_SERVER_ERROR, "{}");
     };
     let changed = |row: &&Map<String, Value>| {
-        let updated = row.get("updated").and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok());
+        let updated = row
+            .get("updated")
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse::<Timestamp>().ok());
         since.is_none_or(|since| updated.is_some_and(|updated| updated >= since))
     };
     let matching: Vec<_> = rows.iter().filter(changed).collect();
-    let shown: Vec<_> = matching.iter().skip((page - 1) * PAGE_RECORDS).take(PAGE_RECORDS).collect();
+    let shown: Vec<_> = matching
+        .iter()
+        .skip((page - 1) * PAGE_RECORDS)
+        .take(PAGE_RECORDS)
+        .collect();
     let mut response = plain(StatusCode::OK, &json!(shown).to_string());
     if page * PAGE_RECORDS < matching.len() {
         let mut next = format!("</earthquakes?page={}", page + 1);
@@ -136,6 +169,9 @@ fn page_of(rows: &Rows, since: Option<Timestamp>, page: usize) -> Response<Full<
 fn plain(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::copy_from_slice(body.as_bytes())));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/json"),
+    );
     response
 }

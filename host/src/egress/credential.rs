@@ -3,7 +3,6 @@
 //! It is put into a request at the last moment, after every check, so that no error can hold it. Replacing it where a
 //! server sends it back is `echo`'s job.
 
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, COOKIE};

@@ -138,6 +138,18 @@ fn a_manifest_of_a_newer_format_is_refused_even_under_its_right_name() {
 }
 
 #[test]
+fn a_generation_that_was_renumbered_is_refused() {
+    let mut world = published();
+    let old = names_of(&world).pop().unwrap();
+    let renumbered = old.link().replace("/000002-", "/000009-");
+    std::fs::rename(world.path(&old.link()), world.path(&renumbered)).unwrap();
+    std::fs::remove_file(world.path(CURRENT)).unwrap();
+    std::os::unix::fs::symlink(renumbered, world.path(CURRENT)).unwrap();
+
+    assert!(refused(&mut world).contains("is of generation 2"));
+}
+
+#[test]
 fn a_manifest_that_names_a_file_elsewhere_is_refused() {
     let mut world = published();
     let text = world.text("current/manifest.json").replace(

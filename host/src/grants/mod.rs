@@ -62,7 +62,9 @@ impl Granted {
     /// Makes the component's world of `grants`.
     pub fn new(grants: Grants, limits: &Limits) -> anyhow::Result<Self> {
         let mut wasi = WasiCtxBuilder::new();
-        wasi.allow_tcp(false).allow_udp(false).max_random_size(64 * 1024);
+        wasi.allow_tcp(false)
+            .allow_udp(false)
+            .max_random_size(64 * 1024);
         env::grant(&mut wasi, &grants.environment);
         log::grant(&mut wasi, grants.log, limits);
         if let Some(folder) = &grants.staging {
@@ -114,7 +116,10 @@ pub fn link(engine: &Engine) -> wasmtime::Result<Linker<Granted>> {
 
 impl WasiView for Granted {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
@@ -126,13 +131,24 @@ impl wasmtime_wasi_io::IoView for Granted {
 
 impl WasiHttpView for Granted {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.hooks,
+        }
     }
 }
 
 impl ResourceLimiter for Meter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self
+            .memory_bytes
+            .saturating_add(desired.saturating_sub(current));
         let allowed = total <= self.memory_bytes_max;
         if allowed {
             self.memory_bytes = total;
@@ -143,7 +159,12 @@ impl ResourceLimiter for Meter {
         Ok(allowed)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let allowed = desired <= self.table_elements_max;
         self.memory_refused |= !allowed;
         Ok(allowed)

@@ -1,7 +1,6 @@
 //! The folder in which a run works before anything is published: what the component writes, what the host writes.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 
 use crate::folder::Folder;
 use crate::generation::GENERATIONS;
@@ -83,11 +82,6 @@ impl Staging {
         self.input.descriptor()
     }
 
-    /// Where the component's folder is.
-    pub fn input_path(&self) -> PathBuf {
-        self.input.path().to_owned()
-    }
-
     /// The generation that is being made. The component cannot reach it.
     pub fn generation(&self) -> &Folder {
         &self.generation
@@ -126,7 +120,7 @@ mod tests {
             std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
             0o700
         );
-        std::fs::write(staging.input_path().join("records.ndjson"), "{}\n").unwrap();
+        std::fs::write(staging.input().path().join("records.ndjson"), "{}\n").unwrap();
         drop(staging);
         assert!(!path.exists());
     }

@@ -130,7 +130,7 @@ impl World {
             (staged::REJECTED, &left.rejected),
         ] {
             if !text.is_empty() {
-                std::fs::write(staging.input_path().join(name), text).unwrap();
+                std::fs::write(staging.input().path().join(name), text).unwrap();
             }
         }
         let staged = staged::open(staging.input(), counts, &self.limits)?;

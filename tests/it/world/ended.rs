@@ -88,7 +88,7 @@ pub struct Run {
     /// What it asked the source.
     pub requests: Vec<Request>,
     /// `last-run.json`.
-    pub last_run: Option<String>,
+    pub recorded: Option<String>,
 }
 
 impl Deref for Run {
@@ -185,7 +185,7 @@ impl Run {
 
     /// `last-run.json`.
     pub fn last_run(&self) -> Value {
-        let text = self.last_run.as_deref().expect("last-run.json is there");
+        let text = self.recorded.as_deref().expect("last-run.json is there");
         serde_json::from_str(text).expect("last-run.json is JSON")
     }
 
@@ -344,8 +344,8 @@ fn memory_peak(status_file: &Path) -> u64 {
 fn shortened(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let skipped = lines.len().saturating_sub(40);
-    lines[skipped..]
-        .iter()
-        .map(|line| format!("{}\n", line.chars().take(2_000).collect::<String>()))
+    let shown = lines[skipped..].iter();
+    shown
+        .flat_map(|line| line.chars().take(2_000).chain(['\n']))
         .collect()
 }

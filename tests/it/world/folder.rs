@@ -139,8 +139,8 @@ pub fn form_of(key: &str, bytes: &[u8]) -> Option<&'static str> {
 
 /// The sha256 in hex.
 pub fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let digit = |bits: u8| char::from_digit(u32::from(bits), 16).expect("four bits are one digit");
+    let digest = Sha256::digest(bytes);
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(digit).collect()
 }

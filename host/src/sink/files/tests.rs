@@ -322,6 +322,44 @@ fn another_format_or_key_is_merged_record_by_record() {
 }
 
 #[test]
+fn an_order_by_another_key_is_not_taken_for_this_one() {
+    let mut world = keyed(WriteMode::Upsert);
+    world
+        .run(
+            Changes,
+            &Left::records("{\"id\":1,\"n\":3}\n{\"id\":2,\"n\":2}\n{\"id\":3,\"n\":1}\n"),
+        )
+        .unwrap();
+    world.target.keys = vec!["/n".into()];
+
+    world
+        .run(Changes, &Left::records("{\"id\":4,\"n\":3}\n"))
+        .unwrap();
+
+    assert_eq!(
+        world.text("latest.json"),
+        "[\n{\"id\":3,\"n\":1},\n{\"id\":2,\"n\":2},\n{\"id\":4,\"n\":3}\n]\n"
+    );
+}
+
+#[test]
+fn two_versions_in_a_row_are_one_record() {
+    let mut world = keyed(WriteMode::Replace);
+
+    world
+        .run(
+            Everything,
+            &Left::records("{\"id\":1,\"v\":1}\n{\"id\":1,\"v\":2}\n{\"id\":2}\n"),
+        )
+        .unwrap();
+
+    assert_eq!(
+        world.text("latest.json"),
+        "[\n{\"id\":1,\"v\":2},\n{\"id\":2}\n]\n"
+    );
+}
+
+#[test]
 fn nothing_new_in_another_format_is_written_anew() {
     let mut world = World::new(WriteMode::Replace, OutputFormat::Json, &[]);
     world

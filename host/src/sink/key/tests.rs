@@ -59,6 +59,16 @@ fn minus_zero_is_zero_and_an_escape_is_its_character() {
 }
 
 #[test]
+fn a_part_s_end_is_never_mistaken_for_a_nul_inside() {
+    let pair =
+        |a: &str, b: &str| key(&["/a", "/b"], &format!(r#"{{"a":"{a}","b":"{b}"}}"#)).unwrap();
+
+    assert!(pair("", "z") < pair("\\u0000", "a"));
+    assert!(pair("x", "z") < pair("x\\u0000", "a"));
+    assert!(pair("x\\u0000", "z") < pair("x\\u0000\\u0000", "a"));
+}
+
+#[test]
 fn what_is_no_key_is_refused_and_shown() {
     assert_eq!(refused("{}"), "has no `/id` (PRIMARY_KEY)");
     assert_eq!(refused(r#"{"ID":1}"#), "has no `/id` (PRIMARY_KEY)");
