@@ -1,6 +1,6 @@
 //! A component's stderr: each line becomes one event of the run's log.
 //!
-//! A line that begins with `warn: ` is a warning. Lines are cut at a limit, and after a number of them the rest is
+//! A line that begins with `warn: ` is a warning. Stream are cut at a limit, and after a number of them the rest is
 //! counted and dropped: a component can neither flood the log nor forge a line of the host's.
 
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 
 /// Grants stderr, as lines in `log`.
 pub fn grant(wasi: &mut WasiCtxBuilder, log: Log, limits: &Limits) {
-    let lines = Lines {
+    let lines = Stream {
         log,
         unfinished: Vec::new(),
         bytes_max: limits.log_line_bytes,
@@ -31,9 +31,9 @@ pub fn grant(wasi: &mut WasiCtxBuilder, log: Log, limits: &Limits) {
 }
 
 #[derive(Clone)]
-struct Stderr(Arc<Mutex<Lines>>);
+struct Stderr(Arc<Mutex<Stream>>);
 
-struct Lines {
+struct Stream {
     log: Log,
     unfinished: Vec<u8>,
     bytes_max: usize,
@@ -41,7 +41,7 @@ struct Lines {
     dropped: u64,
 }
 
-impl Lines {
+impl Stream {
     fn take(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             if byte == b'\n' {
@@ -70,7 +70,7 @@ impl Lines {
     }
 }
 
-impl Drop for Lines {
+impl Drop for Stream {
     fn drop(&mut self) {
         self.end_line();
         if self.dropped > 0 {

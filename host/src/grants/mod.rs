@@ -1,6 +1,6 @@
 //! Grants: everything a component may touch, in one value; what is not in it does not exist for the component.
 //!
-//! Five capabilities, one file each: requests ([`http`]), the staging folder ([`files`]), settings ([`env`]), the log
+//! Five capabilities, one file each: requests ([`http`]), the staging folder ([`files`]), settings ([`mod@env`]), the log
 //! ([`log`]) and clocks (WASI's own). This side speaks WASI; `egress` behind it does not.
 
 mod env;

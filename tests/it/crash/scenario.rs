@@ -2,9 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::calls::{self, Call};
@@ -15,10 +19,17 @@ use crate::world::{Job, Printed, View};
 const TRIES: usize = 60;
 /// Where a call that was missed without a trace is looked for in turn: so much later than it was recorded, less two.
 const SPREAD: usize = 6;
+/// How often the log of a run whose wake-ups may have been hit is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Writes down the process that is traced, and becomes what it is told to be.
+const SIGNED: [&str; 3] = ["sh", "-c", "echo $$ > \"$0\"; exec \"$@\""];
 /// What a folder holds after a good run, and nothing else.
 const GOOD: [&str; 5] = [".lock", "current", "generations", "last-run.json", "latest.json"];
 
-/// What a source with this said answers a first run.
+/// The killed run whose leftovers are found.
+pub const LEFT_BY: &str = "20240101T000000Z-abcdef";
+
+/// What the source says at first.
 const OLD: &str = r#"[
     {"id":1,"updated":"2024-05-01T00:00:00Z","amount":1.10},
     {"id":2,"updated":"2024-05-02T00:00:00Z","amount":12345678901234567890}
@@ -37,6 +48,8 @@ pub struct Scenario {
     pub before: View,
     /// What they see after it, when nobody disturbs it.
     pub after: Content,
+    /// How many generations are kept then.
+    pub kept: usize,
     job: Option<Job>,
 }
 
@@ -95,7 +108,7 @@ impl Scenario {
     pub fn after_a_killed_run() -> Self {
         let job = published_thrice().api(answers(CHANGED));
         let output = job.output();
-        let staging = output.join(".staging-20240101T000000Z-abcdef");
+        let staging = output.join(format!(".staging-{LEFT_BY}"));
         for folder in ["in/deep", "gen"] {
             fs::create_dir_all(staging.join(folder)).expect("make a staging folder");
         }
@@ -104,9 +117,9 @@ impl Scenario {
         for file in [staging.join("in/records.ndjson"), staging.join("gen/latest.json"), unpublished.join("latest.json")] {
             fs::write(file, "[\n{\"id\":1}").expect("write a torn file");
         }
-        symlink("generations/000004-20240101T000000Z-0123456789abcdef", output.join(".current-20240101T000000Z-abcdef"))
+        symlink("generations/000004-20240101T000000Z-0123456789abcdef", output.join(format!(".current-{LEFT_BY}")))
             .expect("make a link");
-        fs::write(output.join(".last-run-20240101T000000Z-abcdef"), "{").expect("write a torn file");
+        fs::write(output.join(format!(".last-run-{LEFT_BY}")), "{").expect("write a torn file");
         Self::begin("a run after a killed one", job)
     }
 
@@ -117,8 +130,9 @@ impl Scenario {
             copy(&begun, &job.beside("begun"));
         }
         let after = Content { data: String::new(), state: Value::Null, cursor: Value::Null, records: Value::Null };
-        let mut scenario = Self { name, before, after, job: Some(job) };
+        let mut scenario = Self { name, before, after, kept: 0, job: Some(job) };
         scenario.after = scenario.run_well();
+        scenario.kept = scenario.generations().len();
         assert_eq!(scenario.run_well(), scenario.after, "{name}: a second run changes nothing");
         scenario
     }
@@ -173,6 +187,11 @@ impl Scenario {
         self.job().output()
     }
 
+    /// The names of the generations that are there, published or not.
+    pub fn generations(&self) -> Vec<String> {
+        names(&self.output().join("generations"))
+    }
+
     /// `last-run.json`, as it is now.
     pub fn last_run(&self) -> Value {
         let text = fs::read_to_string(self.output().join("last-run.json")).unwrap_or_default();
@@ -194,7 +213,7 @@ impl Scenario {
         assert_eq!(content, self.after, "{told}: the next run comes to something else");
         assert_eq!(names(&self.output()), GOOD, "{told}: what is in the folder after the next run");
         let now = self.view().generation.expect("a generation is published");
-        for name in names(&self.output().join("generations")) {
+        for name in self.generations() {
             assert!(name[..6] <= now[..6], "{told}: {name} was never published, and {now} is");
             assert!(self.output().join("generations").join(&name).join("manifest.json").exists(), "{told}: {name} is half there");
         }
@@ -221,13 +240,25 @@ impl Scenario {
 
     /// Runs with the main thread traced: it is the one that publishes.
     fn traced(&mut self, inject: Option<String>) -> (Printed, Vec<Call>) {
-        let log = self.job().beside("calls.log");
-        let (file, trace) = (log.display().to_string(), format!("trace={}", calls::TRACED));
-        match &inject {
-            Some(inject) => self.launched(["strace", "-y", "-s", "2000", "-o", &file, "-e", &trace, "-e", inject]),
-            None => self.launched(["strace", "-y", "-s", "2000", "-o", &file, "-e", &trace]),
-        }
-        let printed = self.job_mut().start().ends_unchecked();
+        let (log, pid) = (self.job().beside("calls.log"), self.job().beside("traced.pid"));
+        let (log_name, pid_name) = (log.display().to_string(), pid.display().to_string());
+        let trace = format!("trace={}", calls::TRACED);
+        // The second says nothing new where nothing is injected.
+        let inject = inject.unwrap_or_else(|| trace.clone());
+        let [sh, script, signed] = SIGNED;
+        self.launched([
+            "strace", "-y", "-s", "2000", "-o", &log_name, "-e", &trace, "-e", &inject, sh, script, signed, &pid_name,
+        ]);
+        let over = AtomicBool::new(false);
+        let printed = std::thread::scope(|scope| {
+            if inject.starts_with("inject=write:error") {
+                scope.spawn(|| kill_when_deaf(&log, &pid, &over));
+            }
+            let running = self.job.as_mut().expect("there is a job").start();
+            let ended = std::panic::catch_unwind(AssertUnwindSafe(|| running.ends_unchecked()));
+            over.store(true, Ordering::Relaxed);
+            ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
         let log = fs::read_to_string(&log).expect("strace wrote a log");
         (printed, calls::read(&log, &self.output()))
     }
@@ -242,6 +273,20 @@ impl Scenario {
 
     fn job_mut(&mut self) -> &mut Job {
         self.job.as_mut().expect("there is a job")
+    }
+}
+
+/// Ends a run in which a wake-up between threads was hit in place of a write to a file: it would wait for ever.
+fn kill_when_deaf(log: &Path, pid: &Path, over: &AtomicBool) {
+    while !over.load(Ordering::Relaxed) {
+        std::thread::sleep(LOOK_EVERY);
+        let text = fs::read_to_string(log).unwrap_or_default();
+        if text.lines().any(|line| line.contains("eventfd") && line.contains("(INJECTED)")) {
+            let pid = fs::read_to_string(pid).ok().and_then(|text| Pid::from_raw(text.trim().parse().ok()?));
+            // It may have ended after all.
+            let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
+            return;
+        }
     }
 }
 
