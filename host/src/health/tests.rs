@@ -65,7 +65,7 @@ fn data_older_than_max_age_is_stale_and_still_there() {
     assert!(
         report
             .text()
-            .contains("the last success is 1d old, and MAX_AGE is 1d; still there: 1 records"),
+            .contains("the last success is 25h old, and MAX_AGE is 1d; still there: 1 records"),
         "{}",
         report.text()
     );
