@@ -6,12 +6,18 @@
 mod alone;
 /// The credential is nowhere.
 mod canary;
+/// A run killed, or refused, at every call: readers see the old set or the new one.
+mod crash;
 /// One test or more for each row of README's table of exit codes.
 mod exit_codes;
 /// What the built component imports and exports, and that its WIT is documented.
 mod imports;
 /// Components that take what they are not given, or say what is not so.
 mod limits;
+/// Two runs at once.
+mod race;
+/// Readers that never stop reading.
+mod readers;
 /// Where settings come from, and how their problems are told.
 mod settings;
 /// Rules of this repository.

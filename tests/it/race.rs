@@ -43,7 +43,10 @@ impl Gate {
     fn pass(&self) {
         let mut held = self.0.0.lock().expect("nobody panicked");
         held.asked += 1;
-        let passed = self.0.1.wait_timeout_while(held, HELD_MAX, |held| !held.open);
+        let passed = self
+            .0
+            .1
+            .wait_timeout_while(held, HELD_MAX, |held| !held.open);
         drop(passed.expect("nobody panicked"));
     }
 }
@@ -82,19 +85,28 @@ fn of_two_runs_at_once_one_publishes_and_the_other_exits_75() {
         let winner = winner.unwrap_or_else(|| panic!("pair {pair}: nobody published\n{ended:#?}"));
         published[winner] += 1;
         let loser = &ended[1 - winner];
-        loser.exits(i32::from(Outcome::TryLater.exit_code())).stderr_has("holds it");
+        loser
+            .exits(i32::from(Outcome::TryLater.exit_code()))
+            .stderr_has("holds it");
         assert_eq!(gate.asked(), 1, "pair {pair}: both asked the source");
         let view = left.view();
         view.is_whole();
-        let number = view.generation.as_ref().and_then(|name| name[..6].parse::<u64>().ok());
+        let number = view
+            .generation
+            .as_ref()
+            .and_then(|name| name[..6].parse::<u64>().ok());
         assert_eq!(number, Some(pair), "one generation each");
         let who = ["left", "right"][winner];
         let record = json!([{"who": who, "asked": published[winner]}]);
-        let seen: serde_json::Value = serde_json::from_str(view.file("latest.json").expect("a set")).expect("JSON");
+        let seen: serde_json::Value =
+            serde_json::from_str(view.file("latest.json").expect("a set")).expect("JSON");
         assert_eq!(seen, record, "pair {pair}: the winner's set is published");
     }
     // Past the test harness, which shows what is printed by failed tests only.
-    let _ = writeln!(std::io::stderr(), "{PAIRS} pairs of runs, published by left and right: {published:?}");
+    let _ = writeln!(
+        std::io::stderr(),
+        "{PAIRS} pairs of runs, published by left and right: {published:?}"
+    );
 }
 
 #[test]
@@ -116,12 +128,16 @@ fn a_killed_holder_leaves_no_stale_lock() {
 fn a_holder_that_is_stopped_is_waited_for_by_nobody() {
     let gate = Gate::default();
     let mut holder = held_by(&gate, "stopped");
-    let mut other = held_by(&gate, "other").set("OUTPUT_DIR", &holder.output().display().to_string());
+    let mut other =
+        held_by(&gate, "other").set("OUTPUT_DIR", &holder.output().display().to_string());
 
     let running = holder.start().has_asked(1).signalled(Signal::STOP);
     let told = other.start().ends_unchecked();
     told.exits(i32::from(Outcome::TryLater.exit_code()));
     gate.open();
 
-    running.signalled(Signal::CONT).ends().exits(Outcome::Published);
+    running
+        .signalled(Signal::CONT)
+        .ends()
+        .exits(Outcome::Published);
 }

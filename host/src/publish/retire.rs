@@ -56,8 +56,15 @@ pub(super) fn retire_at(
                 let set = data.map_or_else(|| text.clone(), |data| data.sha256.clone());
                 !kept_sets.contains(&set) && kept_sets.len() < keep.max(2) && kept_sets.insert(set)
             }
+            Ok(None) => true,
             // Not to be judged, so not to be removed.
-            _ => true,
+            Err(failure) => {
+                log.warn(
+                    "old generation not judged, so kept",
+                    json!({ "generation": text, "error": failure.message }),
+                );
+                true
+            }
         };
         let just_now = superseded.as_ref().is_some_and(|by| {
             // The name knows whole seconds. A clock that was set back counts as long ago, or nothing would ever go.

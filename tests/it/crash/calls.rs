@@ -16,6 +16,8 @@ pub const TRACED: &str = "?open,openat,?openat2,?creat,?mkdir,mkdirat,?rmdir,?un
 pub const OUTPUT: &str = ".";
 /// A folder that is opened again by its descriptor: the one that the component gets.
 pub const HELD: &str = "held";
+/// So much of a call's arguments is shown.
+const ARGS_SHOWN: usize = 200;
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +52,9 @@ pub enum Ended {
 impl Call {
     /// Whether the call did what it was asked, and is this one, about this path.
     pub fn is(&self, name: &str, path: &str) -> bool {
-        self.ended == Ended::Well && self.name == name && self.paths.first().is_some_and(|own| own == path)
+        self.ended == Ended::Well
+            && self.name == name
+            && self.paths.first().is_some_and(|own| own == path)
     }
 
     /// Whether it was disturbed.
@@ -67,7 +71,8 @@ impl Call {
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}({}) about {:?} ended {:?}", self.name, self.args, self.paths, self.ended)
+        let args: String = self.args.chars().take(ARGS_SHOWN).collect();
+        write!(f, "{}({args}) about {:?}", self.name, self.paths)
     }
 }
 
@@ -76,17 +81,32 @@ impl fmt::Display for Call {
 /// The run's own calls are returned, from the first that concerns `OUTPUT_DIR`.
 pub fn read(log: &str, output: &Path) -> Vec<Call> {
     let mut all: Vec<Call> = Vec::new();
-    for line in log.lines().filter(|line| !line.starts_with("---") && !line.starts_with("+++")) {
-        let mut call = call(line, output).unwrap_or_else(|| panic!("strace wrote what nobody understands: {line}"));
-        call.when = 1 + all.iter().filter(|earlier| earlier.name == call.name).count();
+    // Neither a signal, nor the end, nor what was not even begun when it came.
+    let is_call =
+        |line: &&str| !line.starts_with(['-', '+']) && !line.ends_with("<unfinished ...>");
+    for line in log.lines().filter(is_call) {
+        let mut call = call(line, output)
+            .unwrap_or_else(|| panic!("strace wrote what nobody understands: {line}"));
+        call.when = 1 + all
+            .iter()
+            .filter(|earlier| earlier.name == call.name)
+            .count();
         let same = |earlier: &&Call| {
             earlier.name == call.name
-                && earlier.paths.iter().map(|path| general(path)).eq(call.paths.iter().map(|path| general(path)))
+                && earlier
+                    .paths
+                    .iter()
+                    .map(|path| general(path))
+                    .eq(call.paths.iter().map(|path| general(path)))
         };
         call.nth = 1 + all.iter().filter(same).count();
         all.push(call);
     }
-    let first = all.iter().position(|call| call.paths.iter().any(|path| !is_outside(path) && !is_printed(path)));
+    let first = all.iter().position(|call| {
+        call.paths
+            .iter()
+            .any(|path| !is_outside(path) && !is_printed(path))
+    });
     let concerns = |path: &String| !is_outside(path) || output.starts_with(path);
     all.drain(..first.unwrap_or(all.len()));
     all.retain(|call| call.paths.iter().any(concerns));
@@ -110,8 +130,13 @@ fn general(path: &str) -> String {
                 return format!("{ours}*");
             }
         }
-        let is_generation = part.len() >= 40 && part.bytes().take(6).all(|byte| byte.is_ascii_digit());
-        if is_generation { format!("{}*", &part[..6]) } else { part.to_owned() }
+        let is_generation =
+            part.len() >= 40 && part.bytes().take(6).all(|byte| byte.is_ascii_digit());
+        if is_generation {
+            format!("{}*", &part[..6])
+        } else {
+            part.to_owned()
+        }
     };
     path.split('/').map(part).collect::<Vec<_>>().join("/")
 }
@@ -130,8 +155,18 @@ fn call(line: &str, output: &Path) -> Option<Call> {
         Ended::Well
     };
     let words = words(args);
-    let paths = paths(name, &words).into_iter().map(|path| seen_from(output, path)).collect();
-    Some(Call { name: name.to_owned(), paths, args: args.to_owned(), ended, when: 0, nth: 0 })
+    let paths = paths(name, &words)
+        .into_iter()
+        .map(|path| seen_from(output, path))
+        .collect();
+    Some(Call {
+        name: name.to_owned(),
+        paths,
+        args: args.to_owned(),
+        ended,
+        when: 0,
+        nth: 0,
+    })
 }
 
 /// The arguments, one by one. A comma within quotes, braces or a descriptor's path parts nothing.
@@ -154,7 +189,10 @@ fn words(args: &str) -> Vec<String> {
         }
         words.last_mut().expect("there is one").push(c);
     }
-    words.into_iter().map(|word| word.trim().to_owned()).collect()
+    words
+        .into_iter()
+        .map(|word| word.trim().to_owned())
+        .collect()
 }
 
 /// The paths that a call is about, from the root or, of a descriptor that is no file, anything else.
@@ -169,11 +207,12 @@ fn paths(name: &str, words: &[String]) -> Vec<PathBuf> {
     };
     let plain = |at: usize| PathBuf::from(named(word(at)).unwrap_or_default());
     match name {
-        "openat" | "openat2" | "mkdirat" | "unlinkat" | "newfstatat" | "statx" | "readlinkat" | "utimensat" | "fchmodat"
-        | "fchownat" => vec![below(0)],
+        "openat" | "openat2" | "mkdirat" | "unlinkat" | "newfstatat" | "statx" | "readlinkat"
+        | "utimensat" | "fchmodat" | "fchownat" => vec![below(0)],
         "renameat" | "renameat2" | "linkat" => vec![below(0), below(2)],
         "symlinkat" => vec![below(1)],
-        "open" | "creat" | "mkdir" | "rmdir" | "unlink" | "readlink" | "stat" | "lstat" | "chmod" | "truncate" => vec![plain(0)],
+        "open" | "creat" | "mkdir" | "rmdir" | "unlink" | "readlink" | "stat" | "lstat"
+        | "chmod" | "truncate" => vec![plain(0)],
         "rename" | "link" => vec![plain(0), plain(1)],
         "symlink" => vec![plain(1)],
         _ => vec![held(word(0))],
@@ -182,7 +221,9 @@ fn paths(name: &str, words: &[String]) -> Vec<PathBuf> {
 
 /// The path of `7</path>`. What the process was given to print on has a name, for it may be anything.
 fn held(word: &str) -> PathBuf {
-    let Some((number, path)) = word.split_once('<') else { return PathBuf::from("?") };
+    let Some((number, path)) = word.split_once('<') else {
+        return PathBuf::from("?");
+    };
     match number {
         "1" => PathBuf::from("stdout"),
         "2" => PathBuf::from("stderr"),
@@ -198,7 +239,11 @@ fn named(word: &str) -> Option<&str> {
 fn seen_from(output: &Path, path: PathBuf) -> String {
     if path.is_relative() {
         let text = path.display().to_string();
-        return if is_printed(&text) { text } else { format!("?{text}") };
+        return if is_printed(&text) {
+            text
+        } else {
+            format!("?{text}")
+        };
     }
     if path.starts_with("/proc/self/fd") {
         return HELD.to_owned();
@@ -229,7 +274,8 @@ mod tests {
     #[test]
     fn a_path_is_seen_from_the_output_folder() {
         let open = one(r#"openat(9</out/generations>, "..", O_RDONLY|O_DIRECTORY) = 10</out>"#);
-        let rename = one(r#"renameat(9</out/.staging-1>, "gen", 4</out/generations>, "000001") = 0"#);
+        let rename =
+            one(r#"renameat(9</out/.staging-1>, "gen", 4</out/generations>, "000001") = 0"#);
         let link = one(r#"symlinkat("generations/000001", 4</out>, ".current-1") = 0"#);
 
         assert_eq!(open.paths, [OUTPUT]);
@@ -241,19 +287,33 @@ mod tests {
     fn a_comma_or_a_bracket_in_what_was_written_parts_nothing() {
         let write = one(r#"write(11</out/f>, "[\n{\"a\":\"x = 1)\"},"..., 30) = 30"#);
 
-        assert_eq!((write.paths, write.ended), (vec!["f".to_owned()], Ended::Well));
+        assert_eq!(
+            (write.paths, write.ended),
+            (vec!["f".to_owned()], Ended::Well)
+        );
     }
 
     #[test]
     fn how_a_call_ended_is_told_apart() {
         assert_eq!(one("fsync(3</out>) = ?").ended, Ended::Killed);
-        assert_eq!(one("fsync(3</out>) = -1 EIO (Input/output error) (INJECTED)").ended, Ended::Told);
-        assert_eq!(one(r#"unlinkat(3</out>, "x", 0) = -1 ENOENT (No such file)"#).ended, Ended::Badly);
+        assert_eq!(
+            one("fsync(3</out>) = -1 EIO (Input/output error) (INJECTED)").ended,
+            Ended::Told
+        );
+        assert_eq!(
+            one(r#"unlinkat(3</out>, "x", 0) = -1 ENOENT (No such file)"#).ended,
+            Ended::Badly
+        );
     }
 
     #[test]
     fn two_runs_make_the_same_calls() {
-        let run = |id: &str| one(&format!(r#"fsync(3</out/.staging-20261123T060000Z-{id}/gen>) = 0"#)).identity();
+        let run = |id: &str| {
+            one(&format!(
+                r#"fsync(3</out/.staging-20261123T060000Z-{id}/gen>) = 0"#
+            ))
+            .identity()
+        };
 
         assert_eq!(run("abcdef"), run("012345"));
     }

@@ -62,16 +62,27 @@ fn fail_every_call(mut scenario: Scenario) {
     for error in ERRORS {
         for (at, target) in recorded.iter().enumerate() {
             let printed = scenario.hit(target, &recorded, &format!("error={error}"));
-            let told = format!("{}, {error} at {target}\n{}{}", scenario.name, printed.stdout, printed.stderr);
+            let told = format!(
+                "{}, {error} at {target}\n{}{}",
+                scenario.name, printed.stdout, printed.stderr
+            );
 
             ends_as_it_must(&scenario, comes_to(&recorded, at), &printed, &told);
-            assert!(scenario.old_generation_is_readable(), "{told}: the old generation is damaged");
+            assert!(
+                scenario.old_generation_is_readable(),
+                "{told}: the old generation is damaged"
+            );
             scenario.next_run_mends_all(&told);
             failed += 1;
         }
     }
     // Past the test harness, which shows what is printed by failed tests only.
-    let _ = writeln!(std::io::stderr(), "{}: {failed} errors, at each of its {} calls", scenario.name, recorded.len());
+    let _ = writeln!(
+        std::io::stderr(),
+        "{}: {failed} errors, at each of its {} calls",
+        scenario.name,
+        recorded.len()
+    );
 }
 
 fn ends_as_it_must(scenario: &Scenario, comes: Comes, printed: &Printed, told: &str) {
@@ -83,7 +94,11 @@ fn ends_as_it_must(scenario: &Scenario, comes: Comes, printed: &Printed, told: &
     assert_eq!(printed.code, Some(code), "{told}: {comes:?}");
     // A swap that gave an error was not made here, and its own error does not say so: it is asked for.
     is_seen(scenario, comes != Comes::ToFailure, told);
-    let events: Vec<Value> = printed.stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let events: Vec<Value> = printed
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
     if let Some(summary) = events.iter().find(|event| event["msg"] == "run finished") {
         assert_eq!(summary["exit_code"], code, "{told}");
         assert_eq!(summary["committed"], committed, "{told}");
@@ -97,24 +112,39 @@ fn ends_as_it_must(scenario: &Scenario, comes: Comes, printed: &Printed, told: &
         assert_eq!(last_run["committed"], committed, "{told}: in last-run.json");
     }
     let warned = |of: &str| {
-        let of_it = |event: &Value| event["level"] == "warn" && event["msg"].as_str().is_some_and(|msg| msg.starts_with(of));
+        let of_it = |event: &Value| {
+            event["level"] == "warn" && event["msg"].as_str().is_some_and(|msg| msg.starts_with(of))
+        };
         events.iter().any(of_it)
     };
     match comes {
-        Comes::ToWarning(warning) => assert!(warned(warning), "{told}: there is no warning `{warning}`"),
+        Comes::ToWarning(warning) => {
+            assert!(warned(warning), "{told}: there is no warning `{warning}`")
+        }
         Comes::ToUntidiness if scenario.generations().len() > scenario.kept => {
-            assert!(warned("old generation"), "{told}: an old generation stays without a warning");
+            assert!(
+                warned("old generation"),
+                "{told}: an old generation stays without a warning"
+            );
         }
         _ => {}
     }
     let lines: Vec<&str> = printed.stderr.lines().collect();
-    assert_eq!(lines.len(), usize::from(code != 0), "{told}: cron mails failures, and one line of each");
+    assert_eq!(
+        lines.len(),
+        usize::from(code != 0),
+        "{told}: cron mails failures, and one line of each"
+    );
 }
 
 /// What an error at the call with this number must come to.
 fn comes_to(recorded: &[Call], at: usize) -> Comes {
     let swap = protocol::swap(recorded).expect("the run swaps");
-    let lasts = recorded[swap..].iter().position(|call| call.is("fsync", OUTPUT)).expect("the swap is synced") + swap;
+    let lasts = recorded[swap..]
+        .iter()
+        .position(|call| call.is("fsync", OUTPUT))
+        .expect("the swap is synced")
+        + swap;
     let call = &recorded[at];
     let path = call.paths.last().map_or("", String::as_str);
     match path {
@@ -123,12 +153,16 @@ fn comes_to(recorded: &[Call], at: usize) -> Comes {
         "stdout" | "stderr" => Comes::ToNothing,
         // Who holds the lock is written down for people.
         ".lock" if ["ftruncate", "write"].contains(&call.name.as_str()) => Comes::ToNothing,
-        _ if at < swap && path.contains(LEFT_BY) => Comes::ToWarning("leftover of a killed run not removed"),
+        _ if at < swap && path.contains(LEFT_BY) => {
+            Comes::ToWarning("leftover of a killed run not removed")
+        }
         _ if at < swap && is_a_second_thought(recorded, at) => Comes::ToNothing,
         _ if at <= swap => Comes::ToFailure,
         _ if at <= lasts => Comes::ToDoubt,
         _ if call.name == "utimensat" => Comes::ToWarning("modification time not set"),
-        _ if path == "last-run.json" || path.starts_with(".last-run-") => Comes::ToWarning("last-run.json not written"),
+        _ if path == "last-run.json" || path.starts_with(".last-run-") => {
+            Comes::ToWarning("last-run.json not written")
+        }
         // The next run removes it.
         _ if path.starts_with(".staging-") => Comes::ToNothing,
         _ => Comes::ToUntidiness,
@@ -138,8 +172,14 @@ fn comes_to(recorded: &[Call], at: usize) -> Comes {
 /// Whether the call belongs to the attempt to publish the last generation's file in place of equal bytes that were just
 /// written. Those are good.
 fn is_a_second_thought(recorded: &[Call], at: usize) -> bool {
-    let is_tried = |call: &Call| call.name == "linkat" && call.paths[1].starts_with(".staging-") && !call.paths[1].contains("/gen/");
+    let is_tried = |call: &Call| {
+        call.name == "linkat"
+            && call.paths[1].starts_with(".staging-")
+            && !call.paths[1].contains("/gen/")
+    };
     let tried = recorded.iter().position(is_tried);
-    let written = recorded.iter().position(|call| call.name == "write" && call.paths[0].ends_with("/gen/latest.json"));
+    let written = recorded
+        .iter()
+        .position(|call| call.name == "write" && call.paths[0].ends_with("/gen/latest.json"));
     tried.is_some_and(|tried| at <= tried) && written.is_some_and(|written| at > written)
 }

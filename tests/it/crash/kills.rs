@@ -64,7 +64,10 @@ fn kill_at_every_call(mut scenario: Scenario) {
         assert_eq!(printed.code, None, "{told}: it ended by itself");
         // The kill comes before the call is made.
         is_seen(&scenario, at > swap, &told);
-        assert!(scenario.old_generation_is_readable(), "{told}: the old generation is damaged");
+        assert!(
+            scenario.old_generation_is_readable(),
+            "{told}: the old generation is damaged"
+        );
         scenario.next_run_mends_all(&told);
     }
     tell(&scenario, &recorded);
@@ -74,8 +77,15 @@ fn kill_at_every_call(mut scenario: Scenario) {
 pub fn is_seen(scenario: &Scenario, new: bool, told: &str) {
     let view = scenario.view();
     if new {
-        assert_ne!(view.generation, scenario.before.generation, "{told}: the new generation is not in place");
-        assert_eq!(Content::of(&view).as_ref(), Some(&scenario.after), "{told}: readers see something else");
+        assert_ne!(
+            view.generation, scenario.before.generation,
+            "{told}: the new generation is not in place"
+        );
+        assert_eq!(
+            Content::of(&view).as_ref(),
+            Some(&scenario.after),
+            "{told}: readers see something else"
+        );
     } else {
         assert_eq!(view, scenario.before, "{told}: readers see something new");
     }
@@ -83,5 +93,10 @@ pub fn is_seen(scenario: &Scenario, new: bool, told: &str) {
 
 fn tell(scenario: &Scenario, recorded: &[Call]) {
     // Past the test harness, which shows what is printed by failed tests only.
-    let _ = writeln!(std::io::stderr(), "{}: killed at each of its {} calls", scenario.name, recorded.len());
+    let _ = writeln!(
+        std::io::stderr(),
+        "{}: killed at each of its {} calls",
+        scenario.name,
+        recorded.len()
+    );
 }

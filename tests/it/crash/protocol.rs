@@ -39,18 +39,33 @@ pub struct Marks {
 
 /// The rename over `current`.
 pub fn swap(calls: &[Call]) -> Option<usize> {
-    calls.iter().position(|call| renames_to(call, |to| to == "current"))
+    calls
+        .iter()
+        .position(|call| renames_to(call, |to| to == "current"))
 }
 
 /// Finds the marks. `Err` says which there is not one of.
 pub fn marks(calls: &[Call]) -> Result<Marks, String> {
     let only = |what: &str, is: &dyn Fn(&str) -> bool| {
-        let found: Vec<usize> = (0..calls.len()).filter(|&at| renames_to(&calls[at], is)).collect();
-        if let [at] = found[..] { Ok(at) } else { Err(format!("{} renames {what}, and there must be one", found.len())) }
+        let found: Vec<usize> = (0..calls.len())
+            .filter(|&at| renames_to(&calls[at], is))
+            .collect();
+        if let [at] = found[..] {
+            Ok(at)
+        } else {
+            Err(format!(
+                "{} renames {what}, and there must be one",
+                found.len()
+            ))
+        }
     };
     let moved = only("into generations/", &|to| parent(to) == Some("generations"))?;
     let swap = only("over current", &|to| to == "current")?;
-    let after = |is: &dyn Fn(&Call) -> bool| (swap..calls.len()).find(|&at| is(&calls[at])).unwrap_or(calls.len());
+    let after = |is: &dyn Fn(&Call) -> bool| {
+        (swap..calls.len())
+            .find(|&at| is(&calls[at]))
+            .unwrap_or(calls.len())
+    };
     Ok(Marks {
         moved,
         swap,
@@ -80,14 +95,27 @@ pub fn broken(calls: &[Call], before: &Before) -> Vec<String> {
 fn the_generation_is_complete_and_synced(calls: &[Call], marks: &Marks, broken: &mut Vec<String>) {
     let mut entries = BTreeMap::new();
     let mut last_entry = None;
-    for (at, call) in calls[..marks.moved].iter().enumerate().filter(|(_, call)| call.ended == Ended::Well) {
-        let Some(path) = call.paths.last().filter(|path| parent(path) == Some(&marks.made)) else { continue };
+    for (at, call) in calls[..marks.moved]
+        .iter()
+        .enumerate()
+        .filter(|(_, call)| call.ended == Ended::Well)
+    {
+        let Some(path) = call
+            .paths
+            .last()
+            .filter(|path| parent(path) == Some(&marks.made))
+        else {
+            continue;
+        };
         if makes_an_entry(call) {
             let shared = call.name.starts_with("link");
             entries.insert(path.clone(), shared);
             last_entry = Some(at);
             if shared && !call.paths[0].starts_with("generations/") {
-                broken.push(format!("`{path}` is a second name of `{}`, which was never published", call.paths[0]));
+                broken.push(format!(
+                    "`{path}` is a second name of `{}`, which was never published",
+                    call.paths[0]
+                ));
             }
         } else if call.name.starts_with("unlink") {
             entries.remove(path);
@@ -95,21 +123,32 @@ fn the_generation_is_complete_and_synced(calls: &[Call], marks: &Marks, broken: 
         }
     }
     for (path, _) in entries.iter().filter(|(_, shared)| !**shared) {
-        let changed = (0..calls.len()).rev().find(|&at| writes(&calls[at]) && calls[at].paths[0] == *path);
+        let changed = (0..calls.len())
+            .rev()
+            .find(|&at| writes(&calls[at]) && calls[at].paths[0] == *path);
         if changed.is_some_and(|changed| !is_synced(calls, path, changed, marks.moved)) {
-            broken.push(format!("`{path}` is not synced between its last change and the move"));
+            broken.push(format!(
+                "`{path}` is not synced between its last change and the move"
+            ));
         }
     }
     if !entries.contains_key(&format!("{}/manifest.json", marks.made)) {
         broken.push("there is no manifest before the move".to_owned());
     }
     if last_entry.is_none_or(|last| !is_synced(calls, &marks.made, last, marks.moved)) {
-        broken.push("the generation's folder is not synced between its last entry and the move".to_owned());
+        broken.push(
+            "the generation's folder is not synced between its last entry and the move".to_owned(),
+        );
     }
 }
 
 /// Whatever leads readers to the generation is on disk before the swap.
-fn the_way_to_it_is_synced(calls: &[Call], marks: &Marks, before: &Before, broken: &mut Vec<String>) {
+fn the_way_to_it_is_synced(
+    calls: &[Call],
+    marks: &Marks,
+    before: &Before,
+    broken: &mut Vec<String>,
+) {
     if !is_synced(calls, "generations", marks.moved, marks.swap) {
         broken.push("generations/ is not synced between the move and the swap".to_owned());
     }
@@ -121,7 +160,9 @@ fn the_way_to_it_is_synced(calls: &[Call], marks: &Marks, before: &Before, broke
         let path = &calls[at].paths[0];
         let above = above(path, before);
         if !is_synced(calls, above, at, marks.swap) {
-            broken.push(format!("`{above}` is not synced between the making of `{path}` and the swap"));
+            broken.push(format!(
+                "`{above}` is not synced between the making of `{path}` and the swap"
+            ));
         }
     }
     if before.generation.is_none() {
@@ -129,7 +170,9 @@ fn the_way_to_it_is_synced(calls: &[Call], marks: &Marks, before: &Before, broke
         let last = made.last().copied().unwrap_or_default();
         for above in before.above.iter().map(String::as_str).chain([OUTPUT]) {
             if !is_synced(calls, above, last, marks.swap) {
-                broken.push(format!("`{above}` is not synced before the swap of a first run"));
+                broken.push(format!(
+                    "`{above}` is not synced before the swap of a first run"
+                ));
             }
         }
     }
@@ -138,14 +181,18 @@ fn the_way_to_it_is_synced(calls: &[Call], marks: &Marks, before: &Before, broke
 /// One rename of a finished link, synced before anybody is told.
 fn the_swap_is_made_well(calls: &[Call], marks: &Marks, before: &Before, broken: &mut Vec<String>) {
     let links = |path: &str, target: &str| {
-        let is = |call: &Call| call.is("symlinkat", path) && call.args.starts_with(&format!("\"{target}\","));
+        let is = |call: &Call| {
+            call.is("symlinkat", path) && call.args.starts_with(&format!("\"{target}\","))
+        };
         (0..calls.len()).find(|&at| is(&calls[at]))
     };
     if links(&calls[marks.swap].paths[0], &marks.generation).is_none_or(|link| link > marks.swap) {
         broken.push("what is renamed over current is no link to the generation".to_owned());
     }
     let latest = links("latest.json", "current/latest.json");
-    if latest.is_some_and(|link| link > marks.swap) || latest.is_none() && before.generation.is_none() {
+    if latest.is_some_and(|link| link > marks.swap)
+        || latest.is_none() && before.generation.is_none()
+    {
         broken.push("readers have no link to latest.json before the swap".to_owned());
     }
     if marks.lasts >= marks.told {
@@ -157,40 +204,72 @@ fn the_swap_is_made_well(calls: &[Call], marks: &Marks, before: &Before, broken:
 }
 
 /// Nothing that readers may have open is changed, and the old way back stays until the new one lasts.
-fn what_is_published_is_left_alone(calls: &[Call], marks: &Marks, before: &Before, broken: &mut Vec<String>) {
-    for (at, call) in calls.iter().enumerate().filter(|(at, _)| *at != marks.moved && *at != marks.swap) {
+fn what_is_published_is_left_alone(
+    calls: &[Call],
+    marks: &Marks,
+    before: &Before,
+    broken: &mut Vec<String>,
+) {
+    for (at, call) in calls
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| *at != marks.moved && *at != marks.swap)
+    {
         let path = call.paths.last().map_or("", String::as_str);
         let removes = call.name.starts_with("unlink") || call.name.starts_with("rename");
         let from = &call.paths[0];
-        if removes && (call.paths.iter().any(|path| ["current", ".lock", "latest.json"].contains(&path.as_str()))) {
+        if removes
+            && (call
+                .paths
+                .iter()
+                .any(|path| ["current", ".lock", "latest.json"].contains(&path.as_str())))
+        {
             broken.push(format!("{call}: nobody but the swap does that"));
         }
         if !path.starts_with("generations/") && !from.starts_with("generations/") {
-            if (call.name.starts_with("link") || removes && call.name.starts_with("rename")) && from.contains("/in/") {
-                broken.push(format!("{call}: an inode of the component's gets another name"));
+            if (call.name.starts_with("link") || removes && call.name.starts_with("rename"))
+                && from.contains("/in/")
+            {
+                broken.push(format!(
+                    "{call}: an inode of the component's gets another name"
+                ));
             }
             continue;
         }
         if writes(call) || path.starts_with("generations/") && makes_an_entry(call) {
             broken.push(format!("{call}: a generation that has its name is changed"));
         }
-        let number = from.split('/').nth(1).and_then(|name| name.get(..6)?.parse::<u64>().ok());
-        let is_older = before.generation.is_some_and(|old| number.is_none_or(|number| number <= old));
+        let number = from
+            .split('/')
+            .nth(1)
+            .and_then(|name| name.get(..6)?.parse::<u64>().ok());
+        let is_older = before
+            .generation
+            .is_some_and(|old| number.is_none_or(|number| number <= old));
         if removes && is_older && at < marks.lasts {
-            broken.push(format!("{call}: an older generation goes before the new one lasts"));
+            broken.push(format!(
+                "{call}: an older generation goes before the new one lasts"
+            ));
         }
     }
 }
 
 /// Whatever is changed in the folder is changed by the holder of its lock.
 fn nothing_is_done_without_the_lock(calls: &[Call], broken: &mut Vec<String>) {
-    let locked = calls.iter().position(|call| call.is("flock", ".lock") && call.args.contains("LOCK_EX"));
+    let locked = calls
+        .iter()
+        .position(|call| call.is("flock", ".lock") && call.args.contains("LOCK_EX"));
     let inside = |call: &Call| {
         let path = call.paths.last().map_or("", String::as_str);
         !is_outside(path) && ![OUTPUT, ".lock", "stdout", "stderr"].contains(&path)
     };
     let changes = |call: &Call| {
-        inside(call) && (writes(call) || makes_an_entry(call) || ["unlink", "mkdir"].iter().any(|name| call.name.starts_with(name)))
+        inside(call)
+            && (writes(call)
+                || makes_an_entry(call)
+                || ["unlink", "mkdir"]
+                    .iter()
+                    .any(|name| call.name.starts_with(name)))
     };
     let first = calls.iter().position(changes);
     if locked.is_none() || first < locked {
@@ -200,17 +279,35 @@ fn nothing_is_done_without_the_lock(calls: &[Call], broken: &mut Vec<String>) {
 
 /// Whether the file or folder is synced after one call and before another.
 fn is_synced(calls: &[Call], path: &str, after: usize, before: usize) -> bool {
-    calls[..before].iter().skip(after + 1).any(|call| call.is("fsync", path))
+    calls[..before]
+        .iter()
+        .skip(after + 1)
+        .any(|call| call.is("fsync", path))
 }
 
 fn renames_to(call: &Call, is: impl Fn(&str) -> bool) -> bool {
-    call.name.starts_with("rename") && call.ended == Ended::Well && call.paths.get(1).is_some_and(|to| is(to))
+    call.name.starts_with("rename")
+        && call.ended == Ended::Well
+        && call.paths.get(1).is_some_and(|to| is(to))
 }
 
 /// Whether the call changes the bytes of a file.
 fn writes(call: &Call) -> bool {
-    let changes = ["write", "pwrite64", "writev", "pwritev", "ftruncate", "truncate", "fallocate", "copy_file_range", "sendfile"];
-    let opens = call.name == "openat" && ["O_TRUNC", "O_APPEND"].iter().any(|flag| call.args.contains(flag));
+    let changes = [
+        "write",
+        "pwrite64",
+        "writev",
+        "pwritev",
+        "ftruncate",
+        "truncate",
+        "fallocate",
+        "copy_file_range",
+        "sendfile",
+    ];
+    let opens = call.name == "openat"
+        && ["O_TRUNC", "O_APPEND"]
+            .iter()
+            .any(|flag| call.args.contains(flag));
     call.ended == Ended::Well && (opens || changes.contains(&call.name.as_str()))
 }
 
@@ -218,7 +315,10 @@ fn writes(call: &Call) -> bool {
 fn makes_an_entry(call: &Call) -> bool {
     let creates = call.name == "openat" && call.args.contains("O_CREAT");
     call.ended == Ended::Well
-        && (creates || ["link", "symlink", "rename"].iter().any(|name| call.name.starts_with(name)))
+        && (creates
+            || ["link", "symlink", "rename"]
+                .iter()
+                .any(|name| call.name.starts_with(name)))
 }
 
 fn parent(path: &str) -> Option<&str> {
@@ -227,7 +327,12 @@ fn parent(path: &str) -> Option<&str> {
 
 /// The folder in which this one stands.
 fn above<'p>(path: &'p str, before: &'p Before) -> &'p str {
-    let above = |path: &'p str| Path::new(path).parent().and_then(Path::to_str).unwrap_or("/");
+    let above = |path: &'p str| {
+        Path::new(path)
+            .parent()
+            .and_then(Path::to_str)
+            .unwrap_or("/")
+    };
     if path == OUTPUT {
         above(&before.output)
     } else if is_outside(path) {

@@ -24,7 +24,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Writes down the process that is traced, and becomes what it is told to be.
 const SIGNED: [&str; 3] = ["sh", "-c", "echo $$ > \"$0\"; exec \"$@\""];
 /// What a folder holds after a good run, and nothing else.
-const GOOD: [&str; 5] = [".lock", "current", "generations", "last-run.json", "latest.json"];
+const GOOD: [&str; 5] = [
+    ".lock",
+    "current",
+    "generations",
+    "last-run.json",
+    "latest.json",
+];
 
 /// The killed run whose leftovers are found.
 pub const LEFT_BY: &str = "20240101T000000Z-abcdef";
@@ -71,7 +77,8 @@ impl Content {
     pub fn of(view: &View) -> Option<Self> {
         view.generation.as_ref()?;
         view.is_whole();
-        let manifest: Value = serde_json::from_str(view.file("current/manifest.json")?).expect("the manifest is JSON");
+        let manifest: Value = serde_json::from_str(view.file("current/manifest.json")?)
+            .expect("the manifest is JSON");
         Some(Self {
             data: view.file("latest.json")?.to_owned(),
             state: manifest["state"].clone(),
@@ -95,12 +102,17 @@ impl Scenario {
 
     /// The source has nothing new.
     pub fn nothing_new() -> Self {
-        Self::begin("a run with nothing new", published_thrice().api(answers("[]")))
+        Self::begin(
+            "a run with nothing new",
+            published_thrice().api(answers("[]")),
+        )
     }
 
     /// The source says again what it said last: inclusive cursors do that to it.
     pub fn again() -> Self {
-        let job = published_thrice().api(answers(r#"[{"id":2,"updated":"2024-05-02T00:00:00Z","amount":103}]"#));
+        let job = published_thrice().api(answers(
+            r#"[{"id":2,"updated":"2024-05-02T00:00:00Z","amount":103}]"#,
+        ));
         Self::begin("a run with the same records again", job)
     }
 
@@ -114,11 +126,18 @@ impl Scenario {
         }
         let unpublished = output.join("generations/000004-20240101T000000Z-0123456789abcdef");
         fs::create_dir(&unpublished).expect("make a generation");
-        for file in [staging.join("in/records.ndjson"), staging.join("gen/latest.json"), unpublished.join("latest.json")] {
+        for file in [
+            staging.join("in/records.ndjson"),
+            staging.join("gen/latest.json"),
+            unpublished.join("latest.json"),
+        ] {
             fs::write(file, "[\n{\"id\":1}").expect("write a torn file");
         }
-        symlink("generations/000004-20240101T000000Z-0123456789abcdef", output.join(format!(".current-{LEFT_BY}")))
-            .expect("make a link");
+        symlink(
+            "generations/000004-20240101T000000Z-0123456789abcdef",
+            output.join(format!(".current-{LEFT_BY}")),
+        )
+        .expect("make a link");
         fs::write(output.join(format!(".last-run-{LEFT_BY}")), "{").expect("write a torn file");
         Self::begin("a run after a killed one", job)
     }
@@ -129,11 +148,26 @@ impl Scenario {
         if begun.exists() {
             copy(&begun, &job.beside("begun"));
         }
-        let after = Content { data: String::new(), state: Value::Null, cursor: Value::Null, records: Value::Null };
-        let mut scenario = Self { name, before, after, kept: 0, job: Some(job) };
+        let after = Content {
+            data: String::new(),
+            state: Value::Null,
+            cursor: Value::Null,
+            records: Value::Null,
+        };
+        let mut scenario = Self {
+            name,
+            before,
+            after,
+            kept: 0,
+            job: Some(job),
+        };
         scenario.after = scenario.run_well();
         scenario.kept = scenario.generations().len();
-        assert_eq!(scenario.run_well(), scenario.after, "{name}: a second run changes nothing");
+        assert_eq!(
+            scenario.run_well(),
+            scenario.after,
+            "{name}: a second run changes nothing"
+        );
         scenario
     }
 
@@ -151,7 +185,8 @@ impl Scenario {
         let mut when = target.when;
         for tried in 1..=TRIES {
             self.restore();
-            let (printed, calls) = self.traced(Some(format!("inject={}:{how}:when={when}", target.name)));
+            let (printed, calls) =
+                self.traced(Some(format!("inject={}:{how}:when={when}", target.name)));
             let hit = calls.iter().find(|call| call.is_hit());
             if hit.is_some_and(|hit| hit.identity() == wanted) {
                 return printed;
@@ -159,21 +194,35 @@ impl Scenario {
             if let Some(missed) = calls.iter().find(|call| call.identity() == wanted) {
                 when = missed.when;
             } else if let Some(hit) = hit
-                && let Some(meant) = recorded.iter().find(|call| call.identity() == hit.identity())
+                && let Some(meant) = recorded
+                    .iter()
+                    .find(|call| call.identity() == hit.identity())
             {
                 when = target.when + hit.when - meant.when;
             } else {
                 when = (target.when + tried % SPREAD).saturating_sub(2).max(1);
             }
         }
-        panic!("{}: {wanted} was aimed at {TRIES} times and never hit", self.name);
+        panic!(
+            "{}: {wanted} was aimed at {TRIES} times and never hit",
+            self.name
+        );
     }
 
     /// Runs from the beginning, all threads traced, and disturbs the first of them that makes `call` for the `when`th time.
     pub fn hit_any_thread(&mut self, call: &str, how: &str) -> Printed {
         self.restore();
         let inject = format!("inject={call}:{how}");
-        self.launched(["strace", "-f", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject]);
+        self.launched([
+            "strace",
+            "-f",
+            "-o",
+            "/dev/null",
+            "-e",
+            &format!("trace={call}"),
+            "-e",
+            &inject,
+        ]);
         self.job_mut().start().ends_unchecked()
     }
 
@@ -200,22 +249,42 @@ impl Scenario {
 
     /// Whoever had opened the old generation before the run can go on reading it.
     pub fn old_generation_is_readable(&self) -> bool {
-        let Some(name) = &self.before.generation else { return true };
+        let Some(name) = &self.before.generation else {
+            return true;
+        };
         let folder = self.output().join("generations").join(name);
         names(&folder).iter().all(|file| {
-            fs::read_to_string(folder.join(file)).ok().as_deref() == self.before.file(&format!("current/{file}"))
+            fs::read_to_string(folder.join(file)).ok().as_deref()
+                == self.before.file(&format!("current/{file}"))
         }) && folder.join("manifest.json").exists()
     }
 
     /// The next run, undisturbed, ends as if nothing had been, and leaves nothing that is not good.
     pub fn next_run_mends_all(&mut self, told: &str) {
         let content = self.run_well();
-        assert_eq!(content, self.after, "{told}: the next run comes to something else");
-        assert_eq!(names(&self.output()), GOOD, "{told}: what is in the folder after the next run");
+        assert_eq!(
+            content, self.after,
+            "{told}: the next run comes to something else"
+        );
+        assert_eq!(
+            names(&self.output()),
+            GOOD,
+            "{told}: what is in the folder after the next run"
+        );
         let now = self.view().generation.expect("a generation is published");
         for name in self.generations() {
-            assert!(name[..6] <= now[..6], "{told}: {name} was never published, and {now} is");
-            assert!(self.output().join("generations").join(&name).join("manifest.json").exists(), "{told}: {name} is half there");
+            assert!(
+                name[..6] <= now[..6],
+                "{told}: {name} was never published, and {now} is"
+            );
+            assert!(
+                self.output()
+                    .join("generations")
+                    .join(&name)
+                    .join("manifest.json")
+                    .exists(),
+                "{told}: {name} is half there"
+            );
         }
     }
 
@@ -240,14 +309,20 @@ impl Scenario {
 
     /// Runs with the main thread traced: it is the one that publishes.
     fn traced(&mut self, inject: Option<String>) -> (Printed, Vec<Call>) {
-        let (log, pid) = (self.job().beside("calls.log"), self.job().beside("traced.pid"));
+        let (log, pid) = (
+            self.job().beside("calls.log"),
+            self.job().beside("traced.pid"),
+        );
         let (log_name, pid_name) = (log.display().to_string(), pid.display().to_string());
+        // Those of the run before would be taken for this one's.
+        let _ = (fs::remove_file(&log), fs::remove_file(&pid));
         let trace = format!("trace={}", calls::TRACED);
         // The second says nothing new where nothing is injected.
         let inject = inject.unwrap_or_else(|| trace.clone());
         let [sh, script, signed] = SIGNED;
         self.launched([
-            "strace", "-y", "-s", "2000", "-o", &log_name, "-e", &trace, "-e", &inject, sh, script, signed, &pid_name,
+            "strace", "-y", "-s", "2000", "-o", &log_name, "-e", &trace, "-e", &inject, sh, script,
+            signed, &pid_name,
         ]);
         let over = AtomicBool::new(false);
         let printed = std::thread::scope(|scope| {
@@ -281,8 +356,13 @@ fn kill_when_deaf(log: &Path, pid: &Path, over: &AtomicBool) {
     while !over.load(Ordering::Relaxed) {
         std::thread::sleep(LOOK_EVERY);
         let text = fs::read_to_string(log).unwrap_or_default();
-        if text.lines().any(|line| line.contains("eventfd") && line.contains("(INJECTED)")) {
-            let pid = fs::read_to_string(pid).ok().and_then(|text| Pid::from_raw(text.trim().parse().ok()?));
+        if text
+            .lines()
+            .any(|line| line.contains("eventfd") && line.contains("(INJECTED)"))
+        {
+            let pid = fs::read_to_string(pid)
+                .ok()
+                .and_then(|text| Pid::from_raw(text.trim().parse().ok()?));
             // It may have ended after all.
             let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
             return;
@@ -294,18 +374,29 @@ fn kill_when_deaf(log: &Path, pid: &Path, over: &AtomicBool) {
 fn published_thrice() -> Job {
     let mut job = Job::upsert().set("KEEP_GENERATIONS", "2");
     for amount in 101..=103 {
-        job = job.api(answers(&OLD.replace("12345678901234567890", &amount.to_string())));
+        job = job.api(answers(
+            &OLD.replace("12345678901234567890", &amount.to_string()),
+        ));
         job.run().printed.exits(0);
     }
     let generations = job.output().join("generations");
     let mut newest = String::new();
     for name in names(&generations) {
-        let old = format!("{}-20240101T0000{}Z-{}", &name[..6], &name[4..6], &name[name.len() - 16..]);
+        let old = format!(
+            "{}-20240101T0000{}Z-{}",
+            &name[..6],
+            &name[4..6],
+            &name[name.len() - 16..]
+        );
         fs::rename(generations.join(&name), generations.join(&old)).expect("rename a generation");
         newest = old;
     }
     fs::remove_file(job.output().join("current")).expect("remove the link");
-    symlink(format!("generations/{newest}"), job.output().join("current")).expect("make the link");
+    symlink(
+        format!("generations/{newest}"),
+        job.output().join("current"),
+    )
+    .expect("make the link");
     job
 }
 
@@ -317,14 +408,26 @@ fn answers(body: &str) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
 
 fn copy(from: &Path, to: &Path) {
     let status = Command::new("cp").arg("-a").args([from, to]).status();
-    assert!(status.expect("start cp").success(), "copy {} to {}", from.display(), to.display());
+    assert!(
+        status.expect("start cp").success(),
+        "copy {} to {}",
+        from.display(),
+        to.display()
+    );
 }
 
 /// The names in a folder, in order.
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a readable folder");
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = entries
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
     names.sort();
     names
 }

@@ -50,20 +50,38 @@ fn keeps_to_the_protocol(mut scenario: Scenario, syncs: usize, pairs: usize) {
     assert_eq!(broken(&calls, &before), [""; 0], "{}", scenario.name);
 
     let marks = marks(&calls).expect("a run that keeps to the protocol has its marks");
-    let left_out: Vec<usize> = (0..marks.told).filter(|&at| calls[at].name.contains("sync")).collect();
+    let left_out: Vec<usize> = (0..marks.told)
+        .filter(|&at| calls[at].name.contains("sync"))
+        .collect();
     for &at in &left_out {
         let mut without = calls.clone();
         let call = without.remove(at);
-        assert_ne!(broken(&without, &before), [""; 0], "{}: nobody misses {call}", scenario.name);
+        assert_ne!(
+            broken(&without, &before),
+            [""; 0],
+            "{}: nobody misses {call}",
+            scenario.name
+        );
     }
-    assert_eq!(left_out.len(), syncs, "{}: {}", scenario.name, listed(&calls, &left_out));
+    assert_eq!(
+        left_out.len(),
+        syncs,
+        "{}: {}",
+        scenario.name,
+        listed(&calls, &left_out)
+    );
 
     let found = must_be_in_order(&calls, &marks, &before);
     for &(what, earlier, later) in &found {
         assert!(earlier < later, "{}: {what}", scenario.name);
         let mut turned = calls.clone();
         turned.swap(earlier, later);
-        assert_ne!(broken(&turned, &before), [""; 0], "{}: the wrong way round: {what}", scenario.name);
+        assert_ne!(
+            broken(&turned, &before),
+            [""; 0],
+            "{}: the wrong way round: {what}",
+            scenario.name
+        );
     }
     let names: Vec<&str> = found.iter().map(|(what, ..)| *what).collect();
     assert_eq!(found.len(), pairs, "{}: {names:?}", scenario.name);
@@ -81,9 +99,16 @@ fn before(scenario: &Scenario) -> Before {
     let output = scenario.output();
     let device = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.dev());
     let on = output.ancestors().find_map(device);
-    let same = output.ancestors().skip(1).take_while(|above| device(above).is_none_or(|own| Some(own) == on));
+    let same = output
+        .ancestors()
+        .skip(1)
+        .take_while(|above| device(above).is_none_or(|own| Some(own) == on));
     Before {
-        generation: scenario.before.generation.as_ref().map(|name| name[..6].parse().expect("a number")),
+        generation: scenario
+            .before
+            .generation
+            .as_ref()
+            .map(|name| name[..6].parse().expect("a number")),
         above: same.map(|above| above.display().to_string()).collect(),
         output: output.display().to_string(),
     }
@@ -94,46 +119,121 @@ fn must_be_in_order(calls: &[Call], marks: &Marks, before: &Before) -> Vec<Pair>
     let first = |is: &dyn Fn(&Call) -> bool| (0..calls.len()).find(|&at| is(&calls[at]));
     let last = |is: &dyn Fn(&Call) -> bool| (0..marks.moved).rev().find(|&at| is(&calls[at]));
     let sync = |path: &str| first(&|call| call.is("fsync", path));
-    let (data, manifest) = (format!("{}/latest.json", marks.made), format!("{}/manifest.json", marks.made));
-    let shared = calls[..marks.moved].iter().any(|call| call.name == "linkat" && call.paths[1] == data);
-    let (moved, swap, lasts, told) = (Some(marks.moved), Some(marks.swap), Some(marks.lasts), Some(marks.told));
+    let (data, manifest) = (
+        format!("{}/latest.json", marks.made),
+        format!("{}/manifest.json", marks.made),
+    );
+    let shared = calls[..marks.moved]
+        .iter()
+        .any(|call| call.name == "linkat" && call.paths[1] == data);
+    let (moved, swap, lasts, told) = (
+        Some(marks.moved),
+        Some(marks.swap),
+        Some(marks.lasts),
+        Some(marks.told),
+    );
 
     let mut pairs = vec![
-        ("the manifest is written before it is synced", last(&|call| call.is("write", &manifest)), sync(&manifest)),
-        ("the manifest is synced before the move", sync(&manifest), moved),
-        ("the manifest is made before the folder is synced", first(&|call| call.is("openat", &manifest)), sync(&marks.made)),
-        ("the folder is synced before the move", sync(&marks.made), moved),
-        ("the move comes before generations/ is synced", moved, sync("generations")),
-        ("generations/ is synced before the swap", sync("generations"), swap),
-        ("the link is made before the swap", first(&|call| call.is("symlinkat", &calls[marks.swap].paths[0])), swap),
+        (
+            "the manifest is written before it is synced",
+            last(&|call| call.is("write", &manifest)),
+            sync(&manifest),
+        ),
+        (
+            "the manifest is synced before the move",
+            sync(&manifest),
+            moved,
+        ),
+        (
+            "the manifest is made before the folder is synced",
+            first(&|call| call.is("openat", &manifest)),
+            sync(&marks.made),
+        ),
+        (
+            "the folder is synced before the move",
+            sync(&marks.made),
+            moved,
+        ),
+        (
+            "the move comes before generations/ is synced",
+            moved,
+            sync("generations"),
+        ),
+        (
+            "generations/ is synced before the swap",
+            sync("generations"),
+            swap,
+        ),
+        (
+            "the link is made before the swap",
+            first(&|call| call.is("symlinkat", &calls[marks.swap].paths[0])),
+            swap,
+        ),
         ("the swap comes before OUTPUT_DIR is synced", swap, lasts),
         ("OUTPUT_DIR is synced before anybody is told", lasts, told),
-        ("the lock is taken before anything is made", first(&|call| call.is("flock", ".lock")), first(&|call| call.name == "mkdirat" && call.paths[0].starts_with(".staging-"))),
+        (
+            "the lock is taken before anything is made",
+            first(&|call| call.is("flock", ".lock")),
+            first(&|call| call.name == "mkdirat" && call.paths[0].starts_with(".staging-")),
+        ),
         ("the move comes before the swap", moved, swap),
     ];
     if !shared {
-        pairs.push(("the data is written before it is synced", last(&|call| call.is("write", &data)), sync(&data)));
+        pairs.push((
+            "the data is written before it is synced",
+            last(&|call| call.is("write", &data)),
+            sync(&data),
+        ));
         pairs.push(("the data is synced before the move", sync(&data), moved));
     }
-    let goes = |at: &usize| calls[*at].name == "unlinkat" && calls[*at].paths[0].starts_with("generations/");
+    let goes = |at: &usize| {
+        calls[*at].name == "unlinkat" && calls[*at].paths[0].starts_with("generations/")
+    };
     if let Some(gone) = (marks.swap..calls.len()).find(goes) {
-        pairs.push(("OUTPUT_DIR is synced before an older generation goes", lasts, Some(gone)));
+        pairs.push((
+            "OUTPUT_DIR is synced before an older generation goes",
+            lasts,
+            Some(gone),
+        ));
     }
     if before.generation.is_none() {
         let made = |path: &str| first(&|call| call.is("mkdirat", path) || call.is("mkdir", path));
         let above = &before.above[0];
         pairs.extend([
-            ("latest.json is a link before the swap", first(&|call| call.is("symlinkat", "latest.json")), swap),
-            ("generations/ is made before OUTPUT_DIR is synced", made("generations"), sync(OUTPUT)),
-            ("OUTPUT_DIR is synced before the first swap", sync(OUTPUT), swap),
-            ("OUTPUT_DIR is made before the folder above is synced", made(OUTPUT), sync(above)),
+            (
+                "latest.json is a link before the swap",
+                first(&|call| call.is("symlinkat", "latest.json")),
+                swap,
+            ),
+            (
+                "generations/ is made before OUTPUT_DIR is synced",
+                made("generations"),
+                sync(OUTPUT),
+            ),
+            (
+                "OUTPUT_DIR is synced before the first swap",
+                sync(OUTPUT),
+                swap,
+            ),
+            (
+                "OUTPUT_DIR is made before the folder above is synced",
+                made(OUTPUT),
+                sync(above),
+            ),
         ]);
-        pairs.extend(before.above.iter().map(|above| ("a folder above is synced before the first swap", sync(above), swap)));
+        pairs.extend(before.above.iter().map(|above| {
+            (
+                "a folder above is synced before the first swap",
+                sync(above),
+                swap,
+            )
+        }));
     }
     pairs
         .into_iter()
         .map(|(what, earlier, later)| {
-            let found = |at: Option<usize>| at.unwrap_or_else(|| panic!("there is no such call: {what}"));
+            let found =
+                |at: Option<usize>| at.unwrap_or_else(|| panic!("there is no such call: {what}"));
             (what, found(earlier), found(later))
         })
         .collect()
