@@ -157,7 +157,7 @@ fn call(line: &str, output: &Path) -> Option<Call> {
     let words = words(args);
     let paths = paths(name, &words)
         .into_iter()
-        .map(|path| seen_from(output, path))
+        .map(|path| seen_from(output, &path))
         .collect();
     Some(Call {
         name: name.to_owned(),
@@ -236,7 +236,7 @@ fn named(word: &str) -> Option<&str> {
     word.strip_prefix('"')?.strip_suffix('"')
 }
 
-fn seen_from(output: &Path, path: PathBuf) -> String {
+fn seen_from(output: &Path, path: &Path) -> String {
     if path.is_relative() {
         let text = path.display().to_string();
         return if is_printed(&text) {
@@ -310,7 +310,7 @@ mod tests {
     fn two_runs_make_the_same_calls() {
         let run = |id: &str| {
             one(&format!(
-                r#"fsync(3</out/.staging-20261123T060000Z-{id}/gen>) = 0"#
+                r"fsync(3</out/.staging-20261123T060000Z-{id}/gen>) = 0"
             ))
             .identity()
         };

@@ -17,6 +17,10 @@ use crate::world::Printed;
 const ERRORS: [&str; 2] = ["EIO", "ENOSPC"];
 
 /// What an error at a call comes to.
+#[expect(
+    clippy::enum_variant_names,
+    reason = "`Comes::ToFailure` reads as what it says"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comes {
     /// 74, and readers see what they saw.
@@ -119,7 +123,7 @@ fn ends_as_it_must(scenario: &Scenario, comes: Comes, printed: &Printed, told: &
     };
     match comes {
         Comes::ToWarning(warning) => {
-            assert!(warned(warning), "{told}: there is no warning `{warning}`")
+            assert!(warned(warning), "{told}: there is no warning `{warning}`");
         }
         Comes::ToUntidiness if scenario.generations().len() > scenario.kept => {
             assert!(

@@ -115,6 +115,10 @@ fn before(scenario: &Scenario) -> Before {
 }
 
 /// Every pair of calls of this run whose order keeps what is published.
+#[expect(
+    clippy::too_many_lines,
+    reason = "the list of the protocol's orderings, one after the other"
+)]
 fn must_be_in_order(calls: &[Call], marks: &Marks, before: &Before) -> Vec<Pair> {
     let first = |is: &dyn Fn(&Call) -> bool| (0..calls.len()).find(|&at| is(&calls[at]));
     let last = |is: &dyn Fn(&Call) -> bool| (0..marks.moved).rev().find(|&at| is(&calls[at]));
@@ -240,5 +244,6 @@ fn must_be_in_order(calls: &[Call], marks: &Marks, before: &Before) -> Vec<Pair>
 }
 
 fn listed(calls: &[Call], at: &[usize]) -> String {
-    at.iter().map(|&at| format!("{}\n", calls[at])).collect()
+    let lines: Vec<String> = at.iter().map(|&at| calls[at].to_string()).collect();
+    lines.join("\n")
 }
