@@ -18,6 +18,8 @@ mod limits;
 mod race;
 /// Readers that never stop reading.
 mod readers;
+/// README's console blocks.
+mod readme;
 /// Where settings come from, and how their problems are told.
 mod settings;
 /// Rules of this repository.
