@@ -4,15 +4,16 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+mod before;
+
+use self::before::{answers, copy, names, published_thrice};
 use super::calls::{self, Call};
-use crate::server::{Reply, Request};
 use crate::world::{Job, Printed, View};
 
 /// How often a call is aimed at before that is given up: timers of the run's main thread shift the count of its calls.
@@ -368,66 +369,4 @@ fn kill_when_deaf(log: &Path, pid: &Path, over: &AtomicBool) {
             return;
         }
     }
-}
-
-/// A folder with three generations long superseded, of which two are kept.
-fn published_thrice() -> Job {
-    let mut job = Job::upsert().set("KEEP_GENERATIONS", "2");
-    for amount in 101..=103 {
-        job = job.api(answers(
-            &OLD.replace("12345678901234567890", &amount.to_string()),
-        ));
-        job.run().printed.exits(0);
-    }
-    let generations = job.output().join("generations");
-    let mut newest = String::new();
-    for name in names(&generations) {
-        let old = format!(
-            "{}-20240101T0000{}Z-{}",
-            &name[..6],
-            &name[4..6],
-            &name[name.len() - 16..]
-        );
-        fs::rename(generations.join(&name), generations.join(&old)).expect("rename a generation");
-        newest = old;
-    }
-    fs::remove_file(job.output().join("current")).expect("remove the link");
-    symlink(
-        format!("generations/{newest}"),
-        job.output().join("current"),
-    )
-    .expect("make the link");
-    job
-}
-
-/// A source that always says this.
-fn answers(body: &str) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
-    let body = body.to_owned();
-    move |_| Reply::new(200, body.as_str())
-}
-
-fn copy(from: &Path, to: &Path) {
-    let status = Command::new("cp").arg("-a").args([from, to]).status();
-    assert!(
-        status.expect("start cp").success(),
-        "copy {} to {}",
-        from.display(),
-        to.display()
-    );
-}
-
-/// The names in a folder, in order.
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("a readable folder");
-    let mut names: Vec<String> = entries
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
-        .collect();
-    names.sort();
-    names
 }
