@@ -3,11 +3,15 @@
 //! A walk visits each byte once, copies nothing and builds no tree: what no pointer names is skipped. A member that is
 //! repeated on the way of a pointer has no single meaning, so the walk reports it. What the values mean is the caller's job.
 
+mod scan;
+
 use std::fmt;
 
+use memchr::memmem::Finder;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+pub(crate) use self::scan::string_end;
 use crate::failure::quoted;
 
 /// Steps of one pointer. Deeper than the data itself may be makes no sense.
@@ -96,6 +100,7 @@ pub trait Take<'de> {
 pub struct Paths {
     root: Node,
     slots: usize,
+    names: Vec<Finder<'static>>,
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +117,8 @@ impl Paths {
             let at = node.children.iter().position(|(name, _)| name == step);
             let at = at.unwrap_or_else(|| {
                 node.children.push((step.clone(), Node::default()));
+                let name = Finder::new(&format!("\"{step}\"")).into_owned();
+                self.names.push(name);
                 node.children.len() - 1
             });
             node = &mut node.children[at].1;
@@ -137,42 +144,15 @@ impl Paths {
         Walk { node, taker }.deserialize(value)
     }
 
-    /// Reads the raw values in the JSON text `record` into `found`, one entry for each slot. `Err` says which member is
-    /// repeated, or what is wrong with the text.
+    /// Finds the raw values in `record`, a JSON text that was parsed before; one entry of `found` for each slot. `Err` says
+    /// which member is repeated.
     pub fn read<'de>(
         &self,
         record: &'de str,
         found: &mut [Option<&'de str>],
     ) -> Result<(), String> {
-        found.fill(None);
-        let mut taker = Raw {
-            found,
-            repeated: None,
-        };
-        let mut text = serde_json::Deserializer::from_str(record);
-        self.walk(&mut text, &mut taker)
-            .map_err(|e| e.to_string())?;
-        taker.repeated.map_or(Ok(()), |step| {
-            Err(format!("member {} is repeated", quoted(&step)))
-        })
-    }
-}
-
-/// Keeps the text of each value.
-struct Raw<'f, 'de> {
-    found: &'f mut [Option<&'de str>],
-    repeated: Option<String>,
-}
-
-impl<'de> Take<'de> for Raw<'_, 'de> {
-    fn take<D: Deserializer<'de>>(&mut self, slot: usize, value: D) -> Result<(), D::Error> {
-        let raw: &RawValue = serde::Deserialize::deserialize(value)?;
-        self.found[slot] = Some(raw.get());
-        Ok(())
-    }
-
-    fn repeated(&mut self, step: &str) {
-        self.repeated.get_or_insert_with(|| step.to_owned());
+        scan::read(record, &self.root, &self.names, found)
+            .map_err(|step| format!("member {} is repeated", quoted(&step)))
     }
 }
 

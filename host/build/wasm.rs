@@ -63,6 +63,11 @@ pub fn component(workspace: &Path, package: &str, target_dir: &Path) -> Result<V
     for name in OUTER_ONLY {
         cargo.env_remove(name);
     }
+    // Part of WebAssembly 2.0, which every runtime of components has: pages are searched sixteen bytes at a time.
+    cargo.env(
+        "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
+        "-C target-feature=+simd128",
+    );
     cargo
         .current_dir(workspace)
         .args([

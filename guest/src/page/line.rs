@@ -1,5 +1,7 @@
 //! One record's text: how deep it is nested, and the one line it becomes.
 
+use crate::pointer::string_end;
+
 /// Levels of nesting in a record: the depth at which `serde_json` stops, less the array that a reader may wrap around it.
 pub const DEPTH_MAX: usize = 126;
 
@@ -45,14 +47,14 @@ fn openings(text: &str) -> usize {
 pub fn append_line(record: &str, out: &mut Vec<u8>) {
     let bytes = record.as_bytes();
     // In valid JSON a raw line break stands outside of strings only.
-    if !bytes.contains(&b'\n') && !bytes.contains(&b'\r') {
+    if memchr::memchr2(b'\n', b'\r', bytes).is_none() {
         out.extend_from_slice(bytes);
         return;
     }
     let mut rest = bytes;
     while let Some(first) = rest.first() {
         let length = match first {
-            b'"' => string_length(rest),
+            b'"' => string_end(rest, 0).min(rest.len()),
             b' ' | b'\t' | b'\n' | b'\r' => {
                 rest = &rest[1..];
                 continue;
@@ -62,19 +64,6 @@ pub fn append_line(record: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(&rest[..length]);
         rest = &rest[length..];
     }
-}
-
-/// The length of the JSON string at the head of `bytes`, quotes included.
-fn string_length(bytes: &[u8]) -> usize {
-    let mut at = 1;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-    bytes.len()
 }
 
 #[cfg(test)]
