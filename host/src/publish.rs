@@ -220,18 +220,36 @@ fn swap(output: &Folder, new: &New<'_>, name: &Name, kept: &adopt::Kept) -> Resu
             Err(_) => failed.map_err(unknown),
         };
     }
+    output.sync().map_err(unknown)?;
+    if kept.is_empty() {
+        return Ok(());
+    }
+    // Only now: before the swap is on disk, a power cut could take the old file and leave nothing in its place.
     adopt::replace(output, new, kept)
         .and_then(|()| output.sync())
-        .map_err(unknown)
+        .map_err(half_adopted)
 }
 
 /// A failure after the swap.
-fn unknown(mut failure: Failure) -> Failure {
+fn unknown(failure: Failure) -> Failure {
+    after_swap(
+        failure,
+        "the new generation had just been put in its place, and whether it survives a power cut is not known",
+    )
+}
+
+/// A failure after the swap, when an earlier script's files are still to leave our way.
+fn half_adopted(failure: Failure) -> Failure {
+    after_swap(
+        failure,
+        "the new generation is in its place, but the earlier script's files may still be in the way; run again with `--adopt`",
+    )
+}
+
+fn after_swap(mut failure: Failure, how_it_stands: &str) -> Failure {
     failure.outcome = Outcome::IoFailed;
     failure.committed = Committed::Unknown;
-    failure.message.push_str(
-        "; the new generation had just been put in its place, and whether it survives a power cut is not known",
-    );
+    failure.message = format!("{}; {how_it_stands}", failure.message);
     failure
 }
 

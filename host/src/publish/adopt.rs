@@ -34,18 +34,29 @@ impl Kept {
     pub fn has(&self, name: &str) -> bool {
         self.files.iter().any(|file| file.name == name)
     }
+
+    /// Whether there was nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
 }
 
 /// Gives the earlier script's files a second name in `before-tidegate/`. They stay where they are, too.
+///
+/// That folder's entries survive a power cut then; that it does itself is for the caller to see to, before [`replace`].
 pub fn keep(lock: &Lock, file_mode: Option<u32>) -> Result<Kept, Failure> {
     let output = lock.folder();
     let mut kept = Kept::default();
-    for name in lock.foreign()? {
-        let folder = output.ensure_folder(FOREIGN_KEPT_IN, 0o777)?;
-        folder.allow_readers(file_mode)?;
-        kept.files.push(link_free(output, &folder, name)?);
-        folder.sync()?;
+    let foreign = lock.foreign()?;
+    if foreign.is_empty() {
+        return Ok(kept);
     }
+    let folder = output.ensure_folder(FOREIGN_KEPT_IN, 0o777)?;
+    folder.allow_readers(file_mode)?;
+    for name in foreign {
+        kept.files.push(link_free(output, &folder, name)?);
+    }
+    folder.sync()?;
     Ok(kept)
 }
 
