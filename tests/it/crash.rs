@@ -3,6 +3,8 @@
 //! `strace` does the killing. A killed process leaves what the kernel was told, whether it was synced or not: what a power
 //! cut would leave is the business of `protocol`, which holds the recorded calls to the rules that make it safe.
 
+/// What an earlier script left is never lost, whenever the run that takes over is stopped.
+mod adopt;
 /// The calls of a run, read from what `strace` wrote.
 mod calls;
 /// An error at every call: the right exit code, and readers see what they saw.

@@ -139,6 +139,12 @@ impl Job {
         self
     }
 
+    /// Without this among the arguments.
+    pub fn without_arg(mut self, arg: &str) -> Self {
+        self.args.retain(|known| known != arg);
+        self
+    }
+
     /// Whether this is among the arguments.
     fn has_arg(&self, arg: &str) -> bool {
         self.args.iter().any(|known| known == arg)
@@ -159,8 +165,8 @@ impl Job {
     }
 
     /// Started by this program, in place of everything said before.
-    pub fn launcher<const N: usize>(mut self, words: [&str; N]) -> Self {
-        self.launcher = words.map(str::to_owned).to_vec();
+    pub fn launcher(mut self, words: &[&str]) -> Self {
+        self.launcher = words.iter().map(|&word| word.to_owned()).collect();
         self
     }
 

@@ -3,8 +3,6 @@
 //! Before the swap the run fails and readers see what they saw. From the swap to the sync that makes it last, nobody knows,
 //! and the run says so. What comes after is done as well as it can be, and so is what only people read.
 
-use std::io::Write as _;
-
 use serde_json::Value;
 
 use super::calls::{Call, OUTPUT};
@@ -16,13 +14,23 @@ use crate::world::Printed;
 /// The errors of a broken disk and of a full one.
 const ERRORS: [&str; 2] = ["EIO", "ENOSPC"];
 
+/// The calls that change a folder, or see to it that a change stays.
+const CHANGES: [&str; 6] = [
+    "fsync",
+    "mkdirat",
+    "linkat",
+    "symlinkat",
+    "renameat",
+    "unlinkat",
+];
+
 /// What an error at a call comes to.
 #[expect(
     clippy::enum_variant_names,
     reason = "`Comes::ToFailure` reads as what it says"
 )]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comes {
+pub enum Comes {
     /// 74, and readers see what they saw.
     ToFailure,
     /// 74, and `committed` is `unknown`.
@@ -33,6 +41,23 @@ enum Comes {
     ToUntidiness,
     /// 0: it is made up for, here or by the next run, or is for people only.
     ToNothing,
+}
+
+impl Comes {
+    fn code(self) -> i32 {
+        match self {
+            Self::ToFailure | Self::ToDoubt => 74,
+            Self::ToWarning(_) | Self::ToUntidiness | Self::ToNothing => 0,
+        }
+    }
+
+    fn committed(self) -> &'static str {
+        match self {
+            Self::ToFailure => "no",
+            Self::ToDoubt => "unknown",
+            Self::ToWarning(_) | Self::ToUntidiness | Self::ToNothing => "yes",
+        }
+    }
 }
 
 #[test]
@@ -60,12 +85,41 @@ fn an_error_at_any_call_of_a_run_after_a_killed_one_leaves_the_old_set() {
     fail_every_call(Scenario::after_a_killed_run());
 }
 
+#[test]
+fn a_disk_that_stays_broken_from_any_call_leaves_the_old_set() {
+    let mut scenario = Scenario::upsert();
+    let recorded = scenario.recorded();
+    // Not writes: the wake-ups of other threads would fail as well.
+    let targets: Vec<(usize, &Call)> = recorded
+        .iter()
+        .enumerate()
+        .filter(|(_, call)| CHANGES.contains(&call.name.as_str()))
+        .collect();
+    for &(at, target) in &targets {
+        let printed = scenario.hit_from(&recorded, at, "error=EIO");
+        let told = format!("EIO from {target} on\n{}{}", printed.stdout, printed.stderr);
+        let comes = comes_to(&recorded, at);
+
+        assert_eq!(printed.code, Some(comes.code()), "{told}: {comes:?}");
+        is_seen(&scenario, comes != Comes::ToFailure, &told);
+        assert!(
+            scenario.old_generation_is_readable(),
+            "{told}: the old generation is damaged"
+        );
+        scenario.next_run_mends_all(&told);
+    }
+    scenario.tell(&format!(
+        "every later call fails as well, from each of {} calls",
+        targets.len()
+    ));
+}
+
 fn fail_every_call(mut scenario: Scenario) {
     let recorded = scenario.recorded();
     let mut failed = 0;
     for error in ERRORS {
         for (at, target) in recorded.iter().enumerate() {
-            let printed = scenario.hit(target, &recorded, &format!("error={error}"));
+            let printed = scenario.hit(&recorded, at, &format!("error={error}"));
             let told = format!(
                 "{}, {error} at {target}\n{}{}",
                 scenario.name, printed.stdout, printed.stderr
@@ -80,24 +134,22 @@ fn fail_every_call(mut scenario: Scenario) {
             failed += 1;
         }
     }
-    // Past the test harness, which shows what is printed by failed tests only.
-    let _ = writeln!(
-        std::io::stderr(),
-        "{}: {failed} errors, at each of its {} calls",
-        scenario.name,
+    scenario.tell(&format!(
+        "{failed} errors, at each of its {} calls",
         recorded.len()
-    );
+    ));
 }
 
 fn ends_as_it_must(scenario: &Scenario, comes: Comes, printed: &Printed, told: &str) {
-    let (code, committed) = match comes {
-        Comes::ToFailure => (74, "no"),
-        Comes::ToDoubt => (74, "unknown"),
-        Comes::ToWarning(_) | Comes::ToUntidiness | Comes::ToNothing => (0, "yes"),
-    };
-    assert_eq!(printed.code, Some(code), "{told}: {comes:?}");
+    tells_as_it_must(scenario, comes, printed, told);
     // A swap that gave an error was not made here, and its own error does not say so: it is asked for.
     is_seen(scenario, comes != Comes::ToFailure, told);
+}
+
+/// The exit code, the log and what cron mails say what the error came to.
+pub fn tells_as_it_must(scenario: &Scenario, comes: Comes, printed: &Printed, told: &str) {
+    let (code, committed) = (comes.code(), comes.committed());
+    assert_eq!(printed.code, Some(code), "{told}: {comes:?}");
     let events: Vec<Value> = printed
         .stdout
         .lines()
@@ -142,13 +194,12 @@ fn ends_as_it_must(scenario: &Scenario, comes: Comes, printed: &Printed, told: &
 }
 
 /// What an error at the call with this number must come to.
-fn comes_to(recorded: &[Call], at: usize) -> Comes {
+pub fn comes_to(recorded: &[Call], at: usize) -> Comes {
     let swap = protocol::swap(recorded).expect("the run swaps");
-    let lasts = recorded[swap..]
+    let lasts = recorded
         .iter()
-        .position(|call| call.is("fsync", OUTPUT))
-        .expect("the swap is synced")
-        + swap;
+        .rposition(|call| call.is("fsync", OUTPUT))
+        .expect("the swap is synced");
     let call = &recorded[at];
     let path = call.paths.last().map_or("", String::as_str);
     match path {

@@ -3,9 +3,6 @@
 //! After each: readers see the old set or the new one, whole, and which of them is decided by the swap alone; the next run
 //! ends as if nothing had been.
 
-use std::io::Write as _;
-
-use super::calls::Call;
 use super::protocol;
 use super::scenario::{Content, Scenario};
 
@@ -58,7 +55,7 @@ fn kill_at_every_call(mut scenario: Scenario) {
     let recorded = scenario.recorded();
     let swap = protocol::swap(&recorded).expect("the run swaps");
     for (at, target) in recorded.iter().enumerate() {
-        let printed = scenario.hit(target, &recorded, "signal=SIGKILL");
+        let printed = scenario.hit(&recorded, at, "signal=SIGKILL");
         let told = format!("{}, killed at {target}", scenario.name);
 
         assert_eq!(printed.code, None, "{told}: it ended by itself");
@@ -70,7 +67,7 @@ fn kill_at_every_call(mut scenario: Scenario) {
         );
         scenario.next_run_mends_all(&told);
     }
-    tell(&scenario, &recorded);
+    scenario.tell(&format!("killed at each of its {} calls", recorded.len()));
 }
 
 /// Readers see the set of before the run, or of after it.
@@ -89,14 +86,4 @@ pub fn is_seen(scenario: &Scenario, new: bool, told: &str) {
     } else {
         assert_eq!(view, scenario.before, "{told}: readers see something new");
     }
-}
-
-fn tell(scenario: &Scenario, recorded: &[Call]) {
-    // Past the test harness, which shows what is printed by failed tests only.
-    let _ = writeln!(
-        std::io::stderr(),
-        "{}: killed at each of its {} calls",
-        scenario.name,
-        recorded.len()
-    );
 }

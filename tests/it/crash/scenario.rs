@@ -1,30 +1,22 @@
 //! The runs that are disturbed: what the folder was before, what the source says, and what an undisturbed run comes to.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
-use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-mod before;
-
-use self::before::{answers, copy, names, published_thrice};
-use super::calls::{self, Call};
 use crate::world::{Job, Printed, View};
 
-/// How often a call is aimed at before that is given up: timers of the run's main thread shift the count of its calls.
-const TRIES: usize = 60;
-/// Where a call that was missed without a trace is looked for in turn: so much later than it was recorded, less two.
-const SPREAD: usize = 6;
-/// How often the log of a run whose wake-ups may have been hit is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Writes down the process that is traced, and becomes what it is told to be.
-const SIGNED: [&str; 3] = ["sh", "-c", "echo $$ > \"$0\"; exec \"$@\""];
-/// What a folder holds after a good run, and nothing else.
+mod before;
+mod trace;
+
+use before::{answers, copy, leave, names, published_thrice};
+
+/// Where adopted files are.
+const ADOPTED: &str = "before-tidegate";
+/// What a folder holds after a good run, and nothing else but what was adopted.
 const GOOD: [&str; 5] = [
     ".lock",
     "current",
@@ -143,6 +135,21 @@ impl Scenario {
         Self::begin("a run after a killed one", job)
     }
 
+    /// The folder is an earlier script's, with these files in it.
+    pub fn adopt(theirs: &[(&str, &str)]) -> Self {
+        let job = Job::upsert().args(["--adopt"]).api(answers(OLD));
+        leave(&job, theirs);
+        Self::begin("a run that adopts", job)
+    }
+
+    /// An earlier script went on after our first runs, and put these files in our way.
+    pub fn adopt_again(theirs: &[(&str, &str)]) -> Self {
+        let job = published_thrice().args(["--adopt"]).api(answers(CHANGED));
+        fs::remove_file(job.output().join("latest.json")).expect("remove our link");
+        leave(&job, theirs);
+        Self::begin("a run that adopts later", job)
+    }
+
     fn begin(name: &'static str, job: Job) -> Self {
         let before = job.view();
         let begun = job.output().parent().expect("a folder above").to_owned();
@@ -170,61 +177,6 @@ impl Scenario {
             "{name}: a second run changes nothing"
         );
         scenario
-    }
-
-    /// What an undisturbed run, recorded, does.
-    pub fn recorded(&mut self) -> Vec<Call> {
-        self.restore();
-        let (printed, calls) = self.traced(None);
-        printed.exits(0);
-        calls
-    }
-
-    /// Runs from the beginning and disturbs it at this one of its calls: `how` is the rest of an `inject` of strace.
-    pub fn hit(&mut self, target: &Call, recorded: &[Call], how: &str) -> Printed {
-        let wanted = target.identity();
-        let mut when = target.when;
-        for tried in 1..=TRIES {
-            self.restore();
-            let (printed, calls) =
-                self.traced(Some(format!("inject={}:{how}:when={when}", target.name)));
-            let hit = calls.iter().find(|call| call.is_hit());
-            if hit.is_some_and(|hit| hit.identity() == wanted) {
-                return printed;
-            }
-            if let Some(missed) = calls.iter().find(|call| call.identity() == wanted) {
-                when = missed.when;
-            } else if let Some(hit) = hit
-                && let Some(meant) = recorded
-                    .iter()
-                    .find(|call| call.identity() == hit.identity())
-            {
-                when = target.when + hit.when - meant.when;
-            } else {
-                when = (target.when + tried % SPREAD).saturating_sub(2).max(1);
-            }
-        }
-        panic!(
-            "{}: {wanted} was aimed at {TRIES} times and never hit",
-            self.name
-        );
-    }
-
-    /// Runs from the beginning, all threads traced, and disturbs the first of them that makes `call` for the `when`th time.
-    pub fn hit_any_thread(&mut self, call: &str, how: &str) -> Printed {
-        self.restore();
-        let inject = format!("inject={call}:{how}");
-        self.launched([
-            "strace",
-            "-f",
-            "-o",
-            "/dev/null",
-            "-e",
-            &format!("trace={call}"),
-            "-e",
-            &inject,
-        ]);
-        self.job_mut().start().ends_unchecked()
     }
 
     /// What readers see.
@@ -267,9 +219,10 @@ impl Scenario {
             content, self.after,
             "{told}: the next run comes to something else"
         );
+        let mut left = names(&self.output());
+        left.retain(|name| name != ADOPTED);
         assert_eq!(
-            names(&self.output()),
-            GOOD,
+            left, GOOD,
             "{told}: what is in the folder after the next run"
         );
         let now = self.view().generation.expect("a generation is published");
@@ -289,8 +242,24 @@ impl Scenario {
         }
     }
 
+    /// The next run, undisturbed, by somebody who leaves `arg` out.
+    pub fn next_run_without(&mut self, arg: &str) -> Printed {
+        self.launched(&[]);
+        let job = self.job.take().map(|job| job.without_arg(arg));
+        self.job = job;
+        let printed = self.job_mut().run().printed;
+        self.job = self.job.take().map(|job| job.args([arg]));
+        printed
+    }
+
+    /// Tells what was done in this scenario.
+    pub fn tell(&self, done: &str) {
+        // Past the test harness, which shows what is printed by failed tests only.
+        let _ = writeln!(std::io::stderr(), "{}: {done}", self.name);
+    }
+
     fn run_well(&mut self) -> Content {
-        self.launched([]);
+        self.launched(&[]);
         let run = self.job_mut().run();
         run.printed.exits(0);
         Content::of(&run.after).expect("a generation is published")
@@ -308,38 +277,7 @@ impl Scenario {
         }
     }
 
-    /// Runs with the main thread traced: it is the one that publishes.
-    fn traced(&mut self, inject: Option<String>) -> (Printed, Vec<Call>) {
-        let (log, pid) = (
-            self.job().beside("calls.log"),
-            self.job().beside("traced.pid"),
-        );
-        let (log_name, pid_name) = (log.display().to_string(), pid.display().to_string());
-        // Those of the run before would be taken for this one's.
-        let _ = (fs::remove_file(&log), fs::remove_file(&pid));
-        let trace = format!("trace={}", calls::TRACED);
-        // The second says nothing new where nothing is injected.
-        let inject = inject.unwrap_or_else(|| trace.clone());
-        let [sh, script, signed] = SIGNED;
-        self.launched([
-            "strace", "-y", "-s", "2000", "-o", &log_name, "-e", &trace, "-e", &inject, sh, script,
-            signed, &pid_name,
-        ]);
-        let over = AtomicBool::new(false);
-        let printed = std::thread::scope(|scope| {
-            if inject.starts_with("inject=write:error") {
-                scope.spawn(|| kill_when_deaf(&log, &pid, &over));
-            }
-            let running = self.job.as_mut().expect("there is a job").start();
-            let ended = std::panic::catch_unwind(AssertUnwindSafe(|| running.ends_unchecked()));
-            over.store(true, Ordering::Relaxed);
-            ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
-        let log = fs::read_to_string(&log).expect("strace wrote a log");
-        (printed, calls::read(&log, &self.output()))
-    }
-
-    fn launched<const N: usize>(&mut self, words: [&str; N]) {
+    fn launched(&mut self, words: &[&str]) {
         self.job = self.job.take().map(|job| job.launcher(words));
     }
 
@@ -349,24 +287,5 @@ impl Scenario {
 
     fn job_mut(&mut self) -> &mut Job {
         self.job.as_mut().expect("there is a job")
-    }
-}
-
-/// Ends a run in which a wake-up between threads was hit in place of a write to a file: it would wait for ever.
-fn kill_when_deaf(log: &Path, pid: &Path, over: &AtomicBool) {
-    while !over.load(Ordering::Relaxed) {
-        std::thread::sleep(LOOK_EVERY);
-        let text = fs::read_to_string(log).unwrap_or_default();
-        if text
-            .lines()
-            .any(|line| line.contains("eventfd") && line.contains("(INJECTED)"))
-        {
-            let pid = fs::read_to_string(pid)
-                .ok()
-                .and_then(|text| Pid::from_raw(text.trim().parse().ok()?));
-            // It may have ended after all.
-            let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
-            return;
-        }
     }
 }

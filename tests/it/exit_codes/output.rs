@@ -227,7 +227,7 @@ fn run_mounted(mut job: Job, mount: &str) -> (crate::world::Run, View) {
             .replace("OUT", &output.display().to_string())
             .replace("BEHIND", &behind.display().to_string()),
     );
-    job = job.launcher(["unshare", "-Urm", "sh", "-c", &script, "sh"]);
+    job = job.launcher(&["unshare", "-Urm", "sh", "-c", &script, "sh"]);
     let run = job.run();
     let view = View::of(&after);
     (run, view)

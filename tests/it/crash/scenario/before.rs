@@ -39,6 +39,15 @@ pub fn published_thrice() -> Job {
     job
 }
 
+/// Leaves an earlier script's files in the output folder.
+pub fn leave(job: &Job, theirs: &[(&str, &str)]) {
+    for (name, text) in theirs {
+        let path = job.output().join(name);
+        fs::create_dir_all(path.parent().expect("a folder above")).expect("make a folder");
+        fs::write(path, text).expect("write a file of the earlier script");
+    }
+}
+
 /// A source that always says this.
 pub fn answers(body: &str) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
     let body = body.to_owned();
