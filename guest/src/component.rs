@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use crate::alone::{self, Authorized};
 use crate::ports::{Answer, Clock, Http, Request as HttpRequest, SendError, StagedFile, Staging};
-use crate::{Extent, Failure, Report, Request};
+use crate::{Extent, Failure, Report, Request, counted};
 
 mod bindings {
     wit_bindgen::generate!({ path: "../wit", world: "sync-job", generate_all });
@@ -106,8 +106,8 @@ fn run_alone() -> Result<(), String> {
     staging.remove_leftovers();
     let report = outcome?;
     WasiClock.log(&format!(
-        "wrote {} records to {}",
-        report.staged,
+        "wrote {} to {}",
+        counted(report.staged, "record"),
         alone::OUTPUT
     ));
     Ok(())

@@ -117,7 +117,7 @@ pub fn run(
         let records = contents.records;
         getter
             .clock()
-            .log(&format!("page {page}: {records} records"));
+            .log(&format!("page {page}: {}", counted(records, "record")));
         match pages.after(&fetched, &contents)? {
             Some(next) => url = next,
             None => break,
@@ -137,6 +137,12 @@ pub fn run(
         deleted: counts.deleted,
         rejected: 0,
     })
+}
+
+/// So many of a thing, as a person says it: `1 record`, `2 records`.
+fn counted(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
 }
 
 fn refuse_window(request: &Request) -> Result<(), Failure> {

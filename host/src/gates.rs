@@ -2,6 +2,7 @@
 
 use crate::outcome::{Failure, Outcome};
 use crate::plan::MaxRejected;
+use crate::quantity::counted;
 use crate::sink::Totals;
 
 /// How much may be missing or bad.
@@ -46,8 +47,9 @@ pub fn check(
 fn too_few(gates: &Gates, totals: &Totals) -> Option<String> {
     (totals.records < gates.min_records).then(|| {
         format!(
-            "there would be {} records, and `MIN_RECORDS` is {}",
-            totals.records, gates.min_records
+            "there would be {}, and `MIN_RECORDS` is {}",
+            counted(totals.records, "record"),
+            gates.min_records
         )
     })
 }
@@ -58,7 +60,8 @@ fn shrunk(gates: &Gates, totals: &Totals, last_records: Option<u64>) -> Option<S
     let over = u128::from(gone) * 100 > u128::from(last) * u128::from(gates.max_shrink_percent);
     over.then(|| {
         format!(
-            "{gone} of {last} records would be gone, and `MAX_SHRINK_PERCENT` is {}; if that is right, run once with `--allow-shrink`",
+            "{gone} of {} would be gone, and `MAX_SHRINK_PERCENT` is {}; if that is right, run once with `--allow-shrink`",
+            counted(last, "record"),
             gates.max_shrink_percent
         )
     })
@@ -67,14 +70,17 @@ fn shrunk(gates: &Gates, totals: &Totals, last_records: Option<u64>) -> Option<S
 fn too_many_rejected(gates: &Gates, totals: &Totals, fetched: u64) -> Option<String> {
     let rejected = totals.rejected;
     match gates.max_rejected {
-        MaxRejected::Count(most) => (rejected > most)
-            .then(|| format!("{rejected} records were rejected, and `MAX_REJECTED` is {most}")),
+        MaxRejected::Count(most) => (rejected > most).then(|| {
+            let rejected = counted(rejected, "record");
+            format!("{rejected} rejected, and `MAX_REJECTED` is {most}")
+        }),
         MaxRejected::Percent(most) => {
             // What was staged is counted by the host, so a report cannot make the base smaller than that.
             let base = fetched.max(totals.staged + totals.deleted + rejected);
             let over = u128::from(rejected) * 100 > u128::from(base) * u128::from(most);
             over.then(|| {
-                format!("{rejected} of {base} records were rejected, and `MAX_REJECTED` is {most}%")
+                let base = counted(base, "record");
+                format!("{rejected} of {base} rejected, and `MAX_REJECTED` is {most}%")
             })
         }
     }

@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::log::escape_controls;
 use crate::manifest::hex;
 use crate::outcome::Failure;
-use crate::quantity::spoken;
+use crate::quantity::{counted, spoken};
 
 /// A record may be this far ahead of our clock; more, and one of the two clocks is wrong.
 const CLOCKS_APART: Duration = Duration::from_mins(5);
@@ -130,8 +130,8 @@ impl HealthReport {
                 .as_ref()
                 .map_or_else(String::new, |cursor| format!(", cursor {cursor}"));
             parts.push(format!(
-                "{intact}: {} records of {} ({} ago, generation {}{cursor})",
-                facts.records,
+                "{intact}: {} of {} ({} ago, generation {}{cursor})",
+                counted(facts.records, "record"),
                 facts.committed,
                 spoken(facts.age),
                 facts.name

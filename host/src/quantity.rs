@@ -17,6 +17,12 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "takes a whole number and a unit: `512KiB`, `256MiB` or `1GiB`".to_owned())
 }
 
+/// So many of a thing, as a person says it: `1 page`, `2 pages`.
+pub fn counted(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
 /// A span of time as a person says it: the largest unit, with one digit after the point where it matters.
 pub fn spoken(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -67,6 +73,13 @@ mod tests {
     fn a_size_has_a_binary_unit() {
         assert_eq!(bytes("64MiB"), Ok(64 << 20));
         assert!(bytes("64MB").is_err());
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(counted(1, "page"), "1 page");
+        assert_eq!(counted(0, "page"), "0 pages");
+        assert_eq!(counted(12, "page"), "12 pages");
     }
 
     #[test]

@@ -119,7 +119,10 @@ fn the_demo_syncs_three_times() {
 
     let printed = job.tidegate(["demo", "--dir", &folder]);
 
-    printed.exits(0).stdout_has("exit 0");
+    printed
+        .exits(0)
+        .stdout_has("exit 0: 6 pages and 297 records fetched, 297 published")
+        .stdout_has("exit 0: 1 page and 8 records fetched, 298 published");
     let latest = std::fs::read_to_string(job.beside("demo/data/latest.json")).unwrap();
     assert!(
         serde_json::from_str::<Vec<serde_json::Value>>(&latest)

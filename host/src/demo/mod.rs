@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use self::source::Source;
 use crate::cli::{DemoArgs, GivenArgs, RunArgs};
 use crate::outcome::{Ended, Outcome};
+use crate::quantity::counted;
 use crate::summary::Summary;
 
 /// Runs the demo and says on stdout what it does and sees.
@@ -120,10 +121,10 @@ fn settings(source: &Source, folder: &Path) -> String {
 
 fn told(summary: &Summary) -> String {
     format!(
-        "exit {}: {} pages and {} records fetched, {} published in generation {}, in {} ms",
+        "exit {}: {} and {} fetched, {} published in generation {}, in {} ms",
         summary.exit_code,
-        summary.pages,
-        summary.fetched,
+        counted(summary.pages, "page"),
+        counted(summary.fetched, "record"),
         summary.records,
         summary.generation.as_deref().unwrap_or("none"),
         summary.duration_ms

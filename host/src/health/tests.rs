@@ -45,7 +45,7 @@ fn data_of_today_is_fresh() {
 
     assert_eq!((report.status, report.exit_code()), (Status::Fresh, 0));
     assert!(
-        report.text().starts_with("fresh: published: 1 records of "),
+        report.text().starts_with("fresh: published: 1 record of "),
         "{}",
         report.text()
     );
@@ -65,7 +65,7 @@ fn data_older_than_max_age_is_stale_and_still_there() {
     assert!(
         report
             .text()
-            .contains("the last success is 25h old, and MAX_AGE is 1d; still there: 1 records"),
+            .contains("the last success is 25h old, and MAX_AGE is 1d; still there: 1 record of"),
         "{}",
         report.text()
     );

@@ -54,7 +54,7 @@ impl Lock {
         {
             generations.remove_all(&name.to_string(), limits.leftover_folders)?;
             log.warn(
-                "generation that was never published removed",
+                "generation above the current one removed",
                 json!({ "generation": name.to_string() }),
             );
         }
@@ -75,18 +75,19 @@ impl Lock {
     /// `Err` (73, naming `--adopt`) when an earlier script's files are in our way.
     pub fn refuse_foreign(&self) -> Result<(), Failure> {
         let foreign = self.foreign()?;
-        let Some(first) = foreign.first() else {
+        if foreign.is_empty() {
             return Ok(());
-        };
+        }
         let message = format!(
-            "use `{}`: it holds {} of an earlier script; run once with `--adopt`, which keeps it as `{}`",
+            "use `{}`: it holds {} of an earlier script; run once with `--adopt`, which keeps {} in `{}`",
             self.folder().path().display(),
             foreign
                 .iter()
                 .map(|name| format!("`{name}`"))
                 .collect::<Vec<_>>()
                 .join(" and "),
-            self.folder().shown(&format!("{FOREIGN_KEPT_IN}/{first}"))
+            if foreign.len() == 1 { "it" } else { "them" },
+            self.folder().shown(FOREIGN_KEPT_IN)
         );
         Err(Failure::new(Outcome::OutputUnusable, message))
     }
