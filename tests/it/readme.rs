@@ -1,11 +1,67 @@
-//! What README shows at a prompt is what happens.
+//! What README shows at a prompt is what happens, and what it tells to run is what is run.
+
+use std::path::Path;
+
+use crate::world::Job;
+
+const README: &str = include_str!("../../README.md");
+const RUN: &str = include_str!("../run.sh");
+
+/// The first block of code after this text.
+fn block_after(text: &str) -> &'static str {
+    let (_, after) = README
+        .split_once(text)
+        .unwrap_or_else(|| panic!("README says `{text}`"));
+    let (_, block) = after.split_once("```").expect("a block follows");
+    let (_, block) = block.split_once('\n').expect("it begins on its own line");
+    block.split_once("```").expect("it ends").0
+}
 
 #[test]
 fn the_console_blocks_show_what_happens() {
     trycmd::TestCases::new()
-        .register_bin(
-            "tidegate",
-            std::path::Path::new(env!("CARGO_BIN_EXE_tidegate")),
-        )
+        .register_bin("tidegate", Path::new(env!("CARGO_BIN_EXE_tidegate")))
         .case("../README.md");
+}
+
+#[test]
+fn the_steps_to_work_by_are_those_of_the_tests() {
+    let (_, steps) = RUN.split_once("\n}\n").expect("run.sh defines `step`");
+    // Whatever else stands there does not look like this: a new step has to be told here.
+    let steps: Vec<&str> = steps
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("echo"))
+        .map(|line| line.strip_prefix("step ").unwrap_or(line))
+        .collect();
+
+    let told: Vec<&str> = block_after("## Working on it").lines().collect();
+
+    assert!(steps.len() > 5, "{steps:?}");
+    assert_eq!(told, steps);
+}
+
+#[test]
+fn the_whole_job_has_no_mistake() {
+    let job = Job::new();
+    let file = job.file("orders.env", block_after("A whole job:"));
+
+    let printed = job.tidegate(["check", "--env-file", &file.display().to_string()]);
+
+    printed.exits(0).stdout_has("no problem found");
+}
+
+#[test]
+fn the_timeout_of_systemd_stands_behind_the_deadline() {
+    let minutes = |text: &str, end: &str| -> u64 {
+        let (_, after) = README
+            .split_once(text)
+            .unwrap_or_else(|| panic!("README says `{text}`"));
+        let (number, _) = after.split_once(end).expect("a number of minutes");
+        number.parse().expect("a whole number")
+    };
+
+    let timeout = minutes("TimeoutStartSec=", "min");
+    let deadline = minutes("| The longest a run may take | `", "m`");
+
+    assert!(timeout > deadline, "{timeout} and {deadline} minutes");
 }
