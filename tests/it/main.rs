@@ -10,6 +10,8 @@ mod canary;
 mod crash;
 /// One test or more for each row of README's table of exit codes.
 mod exit_codes;
+/// Random histories of a changing source, held to a model.
+mod histories;
 /// What the built component imports and exports, and that its WIT is documented.
 mod imports;
 /// Components that take what they are not given, or say what is not so.

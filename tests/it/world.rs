@@ -292,6 +292,19 @@ impl Running<'_> {
         self
     }
 
+    /// Kills it so long after it asked so many times, if it is still there then.
+    pub fn killed_after(mut self, requests: usize, pause: Duration) -> Printed {
+        while self.job.server.seen().len() < requests {
+            if self.child.try_wait().expect("look at the run").is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(pause);
+        self.child.kill().expect("kill the run");
+        self.ends_unchecked()
+    }
+
     /// The job, while it runs.
     pub fn job(&self) -> &Job {
         self.job

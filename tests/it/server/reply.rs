@@ -21,6 +21,7 @@ pub struct Reply {
     chunk_bytes: Option<usize>,
     sent_bytes: Option<usize>,
     drip: Option<(usize, Duration)>,
+    is_dateless: bool,
     then: Then,
 }
 
@@ -36,6 +37,7 @@ impl Reply {
             chunk_bytes: None,
             sent_bytes: None,
             drip: None,
+            is_dateless: false,
             then: Then::Listen,
         }
     }
@@ -113,6 +115,14 @@ impl Reply {
         }
     }
 
+    /// Without `Date`.
+    pub fn dateless(self) -> Self {
+        Self {
+            is_dateless: true,
+            ..self
+        }
+    }
+
     /// Head and body as they go over the wire.
     pub(super) fn rendered(&self, origin: &str) -> (Vec<u8>, Vec<u8>) {
         if let Some(raw) = &self.raw {
@@ -132,6 +142,7 @@ impl Reply {
         }
         headers.retain(|(name, _)| !self.headers.iter().any(|(own, _)| own == name));
         headers.extend(self.headers.iter().cloned());
+        headers.retain(|(name, _)| name != "date" || !self.is_dateless);
         let mut head = format!("HTTP/1.1 {} Scripted\r\n", self.status).into_bytes();
         for (name, value) in headers {
             head.extend_from_slice(name.as_bytes());
