@@ -131,12 +131,11 @@ fn log_format(args: &RunArgs, plan: &Plan) -> log::Format {
     if args.quiet || args.output == Some(OutputKind::Json) {
         return log::Format::Silent;
     }
-    let terminal = std::io::stdout().is_terminal();
-    plan.log_format.unwrap_or(if terminal {
-        log::Format::Text
-    } else {
-        log::Format::Json
-    })
+    match (plan.log_format, std::io::stdout().is_terminal()) {
+        (None | Some(log::Format::Text), true) => log::Format::Terminal,
+        (None, false) => log::Format::Json,
+        (Some(format), _) => format,
+    }
 }
 
 /// When it began, to the second, and six digits that tell it from others of that second.

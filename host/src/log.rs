@@ -19,6 +19,8 @@ pub enum Format {
     Json,
     /// `time level message name=value …`.
     Text,
+    /// Text whose progress is one line at the bottom, written over by what comes next.
+    Terminal,
     /// Nothing is written (`--output json` keeps stdout for the summary).
     Silent,
 }
@@ -34,8 +36,21 @@ struct Shared {
     /// `run_id` and `job`, on every line.
     context: Map<String, Value>,
     redactor: Redactor,
-    out: Mutex<Box<dyn Write + Send>>,
+    out: Mutex<Out>,
 }
+
+struct Out {
+    writer: Box<dyn Write + Send>,
+    /// The last thing written was progress, and has no end of line yet.
+    shows_progress: bool,
+}
+
+/// The level of a line that the next one takes the place of.
+const PROGRESS: &str = "progress";
+/// A progress line is cut here, so that it does not wrap: what has wrapped cannot be written over.
+const PROGRESS_CHARS_MAX: usize = 79;
+/// Back to the start of the line, and nothing left of it (ECMA-48: EL).
+const CLEAR_LINE: &str = "\r\u{1b}[K";
 
 impl Log {
     /// A log to stdout whose lines carry `context` and hide what `redactor` knows.
@@ -65,7 +80,10 @@ impl Log {
                 format,
                 context,
                 redactor,
-                out: Mutex::new(out),
+                out: Mutex::new(Out {
+                    writer: out,
+                    shows_progress: false,
+                }),
             }),
         }
     }
@@ -75,6 +93,15 @@ impl Log {
         self.write("info", msg, fields);
     }
 
+    /// The run has come this far: like [`Log::info`], but on a terminal only the last such line is seen.
+    pub fn progress(&self, msg: &'static str, fields: Value) {
+        if self.shared.format == Format::Terminal {
+            self.write(PROGRESS, msg, fields);
+        } else {
+            self.write("info", msg, fields);
+        }
+    }
+
     /// Look at this later. `fields` is a JSON object.
     pub fn warn(&self, msg: &'static str, fields: Value) {
         self.write("warn", msg, fields);
@@ -82,7 +109,7 @@ impl Log {
 
     /// Whether a person reads it as it is written.
     pub fn is_for_a_person(&self) -> bool {
-        self.shared.format == Format::Text
+        matches!(self.shared.format, Format::Text | Format::Terminal)
     }
 
     /// `text` without any secret.
@@ -103,12 +130,12 @@ impl Log {
         let line = match self.shared.format {
             Format::Silent => return,
             Format::Json => self.json_line(ts, level, msg, &fields),
-            Format::Text => text_line(ts, level, msg, &fields),
+            Format::Text | Format::Terminal => text_line(ts, level, msg, &fields),
         };
         let line = self.shared.redactor.hide(&line);
         if let Ok(mut out) = self.shared.out.lock() {
             // A closed or full stdout must not fail a run whose data is fine.
-            let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+            let _ = out.write(&line, level == PROGRESS);
         }
     }
 
@@ -131,7 +158,24 @@ impl Log {
     }
 }
 
+impl Out {
+    fn write(&mut self, line: &str, is_progress: bool) -> std::io::Result<()> {
+        if self.shows_progress {
+            self.writer.write_all(CLEAR_LINE.as_bytes())?;
+        }
+        self.shows_progress = is_progress;
+        if is_progress {
+            let shown: String = line.trim_end().chars().take(PROGRESS_CHARS_MAX).collect();
+            self.writer.write_all(shown.as_bytes())?;
+        } else {
+            self.writer.write_all(line.as_bytes())?;
+        }
+        self.writer.flush()
+    }
+}
+
 fn text_line(ts: jiff::Timestamp, level: &str, msg: &str, fields: &Map<String, Value>) -> String {
+    let level = if level == PROGRESS { "…" } else { level };
     let mut line = format!("{} {level:4} {msg}", ts.strftime("%H:%M:%S"));
     for (name, value) in fields {
         match value {
@@ -213,6 +257,38 @@ mod tests {
         assert_eq!(value["page"], 2);
         assert_eq!(value["job"], "orders");
         assert!(value["ts"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn on_a_terminal_progress_is_written_over_by_what_comes_next() {
+        let sink = Sink::default();
+        let out = Box::new(sink.clone());
+        let log = Log::to(Format::Terminal, Map::new(), Redactor::default(), out);
+
+        log.progress("component", json!({ "text": "x".repeat(200) }));
+        log.progress("component", json!({ "text": "page2" }));
+        log.info("run finished", Value::Null);
+
+        let bytes = sink.0.lock().unwrap().clone();
+        let text = String::from_utf8(bytes).unwrap();
+        let shown: Vec<&str> = text.split(CLEAR_LINE).collect();
+        assert_eq!(shown[0].chars().count(), PROGRESS_CHARS_MAX);
+        assert!(shown[1].ends_with("component text=page2"), "{text}");
+        assert!(shown[2].ends_with("run finished\n"), "{text}");
+        assert_eq!(text.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn elsewhere_progress_is_a_line_like_any_other() {
+        let sink = Sink::default();
+        let out = Box::new(sink.clone());
+        let log = Log::to(Format::Json, Map::new(), Redactor::default(), out);
+
+        log.progress("component", json!({ "text": "page 2" }));
+
+        let bytes = sink.0.lock().unwrap().clone();
+        let line: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(line["level"], "info");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A component's stderr: each line becomes one event of the run's log.
 //!
-//! A line that begins with `warn: ` is a warning. Stream are cut at a limit, and after a number of them the rest is
+//! A line that begins with `warn: ` is a warning, any other is progress. Stream are cut at a limit, and after a number of them the rest is
 //! counted and dropped: a component can neither flood the log nor forge a line of the host's.
 
 use std::sync::{Arc, Mutex};
@@ -65,7 +65,7 @@ impl Stream {
         let text = String::from_utf8_lossy(&line);
         match text.strip_prefix("warn: ") {
             Some(text) => self.log.warn("component", json!({ "text": text })),
-            None => self.log.info("component", json!({ "text": text })),
+            None => self.log.progress("component", json!({ "text": text })),
         }
     }
 }
