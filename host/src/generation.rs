@@ -194,7 +194,8 @@ pub fn last(lock: &Lock, limits: &Limits) -> Result<Option<Generation>, Failure>
 
 /// The same for somebody without the lock, who only looks.
 pub fn current(output: &Folder, limits: &Limits) -> Result<Option<Generation>, Failure> {
-    let Some(name) = current_name(output)? else {
+    let named = current_name(output).map_err(|failure| no_trust(failure, output, None, limits))?;
+    let Some(name) = named else {
         refuse_a_lost_current(output, limits)?;
         return Ok(None);
     };
@@ -204,19 +205,22 @@ pub fn current(output: &Folder, limits: &Limits) -> Result<Option<Generation>, F
             .ok_or_else(|| untrusted(format!("`{}` is missing", output.shown(GENERATIONS))))?;
         Generation::read(&generations, name.clone(), limits)
     };
-    match read() {
-        Ok(generation) => Ok(Some(generation)),
-        Err(failure) if failure.outcome == Outcome::OutputUnusable => {
-            let message = format!(
-                "trust the generation that `{}` names: {}; {}",
-                output.shown(CURRENT),
-                failure.message,
-                way_back(output, Some(&name), limits)
-            );
-            Err(untrusted(message))
-        }
-        Err(failure) => Err(failure),
+    read()
+        .map(Some)
+        .map_err(|failure| no_trust(failure, output, Some(&name), limits))
+}
+
+/// A failure to read the generation that `current` names, with the way back where it cannot be trusted.
+fn no_trust(failure: Failure, output: &Folder, name: Option<&Name>, limits: &Limits) -> Failure {
+    if failure.outcome != Outcome::OutputUnusable {
+        return failure;
     }
+    untrusted(format!(
+        "trust the generation that `{}` names: {}; {}",
+        output.shown(CURRENT),
+        failure.message,
+        way_back(output, name, limits)
+    ))
 }
 
 /// What `current` names, without looking there.

@@ -182,7 +182,9 @@ fn a_current_that_names_something_else_is_refused() {
         std::fs::remove_file(world.path(CURRENT)).unwrap();
         std::os::unix::fs::symlink(target, world.path(CURRENT)).unwrap();
 
-        assert!(refused(&mut world).contains("which is no generation"));
+        let message = refused(&mut world);
+        assert!(message.contains("which is no generation"), "{message}");
+        assert!(message.contains("; to go on from 000002-"), "{message}");
     }
 }
 
@@ -192,7 +194,9 @@ fn a_current_that_is_a_folder_is_refused() {
     std::fs::remove_file(world.path(CURRENT)).unwrap();
     std::fs::create_dir(world.path(CURRENT)).unwrap();
 
-    assert!(refused(&mut world).contains("it is no link"));
+    let message = refused(&mut world);
+    assert!(message.contains("it is no link"), "{message}");
+    assert!(message.contains("; to go on from 000002-"), "{message}");
 }
 
 #[test]
