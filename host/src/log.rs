@@ -39,14 +39,29 @@ struct Shared {
     out: Mutex<Out>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    /// What the run does now: of no interest once it does something else.
+    Progress,
+    Info,
+    Warn,
+}
+
+impl Level {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Progress | Self::Info => "info",
+            Self::Warn => "warn",
+        }
+    }
+}
+
 struct Out {
     writer: Box<dyn Write + Send>,
     /// The last thing written was progress, and has no end of line yet.
     shows_progress: bool,
 }
 
-/// The level of a line that the next one takes the place of.
-const PROGRESS: &str = "progress";
 /// A progress line is cut here, so that it does not wrap: what has wrapped cannot be written over.
 const PROGRESS_CHARS_MAX: usize = 79;
 /// Back to the start of the line, and nothing left of it (ECMA-48: EL).
@@ -90,21 +105,17 @@ impl Log {
 
     /// Something happened as it should. `fields` is a JSON object.
     pub fn info(&self, msg: &'static str, fields: Value) {
-        self.write("info", msg, fields);
+        self.write(Level::Info, msg, fields);
     }
 
     /// The run has come this far: like [`Log::info`], but on a terminal only the last such line is seen.
     pub fn progress(&self, msg: &'static str, fields: Value) {
-        if self.shared.format == Format::Terminal {
-            self.write(PROGRESS, msg, fields);
-        } else {
-            self.write("info", msg, fields);
-        }
+        self.write(Level::Progress, msg, fields);
     }
 
     /// Look at this later. `fields` is a JSON object.
     pub fn warn(&self, msg: &'static str, fields: Value) {
-        self.write("warn", msg, fields);
+        self.write(Level::Warn, msg, fields);
     }
 
     /// Whether a person reads it as it is written.
@@ -117,7 +128,7 @@ impl Log {
         self.shared.redactor.hide(text)
     }
 
-    fn write(&self, level: &'static str, msg: &'static str, fields: Value) {
+    fn write(&self, level: Level, msg: &'static str, fields: Value) {
         let fields = match fields {
             Value::Object(fields) => fields,
             Value::Null => Map::new(),
@@ -129,13 +140,15 @@ impl Log {
         fields.retain(|name, _| !self.shared.context.contains_key(name));
         let line = match self.shared.format {
             Format::Silent => return,
-            Format::Json => self.json_line(ts, level, msg, &fields),
-            Format::Text | Format::Terminal => text_line(ts, level, msg, &fields),
+            Format::Json => self.json_line(ts, level.word(), msg, &fields),
+            Format::Text | Format::Terminal => text_line(ts, level.word(), msg, &fields),
         };
         let line = self.shared.redactor.hide(&line);
         if let Ok(mut out) = self.shared.out.lock() {
             // A closed or full stdout must not fail a run whose data is fine.
-            let _ = out.write(&line, level == PROGRESS);
+            let is_written_over =
+                level == Level::Progress && self.shared.format == Format::Terminal;
+            let _ = out.write(&line, is_written_over);
         }
     }
 
@@ -159,12 +172,12 @@ impl Log {
 }
 
 impl Out {
-    fn write(&mut self, line: &str, is_progress: bool) -> std::io::Result<()> {
+    fn write(&mut self, line: &str, is_written_over: bool) -> std::io::Result<()> {
         if self.shows_progress {
             self.writer.write_all(CLEAR_LINE.as_bytes())?;
         }
-        self.shows_progress = is_progress;
-        if is_progress {
+        self.shows_progress = is_written_over;
+        if is_written_over {
             let shown: String = line.trim_end().chars().take(PROGRESS_CHARS_MAX).collect();
             self.writer.write_all(shown.as_bytes())?;
         } else {
@@ -175,7 +188,6 @@ impl Out {
 }
 
 fn text_line(ts: jiff::Timestamp, level: &str, msg: &str, fields: &Map<String, Value>) -> String {
-    let level = if level == PROGRESS { "…" } else { level };
     let mut line = format!("{} {level:4} {msg}", ts.strftime("%H:%M:%S"));
     for (name, value) in fields {
         match value {
@@ -221,99 +233,4 @@ fn is_bidi(c: char) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::secret::Secret;
-
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn logged(format: Format, secrets: &[&str], fields: Value) -> String {
-        let sink = Sink::default();
-        let redactor = Redactor::new(secrets.iter().map(|s| Secret::from(*s)));
-        let context = Map::from_iter([("job".to_owned(), json!("orders"))]);
-        Log::to(format, context, redactor, Box::new(sink.clone())).info("page fetched", fields);
-        let bytes = sink.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
-    }
-
-    #[test]
-    fn a_json_line_has_the_fields_and_the_context() {
-        let line = logged(Format::Json, &[], json!({"page": 2}));
-
-        let value: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(value["level"], "info");
-        assert_eq!(value["msg"], "page fetched");
-        assert_eq!(value["page"], 2);
-        assert_eq!(value["job"], "orders");
-        assert!(value["ts"].as_str().unwrap().ends_with('Z'));
-    }
-
-    #[test]
-    fn on_a_terminal_progress_is_written_over_by_what_comes_next() {
-        let sink = Sink::default();
-        let out = Box::new(sink.clone());
-        let log = Log::to(Format::Terminal, Map::new(), Redactor::default(), out);
-
-        log.progress("component", json!({ "text": "x".repeat(200) }));
-        log.progress("component", json!({ "text": "page2" }));
-        log.info("run finished", Value::Null);
-
-        let bytes = sink.0.lock().unwrap().clone();
-        let text = String::from_utf8(bytes).unwrap();
-        let shown: Vec<&str> = text.split(CLEAR_LINE).collect();
-        assert_eq!(shown[0].chars().count(), PROGRESS_CHARS_MAX);
-        assert!(shown[1].ends_with("component text=page2"), "{text}");
-        assert!(shown[2].ends_with("run finished\n"), "{text}");
-        assert_eq!(text.matches('\n').count(), 1);
-    }
-
-    #[test]
-    fn elsewhere_progress_is_a_line_like_any_other() {
-        let sink = Sink::default();
-        let out = Box::new(sink.clone());
-        let log = Log::to(Format::Json, Map::new(), Redactor::default(), out);
-
-        log.progress("component", json!({ "text": "page 2" }));
-
-        let bytes = sink.0.lock().unwrap().clone();
-        let line: Value = serde_json::from_slice(&bytes).unwrap();
-        assert_eq!(line["level"], "info");
-    }
-
-    #[test]
-    fn a_secret_of_any_length_is_hidden() {
-        let line = logged(Format::Json, &["k9!"], json!({"text": "key k9! sent"}));
-
-        assert!(!line.contains("k9!"), "{line}");
-        assert!(line.contains("key REDACTED sent"), "{line}");
-    }
-
-    #[test]
-    fn a_line_cannot_be_forged_or_steer_a_terminal() {
-        let hostile = json!({"text": "\u{1b}[31m\n{\"level\":\"error\"}\u{202e}\u{9b}"});
-
-        let json_line = logged(Format::Json, &[], hostile.clone());
-        let text_line = logged(Format::Text, &[], hostile);
-
-        for line in [json_line, text_line] {
-            assert_eq!(line.matches('\n').count(), 1, "{line:?}");
-            assert!(
-                !line
-                    .trim_end()
-                    .chars()
-                    .any(|c| c.is_control() || is_bidi(c))
-            );
-        }
-    }
-}
+mod tests;

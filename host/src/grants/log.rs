@@ -1,7 +1,7 @@
 //! A component's stderr: each line becomes one event of the run's log.
 //!
-//! A line that begins with `warn: ` is a warning, any other is progress. Stream are cut at a limit, and after a number of them the rest is
-//! counted and dropped: a component can neither flood the log nor forge a line of the host's.
+//! A line that begins with `warn: ` is a warning, any other is progress. Lines are cut at a limit, and after a number of
+//! them the rest is counted and dropped: a component can neither flood the log nor forge a line of the host's.
 
 use std::sync::{Arc, Mutex};
 

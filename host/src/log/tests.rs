@@ -1,0 +1,94 @@
+use super::*;
+use crate::secret::Secret;
+
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn logged(format: Format, secrets: &[&str], fields: Value) -> String {
+    let sink = Sink::default();
+    let redactor = Redactor::new(secrets.iter().map(|s| Secret::from(*s)));
+    let context = Map::from_iter([("job".to_owned(), json!("orders"))]);
+    Log::to(format, context, redactor, Box::new(sink.clone())).info("page fetched", fields);
+    let bytes = sink.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_json_line_has_the_fields_and_the_context() {
+    let line = logged(Format::Json, &[], json!({"page": 2}));
+
+    let value: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(value["level"], "info");
+    assert_eq!(value["msg"], "page fetched");
+    assert_eq!(value["page"], 2);
+    assert_eq!(value["job"], "orders");
+    assert!(value["ts"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn on_a_terminal_progress_is_written_over_by_what_comes_next() {
+    let sink = Sink::default();
+    let out = Box::new(sink.clone());
+    let log = Log::to(Format::Terminal, Map::new(), Redactor::default(), out);
+
+    log.progress("component", json!({ "text": "x".repeat(200) }));
+    log.progress("component", json!({ "text": "page2" }));
+    log.info("run finished", Value::Null);
+
+    let bytes = sink.0.lock().unwrap().clone();
+    let text = String::from_utf8(bytes).unwrap();
+    let shown: Vec<&str> = text.split(CLEAR_LINE).collect();
+    assert_eq!(shown[0].chars().count(), PROGRESS_CHARS_MAX);
+    assert!(shown[1].ends_with("component text=page2"), "{text}");
+    assert!(shown[2].ends_with("run finished\n"), "{text}");
+    assert_eq!(text.matches('\n').count(), 1);
+}
+
+#[test]
+fn elsewhere_progress_is_a_line_like_any_other() {
+    let sink = Sink::default();
+    let out = Box::new(sink.clone());
+    let log = Log::to(Format::Json, Map::new(), Redactor::default(), out);
+
+    log.progress("component", json!({ "text": "page 2" }));
+
+    let bytes = sink.0.lock().unwrap().clone();
+    let line: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(line["level"], "info");
+}
+
+#[test]
+fn a_secret_of_any_length_is_hidden() {
+    let line = logged(Format::Json, &["k9!"], json!({"text": "key k9! sent"}));
+
+    assert!(!line.contains("k9!"), "{line}");
+    assert!(line.contains("key REDACTED sent"), "{line}");
+}
+
+#[test]
+fn a_line_cannot_be_forged_or_steer_a_terminal() {
+    let hostile = json!({"text": "\u{1b}[31m\n{\"level\":\"error\"}\u{202e}\u{9b}"});
+
+    let json_line = logged(Format::Json, &[], hostile.clone());
+    let text_line = logged(Format::Text, &[], hostile);
+
+    for line in [json_line, text_line] {
+        assert_eq!(line.matches('\n').count(), 1, "{line:?}");
+        assert!(
+            !line
+                .trim_end()
+                .chars()
+                .any(|c| c.is_control() || is_bidi(c))
+        );
+    }
+}
