@@ -294,7 +294,7 @@ impl Running<'_> {
 
     /// Kills it so long after it asked so many times, if it is still there then.
     pub fn killed_after(mut self, requests: usize, pause: Duration) -> Printed {
-        while self.job.server.seen().len() < requests {
+        while self.job.server.seen().len() < requests && self.started.elapsed() < RUN_TIMEOUT {
             if self.child.try_wait().expect("look at the run").is_some() {
                 break;
             }
