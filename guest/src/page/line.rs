@@ -54,7 +54,7 @@ pub fn append_line(record: &str, out: &mut Vec<u8>) {
     let mut rest = bytes;
     while let Some(first) = rest.first() {
         let length = match first {
-            b'"' => string_end(rest, 0).min(rest.len()),
+            b'"' => string_end(rest, 0),
             b' ' | b'\t' | b'\n' | b'\r' => {
                 rest = &rest[1..];
                 continue;
