@@ -142,6 +142,7 @@ mod tests {
         let request = Request {
             url: url.to_owned(),
             headers: Vec::new(),
+            body: None,
         };
         let _ = http.send(&request, 1);
         http.inner.0.remove(0)

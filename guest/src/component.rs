@@ -118,7 +118,11 @@ struct Waki;
 
 impl Http for Waki {
     fn send(&mut self, request: &HttpRequest, body_bytes_max: usize) -> Result<Answer, SendError> {
-        let mut builder = waki::Client::new().get(&request.url);
+        let client = waki::Client::new();
+        let mut builder = match &request.body {
+            None => client.get(&request.url),
+            Some(body) => client.post(&request.url).body(body.as_bytes()),
+        };
         for (name, value) in &request.headers {
             let name = waki::header::HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| SendError::Broken(format!("send a header named `{name}`")))?;

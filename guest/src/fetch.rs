@@ -4,18 +4,18 @@
 //! as complete. Getting the page is `get`'s business.
 
 mod address;
+mod ask;
 mod get;
 mod link;
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher};
 
-use url::Url;
-
 pub use self::address::{URL_BYTES_MAX, resolve, shown, with_parameter};
+pub use self::ask::Ask;
 pub use self::get::{Fetched, Getter};
 use crate::failure::Failure;
-use crate::page::Contents;
+use crate::page::{Contents, Shape, leading_text};
 use crate::pointer::Pointer;
 use crate::ports::Answer;
 use crate::retry::header;
@@ -44,21 +44,31 @@ pub enum PageFrom {
 #[derive(Debug)]
 pub struct Pages<'s> {
     pagination: &'s Pagination,
+    /// The slot of the next URL, where that stands in the body.
+    next: Option<usize>,
     number_max: u64,
-    /// Hashes of the URLs asked for. A run has few enough pages for 64 bits to tell them apart.
-    urls: BTreeSet<u64>,
+    /// The request for the page at hand.
+    ask: Ask,
+    /// Hashes of the requests made. A run has few enough pages for 64 bits to tell them apart.
+    asked: BTreeSet<u64>,
     /// Hashes of the bodies that held records.
     bodies: BTreeSet<u64>,
     number: u64,
 }
 
 impl<'s> Pages<'s> {
-    /// Pages that begin at `first`; at most `pages_max`.
-    pub fn new(pagination: &'s Pagination, pages_max: u64, first: &Url) -> Self {
+    /// Pages that begin at `first`; at most `pages_max`. What is to be read of each is added to `shape`.
+    pub fn new(pagination: &'s Pagination, pages_max: u64, first: Ask, shape: &mut Shape) -> Self {
+        let next = match pagination {
+            Pagination::NextUrl(PageFrom::Body(pointer)) => Some(shape.also(pointer)),
+            _ => None,
+        };
         Self {
             pagination,
+            next,
             number_max: pages_max,
-            urls: BTreeSet::from([hash(first.as_str().as_bytes())]),
+            asked: BTreeSet::from([hash_of(&first)]),
+            ask: first,
             bodies: BTreeSet::new(),
             number: 1,
         }
@@ -69,13 +79,14 @@ impl<'s> Pages<'s> {
         self.number
     }
 
-    /// The next page's URL after the page that was `fetched`; `None` after the last one. `Err`: the source goes in circles, or
+    /// The request for the page at hand.
+    pub fn ask(&self) -> &Ask {
+        &self.ask
+    }
+
+    /// Goes on to the page after the one that was `fetched`; false after the last one. `Err`: the source goes in circles, or
     /// has more pages than allowed, or names something that cannot be followed.
-    pub fn after(
-        &mut self,
-        fetched: &Fetched,
-        contents: &Contents,
-    ) -> Result<Option<Url>, Failure> {
+    pub fn go_on(&mut self, fetched: &Fetched, contents: &Contents) -> Result<bool, Failure> {
         let place = fetched.place(self.number);
         let broken = |what: String| Failure::protocol(format!("{place} {what}"));
         if contents.records > 0 && !self.bodies.insert(hash(&fetched.answer.body)) {
@@ -84,11 +95,12 @@ impl<'s> Pages<'s> {
             ));
         }
         let Some(named) = self.named(&fetched.answer, contents).map_err(broken)? else {
-            return Ok(None);
+            return Ok(false);
         };
         let next = resolve(&fetched.url, &named)
             .map_err(|why| broken(format!("names as next page {why}")))?;
-        if !self.urls.insert(hash(next.as_str().as_bytes())) {
+        let next = self.ask.at(next);
+        if !self.asked.insert(hash_of(&next)) {
             return Err(broken(
                 "names as next page one that was read already".to_owned(),
             ));
@@ -100,7 +112,8 @@ impl<'s> Pages<'s> {
             )));
         }
         self.number += 1;
-        Ok(Some(next))
+        self.ask = next;
+        Ok(true)
     }
 
     /// The next URL as the answer names it.
@@ -109,7 +122,12 @@ impl<'s> Pages<'s> {
             Pagination::None => Ok(None),
             Pagination::Link => link::next(header(answer, "link"))
                 .map_err(|why| format!("has a Link header that cannot be read: {why}")),
-            Pagination::NextUrl(PageFrom::Body(_)) => Ok(contents.next.clone()),
+            Pagination::NextUrl(PageFrom::Body(pointer)) => {
+                let next = self.next.and_then(|slot| contents.value(slot));
+                leading_text(next).map_err(|what| {
+                    format!("has {what} as `{pointer}` (SOURCE_PAGE_FROM), not a URL")
+                })
+            }
             Pagination::NextUrl(PageFrom::Header(name)) => {
                 let value = header(answer, name)
                     .map(<[u8]>::trim_ascii)
@@ -121,6 +139,11 @@ impl<'s> Pages<'s> {
             }
         }
     }
+}
+
+fn hash_of(ask: &Ask) -> u64 {
+    let body = ask.body.as_deref().unwrap_or_default();
+    hash(format!("{}\n{body}", ask.url).as_bytes())
 }
 
 fn hash(bytes: &[u8]) -> u64 {

@@ -19,13 +19,12 @@ pub mod state;
 mod component;
 
 use jiff::Timestamp;
-use url::Url;
 
 pub use failure::{Detail, Failure, Problem};
 pub use settings::{Description, Setting, describe, validate};
 
 use cursor::Cursor;
-use fetch::{Getter, PageFrom, Pages, Pagination, with_parameter};
+use fetch::{Ask, Getter, Pages};
 use page::Shape;
 use ports::{Clock, Http, Staging};
 use settings::Settings;
@@ -102,14 +101,15 @@ pub fn run(
     let cursor = cursor.map(|set| Cursor::begin(set, &state)).transpose()?;
     let extent = extent(cursor.as_ref());
 
-    let mut url = first_url(&settings, cursor.as_ref());
+    let first = first_ask(&settings, cursor.as_ref());
     let mut source_seconds = clock.unix_seconds() - CLOCK_SKEW_SECONDS;
     let mut getter = Getter::new(http, clock, settings.retries_max);
-    let mut stager = Stager::new(&settings, cursor, shape(&settings), staging);
-    let mut pages = Pages::new(&settings.pagination, settings.pages_max, &url);
+    let mut shape = Shape::new(settings.records.as_ref());
+    let mut pages = Pages::new(&settings.pagination, settings.pages_max, first, &mut shape);
+    let mut stager = Stager::new(&settings, cursor, shape, staging);
     loop {
         let page = pages.number();
-        let fetched = getter.get(&url, page)?;
+        let fetched = getter.get(pages.ask(), page)?;
         if let (1, Some(date)) = (page, getter.date()) {
             source_seconds = date;
         }
@@ -118,9 +118,8 @@ pub fn run(
         getter
             .clock()
             .log(&format!("page {page}: {}", counted(records, "record")));
-        match pages.after(&fetched, &contents)? {
-            Some(next) => url = next,
-            None => break,
+        if !pages.go_on(&fetched, &contents)? {
+            break;
         }
     }
 
@@ -160,17 +159,10 @@ fn extent(cursor: Option<&Cursor<'_>>) -> Extent {
     }
 }
 
-fn first_url(settings: &Settings, cursor: Option<&Cursor<'_>>) -> Url {
+fn first_ask(settings: &Settings, cursor: Option<&Cursor<'_>>) -> Ask {
+    let ask = Ask::get(settings.url.clone());
     match cursor.and_then(Cursor::parameter) {
-        Some((name, value)) => with_parameter(&settings.url, name, value),
-        None => settings.url.clone(),
+        Some((name, value)) => ask.with_parameter(name, value),
+        None => ask,
     }
-}
-
-fn shape(settings: &Settings) -> Shape {
-    let next = match &settings.pagination {
-        Pagination::NextUrl(PageFrom::Body(pointer)) => Some(pointer),
-        _ => None,
-    };
-    Shape::new(settings.records.as_ref(), next)
 }

@@ -36,31 +36,31 @@ impl fmt::Display for Place {
     }
 }
 
-/// Where things stand in a page.
+/// Where things stand in a page: its records, and what else is read of it.
 #[derive(Debug)]
 pub struct Shape {
     paths: Paths,
     records: usize,
     /// The pointer to the records as the settings have it; empty: the body itself.
     records_at: String,
-    next_at: String,
 }
 
 impl Shape {
-    /// Records stand at `records` (`None`: the body is the array), the next URL at `next`, if in the body at all.
-    pub fn new(records: Option<&Pointer>, next: Option<&Pointer>) -> Self {
+    /// Records stand at `records`; `None`: the body is the array.
+    pub fn new(records: Option<&Pointer>) -> Self {
         let mut paths = Paths::default();
         let body = Pointer::parse("").expect("the empty pointer is one");
-        let records_slot = paths.add(records.unwrap_or(&body));
-        if let Some(next) = next {
-            paths.add(next);
-        }
         Self {
-            records: records_slot,
+            records: paths.add(records.unwrap_or(&body)),
             records_at: records.map_or_else(String::new, |pointer| pointer.text().to_owned()),
-            next_at: next.map_or_else(String::new, |pointer| pointer.text().to_owned()),
             paths,
         }
+    }
+
+    /// Reads the value at `pointer` as well, and returns its slot in [`Contents::value`]. The records themselves cannot be
+    /// read that way: of two readers of one place the records win.
+    pub fn also(&mut self, pointer: &Pointer) -> usize {
+        self.paths.add(pointer)
     }
 
     /// The pointer to one record of a page.
@@ -74,8 +74,37 @@ impl Shape {
 pub struct Contents {
     /// How many records.
     pub records: u64,
-    /// The next URL as the page names it. Missing, null, false and empty all mean that there is none.
-    pub next: Option<String>,
+    /// The JSON texts of what else was read, by slot.
+    values: Vec<Option<String>>,
+}
+
+impl Contents {
+    /// What a page of so many records held, with the JSON texts of its values by slot.
+    pub fn new(records: u64, values: Vec<Option<String>>) -> Self {
+        Self { records, values }
+    }
+
+    /// The JSON text of the value that [`Shape::also`] gave this slot to; `None`: the page has none.
+    pub fn value(&self, slot: usize) -> Option<&str> {
+        self.values.get(slot)?.as_deref()
+    }
+}
+
+/// A text that leads on, such as a next URL, from its JSON. Missing, null, false and empty all mean that there is none; `Err`
+/// says what stands there instead.
+pub fn leading_text(json: Option<&str>) -> Result<Option<String>, &'static str> {
+    let Some(json) = json else { return Ok(None) };
+    match json.as_bytes()[0] {
+        b'n' | b'f' => Ok(None),
+        b'"' => {
+            let text: String = serde_json::from_str(json).map_err(|_| "a damaged string")?;
+            Ok((!text.is_empty()).then_some(text))
+        }
+        b'{' => Err("an object"),
+        b'[' => Err("an array"),
+        b't' => Err("`true`"),
+        _ => Err("a number"),
+    }
 }
 
 /// Reads a page and hands each record's text, with its index, to `take`.
@@ -103,7 +132,7 @@ pub fn read<'b>(
         take,
         records: 0,
         found: Found::Nothing,
-        next: None,
+        values: vec![None; shape.paths.slots()],
         repeated: None,
         failure: None,
     };
@@ -137,7 +166,7 @@ struct Reader<'s, 'b, F> {
     take: &'s mut F,
     records: u64,
     found: Found,
-    next: Option<&'b str>,
+    values: Vec<Option<&'b str>>,
     repeated: Option<String>,
     failure: Option<Taken>,
 }
@@ -155,7 +184,7 @@ impl<'b, F: FnMut(u64, &'b str) -> Result<(), Failure>> Take<'b> for Reader<'_, 
             return Records(self).deserialize(value);
         }
         let raw: &RawValue = serde::Deserialize::deserialize(value)?;
-        self.next = Some(raw.get());
+        self.values[slot] = Some(raw.get());
         Ok(())
     }
 
@@ -222,18 +251,14 @@ impl<'b, F: FnMut(u64, &'b str) -> Result<(), Failure>> Reader<'_, 'b, F> {
                 )));
             }
         }
-        match next_url(self.next) {
-            Ok(next) => Ok(Contents {
-                records: self.records,
-                next,
-            }),
-            Err(what) => {
-                let at = &self.shape.next_at;
-                protocol(format!(
-                    "has {what} as `{at}` (SOURCE_PAGE_FROM), not a URL"
-                ))
-            }
-        }
+        Ok(Contents {
+            records: self.records,
+            values: self
+                .values
+                .into_iter()
+                .map(|value| value.map(str::to_owned))
+                .collect(),
+        })
     }
 }
 
@@ -246,21 +271,6 @@ fn hint(at: &str, arrays: &[String]) -> String {
         .map(|array| quoted(&format!("{at}{array}")))
         .collect();
     format!("; set SOURCE_RECORDS, say {}", named.join(" or "))
-}
-
-fn next_url(raw: Option<&str>) -> Result<Option<String>, &'static str> {
-    match raw {
-        None | Some("null" | "false" | "\"\"") => Ok(None),
-        Some(raw) => match raw.as_bytes()[0] {
-            b'"' => serde_json::from_str(raw)
-                .map(Some)
-                .map_err(|_| "a damaged string"),
-            b'{' => Err("an object"),
-            b'[' => Err("an array"),
-            b't' => Err("`true`"),
-            _ => Err("a number"),
-        },
-    }
 }
 
 /// The value where the records should be.

@@ -4,13 +4,15 @@
 
 use std::fmt;
 
-/// One GET request.
+/// One request: a GET, or a POST of JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// An absolute http or https URL.
     pub url: String,
     /// Header names and values, in the order in which they are sent.
     pub headers: Vec<(String, String)>,
+    /// What is posted; `None`: a GET.
+    pub body: Option<String>,
 }
 
 /// A whole answer: its body was read to its verified end.

@@ -6,6 +6,7 @@
 use url::Url;
 
 use super::address::{resolve, shown};
+use super::ask::Ask;
 use crate::failure::{Detail, Failure};
 use crate::page::{PAGE_BYTES_MAX, Place};
 use crate::ports::{Answer, Clock, Http, Request, SendError};
@@ -86,12 +87,12 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
         self.date
     }
 
-    /// Gets the page at `url`. `Err`: it cannot be had, and trying again now is useless.
-    pub fn get(&mut self, url: &Url, page: u64) -> Result<Fetched, Failure> {
+    /// Gets the page that `ask` asks for. `Err`: it cannot be had, and trying again now is useless.
+    pub fn get(&mut self, ask: &Ask, page: u64) -> Result<Fetched, Failure> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let setback = match self.attempt(url, page)? {
+            let setback = match self.attempt(ask, page)? {
                 Try::Page(fetched) => return Ok(fetched),
                 Try::Setback(setback) => setback,
             };
@@ -115,10 +116,10 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
     }
 
     /// One try: the request and the redirects it leads to.
-    fn attempt(&mut self, url: &Url, page: u64) -> Result<Try, Failure> {
-        let mut url = url.clone();
+    fn attempt(&mut self, ask: &Ask, page: u64) -> Result<Try, Failure> {
+        let mut url = ask.url.clone();
         for _ in 0..=REDIRECTS_MAX {
-            let answer = match self.http.send(&request(&url), PAGE_BYTES_MAX) {
+            let answer = match self.http.send(&request(&url, ask), PAGE_BYTES_MAX) {
                 Ok(answer) => answer,
                 Err(error) => return unanswered(error, &url, page).map(Try::Setback),
             };
@@ -146,7 +147,7 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
     }
 }
 
-fn request(url: &Url) -> Request {
+fn request(url: &Url, ask: &Ask) -> Request {
     Request {
         url: url.as_str().to_owned(),
         headers: vec![
@@ -156,6 +157,7 @@ fn request(url: &Url) -> Request {
                 concat!("tidegate/", env!("CARGO_PKG_VERSION")).to_owned(),
             ),
         ],
+        body: ask.body.clone(),
     }
 }
 

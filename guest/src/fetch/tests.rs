@@ -1,3 +1,5 @@
+use url::Url;
+
 use super::*;
 
 fn url(text: &str) -> Url {
@@ -18,11 +20,15 @@ fn fetched(url_text: &str, headers: &[(&str, &str)], body: &str) -> Fetched {
     }
 }
 
+/// The slot of the next URL, in a page whose records are the first thing that is read.
 fn contents(records: u64, next: Option<&str>) -> Contents {
-    Contents {
-        records,
-        next: next.map(str::to_owned),
-    }
+    let next = next.map(|next| format!("\"{next}\""));
+    Contents::new(records, vec![None, next])
+}
+
+fn pages(pagination: &Pagination, pages_max: u64) -> Pages<'_> {
+    let mut shape = Shape::new(Some(&Pointer::parse("/items").unwrap()));
+    Pages::new(pagination, pages_max, Ask::get(url(FIRST)), &mut shape)
 }
 
 fn in_body() -> Pagination {
@@ -34,62 +40,65 @@ const FIRST: &str = "https://x.example/o?page=1";
 #[test]
 fn a_page_without_next_ends_the_fetch() {
     let link = Pagination::Link;
-    let mut pages = Pages::new(&link, 10, &url(FIRST));
+    let mut pages = pages(&link, 10);
 
     assert_eq!(
-        pages.after(&fetched(FIRST, &[], "[]"), &contents(0, None)),
-        Ok(None)
+        pages.go_on(&fetched(FIRST, &[], "[]"), &contents(0, None)),
+        Ok(false)
     );
 }
 
 #[test]
 fn an_unpaged_source_has_one_page_whatever_it_names() {
-    let mut pages = Pages::new(&Pagination::None, 10, &url(FIRST));
+    let mut pages = pages(&Pagination::None, 10);
     let page = fetched(FIRST, &[("link", "<?page=2>; rel=next")], "[]");
 
-    assert_eq!(pages.after(&page, &contents(0, Some("?page=2"))), Ok(None));
+    assert_eq!(pages.go_on(&page, &contents(0, Some("?page=2"))), Ok(false));
 }
 
 #[test]
 fn a_link_resolves_against_the_url_that_answered() {
     let link = Pagination::Link;
-    let mut pages = Pages::new(&link, 10, &url(FIRST));
+    let mut pages = pages(&link, 10);
     let page = fetched(
         "https://y.example/v2/o",
         &[("link", "<o?page=2>; rel=next")],
         "[]",
     );
 
-    let next = pages.after(&page, &contents(0, None)).unwrap();
+    let more = pages.go_on(&page, &contents(0, None));
 
-    assert_eq!(next, Some(url("https://y.example/v2/o?page=2")));
+    assert_eq!(more, Ok(true));
+    assert_eq!(pages.ask().url, url("https://y.example/v2/o?page=2"));
     assert_eq!(pages.number(), 2);
 }
 
 #[test]
 fn a_next_url_can_stand_in_a_header() {
     let style = Pagination::NextUrl(PageFrom::Header("x-next".to_owned()));
-    let mut pages = Pages::new(&style, 10, &url(FIRST));
+    let mut pages = pages(&style, 10);
 
-    let next = pages.after(
+    let more = pages.go_on(
         &fetched(FIRST, &[("x-next", " ?page=2 ")], "[]"),
         &contents(0, None),
     );
-    let end = pages.after(&fetched(FIRST, &[("x-next", "")], "[]"), &contents(0, None));
+    let asked = pages.ask().url.clone();
+    let end = pages.go_on(&fetched(FIRST, &[("x-next", "")], "[]"), &contents(0, None));
 
-    assert_eq!(next, Ok(Some(url("https://x.example/o?page=2"))));
-    assert_eq!(end, Ok(None));
+    assert_eq!(more, Ok(true));
+    assert_eq!(asked, url("https://x.example/o?page=2"));
+    assert_eq!(end, Ok(false));
 }
 
 #[test]
 fn a_url_that_comes_again_is_a_loop() {
     let style = in_body();
-    let mut pages = Pages::new(&style, 10, &url(FIRST));
+    let mut pages = pages(&style, 10);
     pages
-        .after(&fetched(FIRST, &[], "a"), &contents(1, Some("?page=2")))
+        .go_on(&fetched(FIRST, &[], "a"), &contents(1, Some("?page=2")))
         .unwrap();
 
-    let looped = pages.after(
+    let looped = pages.go_on(
         &fetched(FIRST, &[], "b"),
         &contents(1, Some("?page=1#again")),
     );
@@ -103,12 +112,12 @@ fn a_url_that_comes_again_is_a_loop() {
 #[test]
 fn a_page_that_comes_again_is_a_loop() {
     let style = in_body();
-    let mut pages = Pages::new(&style, 10, &url(FIRST));
+    let mut pages = pages(&style, 10);
     pages
-        .after(&fetched(FIRST, &[], "same"), &contents(1, Some("?page=2")))
+        .go_on(&fetched(FIRST, &[], "same"), &contents(1, Some("?page=2")))
         .unwrap();
 
-    let looped = pages.after(&fetched(FIRST, &[], "same"), &contents(1, Some("?page=3")));
+    let looped = pages.go_on(&fetched(FIRST, &[], "same"), &contents(1, Some("?page=3")));
 
     assert!(
         looped
@@ -121,14 +130,14 @@ fn a_page_that_comes_again_is_a_loop() {
 #[test]
 fn an_empty_page_may_come_again() {
     let style = in_body();
-    let mut pages = Pages::new(&style, 10, &url(FIRST));
+    let mut pages = pages(&style, 10);
     pages
-        .after(&fetched(FIRST, &[], "[]"), &contents(0, Some("?page=2")))
+        .go_on(&fetched(FIRST, &[], "[]"), &contents(0, Some("?page=2")))
         .unwrap();
 
     assert!(
         pages
-            .after(&fetched(FIRST, &[], "[]"), &contents(0, Some("?page=3")))
+            .go_on(&fetched(FIRST, &[], "[]"), &contents(0, Some("?page=3")))
             .is_ok()
     );
 }
@@ -136,15 +145,15 @@ fn an_empty_page_may_come_again() {
 #[test]
 fn more_pages_than_allowed_are_refused_and_exactly_as_many_are_not() {
     let style = in_body();
-    let mut pages = Pages::new(&style, 2, &url(FIRST));
+    let mut pages = pages(&style, 2);
     pages
-        .after(&fetched(FIRST, &[], "a"), &contents(1, Some("?page=2")))
+        .go_on(&fetched(FIRST, &[], "a"), &contents(1, Some("?page=2")))
         .unwrap();
     let last = fetched(FIRST, &[], "b");
 
-    let more = Pages::new(&style, 1, &url(FIRST)).after(&last, &contents(1, Some("?page=3")));
+    let more = self::pages(&style, 1).go_on(&last, &contents(1, Some("?page=3")));
 
-    assert_eq!(pages.after(&last, &contents(1, None)), Ok(None));
+    assert_eq!(pages.go_on(&last, &contents(1, None)), Ok(false));
     assert!(
         matches!(&more, Err(Failure::Protocol(d)) if d.message.ends_with("MAX_PAGES is 1: raise it")),
         "{more:?}"
@@ -154,9 +163,9 @@ fn more_pages_than_allowed_are_refused_and_exactly_as_many_are_not() {
 #[test]
 fn a_step_down_to_http_is_refused() {
     let style = in_body();
-    let mut pages = Pages::new(&style, 10, &url(FIRST));
+    let mut pages = pages(&style, 10);
 
-    let down = pages.after(
+    let down = pages.go_on(
         &fetched(FIRST, &[], "a"),
         &contents(1, Some("http://x.example/o?page=2")),
     );
@@ -171,12 +180,25 @@ fn a_step_down_to_http_is_refused() {
 #[test]
 fn a_link_header_that_cannot_be_read_is_not_the_end() {
     let link = Pagination::Link;
-    let mut pages = Pages::new(&link, 10, &url(FIRST));
+    let mut pages = pages(&link, 10);
 
-    let damaged = pages.after(
+    let damaged = pages.go_on(
         &fetched(FIRST, &[("link", "/o?page=2; rel=next")], "a"),
         &contents(1, None),
     );
 
     assert!(matches!(damaged, Err(Failure::Protocol(_))), "{damaged:?}");
+}
+
+#[test]
+fn a_next_that_is_no_text_is_refused() {
+    let style = in_body();
+    let number = Contents::new(1, vec![None, Some("3".to_owned())]);
+
+    let refused = pages(&style, 10).go_on(&fetched(FIRST, &[], "a"), &number);
+
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "page 1 of `https://x.example/o` has a number as `/next` (SOURCE_PAGE_FROM), not a URL"
+    );
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fetch::PageFrom;
 
 const URL: (&str, &str) = ("SOURCE_API_URL", "https://api.example.com/orders?a=1#top");
 

@@ -53,7 +53,10 @@ fn got(answers: impl IntoIterator<Item = Result<Answer, SendError>>) -> Outcome 
     };
     let mut clock = Patience::default();
     let mut getter = Getter::new(&mut http, &mut clock, 3);
-    let got = getter.get(&Url::parse("https://x.example/o?key=s3cret").unwrap(), 2);
+    let got = getter.get(
+        &Ask::get(Url::parse("https://x.example/o?key=s3cret").unwrap()),
+        2,
+    );
     let date = getter.date();
     Outcome {
         got,

@@ -1,0 +1,108 @@
+//! Where the source is and how it is asked: the first URL, and the scheme of the credential.
+
+use url::Url;
+
+use super::described::{Setting, optional};
+use super::{Given, is_header_name, not_one_of};
+use crate::failure::quoted;
+use crate::fetch::URL_BYTES_MAX;
+
+impl Given<'_> {
+    pub(super) fn url(&mut self) -> Option<Url> {
+        const NAME: &str = "SOURCE_API_URL";
+        let Some(text) = self.get(NAME) else {
+            self.wrong(NAME, "is not set: give the URL of the first request");
+            return None;
+        };
+        self.kept(NAME, source_url(text))
+    }
+
+    pub(super) fn auth(&mut self) {
+        let auth = self.get("SOURCE_AUTH").unwrap_or("bearer");
+        match auth {
+            "bearer" | "header" | "query" | "basic" => {}
+            "oauth2" => self.wrong(
+                "SOURCE_AUTH",
+                "`oauth2` is not yet supported in this version",
+            ),
+            other => self.wrong(
+                "SOURCE_AUTH",
+                not_one_of(other, &["bearer", "header", "query", "basic"]),
+            ),
+        }
+        match self.get("SOURCE_AUTH_NAME") {
+            Some(name) if auth == "header" && !is_header_name(name) => {
+                self.wrong(
+                    "SOURCE_AUTH_NAME",
+                    format!("{} is not a header's name", quoted(name)),
+                );
+            }
+            Some(_) if matches!(auth, "bearer" | "basic") => {
+                self.wrong(
+                    "SOURCE_AUTH_NAME",
+                    format!("means nothing with SOURCE_AUTH `{auth}`: remove it"),
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+fn source_url(text: &str) -> Result<Url, String> {
+    // The text itself is not shown: its query may hold a credential.
+    let mut url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("is a `{}` URL, not http or https", url.scheme()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "has a user name in it: give the credential as SOURCE_API_KEY with SOURCE_AUTH `basic`"
+                .to_owned(),
+        );
+    }
+    if text.len() > URL_BYTES_MAX {
+        return Err(format!("is longer than {URL_BYTES_MAX} bytes"));
+    }
+    if text.contains("{cursor}") {
+        return Err("`{cursor}` is not yet supported in this version: name the parameter in SOURCE_CURSOR_TO".to_owned());
+    }
+    url.set_fragment(None);
+    Ok(url)
+}
+
+/// The settings of this module, as `describe` tells them.
+pub(super) fn described() -> Vec<Setting> {
+    let api_key = Setting {
+        secret: true,
+        ..optional(
+            "SOURCE_API_KEY",
+            "The credential for the source; without it, requests are made without one.",
+            "",
+            "a-secret-key",
+        )
+    };
+    vec![
+        Setting {
+            required: true,
+            ..optional(
+                "SOURCE_API_URL",
+                "The URL of the first request, query included.",
+                "",
+                "https://api.example.com/v1/orders?status=open",
+            )
+        },
+        api_key,
+        optional(
+            "SOURCE_AUTH",
+            "How the credential is sent: `bearer`, `header`, `query` or `basic` (`user:password`).",
+            "bearer",
+            "header",
+        ),
+        optional(
+            "SOURCE_AUTH_NAME",
+            "The header's name for `header` (default X-API-Key), the parameter's for `query` (default api_key).",
+            "",
+            "X-Auth-Token",
+        ),
+    ]
+}
