@@ -13,7 +13,7 @@ mod bindings {
     wit_bindgen::generate!({ path: "../wit", world: "sync-job", generate_all });
 }
 
-use bindings::exports::tidegate::sync::job;
+use bindings::exports::tidegate::sync::{job, portions};
 use bindings::exports::wasi::cli::run;
 use bindings::wasi::cli::{environment, stderr};
 use bindings::wasi::clocks::{monotonic_clock, wall_clock};
@@ -74,9 +74,23 @@ impl job::Guest for Component {
             &mut staging,
             &mut WasiClock,
         )
-        .map(report)
+        .map(|ours| {
+            MORE.set(ours.more);
+            report(ours)
+        })
         .map_err(failure)
     }
+}
+
+impl portions::Guest for Component {
+    fn more() -> bool {
+        MORE.get()
+    }
+}
+
+thread_local! {
+    /// Whether another run goes on where the last one ended.
+    static MORE: Cell<bool> = const { Cell::new(false) };
 }
 
 impl run::Guest for Component {

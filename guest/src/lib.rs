@@ -84,6 +84,8 @@ pub struct Report {
     pub deleted: u64,
     /// Lines staged as rejected.
     pub rejected: u64,
+    /// Whether another run, given this state, goes on where this one ended.
+    pub more: bool,
 }
 
 /// Runs the job once. `Ok`: everything that was asked for is staged. `Err`: nothing that was staged may be used.
@@ -135,6 +137,7 @@ pub fn run(
         staged: counts.staged,
         deleted: counts.deleted,
         rejected: 0,
+        more: false,
     })
 }
 

@@ -11,6 +11,8 @@ Examples:
   tidegate demo                                      see it work, on your machine, in a second
   tidegate describe --env-example > orders.env       start a job: fill in the file
   tidegate check --env-file orders.env               is anything wrong with it? all of it at once
+  tidegate check --online --env-file orders.env      what does the API answer, and which settings fit it?
+  tidegate preview --env-file orders.env             the first records as they would be published
   tidegate run --env-file orders.env                 the line for cron
   tidegate health --env-file orders.env              is the data fresh? 0 yes, 1 no, 2 unknown
 
@@ -33,8 +35,10 @@ pub enum Command {
     /// Run the job once: fetch, check, publish
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
-    /// Say whether the settings make sense, without touching the network or the output folder
-    Check(GivenArgs),
+    /// Say whether the settings make sense; with `--online`, what one request shows. Touches no output folder
+    Check(CheckArgs),
+    /// Fetch, and print the first records as they would be published; publishes nothing
+    Preview(PreviewArgs),
     /// List every setting: what it means, its default, an example
     Describe(DescribeArgs),
     /// Say whether the published data is fresh: exit 0 fresh, 1 stale or the last run failed, 2 unknown
@@ -50,6 +54,7 @@ Examples:
   tidegate run --env-file shared.env --env-file orders.env
   tidegate run --env-file orders.env --set MAX_PAGES=3 --dry-run
   tidegate run --env-file orders.env --full-refresh       weekly, say: finds what was deleted at the source
+  tidegate run --env-file orders.env --from 2026-11-01 --to 2026-11-08
   0 6 * * *  tidegate run --env-file /etc/sync/orders.env >> /var/log/orders.log     in crontab, with MAILTO";
 
 /// Where settings come from.
@@ -69,6 +74,28 @@ pub struct GivenArgs {
     pub component_sha256: Option<String>,
 }
 
+/// `tidegate check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Where settings come from.
+    #[command(flatten)]
+    pub given: GivenArgs,
+    /// Make one request as well: show what was understood of its answer, and lines to paste into the settings
+    #[arg(long)]
+    pub online: bool,
+}
+
+/// `tidegate preview`.
+#[derive(Debug, Args)]
+pub struct PreviewArgs {
+    /// Where settings come from.
+    #[command(flatten)]
+    pub given: GivenArgs,
+    /// How many records to print
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub limit: usize,
+}
+
 /// `tidegate run`.
 #[expect(
     clippy::struct_excessive_bools,
@@ -82,6 +109,23 @@ pub struct RunArgs {
     /// Fetch everything and publish it in place of the old set
     #[arg(long, help_heading = "This run")]
     pub full_refresh: bool,
+    /// Read a range of the cursor again, from this value on, and leave the cursor where it is
+    #[arg(
+        long,
+        value_name = "VALUE",
+        requires = "to",
+        conflicts_with = "full_refresh",
+        help_heading = "This run"
+    )]
+    pub from: Option<String>,
+    /// Where that range ends; this value is not part of it
+    #[arg(
+        long,
+        value_name = "VALUE",
+        requires = "from",
+        help_heading = "This run"
+    )]
+    pub to: Option<String>,
     /// Do everything but publish
     #[arg(long, help_heading = "This run")]
     pub dry_run: bool,
@@ -100,6 +144,13 @@ pub struct RunArgs {
     /// Log nothing; for callers within the library.
     #[arg(skip)]
     pub quiet: bool,
+}
+
+impl RunArgs {
+    /// `--from` and `--to`.
+    pub fn range(&self) -> Option<(&str, &str)> {
+        self.from.as_deref().zip(self.to.as_deref())
+    }
 }
 
 /// `--output`.

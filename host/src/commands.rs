@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::cli::{DescribeArgs, GivenArgs, HealthArgs, OutputKind};
+use crate::cli::{CheckArgs, DescribeArgs, GivenArgs, HealthArgs, OutputKind};
 use crate::describe;
 use crate::health;
 use crate::limits::Limits;
@@ -12,10 +12,23 @@ use crate::plan::Plan;
 use crate::prepare::{self, Prepared};
 use crate::quantity;
 use crate::settings;
+use crate::unpublished;
 use crate::values::{Problem, Values};
 
-/// Says what every setting is and where it came from, and all that is wrong. Touches neither network nor output folder.
-pub fn check(args: &GivenArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
+/// Says what every setting is and where it came from, and all that is wrong. Only `--online` touches the network, and
+/// nothing the output folder.
+pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
+    let environment: Vec<_> = environment.into_iter().collect();
+    let checked = check_settings(args, environment.clone());
+    if args.online && checked.exit_code == 0 {
+        return unpublished::online(&args.given, environment);
+    }
+    checked
+}
+
+fn check_settings(args: &CheckArgs, environment: Vec<(String, String)>) -> Ended {
+    let online = args.online;
+    let args = &args.given;
     Ended::of((|| {
         let plan = prepare::plan(args, environment);
         let runtime = prepare::runtime()?;
@@ -34,7 +47,12 @@ pub fn check(args: &GivenArgs, environment: impl IntoIterator<Item = (String, St
         }
         let problems = runtime.block_on(prepared.problems());
         if problems.is_empty() {
-            let _ = writeln!(out, "\nno problem found; nothing was asked of the network");
+            let asked = if online {
+                ""
+            } else {
+                "; nothing was asked of the network"
+            };
+            let _ = writeln!(out, "\nno problem found{asked}");
             print(&out);
             return Ok(());
         }

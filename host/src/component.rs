@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, ComponentNamedList, Instance, Lift, Linker, TypedFunc};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
 use crate::engine;
@@ -33,8 +33,11 @@ mod bindings {
     });
 }
 
+mod sighting;
+
+pub use self::sighting::Sighting;
 pub use bindings::exports::tidegate::sync::job::{
-    Description, Extent, Failure as JobFailure, Report, Request, Setting,
+    Description, Extent, Failure as JobFailure, Report, Request, Setting, Window,
 };
 
 /// How often a computing component is looked at: its CPU time, the deadline, a signal.
@@ -47,6 +50,21 @@ pub struct Connector {
     linker: Linker<Granted>,
     /// sha256 of the component file, in hex.
     pub sha256: String,
+}
+
+/// The interface of a component whose job comes in portions; most have none.
+const PORTIONS: &str = "tidegate:sync/portions@0.1.0";
+
+/// The interface of a component that can take a first look at its source.
+const PROBE: &str = "tidegate:sync/probe@0.1.0";
+
+/// The end of a run that worked.
+#[derive(Debug)]
+pub struct Ran {
+    /// What the component says of it.
+    pub report: Report,
+    /// Whether another run, given the new state, goes on where this one ended.
+    pub more: bool,
 }
 
 /// What a run used, for the summary.
@@ -97,7 +115,8 @@ impl Connector {
             memory_bytes: limits.describe_memory_bytes,
         };
         let (result, _) = self
-            .call(grants, limits, async |store, connector| {
+            .call(grants, limits, async |store, instance| {
+                let connector = bindings::Connector::new(&mut *store, instance)?;
                 connector.tidegate_sync_job().call_describe(store).await
             })
             .await;
@@ -110,18 +129,46 @@ impl Connector {
         grants: Grants,
         limits: &Limits,
         request: &Request,
-    ) -> (Result<Result<Report, JobFailure>, Failure>, Used) {
-        self.call(grants, limits, async |store, connector| {
-            connector.tidegate_sync_job().call_run(store, request).await
+    ) -> (Result<Result<Ran, JobFailure>, Failure>, Used) {
+        self.call(grants, limits, async |store, instance| {
+            let connector = bindings::Connector::new(&mut *store, instance)?;
+            let job = connector.tidegate_sync_job();
+            match job.call_run(&mut *store, request).await? {
+                Ok(report) => {
+                    let more = match optional(store, instance, PORTIONS, "more")? {
+                        Some(more) => called(store, more).await?,
+                        None => false,
+                    };
+                    Ok(Ok(Ran { report, more }))
+                }
+                Err(failure) => Ok(Err(failure)),
+            }
         })
         .await
+    }
+
+    /// Has a component that can take a first look take it; `None`: it cannot. Failures are told apart as in [`Self::run`].
+    pub async fn look(
+        &self,
+        grants: Grants,
+        limits: &Limits,
+    ) -> Result<Option<Result<Sighting, JobFailure>>, Failure> {
+        let (result, _) = self
+            .call(grants, limits, async |store, instance| {
+                match optional(store, instance, PROBE, "look")? {
+                    Some(look) => Ok(Some(called(store, look).await?)),
+                    None => Ok(None),
+                }
+            })
+            .await;
+        result
     }
 
     async fn call<T>(
         &self,
         grants: Grants,
         limits: &Limits,
-        function: impl AsyncFnOnce(&mut Store<Granted>, &bindings::Connector) -> wasmtime::Result<T>,
+        function: impl AsyncFnOnce(&mut Store<Granted>, &Instance) -> wasmtime::Result<T>,
     ) -> (Result<T, Failure>, Used) {
         let (cpu_max, memory_max) = (grants.cpu, grants.memory_bytes);
         let granted = match Granted::new(grants, limits) {
@@ -146,13 +193,11 @@ impl Connector {
         });
         store.set_epoch_deadline(1);
         let ticker = Ticker::start(self.engine.clone());
-        let result =
-            match bindings::Connector::instantiate_async(&mut store, &self.component, &self.linker)
-                .await
-            {
-                Ok(connector) => function(&mut store, &connector).await,
-                Err(error) => Err(error),
-            };
+        let instantiated = self.linker.instantiate_async(&mut store, &self.component);
+        let result = match instantiated.await {
+            Ok(instance) => function(&mut store, &instance).await,
+            Err(error) => Err(error),
+        };
         drop(ticker);
         let used = Used {
             cpu: thread_cpu_time().saturating_sub(started),
@@ -162,6 +207,33 @@ impl Connector {
         let result = result.map_err(|error| ending(&error, memory_refused, cpu_max, memory_max));
         (result, used)
     }
+}
+
+/// A function of an interface that a component may leave out.
+fn optional<T: ComponentNamedList + Lift>(
+    store: &mut Store<Granted>,
+    instance: &Instance,
+    interface: &str,
+    name: &str,
+) -> wasmtime::Result<Option<TypedFunc<(), T>>> {
+    let Some(index) = instance.get_export_index(&mut *store, None, interface) else {
+        return Ok(None);
+    };
+    let function = instance.get_export_index(&mut *store, Some(&index), name);
+    let function =
+        function.ok_or_else(|| wasmtime::format_err!("`{interface}` has no function `{name}`"))?;
+    instance.get_typed_func(store, function).map(Some)
+}
+
+/// Calls a function without arguments and with one result.
+async fn called<T: Lift + 'static>(
+    store: &mut Store<Granted>,
+    function: TypedFunc<(), (T,)>,
+) -> wasmtime::Result<T>
+where
+    (T,): ComponentNamedList + Lift,
+{
+    Ok(function.call_async(store, ()).await?.0)
 }
 
 /// Says in one line why a component stopped without an answer.

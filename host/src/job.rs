@@ -140,10 +140,14 @@ fn log_format(args: &RunArgs, plan: &Plan) -> log::Format {
 
 /// When it began, to the second, and six digits that tell it from others of that second.
 fn run_id(started: Timestamp) -> String {
-    let random = RandomState::new().build_hasher().finish();
     format!(
         "{}-{:06x}",
         started.strftime("%Y%m%dT%H%M%SZ"),
-        random & 0xff_ffff
+        random_digits() & 0xff_ffff
     )
+}
+
+/// Digits that differ from process to process. No secret.
+pub fn random_digits() -> u64 {
+    RandomState::new().build_hasher().finish()
 }

@@ -19,6 +19,7 @@ mod declared;
 mod egress;
 mod engine;
 mod env_file;
+mod fetch;
 mod folder;
 mod gates;
 mod generation;
@@ -38,6 +39,7 @@ mod sink;
 mod staged;
 mod steps;
 mod stop;
+pub mod unpublished;
 
 pub use job::{run, run_and_tell};
 
@@ -50,7 +52,9 @@ use sink::{Files, Sink as _, Taken as _};
 use stop::Stop;
 
 impl Run<'_> {
-    /// One run, step by step. `Err`: what readers see is as it was, unless it says `committed: unknown`.
+    /// One run, step by step. Most components are done after one portion; each is committed by itself.
+    ///
+    /// `Err`: what readers see is as it was after the last portion, unless it says `committed: unknown`.
     async fn flow(&mut self, plan: Plan) -> Result<Outcome, Failure> {
         let stop = Stop::watch(plan.limits.run_deadline)?;
         let prepared = Prepared::new(&self.args.given, plan, self.log).await?;
@@ -61,40 +65,49 @@ impl Run<'_> {
         if !self.acquire(&output, plan)? {
             return Ok(Outcome::Skipped);
         }
-        let last = generation::last(self.lock(), &plan.limits)?;
+        let mut last = generation::last(self.lock(), &plan.limits)?;
         self.clear_the_way(last.as_ref(), plan)?;
         self.refuse_changes(settings, last.as_ref())?;
+        let egress = fetch::egress(plan, settings, self.log.clone())?;
 
-        let staging = self.lock().staging(plan.file_mode, &plan.limits)?;
-        let report = self
-            .fetch(&prepared, settings, last.as_ref(), &staging, &stop)
-            .await?;
+        loop {
+            let staging = self.lock().staging(plan.file_mode, &plan.limits)?;
+            let ran = self
+                .fetch(&prepared, settings, &egress, last.as_ref(), &staging, &stop)
+                .await?;
+            let report = ran.report;
 
-        let staged = staged::open(staging.input(), steps::reported(&report), &plan.limits)?;
-        let check = || stop.check();
-        let sink = Files::new(
-            self.lock(),
-            staging,
-            last.as_ref(),
-            self.target(settings, plan),
-            &plan.limits,
-            &check,
-            self.log,
-        );
-        let taken = sink.take(&staged, steps::extent(report.extent))?;
-        let totals = taken.totals();
-        gates::check(
-            &self.gates(plan),
-            &totals,
-            report.fetched,
-            last.as_ref().map(|last| last.manifest.counts.records),
-        )?;
-        if self.args.dry_run {
-            return Ok(self.leave_unpublished(totals));
+            let staged = staged::open(staging.input(), steps::reported(&report), &plan.limits)?;
+            let check = || stop.check();
+            let sink = Files::new(
+                self.lock(),
+                staging,
+                last.as_ref(),
+                self.target(settings, plan),
+                &plan.limits,
+                &check,
+                self.log,
+            );
+            let taken = sink.take(&staged, steps::extent(report.extent))?;
+            let totals = taken.totals();
+            gates::check(
+                &self.gates(plan, ran.more),
+                &totals,
+                report.fetched,
+                last.as_ref().map(|last| last.manifest.counts.records),
+            )?;
+            if self.args.dry_run {
+                return Ok(self.leave_unpublished(totals, ran.more));
+            }
+
+            let commit = taken.commit(self.draft(&prepared, settings, report))?;
+            publish::retire(self.lock(), plan.keep_generations, &plan.limits, self.log);
+            self.published(commit);
+            if !ran.more {
+                return Ok(self.outcome());
+            }
+            stop.check()?;
+            last = generation::last(self.lock(), &plan.limits)?;
         }
-
-        let commit = taken.commit(self.draft(&prepared, settings, report))?;
-        publish::retire(self.lock(), plan.keep_generations, &plan.limits, self.log);
-        Ok(self.published(commit))
     }
 }

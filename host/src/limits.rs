@@ -37,6 +37,8 @@ pub struct Limits {
     pub hostcall_bytes: usize,
     /// The state a component may return.
     pub state_bytes: usize,
+    /// Portions that one run may come in, each committed by itself.
+    pub portions: u64,
     /// Bytes a component may write to its staging folder, all files together.
     pub staged_bytes: u64,
     /// Files a component may have in its staging folder.
@@ -109,6 +111,7 @@ impl Default for Limits {
             resource_handles: 1_000,
             hostcall_bytes: 8 * 1024 * 1024,
             state_bytes: 64 * 1024,
+            portions: 10_000,
             staged_bytes: 8 * GIB,
             staged_files: 100,
             staged_line_bytes: 32 * 1024 * 1024,

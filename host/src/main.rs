@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Run(args) => tidegate::run(&args, environment),
         Command::Check(args) => tidegate::commands::check(&args, environment),
+        Command::Preview(args) => tidegate::unpublished::preview(&args, environment),
         Command::Describe(args) => tidegate::commands::describe(&args, environment),
         Command::Health(args) => tidegate::commands::health(&args, environment),
         Command::Component => tidegate::commands::component(),

@@ -1,20 +1,13 @@
 //! The steps of a run that join two modules: what one returned, in the words of the next.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use rustix::fs::AtFlags;
 use serde_json::json;
 
-use crate::component::{self, JobFailure, Report, Request, Used, unless_stopped};
-use crate::egress::{Egress, Origin, Policy};
+use crate::component::{self, Report};
 use crate::folder::Folder;
 use crate::gates::Gates;
 use crate::generation::{self, Generation};
-use crate::grants::Grants;
 use crate::job::{Held, Run};
-use crate::limits::Limits;
-use crate::lock::{self, Lock, Staging};
+use crate::lock::{self, Lock};
 use crate::manifest::Component;
 use crate::outcome::{Failure, Outcome};
 use crate::plan::{Plan, WriteMode};
@@ -23,11 +16,6 @@ use crate::publish::Commit;
 use crate::settings::{self, Settings};
 use crate::sink::{Draft, Extent, Target, Totals};
 use crate::staged;
-use crate::stop::Stop;
-use crate::values::Problem;
-
-/// How often the staging folder is measured while the component runs.
-const STAGING_MEASURED_EVERY: Duration = Duration::from_millis(250);
 
 impl Run<'_> {
     /// The settings, or every problem with them in one failure.
@@ -101,6 +89,12 @@ impl Run<'_> {
         settings: &Settings,
         last: Option<&Generation>,
     ) -> Result<(), Failure> {
+        if self.args.range().is_some() && settings.mode != WriteMode::Upsert {
+            return Err(Failure::new(
+                Outcome::Settings,
+                "`--from` and `--to` read a range again and merge it by key: set PRIMARY_KEY and WRITE_MODE=upsert, or leave them out",
+            ));
+        }
         let Some(last) =
             last.filter(|_| settings.mode == WriteMode::Upsert && !self.args.full_refresh)
         else {
@@ -128,81 +122,6 @@ impl Run<'_> {
         ))
     }
 
-    /// Runs the component in its grants and holds what it says against the host's own record.
-    pub(crate) async fn fetch(
-        &mut self,
-        prepared: &Prepared,
-        settings: &Settings,
-        last: Option<&Generation>,
-        staging: &Staging,
-        stop: &Stop,
-    ) -> Result<Report, Failure> {
-        let plan = &prepared.plan;
-        let egress = egress(plan, settings, self.log.clone())?;
-        let grants = Grants {
-            outbound: Some(Arc::new(egress.clone())),
-            staging: Some(staging.input_descriptor()?),
-            environment: settings.environment.clone(),
-            log: self.log.clone(),
-            cpu: plan.limits.cpu,
-            memory_bytes: plan.limits.memory_bytes,
-        };
-        let request = Request {
-            state: last.map(|last| last.manifest.state.clone()),
-            window: None,
-            full_refresh: self.args.full_refresh,
-        };
-        let stopped = async {
-            tokio::select! {
-                failure = stop.stopped() => failure,
-                failure = overfull(staging.input(), &plan.limits) => failure,
-            }
-        };
-        let ran = unless_stopped(
-            prepared.connector.run(grants, &plan.limits, &request),
-            stopped,
-        )
-        .await;
-        let traffic = egress.traffic();
-        self.summary.requests = traffic.requests;
-        self.summary.wire_bytes = traffic.wire_bytes;
-        self.summary.echoes_redacted = traffic.echoes;
-        let (result, used): (_, Used) = ran?;
-        self.summary.component_cpu_ms = u64::try_from(used.cpu.as_millis()).unwrap_or(u64::MAX);
-        self.summary.component_memory_peak_bytes = used.memory_peak_bytes as u64;
-        let said = result?;
-        // The host's own record outranks the component's word, also when that is that all went well.
-        if let Some(failure) = outranked(&egress) {
-            return Err(failure);
-        }
-        match said {
-            Ok(report) => self.accept(report, plan),
-            Err(failure) => Err(told(failure, prepared)),
-        }
-    }
-
-    /// Takes the component's report over into the summary, if it keeps to the contract.
-    fn accept(&mut self, report: Report, plan: &Plan) -> Result<Report, Failure> {
-        if report.state.len() > plan.limits.state_bytes {
-            return Err(staged::broken(format!(
-                "it returned a state of {} bytes, and {} are allowed",
-                report.state.len(),
-                plan.limits.state_bytes
-            )));
-        }
-        if serde_json::from_str::<serde::de::IgnoredAny>(&report.state).is_err() {
-            return Err(staged::broken("it returned a state that is not JSON"));
-        }
-        self.summary.extent = Some(extent(report.extent).word());
-        self.summary.fetched = report.fetched;
-        self.summary.staged = report.staged;
-        self.summary.deleted = report.deleted;
-        self.summary.rejected = report.rejected;
-        self.summary.pages = report.pages;
-        self.summary.cursor.clone_from(&report.cursor);
-        Ok(report)
-    }
-
     /// What is published, and how.
     pub(crate) fn target(&self, settings: &Settings, plan: &Plan) -> Target {
         Target {
@@ -214,10 +133,10 @@ impl Run<'_> {
         }
     }
 
-    /// How much may be missing or bad in this run.
-    pub(crate) fn gates(&self, plan: &Plan) -> Gates {
+    /// How much may be missing or bad in this portion. A set that is still being loaded may be small.
+    pub(crate) fn gates(&self, plan: &Plan, more: bool) -> Gates {
         Gates {
-            min_records: plan.min_records,
+            min_records: if more { 0 } else { plan.min_records },
             max_shrink_percent: plan.max_shrink_percent,
             max_rejected: plan.max_rejected,
             allow_shrink: self.args.allow_shrink,
@@ -241,29 +160,32 @@ impl Run<'_> {
         }
     }
 
-    /// Takes the commit over into the summary.
-    pub(crate) fn published(&mut self, commit: Commit) -> Outcome {
+    /// Takes the commit of a portion over into the summary.
+    pub(crate) fn published(&mut self, commit: Commit) {
         self.summary.records = commit.records;
         self.summary.generation = Some(commit.generation);
-        if commit.unchanged {
-            Outcome::NothingNew
-        } else {
+        self.summary.portions += 1;
+        self.summary.published |= !commit.unchanged;
+    }
+
+    /// How a run ended whose portions are all published.
+    pub(crate) fn outcome(&self) -> Outcome {
+        if self.summary.published {
             Outcome::Published
+        } else {
+            Outcome::NothingNew
         }
     }
 
     /// Says what a commit would have published.
-    pub(crate) fn leave_unpublished(&mut self, totals: Totals) -> Outcome {
+    pub(crate) fn leave_unpublished(&mut self, totals: Totals, more: bool) -> Outcome {
         self.log.info(
             "dry run, nothing published",
-            json!({ "records": totals.records, "unchanged": totals.unchanged }),
+            json!({ "records": totals.records, "unchanged": totals.unchanged, "more_portions": more }),
         );
         self.summary.records = totals.records;
-        if totals.unchanged {
-            Outcome::NothingNew
-        } else {
-            Outcome::Published
-        }
+        self.summary.published = !totals.unchanged;
+        self.outcome()
     }
 
     /// The lock of this run.
@@ -293,77 +215,4 @@ pub fn reported(report: &Report) -> staged::Counts {
         deleted: report.deleted,
         rejected: report.rejected,
     }
-}
-
-/// The way out for this job.
-fn egress(plan: &Plan, settings: &Settings, log: crate::log::Log) -> Result<Egress, Failure> {
-    let policy = Policy {
-        source: Origin::of(&settings.source),
-        allow_hosts: plan.allow_hosts.clone(),
-        allow_private_networks: plan.allow_private_networks,
-    };
-    Egress::new(
-        policy,
-        &settings.auth,
-        &[],
-        plan.ca_file.as_deref(),
-        &plan.limits,
-        log,
-    )
-}
-
-/// The host's own record of a denial or a limit, which outranks the component's word.
-fn outranked(egress: &Egress) -> Option<Failure> {
-    let error = egress.denial().or_else(|| egress.breach())?;
-    Some(Failure::new(error.outcome(), error.to_string()))
-}
-
-/// What the component said, as an ending.
-fn told(failure: JobFailure, prepared: &Prepared) -> Failure {
-    let (outcome, detail) = match failure {
-        JobFailure::Settings(problems) => {
-            let located: Vec<Problem> = problems
-                .into_iter()
-                .map(|problem| prepared.located(Problem::new(&problem.setting, problem.message)))
-                .collect();
-            return refusal(&located);
-        }
-        JobFailure::Denied(detail) => (Outcome::Denied, detail),
-        JobFailure::Refused(detail) => (Outcome::SourceRefused, detail),
-        JobFailure::Unavailable(detail) => (Outcome::TryLater, detail),
-        JobFailure::Protocol(detail) => (Outcome::ProtocolBroken, detail),
-        JobFailure::Data(detail) => (Outcome::GateRefused, detail),
-        JobFailure::Output(detail) => (Outcome::IoFailed, detail),
-    };
-    let wait = detail
-        .retry_after_seconds
-        .map(|seconds| format!("; it asks to be left alone for {seconds} s"));
-    Failure::new(
-        outcome,
-        format!("{}{}", detail.message, wait.unwrap_or_default()),
-    )
-}
-
-/// Ends when the component has staged more than it may, in bytes or in files.
-async fn overfull(input: &Folder, limits: &Limits) -> Failure {
-    loop {
-        tokio::time::sleep(STAGING_MEASURED_EVERY).await;
-        let (files, bytes) = measured(input);
-        if bytes > limits.staged_bytes {
-            return staged::broken(format!("it staged more than {} bytes", limits.staged_bytes));
-        }
-        if files > limits.staged_files {
-            return staged::broken(format!("it made more than {} files", limits.staged_files));
-        }
-    }
-}
-
-/// Files and bytes in the staging folder. What vanishes while it is looked at counts for nothing.
-fn measured(input: &Folder) -> (usize, u64) {
-    let names = input.names(|_| true).unwrap_or_default();
-    let bytes = |name: &String| {
-        let stat = rustix::fs::statat(input, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        Some(stat.st_blocks.unsigned_abs() * 512)
-    };
-    (names.len(), names.iter().filter_map(bytes).sum())
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::outcome::{Committed, Failure, Outcome};
+use crate::quantity::counted;
 
 /// Everything worth knowing about a run that has ended. Counts are of this run unless they say otherwise.
 #[derive(Debug, Clone, Serialize)]
@@ -32,6 +33,11 @@ pub struct Summary {
     pub generation: Option<String>,
     /// What the component said it staged: `everything`, `changes`, `nothing-new`.
     pub extent: Option<&'static str>,
+    /// Commits of this run; more than one when the component came in portions.
+    pub portions: u64,
+    /// Whether any of them changed the set.
+    #[serde(skip)]
+    pub published: bool,
     /// Records in the published set.
     pub records: u64,
     /// Records found in the source's answers.
@@ -74,6 +80,8 @@ impl Summary {
             dry_run: false,
             generation: None,
             extent: None,
+            portions: 0,
+            published: false,
             records: 0,
             fetched: 0,
             staged: 0,
@@ -104,6 +112,7 @@ impl Summary {
             Err(failure) => {
                 self.message = Some(failure.message.clone());
                 let committed = match failure.committed {
+                    Committed::No if self.portions > 0 => "yes",
                     Committed::No => "no",
                     Committed::Unknown => "unknown",
                 };
@@ -135,12 +144,19 @@ impl Summary {
             (Committed::Unknown, _) => {
                 "readers see the old set or the new one, whole either way".to_owned()
             }
+            (Committed::No, Some(generation)) if self.portions > 0 => {
+                let portions = counted(self.portions, "portion");
+                format!(
+                    "{portions} of this run published ({generation}), and the next run goes on there"
+                )
+            }
             (Committed::No, Some(generation)) => {
                 format!("the last published set ({generation}) is intact")
             }
             (Committed::No, None) => "nothing was published".to_owned(),
         };
         let advice = match failure.outcome {
+            Outcome::TryLater if self.portions > 0 => "",
             Outcome::TryLater => "; the next run starts where the last good one ended",
             Outcome::IoFailed => "; run again when the disk is well",
             Outcome::Settings => "; `tidegate check` shows every setting and where it came from",

@@ -16,6 +16,8 @@ mod histories;
 mod imports;
 /// Components that take what they are not given, or say what is not so.
 mod limits;
+/// A job that comes in portions.
+mod portions;
 /// Two runs at once.
 mod race;
 /// Readers that never stop reading.

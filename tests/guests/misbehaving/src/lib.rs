@@ -6,6 +6,7 @@
 
 mod asked;
 mod described;
+mod portioned;
 mod said;
 mod spent;
 mod staged;
@@ -15,7 +16,18 @@ mod bindings {
         clippy::pedantic,
         reason = "generated; the documentation stands in wit/"
     )]
-    wit_bindgen::generate!({ path: "../../../wit", world: "connector", generate_all });
+    wit_bindgen::generate!({
+        inline: "
+            package tests:guests;
+            world misbehaving {
+                include tidegate:sync/connector@0.1.0;
+                export tidegate:sync/portions@0.1.0;
+            }
+        ",
+        path: "../../../wit",
+        world: "tests:guests/misbehaving",
+        generate_all,
+    });
 }
 
 use bindings::exports::tidegate::sync::job::{
@@ -37,6 +49,7 @@ impl Guest for Misbehaving {
     fn run(request: Request) -> Ending {
         let behaviour = setting("SOURCE_MISBEHAVIOUR");
         spent::run(&behaviour)
+            .or_else(|| portioned::run(&behaviour, &request))
             .or_else(|| staged::run(&behaviour))
             .or_else(|| said::run(&behaviour))
             .or_else(|| asked::run(&behaviour, &request))
@@ -47,6 +60,12 @@ impl Guest for Misbehaving {
                     message,
                 }]))
             })
+    }
+}
+
+impl bindings::exports::tidegate::sync::portions::Guest for Misbehaving {
+    fn more() -> bool {
+        portioned::more()
     }
 }
 

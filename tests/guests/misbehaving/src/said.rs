@@ -85,7 +85,7 @@ pub fn run(behaviour: &str) -> Option<Ending> {
 }
 
 /// The failure of this name.
-fn failed(name: &str, message: &str) -> Option<Failure> {
+pub fn failed(name: &str, message: &str) -> Option<Failure> {
     let detail = detail(message);
     Some(match name {
         "settings" => Failure::Settings(vec![Problem {

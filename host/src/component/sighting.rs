@@ -1,0 +1,42 @@
+//! What a component says of a first look: the records of `tidegate:sync/probe`, read by hand because a component may leave
+//! that interface out.
+
+use wasmtime::component::{ComponentType, Lift};
+
+/// What one request showed.
+#[derive(Debug, Clone, ComponentType, Lift)]
+#[component(record)]
+pub struct Sighting {
+    /// What was understood, in the order in which a person should read it.
+    pub findings: Vec<Finding>,
+    /// The first record as it came, cut where it is long.
+    #[component(name = "first-record")]
+    pub first_record: Option<String>,
+    /// The request that would come next.
+    #[component(name = "next-request")]
+    pub next_request: Option<String>,
+    /// Settings that would fit.
+    pub suggestions: Vec<Suggestion>,
+}
+
+/// One thing that was understood.
+#[derive(Debug, Clone, ComponentType, Lift)]
+#[component(record)]
+pub struct Finding {
+    /// What it is about.
+    pub topic: String,
+    /// What was found.
+    pub found: String,
+}
+
+/// A line for the settings file.
+#[derive(Debug, Clone, ComponentType, Lift)]
+#[component(record)]
+pub struct Suggestion {
+    /// The setting.
+    pub name: String,
+    /// The value that fits.
+    pub value: String,
+    /// Why.
+    pub reason: String,
+}

@@ -1,0 +1,226 @@
+//! The step that fetches: runs the component in its grants, and holds what it says against the host's own record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::AtFlags;
+
+use crate::component::{self, JobFailure, Ran, Request, Used, Window, unless_stopped};
+use crate::egress::{Egress, Origin, Policy};
+use crate::folder::Folder;
+use crate::generation::Generation;
+use crate::grants::Grants;
+use crate::job::Run;
+use crate::limits::Limits;
+use crate::lock::Staging;
+use crate::outcome::{Failure, Outcome};
+use crate::plan::Plan;
+use crate::prepare::{Prepared, refusal};
+use crate::settings::Settings;
+use crate::staged;
+use crate::steps::extent;
+use crate::stop::Stop;
+use crate::values::Problem;
+
+/// How often the staging folder is measured while the component runs.
+const STAGING_MEASURED_EVERY: Duration = Duration::from_millis(250);
+
+impl Run<'_> {
+    /// Runs the component in its grants and holds what it says against the host's own record.
+    pub(crate) async fn fetch(
+        &mut self,
+        prepared: &Prepared,
+        settings: &Settings,
+        egress: &Egress,
+        last: Option<&Generation>,
+        staging: &Staging,
+        stop: &Stop,
+    ) -> Result<Ran, Failure> {
+        let plan = &prepared.plan;
+        let grants = Grants {
+            outbound: Some(Arc::new(egress.clone())),
+            staging: Some(staging.input_descriptor()?),
+            environment: settings.environment.clone(),
+            log: self.log.clone(),
+            cpu: plan.limits.cpu,
+            memory_bytes: plan.limits.memory_bytes,
+        };
+        let request = self.request(last);
+        let stopped = async {
+            tokio::select! {
+                failure = stop.stopped() => failure,
+                failure = overfull(staging.input(), &plan.limits) => failure,
+            }
+        };
+        let ran = unless_stopped(
+            prepared.connector.run(grants, &plan.limits, &request),
+            stopped,
+        )
+        .await;
+        let traffic = egress.traffic();
+        self.summary.requests = traffic.requests;
+        self.summary.wire_bytes = traffic.wire_bytes;
+        self.summary.echoes_redacted = traffic.echoes;
+        let (result, used): (_, Used) = ran?;
+        self.summary.component_cpu_ms += u64::try_from(used.cpu.as_millis()).unwrap_or(u64::MAX);
+        let peak = &mut self.summary.component_memory_peak_bytes;
+        *peak = (*peak).max(used.memory_peak_bytes as u64);
+        let ran = disposed(result?, egress, prepared)?;
+        self.accept(ran, &request, plan)
+    }
+
+    /// What the component is asked for. Only the first portion can be a full refresh: the others go on behind it.
+    fn request(&self, last: Option<&Generation>) -> Request {
+        Request {
+            state: last.map(|last| last.manifest.state.clone()),
+            window: self.args.range().map(|(start, end)| Window {
+                start: start.to_owned(),
+                end: end.to_owned(),
+            }),
+            full_refresh: self.args.full_refresh && self.summary.portions == 0,
+        }
+    }
+
+    /// Takes the component's report over into the summary, if it keeps to the contract.
+    fn accept(&mut self, ran: Ran, request: &Request, plan: &Plan) -> Result<Ran, Failure> {
+        keeps_to_the_contract(&ran, request, self.summary.portions, &plan.limits)?;
+        let report = &ran.report;
+        self.summary.extent = Some(extent(report.extent).word());
+        self.summary.fetched += report.fetched;
+        self.summary.staged += report.staged;
+        self.summary.deleted += report.deleted;
+        self.summary.rejected += report.rejected;
+        self.summary.pages += report.pages;
+        self.summary.cursor.clone_from(&report.cursor);
+        Ok(ran)
+    }
+}
+
+/// `Err` (70) says what the component did that its contract excludes.
+fn keeps_to_the_contract(
+    ran: &Ran,
+    request: &Request,
+    portions: u64,
+    limits: &Limits,
+) -> Result<(), Failure> {
+    let state = &ran.report.state;
+    if state.len() > limits.state_bytes {
+        return Err(staged::broken(format!(
+            "it returned a state of {} bytes, and {} are allowed",
+            state.len(),
+            limits.state_bytes
+        )));
+    }
+    if serde_json::from_str::<serde::de::IgnoredAny>(state).is_err() {
+        return Err(staged::broken("it returned a state that is not JSON"));
+    }
+    if request.window.is_some() {
+        if request.state.as_ref().is_some_and(|given| given != state) {
+            return Err(staged::broken(
+                "it returned another state after reading a range again",
+            ));
+        }
+        if ran.report.extent == component::Extent::Everything {
+            return Err(staged::broken("it reported a range as `everything`"));
+        }
+    }
+    if ran.more {
+        if request.state.as_ref() == Some(state) {
+            return Err(staged::broken(
+                "it says that there is more, and returned the state it was given",
+            ));
+        }
+        if portions + 1 >= limits.portions {
+            return Err(staged::broken(format!(
+                "it has more than {} portions",
+                limits.portions
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The way out for this job.
+pub fn egress(plan: &Plan, settings: &Settings, log: crate::log::Log) -> Result<Egress, Failure> {
+    let policy = Policy {
+        source: Origin::of(&settings.source),
+        allow_hosts: plan.allow_hosts.clone(),
+        allow_private_networks: plan.allow_private_networks,
+    };
+    Egress::new(
+        policy,
+        &settings.auth,
+        &[],
+        plan.ca_file.as_deref(),
+        &plan.limits,
+        log,
+    )
+}
+
+/// What a component said, unless the host's own record outranks it: also when it said that all went well.
+pub fn disposed<T>(
+    said: Result<T, JobFailure>,
+    egress: &Egress,
+    prepared: &Prepared,
+) -> Result<T, Failure> {
+    match outranked(egress) {
+        Some(failure) => Err(failure),
+        None => said.map_err(|failure| told(failure, prepared)),
+    }
+}
+
+/// The host's own record of a denial or a limit, which outranks the component's word.
+fn outranked(egress: &Egress) -> Option<Failure> {
+    let error = egress.denial().or_else(|| egress.breach())?;
+    Some(Failure::new(error.outcome(), error.to_string()))
+}
+
+/// What the component said, as an ending.
+fn told(failure: JobFailure, prepared: &Prepared) -> Failure {
+    let (outcome, detail) = match failure {
+        JobFailure::Settings(problems) => {
+            let located: Vec<Problem> = problems
+                .into_iter()
+                .map(|problem| prepared.located(Problem::new(&problem.setting, problem.message)))
+                .collect();
+            return refusal(&located);
+        }
+        JobFailure::Denied(detail) => (Outcome::Denied, detail),
+        JobFailure::Refused(detail) => (Outcome::SourceRefused, detail),
+        JobFailure::Unavailable(detail) => (Outcome::TryLater, detail),
+        JobFailure::Protocol(detail) => (Outcome::ProtocolBroken, detail),
+        JobFailure::Data(detail) => (Outcome::GateRefused, detail),
+        JobFailure::Output(detail) => (Outcome::IoFailed, detail),
+    };
+    let wait = detail
+        .retry_after_seconds
+        .map(|seconds| format!("; it asks to be left alone for {seconds} s"));
+    Failure::new(
+        outcome,
+        format!("{}{}", detail.message, wait.unwrap_or_default()),
+    )
+}
+
+/// Ends when the component has staged more than it may, in bytes or in files.
+pub async fn overfull(input: &Folder, limits: &Limits) -> Failure {
+    loop {
+        tokio::time::sleep(STAGING_MEASURED_EVERY).await;
+        let (files, bytes) = measured(input);
+        if bytes > limits.staged_bytes {
+            return staged::broken(format!("it staged more than {} bytes", limits.staged_bytes));
+        }
+        if files > limits.staged_files {
+            return staged::broken(format!("it made more than {} files", limits.staged_files));
+        }
+    }
+}
+
+/// Files and bytes in the staging folder. What vanishes while it is looked at counts for nothing.
+fn measured(input: &Folder) -> (usize, u64) {
+    let names = input.names(|_| true).unwrap_or_default();
+    let bytes = |name: &String| {
+        let stat = rustix::fs::statat(input, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        Some(stat.st_blocks.unsigned_abs() * 512)
+    };
+    (names.len(), names.iter().filter_map(bytes).sum())
+}

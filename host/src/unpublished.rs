@@ -1,0 +1,247 @@
+//! Looks at the source without publishing: `preview` prints records as they would be, `check --online` what one request
+//! showed.
+//!
+//! The component runs as in a run, in the same grants and under the same limits; only its staging folder is a temporary
+//! one that nobody publishes from. OUTPUT_DIR is not touched.
+
+use std::fs::DirBuilder;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Map;
+
+use crate::cli::{GivenArgs, PreviewArgs};
+use crate::component::{Request, Sighting};
+use crate::egress::Egress;
+use crate::fetch;
+use crate::folder::Folder;
+use crate::grants::Grants;
+use crate::job::random_digits;
+use crate::log::{self, Log};
+use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
+use crate::plan::Plan;
+use crate::prepare::{self, Prepared, refusal};
+use crate::quantity::counted;
+use crate::staged::RECORDS;
+use crate::stop::Stop;
+
+/// How often the records staged so far are counted while the component runs.
+const COUNTED_EVERY: Duration = Duration::from_millis(20);
+/// Bytes of staged records that are looked at.
+const SHOWN_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Prints the first records as they would be published, one JSON object a line.
+pub fn preview(
+    args: &PreviewArgs,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Ended {
+    with_source(&args.given, environment, async |source| {
+        let staging = Temporary::new()?;
+        let ran = source.stage(&staging, args.limit).await;
+        for line in staging.lines(args.limit) {
+            source.print(&line);
+        }
+        ran
+    })
+}
+
+/// Prints what one request showed, once the settings can be used.
+pub fn online(args: &GivenArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
+    with_source(args, environment, async |source| {
+        let sighting = source.look().await?;
+        for line in in_words(&sighting) {
+            source.print(&line);
+        }
+        Ok(())
+    })
+}
+
+/// A component that may be called, and what it may touch.
+struct Source {
+    prepared: Prepared,
+    egress: Egress,
+    stop: Stop,
+    log: Log,
+}
+
+/// Makes everything ready and calls `act`; every text of it that leaves is free of secrets.
+fn with_source(
+    args: &GivenArgs,
+    environment: impl IntoIterator<Item = (String, String)>,
+    act: impl AsyncFnOnce(&Source) -> Result<(), Failure>,
+) -> Ended {
+    let plan = prepare::plan(args, environment);
+    let redactor = prepare::redactor(&plan);
+    let stderr = Box::new(std::io::stderr());
+    let log = Log::to(log::Format::Text, Map::new(), redactor, stderr);
+    let ended = Ended::of(prepare::runtime().and_then(|runtime| {
+        let acted = runtime.block_on(async {
+            let source = Source::ready(args, plan, log.clone()).await?;
+            act(&source).await
+        });
+        // Not waited for: a resolver that hangs would outlive the deadline.
+        runtime.shutdown_background();
+        acted
+    }));
+    let shown = |error: String| log::escape_controls(&log.hide(&error));
+    Ended {
+        error: ended.error.map(shown),
+        ..ended
+    }
+}
+
+impl Source {
+    async fn ready(args: &GivenArgs, plan: Plan, log: Log) -> Result<Self, Failure> {
+        let stop = Stop::watch(plan.limits.run_deadline)?;
+        let prepared = Prepared::new(args, plan, &log).await?;
+        let Ok(settings) = &prepared.settings else {
+            return Err(refusal(&prepared.problems().await));
+        };
+        Ok(Self {
+            egress: fetch::egress(&prepared.plan, settings, log.clone())?,
+            prepared,
+            stop,
+            log,
+        })
+    }
+
+    fn grants(&self, staging: Option<&Folder>) -> Result<Grants, Failure> {
+        let limits = &self.prepared.plan.limits;
+        let settings = self.prepared.settings.as_ref();
+        Ok(Grants {
+            outbound: Some(Arc::new(self.egress.clone())),
+            staging: staging.map(Folder::descriptor).transpose()?,
+            environment: settings.map_or_else(|_| Vec::new(), |known| known.environment.clone()),
+            log: self.log.clone(),
+            cpu: limits.cpu,
+            memory_bytes: limits.memory_bytes,
+        })
+    }
+
+    /// Prints one line without secrets and controls; a closed stdout is no error.
+    fn print(&self, line: &str) {
+        let line = log::escape_controls(&self.log.hide(line));
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
+
+    /// Runs the component until it is done or has staged enough.
+    async fn stage(&self, staging: &Temporary, enough: usize) -> Result<(), Failure> {
+        let folder = &staging.folder;
+        let grants = self.grants(Some(folder))?;
+        let limits = &self.prepared.plan.limits;
+        let request = Request {
+            state: None,
+            window: None,
+            full_refresh: false,
+        };
+        let ran = tokio::select! {
+            biased;
+            failure = self.stop.stopped() => return Err(failure),
+            failure = fetch::overfull(folder, limits) => return Err(failure),
+            () = staging.has(enough) => return Ok(()),
+            (ran, _) = self.prepared.connector.run(grants, limits, &request) => ran?,
+        };
+        let ran = fetch::disposed(ran, &self.egress, &self.prepared)?;
+        let (report, fetched) = (&ran.report, counted(ran.report.fetched, "record"));
+        let told = format!(
+            "{fetched} fetched: {} to publish, {} deleted, {} rejected\n",
+            report.staged, report.deleted, report.rejected
+        );
+        let _ = std::io::stderr().write_all(told.as_bytes());
+        Ok(())
+    }
+
+    /// Has the component make one request and say what it saw.
+    async fn look(&self) -> Result<Sighting, Failure> {
+        let grants = self.grants(None)?;
+        let limits = &self.prepared.plan.limits;
+        let looked = tokio::select! {
+            biased;
+            failure = self.stop.stopped() => return Err(failure),
+            looked = self.prepared.connector.look(grants, limits) => looked?,
+        };
+        let looked = looked.ok_or_else(|| {
+            Failure::new(
+                Outcome::Settings,
+                "this component takes no first look (it exports no `tidegate:sync/probe`): leave `--online` out, or try `tidegate preview`",
+            )
+        })?;
+        fetch::disposed(looked, &self.egress, &self.prepared)
+    }
+}
+
+/// What was seen, for a person: findings, the first record, the next request, and lines to paste.
+fn in_words(sighting: &Sighting) -> Vec<String> {
+    let row = |topic: &str, found: &str| format!("  {topic:<12} {found}");
+    let mut lines = vec![String::new(), "what one request showed:".to_owned()];
+    for finding in &sighting.findings {
+        lines.push(row(&finding.topic, &finding.found));
+    }
+    if let Some(record) = &sighting.first_record {
+        lines.push(row("first record", record));
+    }
+    let next = sighting.next_request.as_deref();
+    lines.push(row("next request", next.unwrap_or("none")));
+    lines.push(String::new());
+    if sighting.suggestions.is_empty() {
+        lines.push("nothing to add to the settings".to_owned());
+        return lines;
+    }
+    lines.push("lines to paste into the settings file, if they fit:".to_owned());
+    for suggestion in &sighting.suggestions {
+        lines.push(format!("  # {}", suggestion.reason));
+        lines.push(format!("  {}={}", suggestion.name, suggestion.value));
+    }
+    lines
+}
+
+/// A folder of our own among the system's temporary ones; dropped, it is removed.
+struct Temporary {
+    path: PathBuf,
+    folder: Folder,
+}
+
+impl Temporary {
+    fn new() -> Result<Self, Failure> {
+        let path = std::env::temp_dir().join(format!("tidegate-preview-{:012x}", random_digits()));
+        let made = DirBuilder::new().mode(0o700).create(&path);
+        made.or_fail(Outcome::IoFailed, || format!("create `{}`", path.display()))?;
+        let Some(folder) = Folder::open(&path)? else {
+            let message = format!("open `{}`: it is gone", path.display());
+            return Err(Failure::new(Outcome::IoFailed, message));
+        };
+        Ok(Self { path, folder })
+    }
+
+    /// The first whole lines of what was staged, at most `limit`. What is no plain file or no text counts for nothing.
+    fn lines(&self, limit: usize) -> Vec<String> {
+        let Ok(Some((file, _))) = self.folder.file(RECORDS) else {
+            return Vec::new();
+        };
+        let mut file = BufReader::new(file.take(SHOWN_BYTES_MAX));
+        let mut lines = Vec::new();
+        let mut line = String::new();
+        // The last one may not be whole yet.
+        while lines.len() < limit && file.read_line(&mut line).is_ok() && line.ends_with('\n') {
+            lines.push(line.trim_end_matches('\n').to_owned());
+            line.clear();
+        }
+        lines
+    }
+
+    /// Ends when so many records are staged.
+    async fn has(&self, enough: usize) {
+        while self.lines(enough).len() < enough {
+            tokio::time::sleep(COUNTED_EVERY).await;
+        }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}

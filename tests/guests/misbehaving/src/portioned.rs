@@ -1,0 +1,54 @@
+//! Behaviours in portions: one record each, and what is said of there being more.
+
+use std::cell::Cell;
+
+use crate::bindings::exports::tidegate::sync::job::{Extent, Report, Request};
+use crate::staged::{folder, put};
+use crate::{Ending, everything, setting};
+
+/// Portions of a job that has an end.
+const PORTIONS: u64 = 3;
+
+thread_local!(static MORE: Cell<bool> = const { Cell::new(false) });
+
+/// What `portions.more` answers.
+pub fn more() -> bool {
+    match setting("SOURCE_MISBEHAVIOUR").as_str() {
+        "portions-trap" => unreachable!("told to trap"),
+        "portions-loop" => loop {
+            std::hint::black_box(());
+        },
+        _ => MORE.get(),
+    }
+}
+
+/// Does it, if it is one of these.
+pub fn run(behaviour: &str, request: &Request) -> Option<Ending> {
+    let portion = request
+        .state
+        .as_ref()
+        .and_then(|state| state.parse().ok())
+        .map_or(1, |last: u64| last + 1);
+    let (state, more) = match behaviour {
+        "portions" => (portion, portion < PORTIONS),
+        "portions-that-fail" if portion == PORTIONS => {
+            return Some(Err(crate::said::failed("unavailable", "told to fail")?));
+        }
+        "portions-that-fail" | "portions-without-end" => (portion, true),
+        "portions-that-stand-still" => (1, true),
+        "portions-trap" | "portions-loop" => (portion, false),
+        _ => return None,
+    };
+    let record = format!("{{\"id\":{portion},\"full\":{}}}\n", request.full_refresh);
+    put(&folder(), "records.ndjson", record.as_bytes(), 1);
+    MORE.set(more);
+    Some(Ok(Report {
+        extent: if portion == 1 {
+            Extent::Everything
+        } else {
+            Extent::Changes
+        },
+        state: state.to_string(),
+        ..everything(1)
+    }))
+}
