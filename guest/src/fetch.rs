@@ -5,14 +5,16 @@
 
 mod address;
 mod ask;
+mod body;
 mod get;
 mod link;
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher};
 
-pub use self::address::{URL_BYTES_MAX, resolve, shown, with_parameter};
-pub use self::ask::Ask;
+pub use self::address::{URL_BYTES_MAX, holds_cursor, resolve, shown, with_parameter};
+pub use self::ask::{Ask, Json, To};
+pub use self::body::{CURSOR, check as check_place};
 pub use self::get::{Fetched, Getter};
 use crate::failure::Failure;
 use crate::page::{Contents, Shape, leading_text};

@@ -163,7 +163,11 @@ fn extent(cursor: Option<&Cursor<'_>>) -> Extent {
 }
 
 fn first_ask(settings: &Settings, cursor: Option<&Cursor<'_>>) -> Ask {
-    let ask = Ask::get(settings.url.clone());
+    let ask = Ask {
+        url: settings.url.clone(),
+        body: settings.body.clone(),
+        headers: settings.headers.clone(),
+    };
     match cursor.and_then(Cursor::parameter) {
         Some((name, value)) => ask.with_parameter(name, value),
         None => ask,

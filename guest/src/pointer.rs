@@ -53,6 +53,16 @@ impl Pointer {
         })
     }
 
+    /// The pointer without its last step, and that step; `None`: it has no steps.
+    pub fn parent(&self) -> Option<(Self, &str)> {
+        let (last, steps) = self.steps.split_last()?;
+        let parent = Self {
+            text: self.text[..self.text.rfind('/')?].to_owned(),
+            steps: steps.to_vec(),
+        };
+        Some((parent, last))
+    }
+
     /// The text it was read from.
     pub fn text(&self) -> &str {
         &self.text

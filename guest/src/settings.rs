@@ -8,6 +8,7 @@ mod cursor;
 mod described;
 mod pages;
 mod records;
+mod request;
 mod run;
 
 use std::ops::RangeInclusive;
@@ -25,6 +26,10 @@ use crate::pointer::Pointer;
 pub struct Settings {
     /// `SOURCE_API_URL`, without a fragment.
     pub url: Url,
+    /// `SOURCE_BODY`; `None`: requests are GETs.
+    pub body: Option<String>,
+    /// `SOURCE_HEADERS`, names in lower case.
+    pub headers: Vec<(String, String)>,
     /// `SOURCE_PAGINATION` and `SOURCE_PAGE_FROM`.
     pub pagination: Pagination,
     /// `SOURCE_RECORDS`; `None`: the body is the array.
@@ -58,6 +63,8 @@ impl Settings {
         };
         let url = given.url();
         given.auth();
+        let body = given.body();
+        let headers = given.headers();
         let records = given.pointer("SOURCE_RECORDS");
         let pagination = given.pagination(records.as_ref());
         let cursor = given.cursor();
@@ -68,6 +75,8 @@ impl Settings {
         match url {
             Some(url) if given.problems.is_empty() => Ok(Self {
                 url,
+                body,
+                headers,
                 pagination,
                 records,
                 cursor,

@@ -2,6 +2,8 @@
 
 use url::{Url, form_urlencoded};
 
+use super::body::CURSOR;
+
 /// The longest URL that is asked for.
 pub const URL_BYTES_MAX: usize = 8 * 1024;
 
@@ -25,6 +27,35 @@ pub fn with_parameter(url: &Url, name: &str, value: &str) -> Url {
     let mut with = url.clone();
     with.set_query(Some(&pieces.join("&")));
     with
+}
+
+/// `url` with `{cursor}` in its query, as it is or percent-encoded, replaced by `value`.
+pub fn with_cursor(url: &Url, value: &str) -> Url {
+    let Some(query) = url.query() else {
+        return url.clone();
+    };
+    let mut with = url.clone();
+    with.set_query(Some(
+        &plain_cursor(query).replace(CURSOR, &percent_encoded(value)),
+    ));
+    with
+}
+
+/// Whether `{cursor}` stands in the query of `url`.
+pub fn holds_cursor(url: &Url) -> bool {
+    url.query()
+        .is_some_and(|query| plain_cursor(query).contains(CURSOR))
+}
+
+/// Any spelling of the braces in a query becomes `{cursor}`.
+fn plain_cursor(query: &str) -> String {
+    let mut plain = query.to_owned();
+    for open in ["{", "%7B", "%7b"] {
+        for close in ["}", "%7D", "%7d"] {
+            plain = plain.replace(&format!("{open}cursor{close}"), CURSOR);
+        }
+    }
+    plain
 }
 
 fn is_named(piece: &str, name: &str) -> bool {

@@ -9,7 +9,7 @@ use super::address::{resolve, shown};
 use super::ask::Ask;
 use crate::failure::{Detail, Failure};
 use crate::page::{PAGE_BYTES_MAX, Place};
-use crate::ports::{Answer, Clock, Http, Request, SendError};
+use crate::ports::{Answer, Clock, Http, SendError};
 use crate::retry::{
     Backoff, RETRY_AFTER_SECONDS_MAX, Verdict, date, header, retry_after_seconds, verdict,
 };
@@ -119,14 +119,14 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
     fn attempt(&mut self, ask: &Ask, page: u64) -> Result<Try, Failure> {
         let mut url = ask.url.clone();
         for _ in 0..=REDIRECTS_MAX {
-            let answer = match self.http.send(&request(&url, ask), PAGE_BYTES_MAX) {
+            let answer = match self.http.send(&ask.request(&url), PAGE_BYTES_MAX) {
                 Ok(answer) => answer,
                 Err(error) => return unanswered(error, &url, page).map(Try::Setback),
             };
             self.date = self.date.or_else(|| date(&answer));
             match verdict(&answer) {
                 Verdict::Page => return Ok(Try::Page(Fetched { url, answer })),
-                Verdict::Redirect => url = redirected(&url, &answer, page)?,
+                Verdict::Redirect => url = redirected(&url, ask, &answer, page)?,
                 Verdict::Busy => {
                     return Ok(Try::Setback(Setback {
                         url: shown(&url),
@@ -144,20 +144,6 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
         Err(Failure::protocol(format!(
             "`{url}` redirects page {page} for more than {REDIRECTS_MAX} times"
         )))
-    }
-}
-
-fn request(url: &Url, ask: &Ask) -> Request {
-    Request {
-        url: url.as_str().to_owned(),
-        headers: vec![
-            ("accept".to_owned(), "application/json".to_owned()),
-            (
-                "user-agent".to_owned(),
-                concat!("tidegate/", env!("CARGO_PKG_VERSION")).to_owned(),
-            ),
-        ],
-        body: ask.body.clone(),
     }
 }
 
@@ -184,7 +170,7 @@ fn unanswered(error: SendError, url: &Url, page: u64) -> Result<Setback, Failure
     })
 }
 
-fn redirected(url: &Url, answer: &Answer, page: u64) -> Result<Url, Failure> {
+fn redirected(url: &Url, ask: &Ask, answer: &Answer, page: u64) -> Result<Url, Failure> {
     let wrong = |why: String| {
         let (url, status) = (shown(url), answer.status);
         Failure::protocol(format!(
@@ -195,7 +181,15 @@ fn redirected(url: &Url, answer: &Answer, page: u64) -> Result<Url, Failure> {
         .next()
         .ok_or_else(|| wrong("nowhere".to_owned()))?;
     let location = std::str::from_utf8(location).map_err(|_| wrong("no URL".to_owned()))?;
-    resolve(url, location).map_err(wrong)
+    let target = resolve(url, location).map_err(wrong)?;
+    // A client turns a POST into a GET there, and a GET without the body asks for something else.
+    if ask.body.is_some() && matches!(answer.status, 301..=303) {
+        return Err(wrong(format!(
+            "`{}`, where a POST would lose its SOURCE_BODY: give that URL as SOURCE_API_URL if it takes the POST",
+            shown(&target)
+        )));
+    }
+    Ok(target)
 }
 
 fn refusal(verdict: Verdict, url: &Url, status: u16, page: u64) -> Failure {

@@ -5,7 +5,7 @@ use url::Url;
 use super::described::{Setting, optional};
 use super::{Given, is_header_name, not_one_of};
 use crate::failure::quoted;
-use crate::fetch::URL_BYTES_MAX;
+use crate::fetch::{CURSOR, URL_BYTES_MAX, holds_cursor};
 
 impl Given<'_> {
     pub(super) fn url(&mut self) -> Option<Url> {
@@ -14,7 +14,14 @@ impl Given<'_> {
             self.wrong(NAME, "is not set: give the URL of the first request");
             return None;
         };
-        self.kept(NAME, source_url(text))
+        let url = self.kept(NAME, source_url(text))?;
+        if holds_cursor(&url) && self.get("SOURCE_CURSOR").is_none() {
+            self.wrong(
+                NAME,
+                format!("`{CURSOR}` means nothing without SOURCE_CURSOR"),
+            );
+        }
+        Some(url)
     }
 
     pub(super) fn auth(&mut self) {
@@ -63,10 +70,12 @@ fn source_url(text: &str) -> Result<Url, String> {
     if text.len() > URL_BYTES_MAX {
         return Err(format!("is longer than {URL_BYTES_MAX} bytes"));
     }
-    if text.contains("{cursor}") {
-        return Err("`{cursor}` is not yet supported in this version: name the parameter in SOURCE_CURSOR_TO".to_owned());
-    }
     url.set_fragment(None);
+    if text.contains(CURSOR) && !holds_cursor(&url) {
+        return Err(format!(
+            "`{CURSOR}` is replaced in the query only, behind the `?`"
+        ));
+    }
     Ok(url)
 }
 
@@ -86,7 +95,7 @@ pub(super) fn described() -> Vec<Setting> {
             required: true,
             ..optional(
                 "SOURCE_API_URL",
-                "The URL of the first request, query included.",
+                "The URL of the first request, query included; `{cursor}` in the query is replaced by the cursor.",
                 "",
                 "https://api.example.com/v1/orders?status=open",
             )

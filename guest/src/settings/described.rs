@@ -1,6 +1,6 @@
 //! What the component says about itself: its settings in the order in which people read them.
 
-use super::{access, cursor, pages, records, run};
+use super::{access, cursor, pages, records, request, run};
 
 /// One setting, as `describe` tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,7 @@ pub fn describe() -> Description {
 fn settings() -> Vec<Setting> {
     [
         access::described(),
+        request::described(),
         pages::described(),
         cursor::described(),
         records::described(),

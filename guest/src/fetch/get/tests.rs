@@ -1,16 +1,19 @@
 use std::collections::VecDeque;
 
 use super::*;
+use crate::ports::Request;
 
 /// Answers in turn; what is asked beyond them is a defect of the test.
 struct Script {
     answers: VecDeque<Result<Answer, SendError>>,
     asked: Vec<String>,
+    posted: Vec<Option<String>>,
 }
 
 impl Http for Script {
     fn send(&mut self, request: &Request, _: usize) -> Result<Answer, SendError> {
         self.asked.push(request.url.clone());
+        self.posted.push(request.body.clone());
         self.answers
             .pop_front()
             .expect("no more requests than answers")
@@ -42,25 +45,36 @@ impl Clock for Patience {
 struct Outcome {
     got: Result<Fetched, Failure>,
     asked: Vec<String>,
+    posted: Vec<Option<String>>,
     clock: Patience,
     date: Option<i64>,
 }
 
 fn got(answers: impl IntoIterator<Item = Result<Answer, SendError>>) -> Outcome {
+    got_for(None, answers)
+}
+
+fn got_for(
+    body: Option<&str>,
+    answers: impl IntoIterator<Item = Result<Answer, SendError>>,
+) -> Outcome {
     let mut http = Script {
         answers: answers.into_iter().collect(),
         asked: Vec::new(),
+        posted: Vec::new(),
     };
     let mut clock = Patience::default();
     let mut getter = Getter::new(&mut http, &mut clock, 3);
-    let got = getter.get(
-        &Ask::get(Url::parse("https://x.example/o?key=s3cret").unwrap()),
-        2,
-    );
+    let ask = Ask {
+        body: body.map(str::to_owned),
+        ..Ask::get(Url::parse("https://x.example/o?key=s3cret").unwrap())
+    };
+    let got = getter.get(&ask, 2);
     let date = getter.date();
     Outcome {
         got,
         asked: http.asked,
+        posted: http.posted,
         clock,
         date,
     }
@@ -242,4 +256,44 @@ fn no_message_or_log_line_shows_a_query() {
 
     let said = format!("{:?} {}", outcome.clock.lines, outcome.got.unwrap_err());
     assert!(!said.contains("s3cret"), "{said}");
+}
+
+#[test]
+fn a_post_keeps_its_body_on_retries_and_redirects_that_keep_the_method() {
+    for status in [307, 308] {
+        let outcome = got_for(
+            Some("{}"),
+            [
+                answer(503, &[]),
+                answer(status, &[("location", "/p")]),
+                answer(200, &[]),
+            ],
+        );
+
+        assert!(outcome.got.is_ok());
+        assert_eq!(outcome.asked[2], "https://x.example/p");
+        assert_eq!(outcome.posted, vec![Some("{}".to_owned()); 3]);
+    }
+}
+
+#[test]
+fn a_post_that_would_become_a_get_is_refused() {
+    for status in [301, 302, 303] {
+        let outcome = got_for(
+            Some("{}"),
+            [answer(
+                status,
+                &[("location", "https://y.example/p?k=s3cret")],
+            )],
+        );
+
+        let failure = outcome.got.unwrap_err();
+        assert!(matches!(failure, Failure::Protocol(_)), "{failure:?}");
+        assert_eq!(
+            failure.to_string(),
+            format!(
+                "`https://x.example/o` answered {status} on page 2 and redirects to `https://y.example/p`, where a POST would lose its SOURCE_BODY: give that URL as SOURCE_API_URL if it takes the POST"
+            )
+        );
+    }
 }

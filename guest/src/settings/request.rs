@@ -1,0 +1,160 @@
+//! What is sent besides the URL: the body that makes a request a POST, headers, and the places that take a value.
+
+use serde::de::IgnoredAny;
+
+use super::described::{Setting, optional};
+use super::{Given, is_header_name};
+use crate::failure::quoted;
+use crate::fetch::{CURSOR, To, check_place};
+use crate::pointer::Pointer;
+
+/// The largest `SOURCE_BODY`.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Lines of `SOURCE_HEADERS`.
+const HEADERS_MAX: usize = 20;
+/// The longest value of a header.
+const HEADER_BYTES_MAX: usize = 4 * 1024;
+
+impl Given<'_> {
+    pub(super) fn body(&mut self) -> Option<String> {
+        const NAME: &str = "SOURCE_BODY";
+        let text = self.get(NAME)?;
+        self.kept(NAME, body(text))
+    }
+
+    /// What the setting `name` says takes a value: a query parameter, or a place in a body that has one.
+    #[expect(dead_code, reason = "the styles of paging that need it come next")]
+    pub(super) fn to(&mut self, name: &str) -> Option<To> {
+        let text = self.get(name)?;
+        let to = to(text, self.get("SOURCE_BODY"));
+        self.kept(name, to)
+    }
+
+    pub(super) fn headers(&mut self) -> Vec<(String, String)> {
+        const NAME: &str = "SOURCE_HEADERS";
+        let lines = self.get(NAME).unwrap_or_default().lines();
+        let lines = lines
+            .enumerate()
+            .filter(|(_, line)| !line.trim_ascii().is_empty());
+        let mut headers: Vec<(String, String)> = Vec::new();
+        for (at, line) in lines {
+            let Some((name, value)) = self.kept(NAME, header(at + 1, line)) else {
+                continue;
+            };
+            if headers.iter().any(|(found, _)| *found == name) {
+                self.wrong(NAME, format!("has `{name}` twice"));
+            } else if let Err(why) = self.may_set(&name) {
+                self.wrong(NAME, format!("`{name}` {why}"));
+            }
+            headers.push((name, value));
+        }
+        if headers.len() > HEADERS_MAX {
+            self.wrong(NAME, format!("has more than {HEADERS_MAX} headers"));
+        }
+        headers
+    }
+
+    /// `Err` says why a header of this name, in lower case, is not to be set here.
+    fn may_set(&self, name: &str) -> Result<(), &'static str> {
+        const FRAMING: [&str; 13] = [
+            "accept-encoding",
+            "connection",
+            "content-length",
+            "expect",
+            "host",
+            "http2-settings",
+            "keep-alive",
+            "set-cookie",
+            "te",
+            "trailer",
+            "trailers",
+            "transfer-encoding",
+            "upgrade",
+        ];
+        let by_header = self.get("SOURCE_AUTH") == Some("header");
+        let credential = self.get("SOURCE_AUTH_NAME").unwrap_or("X-API-Key");
+        if matches!(name, "authorization" | "cookie" | "cookie2")
+            || by_header && name.eq_ignore_ascii_case(credential)
+        {
+            return Err(
+                "carries a credential, and this setting is no secret: give it as SOURCE_API_KEY, with SOURCE_AUTH",
+            );
+        }
+        if name.starts_with("proxy-") || FRAMING.contains(&name) {
+            return Err("is for the connection, which the host makes: remove it");
+        }
+        if name == "content-type" && self.get("SOURCE_BODY").is_none() {
+            return Err("means nothing without SOURCE_BODY: remove it");
+        }
+        Ok(())
+    }
+}
+
+fn body(text: &str) -> Result<String, String> {
+    if text.len() > BODY_BYTES_MAX {
+        return Err(format!("is longer than {BODY_BYTES_MAX} bytes"));
+    }
+    serde_json::from_str::<IgnoredAny>(text)
+        .map_err(|error| format!("is not one JSON value: {error}"))?;
+    Ok(text.trim_ascii().to_owned())
+}
+
+fn to(text: &str, body_text: Option<&str>) -> Result<To, String> {
+    if !text.starts_with('/') {
+        return match text.strip_prefix("header:") {
+            Some(_) => Err(format!(
+                "{} is a header, and none takes a value here: name a query parameter, or a JSON Pointer into SOURCE_BODY",
+                quoted(text)
+            )),
+            None => Ok(To::Query(text.to_owned())),
+        };
+    }
+    let pointer = Pointer::parse(text)?;
+    let body_text = body_text.ok_or_else(|| {
+        format!("`{pointer}` is a place in SOURCE_BODY, which is not set: set it, or name a query parameter")
+    })?;
+    // A body that is none is its own problem.
+    if body(body_text).is_ok() {
+        check_place(body_text, &pointer)?;
+    }
+    Ok(To::Body(pointer))
+}
+
+/// The name, in lower case, and the value of one line. What cannot be read is not shown: it may be a credential.
+fn header(number: usize, line: &str) -> Result<(String, String), String> {
+    let (name, value) = line
+        .split_once(':')
+        .ok_or_else(|| format!("line {number} is not `Name: value`"))?;
+    let (name, value) = (name.trim_ascii(), value.trim_ascii());
+    if !is_header_name(name) {
+        return Err(format!("line {number} does not begin with a header's name"));
+    }
+    if !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Err(format!(
+            "`{name}` has a value that is not visible ASCII and blanks"
+        ));
+    }
+    if value.is_empty() || value.len() > HEADER_BYTES_MAX {
+        return Err(format!(
+            "`{name}` has a value of {} bytes, not of 1 to {HEADER_BYTES_MAX}",
+            value.len()
+        ));
+    }
+    Ok((name.to_ascii_lowercase(), value.to_owned()))
+}
+
+/// The settings of this module, as `describe` tells them.
+pub(super) fn described() -> Vec<Setting> {
+    let body = format!(
+        "A JSON body, which makes every request a POST; `{CURSOR}` in its strings is replaced where SOURCE_CURSOR is set and SOURCE_CURSOR_TO is not."
+    );
+    vec![
+        optional("SOURCE_BODY", &body, "", r#"{"limit":100}"#),
+        optional(
+            "SOURCE_HEADERS",
+            "Further headers, one `Name: value` a line; not a secret, so none that carries a credential.",
+            "",
+            "Notion-Version: 2022-06-28",
+        ),
+    ]
+}
