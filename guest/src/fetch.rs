@@ -1,13 +1,19 @@
 //! Which request comes next: given the last answer, the next page's URL or the end. No I/O happens here.
 //!
-//! A source cannot hold a run for ever: pages are counted, and a URL or a page that comes again ends the run as broken, never
-//! as complete. Getting the page is `get`'s business.
+//! A source cannot hold a run for ever: pages are counted, and a request or a page that comes again, or pages that bring
+//! nothing new, end the run as broken, never as complete. How one page leads to the next is `steps`' business, and getting it
+//! is `get`'s.
 
 mod address;
 mod ask;
 mod body;
 mod get;
 mod link;
+mod named;
+mod novelty;
+mod steps;
+mod style;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher};
@@ -16,38 +22,22 @@ pub use self::address::{URL_BYTES_MAX, holds_cursor, resolve, shown, with_parame
 pub use self::ask::{Ask, Json, To};
 pub use self::body::{CURSOR, check as check_place};
 pub use self::get::{Fetched, Getter};
+pub use self::novelty::Novelty;
+pub use self::steps::Page;
+use self::steps::{Step, Steps};
+pub use self::style::{PageFrom, Pagination, Style};
+pub use self::watch::{Expect, Join, Seen, Watch};
 use crate::failure::Failure;
-use crate::page::{Contents, Shape, leading_text};
-use crate::pointer::Pointer;
-use crate::ports::Answer;
-use crate::retry::header;
+use crate::page::{Place, Shape};
+use crate::settings::Settings;
 
-/// How a source is paged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pagination {
-    /// One page.
-    None,
-    /// `Link` headers with the relation `next`.
-    Link,
-    /// The next page's URL stands in the answer.
-    NextUrl(PageFrom),
-}
-
-/// Where a next URL stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PageFrom {
-    /// In the body.
-    Body(Pointer),
-    /// In the header of this name, in lower case.
-    Header(String),
-}
+/// Pages in a row that bring nothing but records that came before: so many are a circle.
+const STALE_PAGES: u32 = 3;
 
 /// The pages of one run.
 #[derive(Debug)]
 pub struct Pages<'s> {
-    pagination: &'s Pagination,
-    /// The slot of the next URL, where that stands in the body.
-    next: Option<usize>,
+    steps: Steps<'s>,
     number_max: u64,
     /// The request for the page at hand.
     ask: Ask,
@@ -56,24 +46,37 @@ pub struct Pages<'s> {
     /// Hashes of the bodies that held records.
     bodies: BTreeSet<u64>,
     number: u64,
+    /// Pages in a row without a new record.
+    stale: u32,
+    /// Pages shifted, and no new record came since: what joins the page before leads to where they are.
+    catches_up: bool,
+    warning: Warning,
+}
+
+/// A warning is given once.
+#[derive(Debug)]
+enum Warning {
+    NotYet,
+    Due(String),
+    Given,
 }
 
 impl<'s> Pages<'s> {
-    /// Pages that begin at `first`; at most `pages_max`. What is to be read of each is added to `shape`.
-    pub fn new(pagination: &'s Pagination, pages_max: u64, first: Ask, shape: &mut Shape) -> Self {
-        let next = match pagination {
-            Pagination::NextUrl(PageFrom::Body(pointer)) => Some(shape.also(pointer)),
-            _ => None,
-        };
-        Self {
-            pagination,
-            next,
-            number_max: pages_max,
-            asked: BTreeSet::from([hash_of(&first)]),
-            ask: first,
+    /// Pages of `settings` that begin at `first`. What is to be read of each is added to `shape`.
+    pub fn new(settings: &'s Settings, first: &Ask, shape: &mut Shape) -> Result<Self, Failure> {
+        let has_key = !settings.key.is_empty();
+        let (steps, ask) = Steps::new(&settings.pagination, has_key, first, shape)?;
+        Ok(Self {
+            steps,
+            number_max: settings.pages_max,
+            asked: BTreeSet::from([hash_of(&ask)]),
+            ask,
             bodies: BTreeSet::new(),
             number: 1,
-        }
+            stale: 0,
+            catches_up: false,
+            warning: Warning::NotYet,
+        })
     }
 
     /// The number of the page that is asked for, from 1.
@@ -86,22 +89,54 @@ impl<'s> Pages<'s> {
         &self.ask
     }
 
-    /// Goes on to the page after the one that was `fetched`; false after the last one. `Err`: the source goes in circles, or
-    /// has more pages than allowed, or names something that cannot be followed.
-    pub fn go_on(&mut self, fetched: &Fetched, contents: &Contents) -> Result<bool, Failure> {
-        let place = fetched.place(self.number);
+    /// What the first record of the page at hand must be.
+    pub fn expect(&self) -> Expect {
+        self.steps.expect()
+    }
+
+    /// What the last step gave reason to warn of.
+    pub fn warning(&mut self) -> Option<String> {
+        if !matches!(self.warning, Warning::Due(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.warning, Warning::Given) {
+            Warning::Due(line) => Some(line),
+            Warning::NotYet | Warning::Given => None,
+        }
+    }
+
+    /// Goes on to the page after this one; false after the last one. `Err`: the source goes in circles, or has more pages than
+    /// allowed, or names something that cannot be followed.
+    pub fn go_on(&mut self, page: Page<'_>) -> Result<bool, Failure> {
+        let place = page.fetched.place(self.number);
         let broken = |what: String| Failure::protocol(format!("{place} {what}"));
-        if contents.records > 0 && !self.bodies.insert(hash(&fetched.answer.body)) {
+        self.note_shift(page.seen, &place);
+        let is_lost = page.seen.join == Join::Lost;
+        self.catches_up |= is_lost;
+        let has_records = !is_lost && page.contents.records > 0;
+        if has_records && !self.bodies.insert(hash(&page.fetched.answer.body)) {
             return Err(broken(
-                "repeats the content of an earlier page: look at SOURCE_PAGINATION".to_owned(),
+                "repeats the content of an earlier page: look at SOURCE_PAGINATION and, where the source sends its last page again, at SOURCE_PAGE_SIZE, SOURCE_PAGE_MORE or SOURCE_TOTAL".to_owned(),
             ));
         }
-        let Some(named) = self.named(&fetched.answer, contents).map_err(broken)? else {
-            return Ok(false);
+        let next = match self.steps.next(&self.ask, page).map_err(broken)? {
+            Step::End => return Ok(false),
+            Step::On(next) => next,
+            Step::Back(next) => {
+                // What was asked before is asked again, on purpose.
+                self.asked.clear();
+                self.bodies.clear();
+                next
+            }
         };
-        let next = resolve(&fetched.url, &named)
-            .map_err(|why| broken(format!("names as next page {why}")))?;
-        let next = self.ask.at(next);
+        if has_records {
+            self.count_stale(page.seen);
+        }
+        if self.stale >= STALE_PAGES {
+            return Err(broken(format!(
+                "brings nothing but records that came before, as {STALE_PAGES} pages in a row do: look at SOURCE_PAGINATION"
+            )));
+        }
         if !self.asked.insert(hash_of(&next)) {
             return Err(broken(
                 "names as next page one that was read already".to_owned(),
@@ -118,27 +153,30 @@ impl<'s> Pages<'s> {
         Ok(true)
     }
 
-    /// The next URL as the answer names it.
-    fn named(&self, answer: &Answer, contents: &Contents) -> Result<Option<String>, String> {
-        match self.pagination {
-            Pagination::None => Ok(None),
-            Pagination::Link => link::next(header(answer, "link"))
-                .map_err(|why| format!("has a Link header that cannot be read: {why}")),
-            Pagination::NextUrl(PageFrom::Body(pointer)) => {
-                let next = self.next.and_then(|slot| contents.value(slot));
-                leading_text(next).map_err(|what| {
-                    format!("has {what} as `{pointer}` (SOURCE_PAGE_FROM), not a URL")
-                })
+    fn count_stale(&mut self, seen: &Seen) {
+        self.catches_up = !seen.news && (self.catches_up || seen.join == Join::Shifted);
+        let leads_on = self.catches_up && seen.join == Join::Overlap;
+        if seen.news {
+            self.stale = 0;
+        } else if !leads_on && !self.steps.reads_again() {
+            self.stale += 1;
+        }
+    }
+
+    fn note_shift(&mut self, seen: &Seen, place: &Place) {
+        let what = match seen.join {
+            Join::Plain | Join::Overlap => return,
+            Join::Shifted | Join::Lost => {
+                "does not begin with the last record of the one before; going on from a record that is known"
             }
-            Pagination::NextUrl(PageFrom::Header(name)) => {
-                let value = header(answer, name)
-                    .map(<[u8]>::trim_ascii)
-                    .find(|value| !value.is_empty());
-                value
-                    .map(|value| std::str::from_utf8(value).map(str::to_owned))
-                    .transpose()
-                    .map_err(|_| format!("has a `{name}` header that is no URL"))
+            Join::Repeat => {
+                "has a record of the one before again; rows that were deleted meanwhile may hide others until the next full fetch"
             }
+        };
+        if matches!(self.warning, Warning::NotYet) {
+            self.warning = Warning::Due(format!(
+                "warn: pages shifted while they were read: {place} {what}"
+            ));
         }
     }
 }

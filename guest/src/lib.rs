@@ -24,7 +24,7 @@ pub use failure::{Detail, Failure, Problem};
 pub use settings::{Description, Setting, describe, validate};
 
 use cursor::Cursor;
-use fetch::{Ask, Getter, Pages};
+use fetch::{Ask, Getter, Page, Pages};
 use page::Shape;
 use ports::{Clock, Http, Staging};
 use settings::Settings;
@@ -107,7 +107,7 @@ pub fn run(
     let mut source_seconds = clock.unix_seconds() - CLOCK_SKEW_SECONDS;
     let mut getter = Getter::new(http, clock, settings.retries_max);
     let mut shape = Shape::new(settings.records.as_ref());
-    let mut pages = Pages::new(&settings.pagination, settings.pages_max, first, &mut shape);
+    let mut pages = Pages::new(&settings, &first, &mut shape)?;
     let mut stager = Stager::new(&settings, cursor, shape, staging);
     loop {
         let page = pages.number();
@@ -115,12 +115,21 @@ pub fn run(
         if let (1, Some(date)) = (page, getter.date()) {
             source_seconds = date;
         }
-        let contents = stager.page(&fetched.answer.body, &fetched.place(page))?;
+        let place = fetched.place(page);
+        let (contents, seen) = stager.page(&fetched.answer.body, &place, pages.expect())?;
         let records = contents.records;
         getter
             .clock()
             .log(&format!("page {page}: {}", counted(records, "record")));
-        if !pages.go_on(&fetched, &contents)? {
+        let goes_on = pages.go_on(Page {
+            fetched: &fetched,
+            contents: &contents,
+            seen: &seen,
+        })?;
+        if let Some(warning) = pages.warning() {
+            getter.clock().log(&warning);
+        }
+        if !goes_on {
             break;
         }
     }

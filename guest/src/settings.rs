@@ -109,6 +109,10 @@ impl<'e> Given<'e> {
         self.problems.push(Problem::new(name, message));
     }
 
+    fn has_problem(&self, name: &str) -> bool {
+        self.problems.iter().any(|problem| problem.setting == name)
+    }
+
     /// The value, or a problem on record.
     fn kept<T>(&mut self, name: &str, read: Result<T, String>) -> Option<T> {
         read.map_err(|why| self.wrong(name, why)).ok()

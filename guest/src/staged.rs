@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::cursor::{Cursor, Number};
 use crate::failure::{Detail, Failure};
+use crate::fetch::{Expect, Seen, Watch};
 use crate::page::{self, Contents, Place, Shape};
 use crate::pointer::{Paths, Pointer};
 use crate::ports::{StagedFile, Staging};
@@ -18,6 +19,7 @@ pub struct Stager<'s, S> {
     cursor: Option<Cursor<'s>>,
     shape: Shape,
     wanted: Wanted,
+    watch: Watch,
     counts: Counts,
     records: Vec<u8>,
     deleted: Vec<u8>,
@@ -64,26 +66,40 @@ impl<'s, S: Staging> Stager<'s, S> {
                 .map(|part| (part.clone(), wanted.paths.add(part)))
                 .collect();
         }
+        let watch = Watch::new(
+            &settings.pagination,
+            &settings.key,
+            settings.cursor.as_ref().map(|cursor| &cursor.pointer),
+            &mut wanted.paths,
+        );
         Self {
             staging,
             cursor,
             shape,
             wanted,
+            watch,
             counts: Counts::default(),
             records: Vec::new(),
             deleted: Vec::new(),
         }
     }
 
-    /// Stages one page. `Err`: the run is over, whatever was staged.
-    pub fn page(&mut self, body: &[u8], place: &Place) -> Result<Contents, Failure> {
+    /// Stages one page, whose first record should be as `expect` says. `Err`: the run is over, whatever was staged.
+    pub fn page(
+        &mut self,
+        body: &[u8],
+        place: &Place,
+        expect: Expect,
+    ) -> Result<(Contents, Seen), Failure> {
         self.records.clear();
         self.deleted.clear();
+        self.watch.page_begins(expect);
         let mut taker = Taker {
             shape: &self.shape,
             place,
             wanted: &self.wanted,
             found: vec![None; self.wanted.paths.slots()],
+            watch: &mut self.watch,
             cursor: self.cursor.as_mut(),
             counts: &mut self.counts,
             records: &mut self.records,
@@ -95,7 +111,8 @@ impl<'s, S: Staging> Stager<'s, S> {
         if let Some(cursor) = &mut self.cursor {
             cursor.page_ends();
         }
-        self.counts.fetched += contents.records;
+        let seen = self.watch.page_ends();
+        self.counts.fetched += contents.records - seen.left_out;
         for (file, lines) in [
             (StagedFile::Records, &self.records),
             (StagedFile::Deleted, &self.deleted),
@@ -106,7 +123,7 @@ impl<'s, S: Staging> Stager<'s, S> {
                     .map_err(|why| Failure::Output(Detail::from(why)))?;
             }
         }
-        Ok(contents)
+        Ok((contents, seen))
     }
 
     /// What was staged, and where the cursor stands.
@@ -121,6 +138,7 @@ struct Taker<'p, 's, 'b> {
     place: &'p Place,
     wanted: &'p Wanted,
     found: Vec<Option<&'b str>>,
+    watch: &'p mut Watch,
     cursor: Option<&'p mut Cursor<'s>>,
     counts: &'p mut Counts,
     records: &'p mut Vec<u8>,
@@ -155,6 +173,9 @@ impl<'b> Taker<'_, '_, 'b> {
         if self.wanted.paths.slots() > 0 {
             let read = self.wanted.paths.read(text, &mut self.found);
             read.map_err(|why| Failure::data(format!("{place}: {why}")))?;
+        }
+        if !self.watch.takes(text, &self.found) {
+            return Ok(());
         }
         if let (Some(cursor), Some(slot)) = (&mut self.cursor, self.wanted.cursor)
             && !cursor.sees(self.found[slot], &place)?

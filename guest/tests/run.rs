@@ -253,7 +253,7 @@ fn a_repeated_member_on_a_pointers_way_is_a_data_failure() {
 fn all_settings_problems_come_before_the_first_request() {
     let job = Job::with(&[
         ("MAX_PAGES", "0"),
-        ("SOURCE_PAGINATION", "page"),
+        ("SOURCE_PAGINATION", "sideways"),
         ("SOURCE_DELETED", "x"),
     ]);
 

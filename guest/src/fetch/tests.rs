@@ -1,6 +1,12 @@
 use url::Url;
 
 use super::*;
+use crate::page::Contents;
+use crate::ports::Answer;
+
+mod ends;
+mod led;
+mod styles;
 
 fn url(text: &str) -> Url {
     Url::parse(text).unwrap()
@@ -26,47 +32,77 @@ fn contents(records: u64, next: Option<&str>) -> Contents {
     Contents::new(records, vec![None, next])
 }
 
-fn pages(pagination: &Pagination, pages_max: u64) -> Pages<'_> {
-    let mut shape = Shape::new(Some(&Pointer::parse("/items").unwrap()));
-    Pages::new(pagination, pages_max, Ask::get(url(FIRST)), &mut shape)
+/// Settings of a source at [`FIRST`] with records at `/items`.
+fn settings(pairs: &[(&str, &str)]) -> Settings {
+    let fixed = [("SOURCE_API_URL", FIRST), ("SOURCE_RECORDS", "/items")];
+    let env: Vec<(String, String)> = fixed
+        .iter()
+        .chain(pairs)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    Settings::read(&env).unwrap()
 }
 
-fn in_body() -> Pagination {
-    Pagination::NextUrl(PageFrom::Body(Pointer::parse("/next").unwrap()))
+fn pages(settings: &Settings) -> Pages<'_> {
+    let mut shape = Shape::new(settings.records.as_ref());
+    let first = Ask {
+        body: settings.body.clone(),
+        ..Ask::get(settings.url.clone())
+    };
+    Pages::new(settings, &first, &mut shape).unwrap()
+}
+
+/// The step after a page of records that are all new.
+fn go_on(pages: &mut Pages<'_>, fetched: &Fetched, contents: &Contents) -> Result<bool, Failure> {
+    let seen = Seen {
+        news: true,
+        ..Seen::default()
+    };
+    pages.go_on(Page {
+        fetched,
+        contents,
+        seen: &seen,
+    })
 }
 
 const FIRST: &str = "https://x.example/o?page=1";
+const LINK: [(&str, &str); 1] = [("SOURCE_PAGINATION", "link")];
+const NEXT: [(&str, &str); 1] = [("SOURCE_PAGINATION", "next-url")];
 
 #[test]
 fn a_page_without_next_ends_the_fetch() {
-    let link = Pagination::Link;
-    let mut pages = pages(&link, 10);
+    let settings = settings(&LINK);
+    let mut pages = pages(&settings);
 
     assert_eq!(
-        pages.go_on(&fetched(FIRST, &[], "[]"), &contents(0, None)),
+        go_on(&mut pages, &fetched(FIRST, &[], "[]"), &contents(0, None)),
         Ok(false)
     );
 }
 
 #[test]
 fn an_unpaged_source_has_one_page_whatever_it_names() {
-    let mut pages = pages(&Pagination::None, 10);
+    let settings = settings(&[]);
+    let mut pages = pages(&settings);
     let page = fetched(FIRST, &[("link", "<?page=2>; rel=next")], "[]");
 
-    assert_eq!(pages.go_on(&page, &contents(0, Some("?page=2"))), Ok(false));
+    assert_eq!(
+        go_on(&mut pages, &page, &contents(0, Some("?page=2"))),
+        Ok(false)
+    );
 }
 
 #[test]
 fn a_link_resolves_against_the_url_that_answered() {
-    let link = Pagination::Link;
-    let mut pages = pages(&link, 10);
+    let settings = settings(&LINK);
+    let mut pages = pages(&settings);
     let page = fetched(
         "https://y.example/v2/o",
         &[("link", "<o?page=2>; rel=next")],
         "[]",
     );
 
-    let more = pages.go_on(&page, &contents(0, None));
+    let more = go_on(&mut pages, &page, &contents(0, None));
 
     assert_eq!(more, Ok(true));
     assert_eq!(pages.ask().url, url("https://y.example/v2/o?page=2"));
@@ -75,15 +111,20 @@ fn a_link_resolves_against_the_url_that_answered() {
 
 #[test]
 fn a_next_url_can_stand_in_a_header() {
-    let style = Pagination::NextUrl(PageFrom::Header("x-next".to_owned()));
-    let mut pages = pages(&style, 10);
+    let settings = settings(&[NEXT[0], ("SOURCE_PAGE_FROM", "header:X-Next")]);
+    let mut pages = pages(&settings);
 
-    let more = pages.go_on(
+    let more = go_on(
+        &mut pages,
         &fetched(FIRST, &[("x-next", " ?page=2 ")], "[]"),
         &contents(0, None),
     );
     let asked = pages.ask().url.clone();
-    let end = pages.go_on(&fetched(FIRST, &[("x-next", "")], "[]"), &contents(0, None));
+    let end = go_on(
+        &mut pages,
+        &fetched(FIRST, &[("x-next", "")], "[]"),
+        &contents(0, None),
+    );
 
     assert_eq!(more, Ok(true));
     assert_eq!(asked, url("https://x.example/o?page=2"));
@@ -92,13 +133,17 @@ fn a_next_url_can_stand_in_a_header() {
 
 #[test]
 fn a_url_that_comes_again_is_a_loop() {
-    let style = in_body();
-    let mut pages = pages(&style, 10);
-    pages
-        .go_on(&fetched(FIRST, &[], "a"), &contents(1, Some("?page=2")))
-        .unwrap();
+    let settings = settings(&NEXT);
+    let mut pages = pages(&settings);
+    go_on(
+        &mut pages,
+        &fetched(FIRST, &[], "a"),
+        &contents(1, Some("?page=2")),
+    )
+    .unwrap();
 
-    let looped = pages.go_on(
+    let looped = go_on(
+        &mut pages,
         &fetched(FIRST, &[], "b"),
         &contents(1, Some("?page=1#again")),
     );
@@ -111,13 +156,20 @@ fn a_url_that_comes_again_is_a_loop() {
 
 #[test]
 fn a_page_that_comes_again_is_a_loop() {
-    let style = in_body();
-    let mut pages = pages(&style, 10);
-    pages
-        .go_on(&fetched(FIRST, &[], "same"), &contents(1, Some("?page=2")))
-        .unwrap();
+    let settings = settings(&NEXT);
+    let mut pages = pages(&settings);
+    go_on(
+        &mut pages,
+        &fetched(FIRST, &[], "same"),
+        &contents(1, Some("?page=2")),
+    )
+    .unwrap();
 
-    let looped = pages.go_on(&fetched(FIRST, &[], "same"), &contents(1, Some("?page=3")));
+    let looped = go_on(
+        &mut pages,
+        &fetched(FIRST, &[], "same"),
+        &contents(1, Some("?page=3")),
+    );
 
     assert!(
         looped
@@ -129,31 +181,41 @@ fn a_page_that_comes_again_is_a_loop() {
 
 #[test]
 fn an_empty_page_may_come_again() {
-    let style = in_body();
-    let mut pages = pages(&style, 10);
-    pages
-        .go_on(&fetched(FIRST, &[], "[]"), &contents(0, Some("?page=2")))
-        .unwrap();
+    let settings = settings(&NEXT);
+    let mut pages = pages(&settings);
+    go_on(
+        &mut pages,
+        &fetched(FIRST, &[], "[]"),
+        &contents(0, Some("?page=2")),
+    )
+    .unwrap();
 
     assert!(
-        pages
-            .go_on(&fetched(FIRST, &[], "[]"), &contents(0, Some("?page=3")))
-            .is_ok()
+        go_on(
+            &mut pages,
+            &fetched(FIRST, &[], "[]"),
+            &contents(0, Some("?page=3"))
+        )
+        .is_ok()
     );
 }
 
 #[test]
 fn more_pages_than_allowed_are_refused_and_exactly_as_many_are_not() {
-    let style = in_body();
-    let mut pages = pages(&style, 2);
-    pages
-        .go_on(&fetched(FIRST, &[], "a"), &contents(1, Some("?page=2")))
-        .unwrap();
+    let two = settings(&[NEXT[0], ("MAX_PAGES", "2")]);
+    let one = settings(&[NEXT[0], ("MAX_PAGES", "1")]);
+    let mut pages = pages(&two);
+    go_on(
+        &mut pages,
+        &fetched(FIRST, &[], "a"),
+        &contents(1, Some("?page=2")),
+    )
+    .unwrap();
     let last = fetched(FIRST, &[], "b");
 
-    let more = self::pages(&style, 1).go_on(&last, &contents(1, Some("?page=3")));
+    let more = go_on(&mut self::pages(&one), &last, &contents(1, Some("?page=3")));
 
-    assert_eq!(pages.go_on(&last, &contents(1, None)), Ok(false));
+    assert_eq!(go_on(&mut pages, &last, &contents(1, None)), Ok(false));
     assert!(
         matches!(&more, Err(Failure::Protocol(d)) if d.message.ends_with("MAX_PAGES is 1: raise it")),
         "{more:?}"
@@ -162,10 +224,11 @@ fn more_pages_than_allowed_are_refused_and_exactly_as_many_are_not() {
 
 #[test]
 fn a_step_down_to_http_is_refused() {
-    let style = in_body();
-    let mut pages = pages(&style, 10);
+    let settings = settings(&NEXT);
+    let mut pages = pages(&settings);
 
-    let down = pages.go_on(
+    let down = go_on(
+        &mut pages,
         &fetched(FIRST, &[], "a"),
         &contents(1, Some("http://x.example/o?page=2")),
     );
@@ -179,10 +242,11 @@ fn a_step_down_to_http_is_refused() {
 
 #[test]
 fn a_link_header_that_cannot_be_read_is_not_the_end() {
-    let link = Pagination::Link;
-    let mut pages = pages(&link, 10);
+    let settings = settings(&LINK);
+    let mut pages = pages(&settings);
 
-    let damaged = pages.go_on(
+    let damaged = go_on(
+        &mut pages,
         &fetched(FIRST, &[("link", "/o?page=2; rel=next")], "a"),
         &contents(1, None),
     );
@@ -192,10 +256,10 @@ fn a_link_header_that_cannot_be_read_is_not_the_end() {
 
 #[test]
 fn a_next_that_is_no_text_is_refused() {
-    let style = in_body();
+    let settings = settings(&NEXT);
     let number = Contents::new(1, vec![None, Some("3".to_owned())]);
 
-    let refused = pages(&style, 10).go_on(&fetched(FIRST, &[], "a"), &number);
+    let refused = go_on(&mut pages(&settings), &fetched(FIRST, &[], "a"), &number);
 
     assert_eq!(
         refused.unwrap_err().to_string(),

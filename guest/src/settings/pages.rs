@@ -3,67 +3,205 @@
 use super::described::{Setting, optional};
 use super::{Given, is_header_name, not_one_of};
 use crate::failure::quoted;
-use crate::fetch::{PageFrom, Pagination};
+use crate::fetch::{PageFrom, Pagination, Style, To};
 use crate::pointer::Pointer;
+
+/// The largest `SOURCE_PAGE_SIZE`.
+const SIZE_MAX: u64 = 1_000_000;
+/// The styles, in the order in which they are described.
+const STYLES: [&str; 7] = [
+    "none",
+    "link",
+    "next-url",
+    "token",
+    "last-record",
+    "page",
+    "offset",
+];
 
 impl Given<'_> {
     pub(super) fn pagination(&mut self, records: Option<&Pointer>) -> Pagination {
-        let style = self.get("SOURCE_PAGINATION").unwrap_or("none");
-        let from = self.get("SOURCE_PAGE_FROM");
-        if from.is_some() && style != "next-url" {
+        let style = self.style(records);
+        let size = self
+            .get("SOURCE_PAGE_SIZE")
+            .map(|_| self.number("SOURCE_PAGE_SIZE", 1, 1..=SIZE_MAX));
+        let size_to = self.to("SOURCE_PAGE_SIZE_TO");
+        if self.get("SOURCE_PAGE_SIZE_TO").is_some() && size.is_none() {
             self.wrong(
-                "SOURCE_PAGE_FROM",
-                "means nothing without SOURCE_PAGINATION `next-url`: remove it",
+                "SOURCE_PAGE_SIZE",
+                "is not set, but SOURCE_PAGE_SIZE_TO takes it: give the number of records of a page, say 100",
             );
         }
-        match style {
-            "none" => Pagination::None,
-            "link" => Pagination::Link,
-            "next-url" => self.next_url(from.unwrap_or("/next"), records),
-            "token" | "last-record" | "page" | "offset" => {
-                self.wrong(
-                    "SOURCE_PAGINATION",
-                    format!("`{style}` is not yet supported in this version"),
-                );
-                Pagination::None
+        let pagination = Pagination {
+            size,
+            size_to,
+            more: self.page_from("SOURCE_PAGE_MORE", records),
+            total: self.page_from("SOURCE_TOTAL", records),
+            style,
+        };
+        self.refuse_same_places(&pagination);
+        pagination
+    }
+
+    fn style(&mut self, records: Option<&Pointer>) -> Style {
+        let style = self.get("SOURCE_PAGINATION").unwrap_or("none");
+        if !STYLES.contains(&style) {
+            self.wrong("SOURCE_PAGINATION", not_one_of(style, &STYLES));
+            return Style::None;
+        }
+        self.refuse_unused(style);
+        let read = match style {
+            "link" => Some(Style::Link),
+            "next-url" if self.get("SOURCE_PAGE_FROM").is_none() => {
+                let from = Pointer::parse("/next").map(PageFrom::Body);
+                let from = self.kept("SOURCE_PAGE_FROM", from);
+                self.needs_records("SOURCE_PAGE_FROM", "/next", records);
+                from.map(Style::NextUrl)
             }
-            other => {
-                self.wrong(
-                    "SOURCE_PAGINATION",
-                    not_one_of(other, &["none", "link", "next-url"]),
-                );
-                Pagination::None
+            "next-url" => self
+                .page_from("SOURCE_PAGE_FROM", records)
+                .map(Style::NextUrl),
+            "token" => self.token(records),
+            "last-record" => self.last_record(),
+            "page" => {
+                let to = self.place_or("page");
+                let first = self.number("SOURCE_PAGE_FIRST", 1, 0..=1_000_000);
+                to.map(|to| Style::Page { to, first })
+            }
+            "offset" => self.place_or("offset").map(|to| Style::Offset { to }),
+            _ => Some(Style::None),
+        };
+        read.unwrap_or(Style::None)
+    }
+
+    fn token(&mut self, records: Option<&Pointer>) -> Option<Style> {
+        self.require(
+            "SOURCE_PAGE_FROM",
+            "is not set: say where in an answer the next token stands, say `/next_cursor` or `header:X-Next`",
+        );
+        self.require(
+            "SOURCE_PAGE_TO",
+            "is not set: name the query parameter that takes the token, or its place in SOURCE_BODY",
+        );
+        let from = self.page_from("SOURCE_PAGE_FROM", records);
+        let to = self.to("SOURCE_PAGE_TO");
+        Some(Style::Token {
+            from: from?,
+            to: to?,
+        })
+    }
+
+    fn last_record(&mut self) -> Option<Style> {
+        self.require(
+            "SOURCE_PAGE_FROM",
+            "is not set: say what of the last record leads on, say `/id`",
+        );
+        self.require(
+            "SOURCE_PAGE_TO",
+            "is not set: name the query parameter that takes the last record's value, say `starting_after`, or its place in SOURCE_BODY",
+        );
+        let from = self.pointer("SOURCE_PAGE_FROM");
+        let to = self.to("SOURCE_PAGE_TO");
+        Some(Style::LastRecord {
+            from: from?,
+            to: to?,
+        })
+    }
+
+    fn place_or(&mut self, name: &str) -> Option<To> {
+        match self.get("SOURCE_PAGE_TO") {
+            Some(_) => self.to("SOURCE_PAGE_TO"),
+            None => Some(To::Query(name.to_owned())),
+        }
+    }
+
+    fn require(&mut self, name: &str, message: &str) {
+        if self.get(name).is_none() {
+            self.wrong(name, message);
+        }
+    }
+
+    /// What a style does not read is a misunderstanding.
+    fn refuse_unused(&mut self, style: &str) {
+        let used: &[&str] = match style {
+            "none" | "link" => &[],
+            "next-url" => &["SOURCE_PAGE_FROM"],
+            "token" | "last-record" => &["SOURCE_PAGE_FROM", "SOURCE_PAGE_TO"],
+            "page" => &["SOURCE_PAGE_TO", "SOURCE_PAGE_FIRST"],
+            _ => &["SOURCE_PAGE_TO"],
+        };
+        for name in ["SOURCE_PAGE_FROM", "SOURCE_PAGE_TO", "SOURCE_PAGE_FIRST"] {
+            if self.get(name).is_some() && !used.contains(&name) {
+                let what = format!("means nothing with SOURCE_PAGINATION `{style}`: remove it");
+                self.wrong(name, what);
             }
         }
     }
 
-    fn next_url(&mut self, from: &str, records: Option<&Pointer>) -> Pagination {
-        const NAME: &str = "SOURCE_PAGE_FROM";
-        if let Some(header) = from.strip_prefix("header:") {
+    /// Where the setting `name` says that a value stands in an answer.
+    fn page_from(&mut self, name: &str, records: Option<&Pointer>) -> Option<PageFrom> {
+        let text = self.get(name)?;
+        if let Some(header) = text.strip_prefix("header:") {
             if !is_header_name(header) {
-                self.wrong(NAME, format!("{} is not a header's name", quoted(header)));
+                self.wrong(name, format!("{} is not a header's name", quoted(header)));
             }
-            return Pagination::NextUrl(PageFrom::Header(header.to_ascii_lowercase()));
+            return Some(PageFrom::Header(header.to_ascii_lowercase()));
         }
-        let Some(pointer) = self.kept(NAME, Pointer::parse(from)) else {
-            return Pagination::None;
-        };
+        let pointer = self.kept(name, Pointer::parse(text))?;
+        self.needs_records(name, text, records);
+        Some(PageFrom::Body(pointer))
+    }
+
+    /// A body that has more in it than records is no array, and the records stand somewhere else.
+    fn needs_records(&mut self, name: &str, text: &str, records: Option<&Pointer>) {
         match records {
-            Some(records) if *records == pointer => {
-                self.wrong(
-                    NAME,
-                    format!("`{pointer}` is where the records stand (SOURCE_RECORDS)"),
-                );
+            Some(records) if records.text() == text => {
+                let what = format!("`{text}` is where the records stand (SOURCE_RECORDS)");
+                self.wrong(name, what);
             }
-            None if self.get("SOURCE_RECORDS").is_none() => {
+            None if self.get("SOURCE_RECORDS").is_none() && !self.has_problem("SOURCE_RECORDS") => {
                 let what = format!(
-                    "is not set, but the next URL is read at `{pointer}`: where in the body is the array of records, say `/items`"
+                    "is not set, but {name} reads `{text}` in the body: where in it is the array of records, say `/items`"
                 );
                 self.wrong("SOURCE_RECORDS", what);
             }
             _ => {}
         }
-        Pagination::NextUrl(PageFrom::Body(pointer))
+    }
+
+    /// Two values cannot stand in one place of a request.
+    fn refuse_same_places(&mut self, pagination: &Pagination) {
+        let to = match &pagination.style {
+            Style::Token { to, .. }
+            | Style::LastRecord { to, .. }
+            | Style::Page { to, .. }
+            | Style::Offset { to } => Some(to),
+            Style::None | Style::Link | Style::NextUrl(_) => None,
+        };
+        let size_to = pagination.size_to.as_ref();
+        if to.is_some() && to == size_to {
+            self.wrong(
+                "SOURCE_PAGE_SIZE_TO",
+                "is the same as SOURCE_PAGE_TO: each needs its own place",
+            );
+        }
+        let cursor_to = self.get("SOURCE_CURSOR_TO");
+        for (name, to) in [("SOURCE_PAGE_TO", to), ("SOURCE_PAGE_SIZE_TO", size_to)] {
+            if cursor_to.is_some() && to.map(place) == cursor_to {
+                self.wrong(
+                    name,
+                    "is the same as SOURCE_CURSOR_TO: each needs its own place",
+                );
+            }
+        }
+    }
+}
+
+/// The place as the settings write it.
+fn place(to: &To) -> &str {
+    match to {
+        To::Query(name) => name,
+        To::Body(pointer) => pointer.text(),
     }
 }
 
@@ -78,15 +216,51 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         optional(
             "SOURCE_PAGINATION",
-            "How pages follow each other: `none`, `link` (a Link header with rel=next) or `next-url`.",
+            "How pages follow each other: `none`, `link` (a Link header with rel=next), `next-url`, `token`, `last-record` (a value of a page's last record asks for the next), `page` (numbers; rows deleted meanwhile may hide others until the next full fetch) or `offset` (with PRIMARY_KEY pages overlap by one record, so that shifts are noticed).",
             "none",
             "link",
         ),
         optional(
             "SOURCE_PAGE_FROM",
-            "Where the next URL stands, for `next-url`: a JSON Pointer into the body (default /next) or `header:NAME`.",
+            "Where the next URL (`/next` when unset) or token stands: a JSON Pointer into the body or `header:NAME`; for `last-record`, a pointer into the record.",
             "",
             "/links/next",
+        ),
+        optional(
+            "SOURCE_PAGE_TO",
+            "What takes the token, the last record's value, the number (`page` when unset) or the offset (`offset` when unset): a query parameter, or a JSON Pointer into SOURCE_BODY.",
+            "",
+            "starting_after",
+        ),
+        optional(
+            "SOURCE_PAGE_SIZE_TO",
+            "What takes the size of a page: a query parameter, or a JSON Pointer into SOURCE_BODY.",
+            "",
+            "limit",
+        ),
+        optional(
+            "SOURCE_PAGE_SIZE",
+            "Records of a page; a shorter one is the last for `last-record`, `page` and `offset` unless SOURCE_PAGE_MORE or SOURCE_TOTAL says otherwise: leave it unset where the source may send fewer.",
+            "",
+            "100",
+        ),
+        optional(
+            "SOURCE_PAGE_FIRST",
+            "The number of the first page, for `page` (1 when unset).",
+            "",
+            "0",
+        ),
+        optional(
+            "SOURCE_PAGE_MORE",
+            "What says whether there is more, true or false: a JSON Pointer into the body or `header:NAME`.",
+            "",
+            "/has_more",
+        ),
+        optional(
+            "SOURCE_TOTAL",
+            "What says how many records there are, by which `page` and `offset` end and every run is checked: a JSON Pointer into the body or `header:NAME`.",
+            "",
+            "/total",
         ),
     ]
 }

@@ -23,7 +23,6 @@ impl Given<'_> {
     }
 
     /// What the setting `name` says takes a value: a query parameter, or a place in a body that has one.
-    #[expect(dead_code, reason = "the styles of paging that need it come next")]
     pub(super) fn to(&mut self, name: &str) -> Option<To> {
         let text = self.get(name)?;
         let to = to(text, self.get("SOURCE_BODY"));

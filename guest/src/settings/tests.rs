@@ -1,5 +1,8 @@
 use super::*;
-use crate::fetch::PageFrom;
+use crate::fetch::Style;
+
+mod pages;
+mod request;
 
 const URL: (&str, &str) = ("SOURCE_API_URL", "https://api.example.com/orders?a=1#top");
 
@@ -28,7 +31,7 @@ fn a_url_alone_is_enough() {
     let settings = read(&[]);
 
     assert_eq!(settings.url.as_str(), "https://api.example.com/orders?a=1");
-    assert_eq!(settings.pagination, Pagination::None);
+    assert_eq!(settings.pagination, Style::None.into());
     assert_eq!((settings.retries_max, settings.pages_max), (3, 10_000));
     assert_eq!(settings.cursor, None);
     assert!(settings.key.is_empty());
@@ -97,8 +100,9 @@ fn every_example_can_be_used_where_its_setting_has_a_meaning() {
         .into_iter()
         .filter_map(|setting| Some((setting.name, setting.example?)))
         .map(|(name, example)| match name.as_str() {
-            // Two examples show values that leave another setting without a meaning.
-            "SOURCE_PAGINATION" => (name, "next-url".to_owned()),
+            // Some examples show values that leave another setting without a meaning.
+            "SOURCE_PAGINATION" => (name, "token".to_owned()),
+            "SOURCE_PAGE_FIRST" => (name, String::new()),
             "SOURCE_CURSOR_KIND" => (name, "rfc3339".to_owned()),
             _ => (name, example),
         })
@@ -130,52 +134,8 @@ fn a_url_must_be_one_that_can_be_asked_for() {
 }
 
 #[test]
-fn next_urls_stand_at_next_in_a_header_or_where_it_is_said() {
-    let from = |pairs: &[(&str, &str)]| {
-        let fixed = [
-            ("SOURCE_PAGINATION", "next-url"),
-            ("SOURCE_RECORDS", "/items"),
-        ];
-        read(&[&fixed, pairs].concat()).pagination
-    };
-    let body = |text: &str| Pagination::NextUrl(PageFrom::Body(Pointer::parse(text).unwrap()));
-
-    assert_eq!(from(&[]), body("/next"));
-    assert_eq!(
-        from(&[("SOURCE_PAGE_FROM", "/links/next")]),
-        body("/links/next")
-    );
-    assert_eq!(
-        from(&[("SOURCE_PAGE_FROM", "header:X-Next")]),
-        Pagination::NextUrl(PageFrom::Header("x-next".to_owned()))
-    );
-}
-
-#[test]
-fn a_next_url_in_the_body_needs_to_know_where_the_records_are() {
-    let missing = problems(&[("SOURCE_PAGINATION", "next-url")]);
-    let same = problems(&[
-        ("SOURCE_PAGINATION", "next-url"),
-        ("SOURCE_RECORDS", "/next"),
-    ]);
-
-    assert!(
-        missing[0].starts_with("SOURCE_RECORDS: is not set, but the next URL is read at `/next`"),
-        "{missing:?}"
-    );
-    assert!(
-        same[0].starts_with("SOURCE_PAGE_FROM: `/next` is where the records stand"),
-        "{same:?}"
-    );
-}
-
-#[test]
 fn what_comes_in_a_later_version_says_so() {
     for pair in [
-        ("SOURCE_PAGINATION", "token"),
-        ("SOURCE_PAGINATION", "last-record"),
-        ("SOURCE_PAGINATION", "page"),
-        ("SOURCE_PAGINATION", "offset"),
         ("SOURCE_AUTH", "oauth2"),
         ("SOURCE_CURSOR_KIND", "token"),
         ("SOURCE_CURSOR_TO", "/body/since"),
@@ -240,88 +200,4 @@ fn numbers_have_limits() {
     assert!(problems(&[("MAX_RETRIES", "21")])[0].contains("from 0 to 20"));
     assert!(problems(&[("MAX_RETRIES", "-1")])[0].contains("from 0 to 20"));
     assert!(problems(&[("MAX_PAGES", "ten")])[0].contains("from 1 to 1000000"));
-}
-
-#[test]
-fn a_body_is_one_json_value() {
-    assert_eq!(read(&[]).body, None);
-    assert_eq!(
-        read(&[("SOURCE_BODY", " {\"n\": 1.0}\n")]).body.as_deref(),
-        Some("{\"n\": 1.0}")
-    );
-    assert!(problems(&[("SOURCE_BODY", "{\"n\":1}{}")])[0].contains("not one JSON value"));
-    assert!(problems(&[("SOURCE_BODY", "limit=1")])[0].contains("not one JSON value"));
-    assert!(
-        problems(&[("SOURCE_BODY", &format!("\"{}\"", "a".repeat(64 * 1024)))])[0]
-            .contains("longer than 65536 bytes")
-    );
-}
-
-#[test]
-fn headers_stand_one_a_line() {
-    let headers = read(&[(
-        "SOURCE_HEADERS",
-        "Notion-Version: 2022-06-28\r\n\n X-A :b: c \n",
-    )])
-    .headers;
-
-    assert_eq!(
-        headers,
-        [
-            ("notion-version".to_owned(), "2022-06-28".to_owned()),
-            ("x-a".to_owned(), "b: c".to_owned())
-        ]
-    );
-}
-
-#[test]
-fn a_header_that_carries_a_credential_or_frames_is_refused() {
-    let problem = |line: &str| problems(&[("SOURCE_HEADERS", line)]).remove(0);
-
-    for name in ["Authorization", "Cookie", "Cookie2"] {
-        let problem = problem(&format!("{name}: s3cret"));
-        assert!(problem.contains("give it as SOURCE_API_KEY"), "{problem}");
-        assert!(!problem.contains("s3cret"), "{problem}");
-    }
-    for name in [
-        "accept-encoding",
-        "Connection",
-        "Content-Length",
-        "Expect",
-        "HOST",
-        "HTTP2-Settings",
-        "Keep-Alive",
-        "Proxy-Authorization",
-        "Proxy-Connection",
-        "Set-Cookie",
-        "TE",
-        "Trailer",
-        "Trailers",
-        "Transfer-Encoding",
-        "Upgrade",
-    ] {
-        let problem = problem(&format!("{name}: x"));
-        assert!(problem.contains("is for the connection"), "{problem}");
-    }
-    let by_header = [
-        ("SOURCE_AUTH", "header"),
-        ("SOURCE_HEADERS", "x-api-key: k"),
-    ];
-    assert!(problems(&by_header)[0].contains("carries a credential"));
-    assert_eq!(problems(&[("SOURCE_HEADERS", "X-API-Key: k")]), [""; 0]);
-}
-
-#[test]
-fn a_header_that_cannot_be_sent_is_refused() {
-    let problem = |lines: &str| problems(&[("SOURCE_HEADERS", lines)]).remove(0);
-
-    assert!(problem("just text").contains("line 1 is not `Name: value`"));
-    assert!(problem("a b: c").contains("line 1 does not begin with a header's name"));
-    assert!(problem("a: é").contains("visible ASCII"));
-    assert!(problem("a: b\tc").contains("visible ASCII"));
-    assert!(problem("a:").contains("not of 1 to 4096"));
-    assert!(problem("a: 1\nA: 2").contains("`a` twice"));
-    assert!(problem("content-type: x/y").contains("without SOURCE_BODY"));
-    let many: Vec<String> = (0..21).map(|at| format!("x-{at}: 1")).collect();
-    assert!(problem(&many.join("\n")).contains("more than 20"));
 }

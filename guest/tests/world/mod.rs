@@ -14,13 +14,13 @@ pub type Said = Result<Answer, SendError>;
 
 pub struct Source<F> {
     pub say: F,
-    pub asked: Vec<String>,
+    pub asked: Vec<Request>,
 }
 
-impl<F: FnMut(&str) -> Said> Http for Source<F> {
+impl<F: FnMut(&Request) -> Said> Http for Source<F> {
     fn send(&mut self, request: &Request, body_bytes_max: usize) -> Said {
-        self.asked.push(request.url.clone());
-        let answer = (self.say)(&request.url)?;
+        self.asked.push(request.clone());
+        let answer = (self.say)(request)?;
         if answer.body.len() > body_bytes_max {
             return Err(SendError::Broken("the answer is too large".to_owned()));
         }
@@ -89,6 +89,8 @@ pub struct Run {
     pub outcome: Result<Report, Failure>,
     pub folder: Folder,
     pub asked: Vec<String>,
+    /// The body of each request.
+    pub posted: Vec<Option<String>>,
     pub log: Vec<String>,
 }
 
@@ -139,7 +141,12 @@ impl Job {
         self
     }
 
-    pub fn run(&self, say: impl FnMut(&str) -> Said) -> Run {
+    pub fn run(&self, mut say: impl FnMut(&str) -> Said) -> Run {
+        self.run_with(|request| say(&request.url))
+    }
+
+    /// Runs against a source that looks at more than the URL.
+    pub fn run_with(&self, say: impl FnMut(&Request) -> Said) -> Run {
         let mut source = Source {
             say,
             asked: Vec::new(),
@@ -163,7 +170,8 @@ impl Job {
         Run {
             outcome,
             folder,
-            asked: source.asked,
+            asked: source.asked.iter().map(|asked| asked.url.clone()).collect(),
+            posted: source.asked.into_iter().map(|asked| asked.body).collect(),
             log: time.log,
         }
     }

@@ -1,0 +1,307 @@
+//! Laws of paging: of a source that holds still every record comes exactly once, whatever the style and the size of pages;
+//! of one that shifts under an offset, nothing that stayed put is lost.
+
+mod world;
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use world::{Job, Run, Said, page, parameter, with_header};
+
+const KEY: (&str, &str) = ("PRIMARY_KEY", "/id");
+
+/// How a source of a property is paged, and what it says besides its records.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "all combinations are tried")]
+struct Habits {
+    style: &'static str,
+    /// Records of a page, whatever is asked for.
+    size: usize,
+    says_more: bool,
+    says_total: bool,
+    /// The run asks for this size, and stops at a shorter page.
+    asks_size: bool,
+    has_key: bool,
+}
+
+fn habits() -> impl Strategy<Value = Habits> {
+    const STYLES: [&str; 6] = ["link", "next-url", "token", "last-record", "page", "offset"];
+    (
+        prop::sample::select(STYLES.as_slice()),
+        1_usize..6,
+        any::<[bool; 4]>(),
+    )
+        .prop_map(
+            |(style, size, [says_more, says_total, asks_size, has_key])| Habits {
+                style,
+                size,
+                says_more,
+                says_total,
+                asks_size,
+                has_key,
+            },
+        )
+}
+
+fn settings(habits: &Habits) -> Vec<(&'static str, &'static str)> {
+    let mut settings = vec![
+        ("SOURCE_PAGINATION", habits.style),
+        ("SOURCE_RECORDS", "/items"),
+    ];
+    match habits.style {
+        "token" => settings.extend([("SOURCE_PAGE_FROM", "/after"), ("SOURCE_PAGE_TO", "after")]),
+        "last-record" => {
+            settings.extend([("SOURCE_PAGE_FROM", "/id"), ("SOURCE_PAGE_TO", "behind")]);
+        }
+        _ => {}
+    }
+    let on = [
+        (habits.says_more, ("SOURCE_PAGE_MORE", "/more")),
+        (habits.says_total, ("SOURCE_TOTAL", "/total")),
+        (habits.has_key, KEY),
+    ];
+    settings.extend(on.into_iter().filter(|(on, _)| *on).map(|(_, pair)| pair));
+    if habits.asks_size {
+        settings.push((
+            "SOURCE_PAGE_SIZE",
+            ["1", "2", "3", "4", "5"][habits.size - 1],
+        ));
+    }
+    settings
+}
+
+/// One page of `rows`, which are ids in the order of the source.
+fn answer(habits: &Habits, rows: &[u64], url: &str) -> Said {
+    let number = |name| parameter(url, name).map(|text| text.parse::<usize>().unwrap());
+    let start = match habits.style {
+        "page" => (number("page").unwrap() - 1) * habits.size,
+        "offset" => number("offset").unwrap(),
+        "last-record" => number("behind").map_or(0, |id| {
+            rows.iter().position(|row| *row == id as u64).unwrap() + 1
+        }),
+        _ => number("after").unwrap_or(0),
+    };
+    let records = rows.iter().skip(start).take(habits.size);
+    let records: Vec<Value> = records.map(|id| json!({ "id": id })).collect();
+    let end = start + habits.size;
+    let more = end < rows.len();
+    let mut body = json!({"items": records, "total": rows.len(), "more": more});
+    if more {
+        body["after"] = end.to_string().into();
+        body["next"] = format!("?after={end}").into();
+    }
+    let said = page(&body.to_string());
+    if more {
+        return with_header(said, "link", &format!("<?after={end}>; rel=next"));
+    }
+    said
+}
+
+fn ids(run: &Run) -> Vec<u64> {
+    let lines = run.folder.lines("records");
+    let id = |line: &String| {
+        serde_json::from_str::<Value>(line).unwrap()["id"]
+            .as_u64()
+            .unwrap()
+    };
+    lines.iter().map(id).collect()
+}
+
+/// What happens at the source before a page is read.
+#[derive(Debug, Clone)]
+enum Shift {
+    /// Rows at this place, counted round, are gone.
+    Delete(usize, usize),
+    /// New rows are there.
+    Insert(usize, usize),
+}
+
+fn shifts() -> impl Strategy<Value = Vec<Vec<Shift>>> {
+    let shift = (any::<bool>(), 0_usize..40, 1_usize..9).prop_map(|(deletes, at, count)| {
+        if deletes {
+            Shift::Delete(at, count)
+        } else {
+            Shift::Insert(at, count)
+        }
+    });
+    prop::collection::vec(prop::collection::vec(shift, 0..3), 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn every_record_comes_exactly_once(habits in habits(), rows in 0_u64..30) {
+        let rows: Vec<u64> = (1..=rows).collect();
+
+        let run = Job::with(&settings(&habits)).run(|url| answer(&habits, &rows, url));
+
+        prop_assert_eq!(&ids(&run), &rows, "{:?}", run.outcome);
+        prop_assert_eq!(run.report().fetched, rows.len() as u64);
+        prop_assert!(run.log.iter().all(|line| line.starts_with("page ")), "{:?}", run.log);
+    }
+
+    #[test]
+    fn under_an_offset_that_shifts_nothing_that_stayed_put_is_lost(
+        size in 2_usize..6,
+        asks_size in any::<bool>(),
+        rows in 0_u64..40,
+        shifts in shifts(),
+    ) {
+        let habits = Habits { style: "offset", size, says_more: false, says_total: false, asks_size, has_key: true };
+        let mut rows: Vec<u64> = (1..=rows).collect();
+        let mut stayed: BTreeSet<u64> = rows.iter().copied().collect();
+        let mut shifts = shifts.into_iter();
+        let mut made = 1000;
+        let mut asked = 0;
+
+        let run = Job::with(&settings(&habits)).run(|url| {
+            asked += 1;
+            for shift in if asked > 1 { shifts.next().unwrap_or_default() } else { Vec::new() } {
+                match shift {
+                    Shift::Delete(at, count) => {
+                        for _ in 0..count.min(rows.len()) {
+                            let gone = rows.remove(at % rows.len());
+                            stayed.remove(&gone);
+                        }
+                    }
+                    Shift::Insert(at, count) => {
+                        for _ in 0..count {
+                            made += 1;
+                            rows.insert(at % (rows.len() + 1), made);
+                        }
+                    }
+                }
+            }
+            answer(&habits, &rows, url)
+        });
+
+        if let Err(failure) = &run.outcome {
+            // Three times in a row more rows were put in than a page holds: given up, and never silently.
+            prop_assert!(failure.to_string().contains("brings nothing but"), "{failure}");
+            return Ok(());
+        }
+        let found: BTreeSet<u64> = ids(&run).into_iter().collect();
+        let lost: Vec<&u64> = stayed.difference(&found).collect();
+        prop_assert!(lost.is_empty(), "{:?} of {:?}, asked {:?}", lost, stayed, run.asked);
+    }
+}
+
+/// A run by offset over pages of two; `rows` are what the source holds at each request.
+fn by_offset(rows: &[&[u64]]) -> Run {
+    let habits = Habits {
+        style: "offset",
+        size: 2,
+        says_more: false,
+        says_total: false,
+        asks_size: true,
+        has_key: true,
+    };
+    let mut asked = 0;
+    Job::with(&settings(&habits)).run(|url| {
+        let now = rows[asked.min(rows.len() - 1)];
+        asked += 1;
+        answer(&habits, now, url)
+    })
+}
+
+fn warnings(run: &Run) -> Vec<&String> {
+    run.log
+        .iter()
+        .filter(|line| line.starts_with("warn: "))
+        .collect()
+}
+
+#[test]
+fn a_row_deleted_from_a_page_that_was_read_hides_no_other() {
+    let run = by_offset(&[&[1, 2, 3, 4, 5], &[2, 3, 4, 5]]);
+
+    assert_eq!(ids(&run), [1, 2, 2, 3, 4, 5]);
+    assert_eq!(
+        warnings(&run),
+        [
+            "warn: pages shifted while they were read: page 2 of `https://x.example/o` does not begin with the last record of the one before; going on from a record that is known"
+        ]
+    );
+}
+
+#[test]
+fn a_row_put_in_before_the_page_makes_no_one_go_back() {
+    let run = by_offset(&[&[1, 2, 3, 4], &[9, 1, 2, 3, 4]]);
+
+    assert_eq!(ids(&run), [1, 2, 1, 2, 3, 4]);
+    assert_eq!(warnings(&run).len(), 1);
+    assert!(run.asked.iter().is_sorted(), "{:?}", run.asked);
+}
+
+#[test]
+fn a_record_that_was_changed_between_two_pages_is_taken_again() {
+    let job = Job::with(&[("SOURCE_PAGINATION", "offset"), KEY]);
+
+    let run = job.run(|url| match parameter(url, "offset").as_deref() {
+        Some("0") => page(r#"[{"id":1,"v":1},{"id":2,"v":1}]"#),
+        Some("1") => page(r#"[{"id":2,"v":2},{"id":3,"v":1}]"#),
+        _ => page(r#"[{"id":3,"v":1}]"#),
+    });
+
+    assert_eq!(
+        run.folder.lines("records"),
+        [
+            r#"{"id":1,"v":1}"#,
+            r#"{"id":2,"v":1}"#,
+            r#"{"id":2,"v":2}"#,
+            r#"{"id":3,"v":1}"#
+        ]
+    );
+    assert_eq!(run.report().fetched, 4);
+    assert_eq!(warnings(&run), [""; 0]);
+}
+
+#[test]
+fn without_a_key_pages_do_not_overlap() {
+    let run = Job::with(&[("SOURCE_PAGINATION", "offset")]).run(|url| {
+        match parameter(url, "offset").as_deref() {
+            Some("0") => page(r#"[{"id":1},{"id":2}]"#),
+            Some("2") => page(r#"[{"id":3}]"#),
+            _ => page("[]"),
+        }
+    });
+
+    assert_eq!(ids(&run), [1, 2, 3]);
+}
+
+#[test]
+fn a_source_that_never_holds_still_is_given_up() {
+    let mut first = 0;
+    let run = Job::with(&[("SOURCE_PAGINATION", "offset"), KEY]).run(|_| {
+        first += 2;
+        page(&format!(r#"[{{"id":{first}}},{{"id":{}}}]"#, first + 1))
+    });
+
+    let failure = run.failure().to_string();
+    assert!(
+        failure.contains("the source changes faster than it can be paged by `offset`"),
+        "{failure}"
+    );
+    assert!(run.asked.len() <= 203, "{}", run.asked.len());
+}
+
+#[test]
+fn a_numbered_page_that_repeats_a_record_of_the_one_before_is_warned_of() {
+    let run = Job::with(&[("SOURCE_PAGINATION", "page"), KEY]).run(|url| {
+        match parameter(url, "page").as_deref() {
+            Some("1") => page(r#"[{"id":1},{"id":2}]"#),
+            Some("2") => page(r#"[{"id":2},{"id":3}]"#),
+            Some("3") => page(r#"[{"id":3},{"id":4}]"#),
+            _ => page("[]"),
+        }
+    });
+
+    assert_eq!(ids(&run), [1, 2, 2, 3, 3, 4]);
+    assert_eq!(warnings(&run).len(), 1, "once a run");
+    assert!(
+        warnings(&run)[0]
+            .contains("page 2 of `https://x.example/o` has a record of the one before again")
+    );
+}
