@@ -61,6 +61,7 @@ impl job::Guest for Component {
                 end: window.end,
             }),
             full_refresh: request.full_refresh,
+            portions: true,
         };
         let mut staging = Files::in_first_folder(|file| match file {
             StagedFile::Records => "records.ndjson",
@@ -109,6 +110,7 @@ fn run_alone() -> Result<(), String> {
         state: None,
         window: None,
         full_refresh: true,
+        portions: false,
     };
     let outcome = crate::run(&request, &env, &mut http, &mut staging, &mut WasiClock);
     let outcome = outcome

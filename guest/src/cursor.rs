@@ -5,160 +5,194 @@
 //! cursor never passes the first page's unless the source gave the records in its order. Where it is kept is the host's
 //! business, how it is sent is `fetch`'s.
 
+mod asking;
+mod form;
 mod kind;
 mod lookback;
+mod mark;
 mod number;
+mod order;
+mod span;
 mod time;
+mod token;
 
 use std::fmt::Display;
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 
-pub use self::kind::{Back, Kind, Point, VALUE_BYTES_MAX, Value};
-pub use self::lookback::Lookback;
+pub use self::asking::{Asked, Asking};
+pub use self::form::{Back, Form};
+pub use self::kind::{Kind, Point, VALUE_BYTES_MAX, Value};
+pub use self::lookback::{Lookback, window_seconds};
+use self::mark::Mark;
 pub use self::number::Number;
+use self::order::InOrder;
+pub use self::order::Order;
+use self::span::Span;
+pub use self::time::{offset as zone, write_offset as write_zone};
+pub use self::token::{TOKEN_BYTES_MAX, Token, TokenPage, TokenSettings};
 use crate::failure::Failure;
+use crate::fetch::To;
 use crate::pointer::Pointer;
 use crate::state::State;
+use crate::{Window, counted};
 
-/// The settings of a cursor.
+/// The settings of a cursor that stands in records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CursorSettings {
     /// `SOURCE_CURSOR`: where it stands in a record.
     pub pointer: Pointer,
-    /// `SOURCE_CURSOR_TO`: the query name that takes it; `None`: records are filtered here.
-    pub query_name: Option<String>,
+    /// `SOURCE_CURSOR_TO`, or `{cursor}`.
+    pub to: Asking,
+    /// `SOURCE_CURSOR_END_TO`: what takes the end of a window.
+    pub end_to: Option<To>,
     /// `SOURCE_CURSOR_KIND`; `None`: told from the first value.
     pub kind: Option<Kind>,
+    /// `SOURCE_CURSOR_ZONE`: the offset of times that name none.
+    pub zone: Option<Offset>,
+    /// `SOURCE_CURSOR_SEND`: the kind it is sent as; `None`: as it is.
+    pub send: Option<Kind>,
     /// `SOURCE_CURSOR_START`: the value of a first run.
     pub start: Option<String>,
     /// `SOURCE_LOOKBACK`.
     pub lookback: Lookback,
+    /// `SOURCE_CURSOR_MISSING`.
+    pub missing: Missing,
+    /// `SOURCE_CURSOR_ORDER`; `None`: nothing is promised.
+    pub order: Option<Order>,
+    /// `SOURCE_WINDOW`.
+    pub window_seconds: Option<u64>,
 }
 
-/// Reads a first value: a cursor's kind, or a plain date where times are meant.
-pub fn start_point(kind: Kind, start: &str) -> Result<Point<'_>, String> {
-    match kind {
-        Kind::Rfc3339 => Kind::Date.point(start).or_else(|_| kind.point(start)),
-        other => other.point(start),
-    }
+/// What becomes of a record whose cursor is missing or null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Missing {
+    /// It fails the run.
+    #[default]
+    Fail,
+    /// It is staged, and tells the cursor nothing.
+    Keep,
+    /// It is left out.
+    Drop,
 }
 
 /// The cursor of one run.
 #[derive(Debug)]
 pub struct Cursor<'s> {
     settings: &'s CursorSettings,
-    kind: Option<Kind>,
+    form: Option<Form>,
     /// Where the last run ended.
     last: Option<Mark>,
-    /// What to ask from.
-    from: Option<String>,
+    /// What is asked for at once.
+    span: Span,
     /// Records below it are not staged. `None` as well when the source filters.
     floor: Option<Point<'static>>,
     greatest: Option<Mark>,
+    /// The greatest of those that are below the floor.
+    below: Option<Mark>,
     /// The greatest of the first page, once that has ended.
     first_page: Option<Mark>,
     has_first_page: bool,
     is_ascending: bool,
-}
-
-#[derive(Debug, Clone)]
-struct Mark {
-    text: String,
-    point: Point<'static>,
+    in_order: InOrder,
+    /// Records without a cursor that were left out.
+    dropped: u64,
 }
 
 impl<'s> Cursor<'s> {
-    /// Begins where `state` ended. `Err`: settings and state do not fit each other.
-    pub fn begin(settings: &'s CursorSettings, state: &State) -> Result<Self, Failure> {
+    /// Begins where `state` ended, or at the start of `range`. `now` is the source's clock as far as it is known. `Err`:
+    /// settings and state do not fit each other, or the range cannot be read.
+    pub fn begin(
+        settings: &'s CursorSettings,
+        state: &State,
+        range: Option<&Window>,
+        now: Timestamp,
+    ) -> Result<Self, Failure> {
+        let kind = span::kind(settings, state)?;
+        let form = kind.map(|kind| Form {
+            kind,
+            zone: settings.zone,
+        });
+        let last = match (form, &state.cursor) {
+            (Some(form), Some(text)) => Some(span::last(form, text, state.zone)?),
+            _ => None,
+        };
+        let span = match range {
+            Some(range) => Span::of_range(settings, form, range, now)?,
+            None => Span::since(settings, form, last.as_ref(), now)?,
+        };
         let mut cursor = Self {
             settings,
-            kind: settings.kind,
-            last: None,
-            from: settings.start.clone(),
+            form,
+            last,
+            span,
             floor: None,
             greatest: None,
+            below: None,
             first_page: None,
             has_first_page: false,
             is_ascending: true,
+            in_order: InOrder::new(settings.order),
+            dropped: 0,
         };
-        // Without a cursor there is nothing that the old kind still says.
-        match (settings.kind, state.kind) {
-            (Some(set), Some(was)) if set != was && state.cursor.is_some() => {
-                let (set, was) = (set.word(), was.word());
-                return Err(Failure::setting(
-                    "SOURCE_CURSOR_KIND",
-                    format!(
-                        "is `{set}`, but the published state has `{was}`: set it back, or run once with `--full-refresh`"
-                    ),
-                ));
-            }
-            (None, Some(was)) if state.cursor.is_some() => cursor.kind = Some(was),
-            _ => {}
-        }
-        if let (Some(kind), Some(text)) = (cursor.kind, &state.cursor) {
-            let from = settings
-                .lookback
-                .of(kind)
-                .and_then(|back| kind.back_from(text, back));
-            cursor.from = Some(from.map_err(|why| Failure::setting("SOURCE_LOOKBACK", why))?);
-            let point = kind
-                .point(text)
-                .map_err(|why| Failure::setting("state", why))?;
-            cursor.last = Some(Mark {
-                text: text.clone(),
-                point: point.into_owned(),
-            });
-        }
-        if let Some(kind) = cursor.kind {
-            cursor.settle(kind)?;
+        if let Some(form) = form {
+            cursor.settle(form)?;
         }
         Ok(cursor)
     }
 
     /// Whether the last run left a cursor, so that this one fetches changes.
     pub fn continues(&self) -> bool {
-        self.last.is_some()
+        self.last.is_some() || self.span.is_range()
     }
 
-    /// The query parameter that asks for what is new, if the source takes one and there is a value to ask from.
-    pub fn parameter(&self) -> Option<(&str, &str)> {
-        Some((self.settings.query_name.as_deref()?, self.from.as_deref()?))
+    /// What the source is asked for, as it is sent.
+    pub fn asked(&self) -> Result<Asked<'s>, Failure> {
+        self.span.asked(self.settings, self.form)
     }
 
-    /// Sees the JSON text of a record's cursor, if it has one. `Ok(false)`: it is older than what was asked for, and the
-    /// filter is ours, so the record is not staged. `Err` names `record`.
+    /// Sees the JSON text of a record's cursor, if it has one. `Ok(false)`: it is outside of what was asked for, so the record
+    /// is not staged. `Err` names `record`.
     pub fn sees(&mut self, raw: Option<&str>, record: &dyn Display) -> Result<bool, Failure> {
         let at = &self.settings.pointer;
         let wrong = |why: String| Failure::data(format!("{record}: `{at}` (SOURCE_CURSOR) {why}"));
-        let raw = raw.ok_or_else(|| wrong("is missing".to_owned()))?;
-        let value = Value::of(raw).map_err(wrong)?;
-        let kind = if let Some(kind) = self.kind {
-            kind
-        } else {
-            let told = Kind::of(&value);
-            let kind = told.map_err(|why| wrong(format!("is of no known kind: {why}")))?;
-            self.settle(kind)?;
-            kind
+        let raw = match (raw, self.settings.missing) {
+            (None, Missing::Fail) => return Err(wrong("is missing".to_owned())),
+            (None | Some("null"), Missing::Keep) => return Ok(true),
+            (None | Some("null"), Missing::Drop) => {
+                self.dropped += 1;
+                return Ok(false);
+            }
+            (Some(raw), _) => raw,
         };
-        let point = kind
+        let value = Value::of(raw).map_err(wrong)?;
+        let form = if let Some(form) = self.form {
+            form
+        } else {
+            let told = Kind::of(&value, self.settings.zone);
+            let kind = told.map_err(|why| wrong(format!("is of no known kind: {why}")))?;
+            let zone = self.settings.zone;
+            self.settle(Form { kind, zone })?
+        };
+        let point = form
             .point_of(&value)
             .map_err(|why| wrong(format!("cannot be used: {why}")))?;
+        self.in_order
+            .sees(&value.text, &point)
+            .map_err(|why| Failure::protocol(format!("{record}: `{at}` {why}")))?;
         if self.floor.as_ref().is_some_and(|floor| point < *floor) {
             self.is_ascending &= self.greatest.is_none();
+            self.in_order.passes_the_floor();
+            Mark::raise(&mut self.below, &value.text, point);
             return Ok(false);
         }
-        match &self.greatest {
-            Some(greatest) if point < greatest.point => self.is_ascending = false,
-            Some(greatest) if point == greatest.point => {}
-            _ => {
-                self.greatest = Some(Mark {
-                    point: point.into_owned(),
-                    text: value.text.into_owned(),
-                });
-            }
+        if self.greatest.as_ref().is_some_and(|at| point < at.point) {
+            self.is_ascending = false;
         }
-        Ok(true)
+        let is_inside = self.span.has_before_its_end(&point);
+        Mark::raise(&mut self.greatest, &value.text, point);
+        Ok(is_inside)
     }
 
     /// A page has been read to its end.
@@ -169,56 +203,118 @@ impl<'s> Cursor<'s> {
         }
     }
 
-    /// What follows from the kind, once it is known.
-    fn settle(&mut self, kind: Kind) -> Result<(), Failure> {
-        self.kind = Some(kind);
-        self.settings
-            .lookback
-            .of(kind)
-            .map_err(|why| Failure::setting("SOURCE_LOOKBACK", why))?;
-        if self.settings.query_name.is_some() {
-            return Ok(());
+    /// Whether nothing that is wanted can follow: the source said that it sorts, newest first, and older ones have come.
+    pub fn is_past(&self) -> bool {
+        self.in_order.is_past()
+    }
+
+    /// A page is read a second time, so that what comes next may lie before what came last.
+    pub fn page_comes_again(&mut self) {
+        self.in_order.begins_anew();
+    }
+
+    /// Whether what was asked for has an end, so that newer records were left out and are to be asked for next.
+    pub fn has_next(&self) -> bool {
+        self.span.has_next()
+    }
+
+    /// Whether the window at hand is not the last one, for a source whose clock says `now`.
+    pub fn has_ended_window(&self, now: Timestamp) -> bool {
+        !self.span.is_range() && self.span.has_ended(now)
+    }
+
+    /// Goes on to the window behind the one at hand.
+    pub fn go_on(&mut self, now: Timestamp) -> Result<(), Failure> {
+        if let Some(form) = self.form {
+            self.span.go_on(self.settings, form, now)?;
+            self.in_order.begins_anew();
+            self.settle(form)?;
         }
-        self.floor = match (&self.from, &self.last) {
-            (Some(from), Some(_)) => kind.point(from).ok().map(Point::into_owned),
-            (Some(start), None) => {
-                let point = start_point(kind, start)
-                    .map_err(|why| Failure::setting("SOURCE_CURSOR_START", why))?;
-                Some(point.into_owned())
-            }
-            (None, _) => None,
-        };
         Ok(())
     }
 
-    /// The state for the next run. `source_time` is the source's clock at the start of this one.
+    /// What there is to say of the records at the end of the run; a warning begins with `warn: `.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        let at = &self.settings.pointer;
+        if self.dropped > 0 {
+            let records = counted(self.dropped, "record");
+            remarks.push(format!(
+                "left out {records} without `{at}` (SOURCE_CURSOR_MISSING)"
+            ));
+        }
+        if let (Some((from, came)), Asking::Nowhere) = (self.goes_back(), &self.settings.to) {
+            remarks.push(format!(
+                "warn: no record is at or after `{from}`, where the last run ended, and the newest is `{came}`: if the source was set back, run once with `--full-refresh`"
+            ));
+        }
+        remarks
+    }
+
+    /// What follows from the form, once it is known.
+    fn settle(&mut self, form: Form) -> Result<Form, Failure> {
+        self.form = Some(form);
+        self.settings
+            .lookback
+            .of(form.kind)
+            .map_err(|why| Failure::setting("SOURCE_LOOKBACK", why))?;
+        let is_wanted = self.span.is_range()
+            || self.settings.to == Asking::Nowhere
+            || self.settings.order == Some(Order::Descending);
+        self.floor = if is_wanted {
+            self.span.start(form)?
+        } else {
+            None
+        };
+        Ok(form)
+    }
+
+    /// What was asked from and the greatest that came, where all that came lies before it: by more than a day for times, as
+    /// the source may know days only; at all for integers. Text may be sorted there in another way than here.
+    fn goes_back(&self) -> Option<(String, String)> {
+        let (form, first) = (self.form?, self.span.first()?);
+        if self.last.is_none() || self.span.is_range() || form.kind == Kind::Text {
+            return None;
+        }
+        let came = self.greatest.as_ref().or(self.below.as_ref())?;
+        let from = form.point(first).ok()?;
+        let is_before = match (&came.point, &from) {
+            (Point::At(came), Point::At(from)) => {
+                came.checked_add(form::duration(24 * 60 * 60)).ok()? < *from
+            }
+            (came, from) => *came < *from,
+        };
+        is_before.then(|| (first.to_owned(), came.text.clone()))
+    }
+
+    /// The state for the next run. `source_time` is the source's clock at the start of this one. `Err`: the source has gone
+    /// back.
     pub fn end(self, source_time: Timestamp) -> Result<State, Failure> {
-        let greatest = match (self.kind, self.greatest) {
-            (Some(kind), Some(mark)) if kind.is_time() => Some(mark.at_most(source_time, kind)?),
-            (_, mark) if self.is_ascending || !self.has_first_page => mark,
+        if let (Some((from, came)), true) = (self.goes_back(), self.settings.to != Asking::Nowhere)
+        {
+            return Err(Failure::data(format!(
+                "the source was asked for records from `{from}`, where the last run ended, and the newest that came is `{came}` (SOURCE_CURSOR): if it was set back, run once with `--full-refresh`"
+            )));
+        }
+        let reached = match (self.form, self.span.reached()) {
+            (Some(form), Some(mark)) => Some(mark.at_most(source_time, form)?),
+            _ => None,
+        };
+        let declared = self.settings.order == Some(Order::Ascending);
+        let greatest = match (self.form, self.greatest) {
+            (Some(form), Some(mark)) if form.kind.is_time() => {
+                Some(mark.at_most(source_time, form)?)
+            }
+            (_, mark) if self.is_ascending || declared || !self.has_first_page => mark,
             _ => self.first_page,
         };
-        let mark = match (greatest, self.last) {
-            (Some(greatest), Some(last)) if greatest.point > last.point => Some(greatest),
-            (greatest, None) => greatest,
-            (_, last) => last,
-        };
+        let mark = Mark::later(self.last, Mark::later(reached, greatest));
         Ok(State {
-            kind: self.kind,
+            kind: self.form.map(|form| form.kind),
+            zone: self.settings.zone.filter(|_| mark.is_some()),
             cursor: mark.map(|mark| mark.text),
+            seen: None,
         })
-    }
-}
-
-impl Mark {
-    /// This mark, or the point `limit` written the same way if that comes earlier.
-    fn at_most(self, limit: Timestamp, kind: Kind) -> Result<Self, Failure> {
-        if self.point <= Point::At(limit) {
-            return Ok(self);
-        }
-        let text = kind.write(limit, &self.text).map_err(Failure::data)?;
-        let point = kind.point(&text).map_err(Failure::data)?.into_owned();
-        Ok(Self { text, point })
     }
 }
 

@@ -65,7 +65,8 @@ impl<'s> Pages<'s> {
     /// Pages of `settings` that begin at `first`. What is to be read of each is added to `shape`.
     pub fn new(settings: &'s Settings, first: &Ask, shape: &mut Shape) -> Result<Self, Failure> {
         let has_key = !settings.key.is_empty();
-        let (steps, ask) = Steps::new(&settings.pagination, has_key, first, shape)?;
+        let mut steps = Steps::new(&settings.pagination, has_key, shape);
+        let ask = steps.begin(first)?;
         Ok(Self {
             steps,
             number_max: settings.pages_max,
@@ -77,6 +78,23 @@ impl<'s> Pages<'s> {
             catches_up: false,
             warning: Warning::NotYet,
         })
+    }
+
+    /// Goes on to the first page of another window. `Err`: there are more pages than allowed.
+    pub fn begin_anew(&mut self, first: &Ask) -> Result<(), Failure> {
+        if self.number >= self.number_max {
+            return Err(Failure::protocol(format!(
+                "the next window (SOURCE_WINDOW) begins behind page {}, but MAX_PAGES is {}: raise it",
+                self.number, self.number_max
+            )));
+        }
+        self.number += 1;
+        self.ask = self.steps.begin(first)?;
+        self.asked = BTreeSet::from([hash_of(&self.ask)]);
+        self.bodies.clear();
+        self.stale = 0;
+        self.catches_up = false;
+        Ok(())
     }
 
     /// The number of the page that is asked for, from 1.

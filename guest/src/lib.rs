@@ -23,13 +23,13 @@ use jiff::Timestamp;
 pub use failure::{Detail, Failure, Problem};
 pub use settings::{Description, Setting, describe, validate};
 
-use cursor::Cursor;
+use cursor::{Cursor, Token};
 use fetch::{Ask, Getter, Page, Pages};
-use page::Shape;
+use page::{Place, Shape};
 use ports::{Clock, Http, Staging};
 use settings::Settings;
 use staged::Stager;
-use state::State;
+use state::{State, Validators, fingerprint};
 
 /// Without a `Date` from the source, its clock is taken to be no more than this behind ours.
 const CLOCK_SKEW_SECONDS: i64 = 60;
@@ -52,6 +52,8 @@ pub struct Request {
     pub window: Option<Window>,
     /// Fetch everything, whatever the state says.
     pub full_refresh: bool,
+    /// Whether the run may end after one window of several, and be asked to go on from the state that it returns.
+    pub portions: bool,
 }
 
 /// What the staged records are.
@@ -97,57 +99,171 @@ pub fn run(
     clock: &mut impl Clock,
 ) -> Result<Report, Failure> {
     let settings = Settings::read(env)?;
-    refuse_window(request)?;
     let state = State::read(request.state.as_deref(), request.full_refresh)?;
-    let cursor = settings.cursor.as_ref();
-    let cursor = cursor.map(|set| Cursor::begin(set, &state)).transpose()?;
-    let extent = extent(cursor.as_ref());
-
-    let first = first_ask(&settings, cursor.as_ref());
-    let mut source_seconds = clock.unix_seconds() - CLOCK_SKEW_SECONDS;
-    let mut getter = Getter::new(http, clock, settings.retries_max);
+    let range = range(request, &settings)?;
+    let now = at(clock.unix_seconds() - CLOCK_SKEW_SECONDS);
     let mut shape = Shape::new(settings.records.as_ref());
-    let mut pages = Pages::new(&settings, &first, &mut shape)?;
-    let mut stager = Stager::new(&settings, cursor, shape, staging);
-    loop {
-        let page = pages.number();
-        let fetched = getter.get(pages.ask(), page)?;
-        if let (1, Some(date)) = (page, getter.date()) {
-            source_seconds = date;
-        }
-        let place = fetched.place(page);
-        let (contents, seen) = stager.page(&fetched.answer.body, &place, pages.expect())?;
-        let records = contents.records;
-        getter
-            .clock()
-            .log(&format!("page {page}: {}", counted(records, "record")));
-        let goes_on = pages.go_on(Page {
-            fetched: &fetched,
-            contents: &contents,
-            seen: &seen,
-        })?;
-        if let Some(warning) = pages.warning() {
-            getter.clock().log(&warning);
-        }
-        if !goes_on {
-            break;
+    let cursor = settings.cursor.as_ref();
+    let cursor = cursor.map(|set| Cursor::begin(set, &state, range, now));
+    let cursor = cursor.transpose()?;
+    let token = settings.token.as_ref();
+    let token = token.map(|set| Token::begin(set, &state, &mut shape));
+    let token = token.transpose()?;
+    let extent = extent(cursor.as_ref(), token.as_ref());
+
+    let shaping = fingerprint(env);
+    let mut first = first_ask(&settings, cursor.as_ref(), token.as_ref())?;
+    if let (Some(seen), None) = (&state.seen, range) {
+        first.conditions = seen.conditions(&first, &shaping);
+    }
+    let getter = Getter::new(http, clock, settings.retries_max);
+    let pages = Pages::new(&settings, &first, &mut shape)?;
+    let fetch = Fetch {
+        settings: &settings,
+        getter,
+        pages,
+        stager: Stager::new(&settings, cursor, shape, staging),
+        token,
+        now,
+        shaping,
+        validators: None,
+        one_window: request.portions && !request.full_refresh && range.is_none(),
+    };
+    let mut report = match fetch.all()? {
+        Some(report) => Report { extent, ..report },
+        None => unchanged(&state),
+    };
+    if range.is_some() || report.extent == Extent::NothingNew {
+        report.cursor = state.shown_cursor();
+        let given = request.state.clone();
+        report.state = given.unwrap_or_else(|| State::default().text());
+    }
+    Ok(report)
+}
+
+/// The fetch of one run: its pages, one window after the other where there are several.
+struct Fetch<'f, H, C, S> {
+    settings: &'f Settings,
+    getter: Getter<'f, H, C>,
+    pages: Pages<'f>,
+    stager: Stager<'f, S>,
+    token: Option<Token<'f>>,
+    /// The source's clock at the start of the run, as far as it is known.
+    now: Timestamp,
+    /// The fingerprint of the settings.
+    shaping: String,
+    /// What the first answer said, while it is all that was fetched.
+    validators: Option<Validators>,
+    /// Whether the run ends with its first window.
+    one_window: bool,
+}
+
+impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
+    /// Stages every page. `Ok(None)`: the source said that nothing changed.
+    fn all(mut self) -> Result<Option<Report>, Failure> {
+        loop {
+            let Some(place) = self.window()? else {
+                return Ok(None);
+            };
+            let is_done = match self.stager.cursor() {
+                Some(cursor) if cursor.has_next() && !self.one_window => {
+                    cursor.go_on(self.now)?;
+                    let first = first_ask(self.settings, Some(cursor), None)?;
+                    self.pages.begin_anew(&first)?;
+                    false
+                }
+                _ => true,
+            };
+            if is_done {
+                return self.report(&place).map(Some);
+            }
         }
     }
 
-    let (counts, cursor) = stager.finish();
-    let source_time = Timestamp::from_second(source_seconds).unwrap_or(Timestamp::MIN);
-    let state = cursor.map_or_else(|| Ok(State::default()), |cursor| cursor.end(source_time))?;
-    Ok(Report {
-        extent,
-        state: state.text(),
-        cursor: state.cursor,
-        pages: pages.number(),
-        fetched: counts.fetched,
-        staged: counts.staged,
-        deleted: counts.deleted,
-        rejected: 0,
-        more: false,
-    })
+    /// Stages the pages of one window, and says where the last one is. `Ok(None)`: the source said that nothing changed.
+    fn window(&mut self) -> Result<Option<Place>, Failure> {
+        loop {
+            let page = self.pages.number();
+            let fetched = self.getter.get(self.pages.ask(), page);
+            let fetched = fetched.map_err(|failure| match &self.token {
+                Some(token) => token.explained(failure),
+                None => failure,
+            })?;
+            let answer = &fetched.answer;
+            if page == 1 {
+                self.now = self.getter.date().map_or(self.now, at);
+                self.validators = Validators::of(answer, self.pages.ask(), &self.shaping);
+            }
+            if answer.status == 304 {
+                self.log("page 1: not modified");
+                return Ok(None);
+            }
+            let place = fetched.place(page);
+            let expected = self.pages.expect();
+            let (contents, seen) = self.stager.page(&answer.body, &place, expected)?;
+            let records = counted(contents.records, "record");
+            self.log(&format!("page {page}: {records}"));
+            if let Some(token) = &mut self.token {
+                token.page_ends(answer, &contents, &place)?;
+            }
+            if self.stager.cursor().is_some_and(|cursor| cursor.is_past()) {
+                // More pages may have been named, and would have been read without the promised order.
+                self.validators = None;
+                return Ok(Some(place));
+            }
+            let goes_on = self.pages.go_on(Page {
+                fetched: &fetched,
+                contents: &contents,
+                seen: &seen,
+            })?;
+            if let Some(warning) = self.pages.warning() {
+                self.log(&warning);
+            }
+            if !goes_on {
+                return Ok(Some(place));
+            }
+        }
+    }
+
+    /// What was staged, and the state for the next run. `last` is where the last page is.
+    fn report(mut self, last: &Place) -> Result<Report, Failure> {
+        let (counts, cursor) = self.stager.finish();
+        for remark in cursor.iter().flat_map(Cursor::remarks) {
+            self.getter.clock().log(&remark);
+        }
+        let has_next = cursor.as_ref().is_some_and(Cursor::has_next);
+        let is_past = |cursor: &Cursor<'_>| cursor.has_ended_window(self.now);
+        let more = self.one_window && cursor.as_ref().is_some_and(is_past);
+        let mut state = match (cursor, self.token) {
+            (Some(cursor), _) => cursor.end(self.now)?,
+            (None, Some(token)) => token.end(last)?,
+            (None, None) => State::default(),
+        };
+        let is_told_by_header = self.settings.pagination.is_told_by_header();
+        if self.pages.number() == 1 && !has_next && !is_told_by_header {
+            state.seen = self.validators;
+        }
+        Ok(Report {
+            extent: Extent::Everything,
+            state: state.text(),
+            cursor: state.shown_cursor(),
+            pages: self.pages.number(),
+            fetched: counts.fetched,
+            staged: counts.staged,
+            deleted: counts.deleted,
+            rejected: 0,
+            more,
+        })
+    }
+
+    fn log(&mut self, line: &str) {
+        self.getter.clock().log(line);
+    }
+}
+
+/// A point in time, or the nearest one there is.
+fn at(unix_seconds: i64) -> Timestamp {
+    Timestamp::from_second(unix_seconds).unwrap_or(Timestamp::MIN)
 }
 
 /// So many of a thing, as a person says it: `1 record`, `2 records`.
@@ -156,29 +272,60 @@ fn counted(number: u64, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
-fn refuse_window(request: &Request) -> Result<(), Failure> {
-    let refused = "reading a range is not yet supported in this version";
-    match request.window {
-        Some(_) => Err(Failure::setting("window", refused)),
-        None => Ok(()),
+/// The range to read, if that can be done. `Err`: there is no cursor to read it by.
+fn range<'r>(request: &'r Request, settings: &Settings) -> Result<Option<&'r Window>, Failure> {
+    let wrong = |why: &str| Err(Failure::setting("--from", why));
+    match &request.window {
+        None => Ok(None),
+        Some(_) if request.full_refresh => {
+            wrong("reads a range, and `--full-refresh` everything: give one of them")
+        }
+        Some(_) if settings.token.is_some() => {
+            wrong("reads a range of the cursor, and a `token` (SOURCE_CURSOR_KIND) has no order")
+        }
+        Some(_) if settings.cursor.is_none() => {
+            wrong("reads a range of the cursor: set SOURCE_CURSOR")
+        }
+        Some(range) => Ok(Some(range)),
     }
 }
 
-fn extent(cursor: Option<&Cursor<'_>>) -> Extent {
-    match cursor {
-        Some(cursor) if cursor.continues() => Extent::Changes,
-        _ => Extent::Everything,
+fn extent(cursor: Option<&Cursor<'_>>, token: Option<&Token<'_>>) -> Extent {
+    if cursor.is_some_and(Cursor::continues) || token.is_some_and(Token::continues) {
+        Extent::Changes
+    } else {
+        Extent::Everything
     }
 }
 
-fn first_ask(settings: &Settings, cursor: Option<&Cursor<'_>>) -> Ask {
+fn first_ask(
+    settings: &Settings,
+    cursor: Option<&Cursor<'_>>,
+    token: Option<&Token<'_>>,
+) -> Result<Ask, Failure> {
     let ask = Ask {
-        url: settings.url.clone(),
         body: settings.body.clone(),
         headers: settings.headers.clone(),
+        ..Ask::get(settings.url.clone())
     };
-    match cursor.and_then(Cursor::parameter) {
-        Some((name, value)) => ask.with_parameter(name, value),
-        None => ask,
+    match (cursor, token) {
+        (Some(cursor), _) => cursor.asked()?.of(ask),
+        (None, Some(token)) => token.asked().of(ask),
+        (None, None) => Ok(ask),
+    }
+}
+
+/// The source said that nothing changed.
+fn unchanged(state: &State) -> Report {
+    Report {
+        extent: Extent::NothingNew,
+        state: state.text(),
+        cursor: state.shown_cursor(),
+        pages: 1,
+        fetched: 0,
+        staged: 0,
+        deleted: 0,
+        rejected: 0,
+        more: false,
     }
 }

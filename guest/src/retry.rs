@@ -98,8 +98,8 @@ fn seconds(value: &[u8]) -> Option<u64> {
     })
 }
 
-/// All three forms of RFC 9110, 5.6.7.
-fn http_date(value: &[u8]) -> Option<i64> {
+/// A time in seconds since 1970, in any of the three forms of RFC 9110, 5.6.7.
+pub fn http_date(value: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(value).ok()?.trim_ascii();
     let at = httpdate::parse_http_date(text).ok()?;
     i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()

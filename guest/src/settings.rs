@@ -10,13 +10,14 @@ mod pages;
 mod records;
 mod request;
 mod run;
+mod token;
 
 use std::ops::RangeInclusive;
 
 use url::Url;
 
 pub use self::described::{Description, Setting, describe};
-use crate::cursor::CursorSettings;
+use crate::cursor::{CursorSettings, TokenSettings};
 use crate::failure::{Failure, Problem, quoted};
 use crate::fetch::Pagination;
 use crate::pointer::Pointer;
@@ -34,8 +35,10 @@ pub struct Settings {
     pub pagination: Pagination,
     /// `SOURCE_RECORDS`; `None`: the body is the array.
     pub records: Option<Pointer>,
-    /// `SOURCE_CURSOR` and what belongs to it.
+    /// `SOURCE_CURSOR` and what belongs to it, where it stands in records.
     pub cursor: Option<CursorSettings>,
+    /// `SOURCE_CURSOR` and what belongs to it, where it is a token.
+    pub token: Option<TokenSettings>,
     /// `SOURCE_DELETED`.
     pub deleted: Option<Pointer>,
     /// `PRIMARY_KEY`.
@@ -68,6 +71,7 @@ impl Settings {
         let records = given.pointer("SOURCE_RECORDS");
         let pagination = given.pagination(records.as_ref());
         let cursor = given.cursor();
+        let token = given.cursor_token(records.as_ref());
         let deleted = given.pointer("SOURCE_DELETED");
         let retries_max = given.retries_max();
         let pages_max = given.pages_max();
@@ -80,6 +84,7 @@ impl Settings {
                 pagination,
                 records,
                 cursor,
+                token,
                 deleted,
                 key,
                 retries_max,

@@ -126,6 +126,11 @@ impl<'s, S: Staging> Stager<'s, S> {
         Ok((contents, seen))
     }
 
+    /// The cursor, if it stands in records.
+    pub fn cursor(&mut self) -> Option<&mut Cursor<'s>> {
+        self.cursor.as_mut()
+    }
+
     /// What was staged, and where the cursor stands.
     pub fn finish(self) -> (Counts, Option<Cursor<'s>>) {
         (self.counts, self.cursor)

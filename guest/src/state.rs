@@ -1,15 +1,20 @@
 //! State: what one run leaves for the next, as a small JSON text with a version inside.
 //!
-//! Version 1 is `{"v":1,"kind":…,"cursor":…}`. A state of a newer version is refused, never guessed at: it was written by a
-//! newer component, and going on without it would fetch everything or lose changes.
+//! Version 2 is `{"v":2,"kind":…,"cursor":…}`, with `"zone"` where times name no offset and `"seen"` where the source said how
+//! to ask whether anything changed; version 1 had neither. A state of a newer version is refused, never guessed at: it was
+//! written by a newer component, and going on without it would fetch everything or lose changes.
 
+mod validators;
+
+use jiff::tz::Offset;
 use serde::{Deserialize, Serialize};
 
-use crate::cursor::Kind;
+pub use self::validators::{VALIDATOR_BYTES_MAX, Validators, fingerprint};
+use crate::cursor::{Form, Kind, TOKEN_BYTES_MAX, write_zone, zone};
 use crate::failure::{Failure, quoted};
 
 /// The version written, and the newest one read.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// What problems with the state are filed under.
 const NAME: &str = "state";
 
@@ -20,6 +25,10 @@ pub struct State {
     pub kind: Option<Kind>,
     /// The cursor as the source wrote it. Never without a kind.
     pub cursor: Option<String>,
+    /// The offset of a time that names none.
+    pub zone: Option<Offset>,
+    /// How to ask whether anything changed since.
+    pub seen: Option<Validators>,
 }
 
 #[derive(Deserialize)]
@@ -29,10 +38,14 @@ struct Version {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Version1 {
+struct Written {
     v: u64,
     kind: Option<String>,
     cursor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    zone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<Validators>,
 }
 
 impl State {
@@ -56,7 +69,7 @@ impl State {
         if full_refresh {
             return Ok(Self::default());
         }
-        Self::read_version_1(text).map_err(|why| {
+        Self::read_known(text).map_err(|why| {
             Failure::setting(
                 NAME,
                 format!("cannot be read ({why}): run once with `--full-refresh`"),
@@ -64,10 +77,14 @@ impl State {
         })
     }
 
-    fn read_version_1(text: &str) -> Result<Self, String> {
-        let read: Version1 = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        if read.v != VERSION {
-            return Err(format!("there is no version {}", read.v));
+    fn read_known(text: &str) -> Result<Self, String> {
+        let read: Written = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        match read.v {
+            1 if read.zone.is_some() || read.seen.is_some() => {
+                return Err("version 1 has neither zone nor seen".to_owned());
+            }
+            1 | VERSION => {}
+            v => return Err(format!("there is no version {v}")),
         }
         let kind = match read.kind {
             Some(word) => Some(
@@ -75,89 +92,40 @@ impl State {
             ),
             None => None,
         };
+        let zone = read.zone.as_deref().map(zone).transpose()?;
         if let Some(cursor) = &read.cursor {
-            kind.ok_or("a cursor without its kind")?.point(cursor)?;
+            let kind = kind.ok_or("a cursor without its kind")?;
+            Form { kind, zone }.point(cursor)?;
+            if cursor.len() > TOKEN_BYTES_MAX {
+                return Err(format!("a cursor of more than {TOKEN_BYTES_MAX} bytes"));
+            }
         }
         Ok(Self {
             kind,
             cursor: read.cursor,
+            zone,
+            seen: read.seen,
         })
     }
 
     /// The text for the next run.
     pub fn text(&self) -> String {
-        let state = Version1 {
+        let state = Written {
             v: VERSION,
             kind: self.kind.map(|kind| kind.word().to_owned()),
             cursor: self.cursor.clone(),
+            zone: self.zone.map(write_zone),
+            seen: self.seen.clone(),
         };
-        serde_json::to_string(&state).expect("three plain members are always JSON")
+        serde_json::to_string(&state).expect("plain members are always JSON")
+    }
+
+    /// The cursor for people: a token tells them nothing, and may be a secret of the source's.
+    pub fn shown_cursor(&self) -> Option<String> {
+        let is_token = self.kind == Some(Kind::Token);
+        self.cursor.clone().filter(|_| !is_token)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(text: &str, full_refresh: bool) -> String {
-        State::read(Some(text), full_refresh)
-            .unwrap_err()
-            .to_string()
-    }
-
-    #[test]
-    fn a_state_is_read_as_it_was_written() {
-        let state = State {
-            kind: Some(Kind::EpochMs),
-            cursor: Some("1795413600000".to_owned()),
-        };
-
-        assert_eq!(
-            state.text(),
-            r#"{"v":1,"kind":"epoch-ms","cursor":"1795413600000"}"#
-        );
-        assert_eq!(State::read(Some(&state.text()), false), Ok(state));
-    }
-
-    #[test]
-    fn a_state_without_cursor_is_one() {
-        let state = State::default();
-
-        assert_eq!(state.text(), r#"{"v":1,"kind":null,"cursor":null}"#);
-        assert_eq!(State::read(Some(&state.text()), false), Ok(state));
-    }
-
-    #[test]
-    fn a_newer_state_is_refused_even_by_a_full_refresh() {
-        let newer = r#"{"v":2,"marks":[]}"#;
-
-        assert!(
-            refused(newer, false).contains("state: has version 2, written by a newer component")
-        );
-        assert!(refused(newer, true).contains("newer component"));
-    }
-
-    #[test]
-    fn garbage_is_refused_with_the_way_out() {
-        for text in [
-            "",
-            "null",
-            r#"{"v":1}x"#,
-            r#"{"v":0,"kind":null,"cursor":null}"#,
-            r#"{"v":1,"kind":null,"cursor":"1"}"#,
-            r#"{"v":1,"kind":"integer","cursor":"x"}"#,
-            r#"{"v":1,"kind":"fortnight","cursor":null}"#,
-            r#"{"v":1,"kind":null,"cursor":null,"more":1}"#,
-        ] {
-            assert!(
-                refused(text, false).contains("run once with `--full-refresh`"),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_full_refresh_needs_no_state() {
-        assert_eq!(State::read(Some("garbage"), true), Ok(State::default()));
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 mod world;
 
-use tidegate_guest::{Extent, Failure, Window};
+use tidegate_guest::{Extent, Failure};
 use world::{Job, page, parameter, status, with_header};
 
 const DATE: &str = "Mon, 23 Nov 2026 11:00:00 GMT";
@@ -21,7 +21,7 @@ fn one_page_is_staged_as_it_came() {
     assert_eq!((report.deleted, report.rejected), (0, 0));
     assert_eq!(
         (report.state.as_str(), &report.cursor),
-        (r#"{"v":1,"kind":null,"cursor":null}"#, &None)
+        (r#"{"v":2,"kind":null,"cursor":null}"#, &None)
     );
     assert_eq!(run.log, ["page 1: 2 records"]);
 }
@@ -67,7 +67,7 @@ fn next_urls_in_the_body_are_followed_and_get_nothing_added() {
     );
     assert_eq!(
         run.report().state,
-        r#"{"v":1,"kind":"integer","cursor":"6"}"#
+        r#"{"v":2,"kind":"integer","cursor":"6"}"#
     );
     assert_eq!(run.report().extent, Extent::Everything);
 }
@@ -165,7 +165,7 @@ fn a_full_refresh_begins_anew() {
 
 #[test]
 fn an_empty_answer_keeps_the_cursor() {
-    let state = r#"{"v":1,"kind":"integer","cursor":"900"}"#;
+    let state = r#"{"v":2,"kind":"integer","cursor":"900"}"#;
 
     let run = Job::with(&[("SOURCE_CURSOR", "/u")])
         .after(state)
@@ -264,22 +264,6 @@ fn all_settings_problems_come_before_the_first_request() {
     };
     assert_eq!(problems.len(), 3, "{problems:?}");
     assert!(run.asked.is_empty());
-}
-
-#[test]
-fn a_range_is_not_yet_read() {
-    let mut job = Job::with(&[]);
-    job.request.window = Some(Window {
-        start: "1".to_owned(),
-        end: "2".to_owned(),
-    });
-
-    let run = job.run(|_| page("[]"));
-
-    assert_eq!(
-        run.failure().to_string(),
-        "window: reading a range is not yet supported in this version"
-    );
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! The kinds of cursor: how a value is read, compared, and asked from again.
+//! The kinds of cursor, and one value: as a record has it, and as a point that is compared with others.
 
 use std::borrow::Cow;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use jiff::tz::Offset;
 
 use super::number::Number;
 use super::time;
@@ -10,9 +11,8 @@ use crate::failure::quoted;
 
 /// One cursor value. It is part of a URL and of the state, and both are small.
 pub const VALUE_BYTES_MAX: usize = 1024;
-/// Digits of a second, of a millisecond, in nanoseconds.
-const SECOND_DIGITS: u32 = 9;
-const MILLISECOND_DIGITS: u32 = 6;
+/// Digits of a second in nanoseconds.
+pub(super) const SECOND_DIGITS: u32 = 9;
 
 /// What a cursor's values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,17 +29,20 @@ pub enum Kind {
     Integer,
     /// Text, compared byte by byte.
     Text,
+    /// A token of the source's own: kept, sent back, never compared.
+    Token,
 }
 
 impl Kind {
     /// All kinds, in the order in which people read them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Rfc3339,
         Self::Date,
         Self::Epoch,
         Self::EpochMs,
         Self::Integer,
         Self::Text,
+        Self::Token,
     ];
 
     /// Its name in settings and in the state.
@@ -51,6 +54,7 @@ impl Kind {
             Self::EpochMs => "epoch-ms",
             Self::Integer => "integer",
             Self::Text => "text",
+            Self::Token => "token",
         }
     }
 
@@ -63,12 +67,12 @@ impl Kind {
     pub const fn is_time(self) -> bool {
         match self {
             Self::Rfc3339 | Self::Date | Self::Epoch | Self::EpochMs => true,
-            Self::Integer | Self::Text => false,
+            Self::Integer | Self::Text | Self::Token => false,
         }
     }
 
-    /// Tells the kind from a first value. `Err` says why that cannot be done safely.
-    pub fn of(value: &Value<'_>) -> Result<Self, String> {
+    /// Tells the kind from a first value; a time without an offset is one of `zone`. `Err` says why that cannot be done safely.
+    pub fn of(value: &Value<'_>, zone: Option<Offset>) -> Result<Self, String> {
         let text = value.text.as_ref();
         if !value.is_string {
             return Number::parse(text).map(|_| Self::Integer).ok_or_else(|| {
@@ -78,9 +82,11 @@ impl Kind {
         if time::looks_like_a_date(text) {
             return match time::date(text) {
                 Ok(_) => Ok(Self::Date),
-                Err(_) => time::rfc3339(text).map(|_| Self::Rfc3339).map_err(|why| {
-                    format!("{why}; to compare it as text, set SOURCE_CURSOR_KIND to `text`")
-                }),
+                Err(_) => time::rfc3339(text, zone)
+                    .map(|_| Self::Rfc3339)
+                    .map_err(|why| {
+                        format!("{why}; to compare it as text, set SOURCE_CURSOR_KIND to `text`")
+                    }),
             };
         }
         // As text, "10" comes before "9": taking numbers for text would lose records.
@@ -91,62 +97,6 @@ impl Kind {
             ));
         }
         Ok(Self::Text)
-    }
-
-    /// Reads a value's text. `Err` says what is wrong with it.
-    pub fn point(self, text: &str) -> Result<Point<'_>, String> {
-        match self {
-            Self::Rfc3339 => time::rfc3339(text).map(Point::At),
-            Self::Date => time::date(text).map(Point::At),
-            Self::Epoch => time::epoch(text, SECOND_DIGITS).map(Point::At),
-            Self::EpochMs => time::epoch(text, MILLISECOND_DIGITS).map(Point::At),
-            Self::Integer => Number::parse(text)
-                .map(Point::Number)
-                .ok_or_else(|| format!("{} is not an integer", quoted(text))),
-            Self::Text => Ok(Point::Text(Cow::Borrowed(text))),
-        }
-    }
-
-    /// Reads a record's value, whose JSON type must be the kind's.
-    pub fn point_of<'v>(self, value: &'v Value<'_>) -> Result<Point<'v>, String> {
-        match self {
-            Self::Rfc3339 | Self::Date | Self::Text if !value.is_string => Err(format!(
-                "{} is a number, not the text that SOURCE_CURSOR_KIND `{}` asks for",
-                quoted(&value.text),
-                self.word()
-            )),
-            _ => self.point(&value.text),
-        }
-    }
-
-    /// Writes a point in time, rounded down, in the way `like` is written.
-    pub fn write(self, at: Timestamp, like: &str) -> Result<String, String> {
-        match self {
-            Self::Rfc3339 => time::write_rfc3339(at, like),
-            Self::Date => Ok(time::write_date(at)),
-            Self::Epoch => time::write_epoch(at, SECOND_DIGITS, like),
-            Self::EpochMs => time::write_epoch(at, MILLISECOND_DIGITS, like),
-            Self::Integer | Self::Text => Ok(like.to_owned()),
-        }
-    }
-
-    /// The value to ask from, `back` before `text`; `text` itself when `back` is nothing.
-    pub fn back_from(self, text: &str, back: Back) -> Result<String, String> {
-        match (self.point(text)?, back) {
-            (_, Back::Seconds(0) | Back::Count(0)) => Ok(text.to_owned()),
-            (Point::At(at), Back::Seconds(seconds)) => {
-                let back = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
-                self.write(at.checked_sub(back).unwrap_or(Timestamp::MIN), text)
-            }
-            (Point::Number(number), Back::Count(count)) => Ok(number.minus(count).to_string()),
-            (_, Back::Seconds(_)) => {
-                Err(format!("a `{}` cursor has no time to go back", self.word()))
-            }
-            (_, Back::Count(_)) => Err(format!(
-                "a `{}` cursor has no number to go back",
-                self.word()
-            )),
-        }
     }
 }
 
@@ -206,21 +156,12 @@ impl Point<'_> {
     }
 }
 
-/// How far back to ask again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Back {
-    /// By so many seconds.
-    Seconds(u64),
-    /// By so many integers.
-    Count(u64),
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn kind_of(raw: &str) -> Result<Kind, String> {
-        Kind::of(&Value::of(raw).unwrap())
+        Kind::of(&Value::of(raw).unwrap(), None)
     }
 
     #[test]
@@ -262,46 +203,9 @@ mod tests {
     }
 
     #[test]
-    fn going_back_keeps_the_way_a_value_is_written() {
-        let back = |kind: Kind, text: &str, back| kind.back_from(text, back).unwrap();
+    fn a_time_without_offset_is_a_time_where_a_zone_is_set() {
+        let naive = Value::of(r#""2026-11-23T06:00:00""#).unwrap();
 
-        assert_eq!(
-            back(
-                Kind::Rfc3339,
-                "2026-11-23T00:04:00.50+01:00",
-                Back::Seconds(300)
-            ),
-            "2026-11-22T23:59:00.50+01:00"
-        );
-        assert_eq!(
-            back(Kind::Date, "2026-11-23", Back::Seconds(300)),
-            "2026-11-22"
-        );
-        assert_eq!(back(Kind::Epoch, "1000", Back::Seconds(300)), "700");
-        assert_eq!(back(Kind::EpochMs, "1000", Back::Seconds(1)), "0");
-        assert_eq!(
-            back(Kind::Integer, "18446744073709551616", Back::Count(1)),
-            "18446744073709551615"
-        );
-    }
-
-    #[test]
-    fn going_back_by_nothing_keeps_every_byte() {
-        let odd = "2026-11-23 06:00:60.1234567890123+00";
-
-        assert_eq!(Kind::Rfc3339.back_from(odd, Back::Seconds(0)).unwrap(), odd);
-    }
-
-    #[test]
-    fn text_cannot_go_back() {
-        assert!(Kind::Text.back_from("a", Back::Seconds(1)).is_err());
-        assert!(Kind::Integer.back_from("7", Back::Seconds(1)).is_err());
-    }
-
-    #[test]
-    fn a_number_is_no_text() {
-        let error = Kind::Text.point_of(&Value::of("7").unwrap()).unwrap_err();
-
-        assert!(error.contains("is a number, not the text"), "{error}");
+        assert_eq!(Kind::of(&naive, Some(Offset::UTC)), Ok(Kind::Rfc3339));
     }
 }

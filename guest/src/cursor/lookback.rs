@@ -1,6 +1,7 @@
 //! `SOURCE_LOOKBACK`: how far back a source is asked again, so that records that were committed late are not lost.
 
-use super::kind::{Back, Kind};
+use super::form::Back;
+use super::kind::Kind;
 use crate::failure::quoted;
 
 /// For time kinds, when nothing is set: five minutes.
@@ -31,29 +32,26 @@ impl Lookback {
                 quoted(text)
             )
         };
-        let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
-            Some(at) => text.split_at(at),
-            None => (text, ""),
-        };
-        let number: u64 = digits.parse().map_err(|_| wrong())?;
-        let unit_seconds = match unit {
-            "" => {
-                return Ok(if number == 0 {
-                    Self::Nothing
-                } else {
-                    Self::Count(number)
-                });
-            }
-            "s" => 1,
-            "m" => 60,
-            "h" => 60 * 60,
-            "d" => 24 * 60 * 60,
-            _ => return Err(wrong()),
-        };
-        match number.checked_mul(unit_seconds) {
+        if let (true, Ok(count)) = (text.starts_with(|c: char| c.is_ascii_digit()), text.parse()) {
+            return Ok(if count == 0 {
+                Self::Nothing
+            } else {
+                Self::Count(count)
+            });
+        }
+        match seconds(text) {
             Some(0) => Ok(Self::Nothing),
             Some(seconds) if seconds <= SECONDS_MAX => Ok(Self::Seconds(seconds)),
-            _ => Err(format!("{} is more than 100 years", quoted(text))),
+            Some(_) => Err(format!("{} is more than 100 years", quoted(text))),
+            None => Err(wrong()),
+        }
+    }
+
+    /// The seconds to go back with a cursor of this kind; none where it goes back by none.
+    pub fn seconds(self, kind: Kind) -> u64 {
+        match self.of(kind) {
+            Ok(Back::Seconds(seconds)) => seconds,
+            Ok(Back::Count(_)) | Err(_) => 0,
         }
     }
 
@@ -62,9 +60,10 @@ impl Lookback {
         match (self, kind) {
             (Self::Default, kind) if kind.is_time() => Ok(Back::Seconds(DEFAULT_SECONDS)),
             (Self::Default, _) => Ok(Back::Count(0)),
-            (_, Kind::Text) => {
-                Err("a cursor of kind `text` takes no look-back: remove it".to_owned())
-            }
+            (_, Kind::Text | Kind::Token) => Err(format!(
+                "a cursor of kind `{}` takes no look-back: remove it",
+                kind.word()
+            )),
             (Self::Nothing, _) => Ok(Back::Count(0)),
             (Self::Seconds(seconds), kind) if kind.is_time() => Ok(Back::Seconds(seconds)),
             (Self::Seconds(_), _) => {
@@ -77,6 +76,32 @@ impl Lookback {
             (Self::Count(count), _) => Ok(Back::Count(count)),
         }
     }
+}
+
+/// Reads the duration of `SOURCE_WINDOW`, in seconds. `Err` says what is wrong with it.
+pub fn window_seconds(text: &str) -> Result<u64, String> {
+    match seconds(text) {
+        Some(0) | None => Err(format!(
+            "{} is not a duration, say `12h` or `30d`",
+            quoted(text)
+        )),
+        Some(seconds) if seconds <= SECONDS_MAX => Ok(seconds),
+        Some(_) => Err(format!("{} is more than 100 years", quoted(text))),
+    }
+}
+
+/// `90s`, `5m`, `2h` or `7d` as seconds; the most there is where they are more.
+fn seconds(text: &str) -> Option<u64> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let unit_seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return None,
+    };
+    let number: u64 = digits.parse().ok()?;
+    Some(number.saturating_mul(unit_seconds))
 }
 
 #[cfg(test)]
@@ -105,6 +130,18 @@ mod tests {
                 .contains("100 years")
         );
         assert!(Lookback::parse("99999999999999999999").is_err());
+    }
+
+    #[test]
+    fn a_window_is_a_duration_of_some_length() {
+        assert_eq!(window_seconds("30d"), Ok(2_592_000));
+        assert!(window_seconds("0d").unwrap_err().contains("say `12h`"));
+        assert!(window_seconds("30").is_err());
+        assert!(
+            window_seconds("9999999d")
+                .unwrap_err()
+                .contains("100 years")
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Points in time as sources write them, and writing another point the same way.
 //!
-//! RFC 3339 (also with a space, `+0000` and `+00`), plain dates, and seconds or milliseconds since 1970. A text without an
-//! offset names no instant and is refused. Digits behind the ninth of a second are kept in the text and ignored in comparisons;
-//! a leap second counts as the last instant of its minute, `24:00:00` as the next midnight.
+//! RFC 3339 (also with a space, without seconds, with `+0000` and `+00`), plain dates, and seconds or milliseconds since 1970.
+//! A text without an offset names an instant only where the settings say in which offset it is meant. Digits behind the ninth
+//! of a second are kept in the text and ignored in comparisons; a leap second counts as the last instant of its minute,
+//! `24:00:00` as the next midnight.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
@@ -19,6 +20,7 @@ const LAST_SECOND: i128 = 253_402_300_799;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Style {
     separator: char,
+    has_seconds: bool,
     fraction_digits: usize,
     offset: Offset,
     /// `Z`, `z`, or the pattern of the numeric offset.
@@ -33,16 +35,18 @@ enum Zone {
     Hours,
     /// RFC 3339's `-00:00`: UTC, the local offset is not known.
     Unknown,
+    /// Nothing is written: the settings say which offset is meant.
+    Unwritten,
 }
 
-/// Reads `2026-11-23T06:00:00.5Z` and its like. `Err` says what is wrong with it.
-pub fn rfc3339(text: &str) -> Result<Timestamp, String> {
-    read_rfc3339(text).map(|(at, _)| at)
+/// Reads `2026-11-23T06:00:00.5Z` and its like, a text without an offset as a time of `zone`. `Err` says what is wrong with it.
+pub fn rfc3339(text: &str, zone: Option<Offset>) -> Result<Timestamp, String> {
+    read_rfc3339(text, zone).map(|(at, _)| at)
 }
 
 /// Writes `at`, rounded down, in the way `like` is written.
-pub fn write_rfc3339(at: Timestamp, like: &str) -> Result<String, String> {
-    let (_, style) = read_rfc3339(like)?;
+pub fn write_rfc3339(at: Timestamp, like: &str, zone: Option<Offset>) -> Result<String, String> {
+    let (_, style) = read_rfc3339(like, zone)?;
     let local = style.offset.to_datetime(within_four_digit_years(at));
     let zone = match style.zone {
         Zone::Letter(letter) => letter.to_string(),
@@ -50,6 +54,12 @@ pub fn write_rfc3339(at: Timestamp, like: &str) -> Result<String, String> {
         Zone::HoursMinutes => offset_text(style.offset, ""),
         Zone::Hours => offset_text(style.offset, "")[..3].to_owned(),
         Zone::Unknown => "-00:00".to_owned(),
+        Zone::Unwritten => String::new(),
+    };
+    let second = if style.has_seconds {
+        format!(":{:02}", local.second())
+    } else {
+        String::new()
     };
     let nanos = format!("{:09}", local.subsec_nanosecond());
     let fraction = match style.fraction_digits {
@@ -61,25 +71,54 @@ pub fn write_rfc3339(at: Timestamp, like: &str) -> Result<String, String> {
         ),
     };
     Ok(format!(
-        "{:04}-{:02}-{:02}{}{:02}:{:02}:{:02}{fraction}{zone}",
+        "{:04}-{:02}-{:02}{}{:02}:{:02}{second}{fraction}{zone}",
         local.year(),
         local.month(),
         local.day(),
         style.separator,
         local.hour(),
         local.minute(),
-        local.second(),
     ))
 }
 
 /// Reads `2026-11-23` as that day's first instant in UTC.
 pub fn date(text: &str) -> Result<Timestamp, String> {
+    date_at(text, Offset::UTC)
+}
+
+/// Reads `2026-11-23` as that day's first instant in `zone`.
+pub fn date_at(text: &str, zone: Offset) -> Result<Timestamp, String> {
     let wrong = || format!("{} is not a date, say `2026-11-23`", quoted(text));
     let (date, rest) = read_date(text.as_bytes()).ok_or_else(wrong)?;
     if !rest.is_empty() {
         return Err(wrong());
     }
-    Ok(instant(Offset::UTC, date.to_datetime(Time::midnight())))
+    Ok(instant(zone, date.to_datetime(Time::midnight())))
+}
+
+/// Reads an offset: `UTC`, `Z`, `+02:00` and its like. `Err` says what is wrong with it.
+pub fn offset(text: &str) -> Result<Offset, String> {
+    if text == "UTC" {
+        return Ok(Offset::UTC);
+    }
+    match read_zone(text.as_bytes()) {
+        Some((offset, _)) => Ok(offset),
+        None if text.contains('/') || text.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+            Err(format!(
+                "{} is not an offset: in a named zone an hour comes twice each autumn, so its times name no instant; give `UTC` or a fixed offset, say `+02:00`",
+                quoted(text)
+            ))
+        }
+        None => Err(format!(
+            "{} is not an offset, say `UTC` or `+02:00`",
+            quoted(text)
+        )),
+    }
+}
+
+/// Writes an offset: `+02:00`.
+pub fn write_offset(offset: Offset) -> String {
+    offset_text(offset, ":")
 }
 
 /// Writes the UTC day of `at`.
@@ -151,7 +190,7 @@ pub fn looks_like_a_date(text: &str) -> bool {
             .all(|at| bytes[*at].is_ascii_digit())
 }
 
-fn read_rfc3339(text: &str) -> Result<(Timestamp, Style), String> {
+fn read_rfc3339(text: &str, zone: Option<Offset>) -> Result<(Timestamp, Style), String> {
     let wrong = || {
         format!(
             "{} is not an RFC 3339 time, say `2026-11-23T06:00:00Z`",
@@ -164,18 +203,28 @@ fn read_rfc3339(text: &str) -> Result<(Timestamp, Style), String> {
     };
     let (hour, rest) = two_digits(rest).ok_or_else(wrong)?;
     let (minute, rest) = behind_colon(rest).ok_or_else(wrong)?;
-    let (second, rest) = behind_colon(rest).ok_or_else(wrong)?;
-    let (fraction, rest) = read_fraction(rest).ok_or_else(wrong)?;
-    if rest.is_empty() {
-        return Err(format!(
-            "{} has no offset (`Z` or `+00:00`), so it names no instant",
-            quoted(text)
-        ));
-    }
-    let (offset, zone) = read_zone(rest).ok_or_else(wrong)?;
+    let has_seconds = rest.starts_with(b":");
+    let (second, fraction, rest) = if has_seconds {
+        let (second, rest) = behind_colon(rest).ok_or_else(wrong)?;
+        let (fraction, rest) = read_fraction(rest).ok_or_else(wrong)?;
+        (second, fraction, rest)
+    } else {
+        (0, &[][..], rest)
+    };
+    let (offset, zone) = match (rest, zone) {
+        ([], Some(zone)) => (zone, Zone::Unwritten),
+        ([], None) => {
+            return Err(format!(
+                "{} has no offset (`Z` or `+00:00`), so it names no instant: say in SOURCE_CURSOR_ZONE which one is meant",
+                quoted(text)
+            ));
+        }
+        (rest, _) => read_zone(rest).ok_or_else(wrong)?,
+    };
     let local = local_time(date, [hour, minute, second], fraction).ok_or_else(wrong)?;
     let style = Style {
         separator: char::from(*separator),
+        has_seconds,
         fraction_digits: fraction.len(),
         offset,
         zone,

@@ -34,6 +34,8 @@ pub struct Ask {
     pub body: Option<String>,
     /// Headers besides the ones that are always sent, or in place of them.
     pub headers: Vec<(String, String)>,
+    /// Headers that allow the answer 304 in place of this one page.
+    pub conditions: Vec<(String, String)>,
 }
 
 impl Ask {
@@ -43,6 +45,7 @@ impl Ask {
             url,
             body: None,
             headers: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 
@@ -69,6 +72,7 @@ impl Ask {
                 .as_ref()
                 .map(|text| body::with_cursor(text, value)),
             headers: self.headers.clone(),
+            conditions: self.conditions.clone(),
         }
     }
 
@@ -78,13 +82,14 @@ impl Ask {
         self.at(with_parameter(&self.url, name, value))
     }
 
-    /// The same request to another URL.
+    /// The same request to another URL, without conditions.
     #[must_use]
     pub fn at(&self, url: Url) -> Self {
         Self {
             url,
             body: self.body.clone(),
             headers: self.headers.clone(),
+            conditions: Vec::new(),
         }
     }
 
@@ -105,7 +110,10 @@ impl Ask {
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
         Request {
             url: url.as_str().to_owned(),
-            headers: always.chain(self.headers.iter().cloned()).collect(),
+            headers: always
+                .chain(self.headers.iter().cloned())
+                .chain(self.conditions.iter().cloned())
+                .collect(),
             body: self.body.clone(),
         }
     }
@@ -125,6 +133,7 @@ mod tests {
             url: Url::parse("https://x.example/o?after=0&b=1").unwrap(),
             body: Some(r#"{"after":null}"#.to_owned()),
             headers: vec![("accept".to_owned(), "text/json".to_owned())],
+            conditions: Vec::new(),
         }
     }
 
@@ -151,6 +160,7 @@ mod tests {
             url: Url::parse("https://x.example/{cursor}?q=a>'{cursor}'&b=%7bcursor%7D").unwrap(),
             body: Some(r#"{"q":"since {cursor}"}"#.to_owned()),
             headers: Vec::new(),
+            conditions: Vec::new(),
         };
 
         let with = ask.with_cursor("2026-11-23T06:00:00+01:00\"");

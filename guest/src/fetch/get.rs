@@ -17,7 +17,7 @@ use crate::retry::{
 /// Redirects from one page's URL.
 const REDIRECTS_MAX: usize = 5;
 
-/// A page as it came.
+/// A page as it came, or the answer 304 to an ask with conditions.
 #[derive(Debug)]
 pub struct Fetched {
     /// The URL that answered, redirects followed.
@@ -124,6 +124,9 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                 Err(error) => return unanswered(error, &url, page).map(Try::Setback),
             };
             self.date = self.date.or_else(|| date(&answer));
+            if answer.status == 304 && !ask.conditions.is_empty() {
+                return Ok(Try::Page(Fetched { url, answer }));
+            }
             match verdict(&answer) {
                 Verdict::Page => return Ok(Try::Page(Fetched { url, answer })),
                 Verdict::Redirect => url = redirected(&url, ask, &answer, page)?,

@@ -60,33 +60,10 @@ pub struct Steps<'s> {
 }
 
 impl<'s> Steps<'s> {
-    /// Begins at `first`, which gets what a first request carries. What is to be read of each page is added to `shape`.
-    pub fn new(
-        pagination: &'s Pagination,
-        has_key: bool,
-        first: &Ask,
-        shape: &mut Shape,
-    ) -> Result<(Self, Ask), Failure> {
-        let mut ask = first.clone();
-        let mut position = 0;
-        let mut put = |setting, to, number: u64| {
-            let with = ask.with(to, &number.to_string(), Json::Number);
-            ask = with.map_err(|why| Failure::setting(setting, why))?;
-            Ok(())
-        };
-        if let (Some(to), Some(size)) = (&pagination.size_to, pagination.size) {
-            put("SOURCE_PAGE_SIZE_TO", to, size)?;
-        }
-        match &pagination.style {
-            Style::Page { to, first } => {
-                position = *first;
-                put("SOURCE_PAGE_TO", to, position)?;
-            }
-            Style::Offset { to } => put("SOURCE_PAGE_TO", to, 0)?,
-            _ => {}
-        }
+    /// Goes from page to page by `pagination`. What is to be read of each page is added to `shape`.
+    pub fn new(pagination: &'s Pagination, has_key: bool, shape: &mut Shape) -> Self {
         let mut named = |from, setting| Named::new(from, setting, shape);
-        let steps = Self {
+        Self {
             pagination,
             overlaps: has_key && matches!(pagination.style, Style::Offset { .. }),
             from: match &pagination.style {
@@ -103,15 +80,40 @@ impl<'s> Steps<'s> {
                 .total
                 .as_ref()
                 .map(|at| named(at, "SOURCE_TOTAL")),
-            position,
+            position: 0,
             passed: 0,
             total_least: None,
             page_records: 0,
             reads_again: false,
             went_back: 0,
             expect: Expect::Anything,
+        }
+    }
+
+    /// Begins, or begins anew, at `first`, and returns it with what a first request carries.
+    pub fn begin(&mut self, first: &Ask) -> Result<Ask, Failure> {
+        let pagination = self.pagination;
+        let put = |ask: &Ask, setting, to, number: u64| {
+            let with = ask.with(to, &number.to_string(), Json::Number);
+            with.map_err(|why| Failure::setting(setting, why))
         };
-        Ok((steps, ask))
+        let mut ask = first.clone();
+        if let (Some(to), Some(size)) = (&pagination.size_to, pagination.size) {
+            ask = put(&ask, "SOURCE_PAGE_SIZE_TO", to, size)?;
+        }
+        self.position = 0;
+        match &pagination.style {
+            Style::Page { to, first } => {
+                self.position = *first;
+                ask = put(&ask, "SOURCE_PAGE_TO", to, self.position)?;
+            }
+            Style::Offset { to } => ask = put(&ask, "SOURCE_PAGE_TO", to, 0)?,
+            _ => {}
+        }
+        self.passed = 0;
+        self.total_least = None;
+        self.expect = Expect::Anything;
+        Ok(ask)
     }
 
     /// What the first record of the page at hand must be.

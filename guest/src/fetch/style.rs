@@ -18,6 +18,19 @@ pub struct Pagination {
     pub total: Option<PageFrom>,
 }
 
+impl Pagination {
+    /// Whether it may be a header alone that tells of a next page: then a body that is the same says nothing of it.
+    pub fn is_told_by_header(&self) -> bool {
+        let in_header = |from: &PageFrom| matches!(from, PageFrom::Header(_));
+        let named = match &self.style {
+            Style::Link => true,
+            Style::NextUrl(from) | Style::Token { from, .. } => in_header(from),
+            _ => false,
+        };
+        named || self.more.iter().chain(&self.total).any(in_header)
+    }
+}
+
 /// How one page leads to the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Style {

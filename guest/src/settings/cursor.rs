@@ -1,108 +1,317 @@
-//! What the cursor is, and how it is asked from.
+//! What the cursor is, and how it is asked from. A cursor that is a token is `token`'s business.
 
 use super::described::{Setting, optional};
 use super::{Given, not_one_of};
-use crate::cursor::{CursorSettings, Kind, Lookback, VALUE_BYTES_MAX, start_point};
+use crate::cursor::{
+    Asking, CursorSettings, Form, Kind, Lookback, Missing, Order, VALUE_BYTES_MAX, window_seconds,
+    zone,
+};
+use crate::fetch::{CURSOR, To};
+
+/// A day, which is what a cursor of days is counted in.
+const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 impl Given<'_> {
+    /// The cursor that stands in records; `None` as well where it is a token.
     pub(super) fn cursor(&mut self) -> Option<CursorSettings> {
         if self.get("SOURCE_CURSOR").is_none() {
-            for name in [
-                "SOURCE_CURSOR_TO",
-                "SOURCE_CURSOR_KIND",
-                "SOURCE_CURSOR_START",
-                "SOURCE_LOOKBACK",
-            ] {
-                if self.get(name).is_some() {
-                    self.wrong(name, "means nothing without SOURCE_CURSOR");
+            let all = described();
+            for Setting { name, .. } in all {
+                if self.get(&name).is_some() {
+                    self.wrong(&name, "means nothing without SOURCE_CURSOR");
                 }
             }
             return None;
         }
-        let pointer = self.pointer("SOURCE_CURSOR");
-        let query_name = self.get("SOURCE_CURSOR_TO");
-        if query_name.is_some_and(|name| name.starts_with('/')) {
-            self.wrong("SOURCE_CURSOR_TO", "a JSON Pointer into SOURCE_BODY is not yet supported in this version: give the name of a query parameter");
+        if self.is_token() {
+            return None;
         }
-        let kind = self
-            .get("SOURCE_CURSOR_KIND")
-            .and_then(|word| self.kind(word));
-        let start = self.get("SOURCE_CURSOR_START");
-        if start.is_some_and(|start| start.len() > VALUE_BYTES_MAX) {
+        let pointer = self.pointer("SOURCE_CURSOR");
+        let to = self.asking();
+        let end_to = self.end_to(&to);
+        let kind = self.kind();
+        let zone = self.zone(kind);
+        let send = self.send(kind);
+        self.start(kind, zone);
+        let start = self.get("SOURCE_CURSOR_START").map(str::to_owned);
+        if to == Asking::Template && start.is_none() {
             self.wrong(
                 "SOURCE_CURSOR_START",
-                format!("is longer than {VALUE_BYTES_MAX} bytes"),
+                format!("is not set, but `{CURSOR}` needs a value in the first run too"),
             );
-        } else if let (Some(kind), Some(start)) = (kind, start) {
-            self.kept("SOURCE_CURSOR_START", start_point(kind, start));
         }
-        let lookback = self.get("SOURCE_LOOKBACK").map(|text| {
-            let fits = |lookback: Lookback| {
-                kind.map_or(Ok(lookback), |kind| lookback.of(kind).map(|_| lookback))
-            };
-            Lookback::parse(text).and_then(fits)
-        });
-        let lookback = lookback.map_or(Some(Lookback::Default), |read| {
-            self.kept("SOURCE_LOOKBACK", read)
-        });
+        let lookback = self.lookback(kind);
+        let missing = self.missing();
+        let order = self.order();
+        let window_seconds = self.window(kind, send, lookback);
+        if self.get("SOURCE_CURSOR_PAGE").is_some() {
+            self.wrong(
+                "SOURCE_CURSOR_PAGE",
+                "means nothing without SOURCE_CURSOR_KIND `token`",
+            );
+        }
         Some(CursorSettings {
             pointer: pointer?,
-            query_name: query_name.map(str::to_owned),
+            to,
+            end_to,
             kind,
-            start: start.map(str::to_owned),
-            lookback: lookback.unwrap_or_default(),
+            zone,
+            send,
+            start,
+            lookback,
+            missing,
+            order,
+            window_seconds,
         })
     }
 
-    fn kind(&mut self, word: &str) -> Option<Kind> {
+    /// What takes the cursor.
+    pub(super) fn asking(&mut self) -> Asking {
+        let in_url = self.url_holds_cursor();
+        let in_body = self
+            .get("SOURCE_BODY")
+            .is_some_and(|body| body.contains(CURSOR));
+        if self.get("SOURCE_CURSOR_TO").is_none() {
+            return if in_url || in_body {
+                Asking::Template
+            } else {
+                Asking::Nowhere
+            };
+        }
+        if in_url {
+            self.wrong(
+                "SOURCE_CURSOR_TO",
+                format!("is set, and `{CURSOR}` stands in SOURCE_API_URL too: remove one of them"),
+            );
+        }
+        match self.to("SOURCE_CURSOR_TO") {
+            Some(to) => Asking::At(to),
+            None => Asking::Nowhere,
+        }
+    }
+
+    fn end_to(&mut self, to: &Asking) -> Option<To> {
+        let end_to = self.to("SOURCE_CURSOR_END_TO")?;
+        if matches!(to, Asking::At(to) if *to == end_to) {
+            self.wrong(
+                "SOURCE_CURSOR_END_TO",
+                "is what SOURCE_CURSOR_TO names: start and end need a place each",
+            );
+        }
+        Some(end_to)
+    }
+
+    fn kind(&mut self) -> Option<Kind> {
+        let word = self.get("SOURCE_CURSOR_KIND")?;
         let kind = Kind::named(word);
-        match word {
-            "token" => self.wrong(
-                "SOURCE_CURSOR_KIND",
-                "`token` is not yet supported in this version",
-            ),
-            other if kind.is_none() => {
-                let words = Kind::ALL.map(Kind::word);
-                self.wrong("SOURCE_CURSOR_KIND", not_one_of(other, &words));
+        if kind.is_none() {
+            let words = Kind::ALL.map(Kind::word);
+            self.wrong("SOURCE_CURSOR_KIND", not_one_of(word, &words));
+        }
+        kind
+    }
+
+    fn zone(&mut self, kind: Option<Kind>) -> Option<jiff::tz::Offset> {
+        const NAME: &str = "SOURCE_CURSOR_ZONE";
+        let text = self.get(NAME)?;
+        if let Some(kind) = kind.filter(|kind| *kind != Kind::Rfc3339) {
+            let kind = kind.word();
+            self.wrong(
+                NAME,
+                format!("means nothing with SOURCE_CURSOR_KIND `{kind}`: remove it"),
+            );
+        }
+        self.kept(NAME, zone(text))
+    }
+
+    fn send(&mut self, kind: Option<Kind>) -> Option<Kind> {
+        const NAME: &str = "SOURCE_CURSOR_SEND";
+        let word = self.get(NAME)?;
+        let times = Kind::ALL.into_iter().filter(|kind| kind.is_time());
+        let words: Vec<&str> = times.map(Kind::word).collect();
+        let send = Kind::named(word).filter(|kind| kind.is_time());
+        match kind {
+            _ if send.is_none() => self.wrong(NAME, not_one_of(word, &words)),
+            Some(kind) if !kind.is_time() => {
+                let kind = kind.word();
+                self.wrong(
+                    NAME,
+                    format!(
+                        "is a time, and SOURCE_CURSOR_KIND `{kind}` is none: it is sent as it is"
+                    ),
+                );
+            }
+            None if self.get("SOURCE_CURSOR_KIND").is_none() => {
+                self.wrong(NAME, "needs SOURCE_CURSOR_KIND: say what it is read as");
             }
             _ => {}
         }
-        kind
+        send
+    }
+
+    fn start(&mut self, kind: Option<Kind>, zone: Option<jiff::tz::Offset>) {
+        const NAME: &str = "SOURCE_CURSOR_START";
+        match (kind, self.get(NAME)) {
+            (_, Some(start)) if start.len() > VALUE_BYTES_MAX => {
+                self.wrong(NAME, format!("is longer than {VALUE_BYTES_MAX} bytes"));
+            }
+            (Some(kind), Some(start)) => {
+                self.kept(NAME, Form { kind, zone }.given_point(start));
+            }
+            _ => {}
+        }
+    }
+
+    fn lookback(&mut self, kind: Option<Kind>) -> Lookback {
+        const NAME: &str = "SOURCE_LOOKBACK";
+        let Some(text) = self.get(NAME) else {
+            return Lookback::Default;
+        };
+        let fits = |lookback: Lookback| {
+            kind.map_or(Ok(lookback), |kind| lookback.of(kind).map(|_| lookback))
+        };
+        let read = Lookback::parse(text).and_then(fits);
+        self.kept(NAME, read).unwrap_or_default()
+    }
+
+    fn missing(&mut self) -> Missing {
+        const NAME: &str = "SOURCE_CURSOR_MISSING";
+        match self.get(NAME).unwrap_or("fail") {
+            "fail" => Missing::Fail,
+            "keep" => Missing::Keep,
+            "drop" => Missing::Drop,
+            other => {
+                self.wrong(NAME, not_one_of(other, &["fail", "keep", "drop"]));
+                Missing::Fail
+            }
+        }
+    }
+
+    fn order(&mut self) -> Option<Order> {
+        const NAME: &str = "SOURCE_CURSOR_ORDER";
+        let word = self.get(NAME)?;
+        let all = [Order::Ascending, Order::Descending];
+        let order = all.into_iter().find(|order| order.word() == word);
+        if order.is_none() {
+            self.wrong(NAME, not_one_of(word, &all.map(Order::word)));
+        }
+        order
+    }
+
+    fn window(
+        &mut self,
+        kind: Option<Kind>,
+        send: Option<Kind>,
+        lookback: Lookback,
+    ) -> Option<u64> {
+        const NAME: &str = "SOURCE_WINDOW";
+        let text = self.get(NAME)?;
+        let read = self.kept(NAME, window_seconds(text));
+        for needed in [
+            "SOURCE_CURSOR_KIND",
+            "SOURCE_CURSOR_START",
+            "SOURCE_CURSOR_END_TO",
+        ] {
+            if self.get(needed).is_none() {
+                self.wrong(NAME, format!("needs {needed}, which is not set"));
+            }
+        }
+        let (seconds, kind) = (read?, kind?);
+        if !kind.is_time() {
+            let kind = kind.word();
+            self.wrong(
+                NAME,
+                format!("is a time, and SOURCE_CURSOR_KIND `{kind}` is none: remove it"),
+            );
+            return None;
+        }
+        let back = lookback.seconds(kind);
+        let least = if kind == Kind::Date || send == Some(Kind::Date) {
+            // Both ends are days: the look-back takes whole ones, and one must be left.
+            back.div_ceil(DAY_SECONDS) * DAY_SECONDS + DAY_SECONDS
+        } else {
+            back + 1
+        };
+        if seconds < least {
+            self.wrong(
+                NAME,
+                format!(
+                    "is not longer than the look-back, so that no run would get on: at least {least}s are needed (SOURCE_LOOKBACK is {back}s)"
+                ),
+            );
+        }
+        Some(seconds)
     }
 }
 
 /// The settings of this module, as `describe` tells them.
 pub(super) fn described() -> Vec<Setting> {
-    vec![
-        optional(
+    let rows = [
+        (
             "SOURCE_CURSOR",
             "JSON Pointer in a record to its change time, sequence or id; without it, every run fetches everything.",
-            "",
             "/updated_at",
         ),
-        optional(
+        (
             "SOURCE_CURSOR_TO",
-            "The query parameter that takes the cursor; without it, older records are fetched and left out.",
-            "",
+            "What takes the cursor, a query parameter or a JSON Pointer into SOURCE_BODY; without it and `{cursor}`, older records are fetched and left out.",
             "updated_since",
         ),
-        optional(
+        (
             "SOURCE_CURSOR_KIND",
-            "What the cursor is: `rfc3339`, `date`, `epoch`, `epoch-ms`, `integer` or `text`; told from the first value, epochs never.",
-            "",
+            "What the cursor is: `rfc3339`, `date`, `epoch`, `epoch-ms`, `integer`, `text`, or `token` (the source's own, then SOURCE_CURSOR is a pointer into the page or `header:NAME`); told from the first value, epochs and token never.",
             "epoch-ms",
         ),
-        optional(
+        (
+            "SOURCE_CURSOR_ZONE",
+            "The offset of times that name none, `UTC` or a fixed one; without it, such a time fails the run.",
+            "+02:00",
+        ),
+        (
+            "SOURCE_CURSOR_SEND",
+            "The kind of time that the cursor is sent as, in UTC and rounded down: `rfc3339`, `date`, `epoch` or `epoch-ms`; as it was read where this is not set.",
+            "date",
+        ),
+        (
             "SOURCE_CURSOR_START",
             "The cursor of a first run.",
-            "",
             "2026-01-01T00:00:00Z",
         ),
-        optional(
+        (
             "SOURCE_LOOKBACK",
             "How far back to ask again, for records that were committed late: `90s`, `5m`, `2h`, `7d`, or a number of integers; 5m for times.",
-            "",
             "1h",
         ),
-    ]
+        (
+            "SOURCE_CURSOR_MISSING",
+            "What becomes of a record whose cursor is missing or null: `fail` (the default) ends the run, `keep` stages it, `drop` leaves it out.",
+            "keep",
+        ),
+        (
+            "SOURCE_CURSOR_ORDER",
+            "The order that the source promises, `asc` or `desc`; it is checked, and with `desc` the fetch ends at the first older record.",
+            "desc",
+        ),
+        (
+            "SOURCE_CURSOR_PAGE",
+            "Which page's token is kept for the next run, `first` or `last`; required with SOURCE_CURSOR_KIND `token`.",
+            "last",
+        ),
+        (
+            "SOURCE_WINDOW",
+            "How much time is asked for at once, `12h` or `30d`: a long first load is then fetched, and published, one window after the other.",
+            "30d",
+        ),
+        (
+            "SOURCE_CURSOR_END_TO",
+            "What takes the end of a window, or of a range that is read again: a query parameter or a JSON Pointer into SOURCE_BODY.",
+            "updated_before",
+        ),
+    ];
+    rows.into_iter()
+        .map(|(name, doc, example)| optional(name, doc, "", example))
+        .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,7 +61,7 @@ impl Given<'_> {
             "next-url" => self
                 .page_from("SOURCE_PAGE_FROM", records)
                 .map(Style::NextUrl),
-            "token" => self.token(records),
+            "token" => self.page_token(records),
             "last-record" => self.last_record(),
             "page" => {
                 let to = self.place_or("page");
@@ -74,7 +74,7 @@ impl Given<'_> {
         read.unwrap_or(Style::None)
     }
 
-    fn token(&mut self, records: Option<&Pointer>) -> Option<Style> {
+    fn page_token(&mut self, records: Option<&Pointer>) -> Option<Style> {
         self.require(
             "SOURCE_PAGE_FROM",
             "is not set: say where in an answer the next token stands, say `/next_cursor` or `header:X-Next`",

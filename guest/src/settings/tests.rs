@@ -99,6 +99,7 @@ fn every_example_can_be_used_where_its_setting_has_a_meaning() {
         .settings
         .into_iter()
         .filter_map(|setting| Some((setting.name, setting.example?)))
+        .filter(|(name, _)| name != "SOURCE_CURSOR_PAGE")
         .map(|(name, example)| match name.as_str() {
             // Some examples show values that leave another setting without a meaning.
             "SOURCE_PAGINATION" => (name, "token".to_owned()),
@@ -135,11 +136,7 @@ fn a_url_must_be_one_that_can_be_asked_for() {
 
 #[test]
 fn what_comes_in_a_later_version_says_so() {
-    for pair in [
-        ("SOURCE_AUTH", "oauth2"),
-        ("SOURCE_CURSOR_KIND", "token"),
-        ("SOURCE_CURSOR_TO", "/body/since"),
-    ] {
+    for pair in [("SOURCE_AUTH", "oauth2")] {
         let problems = problems(&[pair, ("SOURCE_CURSOR", "/u")]);
         assert!(
             problems.len() == 1 && problems[0].contains("not yet supported in this version"),

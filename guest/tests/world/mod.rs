@@ -91,6 +91,8 @@ pub struct Run {
     pub asked: Vec<String>,
     /// The body of each request.
     pub posted: Vec<Option<String>>,
+    /// The same requests with their headers and bodies.
+    pub sent: Vec<Request>,
     pub log: Vec<String>,
 }
 
@@ -99,6 +101,12 @@ impl Run {
         self.outcome
             .as_ref()
             .unwrap_or_else(|failure| panic!("the run failed: {failure:?}"))
+    }
+
+    /// The values of a query parameter, request by request.
+    pub fn parameters(&self, name: &str) -> Vec<String> {
+        let values = self.asked.iter().map(|url| parameter(url, name));
+        values.map(Option::unwrap_or_default).collect()
     }
 
     pub fn failure(&self) -> &Failure {
@@ -171,7 +179,12 @@ impl Job {
             outcome,
             folder,
             asked: source.asked.iter().map(|asked| asked.url.clone()).collect(),
-            posted: source.asked.into_iter().map(|asked| asked.body).collect(),
+            posted: source
+                .asked
+                .iter()
+                .map(|asked| asked.body.clone())
+                .collect(),
+            sent: source.asked,
             log: time.log,
         }
     }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn at(text: &str) -> Timestamp {
-    rfc3339(text).unwrap()
+    rfc3339(text, None).unwrap()
 }
 
 #[test]
@@ -23,15 +23,60 @@ fn offsets_and_precisions_name_instants() {
 
 #[test]
 fn a_time_without_offset_says_so() {
-    let error = rfc3339("2026-11-23T06:00:00").unwrap_err();
+    let error = rfc3339("2026-11-23T06:00:00", None).unwrap_err();
 
     assert!(error.contains("has no offset (`Z` or `+00:00`)"), "{error}");
 }
 
 #[test]
+fn a_time_without_offset_is_one_of_the_zone_that_is_set() {
+    let zone = offset("+02:00").ok();
+
+    assert_eq!(
+        rfc3339("2026-11-23T08:00:00.5", zone),
+        Ok(at("2026-11-23T06:00:00.5Z"))
+    );
+    assert_eq!(
+        rfc3339("2026-11-23T08:00:00-05:00", zone),
+        Ok(at("2026-11-23T13:00:00Z")),
+        "an offset that is written wins"
+    );
+    assert_eq!(
+        date_at("2026-11-23", zone.unwrap()),
+        Ok(at("2026-11-22T22:00:00Z"))
+    );
+    let written = write_rfc3339(at("2026-11-23T06:00:00Z"), "2020-01-01 00:00:00.0", zone);
+    assert_eq!(written.as_deref(), Ok("2026-11-23 08:00:00.0"));
+}
+
+#[test]
+fn an_offset_is_utc_or_a_number_and_never_a_name() {
+    assert_eq!(offset("UTC"), Ok(Offset::UTC));
+    assert_eq!(offset("Z"), Ok(Offset::UTC));
+    assert_eq!(write_offset(offset("-0330").unwrap()), "-03:30");
+    assert!(offset("Europe/Berlin").unwrap_err().contains("comes twice"));
+    assert!(offset("CET").unwrap_err().contains("comes twice"));
+    assert!(offset("+2").unwrap_err().contains("say `UTC`"));
+    assert!(offset("").is_err());
+}
+
+#[test]
+fn a_time_without_seconds_is_its_minutes_first_instant_and_stays_without() {
+    let instant = at("2026-11-23T06:07:08.9Z");
+
+    assert_eq!(at("2026-11-23T06:00Z"), at("2026-11-23T06:00:00Z"));
+    assert_eq!(at("2026-11-23T06:00+0530"), at("2026-11-23T00:30:00Z"));
+    assert!(at("2026-11-23T06:00Z") < at("2026-11-23T06:00:00.000000001Z"));
+    assert_eq!(
+        write_rfc3339(instant, "2020-01-01T00:00+0100", None).as_deref(),
+        Ok("2026-11-23T07:07+0100")
+    );
+}
+
+#[test]
 fn what_is_no_time_is_refused() {
     let refused = |text: &str| {
-        rfc3339(text)
+        rfc3339(text, None)
             .unwrap_err()
             .contains("is not an RFC 3339 time")
     };
@@ -40,7 +85,8 @@ fn what_is_no_time_is_refused() {
     assert!(refused("2026-11-23T25:00:00Z"));
     assert!(refused("2026-11-23T24:00:01Z"));
     assert!(refused("2026-11-23T06:00:61Z"));
-    assert!(refused("2026-11-23T06:00Z"));
+    assert!(refused("2026-11-23T06Z"));
+    assert!(refused("2026-11-23T06:00.5Z"));
     assert!(refused("2026-11-23T06:00:00.Z"));
     assert!(refused("2026-11-23T06:00:00+24:00"));
     assert!(refused("2026-11-23T06:00:00Zx"));
@@ -70,7 +116,7 @@ fn the_end_of_time_is_no_error() {
 #[test]
 fn a_time_is_written_as_its_like() {
     let instant = at("2026-11-23T06:00:00.987654321Z");
-    let like = |text: &str| write_rfc3339(instant, text).unwrap();
+    let like = |text: &str| write_rfc3339(instant, text, None).unwrap();
 
     assert_eq!(like("2020-01-01T00:00:00Z"), "2026-11-23T06:00:00Z");
     assert_eq!(like("2020-01-01 00:00:00.000z"), "2026-11-23 06:00:00.987z");
@@ -165,16 +211,17 @@ proptest! {
         );
         let instant = Timestamp::new(seconds, nanos).unwrap();
 
-        let written = write_rfc3339(instant, &like).unwrap();
-        let read = rfc3339(&written).unwrap();
+        let written = write_rfc3339(instant, &like, None).unwrap();
+        let read = rfc3339(&written, None).unwrap();
 
-        prop_assert_eq!(write_rfc3339(read, &written).unwrap(), written);
+        prop_assert_eq!(write_rfc3339(read, &written, None).unwrap(), written);
         prop_assert!(read <= instant);
         prop_assert!(instant.as_nanosecond() - read.as_nanosecond() < 1_000_000_000);
     }
 
     #[test]
     fn no_text_makes_the_readers_panic(text in "[-0-9T:. +Zz]{0,32}") {
-        let _ = (rfc3339(&text), date(&text), epoch(&text, 9), epoch(&text, 6));
+        let _ = (rfc3339(&text, None), rfc3339(&text, Some(Offset::UTC)), offset(&text));
+        let _ = (date(&text), epoch(&text, 9), epoch(&text, 6));
     }
 }

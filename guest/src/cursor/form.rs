@@ -1,0 +1,255 @@
+//! The form of a cursor's values: how they are read, written in the way of others, asked from again, and sent.
+
+use std::borrow::Cow;
+
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
+
+use super::kind::{Kind, Point, SECOND_DIGITS, Value};
+use super::number::Number;
+use super::time;
+use crate::failure::quoted;
+
+/// Digits of a millisecond in nanoseconds.
+const MILLISECOND_DIGITS: u32 = 6;
+
+/// What a cursor's values are, and the offset of times that name none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// `SOURCE_CURSOR_KIND`, or the kind that was told.
+    pub kind: Kind,
+    /// `SOURCE_CURSOR_ZONE`; `None`: a time without an offset is refused.
+    pub zone: Option<Offset>,
+}
+
+/// How far back to ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Back {
+    /// By so many seconds.
+    Seconds(u64),
+    /// By so many integers.
+    Count(u64),
+}
+
+impl Form {
+    /// Reads a value's text. `Err` says what is wrong with it.
+    pub fn point(self, text: &str) -> Result<Point<'_>, String> {
+        match self.kind {
+            Kind::Rfc3339 => time::rfc3339(text, self.zone).map(Point::At),
+            Kind::Date => time::date(text).map(Point::At),
+            Kind::Epoch => time::epoch(text, SECOND_DIGITS).map(Point::At),
+            Kind::EpochMs => time::epoch(text, MILLISECOND_DIGITS).map(Point::At),
+            Kind::Integer => Number::parse(text)
+                .map(Point::Number)
+                .ok_or_else(|| format!("{} is not an integer", quoted(text))),
+            Kind::Text | Kind::Token => Ok(Point::Text(Cow::Borrowed(text))),
+        }
+    }
+
+    /// Reads a value that a person gave: also a plain date where times are meant.
+    pub fn given_point(self, text: &str) -> Result<Point<'_>, String> {
+        match self.date(text) {
+            Some(at) => Ok(Point::At(at)),
+            None => self.point(text),
+        }
+    }
+
+    /// The first instant of a plain date, where times are meant.
+    fn date(self, text: &str) -> Option<Timestamp> {
+        let zone = self.zone.unwrap_or(Offset::UTC);
+        let is_time = self.kind == Kind::Rfc3339;
+        is_time.then(|| time::date_at(text, zone).ok()).flatten()
+    }
+
+    /// Reads a record's value, whose JSON type must be the kind's.
+    pub fn point_of<'v>(self, value: &'v Value<'_>) -> Result<Point<'v>, String> {
+        match self.kind {
+            Kind::Rfc3339 | Kind::Date | Kind::Text if !value.is_string => Err(format!(
+                "{} is a number, not the text that SOURCE_CURSOR_KIND `{}` asks for",
+                quoted(&value.text),
+                self.kind.word()
+            )),
+            _ => self.point(&value.text),
+        }
+    }
+
+    /// Writes a point in time, rounded down, in the way `like` is written.
+    pub fn write(self, at: Timestamp, like: &str) -> Result<String, String> {
+        match self.kind {
+            Kind::Rfc3339 => {
+                let like = match (self.date(like), self.zone) {
+                    (Some(_), Some(_)) => "1970-01-01T00:00:00",
+                    (Some(_), None) => "1970-01-01T00:00:00Z",
+                    (None, _) => like,
+                };
+                time::write_rfc3339(at, like, self.zone)
+            }
+            Kind::Date => Ok(time::write_date(at)),
+            Kind::Epoch => time::write_epoch(at, SECOND_DIGITS, like),
+            Kind::EpochMs => time::write_epoch(at, MILLISECOND_DIGITS, like),
+            Kind::Integer | Kind::Text | Kind::Token => Ok(like.to_owned()),
+        }
+    }
+
+    /// The value to ask from, `back` before `text`; `text` itself when `back` is nothing.
+    pub fn back_from(self, text: &str, back: Back) -> Result<String, String> {
+        let kind = self.kind.word();
+        match (self.point(text)?, back) {
+            (_, Back::Seconds(0) | Back::Count(0)) => Ok(text.to_owned()),
+            (Point::At(at), Back::Seconds(seconds)) => self.write(
+                at.checked_sub(duration(seconds)).unwrap_or(Timestamp::MIN),
+                text,
+            ),
+            (Point::Number(number), Back::Count(count)) => Ok(number.minus(count).to_string()),
+            (_, Back::Seconds(_)) => Err(format!("a `{kind}` cursor has no time to go back")),
+            (_, Back::Count(_)) => Err(format!("a `{kind}` cursor has no number to go back")),
+        }
+    }
+
+    /// Writes a point in time, rounded down, as `send` is sent: in UTC, in whole seconds, milliseconds or days.
+    pub fn sent(send: Kind, at: Timestamp) -> Result<String, String> {
+        let form = Self {
+            kind: send,
+            zone: None,
+        };
+        let like = match send {
+            Kind::Rfc3339 => "1970-01-01T00:00:00Z",
+            _ => "0",
+        };
+        form.write(at, like)
+    }
+
+    /// As [`Form::sent`], rounded up: the end of a range must not cut off what is before it.
+    pub fn sent_end(send: Kind, at: Timestamp) -> Result<String, String> {
+        let step = match send {
+            Kind::Date => SignedDuration::from_hours(24),
+            Kind::EpochMs => SignedDuration::from_millis(1),
+            _ => SignedDuration::from_secs(1),
+        };
+        let last = step - SignedDuration::from_nanos(1);
+        Self::sent(send, at.checked_add(last).unwrap_or(Timestamp::MAX))
+    }
+}
+
+/// So many seconds as the arithmetic of times has them.
+pub(super) fn duration(seconds: u64) -> SignedDuration {
+    SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn form(kind: Kind) -> Form {
+        Form { kind, zone: None }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        time::rfc3339(text, None).unwrap()
+    }
+
+    #[test]
+    fn going_back_keeps_the_way_a_value_is_written() {
+        let back = |kind: Kind, text: &str, back| form(kind).back_from(text, back).unwrap();
+
+        assert_eq!(
+            back(
+                Kind::Rfc3339,
+                "2026-11-23T00:04:00.50+01:00",
+                Back::Seconds(300)
+            ),
+            "2026-11-22T23:59:00.50+01:00"
+        );
+        assert_eq!(
+            back(Kind::Rfc3339, "2026-11-23T00:04Z", Back::Seconds(299)),
+            "2026-11-22T23:59Z"
+        );
+        assert_eq!(
+            back(Kind::Date, "2026-11-23", Back::Seconds(300)),
+            "2026-11-22"
+        );
+        assert_eq!(back(Kind::Epoch, "1000", Back::Seconds(300)), "700");
+        assert_eq!(back(Kind::EpochMs, "1000", Back::Seconds(1)), "0");
+        assert_eq!(
+            back(Kind::Integer, "18446744073709551616", Back::Count(1)),
+            "18446744073709551615"
+        );
+    }
+
+    #[test]
+    fn going_back_by_nothing_keeps_every_byte() {
+        let odd = "2026-11-23 06:00:60.1234567890123+00";
+
+        assert_eq!(
+            form(Kind::Rfc3339).back_from(odd, Back::Seconds(0)),
+            Ok(odd.to_owned())
+        );
+    }
+
+    #[test]
+    fn text_cannot_go_back() {
+        assert!(form(Kind::Text).back_from("a", Back::Seconds(1)).is_err());
+        assert!(
+            form(Kind::Integer)
+                .back_from("7", Back::Seconds(1))
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_number_is_no_text() {
+        let seven = Value::of("7").unwrap();
+
+        let error = form(Kind::Text).point_of(&seven).unwrap_err();
+
+        assert!(error.contains("is a number, not the text"), "{error}");
+    }
+
+    #[test]
+    fn a_time_without_offset_goes_back_without_offset() {
+        let naive = Form {
+            kind: Kind::Rfc3339,
+            zone: time::offset("+02:00").ok(),
+        };
+
+        assert_eq!(
+            naive.back_from("2026-11-23T01:00:00", Back::Seconds(7200)),
+            Ok("2026-11-22T23:00:00".to_owned())
+        );
+        assert_eq!(
+            naive.given_point("2026-11-23"),
+            Ok(Point::At(at("2026-11-22T22:00:00Z")))
+        );
+        assert_eq!(
+            naive.write(at("2026-11-22T22:00:00Z"), "2026-01-01"),
+            Ok("2026-11-23T00:00:00".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_time_is_sent_in_utc_and_rounded_down() {
+        let instant = at("2026-11-23T00:30:00.987654+01:00");
+        let sent = |kind| Form::sent(kind, instant).unwrap();
+
+        assert_eq!(sent(Kind::Date), "2026-11-22");
+        assert_eq!(sent(Kind::Rfc3339), "2026-11-22T23:30:00Z");
+        assert_eq!(sent(Kind::Epoch), instant.as_second().to_string());
+        assert_eq!(sent(Kind::EpochMs), instant.as_millisecond().to_string());
+    }
+
+    #[test]
+    fn an_end_is_sent_rounded_up() {
+        let end = |kind, text| Form::sent_end(kind, at(text)).unwrap();
+
+        assert_eq!(
+            end(Kind::Date, "2026-11-23T00:00:00.000000001Z"),
+            "2026-11-24"
+        );
+        assert_eq!(end(Kind::Date, "2026-11-23T00:00:00Z"), "2026-11-23");
+        assert_eq!(
+            end(Kind::Rfc3339, "2026-11-23T00:00:00.5Z"),
+            "2026-11-23T00:00:01Z"
+        );
+        assert_eq!(end(Kind::EpochMs, "1970-01-01T00:00:00.0011Z"), "2");
+    }
+}

@@ -1,0 +1,175 @@
+//! The token: a cursor that the source hands out with its pages, to be sent back with the next run's first request.
+//!
+//! It is never compared, looked into or made up. A run that ends without one would leave nothing to go on from, so that is a
+//! broken source, not an empty state.
+
+use super::asking::{Asked, Asking};
+use super::kind::Kind;
+use crate::failure::{Detail, Failure};
+use crate::fetch::PageFrom;
+use crate::page::{Contents, Place, Shape, leading_text};
+use crate::ports::Answer;
+use crate::retry::header;
+use crate::state::State;
+
+/// The longest token: it is part of a URL or a body.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// The settings of a cursor that is a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenSettings {
+    /// `SOURCE_CURSOR`: where it stands in an answer.
+    pub from: PageFrom,
+    /// `SOURCE_CURSOR_PAGE`: which page's is the next run's.
+    pub page: TokenPage,
+    /// `SOURCE_CURSOR_TO`, or `{cursor}`.
+    pub to: Asking,
+    /// `SOURCE_CURSOR_START`: what a first run sends.
+    pub start: Option<String>,
+}
+
+/// `SOURCE_CURSOR_PAGE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenPage {
+    /// The first page says where the next run goes on.
+    First,
+    /// The last one does.
+    Last,
+}
+
+/// The token of one run.
+#[derive(Debug)]
+pub struct Token<'s> {
+    settings: &'s TokenSettings,
+    /// Its slot, where it stands in the body.
+    slot: Option<usize>,
+    last: Option<String>,
+    found: Option<String>,
+}
+
+impl<'s> Token<'s> {
+    /// Begins with the token of `state`. What is to be read of each page is added to `shape`. `Err`: the state has another
+    /// kind of cursor.
+    pub fn begin(
+        settings: &'s TokenSettings,
+        state: &State,
+        shape: &mut Shape,
+    ) -> Result<Self, Failure> {
+        match state.kind.filter(|_| state.cursor.is_some()) {
+            None | Some(Kind::Token) => {}
+            Some(was) => {
+                let was = was.word();
+                return Err(Failure::setting(
+                    "SOURCE_CURSOR_KIND",
+                    format!(
+                        "is `token`, but the published state has `{was}`: set it back, or run once with `--full-refresh`"
+                    ),
+                ));
+            }
+        }
+        Ok(Self {
+            settings,
+            slot: match &settings.from {
+                PageFrom::Body(pointer) => Some(shape.also(pointer)),
+                PageFrom::Header(_) => None,
+            },
+            last: state.cursor.clone(),
+            found: None,
+        })
+    }
+
+    /// Whether the last run left a token, so that this one fetches changes.
+    pub fn continues(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// What the source is asked for.
+    pub fn asked(&self) -> Asked<'s> {
+        Asked {
+            to: &self.settings.to,
+            from: self.last.as_ref().or(self.settings.start.as_ref()).cloned(),
+            end_to: None,
+            end: None,
+            kind: Some(Kind::Token),
+        }
+    }
+
+    /// A page has been read to its end. `Err`: what stands where the token should is none.
+    pub fn page_ends(
+        &mut self,
+        answer: &Answer,
+        contents: &Contents,
+        place: &Place,
+    ) -> Result<(), Failure> {
+        let is_first = place.page == 1;
+        if is_first || self.settings.page == TokenPage::Last {
+            let found = self.read(answer, contents);
+            self.found = found.map_err(|what| self.broken(place, &what))?;
+        }
+        if is_first && self.settings.page == TokenPage::First && self.found.is_none() {
+            return Err(self.broken(place, "no token"));
+        }
+        Ok(())
+    }
+
+    /// The state for the next run. `place` is the last page's. `Err`: it has no token.
+    pub fn end(self, place: &Place) -> Result<State, Failure> {
+        let Some(found) = self.found else {
+            return Err(self.broken(place, "no token"));
+        };
+        Ok(State {
+            kind: Some(Kind::Token),
+            cursor: Some(found),
+            ..State::default()
+        })
+    }
+
+    /// A failure of a run that sent a token: a source forgets tokens that are too old.
+    pub fn explained(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Refused(detail)
+                if self.continues() && matches!(detail.status, Some(400 | 410)) =>
+            {
+                let message = format!(
+                    "{}; the token of the last run may have expired: `--full-refresh` starts anew",
+                    detail.message
+                );
+                Failure::Refused(Detail { message, ..detail })
+            }
+            other => other,
+        }
+    }
+
+    fn read(&self, answer: &Answer, contents: &Contents) -> Result<Option<String>, String> {
+        let found = match &self.settings.from {
+            PageFrom::Body(_) => match self.slot.and_then(|slot| contents.value(slot)) {
+                Some(number) if number.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
+                    Some(number.to_owned())
+                }
+                json => leading_text(json)?,
+            },
+            PageFrom::Header(name) => {
+                let value = header(answer, name).map(<[u8]>::trim_ascii);
+                let value = value.map(std::str::from_utf8).next().transpose();
+                let value = value.map_err(|_| "bytes that are no text")?;
+                value.filter(|text| !text.is_empty()).map(str::to_owned)
+            }
+        };
+        match found {
+            Some(token) if token.len() > TOKEN_BYTES_MAX => {
+                Err(format!("a token of more than {TOKEN_BYTES_MAX} bytes"))
+            }
+            found => Ok(found),
+        }
+    }
+
+    fn broken(&self, place: &Place, what: &str) -> Failure {
+        let at = match &self.settings.from {
+            PageFrom::Body(pointer) => format!("`{pointer}`"),
+            PageFrom::Header(name) => format!("header `{name}`"),
+        };
+        Failure::protocol(format!(
+            "{place} has {what} as {at} (SOURCE_CURSOR), and without one the next run could not go on from here: look at SOURCE_CURSOR and SOURCE_CURSOR_PAGE"
+        ))
+    }
+}

@@ -1,0 +1,364 @@
+//! The cursor against scripted sources: orders that are promised, records without one, what is sent, tokens, and a source that
+//! was set back.
+
+mod world;
+
+use tidegate_guest::{Extent, Failure};
+use world::{Job, Run, page, parameter, status, with_header};
+
+/// Newest first, page after page.
+fn descending() -> Job {
+    Job::with(&[
+        ("SOURCE_PAGINATION", "link"),
+        ("SOURCE_CURSOR", "/n"),
+        ("SOURCE_CURSOR_ORDER", "desc"),
+    ])
+}
+
+fn linked(job: &Job, pages: &[&str]) -> Run {
+    job.run(|url| {
+        let at: usize = parameter(url, "page").map_or(0, |page| page.parse().unwrap());
+        let next = format!("<?page={}>; rel=next", at + 1);
+        if at + 1 < pages.len() {
+            with_header(page(pages[at]), "link", &next)
+        } else {
+            page(pages[at])
+        }
+    })
+}
+
+const STATE: &str = r#"{"v":1,"kind":"integer","cursor":"7"}"#;
+
+#[test]
+fn a_feed_with_the_newest_first_is_left_at_the_first_older_record() {
+    let job = descending().after(STATE);
+
+    let run = linked(&job, &[r#"[{"n":9},{"n":7},{"n":6}]"#, r#"[{"n":5}]"#]);
+
+    assert_eq!(run.asked.len(), 1);
+    assert_eq!(run.folder.lines("records"), [r#"{"n":9}"#, r#"{"n":7}"#]);
+    assert_eq!(run.report().cursor.as_deref(), Some("9"));
+}
+
+#[test]
+fn a_feed_that_filters_is_left_at_the_first_older_record_too() {
+    let mut job = descending().after(STATE);
+    job.settings
+        .push(("SOURCE_CURSOR_TO".to_owned(), "since".to_owned()));
+
+    let run = linked(&job, &[r#"[{"n":7},{"n":6}]"#, r#"[{"n":5}]"#]);
+
+    assert_eq!(run.asked.len(), 1);
+    assert_eq!(run.folder.lines("records"), [r#"{"n":7}"#]);
+}
+
+#[test]
+fn the_first_run_of_a_feed_reads_all_of_it() {
+    let run = linked(
+        &descending(),
+        &[r#"[{"n":9},{"n":7}]"#, r#"[{"n":7},{"n":5}]"#],
+    );
+
+    assert_eq!(run.report().staged, 4);
+    assert_eq!(run.report().cursor.as_deref(), Some("9"));
+}
+
+#[test]
+fn an_order_is_checked_over_all_pages() {
+    let run = linked(
+        &descending(),
+        &[r#"[{"n":9},{"n":7}]"#, r#"[{"n":6},{"n":8}]"#],
+    );
+
+    assert_eq!(
+        *run.failure(),
+        Failure::protocol(
+            "page 2 of `https://x.example/o`: record `/1`: `/n` is `8` behind a record with `6`, but SOURCE_CURSOR_ORDER is `desc`: correct it, or remove it"
+        )
+    );
+}
+
+#[test]
+fn an_order_is_one_of_instants() {
+    let job = Job::with(&[("SOURCE_CURSOR", "/u"), ("SOURCE_CURSOR_ORDER", "asc")]);
+    let in_order = r#"[{"u":"2026-11-23T07:00:00+02:00"},{"u":"2026-11-23T05:00Z"},{"u":"2026-11-23T05:00:00.5Z"}]"#;
+
+    let good = job.run(|_| page(in_order));
+    let bad =
+        job.run(|_| page(r#"[{"u":"2026-11-23T06:00:00Z"},{"u":"2026-11-23T07:00:00+02:00"}]"#));
+
+    assert_eq!(
+        good.report().cursor.as_deref(),
+        Some("2026-11-23T05:00:00.5Z")
+    );
+    assert!(matches!(bad.failure(), Failure::Protocol(_)));
+}
+
+#[test]
+fn a_promised_order_leads_a_sequence_to_its_greatest() {
+    let job = Job::with(&[
+        ("SOURCE_PAGINATION", "link"),
+        ("SOURCE_CURSOR", "/n"),
+        ("SOURCE_CURSOR_ORDER", "asc"),
+    ]);
+
+    let run = linked(&job, &[r#"[{"n":4}]"#, r#"[{"n":5},{"n":9}]"#]);
+
+    assert_eq!(run.report().cursor.as_deref(), Some("9"));
+}
+
+fn missing(policy: &str) -> Run {
+    let job = Job::with(&[
+        ("SOURCE_CURSOR", "/n"),
+        ("SOURCE_CURSOR_MISSING", policy),
+        ("SOURCE_CURSOR_ORDER", "desc"),
+    ])
+    .after(STATE);
+    job.run(|_| page(r#"[{"n":9},{"a":1},{"n":null},{"n":8}]"#))
+}
+
+#[test]
+fn records_without_a_cursor_fail_are_kept_or_left_out() {
+    assert!(
+        missing("fail")
+            .failure()
+            .to_string()
+            .contains("record `/1`: `/n` (SOURCE_CURSOR) is missing")
+    );
+    let kept = missing("keep");
+    assert_eq!(
+        kept.folder.lines("records"),
+        [r#"{"n":9}"#, r#"{"a":1}"#, r#"{"n":null}"#, r#"{"n":8}"#]
+    );
+    assert_eq!(kept.report().cursor.as_deref(), Some("9"));
+    let dropped = missing("drop");
+    assert_eq!(
+        dropped.folder.lines("records"),
+        [r#"{"n":9}"#, r#"{"n":8}"#]
+    );
+    assert_eq!(
+        dropped.log[1],
+        "left out 2 records without `/n` (SOURCE_CURSOR_MISSING)"
+    );
+}
+
+#[test]
+fn a_cursor_that_is_there_and_unreadable_fails_under_every_policy() {
+    let job = Job::with(&[("SOURCE_CURSOR", "/n"), ("SOURCE_CURSOR_MISSING", "drop")]);
+
+    let run = job.run(|_| page(r#"[{"n":""}]"#));
+
+    assert!(matches!(run.failure(), Failure::Data(d) if d.message.contains("is empty")));
+}
+
+#[test]
+fn a_time_is_sent_as_the_kind_that_the_source_takes() {
+    let job = Job::with(&[
+        ("SOURCE_CURSOR", "/u"),
+        ("SOURCE_CURSOR_KIND", "rfc3339"),
+        ("SOURCE_CURSOR_TO", "since"),
+        ("SOURCE_CURSOR_SEND", "date"),
+        ("SOURCE_CURSOR_START", "2026-11-20T01:00:00+02:00"),
+    ]);
+
+    let first = job.run(|_| page(r#"[{"u":"2026-11-23T01:00:00+02:00"}]"#));
+    let second = job
+        .clone()
+        .after(&first.report().state)
+        .run(|_| page(r#"[{"u":"2026-11-22T00:00:00Z"}]"#));
+
+    assert_eq!(first.parameters("since"), ["2026-11-19"]);
+    assert_eq!(
+        first.report().cursor.as_deref(),
+        Some("2026-11-23T01:00:00+02:00")
+    );
+    assert_eq!(second.parameters("since"), ["2026-11-22"]);
+    assert_eq!(second.report().staged, 1, "the source filters, not we");
+}
+
+#[test]
+fn a_time_without_offset_is_kept_and_sent_as_it_is_written() {
+    let mut job = Job::with(&[
+        ("SOURCE_CURSOR", "/u"),
+        ("SOURCE_CURSOR_TO", "since"),
+        ("SOURCE_CURSOR_ZONE", "+02:00"),
+    ]);
+    let say = |_: &str| page(r#"[{"u":"2026-11-23 08:00:00"}]"#);
+
+    let first = job.run(say);
+    job = job.after(&first.report().state);
+    let second = job.run(say);
+    job.settings.pop();
+    let third = job.run(say);
+
+    assert_eq!(
+        first.report().state,
+        r#"{"v":2,"kind":"rfc3339","cursor":"2026-11-23 08:00:00","zone":"+02:00"}"#
+    );
+    assert_eq!(second.parameters("since"), ["2026-11-23 07:55:00"]);
+    assert!(
+        third
+            .failure()
+            .to_string()
+            .starts_with("SOURCE_CURSOR_ZONE: is not set, but the published state has `+02:00`")
+    );
+}
+
+#[test]
+fn the_cursor_stands_in_the_query_where_it_is_named() {
+    let job = Job::with(&[
+        ("SOURCE_API_URL", "https://x.example/o?q=n+>=+'{cursor}'"),
+        ("SOURCE_CURSOR", "/n"),
+        ("SOURCE_CURSOR_START", "1"),
+    ])
+    .after(STATE);
+
+    let run = job.run(|_| page(r#"[{"n":7}]"#));
+
+    assert_eq!(run.parameters("q"), ["n >= '7'"]);
+}
+
+#[test]
+fn the_cursor_stands_in_the_body_where_it_is_named() {
+    let job = Job::with(&[
+        ("SOURCE_BODY", r#"{"after":0}"#),
+        ("SOURCE_CURSOR", "/n"),
+        ("SOURCE_CURSOR_TO", "/after"),
+    ])
+    .after(STATE);
+
+    let run = job.run(|_| page(r#"[{"n":7}]"#));
+
+    assert_eq!(run.sent[0].body.as_deref(), Some(r#"{"after":7}"#));
+}
+
+fn asked_from_noon(records: &str, settings: &[(&str, &str)]) -> Run {
+    let fixed = [("SOURCE_CURSOR", "/u"), ("SOURCE_LOOKBACK", "0")];
+    Job::with(&[&fixed, settings].concat())
+        .after(r#"{"v":1,"kind":"rfc3339","cursor":"2026-11-23T12:00:00Z"}"#)
+        .run(|_| page(records))
+}
+
+#[test]
+fn a_source_that_was_set_back_is_refused() {
+    let to = [("SOURCE_CURSOR_TO", "since")];
+    let a_day_before = r#"[{"u":"2026-11-22T12:00:00Z"},{"u":"2026-11-01T12:00:00Z"}]"#;
+    let more = r#"[{"u":"2026-11-22T11:59:59.9Z"}]"#;
+
+    assert!(asked_from_noon(a_day_before, &to).outcome.is_ok());
+    assert!(asked_from_noon("[]", &to).outcome.is_ok());
+    assert_eq!(
+        *asked_from_noon(more, &to).failure(),
+        Failure::data(
+            "the source was asked for records from `2026-11-23T12:00:00Z`, where the last run ended, and the newest that came is `2026-11-22T11:59:59.9Z` (SOURCE_CURSOR): if it was set back, run once with `--full-refresh`"
+        )
+    );
+    let warned = asked_from_noon(more, &[]);
+    assert!(warned.log[1].starts_with("warn: no record is at or after"));
+}
+
+#[test]
+fn a_sequence_that_was_set_back_is_refused_at_once() {
+    let job = Job::with(&[("SOURCE_CURSOR", "/n"), ("SOURCE_CURSOR_TO", "since")]).after(STATE);
+
+    assert!(job.run(|_| page(r#"[{"n":7}]"#)).outcome.is_ok());
+    assert!(matches!(
+        job.run(|_| page(r#"[{"n":6}]"#)).failure(),
+        Failure::Data(_)
+    ));
+}
+
+fn token(more: &[(&str, &str)]) -> Job {
+    let fixed = [
+        ("SOURCE_PAGINATION", "next-url"),
+        ("SOURCE_RECORDS", "/items"),
+        ("SOURCE_CURSOR", "/sync"),
+        ("SOURCE_CURSOR_KIND", "token"),
+        ("SOURCE_CURSOR_TO", "sync"),
+    ];
+    Job::with(&[&fixed, more].concat())
+}
+
+#[test]
+fn a_token_of_the_last_page_is_sent_by_the_next_run() {
+    let job = token(&[("SOURCE_CURSOR_PAGE", "last")]);
+    let say = |url: &str| match parameter(url, "page") {
+        None => page(r#"{"items":[{}],"next":"?page=2"}"#),
+        Some(_) => page(r#"{"items":[{"a":1}],"sync":"x/+\u00e9"}"#),
+    };
+
+    let first = job.run(say);
+    let second = job.clone().after(&first.report().state).run(say);
+
+    assert_eq!(first.asked[0], "https://x.example/o");
+    assert_eq!(first.report().extent, Extent::Everything);
+    assert_eq!(
+        first.report().state,
+        r#"{"v":2,"kind":"token","cursor":"x/+é"}"#
+    );
+    assert_eq!(first.report().cursor, None, "a token is not for people");
+    assert_eq!(second.asked[0], "https://x.example/o?sync=x%2F%2B%C3%A9");
+    assert_eq!(second.report().extent, Extent::Changes);
+}
+
+#[test]
+fn a_token_of_the_first_page_may_be_a_number_and_later_ones_do_not_count() {
+    let job = token(&[("SOURCE_CURSOR_PAGE", "first")]);
+
+    let run = job.run(|url| match parameter(url, "page") {
+        None => page(r#"{"items":[{}],"next":"?page=2","sync":12345678901234567890}"#),
+        Some(_) => page(r#"{"items":[{"a":1}],"sync":"later"}"#),
+    });
+
+    assert_eq!(
+        run.report().state,
+        r#"{"v":2,"kind":"token","cursor":"12345678901234567890"}"#
+    );
+}
+
+#[test]
+fn a_token_may_stand_in_a_header() {
+    let job = Job::with(&[
+        ("SOURCE_CURSOR", "header:X-Sync"),
+        ("SOURCE_CURSOR_KIND", "token"),
+        ("SOURCE_CURSOR_TO", "sync"),
+        ("SOURCE_CURSOR_PAGE", "last"),
+        ("SOURCE_CURSOR_START", "begin"),
+    ]);
+
+    let run = job.run(|_| with_header(page("[]"), "x-sync", " abc "));
+
+    assert_eq!(run.parameters("sync"), ["begin"]);
+    assert!(run.report().state.contains(r#""cursor":"abc""#));
+}
+
+#[test]
+fn a_page_without_the_token_it_should_have_is_broken() {
+    let broken = |which, body: &str| {
+        let run = token(&[("SOURCE_CURSOR_PAGE", which)]).run(|_| page(body));
+        matches!(run.failure(), Failure::Protocol(d) if d.message.contains("`/sync` (SOURCE_CURSOR)"))
+    };
+    let long = format!(r#"{{"items":[],"sync":"{}"}}"#, "x".repeat(8193));
+
+    assert!(broken("first", r#"{"items":[]}"#));
+    assert!(broken("last", r#"{"items":[],"sync":null}"#));
+    assert!(broken("last", r#"{"items":[],"sync":{}}"#));
+    assert!(broken("last", &long));
+}
+
+#[test]
+fn a_token_that_is_refused_may_have_expired() {
+    let job = token(&[("SOURCE_CURSOR_PAGE", "last")]);
+    let state = r#"{"v":2,"kind":"token","cursor":"old"}"#;
+
+    let first = job.run(|_| status(410));
+    let gone = job.clone().after(state).run(|_| status(410));
+
+    assert!(!first.failure().to_string().contains("expired"));
+    assert!(
+        matches!(gone.failure(), Failure::Refused(d) if d.status == Some(410)
+            && d.message.ends_with("the token of the last run may have expired: `--full-refresh` starts anew")),
+        "{:?}",
+        gone.failure()
+    );
+}

@@ -1,0 +1,363 @@
+//! Windows, ranges and conditional requests against scripted sources.
+
+mod world;
+
+use tidegate_guest::{Extent, Failure, Window};
+use world::{Job, Run, Said, page, parameter, status, with_header};
+
+/// Ten days of records, one each midnight from 2026-11-14 on; the source filters on both sides.
+fn ten_days(url: &str) -> Said {
+    let is_inside = |day: &String| {
+        parameter(url, "from").is_none_or(|from| *day >= from)
+            && parameter(url, "until").is_none_or(|until| *day < until)
+    };
+    let days = (14..24).map(|day| format!("2026-11-{day}T00:00:00Z"));
+    let records = days
+        .filter(is_inside)
+        .map(|day| format!(r#"{{"u":"{day}"}}"#));
+    page(&format!("[{}]", records.collect::<Vec<_>>().join(",")))
+}
+
+fn windows(window: &str) -> Job {
+    Job::with(&[
+        ("SOURCE_CURSOR", "/u"),
+        ("SOURCE_CURSOR_KIND", "rfc3339"),
+        ("SOURCE_CURSOR_TO", "from"),
+        ("SOURCE_CURSOR_END_TO", "until"),
+        ("SOURCE_CURSOR_START", "2026-11-10T00:00:00Z"),
+        ("SOURCE_WINDOW", window),
+    ])
+}
+
+fn in_portions(window: &str) -> Job {
+    let mut job = windows(window);
+    job.request.portions = true;
+    job
+}
+
+#[test]
+fn a_first_load_goes_window_by_window_each_from_the_state_of_the_last() {
+    let mut job = in_portions("4d");
+    let mut asked = Vec::new();
+    let mut extents = Vec::new();
+    let mut staged = Vec::new();
+    loop {
+        let run = job.run(ten_days);
+        asked.extend(run.asked.clone());
+        extents.push(run.report().extent);
+        staged.extend(run.folder.lines("records"));
+        job = job.after(&run.report().state);
+        if !run.report().more {
+            break;
+        }
+    }
+
+    let asked: Vec<String> = asked
+        .iter()
+        .map(|url| {
+            let of = |name| parameter(url, name).unwrap_or_default();
+            format!("{} {}", of("from"), of("until"))
+        })
+        .collect();
+    assert_eq!(
+        asked,
+        [
+            "2026-11-10T00:00:00Z 2026-11-14T00:00:00Z",
+            "2026-11-13T23:55:00Z 2026-11-17T23:55:00Z",
+            "2026-11-17T23:50:00Z 2026-11-21T23:50:00Z",
+            "2026-11-21T23:45:00Z ",
+        ]
+    );
+    assert_eq!(extents[0], Extent::Everything);
+    assert!(extents[1..].iter().all(|extent| *extent == Extent::Changes));
+    assert_eq!(staged.len(), 10);
+}
+
+#[test]
+fn an_empty_window_still_leaves_its_end() {
+    let run = in_portions("4d").run(ten_days);
+
+    assert_eq!((run.report().fetched, run.report().more), (0, true));
+    assert_eq!(
+        run.report().state,
+        r#"{"v":2,"kind":"rfc3339","cursor":"2026-11-14T00:00:00Z"}"#
+    );
+}
+
+#[test]
+fn without_portions_all_windows_are_one_run() {
+    let run = windows("4d").run(ten_days);
+
+    assert_eq!(
+        run.parameters("from"),
+        [
+            "2026-11-10T00:00:00Z",
+            "2026-11-14T00:00:00Z",
+            "2026-11-18T00:00:00Z",
+            "2026-11-22T00:00:00Z"
+        ]
+    );
+    assert_eq!(
+        (run.report().pages, run.report().staged, run.report().more),
+        (4, 10, false)
+    );
+    assert_eq!(run.report().extent, Extent::Everything);
+    assert_eq!(run.report().cursor.as_deref(), Some("2026-11-23T00:00:00Z"));
+}
+
+#[test]
+fn a_full_refresh_reads_all_windows_in_one_run() {
+    let mut job =
+        in_portions("4d").after(r#"{"v":2,"kind":"rfc3339","cursor":"2026-11-22T00:00:00Z"}"#);
+    job.request.full_refresh = true;
+
+    let run = job.run(ten_days);
+
+    assert_eq!(
+        (run.report().pages, run.report().staged, run.report().more),
+        (4, 10, false)
+    );
+}
+
+#[test]
+fn a_window_never_ends_behind_the_clock_of_the_source() {
+    // Our clock says the 23rd; the source's is ten days behind it.
+    let dated = |url: &str| with_header(ten_days(url), "date", "Fri, 13 Nov 2026 12:00:00 GMT");
+
+    let run = in_portions("4d").run(dated);
+    let all = windows("4d").run(dated);
+
+    assert_eq!(run.report().cursor.as_deref(), Some("2026-11-13T12:00:00Z"));
+    assert!(!run.report().more);
+    assert_eq!(all.parameters("until"), ["2026-11-14T00:00:00Z", ""]);
+    assert_eq!(all.report().cursor.as_deref(), Some("2026-11-13T12:00:00Z"));
+}
+
+#[test]
+fn what_an_inclusive_source_sends_twice_is_staged_once() {
+    let run = windows("4d").run(|url| {
+        let end =
+            parameter(url, "until").map_or_else(String::new, |end| format!(r#",{{"u":"{end}"}}"#));
+        let from = parameter(url, "from").unwrap();
+        page(&format!(r#"[{{"u":"{from}"}}{end}]"#))
+    });
+
+    assert_eq!(run.report().fetched, 7);
+    assert_eq!(run.folder.lines("records").len(), 4);
+}
+
+#[test]
+fn the_ends_of_windows_that_are_sent_as_days_are_days() {
+    let mut job = in_portions("3d");
+    job.settings
+        .push(("SOURCE_CURSOR_SEND".to_owned(), "date".to_owned()));
+    job = job.after(r#"{"v":2,"kind":"rfc3339","cursor":"2026-11-15T08:00:00+02:00"}"#);
+
+    let run = job.run(|_| page("[]"));
+
+    assert_eq!(run.parameters("from"), ["2026-11-15"]);
+    assert_eq!(run.parameters("until"), ["2026-11-18"]);
+    assert_eq!(
+        run.report().cursor.as_deref(),
+        Some("2026-11-18T02:00:00+02:00"),
+        "no record lies between what was sent and the cursor"
+    );
+}
+
+#[test]
+fn a_window_that_rounding_leaves_nothing_of_is_refused() {
+    let job = in_portions("310s").after(r#"{"v":2,"kind":"rfc3339","cursor":"2026-11-15T08:00Z"}"#);
+
+    let run = job.run(ten_days);
+
+    assert!(
+        run.failure()
+            .to_string()
+            .starts_with("SOURCE_WINDOW: is too short: the window from `2026-11-15T07:55Z` ends at `2026-11-15T08:00Z`"),
+        "{}",
+        run.failure()
+    );
+}
+
+#[test]
+fn windows_count_towards_the_pages_of_a_run() {
+    let mut job = windows("4d");
+    job.settings.push(("MAX_PAGES".to_owned(), "2".to_owned()));
+
+    let run = job.run(ten_days);
+
+    assert!(
+        matches!(run.failure(), Failure::Protocol(d) if d.message.contains("MAX_PAGES is 2")),
+        "{:?}",
+        run.failure()
+    );
+}
+
+fn ranged(mut job: Job, start: &str, end: &str) -> Run {
+    job.request.window = Some(Window {
+        start: start.to_owned(),
+        end: end.to_owned(),
+    });
+    job.run(ten_days)
+}
+
+const STATE: &str = r#"{"v":1, "kind":"rfc3339","cursor":"2026-11-23T00:00:00Z"}"#;
+
+#[test]
+fn a_range_is_asked_for_and_filtered_and_leaves_the_state_alone() {
+    let plain = Job::with(&[("SOURCE_CURSOR", "/u"), ("SOURCE_CURSOR_TO", "from")]).after(STATE);
+
+    let run = ranged(plain, "2026-11-15", "2026-11-17T02:00:00+02:00");
+
+    assert_eq!(run.parameters("from"), ["2026-11-15"]);
+    assert_eq!(
+        run.folder.lines("records"),
+        [
+            r#"{"u":"2026-11-15T00:00:00Z"}"#,
+            r#"{"u":"2026-11-16T00:00:00Z"}"#
+        ]
+    );
+    let report = run.report();
+    assert_eq!((report.extent, report.more), (Extent::Changes, false));
+    assert_eq!(report.state, STATE, "byte for byte");
+    assert_eq!(report.cursor.as_deref(), Some("2026-11-23T00:00:00Z"));
+}
+
+#[test]
+fn a_range_is_read_window_by_window() {
+    let run = ranged(
+        in_portions("3d").after(STATE),
+        "2026-11-14T06:00:00Z",
+        "2026-11-20T12:00:00Z",
+    );
+
+    assert_eq!(
+        run.parameters("until"),
+        [
+            "2026-11-17T06:00:00Z",
+            "2026-11-20T06:00:00Z",
+            "2026-11-20T12:00:00Z"
+        ]
+    );
+    assert_eq!(run.report().staged, 6);
+}
+
+#[test]
+fn the_end_of_a_range_is_sent_rounded_up() {
+    let mut job = windows("30d");
+    job.settings
+        .push(("SOURCE_CURSOR_SEND".to_owned(), "date".to_owned()));
+
+    let run = ranged(job, "2026-11-15T06:00:00Z", "2026-11-17T06:00:00Z");
+
+    assert_eq!(run.parameters("from"), ["2026-11-15"]);
+    assert_eq!(run.parameters("until"), ["2026-11-18"]);
+    assert_eq!(run.report().staged, 2);
+    assert_eq!(run.report().state, r#"{"v":2,"kind":null,"cursor":null}"#);
+}
+
+#[test]
+fn a_range_that_cannot_be_read_says_which_end_is_wrong() {
+    let plain = || Job::with(&[("SOURCE_CURSOR", "/u")]);
+    let problem = |job: Job, start, end| ranged(job, start, end).failure().to_string();
+    let mut refreshed = plain().after(STATE);
+    refreshed.request.full_refresh = true;
+
+    assert!(problem(Job::with(&[]), "1", "2").starts_with("--from: reads a range of the cursor"));
+    assert!(problem(plain(), "1", "2").starts_with("SOURCE_CURSOR_KIND: is not set"));
+    assert!(problem(plain().after(STATE), "x", "2026-01-01").starts_with("--from: `x` is not"));
+    assert!(problem(plain().after(STATE), "2026-01-01", "7").starts_with("--to: `7` is not"));
+    assert!(
+        problem(plain().after(STATE), "2026-01-02", "2026-01-02").contains("the range is empty")
+    );
+    assert!(problem(refreshed, "2026-01-01", "2026-01-02").contains("give one of them"));
+}
+
+fn conditions(run: &Run) -> Vec<String> {
+    let headers = run.sent.iter().flat_map(|request| &request.headers);
+    headers
+        .filter(|(name, _)| name.starts_with("if-"))
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect()
+}
+
+fn tagged(_: &str) -> Said {
+    with_header(page(r#"[{"n":1}]"#), "etag", "\"v1\"")
+}
+
+#[test]
+fn an_unchanged_source_costs_one_304() {
+    let job = Job::with(&[("SOURCE_CURSOR", "/n"), ("SOURCE_CURSOR_TO", "since")]);
+    let first = job.run(tagged);
+    let second = job.clone().after(&first.report().state).run(tagged);
+
+    let state = second.report().state.clone();
+    let third = job.clone().after(&state).run(|_| status(304));
+
+    assert_eq!(conditions(&first), [""; 0]);
+    assert_eq!(
+        conditions(&second),
+        [""; 0],
+        "another request than the first"
+    );
+    assert_eq!(conditions(&third), ["if-none-match: \"v1\""]);
+    let report = third.report();
+    assert_eq!(report.extent, Extent::NothingNew);
+    assert_eq!((report.pages, report.fetched), (1, 0));
+    assert_eq!(
+        (&report.state, report.cursor.as_deref()),
+        (&state, Some("1"))
+    );
+}
+
+#[test]
+fn a_304_that_was_not_asked_for_is_no_page() {
+    let run = Job::with(&[]).run(|_| status(304));
+
+    assert!(matches!(run.failure(), Failure::Protocol(_)));
+}
+
+#[test]
+fn only_a_whole_fetch_leaves_a_condition() {
+    let has_seen = |run: Run| run.report().state.contains("\"seen\"");
+    let linked = [("SOURCE_PAGINATION", "link")];
+    let next = [
+        ("SOURCE_PAGINATION", "next-url"),
+        ("SOURCE_RECORDS", "/items"),
+    ];
+
+    assert!(has_seen(Job::with(&[]).run(tagged)));
+    assert!(
+        !has_seen(Job::with(&linked).run(tagged)),
+        "a 304 would hide a new link"
+    );
+    assert!(!has_seen(Job::with(&next).run(|url| {
+        let more = if url.contains("page") {
+            "null"
+        } else {
+            "\"?page=2\""
+        };
+        with_header(
+            page(&format!(r#"{{"items":[{{"p":{more}}}],"next":{more}}}"#)),
+            "etag",
+            "\"v1\"",
+        )
+    })));
+    assert!(!has_seen(in_portions("4d").run(|_| with_header(
+        page("[]"),
+        "etag",
+        "\"v1\""
+    ))));
+}
+
+#[test]
+fn a_condition_falls_with_the_settings_or_a_full_refresh() {
+    let state = Job::with(&[]).run(tagged).report().state.clone();
+    let asked = |job: Job| conditions(&job.after(&state).run(tagged));
+    let mut refreshed = Job::with(&[]);
+    refreshed.request.full_refresh = true;
+
+    assert_eq!(asked(Job::with(&[("MAX_RETRIES", "5")])).len(), 1);
+    assert_eq!(asked(Job::with(&[("PRIMARY_KEY", "/n")])), [""; 0]);
+    assert_eq!(asked(refreshed), [""; 0]);
+}
