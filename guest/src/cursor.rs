@@ -191,6 +191,9 @@ impl<'s> Cursor<'s> {
             self.is_ascending = false;
         }
         let is_inside = self.span.has_before_its_end(&point);
+        if !is_inside {
+            self.in_order.passes_the_end();
+        }
         Mark::raise(&mut self.greatest, &value.text, point);
         Ok(is_inside)
     }
@@ -203,7 +206,7 @@ impl<'s> Cursor<'s> {
         }
     }
 
-    /// Whether nothing that is wanted can follow: the source said that it sorts, newest first, and older ones have come.
+    /// Whether nothing that is wanted can follow: the source said how it sorts, and records behind those wanted have come.
     pub fn is_past(&self) -> bool {
         self.in_order.is_past()
     }

@@ -1,175 +1,28 @@
 //! Fetch and merge against a model: whatever a source does between and during runs, once it is quiet one more run makes the
-//! merged set equal to it. The host's merge by key is stood in for by a map.
+//! merged set equal to it. The host's merge by key, and its commit of each portion, are stood in for by a map.
 
+mod source;
 mod world;
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use proptest::prelude::*;
+use source::{Habits, Happening, Source};
 use tidegate_guest::{Extent, Report};
-use world::{Folder, Job, NOON, Said, page, parameter, status, with_header};
+use world::{Folder, Job, status};
 
 /// Rows are committed with a time that is up to this much in the past. Less than the look-back of five minutes.
 const LATE_SECONDS_MAX: i64 = 240;
-
-/// One thing that happens at the source.
-#[derive(Debug, Clone)]
-enum Happening {
-    /// A row is made, changed or made again.
-    Write { id: u8, late_seconds: i64 },
-    /// A row is marked as deleted.
-    Delete { id: u8, late_seconds: i64 },
-    /// Time goes by. Not at all is the way to ties.
-    Pass { seconds: i64 },
-}
+/// Portions of one run: far more than there are windows in the time that passes.
+const PORTIONS_MAX: usize = 500;
 
 /// One run, and what happens before each of its pages.
 #[derive(Debug, Clone)]
 struct Tick {
     before_pages: Vec<Vec<Happening>>,
-    /// The page on which the source breaks down, if it does: the run is lost, and so is what it staged.
+    /// The page on which the source breaks down, if it does: what this portion staged is lost, not the ones before.
     breaks_on: Option<usize>,
-}
-
-/// What kind of source it is.
-#[derive(Debug, Clone, Copy)]
-struct Habits {
-    /// What the cursor is.
-    kind: &'static str,
-    /// Whether the source takes the cursor as a parameter.
-    filters: bool,
-    /// Whether pages go by the cursor, or by the row's id. By a sequence they always do: rows that pass from a page that was
-    /// read to one that was not are told from others by a clock only.
-    by_cursor: bool,
-    has_date: bool,
-    page_rows: usize,
-}
-
-#[derive(Debug, Clone)]
-struct Row {
-    seconds: i64,
-    sequence: u64,
-    version: u64,
-    is_deleted: bool,
-}
-
-struct Source {
-    habits: Habits,
-    rows: BTreeMap<u8, Row>,
-    now: i64,
-    writes: u64,
-}
-
-impl Source {
-    fn happens(&mut self, happening: &Happening) {
-        let (id, late_seconds, is_deleted) = match *happening {
-            Happening::Pass { seconds } => {
-                self.now += seconds;
-                return;
-            }
-            Happening::Write { id, late_seconds } => (id, late_seconds, false),
-            Happening::Delete { id, late_seconds } => (id, late_seconds, true),
-        };
-        self.writes += 1;
-        let row = Row {
-            seconds: self.now - late_seconds,
-            sequence: self.writes,
-            version: self.writes,
-            is_deleted,
-        };
-        self.rows.insert(id, row);
-    }
-
-    /// The cursor as this row writes it: the same source mixes offsets and precisions.
-    fn cursor_of(&self, row: &Row) -> String {
-        let at = Timestamp::from_second(row.seconds).unwrap();
-        match self.habits.kind {
-            "epoch" => row.seconds.to_string(),
-            "epoch-ms" => format!("{}000", row.seconds),
-            "integer" => row.sequence.to_string(),
-            _ if row.version.is_multiple_of(3) => {
-                let local = jiff::tz::offset(2).to_datetime(at);
-                format!("\"{}\"", local.strftime("%Y-%m-%dT%H:%M:%S.000+02:00"))
-            }
-            _ => format!("\"{at}\""),
-        }
-    }
-
-    fn position(&self, id: u8, row: &Row) -> (i64, u64, u8) {
-        match (self.habits.by_cursor, self.habits.kind) {
-            (false, _) => (0, 0, id),
-            (true, "integer") => (0, row.sequence, id),
-            (true, _) => (row.seconds, 0, id),
-        }
-    }
-
-    fn is_since(&self, row: &Row, since: &str) -> bool {
-        match self.habits.kind {
-            "epoch" => row.seconds >= since.parse().unwrap(),
-            "epoch-ms" => row.seconds * 1000 >= since.parse().unwrap(),
-            "integer" => i128::from(row.sequence) >= since.parse().unwrap(),
-            _ => row.seconds >= since.parse::<Timestamp>().unwrap().as_second(),
-        }
-    }
-
-    /// One page: rows since the cursor, behind the position where the last page ended.
-    fn answer(&self, url: &str) -> Said {
-        let since = parameter(url, "since");
-        let behind = parameter(url, "behind").map(|text| {
-            let parts: Vec<i64> = text.split('.').map(|part| part.parse().unwrap()).collect();
-            (
-                parts[0],
-                u64::try_from(parts[1]).unwrap(),
-                u8::try_from(parts[2]).unwrap(),
-            )
-        });
-        let mut rows: Vec<(&u8, &Row)> = self
-            .rows
-            .iter()
-            .filter(|(_, row)| {
-                since
-                    .as_deref()
-                    .is_none_or(|since| self.is_since(row, since))
-            })
-            .filter(|(id, row)| behind.is_none_or(|behind| self.position(**id, row) > behind))
-            .collect();
-        rows.sort_by_key(|(id, row)| self.position(**id, row));
-        let has_more = rows.len() > self.habits.page_rows;
-        rows.truncate(self.habits.page_rows);
-        let records: Vec<String> = rows
-            .iter()
-            .map(|(id, row)| {
-                let (cursor, version, gone) = (self.cursor_of(row), row.version, row.is_deleted);
-                format!(r#"{{"id":{id},"u":{cursor},"version":{version},"gone":{gone}}}"#)
-            })
-            .collect();
-        let mut said = page(&format!("[{}]", records.join(",")));
-        if let (true, Some((id, row))) = (has_more, rows.last()) {
-            let (a, b, c) = self.position(**id, row);
-            let since = since.map_or_else(String::new, |since| {
-                format!("since={since}&").replace('+', "%2B")
-            });
-            said = with_header(
-                said,
-                "link",
-                &format!("<?{since}behind={a}.{b}.{c}>; rel=next"),
-            );
-        }
-        if self.habits.has_date {
-            let date = Timestamp::from_second(self.now).unwrap();
-            let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-            said = with_header(said, "date", &date);
-        }
-        said
-    }
-
-    /// What a reader should find.
-    fn live(&self) -> BTreeMap<String, u64> {
-        let live = self.rows.iter().filter(|(_, row)| !row.is_deleted);
-        live.map(|(id, row)| (id.to_string(), row.version))
-            .collect()
-    }
+    full_refresh: bool,
 }
 
 /// What the host keeps: the published set and the state that belongs to it.
@@ -213,50 +66,92 @@ impl Published {
 
 fn settings(habits: Habits) -> Vec<(&'static str, &'static str)> {
     let mut settings = vec![
-        ("SOURCE_PAGINATION", "link"),
-        ("SOURCE_CURSOR", "/u"),
         ("SOURCE_DELETED", "/gone"),
         ("PRIMARY_KEY", "/id"),
         ("MAX_RETRIES", "0"),
     ];
+    if !habits.has_tags {
+        settings.push(("SOURCE_PAGINATION", "link"));
+    }
     if habits.filters {
         settings.push(("SOURCE_CURSOR_TO", "since"));
     }
-    if habits.kind.starts_with("epoch") {
+    if habits.kind == "token" {
+        settings.push(("SOURCE_CURSOR", "header:X-Sync"));
+        settings.push(("SOURCE_CURSOR_PAGE", habits.token_page));
+    } else {
+        settings.push(("SOURCE_CURSOR", "/u"));
+    }
+    let is_told = matches!(habits.kind, "rfc3339" | "integer");
+    if !is_told || habits.send.is_some() || habits.window.is_some() {
         settings.push(("SOURCE_CURSOR_KIND", habits.kind));
+    }
+    if habits.has_undated {
+        settings.push(("SOURCE_CURSOR_MISSING", "keep"));
+    }
+    settings.extend(habits.order.map(|order| ("SOURCE_CURSOR_ORDER", order)));
+    settings.extend(habits.send.map(|send| ("SOURCE_CURSOR_SEND", send)));
+    if let Some(window) = habits.window {
+        let start = match habits.kind {
+            "epoch" => "1795434000",
+            "epoch-ms" => "1795434000000",
+            _ => "2026-11-23T11:40:00Z",
+        };
+        settings.push(("SOURCE_WINDOW", window));
+        settings.push(("SOURCE_CURSOR_END_TO", "until"));
+        settings.push(("SOURCE_CURSOR_START", start));
     }
     settings
 }
 
-/// One run. Returns whether it was published.
+/// One run of all its portions. Returns whether all were published.
 fn run(source: &mut Source, published: &mut Published, tick: &Tick) -> bool {
-    let mut job = Job::with(&settings(source.habits));
-    job.request.state.clone_from(&published.state);
-    job.unix_seconds = source.now;
     let mut asked = 0;
-    let run = job.run(|url| {
-        for happening in tick.before_pages.get(asked).into_iter().flatten() {
-            source.happens(happening);
+    for portion in 0..PORTIONS_MAX {
+        let mut job = Job::with(&settings(source.habits));
+        job.request.state.clone_from(&published.state);
+        job.request.full_refresh = tick.full_refresh && portion == 0;
+        job.request.portions = true;
+        job.unix_seconds = source.now;
+        let mut is_broken = false;
+        let run = job.run_with(|request| {
+            for happening in tick.before_pages.get(asked).into_iter().flatten() {
+                source.happens(happening);
+            }
+            asked += 1;
+            is_broken |= tick.breaks_on == Some(asked);
+            if is_broken {
+                status(500)
+            } else {
+                source.answer(request)
+            }
+        });
+        if is_broken {
+            assert!(run.outcome.is_err(), "a broken source fails the run");
+            return false;
         }
-        asked += 1;
-        if tick.breaks_on == Some(asked) {
-            status(500)
-        } else {
-            source.answer(url)
+        published.publish(run.report(), &run.folder);
+        if !run.report().more {
+            return true;
         }
-    });
-    if tick.breaks_on.is_some_and(|page| page <= asked) {
-        assert!(run.outcome.is_err(), "a broken source fails the run");
-        return false;
     }
-    published.publish(run.report(), &run.folder);
-    true
+    panic!("the portions of a run never end");
 }
 
 fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+    let write = (
+        0_u8..10,
+        0..=LATE_SECONDS_MAX,
+        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.2),
+    );
     let happening = prop_oneof![
-        4 => (0_u8..10, 0..=LATE_SECONDS_MAX).prop_map(|(id, late_seconds)| Happening::Write { id, late_seconds }),
-        1 => (0_u8..10, 0..=LATE_SECONDS_MAX).prop_map(|(id, late_seconds)| Happening::Delete { id, late_seconds }),
+        5 => write.prop_map(|(id, late_seconds, is_deleted, is_undated)| Happening::Write {
+            id,
+            late_seconds,
+            is_deleted,
+            is_undated,
+        }),
         2 => prop_oneof![Just(0), 1_i64..10, 100_i64..1000].prop_map(|seconds| Happening::Pass { seconds }),
     ];
     prop::collection::vec(happening, 0..6)
@@ -266,43 +161,66 @@ fn ticks() -> impl Strategy<Value = Vec<Tick>> {
     let tick = (
         prop::collection::vec(happenings(), 1..5),
         prop::option::weighted(0.2, 1_usize..4),
+        prop::bool::weighted(0.1),
     );
-    let tick = tick.prop_map(|(before_pages, breaks_on)| Tick {
+    let tick = tick.prop_map(|(before_pages, breaks_on, full_refresh)| Tick {
         before_pages,
         breaks_on,
+        full_refresh,
     });
     prop::collection::vec(tick, 1..8)
 }
 
 fn habits() -> impl Strategy<Value = Habits> {
-    let kinds = prop::sample::select(vec!["rfc3339", "epoch", "epoch-ms", "integer"]);
-    (
-        kinds,
+    let words = |words: &[&'static str]| prop::sample::select(words.to_vec());
+    let of_cursor = (
+        words(&["rfc3339", "epoch", "epoch-ms", "integer", "token"]),
         any::<bool>(),
+        prop::option::weighted(0.3, words(&["rfc3339", "epoch", "epoch-ms", "date"])),
+        prop::option::weighted(0.3, words(&["6m", "9m", "1h"])),
+    );
+    let of_pages = (
         any::<bool>(),
-        any::<bool>(),
+        prop::option::of(words(&["asc", "desc"])),
+        words(&["first", "last"]),
         1_usize..4,
-    )
-        .prop_map(|(kind, filters, by_cursor, has_date, page_rows)| Habits {
+    );
+    let more = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
+    (of_cursor, of_pages, more).prop_map(|(of_cursor, of_pages, more)| {
+        let (kind, filters, send, window) = of_cursor;
+        let (by_cursor, order, token_page, page_rows) = of_pages;
+        let (has_undated, has_date, has_tags) = more;
+        let is_time = !matches!(kind, "integer" | "token");
+        let has_records = kind != "token";
+        // A window that is sent as days is at least two days long.
+        let window = window.filter(|_| is_time && filters && send != Some("date"));
+        Habits {
             kind,
-            filters,
-            by_cursor: by_cursor || kind == "integer",
+            filters: filters || !has_records,
+            send: send.filter(|_| is_time && filters),
+            by_cursor: by_cursor || order.is_some() || !is_time,
+            order: order.filter(|_| has_records),
+            window,
+            has_undated: has_undated && has_records,
+            token_page,
+            has_tags,
             has_date,
-            page_rows,
-        })
+            page_rows: if has_tags { usize::MAX } else { page_rows },
+        }
+    })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn once_the_source_is_quiet_one_run_makes_the_set_equal_to_it(habits in habits(), ticks in ticks()) {
-        let mut source = Source { habits, rows: BTreeMap::new(), now: NOON, writes: 0 };
+        let mut source = Source::new(habits);
         let mut published = Published::default();
         for tick in &ticks {
             run(&mut source, &mut published, tick);
         }
-        let quiet = Tick { before_pages: Vec::new(), breaks_on: None };
+        let quiet = Tick { before_pages: Vec::new(), breaks_on: None, full_refresh: false };
 
         prop_assert!(run(&mut source, &mut published, &quiet));
 

@@ -224,6 +224,33 @@ fn a_range_is_asked_for_and_filtered_and_leaves_the_state_alone() {
 }
 
 #[test]
+fn a_range_of_a_sorted_feed_is_left_at_its_end() {
+    let left_after = |order| {
+        let job = Job::with(&[
+            ("SOURCE_CURSOR", "/u"),
+            ("SOURCE_CURSOR_ORDER", order),
+            ("SOURCE_PAGINATION", "link"),
+        ]);
+        let mut job = job.after(STATE);
+        job.request.window = Some(Window {
+            start: "2026-11-15".to_owned(),
+            end: "2026-11-17".to_owned(),
+        });
+        let run = job.run(|url| {
+            let at: u32 = parameter(url, "page").map_or(0, |page| page.parse().unwrap());
+            let day = if order == "asc" { 13 + at } else { 20 - at };
+            let next = format!("<?page={}>; rel=next", at + 1);
+            let body = format!(r#"[{{"u":"2026-11-{day}T00:00:00Z"}}]"#);
+            with_header(page(&body), "link", &next)
+        });
+        (run.report().pages, run.report().staged)
+    };
+
+    assert_eq!(left_after("asc"), (5, 2));
+    assert_eq!(left_after("desc"), (7, 2));
+}
+
+#[test]
 fn a_range_is_read_window_by_window() {
     let run = ranged(
         in_portions("3d").after(STATE),

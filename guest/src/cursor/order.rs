@@ -67,7 +67,12 @@ impl InOrder {
         self.is_past |= self.order == Some(Order::Descending);
     }
 
-    /// Whether only older ones can follow.
+    /// A record was newer than what is wanted.
+    pub fn passes_the_end(&mut self) {
+        self.is_past |= self.order == Some(Order::Ascending);
+    }
+
+    /// Whether nothing that is wanted can follow.
     pub fn is_past(&self) -> bool {
         self.is_past
     }

@@ -291,3 +291,40 @@ pub fn last(form: Form, text: &str, zone: Option<Offset>) -> Result<Mark, Failur
     }
     Mark::of(form, text).map_err(|why| Failure::setting("state", why))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TIMES: [Kind; 4] = [Kind::Rfc3339, Kind::Date, Kind::Epoch, Kind::EpochMs];
+
+    proptest! {
+        #[test]
+        fn what_is_sent_as_the_end_of_a_window_is_where_the_next_begins(
+            seconds in -60_000_000_000_i64..250_000_000_000,
+            nanos in 0_i32..1_000_000_000,
+            kind in prop::sample::select(TIMES.to_vec()),
+            send in prop::sample::select(TIMES.to_vec()),
+            has_fraction in any::<bool>(),
+        ) {
+            let at = Timestamp::new(seconds, nanos).unwrap();
+            let like = match (kind, has_fraction) {
+                (Kind::Rfc3339, true) => "2020-01-01T00:00:00.000+05:30",
+                (Kind::Rfc3339, false) => "2020-01-01T00:00Z",
+                (_, true) => "0.00",
+                (_, false) => "0",
+            };
+            let form = Form { kind, zone: None };
+
+            let end = boundary(form, Some(send), at, like).unwrap();
+
+            let Point::At(kept) = end.point else { panic!("a time is a time") };
+            let sent = Form::sent(send, kept).unwrap();
+            prop_assert_eq!(Form { kind: send, zone: None }.point(&sent), Ok(Point::At(kept)));
+            prop_assert_eq!(form.point(&end.text), Ok(Point::At(kept)));
+            prop_assert!(kept <= at && at.duration_since(kept) < duration(2 * 24 * 60 * 60));
+        }
+    }
+}

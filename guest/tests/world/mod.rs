@@ -9,7 +9,7 @@ use tidegate_guest::{Failure, Report};
 /// 2026-11-23T12:00:00Z.
 pub const NOON: i64 = 1_795_435_200;
 
-/// What a source says to a URL.
+/// What a source says to a request.
 pub type Said = Result<Answer, SendError>;
 
 pub struct Source<F> {

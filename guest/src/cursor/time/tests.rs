@@ -103,6 +103,16 @@ fn a_leap_second_is_the_end_of_its_minute() {
 }
 
 #[test]
+fn a_time_like_a_leap_second_is_written_without_one() {
+    let like = "2016-12-31T23:59:60+0000";
+
+    assert_eq!(
+        write_rfc3339(at(like), like, None).as_deref(),
+        Ok("2016-12-31T23:59:59+0000")
+    );
+}
+
+#[test]
 fn the_hour_24_is_the_next_midnight() {
     assert_eq!(at("2026-12-31T24:00:00Z"), at("2027-01-01T00:00:00Z"));
 }
