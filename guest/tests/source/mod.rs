@@ -24,6 +24,10 @@ pub enum Happening {
 
 /// What kind of source it is.
 #[derive(Debug, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a source has each habit or not, whatever the others"
+)]
 pub struct Habits {
     /// What the cursor is.
     pub kind: &'static str,
