@@ -13,7 +13,7 @@ mod mark;
 mod number;
 mod order;
 mod span;
-mod time;
+pub(crate) mod time;
 mod token;
 
 use std::fmt::Display;

@@ -7,6 +7,7 @@ pub mod alone;
 pub mod cursor;
 pub mod failure;
 pub mod fetch;
+pub mod jq;
 pub mod page;
 pub mod pointer;
 pub mod ports;
@@ -14,6 +15,7 @@ pub mod retry;
 pub mod settings;
 pub mod staged;
 pub mod state;
+pub mod transform;
 
 #[cfg(target_family = "wasm")]
 mod component;

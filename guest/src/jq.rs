@@ -1,0 +1,80 @@
+//! jq: a program, compiled once, run on one value at a time.
+//!
+//! The grammar is jaq's, read by its parser; the evaluator is our own, because jaq's (half a megabyte in a component) would
+//! take all the room there is, keeps `-0` and integers beyond 32 bits only by detours, and cannot be told to stop. Here every
+//! run has an end: its steps, its depth and its output are counted. Programs are pure: one input, no clock, no environment.
+//! What is done with the outputs is the caller's job.
+
+mod builtins;
+mod calls;
+mod compile;
+mod eval;
+mod folds;
+mod inner;
+mod iterate;
+mod json;
+mod math;
+mod number;
+mod paths;
+mod regexes;
+mod strings;
+mod term;
+mod value;
+
+pub use self::json::{read, read_valid, shown, write};
+pub use self::number::{Decimal, Number, compare};
+pub use self::value::{Object, Value};
+
+use self::builtins::Tools;
+use self::eval::{Item, Machine, Stop};
+use self::term::Program;
+
+/// Steps of one run: about a second's work.
+pub const STEPS_MAX: u64 = 10_000_000;
+/// Filters that are inside each other at one time: what a component's stack takes.
+pub const DEPTH_MAX: usize = 400;
+/// Bytes of a string, or elements of an array, that a program may build.
+pub(crate) const BUILT_MAX: usize = 16 * 1024 * 1024;
+
+/// A compiled program.
+pub struct Jq {
+    program: Program,
+    tools: Tools,
+}
+
+impl std::fmt::Debug for Jq {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jq").finish_non_exhaustive()
+    }
+}
+
+impl Jq {
+    /// Compiles a program. `Err` says at which line and column what is wrong.
+    pub fn compile(text: &str) -> Result<Self, String> {
+        Ok(Self {
+            program: compile::compile(text)?,
+            tools: Tools::default(),
+        })
+    }
+
+    /// Runs the program and hands on each output, until `take` does not want more and says why. `Err`: that, or what went wrong
+    /// in the program; outputs that were handed on before mean nothing then.
+    pub fn run(
+        &self,
+        input: Value,
+        take: &mut dyn FnMut(Value) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let machine = Machine::new(&self.program.defs, &self.tools);
+        let mut out = |item: Item| take(item.value).map_err(Stop::Limit);
+        match machine.run(&self.program.main, &None, Item::value(input), &mut out) {
+            Ok(()) | Err(Stop::Enough) => Ok(()),
+            Err(Stop::Limit(why)) => Err(why),
+            Err(Stop::Break(_)) => Err("breaks out of nothing".to_owned()),
+            Err(Stop::Error(Value::Text(why))) => Err(why.to_string()),
+            Err(Stop::Error(why)) => Err(shown(&why)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

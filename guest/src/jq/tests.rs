@@ -1,0 +1,88 @@
+use super::*;
+
+fn outputs(program: &str, input: &str) -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    Jq::compile(program)?.run(read(input)?, &mut |value| {
+        let mut out = Vec::new();
+        write(&value, &mut out)?;
+        found.push(String::from_utf8(out).unwrap());
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Each line: program, input and outputs, with ` ⇒ ` between them; an error is written with `!` before it.
+fn check(table: &str) {
+    let mut wrong = Vec::new();
+    for line in table.lines() {
+        let parts: Vec<&str> = line.split('⇒').map(str::trim).collect();
+        let [program, input, wanted] = parts[..] else {
+            panic!("three parts: {line}");
+        };
+        let found = match outputs(program, input) {
+            Ok(found) => found.join(" "),
+            Err(why) => format!("! {why}"),
+        };
+        if found != wanted {
+            wrong.push(format!(
+                "{program} on {input}\n  wanted {wanted}\n  found  {found}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn programs_give_what_jq_gives() {
+    check(include_str!("tests/cases.txt"));
+}
+
+#[test]
+fn what_is_wrong_with_a_program_is_said_with_its_place() {
+    check(include_str!("tests/refused.txt"));
+}
+
+#[test]
+fn numbers_that_are_not_touched_keep_their_digits() {
+    let record = r#"{"a":1.10,"b":1234567890123456789012345678901234567890,"c":1e400,"d":-0,"e":9007199254740993,"f":-0.0,"g":1E+2}"#;
+
+    assert_eq!(outputs("(.)", record).unwrap(), [record]);
+    assert_eq!(
+        outputs("{b, c} | [.b, .c]", record).unwrap(),
+        ["[1234567890123456789012345678901234567890,1e400]"]
+    );
+}
+
+#[test]
+fn a_program_without_end_is_stopped() {
+    let stopped = |program: &str| outputs(program, "0").unwrap_err();
+
+    assert_eq!(stopped("last(repeat(.))"), "takes more than 10000000 steps");
+    assert_eq!(
+        stopped("[range(1e18)] | length"),
+        "takes more than 10000000 steps"
+    );
+    assert_eq!(stopped("until(false; .)"), "takes more than 10000000 steps");
+    assert_eq!(
+        stopped("[limit(1e12; repeat(1))]"),
+        "takes more than 10000000 steps"
+    );
+    assert_eq!(
+        stopped("def f: try f catch f; f"),
+        "has more than 400 filters inside each other"
+    );
+    assert_eq!(
+        stopped("def f: 1 + f; f"),
+        "has more than 400 filters inside each other"
+    );
+    assert!(stopped("reduce range(99) as $i (\"x\"; . + .)").contains("builds more than"));
+    assert!(stopped("\"x\" * 1e12").contains("builds more than"));
+}
+
+#[test]
+fn what_stops_a_program_is_not_caught_by_it() {
+    assert_eq!(
+        outputs("try repeat(.) catch 1 | empty", "0").unwrap_err(),
+        "takes more than 10000000 steps"
+    );
+}

@@ -1,0 +1,229 @@
+//! Values: what a JSON text holds, shared instead of copied, with members in the order in which they came.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::number::Number;
+
+/// Objects up to this many members are searched from one end to the other.
+const SCANNED_MAX: usize = 16;
+
+/// A JSON value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Value {
+    /// `null`
+    #[default]
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A string.
+    Text(Rc<str>),
+    /// An array.
+    Array(Rc<Vec<Value>>),
+    /// An object.
+    Object(Rc<Object>),
+}
+
+impl Value {
+    /// A string.
+    pub fn text(text: impl Into<Rc<str>>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// An integer.
+    pub fn int(int: i64) -> Self {
+        Self::Number(Number::Int(int))
+    }
+
+    /// A count.
+    pub fn count(count: usize) -> Self {
+        Self::int(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
+    /// A double, as the integer it is if it is one.
+    pub fn float(float: f64) -> Self {
+        Self::Number(Number::Float(float))
+    }
+
+    /// An array.
+    pub fn array(values: Vec<Self>) -> Self {
+        Self::Array(Rc::new(values))
+    }
+
+    /// Whether a condition holds: all but `null` and `false` do.
+    pub fn is_true(&self) -> bool {
+        !matches!(self, Self::Null | Self::Bool(false))
+    }
+
+    /// Its type, as jq names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "boolean",
+            Self::Number(_) => "number",
+            Self::Text(_) => "string",
+            Self::Array(_) => "array",
+            Self::Object(_) => "object",
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Null => 0,
+            Self::Bool(false) => 1,
+            Self::Bool(true) => 2,
+            Self::Number(_) => 3,
+            Self::Text(_) => 4,
+            Self::Array(_) => 5,
+            Self::Object(_) => 6,
+        }
+    }
+}
+
+impl Ord for Value {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Number(left), Self::Number(right)) => left.cmp(right),
+            (Self::Text(left), Self::Text(right)) => left.cmp(right),
+            (Self::Array(left), Self::Array(right)) => left.cmp(right),
+            (Self::Object(left), Self::Object(right)) => left.cmp(right),
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+}
+
+impl PartialOrd for Value {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// An object: members in their order, found by name.
+#[derive(Debug, Clone, Default)]
+pub struct Object {
+    members: Vec<(Rc<str>, Value)>,
+    /// Where each name stands, once there are many.
+    places: BTreeMap<Rc<str>, usize>,
+}
+
+impl Object {
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The members in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &(Rc<str>, Value)> {
+        self.members.iter()
+    }
+
+    /// The members by name.
+    pub fn sorted(&self) -> Vec<&(Rc<str>, Value)> {
+        let mut members: Vec<_> = self.members.iter().collect();
+        members.sort_by(|left, right| left.0.cmp(&right.0));
+        members
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        if self.members.len() <= SCANNED_MAX {
+            return self.members.iter().position(|(known, _)| &**known == name);
+        }
+        self.places.get(name).copied()
+    }
+
+    /// The value of a member.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.place(name).map(|at| &self.members[at].1)
+    }
+
+    /// The value of a member, to be changed; made as `null` when there is none.
+    pub fn entry(&mut self, name: &Rc<str>) -> &mut Value {
+        let at = self.place(name).unwrap_or_else(|| {
+            self.insert(name.clone(), Value::Null);
+            self.members.len() - 1
+        });
+        &mut self.members[at].1
+    }
+
+    /// Sets a member, in its old place if it has one. Whether it had one.
+    pub fn insert(&mut self, name: Rc<str>, value: Value) -> bool {
+        if let Some(at) = self.place(&name) {
+            self.members[at].1 = value;
+            return true;
+        }
+        self.members.push((name, value));
+        if self.members.len() == SCANNED_MAX + 1 {
+            self.index();
+        } else if self.members.len() > SCANNED_MAX {
+            let at = self.members.len() - 1;
+            self.places.insert(self.members[at].0.clone(), at);
+        }
+        false
+    }
+
+    /// Takes a member away.
+    pub fn remove(&mut self, name: &str) {
+        if let Some(at) = self.place(name) {
+            self.members.remove(at);
+            self.index();
+        }
+    }
+
+    fn index(&mut self) {
+        self.places.clear();
+        if self.members.len() > SCANNED_MAX {
+            let names = self.members.iter().map(|(name, _)| name.clone());
+            self.places = names.enumerate().map(|(at, name)| (name, at)).collect();
+        }
+    }
+}
+
+impl FromIterator<(Rc<str>, Value)> for Object {
+    fn from_iter<I: IntoIterator<Item = (Rc<str>, Value)>>(members: I) -> Self {
+        let mut object = Self::default();
+        for (name, value) in members {
+            object.insert(name, value);
+        }
+        object
+    }
+}
+
+impl Ord for Object {
+    /// The names first, then the values, both in the order of the names.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (left, right) = (self.sorted(), other.sorted());
+        let names = |members: &[&(Rc<str>, Value)]| -> Vec<Rc<str>> {
+            members.iter().map(|(name, _)| name.clone()).collect()
+        };
+        let by_values = || {
+            let left = left.iter().map(|(_, value)| value);
+            left.cmp(right.iter().map(|(_, value)| value))
+        };
+        names(&left).cmp(&names(&right)).then_with(by_values)
+    }
+}
+
+impl PartialOrd for Object {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && self
+                .iter()
+                .all(|(name, value)| other.get(name) == Some(value))
+    }
+}
+
+impl Eq for Object {}

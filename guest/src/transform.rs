@@ -1,0 +1,127 @@
+//! TRANSFORM and SOURCE_ERROR: what jq programs make of a record, and of a whole body.
+//!
+//! A program is compiled once a run. What becomes of the outputs of a record is `staged`'s job, what becomes of a body that
+//! says error is the fetch's.
+
+use crate::jq::{Jq, Value, read_valid, shown, write};
+
+/// Outputs of one record.
+pub const OUTPUTS_MAX: u64 = 10_000;
+/// Bytes of all outputs of one record.
+pub const OUTPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A TRANSFORM that is not `.`.
+#[derive(Debug)]
+pub struct Transform(Jq);
+
+/// What one record became: its outputs as lines of JSON.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    lines: Vec<u8>,
+    ends: Vec<usize>,
+    objects: Vec<bool>,
+}
+
+impl Transform {
+    /// Compiles a program; `None` for one that does nothing, `.`. `Err` says where it is wrong and what with.
+    pub fn compile(program: &str) -> Result<Option<Self>, String> {
+        if program.trim() == "." {
+            return Ok(None);
+        }
+        Jq::compile(program).map(Self).map(Some)
+    }
+
+    /// Puts what `record` becomes into `outputs`, which is emptied first. `Err` says why it becomes nothing.
+    pub fn apply(&self, record: Value, outputs: &mut Outputs) -> Result<(), String> {
+        outputs.clear();
+        self.0.run(record, &mut |value| outputs.push(&value))
+    }
+}
+
+impl Outputs {
+    fn clear(&mut self) {
+        self.lines.clear();
+        self.ends.clear();
+        self.objects.clear();
+    }
+
+    fn push(&mut self, value: &Value) -> Result<(), String> {
+        if self.ends.len() as u64 >= OUTPUTS_MAX {
+            return Err(format!("has more than {OUTPUTS_MAX} outputs"));
+        }
+        write(value, &mut self.lines).map_err(|why| format!("an output {why}"))?;
+        if self.lines.len() > OUTPUT_BYTES_MAX {
+            return Err(format!("has more than {OUTPUT_BYTES_MAX} bytes of output"));
+        }
+        self.ends.push(self.lines.len());
+        self.objects.push(matches!(value, Value::Object(_)));
+        Ok(())
+    }
+
+    /// The outputs in their order, each with whether it is an object.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, bool)> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let spans = starts.zip(&self.ends).zip(&self.objects);
+        spans.map(|((start, end), object)| {
+            let line = std::str::from_utf8(&self.lines[start..*end]);
+            (line.expect("JSON is written as UTF-8"), *object)
+        })
+    }
+}
+
+/// What SOURCE_ERROR says about a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyVerdict {
+    /// No error.
+    Fine,
+    /// An error that may pass: try again as after a 503.
+    Retry,
+    /// An error, with what the program says about it.
+    Failed(Option<String>),
+}
+
+/// SOURCE_ERROR: a program that tells whether a body with a good status is an error all the same.
+#[derive(Debug)]
+pub struct ErrorCheck(Jq);
+
+impl ErrorCheck {
+    /// Compiles a program. `Err` says where it is wrong and what with.
+    pub fn compile(program: &str) -> Result<Self, String> {
+        Jq::compile(program).map(Self)
+    }
+
+    /// Judges a body by the first output that is neither `null` nor `false`. A body that is no JSON is fine: reading the page
+    /// says better what is wrong with it. One that cannot be judged is not: an error might hide in it.
+    pub fn judge(&self, body: &[u8]) -> BodyVerdict {
+        let text = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+        let Some(text) = std::str::from_utf8(text).ok().filter(|text| is_json(text)) else {
+            return BodyVerdict::Fine;
+        };
+        let mut verdict = BodyVerdict::Fine;
+        let ran = read_valid(text).and_then(|value| {
+            self.0.run(value, &mut |output| {
+                verdict = match output {
+                    Value::Null | Value::Bool(false) => return Ok(()),
+                    Value::Bool(true) => BodyVerdict::Failed(None),
+                    Value::Text(text) if &*text == "retry" => BodyVerdict::Retry,
+                    Value::Text(text) => BodyVerdict::Failed(Some(text.to_string())),
+                    other => BodyVerdict::Failed(Some(shown(&other))),
+                };
+                Err(String::new())
+            })
+        });
+        match (ran, &verdict) {
+            (Err(why), BodyVerdict::Fine) => {
+                BodyVerdict::Failed(Some(format!("SOURCE_ERROR cannot judge it: {why}")))
+            }
+            _ => verdict,
+        }
+    }
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests;
