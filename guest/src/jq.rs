@@ -29,8 +29,8 @@ use self::builtins::Tools;
 use self::eval::{Item, Machine, Stop};
 use self::term::Program;
 
-/// Steps of one run: about a second's work.
-pub const STEPS_MAX: u64 = 10_000_000;
+/// Steps of one run: well below a second of work.
+pub const STEPS_MAX: u64 = 5_000_000;
 /// Filters that are inside each other at one time: what a component's stack takes.
 pub const DEPTH_MAX: usize = 400;
 /// Bytes of a string, or elements of an array, that a program may build.

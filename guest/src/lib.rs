@@ -12,6 +12,7 @@ pub mod page;
 pub mod pointer;
 pub mod ports;
 pub mod retry;
+pub mod schema;
 pub mod settings;
 pub mod staged;
 pub mod state;

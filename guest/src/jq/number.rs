@@ -148,6 +148,33 @@ impl Decimal {
     }
 }
 
+impl Decimal {
+    /// Whether it is a whole number of times `divisor`, which has at most 18 digits and is not zero.
+    pub fn is_multiple_of(&self, divisor: &Self) -> bool {
+        let exponent =
+            |number: &Self| number.point - i64::try_from(number.digits.len()).unwrap_or(0);
+        let tens = exponent(self) - exponent(divisor);
+        // Its last digit is not zero, so that nothing smaller than that divides it by ten.
+        let Ok(tens) = u64::try_from(tens) else {
+            return self.digits.is_empty();
+        };
+        let value = |digits: &[u8], modulus: u128| {
+            let add = |value, digit: &u8| (value * 10 + u128::from(digit - b'0')) % modulus;
+            digits.iter().fold(0, add)
+        };
+        let modulus = value(&divisor.digits, u128::MAX / 16).max(1);
+        let (mut left, mut power, mut tens) = (value(&self.digits, modulus), 10 % modulus, tens);
+        while tens > 0 {
+            if tens % 2 == 1 {
+                left = left * power % modulus;
+            }
+            power = power * power % modulus;
+            tens /= 2;
+        }
+        left == 0
+    }
+}
+
 /// Compares the texts of two JSON numbers, digit by digit.
 pub fn compare(left: &str, right: &str) -> Ordering {
     let (left, right) = (Decimal::parse(left), Decimal::parse(right));

@@ -57,15 +57,15 @@ fn numbers_that_are_not_touched_keep_their_digits() {
 fn a_program_without_end_is_stopped() {
     let stopped = |program: &str| outputs(program, "0").unwrap_err();
 
-    assert_eq!(stopped("last(repeat(.))"), "takes more than 10000000 steps");
+    assert_eq!(stopped("last(repeat(.))"), "takes more than 5000000 steps");
     assert_eq!(
         stopped("[range(1e18)] | length"),
-        "takes more than 10000000 steps"
+        "takes more than 5000000 steps"
     );
-    assert_eq!(stopped("until(false; .)"), "takes more than 10000000 steps");
+    assert_eq!(stopped("until(false; .)"), "takes more than 5000000 steps");
     assert_eq!(
         stopped("[limit(1e12; repeat(1))]"),
-        "takes more than 10000000 steps"
+        "takes more than 5000000 steps"
     );
     assert_eq!(
         stopped("def f: try f catch f; f"),
@@ -83,6 +83,6 @@ fn a_program_without_end_is_stopped() {
 fn what_stops_a_program_is_not_caught_by_it() {
     assert_eq!(
         outputs("try repeat(.) catch 1 | empty", "0").unwrap_err(),
-        "takes more than 10000000 steps"
+        "takes more than 5000000 steps"
     );
 }

@@ -1,0 +1,191 @@
+//! SOURCE_SCHEMA: a JSON Schema that every source record is held to.
+//!
+//! The vocabularies of draft 2020-12 for applying and validating, in a schema that stands alone: a `$ref` stays within it, and
+//! what is not known here (`unevaluatedProperties`, `$dynamicRef`, a slip of the pen) is refused when it is compiled, never passed
+//! over. `format` and the other annotations say nothing about validity. No library for it fits into the component. What becomes
+//! of a record that breaks the schema is `staged`'s job.
+
+mod check;
+mod keyword;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use regex_lite::Regex;
+
+use self::check::Crumb;
+use crate::failure::quoted;
+use crate::jq::{Number, Value, read};
+use crate::pointer::{Pointer, escape};
+
+/// Schemas within one.
+const NODES_MAX: usize = 10_000;
+
+/// A compiled schema.
+#[derive(Debug)]
+pub struct Schema {
+    nodes: Vec<Vec<Check>>,
+}
+
+/// Which schema within the one compiled.
+type Node = usize;
+
+/// One thing that a schema asks of a value.
+#[derive(Debug)]
+enum Check {
+    Never,
+    Types(Vec<Type>),
+    OneOfValues(Vec<Value>),
+    MultipleOf(Number),
+    AtLeast(Number),
+    AtMost(Number),
+    MoreThan(Number),
+    LessThan(Number),
+    Lengths(Range),
+    Pattern(Regex),
+    Items(Vec<Node>, Option<Node>),
+    ItemCount(Range),
+    Unique,
+    Contains(Node, Range),
+    Properties(Properties),
+    Required(Vec<String>),
+    Needs(Vec<(String, Vec<String>)>),
+    Implies(Vec<(String, Node)>),
+    Names(Node),
+    PropertyCount(Range),
+    All(Vec<Node>),
+    Any(Vec<Node>),
+    One(Vec<Node>),
+    Not(Node),
+    If(Node, Option<Node>, Option<Node>),
+    Same(Node),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Null,
+    Boolean,
+    Integer,
+    Number,
+    String,
+    Array,
+    Object,
+}
+
+/// A count with its bounds, each with the keyword that sets it.
+#[derive(Debug, Default)]
+struct Range {
+    least: Option<u64>,
+    most: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Properties {
+    named: BTreeMap<String, Node>,
+    patterns: Vec<(Regex, Node)>,
+    others: Option<Node>,
+}
+
+/// Where a value breaks a schema, and by which keyword.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// The value's place in the record.
+    pub at: String,
+    /// The keyword of the schema.
+    pub keyword: &'static str,
+    /// What the keyword asks.
+    pub wants: String,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = if self.at.is_empty() {
+            "the record"
+        } else {
+            &self.at
+        };
+        write!(f, "{} {} (`{}`)", quoted(at), self.wants, self.keyword)
+    }
+}
+
+impl Schema {
+    /// Compiles the text of a schema. `Err` says at which place of it what is wrong.
+    pub fn compile(text: &str) -> Result<Self, String> {
+        let document = read(text)?;
+        if !matches!(document, Value::Object(_) | Value::Bool(_)) {
+            return Err(format!("is a {}, not a schema", document.kind()));
+        }
+        let mut compiler = Compiler {
+            document: &document,
+            nodes: Vec::new(),
+            known: BTreeMap::new(),
+        };
+        compiler.node("")?;
+        Ok(Self {
+            nodes: compiler.nodes,
+        })
+    }
+
+    /// Holds a record to the schema.
+    pub fn check(&self, record: &Value) -> Result<(), Broken> {
+        self.holds(0, record, &Crumb::Root)
+    }
+}
+
+struct Compiler<'d> {
+    document: &'d Value,
+    nodes: Vec<Vec<Check>>,
+    /// Schemas by the pointer to them, so that one that refers to itself is compiled once.
+    known: BTreeMap<String, Node>,
+}
+
+impl<'d> Compiler<'d> {
+    /// The schema at a place of the document.
+    fn node(&mut self, at: &str) -> Result<Node, String> {
+        if let Some(known) = self.known.get(at) {
+            return Ok(*known);
+        }
+        let wrong = |what: String| {
+            format!(
+                "at {}: {what}",
+                quoted(if at.is_empty() { "/" } else { at })
+            )
+        };
+        let node = self.nodes.len();
+        if node >= NODES_MAX {
+            return Err(format!("has more than {NODES_MAX} schemas in it"));
+        }
+        self.nodes.push(Vec::new());
+        self.known.insert(at.to_owned(), node);
+        let schema = self
+            .find(at)
+            .ok_or_else(|| wrong("there is nothing".to_owned()))?;
+        self.nodes[node] = match schema {
+            Value::Bool(true) => Vec::new(),
+            Value::Bool(false) => vec![Check::Never],
+            Value::Object(schema) => self.checks(schema, at)?,
+            other => return Err(wrong(format!("a {} is no schema", other.kind()))),
+        };
+        Ok(node)
+    }
+
+    fn find(&self, at: &str) -> Option<&'d Value> {
+        let mut value = self.document;
+        for step in Pointer::parse(at).ok()?.steps() {
+            value = match value {
+                Value::Object(object) => object.get(step)?,
+                Value::Array(values) => values.get(step.parse::<usize>().ok()?)?,
+                _ => return None,
+            };
+        }
+        Some(value)
+    }
+
+    /// The schema that is the value of a keyword.
+    fn below(&mut self, at: &str, step: &str) -> Result<Node, String> {
+        self.node(&format!("{at}/{}", escape(step)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

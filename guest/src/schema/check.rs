@@ -1,0 +1,341 @@
+//! Holding a value to a compiled schema. Numbers are compared by all their digits.
+
+use super::{Broken, Check, Node, Properties, Range, Schema, Type};
+use crate::failure::quoted;
+use crate::jq::{Decimal, Number, Object, Value, shown};
+use crate::pointer::escape;
+
+/// Schemas inside each other at one time: more than records are deep, so only one that refers to itself without end has more.
+const NESTED_MAX: usize = 400;
+
+/// How a place was reached, for messages; written only when something is wrong there.
+pub(super) enum Crumb<'c> {
+    Root,
+    Member(&'c Crumb<'c>, &'c str),
+    Element(&'c Crumb<'c>, usize),
+    /// The same place, in another schema.
+    Again(&'c Crumb<'c>, usize),
+}
+
+impl Crumb<'_> {
+    fn pointer(&self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Member(before, name) => format!("{}/{}", before.pointer(), escape(name)),
+            Self::Element(before, index) => format!("{}/{index}", before.pointer()),
+            Self::Again(before, _) => before.pointer(),
+        }
+    }
+
+    fn depth(&self) -> usize {
+        match self {
+            Self::Again(_, depth) => *depth,
+            Self::Root | Self::Member(..) | Self::Element(..) => 0,
+        }
+    }
+}
+
+impl Schema {
+    pub(super) fn holds(&self, node: Node, value: &Value, at: &Crumb<'_>) -> Result<(), Broken> {
+        if at.depth() > NESTED_MAX {
+            return broken(
+                at,
+                "$ref",
+                "is held to a schema that refers to itself without end",
+            );
+        }
+        let again = Crumb::Again(at, at.depth() + 1);
+        self.nodes[node]
+            .iter()
+            .try_for_each(|check| self.one(check, value, &again))
+    }
+
+    fn is_held(&self, node: Node, value: &Value, at: &Crumb<'_>) -> bool {
+        self.holds(node, value, at).is_ok()
+    }
+
+    fn one(&self, check: &Check, value: &Value, at: &Crumb<'_>) -> Result<(), Broken> {
+        match (check, value) {
+            (Check::Never, _) => broken(at, "false", "may not be there"),
+            (Check::Types(types), _) if !types.iter().any(|one| one.is_of(value)) => {
+                let names: Vec<_> = types.iter().map(|one| one.name()).collect();
+                broken(
+                    at,
+                    "type",
+                    format!("is not of type {}: {}", names.join(" or "), brief(value)),
+                )
+            }
+            (Check::OneOfValues(values), _) if !values.contains(value) => {
+                let keyword = if values.len() == 1 { "const" } else { "enum" };
+                broken(
+                    at,
+                    keyword,
+                    format!("is no value that is allowed: {}", brief(value)),
+                )
+            }
+            (Check::Same(node), _) => self.holds(*node, value, at),
+            (Check::All(nodes), _) => nodes
+                .iter()
+                .try_for_each(|node| self.holds(*node, value, at)),
+            (Check::Any(nodes), _) if !nodes.iter().any(|node| self.is_held(*node, value, at)) => {
+                broken(at, "anyOf", "fits none of the schemas")
+            }
+            (Check::One(nodes), _) => {
+                let fits = nodes
+                    .iter()
+                    .filter(|node| self.is_held(**node, value, at))
+                    .count();
+                ensure(fits == 1, at, "oneOf", || {
+                    format!("fits {fits} of the schemas, not one")
+                })
+            }
+            (Check::Not(node), _) if self.is_held(*node, value, at) => {
+                broken(at, "not", "fits a schema that it must not")
+            }
+            (Check::If(condition, then, otherwise), _) => {
+                let branch = if self.is_held(*condition, value, at) {
+                    then
+                } else {
+                    otherwise
+                };
+                branch.map_or(Ok(()), |node| self.holds(node, value, at))
+            }
+            (_, Value::Number(number)) => of_number(check, number, at),
+            (_, Value::Text(text)) => of_string(check, text, at),
+            (_, Value::Array(values)) => self.of_array(check, values, at),
+            (_, Value::Object(object)) => self.of_object(check, object, value, at),
+            _ => Ok(()),
+        }
+    }
+
+    fn of_array(&self, check: &Check, values: &[Value], at: &Crumb<'_>) -> Result<(), Broken> {
+        match check {
+            Check::Items(first, rest) => {
+                for (index, value) in values.iter().enumerate() {
+                    if let Some(node) = first.get(index).copied().or(*rest) {
+                        self.holds(node, value, &Crumb::Element(at, index))?;
+                    }
+                }
+                Ok(())
+            }
+            Check::ItemCount(range) => {
+                range.holds(values.len(), at, ["minItems", "maxItems"], "elements")
+            }
+            Check::Unique => {
+                let mut sorted: Vec<&Value> = values.iter().collect();
+                sorted.sort();
+                let twice = sorted.windows(2).find(|two| two[0] == two[1]);
+                twice.map_or(Ok(()), |two| {
+                    broken(at, "uniqueItems", format!("has {} twice", brief(two[0])))
+                })
+            }
+            Check::Contains(node, range) => {
+                let fits = |(index, value): &(usize, &Value)| {
+                    self.is_held(*node, value, &Crumb::Element(at, *index))
+                };
+                let count = values.iter().enumerate().filter(fits).count();
+                range.holds(count, at, ["contains", "maxContains"], "elements that fit")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn of_object(
+        &self,
+        check: &Check,
+        object: &Object,
+        value: &Value,
+        at: &Crumb<'_>,
+    ) -> Result<(), Broken> {
+        let missing = |name: &&String| object.get(name).is_none();
+        match check {
+            Check::Properties(properties) => self.of_properties(properties, object, at),
+            Check::Required(names) => match names.iter().find(missing) {
+                Some(name) => broken(at, "required", format!("has no {}", quoted(name))),
+                None => Ok(()),
+            },
+            Check::Needs(needs) => {
+                for (name, others) in needs.iter().filter(|(name, _)| object.get(name).is_some()) {
+                    if let Some(other) = others.iter().find(missing) {
+                        let what = format!("has {} but no {}", quoted(name), quoted(other));
+                        return broken(at, "dependentRequired", what);
+                    }
+                }
+                Ok(())
+            }
+            Check::Implies(schemas) => {
+                let mut there = schemas
+                    .iter()
+                    .filter(|(name, _)| object.get(name).is_some());
+                there.try_for_each(|(_, node)| self.holds(*node, value, at))
+            }
+            Check::Names(node) => object.iter().try_for_each(|(name, _)| {
+                self.holds(*node, &Value::Text(name.clone()), &Crumb::Member(at, name))
+            }),
+            Check::PropertyCount(range) => range.holds(
+                object.len(),
+                at,
+                ["minProperties", "maxProperties"],
+                "members",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn of_properties(
+        &self,
+        properties: &Properties,
+        object: &Object,
+        at: &Crumb<'_>,
+    ) -> Result<(), Broken> {
+        for (name, value) in object.iter() {
+            let at = Crumb::Member(at, name);
+            let mut known = false;
+            if let Some(node) = properties.named.get(&**name) {
+                known = true;
+                self.holds(*node, value, &at)?;
+            }
+            for (pattern, node) in &properties.patterns {
+                if pattern.is_match(name) {
+                    known = true;
+                    self.holds(*node, value, &at)?;
+                }
+            }
+            if let (false, Some(node)) = (known, properties.others) {
+                self.holds(node, value, &at)
+                    .map_err(|why| match why.keyword {
+                        "false" => Broken {
+                            keyword: "additionalProperties",
+                            ..why
+                        },
+                        _ => why,
+                    })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn of_number(check: &Check, number: &Number, at: &Crumb<'_>) -> Result<(), Broken> {
+    let text = |number: &Number| number.text().unwrap_or_default();
+    let (fits, keyword, what, limit) = match check {
+        Check::AtLeast(limit) => (number >= limit, "minimum", "less than", limit),
+        Check::AtMost(limit) => (number <= limit, "maximum", "more than", limit),
+        Check::MoreThan(limit) => (number > limit, "exclusiveMinimum", "not more than", limit),
+        Check::LessThan(limit) => (number < limit, "exclusiveMaximum", "not less than", limit),
+        Check::MultipleOf(divisor) => {
+            let fits =
+                Decimal::parse(&text(number)).is_multiple_of(&Decimal::parse(&text(divisor)));
+            (fits, "multipleOf", "not a multiple of", divisor)
+        }
+        _ => return Ok(()),
+    };
+    ensure(fits, at, keyword, || {
+        format!("is {}, {what} {}", quoted(&text(number)), text(limit))
+    })
+}
+
+fn of_string(check: &Check, text: &str, at: &Crumb<'_>) -> Result<(), Broken> {
+    match check {
+        Check::Lengths(range) => range.holds(
+            text.chars().count(),
+            at,
+            ["minLength", "maxLength"],
+            "characters",
+        ),
+        Check::Pattern(pattern) if !pattern.is_match(text) => broken(
+            at,
+            "pattern",
+            format!(
+                "does not match {}: {}",
+                quoted(pattern.as_str()),
+                quoted(text)
+            ),
+        ),
+        _ => Ok(()),
+    }
+}
+
+impl Range {
+    fn holds(
+        &self,
+        count: usize,
+        at: &Crumb<'_>,
+        keywords: [&'static str; 2],
+        what: &str,
+    ) -> Result<(), Broken> {
+        let count = count as u64;
+        if let Some(least) = self.least.filter(|least| count < *least) {
+            return broken(
+                at,
+                keywords[0],
+                format!("has {count} {what}, fewer than {least}"),
+            );
+        }
+        if let Some(most) = self.most.filter(|most| count > *most) {
+            return broken(
+                at,
+                keywords[1],
+                format!("has {count} {what}, more than {most}"),
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Type {
+    fn is_of(self, value: &Value) -> bool {
+        match value {
+            Value::Null => self == Self::Null,
+            Value::Bool(_) => self == Self::Boolean,
+            Value::Number(number) => {
+                let whole = || Decimal::parse(&number.text().unwrap_or_default()).is_whole();
+                self == Self::Number || self == Self::Integer && whole()
+            }
+            Value::Text(_) => self == Self::String,
+            Value::Array(_) => self == Self::Array,
+            Value::Object(_) => self == Self::Object,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "boolean",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::String => "string",
+            Self::Array => "array",
+            Self::Object => "object",
+        }
+    }
+}
+
+fn brief(value: &Value) -> String {
+    match value {
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        other => quoted(&shown(other)),
+    }
+}
+
+fn broken(at: &Crumb<'_>, keyword: &'static str, wants: impl Into<String>) -> Result<(), Broken> {
+    Err(Broken {
+        at: at.pointer(),
+        keyword,
+        wants: wants.into(),
+    })
+}
+
+fn ensure(
+    holds: bool,
+    at: &Crumb<'_>,
+    keyword: &'static str,
+    wants: impl FnOnce() -> String,
+) -> Result<(), Broken> {
+    if holds {
+        Ok(())
+    } else {
+        broken(at, keyword, wants())
+    }
+}

@@ -1,0 +1,80 @@
+use super::*;
+
+fn broken(schema: &str, value: &str) -> String {
+    let schema = Schema::compile(schema).unwrap_or_else(|why| panic!("{schema}: {why}"));
+    match schema.check(&read(value).unwrap()) {
+        Ok(()) => "fits".to_owned(),
+        Err(broken) => broken.to_string(),
+    }
+}
+
+fn refused(schema: &str) -> String {
+    Schema::compile(schema).unwrap_err()
+}
+
+/// Each line: schema, a value that fits, a value that does not, and the keyword that says so.
+#[test]
+fn every_keyword_tells_what_fits_from_what_does_not() {
+    let mut wrong = Vec::new();
+    for line in include_str!("tests/keywords.txt").lines() {
+        let parts: Vec<&str> = line.split('⇒').map(str::trim).collect();
+        let [schema, fits, breaks, keyword] = parts[..] else {
+            panic!("four parts: {line}");
+        };
+        let (good, bad) = (broken(schema, fits), broken(schema, breaks));
+        if good != "fits" || !bad.ends_with(&format!("(`{keyword}`)")) {
+            wrong.push(format!("{schema}: {fits} {good}; {breaks} {bad}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_breaks_a_schema_is_named_by_place_and_keyword() {
+    let schema = r##"{"properties":{"lines":{"items":{"$ref":"#/$defs/line"}}},"$defs":{"line":{"properties":{"a/b":{"minimum":1}}}}}"##;
+
+    assert_eq!(
+        broken(schema, r#"{"lines":[{},{"a/b":0.5}]}"#),
+        "`/lines/1/a~1b` is `0.5`, less than 1 (`minimum`)"
+    );
+    assert_eq!(
+        broken(r#"{"required":["id"]}"#, "{}"),
+        "`the record` has no `id` (`required`)"
+    );
+}
+
+#[test]
+fn what_is_not_known_is_refused_and_never_passed_over() {
+    assert_eq!(
+        refused(r#"{"properties":{"a":{"unevaluatedProperties":false}}}"#),
+        "at `/properties/a/unevaluatedProperties`: is not a keyword that is known here"
+    );
+    assert_eq!(
+        refused(r#"{"minimun":1}"#),
+        "at `/minimun`: is not a keyword that is known here"
+    );
+    assert!(refused(r#"{"$defs":{"unused":{"dependencies":{}}}}"#).contains("known here"));
+    assert!(refused(r#"{"$ref":"https://example.com/s"}"#).contains("leads out of the schema"));
+    assert!(refused(r##"{"$ref":"#/$defs/x"}"##).contains("there is nothing"));
+    assert!(
+        refused(r#"{"$schema":"http://json-schema.org/draft-04/schema#"}"#)
+            .contains("draft 2020-12 is")
+    );
+    assert!(refused(r#"{"items":[{}]}"#).contains("prefixItems"));
+    assert!(refused(r#"{"type":"int"}"#).contains("`int` is no type"));
+    assert!(refused(r#"{"pattern":"(?=x)"}"#).contains("is no expression"));
+    assert!(refused(r#"{"minLength":-1}"#).contains("is no count"));
+    assert!(refused(r#"{"multipleOf":0}"#).contains("above 0"));
+    assert!(refused("[]").contains("is a array, not a schema"));
+    assert!(refused("{").contains("is not JSON"));
+    assert!(refused(r#"{"type":"object","type":"array"}"#).contains("two members `type`"));
+}
+
+#[test]
+fn a_schema_that_refers_to_itself_ends() {
+    let tree = r##"{"properties":{"next":{"$ref":"#"}},"required":["id"]}"##;
+
+    assert_eq!(broken(tree, r#"{"id":1,"next":{"id":2}}"#), "fits");
+    assert!(broken(tree, r#"{"id":1,"next":{}}"#).starts_with("`/next` has no `id`"));
+    assert!(broken(r##"{"$ref":"#"}"##, "1").contains("refers to itself without end"));
+}
