@@ -119,7 +119,9 @@ pub fn run(
     if let (Some(seen), None) = (&state.seen, range) {
         first.conditions = seen.conditions(&first, &shaping);
     }
-    let getter = Getter::new(http, clock, settings.retries_max);
+    let getter = Getter::new(http, clock, settings.retries_max)
+        .at_rate(settings.rate)
+        .judged_by(settings.error_check.as_ref());
     let pages = Pages::new(&settings, &first, &mut shape)?;
     let fetch = Fetch {
         settings: &settings,

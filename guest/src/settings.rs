@@ -21,6 +21,8 @@ use crate::cursor::{CursorSettings, TokenSettings};
 use crate::failure::{Failure, Problem, quoted};
 use crate::fetch::Pagination;
 use crate::pointer::Pointer;
+use crate::retry::Rate;
+use crate::transform::ErrorCheck;
 
 /// What a run needs to know.
 #[derive(Debug)]
@@ -43,6 +45,10 @@ pub struct Settings {
     pub deleted: Option<Pointer>,
     /// `PRIMARY_KEY`.
     pub key: Vec<Pointer>,
+    /// `SOURCE_ERROR`.
+    pub error_check: Option<ErrorCheck>,
+    /// `SOURCE_RATE`.
+    pub rate: Option<Rate>,
     /// `MAX_RETRIES`.
     pub retries_max: u32,
     /// `MAX_PAGES`.
@@ -73,6 +79,8 @@ impl Settings {
         let cursor = given.cursor();
         let token = given.cursor_token(records.as_ref());
         let deleted = given.pointer("SOURCE_DELETED");
+        let error_check = given.error_check();
+        let rate = given.rate();
         let retries_max = given.retries_max();
         let pages_max = given.pages_max();
         let key = given.key(deleted.is_some());
@@ -87,6 +95,8 @@ impl Settings {
                 token,
                 deleted,
                 key,
+                error_check,
+                rate,
                 retries_max,
                 pages_max,
             }),

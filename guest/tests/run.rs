@@ -297,6 +297,37 @@ fn a_source_that_fails_on_page_two_fails_the_run() {
 }
 
 #[test]
+fn a_good_answer_that_is_an_error_stages_nothing_of_its_page() {
+    let job = Job::with(&[
+        ("SOURCE_RECORDS", "/items"),
+        ("SOURCE_ERROR", ".errors[0].message"),
+    ]);
+
+    let run =
+        job.run(|_| page(r#"{"items":[{"id":1}],"errors":[{"message":"half of it is missing"}]}"#));
+
+    assert!(
+        matches!(run.failure(), Failure::Protocol(d) if d.message.ends_with("says `half of it is missing`")),
+        "{:?}",
+        run.failure()
+    );
+    assert!(run.folder.lines("records").is_empty());
+}
+
+#[test]
+fn a_rate_spaces_the_pages_of_a_run() {
+    let job = Job::with(&[("SOURCE_PAGINATION", "link"), ("SOURCE_RATE", "0.1")]);
+
+    let run = job.run(|url| match parameter(url, "page") {
+        None => with_header(page("[{}]"), "link", "<?page=2>; rel=next"),
+        Some(_) => page(r#"[{"id":2}]"#),
+    });
+
+    assert_eq!(run.report().pages, 2);
+    assert_eq!(run.slept_ms, 10_000);
+}
+
+#[test]
 fn a_next_page_resolves_against_the_redirects_target() {
     let job = Job::with(&[("SOURCE_PAGINATION", "link")]);
 

@@ -3,16 +3,21 @@
 //! Every try begins at the page's own URL, since the target of a redirect may be valid for moments only. Which page comes
 //! next is `fetch`'s business; whether a request may go out, and with which credential, is the host's.
 
+mod setback;
+
 use url::Url;
 
+use self::setback::Setback;
 use super::address::{resolve, shown};
 use super::ask::Ask;
-use crate::failure::{Detail, Failure};
+use crate::failure::{Detail, Failure, quoted};
 use crate::page::{PAGE_BYTES_MAX, Place};
-use crate::ports::{Answer, Clock, Http, SendError};
+use crate::ports::{Answer, Clock, Http};
 use crate::retry::{
-    Backoff, RETRY_AFTER_SECONDS_MAX, Verdict, date, header, retry_after_seconds, verdict,
+    Backoff, Budget, Pace, RETRY_AFTER_SECONDS_MAX, Rate, Verdict, date, header, ms_until,
+    reset_seconds, verdict,
 };
+use crate::transform::{BodyVerdict, ErrorCheck};
 
 /// Redirects from one page's URL.
 const REDIRECTS_MAX: usize = 5;
@@ -36,27 +41,18 @@ impl Fetched {
     }
 }
 
-/// Fetches pages through the ports.
+/// Fetches pages through the ports, as politely as a run has to be.
 pub struct Getter<'p, H, C> {
     http: &'p mut H,
     clock: &'p mut C,
     tries_max: u32,
     backoff: Backoff,
+    budget: Budget,
+    pace: Pace,
+    check: Option<&'p ErrorCheck>,
+    /// When the limit that the last page used up is reset, in the clock's monotonic nanoseconds.
+    reset_ns: Option<u64>,
     date: Option<i64>,
-}
-
-/// Why one try gave no page, though the next one may.
-struct Setback {
-    /// What the failure will say, but for the number of tries.
-    url: String,
-    cause: Cause,
-    retry_after_seconds: Option<u64>,
-}
-
-enum Cause {
-    Status(u16),
-    Unreachable(String),
-    CutOff(String),
 }
 
 enum Try {
@@ -65,7 +61,7 @@ enum Try {
 }
 
 impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
-    /// Makes at most `1 + retries_max` tries for each page.
+    /// Makes at most `1 + retries_max` tries for each page, and no more retries in all than the run's budget has.
     pub fn new(http: &'p mut H, clock: &'p mut C, retries_max: u32) -> Self {
         let backoff = Backoff::new(clock.monotonic_ns());
         Self {
@@ -73,8 +69,26 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
             clock,
             tries_max: retries_max.saturating_add(1),
             backoff,
+            budget: Budget::default(),
+            pace: Pace::new(None),
+            check: None,
+            reset_ns: None,
             date: None,
         }
+    }
+
+    /// The same, where requests, retries and redirects included, follow each other no faster than `rate`.
+    #[must_use]
+    pub fn at_rate(mut self, rate: Option<Rate>) -> Self {
+        self.pace = Pace::new(rate);
+        self
+    }
+
+    /// The same, where `check` may say that the body of a good answer is an error.
+    #[must_use]
+    pub fn judged_by(mut self, check: Option<&'p ErrorCheck>) -> Self {
+        self.check = check;
+        self
     }
 
     /// The clock, for the log.
@@ -89,27 +103,59 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
 
     /// Gets the page that `ask` asks for. `Err`: it cannot be had, and trying again now is useless.
     pub fn get(&mut self, ask: &Ask, page: u64) -> Result<Fetched, Failure> {
+        self.await_reset(page);
         let mut tries = 0;
         loop {
             tries += 1;
             let setback = match self.attempt(ask, page)? {
-                Try::Page(fetched) => return Ok(fetched),
+                Try::Page(fetched) => {
+                    if tries == 1 {
+                        self.budget.put_back();
+                    }
+                    self.note_reset(&fetched.answer);
+                    return Ok(fetched);
+                }
                 Try::Setback(setback) => setback,
             };
-            let asked = setback.retry_after_seconds;
-            if tries >= self.tries_max
-                || asked.is_some_and(|seconds| seconds > RETRY_AFTER_SECONDS_MAX)
-            {
+            if tries >= self.tries_max || setback.asks_for_too_long() {
                 return Err(setback.failure(page, tries));
             }
-            let wait_ms = self.backoff.wait_ms(tries, asked);
+            if !self.budget.take(setback.reason()) {
+                return Err(setback.exhausted(page, tries, self.budget.retries()));
+            }
+            let wait_ms = self.backoff.wait_ms(tries, setback.asked_seconds);
             self.clock.log(&format!(
-                "warn: {}, waiting {}.{} s before try {} of {}",
+                "warn: {}, waiting {} s before try {} of {}",
                 setback.what(page, ""),
-                wait_ms / 1000,
-                wait_ms % 1000 / 100,
+                tenths(wait_ms),
                 tries + 1,
                 self.tries_max,
+            ));
+            self.clock.sleep_ms(wait_ms);
+        }
+    }
+
+    /// Remembers that a good answer used up a limit. A reset that is too far off is not waited for: a source that means it
+    /// refuses the next request.
+    fn note_reset(&mut self, answer: &Answer) {
+        let seconds = reset_seconds(answer, self.clock.unix_seconds());
+        self.reset_ns = seconds
+            .filter(|seconds| (1..=RETRY_AFTER_SECONDS_MAX).contains(seconds))
+            .map(|seconds| {
+                let wait_ns = 1_000_000 * self.backoff.asked_ms(seconds);
+                self.clock.monotonic_ns().saturating_add(wait_ns)
+            });
+    }
+
+    fn await_reset(&mut self, page: u64) {
+        let Some(reset_ns) = self.reset_ns.take() else {
+            return;
+        };
+        let wait_ms = ms_until(reset_ns, self.clock);
+        if wait_ms > 0 {
+            self.clock.log(&format!(
+                "page {page}: the source's rate limit is used up, waiting {} s for its reset",
+                tenths(wait_ms)
             ));
             self.clock.sleep_ms(wait_ms);
         }
@@ -119,26 +165,21 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
     fn attempt(&mut self, ask: &Ask, page: u64) -> Result<Try, Failure> {
         let mut url = ask.url.clone();
         for _ in 0..=REDIRECTS_MAX {
+            self.pace.begin(self.clock);
             let answer = match self.http.send(&ask.request(&url), PAGE_BYTES_MAX) {
                 Ok(answer) => answer,
-                Err(error) => return unanswered(error, &url, page).map(Try::Setback),
+                Err(error) => return Setback::unanswered(error, &url, page).map(Try::Setback),
             };
             self.date = self.date.or_else(|| date(&answer));
             if answer.status == 304 && !ask.conditions.is_empty() {
                 return Ok(Try::Page(Fetched { url, answer }));
             }
             match verdict(&answer) {
-                Verdict::Page => return Ok(Try::Page(Fetched { url, answer })),
+                Verdict::Page => return self.judged(Fetched { url, answer }, page),
                 Verdict::Redirect => url = redirected(&url, ask, &answer, page)?,
                 Verdict::Busy => {
-                    return Ok(Try::Setback(Setback {
-                        url: shown(&url),
-                        cause: Cause::Status(answer.status),
-                        retry_after_seconds: retry_after_seconds(
-                            &answer,
-                            self.clock.unix_seconds(),
-                        ),
-                    }));
+                    let now = self.clock.unix_seconds();
+                    return Ok(Try::Setback(Setback::busy(&url, &answer, now)));
                 }
                 other => return Err(refusal(other, &url, answer.status, page)),
             }
@@ -148,29 +189,30 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
             "`{url}` redirects page {page} for more than {REDIRECTS_MAX} times"
         )))
     }
-}
 
-fn unanswered(error: SendError, url: &Url, page: u64) -> Result<Setback, Failure> {
-    let url = shown(url);
-    let cause = match error {
-        SendError::Unreachable(text) => Cause::Unreachable(text),
-        SendError::CutOff(text) => Cause::CutOff(text),
-        SendError::Denied(text) => {
-            return Err(Failure::Denied(Detail::from(format!(
-                "get page {page} of `{url}`: {text}"
-            ))));
+    /// What SOURCE_ERROR makes of a good answer.
+    fn judged(&mut self, fetched: Fetched, page: u64) -> Result<Try, Failure> {
+        let Fetched { url, answer } = &fetched;
+        let verdict = self.check.map(|check| check.judge(&answer.body));
+        match verdict.unwrap_or(BodyVerdict::Fine) {
+            BodyVerdict::Fine => Ok(Try::Page(fetched)),
+            BodyVerdict::Retry => {
+                let now = self.clock.unix_seconds();
+                Ok(Try::Setback(Setback::judged(url, answer, now)))
+            }
+            BodyVerdict::Failed(said) => {
+                let said = said.map_or_else(|| "that it is an error".to_owned(), |s| quoted(&s));
+                let (url, status) = (shown(url), answer.status);
+                Err(Failure::Protocol(Detail {
+                    message: format!(
+                        "`{url}` answered {status} on page {page} and SOURCE_ERROR says {said}"
+                    ),
+                    status: Some(status),
+                    retry_after_seconds: None,
+                }))
+            }
         }
-        SendError::Broken(text) => {
-            return Err(Failure::protocol(format!(
-                "get page {page} of `{url}`: {text}"
-            )));
-        }
-    };
-    Ok(Setback {
-        url,
-        cause,
-        retry_after_seconds: None,
-    })
+    }
 }
 
 fn redirected(url: &Url, ask: &Ask, answer: &Answer, page: u64) -> Result<Url, Failure> {
@@ -214,53 +256,9 @@ fn refusal(verdict: Verdict, url: &Url, status: u16, page: u64) -> Failure {
     }
 }
 
-impl Setback {
-    /// What happened on `page`; `extent` says how often, or nothing.
-    fn what(&self, page: u64, extent: &str) -> String {
-        let url = &self.url;
-        match &self.cause {
-            Cause::Status(status) => format!("`{url}` answered {status} on page {page}{extent}"),
-            Cause::Unreachable(text) => format!("reach `{url}` for page {page}{extent}: {text}"),
-            Cause::CutOff(text) => format!("read page {page} of `{url}`{extent}: {text}"),
-        }
-    }
-
-    fn failure(self, page: u64, tries: u32) -> Failure {
-        let extent = match self.retry_after_seconds {
-            Some(seconds) if seconds > RETRY_AFTER_SECONDS_MAX => {
-                format!(
-                    " and asks to wait {seconds} s, longer than the {RETRY_AFTER_SECONDS_MAX} s that a run waits"
-                )
-            }
-            _ => times(tries),
-        };
-        let detail = Detail {
-            message: self.what(page, &extent),
-            status: match self.cause {
-                Cause::Status(status) => Some(status),
-                Cause::Unreachable(_) | Cause::CutOff(_) => None,
-            },
-            retry_after_seconds: self.retry_after_seconds,
-        };
-        match self.cause {
-            Cause::Status(_) | Cause::Unreachable(_) => Failure::Unavailable(detail),
-            Cause::CutOff(_) => Failure::Protocol(detail),
-        }
-    }
-}
-
-/// `, four times`; nothing after a single try.
-fn times(tries: u32) -> String {
-    let word = match tries {
-        0 | 1 => return String::new(),
-        2 => "twice",
-        3 => "three times",
-        4 => "four times",
-        5 => "five times",
-        6 => "six times",
-        more => return format!(", {more} times"),
-    };
-    format!(", {word}")
+/// Seconds with one decimal, for messages.
+fn tenths(ms: u64) -> String {
+    format!("{}.{}", ms / 1000, ms % 1000 / 100)
 }
 
 #[cfg(test)]

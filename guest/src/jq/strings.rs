@@ -72,7 +72,7 @@ pub(super) const NATIVES: &[Native] = &[
         Ok(Value::text(chars.collect::<Result<String, String>>()?))
     }),
     entry("fromdateiso8601", 0, |_, value, _| {
-        let at = time::rfc3339(string(value)?)?;
+        let at = time::rfc3339(string(value)?, None)?;
         if at.subsec_nanosecond() == 0 {
             return Ok(Value::int(at.as_second()));
         }
@@ -91,6 +91,7 @@ pub(super) const NATIVES: &[Native] = &[
         Ok(Value::text(time::write_rfc3339(
             at,
             "2026-01-01T00:00:00Z",
+            None,
         )?))
     }),
     entry("@text", 0, |_, value, _| Ok(Value::Text(text_of(value)))),

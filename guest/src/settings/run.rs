@@ -2,6 +2,8 @@
 
 use super::Given;
 use super::described::{Setting, optional};
+use crate::retry::Rate;
+use crate::transform::ErrorCheck;
 
 /// `MAX_RETRIES` when it is not set.
 const MAX_RETRIES_DEFAULT: u64 = 3;
@@ -14,6 +16,18 @@ impl Given<'_> {
         u32::try_from(retries).unwrap_or(u32::MAX)
     }
 
+    pub(super) fn error_check(&mut self) -> Option<ErrorCheck> {
+        const NAME: &str = "SOURCE_ERROR";
+        let program = self.get(NAME)?;
+        self.kept(NAME, ErrorCheck::compile(program))
+    }
+
+    pub(super) fn rate(&mut self) -> Option<Rate> {
+        const NAME: &str = "SOURCE_RATE";
+        let text = self.get(NAME)?;
+        self.kept(NAME, Rate::parse(text))
+    }
+
     pub(super) fn pages_max(&mut self) -> u64 {
         self.number("MAX_PAGES", MAX_PAGES_DEFAULT, 1..=1_000_000)
     }
@@ -24,6 +38,18 @@ pub(super) fn described() -> Vec<Setting> {
     let retries = MAX_RETRIES_DEFAULT.to_string();
     let pages = MAX_PAGES_DEFAULT.to_string();
     vec![
+        optional(
+            "SOURCE_ERROR",
+            "A jq program over the body of an answer 200: null, false or nothing is a page, the text `retry` is tried again like a 503, all else fails the run; pages are parsed twice then.",
+            "",
+            ".errors[0].message",
+        ),
+        optional(
+            "SOURCE_RATE",
+            "The most requests a second, retries and redirects included: 0.001 to 1000; without it, the source's own limits alone slow a run down.",
+            "",
+            "0.5",
+        ),
         optional(
             "MAX_RETRIES",
             "How often a request is tried again: 3 means four attempts.",

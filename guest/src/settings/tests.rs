@@ -196,5 +196,7 @@ fn a_key_is_a_list_of_pointers() {
 fn numbers_have_limits() {
     assert!(problems(&[("MAX_RETRIES", "21")])[0].contains("from 0 to 20"));
     assert!(problems(&[("MAX_RETRIES", "-1")])[0].contains("from 0 to 20"));
+    assert!(problems(&[("SOURCE_RATE", "0")])[0].starts_with("SOURCE_RATE: `0` is not a number"));
+    assert!(problems(&[("SOURCE_ERROR", ".error |")])[0].starts_with("SOURCE_ERROR: "));
     assert!(problems(&[("MAX_PAGES", "ten")])[0].contains("from 1 to 1000000"));
 }

@@ -94,6 +94,7 @@ pub struct Run {
     /// The same requests with their headers and bodies.
     pub sent: Vec<Request>,
     pub log: Vec<String>,
+    pub slept_ms: u64,
 }
 
 impl Run {
@@ -186,6 +187,7 @@ impl Job {
                 .collect(),
             sent: source.asked,
             log: time.log,
+            slept_ms: time.slept_ms,
         }
     }
 }

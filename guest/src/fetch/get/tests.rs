@@ -1,39 +1,65 @@
+mod judged;
+mod polite;
+
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use super::*;
-use crate::ports::Request;
+use crate::ports::{Request, SendError};
 
 /// Answers in turn; what is asked beyond them is a defect of the test.
 struct Script {
     answers: VecDeque<Result<Answer, SendError>>,
     asked: Vec<String>,
     posted: Vec<Option<String>>,
+    /// When, by the clock of the test.
+    asked_ms: Vec<u64>,
+    now_ms: Rc<Cell<u64>>,
+}
+
+impl Script {
+    fn new(answers: impl IntoIterator<Item = Result<Answer, SendError>>) -> (Self, Patience) {
+        let clock = Patience::default();
+        let script = Self {
+            answers: answers.into_iter().collect(),
+            asked: Vec::new(),
+            posted: Vec::new(),
+            asked_ms: Vec::new(),
+            now_ms: Rc::clone(&clock.now_ms),
+        };
+        (script, clock)
+    }
 }
 
 impl Http for Script {
     fn send(&mut self, request: &Request, _: usize) -> Result<Answer, SendError> {
         self.asked.push(request.url.clone());
         self.posted.push(request.body.clone());
+        self.asked_ms.push(self.now_ms.get());
         self.answers
             .pop_front()
             .expect("no more requests than answers")
     }
 }
 
+/// A clock that moves by what is slept.
 #[derive(Default)]
 struct Patience {
+    now_ms: Rc<Cell<u64>>,
     slept_ms: Vec<u64>,
     lines: Vec<String>,
 }
 
 impl Clock for Patience {
     fn monotonic_ns(&mut self) -> u64 {
-        42
+        1_000_000 * self.now_ms.get()
     }
     fn unix_seconds(&mut self) -> i64 {
         0
     }
     fn sleep_ms(&mut self, ms: u64) {
+        self.now_ms.set(self.now_ms.get() + ms);
         self.slept_ms.push(ms);
     }
     fn log(&mut self, line: &str) {
@@ -50,6 +76,10 @@ struct Outcome {
     date: Option<i64>,
 }
 
+fn ask() -> Ask {
+    Ask::get(Url::parse("https://x.example/o?key=s3cret").unwrap())
+}
+
 fn got(answers: impl IntoIterator<Item = Result<Answer, SendError>>) -> Outcome {
     got_for(None, answers)
 }
@@ -58,16 +88,11 @@ fn got_for(
     body: Option<&str>,
     answers: impl IntoIterator<Item = Result<Answer, SendError>>,
 ) -> Outcome {
-    let mut http = Script {
-        answers: answers.into_iter().collect(),
-        asked: Vec::new(),
-        posted: Vec::new(),
-    };
-    let mut clock = Patience::default();
+    let (mut http, mut clock) = Script::new(answers);
     let mut getter = Getter::new(&mut http, &mut clock, 3);
     let ask = Ask {
         body: body.map(str::to_owned),
-        ..Ask::get(Url::parse("https://x.example/o?key=s3cret").unwrap())
+        ..ask()
     };
     let got = getter.get(&ask, 2);
     let date = getter.date();
@@ -147,10 +172,14 @@ fn after_all_tries_the_last_setback_names_the_failure() {
 fn a_warning_says_what_is_waited_for() {
     let outcome = got([answer(503, &[("retry-after", "12")]), answer(200, &[])]);
 
-    assert_eq!(
-        outcome.clock.lines,
-        ["warn: `https://x.example/o` answered 503 on page 2, waiting 12.0 s before try 2 of 4"]
+    let waited_ms = outcome.clock.slept_ms[0];
+    let expected = format!(
+        "warn: `https://x.example/o` answered 503 on page 2, waiting {}.{} s before try 2 of 4",
+        waited_ms / 1000,
+        waited_ms % 1000 / 100
     );
+    assert_eq!(outcome.clock.lines, [expected]);
+    assert!((12_000..=13_000).contains(&waited_ms), "{waited_ms}");
 }
 
 #[test]
