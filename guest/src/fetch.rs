@@ -80,6 +80,11 @@ impl<'s> Pages<'s> {
         })
     }
 
+    /// Lets the source answer the first request by saying that nothing changed.
+    pub fn allow_unchanged(&mut self, conditions: Vec<(String, String)>) {
+        self.ask.conditions = conditions;
+    }
+
     /// Goes on to the first page of another window. `Err`: there are more pages than allowed.
     pub fn begin_anew(&mut self, first: &Ask) -> Result<(), Failure> {
         if self.number >= self.number_max {
@@ -88,8 +93,8 @@ impl<'s> Pages<'s> {
                 self.number, self.number_max
             )));
         }
-        self.number += 1;
         self.ask = self.steps.begin(first)?;
+        self.number += 1;
         self.asked = BTreeSet::from([hash_of(&self.ask)]);
         self.bodies.clear();
         self.stale = 0;
@@ -132,7 +137,9 @@ impl<'s> Pages<'s> {
         let is_lost = page.seen.join == Join::Lost;
         self.catches_up |= is_lost;
         let has_records = !is_lost && page.contents.records > 0;
-        if has_records && !self.bodies.insert(hash(&page.fetched.answer.body)) {
+        // Rows that were put in before a page can bring all of the last one again: three times is the limit then.
+        let may_repeat = page.seen.join == Join::Shifted;
+        if has_records && !may_repeat && !self.bodies.insert(hash(&page.fetched.answer.body)) {
             return Err(broken(
                 "repeats the content of an earlier page: look at SOURCE_PAGINATION and, where the source sends its last page again, at SOURCE_PAGE_SIZE, SOURCE_PAGE_MORE or SOURCE_TOTAL".to_owned(),
             ));
@@ -168,6 +175,7 @@ impl<'s> Pages<'s> {
         }
         self.number += 1;
         self.ask = next;
+        self.ask.conditions.clear();
         Ok(true)
     }
 

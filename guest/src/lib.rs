@@ -115,14 +115,14 @@ pub fn run(
     let extent = extent(cursor.as_ref(), token.as_ref());
 
     let shaping = fingerprint(env);
-    let mut first = first_ask(&settings, cursor.as_ref(), token.as_ref())?;
+    let first = first_ask(&settings, cursor.as_ref(), token.as_ref())?;
+    let mut pages = Pages::new(&settings, &first, &mut shape)?;
     if let (Some(seen), None) = (&state.seen, range) {
-        first.conditions = seen.conditions(&first, &shaping);
+        pages.allow_unchanged(seen.conditions(pages.ask(), &shaping));
     }
     let getter = Getter::new(http, clock, settings.retries_max)
         .at_rate(settings.rate)
         .judged_by(settings.error_check.as_ref());
-    let pages = Pages::new(&settings, &first, &mut shape)?;
     let fetch = Fetch {
         settings: &settings,
         getter,

@@ -182,6 +182,9 @@ impl<'b> Taker<'_, '_, 'b> {
         if !self.watch.takes(text, &self.found) {
             return Ok(());
         }
+        if let (true, Some(cursor)) = (self.watch.jumps(), &mut self.cursor) {
+            cursor.page_comes_again();
+        }
         if let (Some(cursor), Some(slot)) = (&mut self.cursor, self.wanted.cursor)
             && !cursor.sees(self.found[slot], &place)?
         {

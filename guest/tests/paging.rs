@@ -236,6 +236,19 @@ fn a_row_put_in_before_the_page_makes_no_one_go_back() {
 }
 
 #[test]
+fn an_offset_that_is_not_heeded_is_found_out() {
+    let run =
+        Job::with(&[("SOURCE_PAGINATION", "offset"), KEY]).run(|_| page(r#"[{"id":1},{"id":2}]"#));
+
+    let failure = run.failure().to_string();
+    assert!(
+        failure.contains("brings nothing but records that came before"),
+        "{failure}"
+    );
+    assert_eq!(run.asked.len(), 4);
+}
+
+#[test]
 fn a_record_that_was_changed_between_two_pages_is_taken_again() {
     let job = Job::with(&[("SOURCE_PAGINATION", "offset"), KEY]);
 
@@ -304,4 +317,79 @@ fn a_numbered_page_that_repeats_a_record_of_the_one_before_is_warned_of() {
         warnings(&run)[0]
             .contains("page 2 of `https://x.example/o` has a record of the one before again")
     );
+}
+
+#[test]
+fn a_promised_order_is_not_broken_by_pages_that_are_read_again() {
+    // Newest first: one row was put in before the page, then two were deleted from pages that were read.
+    let rows: [&[u64]; 4] = [
+        &[9, 8, 7, 6, 5, 4],
+        &[10, 9, 8, 7, 6, 5, 4],
+        &[7, 6, 5, 4],
+        &[7, 6, 5, 4],
+    ];
+    let settings = [
+        ("SOURCE_PAGINATION", "offset"),
+        ("SOURCE_CURSOR", "/id"),
+        ("SOURCE_CURSOR_ORDER", "desc"),
+        KEY,
+    ];
+    let mut asked = 0;
+
+    let run = Job::with(&settings).run(|url| {
+        let now = rows[asked.min(3)];
+        asked += 1;
+        let start: usize = parameter(url, "offset").unwrap().parse().unwrap();
+        let page_of: Vec<Value> = now
+            .iter()
+            .skip(start)
+            .take(2)
+            .map(|id| json!({ "id": id }))
+            .collect();
+        page(&Value::from(page_of).to_string())
+    });
+
+    let found: BTreeSet<u64> = ids(&run).into_iter().collect();
+    assert!(run.outcome.is_ok(), "{:?}", run.outcome);
+    assert!(
+        [7, 6, 5, 4].iter().all(|id| found.contains(id)),
+        "{found:?}"
+    );
+    assert_eq!(warnings(&run).len(), 1);
+}
+
+#[test]
+fn the_first_of_numbered_pages_alone_may_be_unchanged() {
+    let mut job = Job::with(&[
+        ("SOURCE_PAGINATION", "page"),
+        ("SOURCE_PAGE_SIZE", "2"),
+        ("SOURCE_PAGE_SIZE_TO", "per_page"),
+    ]);
+    let tagged = |ids: &str| with_header(page(ids), "etag", "\"v1\"");
+    let one = job.run(|_| tagged(r#"[{"id":1}]"#));
+    job = job.after(&one.report().state);
+
+    let unchanged = job.run_with(|_| world::status(304));
+    let changed = job.run(|url| match parameter(url, "page").as_deref() {
+        Some("1") => tagged(r#"[{"id":1},{"id":2}]"#),
+        _ => tagged("[]"),
+    });
+
+    let conditions = |run: &Run| {
+        let sent = run.sent.iter();
+        sent.map(|request| {
+            request
+                .headers
+                .iter()
+                .any(|(name, _)| name == "if-none-match")
+        })
+        .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        unchanged.report().extent,
+        tidegate_guest::Extent::NothingNew
+    );
+    assert_eq!(conditions(&unchanged), [true]);
+    assert_eq!(conditions(&changed), [true, false]);
+    assert_eq!(ids(&changed), [1, 2]);
 }

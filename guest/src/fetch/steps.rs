@@ -246,7 +246,7 @@ impl<'s> Steps<'s> {
         }
         self.position = self.position.saturating_sub(self.page_records.max(1));
         self.expect = match self.position {
-            0 => Expect::Anything,
+            0 => Expect::Again,
             _ => Expect::Known,
         };
         ask.with(to, &self.position.to_string(), Json::Number)

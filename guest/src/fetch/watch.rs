@@ -14,8 +14,10 @@ pub enum Expect {
     Anything,
     /// The last one of the page before. One that came before will do: pages shifted then, and nothing was lost.
     Last,
-    /// One that came before: a page was read again.
+    /// One that came before: a page is read again.
     Known,
+    /// Any: all pages are read again.
+    Again,
 }
 
 /// How a page joins what was read before.
@@ -64,6 +66,8 @@ pub struct Watch {
     novelty: Novelty,
     expect: Option<Expect>,
     seen: Seen,
+    /// The record at hand does not follow the one that was taken before it.
+    jumps: bool,
     /// The last record that was taken, where pages overlap: its key and its text.
     end: (Vec<u8>, String),
     key: Vec<u8>,
@@ -150,13 +154,15 @@ impl Watch {
     fn joins(&mut self, expect: Expect, text: &str) -> bool {
         let knows = self.novelty.knows(&self.key);
         self.seen.join = match expect {
-            Expect::Anything => Join::Plain,
+            Expect::Anything | Expect::Again => Join::Plain,
             // A record that was changed meanwhile is another version of it, and is taken.
             Expect::Last if self.key == self.end.0 => Join::Overlap,
             Expect::Last if knows => Join::Shifted,
             Expect::Known if knows => Join::Plain,
             Expect::Last | Expect::Known => Join::Lost,
         };
+        let is_again = matches!(expect, Expect::Known | Expect::Again);
+        self.jumps = is_again || self.seen.join == Join::Shifted;
         self.seen.join == Join::Overlap && text == self.end.1
     }
 
@@ -175,6 +181,11 @@ impl Watch {
         if self.key.is_empty() {
             self.key.extend_from_slice(text.as_bytes());
         }
+    }
+
+    /// Whether the record that was taken last came from further back than the one before it; asked once for each.
+    pub fn jumps(&mut self) -> bool {
+        std::mem::take(&mut self.jumps)
     }
 
     /// What was noticed of the page, now that all its records came.
