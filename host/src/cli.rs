@@ -129,7 +129,7 @@ pub struct RunArgs {
     /// Do everything but publish
     #[arg(long, help_heading = "This run")]
     pub dry_run: bool,
-    /// Let a set through that shrank by more than MAX_SHRINK_PERCENT
+    /// Let a set through that shrank by more than MAX_SHRINK_PERCENT, or lost more than MAX_DELETE_PERCENT to deletions
     #[arg(long, help_heading = "This run")]
     pub allow_shrink: bool,
     /// Go on although this setting differs from the last run's; may be repeated
@@ -177,7 +177,7 @@ pub struct DescribeArgs {
 /// `tidegate health`.
 #[derive(Debug, Args)]
 pub struct HealthArgs {
-    /// Read settings from this file; only OUTPUT_DIR and MAX_AGE matter here
+    /// Read settings from this file; only OUTPUT_DIR, MAX_AGE and MAX_CURSOR_AGE matter here
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
     /// Set one setting, say OUTPUT_DIR
@@ -186,6 +186,9 @@ pub struct HealthArgs {
     /// The last success may be this old, say 2h; instead of MAX_AGE
     #[arg(long, value_name = "SPAN")]
     pub max_age: Option<String>,
+    /// The newest record may be this old, say 6h; instead of MAX_CURSOR_AGE
+    #[arg(long, value_name = "SPAN")]
+    pub max_cursor_age: Option<String>,
     /// Read the published files and compare their checksums
     #[arg(long)]
     pub verify: bool,

@@ -96,6 +96,14 @@ pub const HOST: &[Declared] = &[
     ),
     setting(
         Group::Output,
+        "REPLACE_BY",
+        "",
+        "/order_id",
+        "JSON Pointer to the parent of a published record: when a source record is fetched again, all records of that \
+         parent are replaced by the new ones; needs upsert, PRIMARY_KEY and SOURCE_PARENT",
+    ),
+    setting(
+        Group::Output,
         "WRITE_MODE",
         "",
         "upsert",
@@ -132,6 +140,14 @@ pub const HOST: &[Declared] = &[
     ),
     setting(
         Group::Gates,
+        "MAX_DELETE_PERCENT",
+        "50",
+        "5",
+        "Refuse to publish when this run deletes more than this of the last set, however many new records come; \
+         `--allow-shrink` lets one run through",
+    ),
+    setting(
+        Group::Gates,
         "MAX_REJECTED",
         "0",
         "1%",
@@ -143,6 +159,13 @@ pub const HOST: &[Declared] = &[
         "25h",
         "2h",
         "`health`: the last success may be this old",
+    ),
+    setting(
+        Group::Health,
+        "MAX_CURSOR_AGE",
+        "",
+        "6h",
+        "`health`: the newest record, which is the cursor read as a time, may be this old",
     ),
     setting(
         Group::Network,
@@ -206,7 +229,6 @@ pub const HOST: &[Declared] = &[
 /// Settings of the design that a later version brings, and what to do until then.
 pub const LATER: &[(&str, &str)] = &[
     ("SOURCE_HEADERS", "sending further headers"),
-    ("SOURCE_BODY", "requests with a body"),
     ("SOURCE_TOKEN_URL", "OAuth2"),
     ("SOURCE_CLIENT_ID", "OAuth2"),
     ("SOURCE_CLIENT_SECRET", "OAuth2"),
@@ -218,7 +240,5 @@ pub const LATER: &[(&str, &str)] = &[
     ("SOURCE_PAGE_MORE", "this kind of pagination"),
     ("SOURCE_TOTAL", "a check against the total"),
     ("SOURCE_CURSOR_SEND", "sending the cursor as another kind"),
-    ("TRANSFORM", "transforming records"),
     ("OUTBOUND_PROXY", "a proxy"),
-    ("MAX_CURSOR_AGE", "an age limit of the newest record"),
 ];

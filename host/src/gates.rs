@@ -4,6 +4,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::plan::MaxRejected;
 use crate::quantity::counted;
 use crate::sink::Totals;
+use crate::staged::Rejection;
 
 /// How much may be missing or bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,25 +13,30 @@ pub struct Gates {
     pub min_records: u64,
     /// `MAX_SHRINK_PERCENT`: against the last published set.
     pub max_shrink_percent: u64,
+    /// `MAX_DELETE_PERCENT`: of the last published set, by this run's deletions.
+    pub max_delete_percent: u64,
     /// `MAX_REJECTED`: of this run.
     pub max_rejected: MaxRejected,
-    /// `--allow-shrink`: this once, the set may shrink.
+    /// `--allow-shrink`: this once, the set may shrink, and records may be deleted.
     pub allow_shrink: bool,
 }
 
 /// `Err` (65) names every gate that refused, and the setting that would let it pass.
 ///
-/// `fetched` is the component's report; `last_records` the size of the last published set, if there is one.
+/// `fetched` is the component's report; `last_records` the size of the last published set, if there is one;
+/// `first_rejected` what is known of the first record that was set aside.
 pub fn check(
     gates: &Gates,
     totals: &Totals,
     fetched: u64,
     last_records: Option<u64>,
+    first_rejected: Option<&Rejection>,
 ) -> Result<(), Failure> {
     let refused: Vec<String> = [
         too_few(gates, totals),
         shrunk(gates, totals, last_records),
-        too_many_rejected(gates, totals, fetched),
+        deleted_too_many(gates, totals, last_records),
+        too_many_rejected(gates, totals, fetched, first_rejected),
     ]
     .into_iter()
     .flatten()
@@ -67,9 +73,28 @@ fn shrunk(gates: &Gates, totals: &Totals, last_records: Option<u64>) -> Option<S
     })
 }
 
-fn too_many_rejected(gates: &Gates, totals: &Totals, fetched: u64) -> Option<String> {
+/// Unlike a set that shrank this is not hidden by as many new records.
+fn deleted_too_many(gates: &Gates, totals: &Totals, last_records: Option<u64>) -> Option<String> {
+    let last = last_records.filter(|_| !gates.allow_shrink)?;
+    let most = gates.max_delete_percent;
+    let over = u128::from(totals.removed) * 100 > u128::from(last) * u128::from(most);
+    over.then(|| {
+        format!(
+            "{} of {} would be deleted, and `MAX_DELETE_PERCENT` is {most}; if that is right, run once with `--allow-shrink`",
+            totals.removed,
+            counted(last, "record"),
+        )
+    })
+}
+
+fn too_many_rejected(
+    gates: &Gates,
+    totals: &Totals,
+    fetched: u64,
+    first: Option<&Rejection>,
+) -> Option<String> {
     let rejected = totals.rejected;
-    match gates.max_rejected {
+    let refused = match gates.max_rejected {
         MaxRejected::Count(most) => (rejected > most).then(|| {
             let rejected = counted(rejected, "record");
             format!("{rejected} rejected, and `MAX_REJECTED` is {most}")
@@ -83,7 +108,9 @@ fn too_many_rejected(gates: &Gates, totals: &Totals, fetched: u64) -> Option<Str
                 format!("{rejected} of {base} rejected, and `MAX_REJECTED` is {most}%")
             })
         }
-    }
+    };
+    let first = first.map_or_else(String::new, |first| format!("; the first: {first}"));
+    refused.map(|text| text + &first)
 }
 
 #[cfg(test)]
@@ -93,6 +120,7 @@ mod tests {
     const GATES: Gates = Gates {
         min_records: 0,
         max_shrink_percent: 50,
+        max_delete_percent: 50,
         max_rejected: MaxRejected::Count(0),
         allow_shrink: false,
     };
@@ -106,10 +134,13 @@ mod tests {
     }
 
     fn refusal(gates: &Gates, totals: Totals, fetched: u64, last: Option<u64>) -> Option<String> {
-        check(gates, &totals, fetched, last).err().map(|failure| {
-            assert_eq!(failure.outcome, Outcome::GateRefused);
-            failure.message
-        })
+        let first = Rejection::new("no id", "/items/3");
+        check(gates, &totals, fetched, last, Some(&first))
+            .err()
+            .map(|failure| {
+                assert_eq!(failure.outcome, Outcome::GateRefused);
+                failure.message
+            })
     }
 
     #[test]
@@ -188,15 +219,66 @@ mod tests {
     }
 
     #[test]
+    fn deletions_are_counted_although_as_many_records_are_new() {
+        let many = |removed| Totals {
+            removed,
+            ..of(100, 0)
+        };
+        let flag = Gates {
+            allow_shrink: true,
+            ..GATES
+        };
+
+        assert_eq!(refusal(&GATES, many(50), 0, Some(100)), None);
+        let text = refusal(&GATES, many(51), 0, Some(100)).unwrap();
+        assert!(
+            text.contains("51 of 100 records would be deleted, and `MAX_DELETE_PERCENT` is 50"),
+            "{text}"
+        );
+        assert!(text.contains("`--allow-shrink`"), "{text}");
+        assert!(!text.contains("MAX_SHRINK_PERCENT"), "{text}");
+        assert_eq!(refusal(&flag, many(100), 0, Some(100)), None);
+        assert_eq!(refusal(&GATES, many(0), 0, None), None);
+    }
+
+    #[test]
+    fn the_first_rejected_record_is_told_of_where_that_gate_refused() {
+        let text = refusal(&GATES, of(5, 1), 5, None).unwrap();
+
+        assert!(
+            text.ends_with("`MAX_REJECTED` is 0; the first: no id at `/items/3`"),
+            "{text}"
+        );
+        let too_few = Gates {
+            min_records: 10,
+            ..GATES
+        };
+        assert!(
+            !refusal(&too_few, of(5, 0), 5, None)
+                .unwrap()
+                .contains("first")
+        );
+    }
+
+    #[test]
     fn every_gate_that_refused_is_named() {
         let gates = Gates {
             min_records: 10,
             ..GATES
         };
 
-        let text = refusal(&gates, of(1, 1), 2, Some(100)).unwrap();
+        let totals = Totals {
+            removed: 99,
+            ..of(1, 1)
+        };
+        let text = refusal(&gates, totals, 2, Some(100)).unwrap();
 
-        for setting in ["MIN_RECORDS", "MAX_SHRINK_PERCENT", "MAX_REJECTED"] {
+        for setting in [
+            "MIN_RECORDS",
+            "MAX_SHRINK_PERCENT",
+            "MAX_DELETE_PERCENT",
+            "MAX_REJECTED",
+        ] {
             assert!(text.contains(setting), "{text}");
         }
     }
@@ -204,5 +286,10 @@ mod tests {
     #[test]
     fn numbers_of_any_size_do_not_overflow() {
         assert!(refusal(&GATES, of(1, 0), 0, Some(u64::MAX)).is_some());
+        let deleted = Totals {
+            removed: u64::MAX,
+            ..of(u64::MAX, 0)
+        };
+        assert!(refusal(&GATES, deleted, 0, Some(u64::MAX)).is_some());
     }
 }

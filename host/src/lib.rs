@@ -90,12 +90,16 @@ impl Run<'_> {
             );
             let taken = sink.take(&staged, steps::extent(report.extent))?;
             let totals = taken.totals();
-            gates::check(
+            let plausible = gates::check(
                 &self.gates(plan, ran.more),
                 &totals,
                 report.fetched,
                 last.as_ref().map(|last| last.manifest.counts.records),
-            )?;
+                taken.first_rejected(),
+            );
+            if let Err(refusal) = plausible {
+                return Err(taken.refused(refusal));
+            }
             if self.args.dry_run {
                 return Ok(self.leave_unpublished(totals, ran.more));
             }

@@ -85,6 +85,10 @@ pub struct Limits {
     pub sort_buffer_bytes: usize,
     /// Sorted files merged at once.
     pub sort_runs: usize,
+    /// Parents that one run may replace (`REPLACE_BY`): they are held in memory, in some 90 MiB at the most.
+    pub parents: usize,
+    /// The keys of all these parents together.
+    pub parents_bytes: usize,
     /// A manifest, a `last-run.json`.
     pub manifest_bytes: u64,
     /// Folders inside one leftover that are removed; a larger one is left to a person.
@@ -136,6 +140,8 @@ impl Default for Limits {
 
             sort_buffer_bytes: 16 * 1024 * 1024,
             sort_runs: 64,
+            parents: 1_000_000,
+            parents_bytes: 32 * 1024 * 1024,
             manifest_bytes: MIB,
             leftover_folders: 1_000_000,
             settings_file_bytes: MIB,

@@ -25,6 +25,8 @@ pub struct Plan {
     pub file_mode: Option<u32>,
     /// `PRIMARY_KEY`: JSON Pointers, none when it is not set.
     pub keys: Vec<String>,
+    /// `REPLACE_BY`: one JSON Pointer, when it is set.
+    pub replace_by: Option<String>,
     /// `WRITE_MODE`, when it is set.
     pub mode: Option<WriteMode>,
     /// `KEEP_GENERATIONS`.
@@ -33,10 +35,14 @@ pub struct Plan {
     pub min_records: u64,
     /// `MAX_SHRINK_PERCENT`.
     pub max_shrink_percent: u64,
+    /// `MAX_DELETE_PERCENT`.
+    pub max_delete_percent: u64,
     /// `MAX_REJECTED`.
     pub max_rejected: MaxRejected,
     /// `MAX_AGE`.
     pub max_age: Duration,
+    /// `MAX_CURSOR_AGE`, when it is set.
+    pub max_cursor_age: Option<Duration>,
     /// `ALLOW_HOSTS`.
     pub allow_hosts: Vec<Origin>,
     /// `ALLOW_PRIVATE_NETWORKS`.
@@ -111,12 +117,15 @@ impl Plan {
             format: read.parsed("OUTPUT_FORMAT", output_format),
             file_mode: read.optional("OUTPUT_MODE", file_mode),
             keys: read.optional("PRIMARY_KEY", pointers).unwrap_or_default(),
+            replace_by: read.optional("REPLACE_BY", pointer),
             mode: read.optional("WRITE_MODE", write_mode),
             keep_generations: read.parsed("KEEP_GENERATIONS", keep_generations),
             min_records: read.parsed("MIN_RECORDS", count),
             max_shrink_percent: read.parsed("MAX_SHRINK_PERCENT", percent),
+            max_delete_percent: read.parsed("MAX_DELETE_PERCENT", percent),
             max_rejected: read.parsed("MAX_REJECTED", max_rejected),
             max_age: read.parsed("MAX_AGE", quantity::duration),
+            max_cursor_age: read.optional("MAX_CURSOR_AGE", quantity::duration),
             allow_hosts: read.optional("ALLOW_HOSTS", origins).unwrap_or_default(),
             allow_private_networks: read.parsed("ALLOW_PRIVATE_NETWORKS", yes_or_no),
             ca_file: read.optional("CA_FILE", |text| Ok(PathBuf::from(text))),
@@ -223,6 +232,12 @@ fn pointers(text: &str) -> Result<Vec<String>, String> {
             "takes JSON Pointers, which begin with `/`: `/{wrong}` instead of `{wrong}`"
         )),
     }
+}
+
+fn pointer(text: &str) -> Result<String, String> {
+    let one = text.starts_with('/') && !text.contains(",/");
+    one.then(|| text.to_owned())
+        .ok_or_else(|| "takes one JSON Pointer, such as `/order_id`".to_owned())
 }
 
 fn write_mode(text: &str) -> Result<WriteMode, String> {

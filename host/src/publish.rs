@@ -20,8 +20,10 @@ use crate::outcome::{Committed, Failure, Outcome};
 use crate::sink::Check;
 
 mod adopt;
+mod refused;
 mod retire;
 
+pub use refused::keep_refused;
 pub use retire::retire;
 
 /// A file of the new generation that has to be synced.
@@ -96,6 +98,7 @@ pub fn commit(mut new: New<'_>, check: Check<'_>, log: &Log) -> Result<Commit, F
     if new.unchanged {
         touch(&generations, &name, new.data_file, log);
     }
+    refused::forget_refused(&output, log);
     Ok(Commit {
         generation: name.to_string(),
         records: new.manifest.counts.records,

@@ -8,20 +8,20 @@ use std::fs::File;
 
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::folder::{Doing as _, Folder};
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 
 mod lines;
+mod rejection;
 
 pub use lines::{Lines, LinesError};
+pub use rejection::Rejection;
 
 /// One JSON object a line, a key's versions oldest first.
 pub const RECORDS: &str = "records.ndjson";
-/// `{"key":[…],"at":N}`.
+/// `{"key":[…],"at":N}`, under `REPLACE_BY` also `{"parent":…,"at":N}`.
 pub const DELETED: &str = "deleted.ndjson";
 /// `{"reason":…,"pointer":…,"record":…}`.
 pub const REJECTED: &str = "rejected.ndjson";
@@ -46,17 +46,6 @@ pub struct Staged {
     deleted: Option<File>,
     rejected: Option<File>,
     line_bytes_max: usize,
-}
-
-/// One line of `deleted.ndjson`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Deletion<'a> {
-    /// The key's parts, as they were written.
-    #[serde(borrow)]
-    pub key: Vec<&'a RawValue>,
-    /// How many records had been staged before.
-    pub at: u64,
 }
 
 /// Opens what the component left in `input`. `Err` is 70: it left something else than it may.

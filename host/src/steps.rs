@@ -128,6 +128,7 @@ impl Run<'_> {
             format: plan.format,
             mode: settings.mode,
             keys: plan.keys.clone(),
+            replace_by: plan.replace_by.clone(),
             file_mode: plan.file_mode,
             adopt: self.args.adopt,
         }
@@ -138,6 +139,7 @@ impl Run<'_> {
         Gates {
             min_records: if more { 0 } else { plan.min_records },
             max_shrink_percent: plan.max_shrink_percent,
+            max_delete_percent: plan.max_delete_percent,
             max_rejected: plan.max_rejected,
             allow_shrink: self.args.allow_shrink,
         }

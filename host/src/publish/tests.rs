@@ -339,3 +339,13 @@ fn a_limit_on_time_is_the_promise_of_the_readme() {
         Duration::from_mins(1)
     );
 }
+
+#[test]
+fn a_commit_removes_the_rejected_records_of_a_run_that_was_refused() {
+    let mut world = world();
+    std::fs::write(world.path("refused.ndjson"), "{}\n").unwrap();
+
+    publish(&mut world, "1").unwrap();
+
+    assert!(!world.names().contains(&"refused.ndjson".to_owned()));
+}

@@ -3,7 +3,12 @@
 use crate::outcome::{Failure, Outcome};
 use crate::sink::Check;
 use crate::sink::key::{KeyError, Keys};
-use crate::staged::{DELETED, Deletion, Lines, LinesError, RECORDS, Staged, broken, object};
+use crate::sink::parents::Parents;
+use crate::staged::{DELETED, LinesError, RECORDS, Staged, broken, object};
+
+mod deletions;
+
+pub use deletions::{Deletions, Gone};
 
 /// Lines between two looks at the deadline.
 pub const CHECK_LINES: u64 = 4096;
@@ -21,7 +26,7 @@ pub struct Read {
 pub enum Staging<'l> {
     /// A record: its key and its text.
     Record(&'l [u8], &'l [u8]),
-    /// A deletion of a key.
+    /// A deletion of a key; also in the place of a record whose parent was replaced after it.
     Deletion(&'l [u8]),
 }
 
@@ -34,25 +39,21 @@ pub enum Flow {
     Stop,
 }
 
-/// Reads all of it in the order in which it was staged. `None` when `take` stopped it.
+/// Reads all of it in the order in which it was staged. `None` when `take` stopped it. Lines that name a parent are counted
+/// here; what they did is in `parents`.
 ///
 /// `Err`: 70 when a line is not what the contract says, 65 when a record has no usable key, or what `take` or `check` said.
 pub fn read(
     staged: &Staged,
     keys: &Keys,
+    parents: &Parents,
     check: Check<'_>,
     mut take: impl FnMut(Staging<'_>) -> Result<Flow, Failure>,
 ) -> Result<Option<Read>, Failure> {
-    let mut deletions = Deletions {
-        lines: staged.deleted(),
-        keys,
-        at: None,
-        key: Vec::new(),
-    };
+    let mut deletions = Deletions::new(staged, keys)?;
     let mut records = staged.records();
-    let mut key = Vec::new();
+    let (mut key, mut parent) = (Vec::new(), Vec::new());
     let mut read = Read::default();
-    deletions.advance()?;
     loop {
         // A deletion stands after the first `at` records, so before the next one.
         while deletions.at.is_some_and(|at| at <= read.staged) {
@@ -60,7 +61,9 @@ pub fn read(
             if read.deleted.is_multiple_of(CHECK_LINES) {
                 check()?;
             }
-            if take(Staging::Deletion(&deletions.key))? == Flow::Stop {
+            if deletions.gone == Gone::Key
+                && take(Staging::Deletion(&deletions.value))? == Flow::Stop
+            {
                 return Ok(None);
             }
             deletions.advance()?;
@@ -76,10 +79,15 @@ pub fn read(
             break;
         };
         let text = object(RECORDS, number, line)?;
-        keys.read(text, &mut key)
+        keys.read_both(text, &mut key, &mut parent)
             .map_err(|error| key_failure(RECORDS, number, &error))?;
+        let staging = if parents.take_staged(&parent, read.staged) {
+            Staging::Deletion(&key)
+        } else {
+            Staging::Record(&key, line)
+        };
         read.staged += 1;
-        if take(Staging::Record(&key, line))? == Flow::Stop {
+        if take(staging)? == Flow::Stop {
             return Ok(None);
         }
     }
@@ -87,50 +95,9 @@ pub fn read(
         None => Ok(Some(read)),
         Some(at) => Err(broken(format!(
             "line {} of `{DELETED}` says `\"at\":{at}`, and {} records were staged",
-            deletions.lines.number(),
+            deletions.number(),
             read.staged
         ))),
-    }
-}
-
-/// The deletions, one ahead.
-struct Deletions<'s> {
-    lines: Lines<'s>,
-    keys: &'s Keys,
-    /// Where the one at hand stands; none after the last.
-    at: Option<u64>,
-    key: Vec<u8>,
-}
-
-impl Deletions<'_> {
-    fn advance(&mut self) -> Result<(), Failure> {
-        let number = self.lines.number() + 1;
-        let line = self
-            .lines
-            .next_line()
-            .map_err(|error| line_failure(DELETED, error))?;
-        let Some(line) = line else {
-            self.at = None;
-            return Ok(());
-        };
-        let wrong = |what: String| broken(format!("line {number} of `{DELETED}` {what}"));
-        let text = object(DELETED, number, line)?;
-        let deletion: Deletion<'_> = serde_json::from_str(text)
-            .map_err(|error| wrong(format!("is no deletion: {error}")))?;
-        if deletion.key.len() != self.keys.pointers().len() {
-            let (has, wants) = (deletion.key.len(), self.keys.pointers().len());
-            return Err(wrong(format!(
-                "has a key of {has} values, and PRIMARY_KEY has {wants}"
-            )));
-        }
-        if self.at.is_some_and(|before| deletion.at < before) {
-            return Err(wrong("stands before the one above it".to_owned()));
-        }
-        self.keys
-            .of_parts(&deletion.key, &mut self.key)
-            .map_err(|error| key_failure(DELETED, number, &error))?;
-        self.at = Some(deletion.at);
-        Ok(())
     }
 }
 
@@ -147,13 +114,15 @@ pub fn line_failure(name: &str, error: LinesError) -> Failure {
 
 /// A line without a usable key: the component's fault when it is not JSON, the data's otherwise.
 fn key_failure(name: &str, number: u64, error: &KeyError) -> Failure {
-    match error {
-        KeyError::NotJson(_) => broken(format!("line {number} of `{name}` {error}")),
-        _ => Failure::new(
-            Outcome::GateRefused,
-            format!(
-                "line {number} of what was staged (`{name}`) {error}; set PRIMARY_KEY to what every record has, or drop such records"
-            ),
+    let place = match error {
+        KeyError::NotJson(_) => return broken(format!("line {number} of `{name}` {error}")),
+        KeyError::Missing(place) | KeyError::Twice(place) | KeyError::NoKey { place, .. } => place,
+    };
+    Failure::new(
+        Outcome::GateRefused,
+        format!(
+            "line {number} of what was staged (`{name}`) {error}; set {} to what every record has, or drop such records",
+            place.setting
         ),
-    }
+    )
 }

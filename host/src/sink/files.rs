@@ -6,6 +6,7 @@ use std::fs::File;
 
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
+use serde_json::json;
 
 use crate::folder::{Doing as _, Folder};
 use crate::generation::{DATA_FILES, Generation};
@@ -21,7 +22,7 @@ use crate::sink::key::Keys;
 use crate::sink::last::LastRecords;
 use crate::sink::output::{LINES, Output};
 use crate::sink::{Check, Draft, Extent, Sink, Taken, Target, Totals};
-use crate::staged::{self, REJECTED, Staged, broken};
+use crate::staged::{self, REJECTED, Rejection, Staged};
 
 mod data;
 
@@ -43,11 +44,19 @@ pub struct Files<'r> {
     log: &'r Log,
 }
 
+/// The copy of the rejected records.
+struct Rejected {
+    file: File,
+    record: FileRecord,
+    first: Rejection,
+}
+
 /// A generation that is complete but for its manifest.
 pub struct TakenFiles<'r> {
     files: Files<'r>,
     extent: Extent,
     totals: Totals,
+    first_rejected: Option<Rejection>,
     records: Vec<(&'static str, FileRecord)>,
     written: Vec<Written>,
 }
@@ -67,8 +76,12 @@ impl<'r> Files<'r> {
             OutputFormat::Json => DATA_FILES[0],
             OutputFormat::Ndjson => DATA_FILES[1],
         };
+        let keys = Keys::new(&target.keys);
         Self {
-            keys: Keys::new(&target.keys),
+            keys: match &target.replace_by {
+                None => keys,
+                Some(pointer) => keys.with_parent(pointer),
+            },
             lock,
             staging,
             last,
@@ -81,10 +94,9 @@ impl<'r> Files<'r> {
     }
 
     /// Copies the rejected records, if there are any: no inode that the component could write to is published.
-    fn rejected(&self, staged: &Staged) -> Result<Option<(File, FileRecord)>, Failure> {
+    fn rejected(&self, staged: &Staged) -> Result<Option<Rejected>, Failure> {
         let mut lines = staged.rejected();
-        let mut output = None;
-        let nothing = Keys::new(&[]);
+        let mut rejected: Option<(Output, Rejection)> = None;
         loop {
             if lines.number().is_multiple_of(changes::CHECK_LINES) {
                 (self.check)()?;
@@ -94,23 +106,24 @@ impl<'r> Files<'r> {
                 .next_line()
                 .map_err(|error| changes::line_failure(REJECTED, error))?;
             let Some(line) = line else {
-                return output.map(Output::finish).transpose();
+                let Some((output, first)) = rejected else {
+                    return Ok(None);
+                };
+                let (file, record) = output.finish()?;
+                return Ok(Some(Rejected {
+                    file,
+                    record,
+                    first,
+                }));
             };
-            let text = staged::object(REJECTED, number, line)?;
-            nothing
-                .read(text, &mut Vec::new())
-                .map_err(|error| broken(format!("line {number} of `{REJECTED}` {error}")))?;
-            if output.is_none() {
-                let folder = self.staging.generation();
-                output = Some(Output::create(
-                    folder,
-                    REJECTED,
-                    LINES,
-                    Some(REJECTED_MODE),
-                )?);
-            }
-            if let Some(output) = &mut output {
+            let read = Rejection::read(number, line)?;
+            if let Some((output, _)) = &mut rejected {
                 output.write(line, 1)?;
+            } else {
+                let folder = self.staging.generation();
+                let mut output = Output::create(folder, REJECTED, LINES, Some(REJECTED_MODE))?;
+                output.write(line, 1)?;
+                rejected = Some((output, read));
             }
         }
     }
@@ -168,7 +181,7 @@ impl<'r> Sink for Files<'r> {
     fn take(self, staged: &Staged, extent: Extent) -> Result<TakenFiles<'r>, Failure> {
         let rejected = self.rejected(staged)?;
         let mut data = self.data(staged, extent)?;
-        let rejected_lines = rejected.as_ref().map_or(0, |(_, record)| record.records);
+        let rejected_lines = rejected.as_ref().map_or(0, |found| found.record.records);
         staged.counted(staged::Counts {
             staged: data.read.staged,
             deleted: data.read.deleted,
@@ -182,6 +195,7 @@ impl<'r> Sink for Files<'r> {
             records: data.record.records,
             staged: data.read.staged,
             deleted: data.read.deleted,
+            removed: data.removed,
             rejected: rejected_lines,
             unchanged,
         };
@@ -191,17 +205,19 @@ impl<'r> Sink for Files<'r> {
             name: self.data_file,
             file,
         }));
-        if let Some((file, record)) = rejected {
-            records.push((REJECTED, record));
+        let first_rejected = rejected.map(|rejected| {
+            records.push((REJECTED, rejected.record));
             written.push(Written {
                 name: REJECTED,
-                file,
+                file: rejected.file,
             });
-        }
+            rejected.first
+        });
         Ok(TakenFiles {
             files: self,
             extent,
             totals,
+            first_rejected,
             records,
             written,
         })
@@ -213,6 +229,32 @@ impl Taken for TakenFiles<'_> {
         self.totals
     }
 
+    fn first_rejected(&self) -> Option<&Rejection> {
+        self.first_rejected.as_ref()
+    }
+
+    fn refused(self, refusal: Failure) -> Failure {
+        if self.totals.rejected == 0 {
+            return refusal;
+        }
+        let files = self.files;
+        match publish::keep_refused(files.lock.folder(), files.staging.generation(), REJECTED) {
+            Ok(kept) => {
+                let (rejected, are) = match self.totals.rejected {
+                    1 => ("rejected record".to_owned(), "is"),
+                    many => (format!("{many} rejected records"), "are"),
+                };
+                let message = format!("{}; the {rejected} {are} kept in `{kept}`", refusal.message);
+                Failure { message, ..refusal }
+            }
+            Err(failure) => {
+                let error = json!({ "error": failure.message });
+                files.log.warn("rejected records not kept", error);
+                refusal
+            }
+        }
+    }
+
     fn commit(self, draft: Draft) -> Result<Commit, Failure> {
         let Self {
             files,
@@ -220,6 +262,7 @@ impl Taken for TakenFiles<'_> {
             totals,
             records,
             written,
+            ..
         } = self;
         let manifest = Manifest {
             format: manifest::FORMAT,
@@ -269,5 +312,7 @@ impl Taken for TakenFiles<'_> {
 
 #[cfg(test)]
 mod history;
+#[cfg(test)]
+mod replacing;
 #[cfg(test)]
 mod tests;

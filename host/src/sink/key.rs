@@ -1,24 +1,30 @@
 //! Keys: the values at a record's `PRIMARY_KEY` pointers, as bytes that compare as the keys do.
 //!
-//! Integers of any size stand before strings, numerically; strings by their UTF-8 bytes. Nothing else is a key.
+//! The parent of a record (`REPLACE_BY`) is one value more, read and encoded like a key of its own.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-const NEGATIVE: u8 = 0x10;
-const POSITIVE: u8 = 0x20;
-const STRING: u8 = 0x30;
-/// A length that does not fit into one byte follows in four.
-const LONG: u8 = 0xff;
+use encode::encode;
 
-/// The pointers of `PRIMARY_KEY`, ready to be read from records.
+mod encode;
+
+/// The pointers of `PRIMARY_KEY` and `REPLACE_BY`, ready to be read from records.
 #[derive(Debug, Clone)]
 pub struct Keys {
     pointers: Vec<String>,
+    parent: Option<Parent>,
     root: Node,
+}
+
+/// The pointer of `REPLACE_BY`.
+#[derive(Debug, Clone)]
+struct Parent {
+    pointer: String,
+    /// Its place among the values that are found: a key's, when it is one too.
+    index: usize,
 }
 
 /// One step on the way to the pointers' values.
@@ -35,30 +41,43 @@ pub enum KeyError {
     /// It is not JSON; the parser's words.
     NotJson(String),
     /// There is nothing at a pointer.
-    Missing(String),
+    Missing(Place),
     /// What stands at a pointer is no key.
     NoKey {
         /// The pointer.
-        pointer: String,
+        place: Place,
         /// What was found.
         found: String,
     },
     /// A pointer's value stands there twice.
-    Twice(String),
+    Twice(Place),
+}
+
+/// A pointer and the setting that names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The pointer.
+    pub pointer: String,
+    /// `PRIMARY_KEY` or `REPLACE_BY`.
+    pub setting: &'static str,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ({})", self.pointer, self.setting)
+    }
 }
 
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotJson(why) => write!(f, "is not one JSON object: {why}"),
-            Self::Missing(pointer) => write!(f, "has no `{pointer}` (PRIMARY_KEY)"),
-            Self::NoKey { pointer, found } => {
-                write!(
-                    f,
-                    "has {found} at `{pointer}` (PRIMARY_KEY), and a key is a string or an integer"
-                )
-            }
-            Self::Twice(pointer) => write!(f, "has `{pointer}` (PRIMARY_KEY) twice"),
+            Self::Missing(place) => write!(f, "has no {place}"),
+            Self::NoKey { place, found } => write!(
+                f,
+                "has {found} at {place}, and a key is a string or an integer"
+            ),
+            Self::Twice(place) => write!(f, "has {place} twice"),
         }
     }
 }
@@ -68,28 +87,28 @@ impl Keys {
     pub fn new(pointers: &[String]) -> Self {
         let mut root = Node::default();
         for (index, pointer) in pointers.iter().enumerate() {
-            let mut node = &mut root;
-            for step in pointer.split('/').skip(1) {
-                let step = step.replace("~1", "/").replace("~0", "~");
-                let at = node
-                    .below
-                    .iter()
-                    .position(|(name, _)| *name == step)
-                    .unwrap_or_else(|| {
-                        node.below.push((step, Node::default()));
-                        node.below.len() - 1
-                    });
-                node = &mut node.below[at].1;
-            }
-            node.pointer = Some(index);
+            root.at(pointer).pointer = Some(index);
         }
         Self {
             pointers: pointers.to_owned(),
+            parent: None,
             root,
         }
     }
 
-    /// The pointers.
+    /// The same, and the parent at this JSON Pointer.
+    pub fn with_parent(mut self, pointer: &str) -> Self {
+        let index = *self
+            .root
+            .at(pointer)
+            .pointer
+            .get_or_insert(self.pointers.len());
+        let pointer = pointer.to_owned();
+        self.parent = Some(Parent { pointer, index });
+        self
+    }
+
+    /// The pointers of `PRIMARY_KEY`.
     pub fn pointers(&self) -> &[String] {
         &self.pointers
     }
@@ -99,11 +118,62 @@ impl Keys {
         self.pointers.is_empty()
     }
 
+    /// Whether records have a parent: `REPLACE_BY` is set.
+    pub fn has_parent(&self) -> bool {
+        self.parent.is_some()
+    }
+
     /// Checks that `record` is JSON and writes its key into `key`, in one pass over the text.
     pub fn read(&self, record: &str, key: &mut Vec<u8>) -> Result<(), KeyError> {
+        let values = self.find(record)?;
+        self.key_of(&values, key)
+    }
+
+    /// The same, and writes its parent into `parent`, which is left empty where records have none.
+    pub fn read_both(
+        &self,
+        record: &str,
+        key: &mut Vec<u8>,
+        parent: &mut Vec<u8>,
+    ) -> Result<(), KeyError> {
+        let values = self.find(record)?;
+        self.key_of(&values, key)?;
+        parent.clear();
+        let Some(known) = &self.parent else {
+            return Ok(());
+        };
+        let value = values[known.index].ok_or_else(|| KeyError::Missing(known.place()))?;
+        self.parent_of(value, parent)
+    }
+
+    /// Writes the key of these parts, as a deletion has them, into `key`.
+    pub fn of_parts(&self, parts: &[&RawValue], key: &mut Vec<u8>) -> Result<(), KeyError> {
         key.clear();
+        for (pointer, part) in self.pointers.iter().zip(parts) {
+            encode(part, key).map_err(|found| KeyError::NoKey {
+                place: key_place(pointer),
+                found,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Writes a parent, as a deletion has it, into `parent`. Nothing when records have none.
+    pub fn parent_of(&self, value: &RawValue, parent: &mut Vec<u8>) -> Result<(), KeyError> {
+        parent.clear();
+        let Some(known) = &self.parent else {
+            return Ok(());
+        };
+        encode(value, parent).map_err(|found| KeyError::NoKey {
+            place: known.place(),
+            found,
+        })
+    }
+
+    /// The values at the pointers, the parent's among or after them.
+    fn find<'r>(&self, record: &'r str) -> Result<Vec<Option<&'r RawValue>>, KeyError> {
         let mut found = Found {
-            values: vec![None; self.pointers.len()],
+            values: vec![None; self.pointers.len() + 1],
             twice: None,
         };
         let mut parser = serde_json::Deserializer::from_str(record);
@@ -114,100 +184,65 @@ impl Keys {
         read.deserialize(&mut parser)
             .and_then(|()| parser.end())
             .map_err(|error| KeyError::NotJson(error.to_string()))?;
-        if let Some(pointer) = found.twice {
-            return Err(KeyError::Twice(self.pointers[pointer].clone()));
+        match found.twice {
+            None => Ok(found.values),
+            Some(index) => Err(KeyError::Twice(self.place(index))),
         }
-        for (pointer, value) in self.pointers.iter().zip(found.values) {
-            let value = value.ok_or_else(|| KeyError::Missing(pointer.clone()))?;
-            encode(value, key).map_err(|found| KeyError::NoKey {
-                pointer: pointer.clone(),
-                found,
-            })?;
-        }
-        Ok(())
     }
 
-    /// Writes the key of these parts, as a deletion has them, into `key`.
-    pub fn of_parts(&self, parts: &[&RawValue], key: &mut Vec<u8>) -> Result<(), KeyError> {
+    fn key_of(&self, values: &[Option<&RawValue>], key: &mut Vec<u8>) -> Result<(), KeyError> {
         key.clear();
-        for (pointer, part) in self.pointers.iter().zip(parts) {
-            encode(part, key).map_err(|found| KeyError::NoKey {
-                pointer: pointer.clone(),
+        for (pointer, value) in self.pointers.iter().zip(values) {
+            let value = value.ok_or_else(|| KeyError::Missing(key_place(pointer)))?;
+            encode(value, key).map_err(|found| KeyError::NoKey {
+                place: key_place(pointer),
                 found,
             })?;
         }
         Ok(())
     }
-}
 
-/// Appends one value to a key. `Err` says what it is instead of a key.
-fn encode(value: &RawValue, key: &mut Vec<u8>) -> Result<(), String> {
-    let text = value.get();
-    match text.as_bytes()[0] {
-        b'"' => {
-            let text: Cow<'_, str> = string(text)?;
-            key.push(STRING);
-            for byte in text.bytes() {
-                key.push(byte);
-                if byte == 0 {
-                    // So that the end below cannot be mistaken for one inside, and still sorts before it.
-                    key.push(0xff);
-                }
-            }
-            key.extend_from_slice(&[0, 0]);
-            Ok(())
+    fn place(&self, index: usize) -> Place {
+        match (self.pointers.get(index), &self.parent) {
+            (None, Some(parent)) => parent.place(),
+            (pointer, _) => key_place(pointer.map_or("", String::as_str)),
         }
-        b'-' | b'0'..=b'9' => {
-            let (negative, digits) = text
-                .strip_prefix('-')
-                .map_or((false, text), |digits| (true, digits));
-            if !digits.bytes().all(|b| b.is_ascii_digit()) {
-                return Err(format!("the number `{}`", shortened(text)));
-            }
-            let negative = negative && digits != "0";
-            key.push(if negative { NEGATIVE } else { POSITIVE });
-            let magnitude = key.len();
-            match u8::try_from(digits.len()) {
-                Ok(length) if length < LONG => key.push(length),
-                _ => {
-                    key.push(LONG);
-                    let length = u32::try_from(digits.len())
-                        .map_err(|_| "a number of billions of digits".to_owned())?;
-                    key.extend_from_slice(&length.to_be_bytes());
-                }
-            }
-            key.extend_from_slice(digits.as_bytes());
-            if negative {
-                key[magnitude..].iter_mut().for_each(|byte| *byte = !*byte);
-            }
-            Ok(())
-        }
-        b't' | b'f' => Err(format!("`{text}`")),
-        b'n' => Err("null".to_owned()),
-        b'[' => Err("an array".to_owned()),
-        _ => Err("an object".to_owned()),
     }
 }
 
-fn string(text: &str) -> Result<Cow<'_, str>, String> {
-    if let Some(inner) = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'))
-        && !inner.contains('\\')
-    {
-        return Ok(Cow::Borrowed(inner));
+impl Parent {
+    fn place(&self) -> Place {
+        Place {
+            pointer: self.pointer.clone(),
+            setting: "REPLACE_BY",
+        }
     }
-    // A lone surrogate: it has no UTF-8.
-    serde_json::from_str::<String>(text)
-        .map(Cow::Owned)
-        .map_err(|_| "a string that is no Unicode text".to_owned())
 }
 
-fn shortened(text: &str) -> String {
-    if text.len() <= 40 {
-        text.to_owned()
-    } else {
-        format!("{}…", &text[..40])
+fn key_place(pointer: &str) -> Place {
+    Place {
+        pointer: pointer.to_owned(),
+        setting: "PRIMARY_KEY",
+    }
+}
+
+impl Node {
+    /// Where this pointer ends, with all steps on the way.
+    fn at(&mut self, pointer: &str) -> &mut Self {
+        let mut node = self;
+        for step in pointer.split('/').skip(1) {
+            let step = step.replace("~1", "/").replace("~0", "~");
+            let at = node
+                .below
+                .iter()
+                .position(|(name, _)| *name == step)
+                .unwrap_or_else(|| {
+                    node.below.push((step, Self::default()));
+                    node.below.len() - 1
+                });
+            node = &mut node.below[at].1;
+        }
+        node
     }
 }
 

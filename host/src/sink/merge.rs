@@ -5,12 +5,13 @@ use std::cmp::Ordering;
 use crate::outcome::{Failure, Outcome};
 use crate::sink::Check;
 use crate::sink::changes::CHECK_LINES;
-use crate::sink::key::Keys;
+use crate::sink::key::{KeyError, Keys};
 use crate::sink::last::{Block, LastRecords};
 use crate::sink::output::Output;
+use crate::sink::parents::Parents;
 use crate::sink::sort::{Change, Sorted};
 
-/// Writes the set that is `last` with `changes` made to it, sorted by key.
+/// Writes the set that is `last` with `changes` made to it, sorted by key. Returns how many records of `last` were deleted.
 ///
 /// `last` must be sorted by `keys` and framed like `output`. `Err`: 73 when it is not what was published, or 74.
 pub fn merge(
@@ -19,7 +20,8 @@ pub fn merge(
     keys: &Keys,
     output: &mut Output,
     check: Check<'_>,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
+    let mut removed = 0;
     let mut change = Change::default();
     let mut more = changes.next(&mut change)?;
     let mut finder = Finder {
@@ -36,6 +38,7 @@ pub fn merge(
             if to == block.len() {
                 break;
             }
+            removed += u64::from(replaced && change.deleted);
             write_change(output, &change)?;
             more = changes.next(&mut change)?;
         }
@@ -45,23 +48,65 @@ pub fn merge(
         write_change(output, &change)?;
         more = changes.next(&mut change)?;
     }
-    Ok(())
+    Ok(removed)
 }
 
-/// Writes the sorted records alone: the set begins from nothing.
+/// The same where parents were replaced: every record of `last` is read for its parent, and may be framed otherwise.
+pub fn merge_replacing(
+    mut last: LastRecords<'_>,
+    mut changes: Sorted,
+    keys: &Keys,
+    parents: &Parents,
+    output: &mut Output,
+    check: Check<'_>,
+) -> Result<u64, Failure> {
+    let mut removed = 0;
+    let (mut key, mut parent) = (Vec::new(), Vec::new());
+    let mut change = Change::default();
+    let mut more = changes.next(&mut change)?;
+    while let Some(block) = last.next_block()? {
+        check()?;
+        for index in 0..block.len() {
+            let record = block.record(index);
+            read_old(keys, record, &mut key, &mut parent)?;
+            while more && change.key < key {
+                write_change(output, &change)?;
+                more = changes.next(&mut change)?;
+            }
+            if more && change.key == key {
+                removed += u64::from(change.deleted);
+                write_change(output, &change)?;
+                more = changes.next(&mut change)?;
+            } else if parents.take_published(&parent) {
+                removed += 1;
+            } else {
+                output.write(record, 1)?;
+            }
+        }
+    }
+    while more {
+        write_change(output, &change)?;
+        more = changes.next(&mut change)?;
+    }
+    Ok(removed)
+}
+
+/// Writes the sorted records alone. Returns how many published ones among them were deleted.
 pub fn write_all(
     mut changes: Sorted,
     output: &mut Output,
     check: Check<'_>,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
+    let mut removed = 0;
     let mut change = Change::default();
     while changes.next(&mut change)? {
+        removed += u64::from(change.published && change.deleted);
         write_change(output, &change)?;
         if output.records().is_multiple_of(CHECK_LINES) {
             check()?;
         }
     }
-    Ok(())
+    Ok(removed)
 }
 
 fn write_change(output: &mut Output, change: &Change) -> Result<(), Failure> {
@@ -125,9 +170,23 @@ pub fn read_old_key<'r>(
     record: &'r [u8],
     key: &mut Vec<u8>,
 ) -> Result<&'r str, Failure> {
+    old(record, |text| keys.read(text, key))
+}
+
+/// Reads the key and the parent of a published record.
+pub fn read_old<'r>(
+    keys: &Keys,
+    record: &'r [u8],
+    key: &mut Vec<u8>,
+    parent: &mut Vec<u8>,
+) -> Result<&'r str, Failure> {
+    old(record, |text| keys.read_both(text, key, parent))
+}
+
+fn old(record: &[u8], read: impl FnOnce(&str) -> Result<(), KeyError>) -> Result<&str, Failure> {
     let text = std::str::from_utf8(record).map_err(|error| error.to_string());
     let read = text.and_then(|text| {
-        keys.read(text, key).map_err(|error| error.to_string())?;
+        read(text).map_err(|error| error.to_string())?;
         Ok(text)
     });
     read.map_err(|error| {

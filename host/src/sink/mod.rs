@@ -9,7 +9,7 @@ use crate::manifest::Component;
 use crate::outcome::Failure;
 use crate::plan::{OutputFormat, WriteMode};
 use crate::publish::Commit;
-use crate::staged::Staged;
+use crate::staged::{Rejection, Staged};
 
 pub mod files;
 
@@ -18,6 +18,7 @@ mod key;
 mod last;
 mod merge;
 mod output;
+mod parents;
 mod sort;
 
 #[cfg(test)]
@@ -41,6 +42,12 @@ pub trait Sink {
 pub trait Taken {
     /// How many records there would be, and were staged.
     fn totals(&self) -> Totals;
+
+    /// The first record that was set aside, if one was.
+    fn first_rejected(&self) -> Option<&Rejection>;
+
+    /// Takes a gate's refusal: nothing is committed. What was set aside is kept for a person, and the text says where.
+    fn refused(self, refusal: Failure) -> Failure;
 
     /// Makes data and state what readers and the next run see, as one. `Err`: nothing has changed, unless it says
     /// `committed: unknown`.
@@ -78,6 +85,8 @@ pub struct Target {
     pub mode: WriteMode,
     /// `PRIMARY_KEY`: JSON Pointers.
     pub keys: Vec<String>,
+    /// `REPLACE_BY`: the JSON Pointer to a record's parent.
+    pub replace_by: Option<String>,
     /// `OUTPUT_MODE`; umask stands without it.
     pub file_mode: Option<u32>,
     /// `--adopt`: an earlier script's files are kept elsewhere when the new set is published.
@@ -93,6 +102,8 @@ pub struct Totals {
     pub staged: u64,
     /// Deletions staged.
     pub deleted: u64,
+    /// Records of the last published set that they take away.
+    pub removed: u64,
     /// Records set aside.
     pub rejected: u64,
     /// Whether the set is, byte for byte, the one published last.

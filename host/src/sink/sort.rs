@@ -15,7 +15,9 @@ use crate::outcome::Failure;
 /// What is read or written of a sorted file at once.
 const BLOCK_BYTES: usize = 64 * 1024;
 /// Stands for the length of a record where a deletion stands.
-const DELETION: u32 = u32::MAX;
+const DELETION: u32 = u32::MAX >> 1;
+/// Added to the length where the last published set had a record of that key.
+const PUBLISHED: u32 = 1 << 31;
 
 /// The last version of one key.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Change {
     pub key: Vec<u8>,
     /// Whether there is no record of that key any more.
     pub deleted: bool,
+    /// Whether an earlier version was pushed as a published one.
+    pub published: bool,
     /// The record; empty when it is deleted.
     pub record: Vec<u8>,
 }
@@ -48,6 +52,7 @@ struct Entry {
     prefix: u64,
     at: usize,
     key_bytes: u32,
+    /// The length, [`DELETION`] in its place, and perhaps [`PUBLISHED`].
     record_bytes: u32,
 }
 
@@ -58,12 +63,19 @@ impl Entry {
 
     fn record<'a>(&self, arena: &'a [u8]) -> &'a [u8] {
         let at = self.at + self.key_bytes as usize;
-        let bytes = if self.record_bytes == DELETION {
-            0
-        } else {
-            self.record_bytes as usize
+        let bytes = match self.record_bytes & !PUBLISHED {
+            DELETION => 0,
+            bytes => bytes as usize,
         };
         &arena[at..at + bytes]
+    }
+
+    fn is_deletion(&self) -> bool {
+        self.record_bytes & !PUBLISHED == DELETION
+    }
+
+    fn is_published(&self) -> bool {
+        self.record_bytes & PUBLISHED != 0
     }
 }
 
@@ -83,6 +95,15 @@ impl Sorter {
 
     /// Takes one version of a key, later than all before: its record, or `None` for a deletion. No key is empty.
     pub fn push(&mut self, key: &[u8], record: Option<&[u8]>) -> Result<(), Failure> {
+        self.add(key, record, 0)
+    }
+
+    /// The same for a version of the last published set.
+    pub fn push_published(&mut self, key: &[u8], record: Option<&[u8]>) -> Result<(), Failure> {
+        self.add(key, record, PUBLISHED)
+    }
+
+    fn add(&mut self, key: &[u8], record: Option<&[u8]>, published: u32) -> Result<(), Failure> {
         assert!(
             !key.is_empty(),
             "every pointer of PRIMARY_KEY adds to the key"
@@ -99,13 +120,18 @@ impl Sorter {
         let mut prefix = [0; 8];
         let prefix_bytes = key.len().min(8);
         prefix[..prefix_bytes].copy_from_slice(&key[..prefix_bytes]);
-        // Lines, and so keys and records, are limited to far less than four GiB.
-        let length = |bytes: usize| u32::try_from(bytes).expect("a line is shorter than 4 GiB");
+        // Lines, and so keys and records, are limited to far less than two GiB.
+        let length = |bytes: usize| {
+            let length = u32::try_from(bytes).ok();
+            length
+                .filter(|bytes| *bytes < DELETION)
+                .expect("a line is shorter than 2 GiB")
+        };
         self.entries.push(Entry {
             prefix: u64::from_be_bytes(prefix),
             at: self.arena.len(),
             key_bytes: length(key.len()),
-            record_bytes: record.map_or(DELETION, |record| length(record.len())),
+            record_bytes: record.map_or(DELETION, |record| length(record.len())) | published,
         });
         self.arena.extend_from_slice(key);
         self.arena.extend_from_slice(record.unwrap_or_default());
@@ -135,7 +161,7 @@ impl Sorter {
                 let mut change = Change::default();
                 while merged.next(&mut change)? {
                     let record = (!change.deleted).then_some(&change.record[..]);
-                    write(&mut out, &change.key, record)
+                    write(&mut out, &change.key, record, change.published)
                         .doing(|| format!("write `{}`", self.folder.shown(&name)))?;
                 }
                 out.flush()
@@ -163,7 +189,11 @@ impl Sorter {
                 .then(b.at.cmp(&a.at))
         });
         self.entries.dedup_by(|later, first| {
-            later.prefix == first.prefix && later.key(arena) == first.key(arena)
+            let same = later.prefix == first.prefix && later.key(arena) == first.key(arena);
+            if same {
+                first.record_bytes |= later.record_bytes & PUBLISHED;
+            }
+            same
         });
     }
 
@@ -174,8 +204,9 @@ impl Sorter {
         let doing = || format!("write `{}`", self.folder.shown(&name));
         let mut out = BufWriter::with_capacity(BLOCK_BYTES, file);
         for entry in &self.entries {
-            let record = (entry.record_bytes != DELETION).then(|| entry.record(&self.arena));
-            write(&mut out, entry.key(&self.arena), record).doing(doing)?;
+            let record = (!entry.is_deletion()).then(|| entry.record(&self.arena));
+            let key = entry.key(&self.arena);
+            write(&mut out, key, record, entry.is_published()).doing(doing)?;
         }
         out.flush().doing(doing)?;
         self.runs.push(name);
@@ -194,14 +225,17 @@ impl Sorter {
     }
 }
 
-fn write(out: &mut impl Write, key: &[u8], record: Option<&[u8]>) -> std::io::Result<()> {
+fn write(
+    out: &mut impl Write,
+    key: &[u8],
+    record: Option<&[u8]>,
+    published: bool,
+) -> std::io::Result<()> {
     let length = |bytes: usize| u32::try_from(bytes).map_err(std::io::Error::other);
+    let record_bytes = record.map_or(Ok(DELETION), |record| length(record.len()))?;
+    let published = if published { PUBLISHED } else { 0 };
     out.write_all(&length(key.len())?.to_le_bytes())?;
-    out.write_all(
-        &record
-            .map_or(Ok(DELETION), |record| length(record.len()))?
-            .to_le_bytes(),
-    )?;
+    out.write_all(&(record_bytes | published).to_le_bytes())?;
     out.write_all(key)?;
     out.write_all(record.unwrap_or_default())
 }
@@ -228,7 +262,8 @@ impl Sorted {
                 };
                 change.key.clear();
                 change.key.extend_from_slice(entry.key(arena));
-                change.deleted = entry.record_bytes == DELETION;
+                change.deleted = entry.is_deletion();
+                change.published = entry.is_published();
                 change.record.clear();
                 change.record.extend_from_slice(entry.record(arena));
                 Ok(true)
@@ -298,6 +333,7 @@ impl Merge {
         while let Some(next) = self.heads.peek_mut()
             && next.0.change.key == change.key
         {
+            change.published |= next.0.change.published;
             refill(&mut self.files, next)?;
         }
         Ok(true)
@@ -325,6 +361,8 @@ fn read(file: &mut BufReader<File>, change: &mut Change) -> Result<bool, Failure
     }
     file.read_exact(&mut record).doing(doing)?;
     let (key, record) = (u32::from_le_bytes(key), u32::from_le_bytes(record));
+    change.published = record & PUBLISHED != 0;
+    let record = record & !PUBLISHED;
     change.deleted = record == DELETION;
     change.key.resize(key as usize, 0);
     file.read_exact(&mut change.key).doing(doing)?;

@@ -23,6 +23,8 @@ pub struct World {
     pub limits: Limits,
     /// Called with the output folder while a run takes and commits.
     pub meanwhile: fn(&Path) -> Result<(), Failure>,
+    /// The cursor that every run reports.
+    pub cursor: Option<String>,
     runs: u32,
 }
 
@@ -68,11 +70,13 @@ impl World {
                 format,
                 mode,
                 keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+                replace_by: None,
                 file_mode: None,
                 adopt: false,
             },
             limits: Limits::default(),
             meanwhile: |_| Ok(()),
+            cursor: Some("c".into()),
             runs: 0,
         }
     }
@@ -155,7 +159,7 @@ impl World {
             started: format!("{:.3}", jiff::Timestamp::now()),
             fetched: counts.staged,
             pages: 1,
-            cursor: Some("c".into()),
+            cursor: self.cursor.clone(),
             state: format!("{{\"v\":1,\"run\":{}}}", self.runs),
             settings: std::collections::BTreeMap::new(),
         })?;

@@ -214,6 +214,7 @@ pub fn comes_to(recorded: &[Call], at: usize) -> Comes {
         _ if at < swap && is_a_second_thought(recorded, at) => Comes::ToNothing,
         _ if at <= swap => Comes::ToFailure,
         _ if at <= lasts => Comes::ToDoubt,
+        "refused.ndjson" => Comes::ToWarning("rejected records of an earlier run not removed"),
         _ if call.name == "utimensat" => Comes::ToWarning("modification time not set"),
         _ if path == "last-run.json" || path.starts_with(".last-run-") => {
             Comes::ToWarning("last-run.json not written")

@@ -9,8 +9,9 @@ use crate::plan::WriteMode;
 use crate::sink::Extent;
 use crate::sink::changes::{self, Flow};
 use crate::sink::last::{LastRecords, framing_of};
-use crate::sink::merge::{merge, read_old_key, write_all};
+use crate::sink::merge::{merge, merge_replacing, read_old, read_old_key, write_all};
 use crate::sink::output::{Framing, Output};
+use crate::sink::parents::Parents;
 use crate::sink::sort::{Sorted, Sorter};
 use crate::staged::{self, Staged, broken};
 
@@ -20,6 +21,8 @@ use super::Files;
 pub struct Data {
     /// How many lines of what was staged were read for it.
     pub read: changes::Read,
+    /// How many records of the last published set were deleted.
+    pub removed: u64,
     /// What the manifest says of it.
     pub record: FileRecord,
     /// The file, still open; none when it is the last generation's.
@@ -30,6 +33,7 @@ impl Files<'_> {
     /// Makes the data file, if it is not the last one over again.
     pub(super) fn data(&self, staged: &Staged, extent: Extent) -> Result<Data, Failure> {
         let replaces = self.target.mode == WriteMode::Replace;
+        let parents = Parents::read(staged, &self.keys, self.limits, self.check)?;
         match (extent, self.last) {
             (Extent::Changes, _) if replaces => Err(broken(
                 "it answered `changes`, and WRITE_MODE=replace publishes the whole set; set WRITE_MODE=upsert and PRIMARY_KEY",
@@ -38,31 +42,34 @@ impl Files<'_> {
                 Outcome::Settings,
                 "merge what changed: PRIMARY_KEY is not set",
             )),
-            (Extent::Everything, _) | (Extent::Changes, None) => self.replace(staged),
+            (Extent::Everything, _) | (Extent::Changes, None) => self.replace(staged, &parents),
             (Extent::NothingNew, None) => Err(broken(
                 "it answered `nothing-new` when nothing had been published",
             )),
             (Extent::NothingNew, Some(_)) if staged.reported != staged::Counts::default() => Err(
                 broken("it answered `nothing-new` and reported staged lines"),
             ),
-            (Extent::Changes | Extent::NothingNew, Some(last)) => self.upsert(staged, last),
+            (Extent::Changes | Extent::NothingNew, Some(last)) => {
+                self.upsert(staged, &parents, last)
+            }
         }
     }
 
     /// The set is what was staged.
-    fn replace(&self, staged: &Staged) -> Result<Data, Failure> {
+    fn replace(&self, staged: &Staged, parents: &Parents) -> Result<Data, Failure> {
         let mut output = self.output()?;
-        let read = if let Some(read) = self.write_in_order(staged, &mut output)? {
+        let read = if let Some(read) = self.write_in_order(staged, parents, &mut output)? {
             read
         } else {
             output.restart()?;
-            let (sorted, read) = self.sort(staged, None)?;
+            let (sorted, read) = self.sort(staged, parents, None)?;
             write_all(sorted, &mut output, self.check)?;
             read
         };
         let (file, record) = output.finish()?;
         Ok(Data {
             read,
+            removed: 0,
             record,
             file: Some(file),
         })
@@ -72,10 +79,12 @@ impl Files<'_> {
     fn write_in_order(
         &self,
         staged: &Staged,
+        parents: &Parents,
         output: &mut Output,
     ) -> Result<Option<changes::Read>, Failure> {
         let mut before: Vec<u8> = Vec::new();
-        changes::read(staged, &self.keys, self.check, |staging| match staging {
+        let (keys, check) = (&self.keys, self.check);
+        changes::read(staged, keys, parents, check, |staging| match staging {
             // Without keys a deletion names nothing: what is deleted was not staged in the first place.
             changes::Staging::Deletion(_) if self.keys.is_empty() => Ok(Flow::On),
             changes::Staging::Deletion(_) => Ok(Flow::Stop),
@@ -94,7 +103,12 @@ impl Files<'_> {
     }
 
     /// The set is the last one with what was staged made to it.
-    fn upsert(&self, staged: &Staged, last: &Generation) -> Result<Data, Failure> {
+    fn upsert(
+        &self,
+        staged: &Staged,
+        parents: &Parents,
+        last: &Generation,
+    ) -> Result<Data, Failure> {
         let framing = Framing::of(self.target.format);
         let old = last.open(last.data_file)?;
         let same_order = last.manifest.sorted_by == self.target.keys;
@@ -102,29 +116,35 @@ impl Files<'_> {
         let nothing_staged = staged.reported.staged == 0 && staged.reported.deleted == 0;
         if nothing_staged && same_order && same_framing {
             return Ok(Data {
-                read: self.count(staged)?,
+                read: self.count(staged, parents)?,
+                removed: 0,
                 record: last.data().clone(),
                 file: None,
             });
         }
         let old = LastRecords::new(last, &old, self.limits);
         let mut output = self.output()?;
-        let read = if self.keys.is_empty() {
+        let (read, removed) = if self.keys.is_empty() {
             // Nothing new, and another format.
             self.copy(old, &mut output)?;
-            self.count(staged)?
+            (self.count(staged, parents)?, 0)
+        } else if same_order && !parents.is_empty() {
+            let (sorted, read) = self.sort(staged, parents, None)?;
+            let (keys, check) = (&self.keys, self.check);
+            let removed = merge_replacing(old, sorted, keys, parents, &mut output, check)?;
+            (read, removed)
         } else if same_order && same_framing {
-            let (sorted, read) = self.sort(staged, None)?;
-            merge(old, sorted, &self.keys, &mut output, self.check)?;
-            read
+            let (sorted, read) = self.sort(staged, parents, None)?;
+            let removed = merge(old, sorted, &self.keys, &mut output, self.check)?;
+            (read, removed)
         } else {
-            let (sorted, read) = self.sort(staged, Some(old))?;
-            write_all(sorted, &mut output, self.check)?;
-            read
+            let (sorted, read) = self.sort(staged, parents, Some(old))?;
+            (read, write_all(sorted, &mut output, self.check)?)
         };
         let (file, record) = output.finish()?;
         Ok(Data {
             read,
+            removed,
             record,
             file: Some(file),
         })
@@ -134,20 +154,27 @@ impl Files<'_> {
     fn sort(
         &self,
         staged: &Staged,
+        parents: &Parents,
         old: Option<LastRecords<'_>>,
     ) -> Result<(Sorted, changes::Read), Failure> {
         let mut sorter = Sorter::new(self.staging.root(), self.limits);
-        let mut key = Vec::new();
+        let (mut key, mut parent) = (Vec::new(), Vec::new());
         if let Some(mut old) = old {
             while let Some(block) = old.next_block()? {
                 (self.check)()?;
                 for index in 0..block.len() {
-                    let record = read_old_key(&self.keys, block.record(index), &mut key)?;
-                    sorter.push(&key, Some(record.as_bytes()))?;
+                    let record = block.record(index);
+                    if parents.is_empty() {
+                        read_old_key(&self.keys, record, &mut key)?;
+                    } else {
+                        read_old(&self.keys, record, &mut key, &mut parent)?;
+                    }
+                    let gone = parents.take_published(&parent);
+                    sorter.push_published(&key, (!gone).then_some(record))?;
                 }
             }
         }
-        let read = changes::read(staged, &self.keys, self.check, |staging| {
+        let read = changes::read(staged, &self.keys, parents, self.check, |staging| {
             match staging {
                 changes::Staging::Record(key, record) => sorter.push(key, Some(record))?,
                 changes::Staging::Deletion(key) => sorter.push(key, None)?,
@@ -158,8 +185,8 @@ impl Files<'_> {
     }
 
     /// Reads what was staged for its count alone: lines that were not reported are found by it.
-    fn count(&self, staged: &Staged) -> Result<changes::Read, Failure> {
-        let read = changes::read(staged, &self.keys, self.check, |_| Ok(Flow::On))?;
+    fn count(&self, staged: &Staged, parents: &Parents) -> Result<changes::Read, Failure> {
+        let read = changes::read(staged, &self.keys, parents, self.check, |_| Ok(Flow::On))?;
         Ok(read.unwrap_or_default())
     }
 

@@ -92,6 +92,7 @@ fn a_deletion_takes_what_was_before_it_and_not_what_comes_after() {
 
     assert_eq!(world.text("latest.json"), "[\n{\"id\":2,\"v\":2}\n]\n");
     assert_eq!((totals.records, totals.staged, totals.deleted), (1, 2, 4));
+    assert_eq!(totals.removed, 2, "9 was not there, and 2 came back");
 }
 
 #[test]
@@ -190,6 +191,8 @@ fn whatever_breaks_the_contract_is_70_and_leaves_the_last_set() {
             "",
         ),
         ("{\"id\":2}\n", "", "no\n"),
+        ("{\"id\":2}\n", "", "{\"reason\":\"r\"}\n"),
+        ("{\"id\":2}\n", "{\"parent\":1,\"at\":0}\n", ""),
     ];
 
     for (records, deleted, rejected) in broken {
@@ -241,7 +244,7 @@ fn nothing_new_before_there_is_anything_breaks_the_contract() {
 fn rejected_records_are_published_beside_the_data_for_the_owner_alone() {
     let mut world = keyed(WriteMode::Replace);
     let left = Left {
-        rejected: "{\"reason\":\"r\"}\n".into(),
+        rejected: "{\"reason\":\"r\",\"pointer\":\"/0\",\"record\":1}\n".into(),
         ..Left::records("{\"id\":1}\n")
     };
 
@@ -250,7 +253,7 @@ fn rejected_records_are_published_beside_the_data_for_the_owner_alone() {
     assert_eq!(totals.rejected, 1);
     assert_eq!(
         world.text("current/rejected.ndjson"),
-        "{\"reason\":\"r\"}\n"
+        "{\"reason\":\"r\",\"pointer\":\"/0\",\"record\":1}\n"
     );
     assert_eq!(
         std::fs::metadata(world.path("current/rejected.ndjson"))

@@ -103,7 +103,7 @@ fn pointers_go_through_objects_arrays_and_escapes() {
     assert_eq!(read, [id("2"), id(r#""deep""#), id("10")].concat());
     assert_eq!(
         key(&["/other/id/x"], record),
-        Err(KeyError::Missing("/other/id/x".into()))
+        Err(KeyError::Missing(key_place("/other/id/x")))
     );
 }
 

@@ -1,0 +1,109 @@
+//! One line of `rejected.ndjson`: held to its form, and told of in few words.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::log::escape_controls;
+use crate::outcome::Failure;
+
+use super::{REJECTED, broken, object};
+
+/// What is told of a reason.
+const REASON_CHARS_MAX: usize = 200;
+/// What is told of a pointer.
+const POINTER_CHARS_MAX: usize = 100;
+
+/// Why a record was set aside and where it stood, cut and escaped for an error text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    reason: String,
+    pointer: String,
+}
+
+/// Exactly these members.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line<'a> {
+    #[serde(borrow)]
+    reason: Cow<'a, str>,
+    #[serde(borrow)]
+    pointer: Cow<'a, str>,
+    #[serde(borrow, rename = "record")]
+    _record: &'a RawValue,
+}
+
+impl Rejection {
+    /// Told of like this.
+    pub fn new(reason: &str, pointer: &str) -> Self {
+        Self {
+            reason: told(reason, REASON_CHARS_MAX),
+            pointer: told(pointer, POINTER_CHARS_MAX),
+        }
+    }
+
+    /// Reads a line. `Err` is 70: it is not what the contract says.
+    pub fn read(number: u64, line: &[u8]) -> Result<Self, Failure> {
+        let text = object(REJECTED, number, line)?;
+        let line: Line<'_> = serde_json::from_str(text).map_err(|error| {
+            broken(format!(
+                "line {number} of `{REJECTED}` is not one `reason`, `pointer` and `record`: {error}"
+            ))
+        })?;
+        Ok(Self::new(&line.reason, &line.pointer))
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)?;
+        if self.pointer.is_empty() {
+            return Ok(());
+        }
+        write!(f, " at `{}`", self.pointer)
+    }
+}
+
+fn told(text: &str, chars_max: usize) -> String {
+    let mut shown: String = text.chars().take(chars_max).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    escape_controls(&shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Outcome;
+
+    #[test]
+    fn a_line_is_a_reason_a_pointer_and_a_record_and_nothing_else() {
+        let read = |text: &str| Rejection::read(1, text.as_bytes());
+
+        let whole = read(r#"{"reason":"no \u0022id\u0022","pointer":"/items/3","record":7}"#);
+        assert_eq!(whole.unwrap().to_string(), r#"no "id" at `/items/3`"#);
+        for odd in [
+            "{}",
+            r#"{"reason":"r","pointer":"/0"}"#,
+            r#"{"reason":"r","record":{}}"#,
+            r#"{"reason":1,"pointer":"/0","record":{}}"#,
+            r#"{"reason":"r","pointer":null,"record":{}}"#,
+            r#"{"reason":"r","pointer":"/0","record":{},"more":1}"#,
+            r#"{"reason":"r","reason":"r","pointer":"/0","record":{}}"#,
+            r#"{"reason":"r","pointer":"/0","record":{}}}"#,
+        ] {
+            let failure = read(odd).unwrap_err();
+            assert_eq!(failure.outcome, Outcome::ComponentFailed, "{odd}");
+        }
+    }
+
+    #[test]
+    fn what_is_told_is_short_and_cannot_steer_a_terminal() {
+        let told = Rejection::new(&"ä".repeat(300), "/\u{1b}[2J").to_string();
+
+        assert_eq!(told, format!("{}… at `/\\u001b[2J`", "ä".repeat(200)));
+    }
+}
