@@ -139,11 +139,7 @@ impl Prepared {
 
     /// The problem with where its value came from.
     pub fn located(&self, mut problem: Problem) -> Problem {
-        problem.origin = self
-            .plan
-            .values
-            .get(&problem.setting)
-            .map(|given| given.origin);
+        problem.origin = settings::origin(&self.description, &self.plan, &problem.setting);
         problem
     }
 }

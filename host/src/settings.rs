@@ -10,28 +10,21 @@ use url::Url;
 use crate::component::{Description, Setting};
 use crate::declared::{HOST, LATER};
 use crate::egress::Auth;
-use crate::manifest;
-use crate::plan::{OutputFormat, Plan, WriteMode};
+use crate::plan::{Plan, WriteMode};
 use crate::values::{Given, Origin, Problem};
+
+use texts::Texts;
+
+mod replacing;
+mod shaping;
+mod texts;
 
 /// Settings that are secret whatever a component says of them.
 pub const SECRETS: [&str; 2] = ["SOURCE_API_KEY", "SOURCE_CLIENT_SECRET"];
 /// Names that a component may take from the environment besides `SOURCE_…`.
-const AMBIENT: [&str; 3] = ["MAX_RETRIES", "MAX_PAGES", "PRIMARY_KEY"];
+const AMBIENT: [&str; 4] = ["MAX_RETRIES", "MAX_PAGES", "PRIMARY_KEY", "TRANSFORM"];
 /// A component has no business with more.
 const DECLARED_MAX: usize = 200;
-/// The settings that decide what the published records are: under upsert a change of one needs a decision.
-pub const SHAPING: [&str; 8] = [
-    "SOURCE_API_URL",
-    "SOURCE_RECORDS",
-    "SOURCE_CURSOR",
-    "SOURCE_CURSOR_KIND",
-    "SOURCE_DELETED",
-    "PRIMARY_KEY",
-    "WRITE_MODE",
-    "OUTPUT_FORMAT",
-];
-
 /// Everything about one job that is not the host's own.
 #[derive(Debug)]
 pub struct Settings {
@@ -72,13 +65,17 @@ pub fn join(description: &Description, plan: &Plan) -> Result<Settings, Unusable
     let mut problems = plan.problems.clone();
     refuse_description(description, &mut problems);
     refuse_unknown(description, plan, &mut problems);
-    let environment = environment(description, plan, &mut problems);
+    let texts = Texts::read(description, plan, &mut problems);
+    let environment = environment(description, plan, &texts, &mut problems);
     let source = source(description, plan, &mut problems);
     let auth = auth(plan, &mut problems);
     let mode = mode(description, plan, &mut problems);
+    if let Some(mode) = mode {
+        replacing::refuse(description, plan, mode, &mut problems);
+    }
     match (source, mode) {
         (Some(source), Some(mode)) if problems.is_empty() => {
-            let shaping = shaping(plan, &source, mode);
+            let shaping = shaping::hashes(plan, &texts, &source, mode);
             Ok(Settings {
                 environment,
                 source,
@@ -96,6 +93,7 @@ pub fn join(description: &Description, plan: &Plan) -> Result<Settings, Unusable
 
 /// Every setting with its value and origin, the component's first.
 pub fn rows(description: &Description, plan: &Plan) -> Vec<Row> {
+    let texts = Texts::read(description, plan, &mut Vec::new()).shortened();
     let declared = description.settings.iter().map(|setting| {
         let default = setting.default.clone().unwrap_or_default();
         (setting.name.as_str(), default, is_secret(setting))
@@ -114,7 +112,7 @@ pub fn rows(description: &Description, plan: &Plan) -> Vec<Row> {
                     ("(secret)".to_owned(), origin)
                 })
             } else {
-                let given = plan.values.get(name);
+                let given = texts.given(plan, name);
                 given.map_or((default, Origin::Default), |given| {
                     (given.value, given.origin)
                 })
@@ -126,6 +124,12 @@ pub fn rows(description: &Description, plan: &Plan) -> Vec<Row> {
             }
         })
         .collect()
+}
+
+/// Where the value of a setting came from; of a text in a file, that file.
+pub fn origin(description: &Description, plan: &Plan, name: &str) -> Option<Origin> {
+    let texts = Texts::read(description, plan, &mut Vec::new());
+    texts.given(plan, name).map(|given| given.origin)
 }
 
 /// Names in the environment that look like a setting with a typing error, with the setting meant.
@@ -177,8 +181,16 @@ fn known_names(description: &Description) -> BTreeSet<String> {
         .iter()
         .filter(|s| is_secret(s))
         .map(|s| format!("{}_FILE", s.name));
+    let text_files = description
+        .settings
+        .iter()
+        .filter_map(|setting| texts::file_setting(&setting.name));
     let host = HOST.iter().map(|setting| setting.name.to_owned());
-    declared.chain(files).chain(host).collect()
+    declared
+        .chain(files)
+        .chain(text_files)
+        .chain(host)
+        .collect()
 }
 
 fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {
@@ -216,6 +228,7 @@ fn refuse_unknown(description: &Description, plan: &Plan, problems: &mut Vec<Pro
 fn environment(
     description: &Description,
     plan: &Plan,
+    texts: &Texts,
     problems: &mut Vec<Problem>,
 ) -> Vec<(String, String)> {
     let mut environment = Vec::new();
@@ -223,9 +236,9 @@ fn environment(
         if is_secret(setting) {
             continue;
         }
-        match given_to_component(plan, &setting.name) {
+        match given_to_component(plan, texts, &setting.name) {
             Some(given) => environment.push((setting.name.clone(), given.value)),
-            None if setting.required => {
+            None if setting.required && !problems.iter().any(|p| p.setting == setting.name) => {
                 let example = setting.example.as_deref().unwrap_or("…");
                 let message = format!(
                     "is required ({}); say `{}={example}`",
@@ -240,8 +253,8 @@ fn environment(
     environment
 }
 
-fn given_to_component(plan: &Plan, name: &str) -> Option<Given> {
-    let given = plan.values.get(name)?;
+fn given_to_component(plan: &Plan, texts: &Texts, name: &str) -> Option<Given> {
+    let given = texts.given(plan, name)?;
     let ambient = given.origin == Origin::Environment;
     let belongs = name.starts_with("SOURCE_") || AMBIENT.contains(&name);
     (!ambient || belongs).then_some(given)
@@ -362,28 +375,5 @@ fn mode(description: &Description, plan: &Plan, problems: &mut Vec<Problem>) -> 
     }
 }
 
-fn shaping(plan: &Plan, source: &Url, mode: WriteMode) -> BTreeMap<String, String> {
-    let value = |name: &str| match name {
-        "SOURCE_API_URL" => {
-            let mut url = source.clone();
-            url.set_query(None);
-            url.set_fragment(None);
-            url.to_string()
-        }
-        "WRITE_MODE" => mode.word().to_owned(),
-        "OUTPUT_FORMAT" => match plan.format {
-            OutputFormat::Json => "json".to_owned(),
-            OutputFormat::Ndjson => "ndjson".to_owned(),
-        },
-        "PRIMARY_KEY" => plan.keys.join(","),
-        other => plan
-            .values
-            .get(other)
-            .map(|given| given.value)
-            .unwrap_or_default(),
-    };
-    SHAPING
-        .iter()
-        .map(|name| ((*name).to_owned(), manifest::sha256(value(name).as_bytes())))
-        .collect()
-}
+#[cfg(test)]
+mod tests;

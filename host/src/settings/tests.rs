@@ -1,0 +1,248 @@
+//! What is joined, refused and remembered.
+
+use super::*;
+use crate::limits::Limits;
+use crate::values::Values;
+
+/// A component that declares the settings under test.
+fn description() -> Description {
+    let declared = [
+        "SOURCE_API_URL",
+        "SOURCE_CURSOR",
+        "SOURCE_PARENT",
+        "SOURCE_BODY",
+        "SOURCE_SCHEMA",
+        "TRANSFORM",
+        "PRIMARY_KEY",
+    ];
+    let settings = declared.map(|name| Setting {
+        name: name.to_owned(),
+        doc: String::new(),
+        required: false,
+        secret: false,
+        default: None,
+        example: None,
+    });
+    Description {
+        name: "test".to_owned(),
+        version: "1".to_owned(),
+        summary: String::new(),
+        settings: settings.to_vec(),
+    }
+}
+
+fn without(name: &str) -> Description {
+    let mut description = description();
+    description.settings.retain(|setting| setting.name != name);
+    description
+}
+
+fn plan(environment: &[(&str, &str)]) -> Plan {
+    let limits = Limits {
+        settings_file_bytes: 100,
+        ..Limits::default()
+    };
+    let source = [("SOURCE_API_URL", "https://api.example.com/v1?page=1")];
+    let environment = source.iter().chain(environment);
+    let environment = environment.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let values = Values::collect(&[], environment, &[], &limits, &mut Vec::new());
+    Plan::new(values, limits, Vec::new())
+}
+
+fn joined(environment: &[(&str, &str)]) -> Settings {
+    join(&description(), &plan(environment)).unwrap()
+}
+
+/// The problems, one a line.
+fn refused(description: &Description, environment: &[(&str, &str)]) -> String {
+    let unusable = join(description, &plan(environment)).unwrap_err();
+    let problems: Vec<String> = unusable.problems.iter().map(Problem::to_string).collect();
+    problems.join("\n")
+}
+
+fn file(text: impl AsRef<[u8]>) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("text");
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+fn handed_on<'s>(settings: &'s Settings, name: &str) -> Option<&'s str> {
+    let mut given = settings.environment.iter();
+    given
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value.as_str())
+}
+
+#[test]
+fn a_text_in_a_file_is_handed_on_and_remembered_as_the_text() {
+    let (_folder, path) = file(".a\n| .b\n");
+
+    for (name, file_name) in [
+        ("TRANSFORM", "TRANSFORM_FILE"),
+        ("SOURCE_BODY", "SOURCE_BODY_FILE"),
+        ("SOURCE_SCHEMA", "SOURCE_SCHEMA"),
+    ] {
+        let settings = joined(&[(file_name, &path)]);
+
+        assert_eq!(handed_on(&settings, name), Some(".a\n| .b"), "{name}");
+    }
+    let (by_file, by_value) = (
+        joined(&[("TRANSFORM_FILE", &path)]),
+        joined(&[("TRANSFORM", ".a\n| .b")]),
+    );
+    assert_eq!(by_file.shaping, by_value.shaping);
+    assert_ne!(by_file.shaping, joined(&[]).shaping);
+    assert_eq!(handed_on(&by_file, "TRANSFORM_FILE"), None);
+}
+
+#[test]
+fn check_shows_the_file_of_a_text_and_its_beginning() {
+    let (_folder, path) = file(".items[]\n  | select(.status != \"cancelled\" and .total > 0)\n");
+
+    let rows = rows(&description(), &plan(&[("TRANSFORM_FILE", &path)]));
+
+    let row = rows.iter().find(|row| row.name == "TRANSFORM").unwrap();
+    assert_eq!(row.value, ".items[] | select(.status != \"cancelled…");
+    assert_eq!(row.origin.to_string(), format!("file {path}"));
+}
+
+#[test]
+fn a_value_and_a_file_of_the_same_text_are_refused() {
+    let (_folder, path) = file(".");
+
+    let text = refused(
+        &description(),
+        &[("SOURCE_BODY", "{}"), ("SOURCE_BODY_FILE", &path)],
+    );
+
+    assert_eq!(
+        text,
+        "SOURCE_BODY is given (environment), and so is SOURCE_BODY_FILE: unset one of the two (environment)"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named() {
+    let (_a, long) = file("x".repeat(101));
+    let (_b, no_text) = file(b"\xff\xfe");
+    let (_c, empty) = file(" \n");
+    let (_d, nul) = file("a\0b");
+    let mut required = description();
+    required
+        .settings
+        .iter_mut()
+        .for_each(|setting| setting.required = setting.name == "TRANSFORM");
+
+    for (path, what) in [
+        ("no/such/file", "cannot read it: No such file"),
+        ("/", "it is a folder"),
+        (&long, "larger than 100 bytes"),
+        (&no_text, "UTF-8"),
+        (&empty, "it is empty"),
+        (&nul, "NUL"),
+    ] {
+        let text = refused(&required, &[("TRANSFORM_FILE", path)]);
+        let named = format!("TRANSFORM names the file `{path}` (TRANSFORM_FILE): ");
+        assert!(text.starts_with(&named) && text.contains(what), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let schema = refused(&description(), &[("SOURCE_SCHEMA", path)]);
+        assert!(
+            schema.starts_with("SOURCE_SCHEMA names the file") && schema.contains(what),
+            "{schema}"
+        );
+    }
+}
+
+#[test]
+fn a_schema_may_be_the_value_itself() {
+    let settings = joined(&[("SOURCE_SCHEMA", r#"{"type":"object"}"#)]);
+
+    assert_eq!(
+        handed_on(&settings, "SOURCE_SCHEMA"),
+        Some(r#"{"type":"object"}"#)
+    );
+}
+
+#[test]
+fn a_text_that_is_not_declared_is_neither_read_nor_handed_on() {
+    let settings = join(
+        &without("TRANSFORM"),
+        &plan(&[("TRANSFORM_FILE", "no/such/file"), ("TRANSFORM", ".")]),
+    )
+    .unwrap();
+
+    assert_eq!(handed_on(&settings, "TRANSFORM"), None);
+}
+
+#[test]
+fn the_file_of_a_text_is_a_known_name_where_the_text_is_declared() {
+    let known = known_names(&description());
+
+    assert!(known.contains("TRANSFORM_FILE") && known.contains("SOURCE_BODY_FILE"));
+    assert!(!known.contains("SOURCE_SCHEMA_FILE"));
+    assert!(!known_names(&without("TRANSFORM")).contains("TRANSFORM_FILE"));
+}
+
+const REPLACING: [(&str, &str); 4] = [
+    ("SOURCE_CURSOR", "/updated"),
+    ("PRIMARY_KEY", "/id"),
+    ("REPLACE_BY", "/order"),
+    ("SOURCE_PARENT", "/id"),
+];
+
+fn replacing_without(name: &str) -> Vec<(&'static str, &'static str)> {
+    let all = REPLACING.into_iter();
+    all.filter(|(known, _)| *known != name).collect()
+}
+
+#[test]
+fn replace_by_shapes_the_data_and_needs_upsert_a_key_and_source_parent() {
+    let with = joined(&REPLACING);
+    let neither = replacing_without("REPLACE_BY");
+    let without_both = joined(&neither[..2]);
+
+    assert_eq!(with.mode, WriteMode::Upsert);
+    assert_ne!(
+        with.shaping["REPLACE_BY"],
+        without_both.shaping["REPLACE_BY"]
+    );
+    let by = |environment: &[(&str, &str)]| refused(&description(), environment);
+    let no_cursor = by(&replacing_without("SOURCE_CURSOR"));
+    assert!(
+        no_cursor.starts_with("REPLACE_BY replaces some"),
+        "{no_cursor}"
+    );
+    let no_key = by(&replacing_without("PRIMARY_KEY"));
+    assert!(no_key.contains("set PRIMARY_KEY"), "{no_key}");
+    let no_parent = by(&replacing_without("SOURCE_PARENT"));
+    assert!(
+        no_parent.starts_with("REPLACE_BY needs SOURCE_PARENT"),
+        "{no_parent}"
+    );
+    assert!(
+        by(&neither).starts_with("SOURCE_PARENT says which"),
+        "{}",
+        by(&neither)
+    );
+    let undeclared = refused(&without("SOURCE_PARENT"), &REPLACING);
+    assert!(
+        undeclared.contains("declares SOURCE_PARENT"),
+        "{undeclared}"
+    );
+}
+
+#[test]
+fn replace_by_is_one_pointer() {
+    for wrong in ["order", "/order,/id", ","] {
+        let mut given = REPLACING;
+        given[2].1 = wrong;
+        let text = refused(&description(), &given);
+        assert!(
+            text.starts_with("REPLACE_BY takes one JSON Pointer"),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
+}
