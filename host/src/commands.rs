@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use crate::cli::{CheckArgs, DescribeArgs, GivenArgs, HealthArgs, OutputKind};
 use crate::describe;
-use crate::health;
+use crate::health::{self, Ages};
 use crate::limits::Limits;
 use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
 use crate::plan::Plan;
@@ -107,20 +107,33 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
         &mut problems,
     );
     let plan = Plan::new(values, limits, problems);
-    let max_age = match args.max_age.as_deref().map(quantity::duration) {
-        None => plan.max_age,
-        Some(Ok(span)) => span,
-        Some(Err(message)) => {
-            return Ended::failed(Outcome::Usage, format!("--max-age {message}"));
-        }
+    let span = |flag: &str, given: Option<&str>| match given.map(quantity::duration) {
+        None => Ok(None),
+        Some(Ok(span)) => Ok(Some(span)),
+        Some(Err(message)) => Err(Ended::failed(Outcome::Usage, format!("{flag} {message}"))),
     };
-    let relevant = |problem: &&Problem| {
-        ["OUTPUT_DIR", "MAX_AGE", "--env-file", "--set"].contains(&problem.setting.as_str())
+    let most = match (
+        span("--max-age", args.max_age.as_deref()),
+        span("--max-cursor-age", args.max_cursor_age.as_deref()),
+    ) {
+        (Ok(success), Ok(cursor)) => Ages {
+            success: success.unwrap_or(plan.max_age),
+            cursor: cursor.or(plan.max_cursor_age),
+        },
+        (Err(ended), _) | (_, Err(ended)) => return ended,
     };
+    let matter = [
+        "OUTPUT_DIR",
+        "MAX_AGE",
+        "MAX_CURSOR_AGE",
+        "--env-file",
+        "--set",
+    ];
+    let relevant = |problem: &&Problem| matter.contains(&problem.setting.as_str());
     if let Some(problem) = plan.problems.iter().find(relevant) {
         return Ended::failed(Outcome::Settings, problem.to_string());
     }
-    let report = health::health(&plan.output_dir, max_age, args.verify, &plan.limits);
+    let report = health::health(&plan.output_dir, most, args.verify, &plan.limits);
     match args.output {
         Some(OutputKind::Json) => print(&format!("{}\n", report.json())),
         None => print(&format!("{}\n", report.text())),

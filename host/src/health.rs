@@ -20,6 +20,8 @@ use crate::manifest::hex;
 use crate::outcome::Failure;
 use crate::quantity::{counted, spoken};
 
+mod cursor;
+
 /// A record may be this far ahead of our clock; more, and one of the two clocks is wrong.
 const CLOCKS_APART: Duration = Duration::from_mins(5);
 
@@ -53,17 +55,28 @@ struct GenerationFacts {
     age: Duration,
     records: u64,
     cursor: Option<String>,
+    /// Of the newest record, where it was asked for and is known.
+    cursor_age: Option<Duration>,
+}
+
+/// How old what may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Ages {
+    /// The last success: MAX_AGE.
+    pub success: Duration,
+    /// The newest record, if that matters: MAX_CURSOR_AGE.
+    pub cursor: Option<Duration>,
 }
 
 /// Looks at `output_dir`. With `verify`, reads the published files and compares their checksums.
-pub fn health(output_dir: &Path, max_age: Duration, verify: bool, limits: &Limits) -> HealthReport {
-    health_at(Timestamp::now(), output_dir, max_age, verify, limits)
+pub fn health(output_dir: &Path, most: Ages, verify: bool, limits: &Limits) -> HealthReport {
+    health_at(Timestamp::now(), output_dir, most, verify, limits)
 }
 
 fn health_at(
     now: Timestamp,
     output_dir: &Path,
-    max_age: Duration,
+    most: Ages,
     verify: bool,
     limits: &Limits,
 ) -> HealthReport {
@@ -99,7 +112,10 @@ fn health_at(
         }
     };
     report.last_run = last_run;
-    report.judge(now, generation.as_ref(), max_age);
+    report.judge(now, generation.as_ref(), most.success);
+    if let Some(most) = most.cursor {
+        report.judge_cursor(now, most);
+    }
     if let Some(generation) = generation.filter(|_| verify) {
         report.verify(&generation);
     }
@@ -149,6 +165,7 @@ impl HealthReport {
                 "age_seconds": facts.age.as_secs(),
                 "records": facts.records,
                 "cursor": facts.cursor,
+                "cursor_age_seconds": facts.cursor_age.map(|age| age.as_secs()),
             })
         });
         let value: Value = json!({
@@ -201,6 +218,7 @@ impl HealthReport {
                 age: Duration::try_from(now.duration_since(committed)).unwrap_or_default(),
                 records: generation.data().records,
                 cursor: generation.manifest.cursor.clone(),
+                cursor_age: None,
             });
         }
         // The record of a run is best effort: a failure that a later commit has overtaken is over.
@@ -232,6 +250,31 @@ impl HealthReport {
                 .push("the manifest has no time of commit".to_owned()),
             None if failed.is_none() => self.reasons.push("nothing was published yet".to_owned()),
             _ => {}
+        }
+    }
+
+    /// A success without a new record may be the source's silence: how old is the newest record?
+    fn judge_cursor(&mut self, now: Timestamp, most: Duration) {
+        let Some(facts) = &mut self.generation else {
+            return;
+        };
+        match cursor::age(facts.cursor.as_deref(), now) {
+            Ok(age) => {
+                facts.cursor_age = Some(age);
+                if age > most {
+                    self.status = Status::Stale;
+                    let (age, most) = (spoken(age), spoken(most));
+                    self.reasons.push(format!(
+                        "the newest record is {age} old, and MAX_CURSOR_AGE is {most}"
+                    ));
+                }
+            }
+            Err(why) => {
+                if self.status == Status::Fresh {
+                    self.status = Status::Unknown;
+                }
+                self.reasons.push(why);
+            }
         }
     }
 

@@ -24,8 +24,14 @@ mod race;
 mod readers;
 /// README's console blocks.
 mod readme;
+/// Records that were set aside, in a run that is published and in one that is refused.
+mod rejected;
+/// Parents whose records are replaced together, deletions, and the gate before them.
+mod replacing;
 /// Where settings come from, and how their problems are told.
 mod settings;
+/// Settings whose text stands in a file of its own.
+mod texts;
 /// Rules of this repository.
 mod tidy;
 

@@ -7,7 +7,10 @@ use crate::plan::{OutputFormat, WriteMode};
 use crate::sink::Extent::Everything;
 use crate::sink::world::{Left, World};
 
-const DAY: Duration = Duration::from_hours(24);
+const DAY: Ages = Ages {
+    success: Duration::from_hours(24),
+    cursor: None,
+};
 
 fn published() -> World {
     let mut world = World::new(WriteMode::Replace, OutputFormat::Json, &[]);
@@ -71,8 +74,85 @@ fn data_older_than_max_age_is_stale_and_still_there() {
     );
 }
 
+/// The health, two hours after a success whose cursor was this.
+fn asked_of_cursor(cursor: &str, most_hours: u64) -> HealthReport {
+    let mut world = World::new(WriteMode::Replace, OutputFormat::Json, &[]);
+    world.cursor = Some(cursor.to_owned());
+    world
+        .run(Everything, &Left::records("{\"v\":1}\n"))
+        .unwrap();
+    let most = Ages {
+        cursor: Some(Duration::from_hours(most_hours)),
+        ..DAY
+    };
+    let now = Timestamp::now() + SignedDuration::from_hours(2);
+    health_at(now, &world.path(""), most, false, &world.limits)
+}
+
 #[test]
-fn a_failed_last_run_is_stale_and_says_why_on_one_clean_line() {
+fn a_newest_record_older_than_max_cursor_age_is_stale_although_the_run_went_well() {
+    let cursor = (Timestamp::now() - SignedDuration::from_hours(1)).to_string();
+
+    let (fresh, stale) = (asked_of_cursor(&cursor, 4), asked_of_cursor(&cursor, 2));
+
+    assert_eq!((fresh.exit_code(), stale.exit_code()), (0, 1));
+    assert!(
+        stale
+            .text()
+            .contains("the newest record is 3h old, and MAX_CURSOR_AGE is 2h; still there"),
+        "{}",
+        stale.text()
+    );
+    let value: Value = serde_json::from_str(&fresh.json()).unwrap();
+    let seconds = value["generation"]["cursor_age_seconds"].as_u64().unwrap();
+    assert!((10_800..10_830).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn a_cursor_that_is_no_time_or_of_the_future_is_unknown() {
+    let (no_time, future) = (
+        asked_of_cursor("page-7", 4),
+        asked_of_cursor("2999-01-01", 4),
+    );
+
+    assert_eq!((no_time.exit_code(), future.exit_code()), (2, 2));
+    assert!(
+        no_time
+            .text()
+            .contains("the cursor `page-7` is no time, so MAX_CURSOR_AGE cannot be judged"),
+        "{}",
+        no_time.text()
+    );
+    assert!(
+        future.text().contains("is in the future"),
+        "{}",
+        future.text()
+    );
+}
+
+#[test]
+fn a_failed_last_run_is_stale_whatever_the_cursor_is() {
+    let world = published();
+    last_run(&world, 75, 1);
+    let most = Ages {
+        cursor: Some(Duration::from_hours(1)),
+        ..DAY
+    };
+
+    let report = health_at(
+        Timestamp::now() + SignedDuration::from_mins(2),
+        &world.path(""),
+        most,
+        false,
+        &world.limits,
+    );
+
+    assert_eq!(report.exit_code(), 1);
+    assert!(report.text().contains("is no time"), "{}", report.text());
+}
+
+#[test]
+fn a_failed_last_run_is_stale_and_and_says_why_on_one_clean_line() {
     let world = published();
     last_run(&world, 75, 1);
 

@@ -40,6 +40,34 @@ fn health_of_an_old_set_is_1() {
 }
 
 #[test]
+fn health_of_a_newest_record_that_is_too_old_is_1_and_of_one_that_is_no_time_2() {
+    let mut job = Job::misbehaving("stage-as-told")
+        .set("WRITE_MODE", "upsert")
+        .set("PRIMARY_KEY", "/id")
+        .set("SOURCE_STAGE_RECORDS", "{\"id\":1}\n")
+        .set("SOURCE_STAGE_CURSOR", "2024-05-01T00:00:00+0200");
+    job.run().exits(Outcome::Published);
+
+    job.tidegate(["health"]).exits(0);
+    job.tidegate(["health", "--max-cursor-age", "1d"])
+        .exits(1)
+        .stdout_has("old, and MAX_CURSOR_AGE is 1d");
+    job.tidegate(["health", "--max-cursor-age", "36500d", "--output", "json"])
+        .exits(0)
+        .stdout_has("\"cursor_age_seconds\":");
+    job.tidegate(["health", "--max-cursor-age", "soon"])
+        .exits(64);
+    let mut job = job
+        .set("MAX_CURSOR_AGE", "1d")
+        .set("SOURCE_STAGE_CURSOR", "b7");
+    job.tidegate(["health"]).exits(1);
+    job.run().exits(Outcome::NothingNew);
+    job.tidegate(["health"])
+        .exits(2)
+        .stdout_has("the cursor `b7` is no time");
+}
+
+#[test]
 fn health_verify_sees_a_changed_byte() {
     let job = published();
     let file = std::fs::canonicalize(job.output().join("latest.json")).unwrap();

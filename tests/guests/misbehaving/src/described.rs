@@ -21,6 +21,18 @@ const COVETED: [&str; 7] = [
     "AWS_SECRET_ACCESS_KEY",
 ];
 
+/// Settings of the behaviours that are told what to do.
+const TOLD: [&str; 8] = [
+    "SOURCE_STAGE_RECORDS",
+    "SOURCE_STAGE_DELETED",
+    "SOURCE_STAGE_REJECTED",
+    "SOURCE_STAGE_CURSOR",
+    "SOURCE_PARENT",
+    "SOURCE_BODY",
+    "SOURCE_SCHEMA",
+    "TRANSFORM",
+];
+
 /// The description, unless the file was patched.
 pub fn describe() -> Description {
     // SAFETY: reads an initialized static. Volatile, so that the compiler cannot decide here what the file will say.
@@ -31,6 +43,7 @@ pub fn describe() -> Description {
         .map(str::to_owned)
         .to_vec();
     names.extend(COVETED.map(str::to_owned));
+    names.extend(TOLD.map(str::to_owned));
     match word.trim() {
         "loop" => spent::spin(),
         "memory" => spent::eat_memory(),

@@ -10,6 +10,7 @@ mod portioned;
 mod said;
 mod spent;
 mod staged;
+mod told;
 
 mod bindings {
     #![expect(
@@ -51,6 +52,7 @@ impl Guest for Misbehaving {
         spent::run(&behaviour)
             .or_else(|| portioned::run(&behaviour, &request))
             .or_else(|| staged::run(&behaviour))
+            .or_else(|| told::run(&behaviour))
             .or_else(|| said::run(&behaviour))
             .or_else(|| asked::run(&behaviour, &request))
             .unwrap_or_else(|| {
