@@ -121,7 +121,8 @@ impl Egress {
 
     /// Sends one request, if it is granted.
     ///
-    /// `Ok`: the answer's head has come, whatever its status; its body still can fail. `Err` is already in the record.
+    /// `Ok`: the answer's head has come, whatever its status; its body still can fail. `Err` is already in the record. After
+    /// a breach nothing more is sent: the run ends for it, and a source is not asked in vain.
     pub async fn send<B>(&self, request: Request<B>) -> Result<Response<EgressBody>, EgressError>
     where
         B: Body<Data = Bytes>,
@@ -158,6 +159,9 @@ impl Egress {
         let (parts, body) = request.into_parts();
         let asked = Origin::asked_for(&parts.uri);
         shared.count_request(asked.as_ref().ok())?;
+        if let Some(breach) = shared.record.breach() {
+            return Err(breach);
+        }
         let origin = asked?;
         shared.policy.check_request(&parts.method, &origin)?;
         let name = origin.to_string();
