@@ -10,6 +10,8 @@ mod canary;
 mod crash;
 /// One test or more for each row of README's table of exit codes.
 mod exit_codes;
+/// What can go wrong between a source and a run, each at every place of a run.
+mod faults;
 /// Random histories of a changing source, held to a model.
 mod histories;
 /// What the built component imports and exports, and that its WIT is documented.

@@ -3,14 +3,18 @@
 //!
 //! Written on raw sockets, so that it can send what no HTTP library would. Nothing in it waits for ever.
 
+mod door;
 mod reply;
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use self::door::Stream;
+pub use self::door::{Door, tls_file};
 pub use self::reply::Reply;
 use self::reply::Then;
 
@@ -59,6 +63,7 @@ impl Request {
 }
 
 type Answer = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
+type Receive = Arc<dyn Fn() -> Door + Send + Sync>;
 
 /// The server, as long as this lives.
 pub struct Server {
@@ -69,6 +74,8 @@ pub struct Server {
 
 struct Shared {
     answer: Mutex<Answer>,
+    receive: Mutex<Receive>,
+    is_https: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -87,6 +94,8 @@ impl Server {
         let address = listener.local_addr().expect("the address listened on");
         let shared = Arc::new(Shared {
             answer: Mutex::new(Arc::new(answer)),
+            receive: Mutex::new(Arc::new(|| Door::Open)),
+            is_https: AtomicBool::new(false),
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -99,14 +108,29 @@ impl Server {
         }
     }
 
-    /// `http://127.0.0.1:port`.
+    /// `http://127.0.0.1:port`, or with https.
     pub fn origin(&self) -> String {
-        format!("http://{}", self.address)
+        self.shared.origin(self.address)
+    }
+
+    /// Is named with https from now on; the doors must speak it.
+    pub fn names_itself_https(&self) {
+        self.shared.is_https.store(true, Ordering::Relaxed);
     }
 
     /// Answers with this from now on.
     pub fn answer_with(&self, answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
         *self.shared.answer.lock().expect("no answer panicked") = Arc::new(answer);
+    }
+
+    /// Receives each connection as this says from now on.
+    pub fn receive_with(&self, receive: impl Fn() -> Door + Send + Sync + 'static) {
+        *self.shared.receive.lock().expect("no door panicked") = Arc::new(receive);
+    }
+
+    /// How many connections came in all.
+    pub fn connections(&self) -> usize {
+        self.shared.state().connections
     }
 
     /// The requests since the last call of [`Server::forget`].
@@ -159,6 +183,12 @@ impl Shared {
             .expect("no thread panicked with the state")
     }
 
+    fn origin(&self, address: SocketAddr) -> String {
+        let is_https = self.is_https.load(Ordering::Relaxed);
+        let scheme = if is_https { "https" } else { "http" };
+        format!("{scheme}://{address}")
+    }
+
     fn stall(&self) {
         let state = self.state();
         let stalled = self
@@ -185,37 +215,67 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-fn serve(mut stream: TcpStream, connection: usize, shared: &Shared) -> std::io::Result<()> {
+fn serve(stream: TcpStream, connection: usize, shared: &Shared) -> std::io::Result<()> {
     stream.set_read_timeout(Some(READ_TIMEOUT))?;
     stream.set_write_timeout(Some(READ_TIMEOUT))?;
     stream.set_nodelay(true)?;
-    let origin = format!("http://{}", stream.local_addr()?);
+    let origin = shared.origin(stream.local_addr()?);
+    let receive = Arc::clone(&shared.receive.lock().expect("no door panicked"));
+    match receive() {
+        Door::Open => converse(Stream::Plain(stream), &origin, connection, shared),
+        Door::Tls(certificate) => converse(
+            Stream::tls(stream, certificate),
+            &origin,
+            connection,
+            shared,
+        ),
+        Door::Closed => Ok(()),
+        Door::Reset => door::reset(&stream),
+        Door::Silent => {
+            shared.stall();
+            Ok(())
+        }
+        Door::Says(bytes) => {
+            let mut stream = stream;
+            // What is left unread would turn the end into a reset.
+            let _ = stream.read(&mut [0; 16 * 1024])?;
+            stream.write_all(&bytes)
+        }
+    }
+}
+
+fn converse(
+    mut stream: Stream,
+    origin: &str,
+    connection: usize,
+    shared: &Shared,
+) -> std::io::Result<()> {
     let mut unread = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut unread, connection)? {
         shared.state().seen.push(request.clone());
         shared.changed.notify_all();
         let answer = Arc::clone(&shared.answer.lock().expect("no answer panicked"));
         let reply = answer(&request);
-        let (head, body) = reply.rendered(&origin);
+        let (head, body) = reply.rendered(origin);
         let (piece_bytes, pause) = reply.drip();
         stream.write_all(&head)?;
         for piece in body.chunks(piece_bytes.min(body.len().max(1))) {
             stream.write_all(piece)?;
             std::thread::sleep(pause);
         }
+        stream.flush()?;
         match reply.then() {
             Then::Listen => {}
-            Then::Close => return Ok(()),
-            Then::Reset => {
-                return Ok(rustix::net::sockopt::set_socket_linger(
-                    &stream,
-                    Some(Duration::ZERO),
-                )?);
-            }
+            Then::Close => return stream.close(),
+            Then::Vanish => return stream.vanish(),
+            Then::Reset => return stream.reset(),
             Then::Stall => {
                 shared.stall();
                 return Ok(());
             }
+            Then::Flood(piece) => loop {
+                stream.write_all(piece)?;
+            },
         }
     }
     Ok(())
@@ -223,7 +283,7 @@ fn serve(mut stream: TcpStream, connection: usize, shared: &Shared) -> std::io::
 
 /// The next request, or `None` at the end of the connection. Requests with a body are none of ours.
 fn read_request(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     unread: &mut Vec<u8>,
     connection: usize,
 ) -> std::io::Result<Option<Request>> {

@@ -36,6 +36,16 @@ server() { # file, authority, names, from, to
     cp "$work/out.pem" "$1"
 }
 
+self_signed() { # file, names, from, to
+    openssl req -new -key server.key -subj "/CN=tidegate tests" -out "$work/csr" -addext "subjectAltName=$2" \
+        -addext basicConstraints=CA:FALSE -addext extendedKeyUsage=serverAuth
+    cp server.key "$work/server.key"
+    (cd "$work" && : >index.txt && echo "$(openssl rand -hex 8)" >serial &&
+        openssl ca -selfsign -batch -notext -config ca.cnf -keyfile server.key -in csr -out out.pem \
+            -startdate "$3" -enddate "$4" 2>/dev/null)
+    cp "$work/out.pem" "$1"
+}
+
 key server.key
 authority ca
 authority stranger
@@ -45,3 +55,4 @@ server server.pem ca "$names" 20260101000000Z 21260101000000Z
 server expired.pem ca "$names" 20200101000000Z 20200201000000Z
 server other-name.pem ca DNS:other.example 20260101000000Z 21260101000000Z
 server stranger.pem stranger "$names" 20260101000000Z 21260101000000Z
+self_signed self-signed.pem "$names" 20260101000000Z 21260101000000Z

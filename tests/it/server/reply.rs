@@ -7,8 +7,12 @@ use std::time::Duration;
 pub(super) enum Then {
     Listen,
     Close,
+    /// As `Close`, but TLS is not told.
+    Vanish,
     Reset,
     Stall,
+    /// These bytes, until nobody takes them.
+    Flood(&'static [u8]),
 }
 
 /// One answer.
@@ -18,6 +22,9 @@ pub struct Reply {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     raw: Option<Vec<u8>>,
+    before: Vec<u8>,
+    after: Vec<u8>,
+    is_unframed: bool,
     chunk_bytes: Option<usize>,
     sent_bytes: Option<usize>,
     drip: Option<(usize, Duration)>,
@@ -34,6 +41,9 @@ impl Reply {
             headers: Vec::new(),
             body: body.into(),
             raw: None,
+            before: Vec::new(),
+            after: Vec::new(),
+            is_unframed: false,
             chunk_bytes: None,
             sent_bytes: None,
             drip: None,
@@ -76,6 +86,58 @@ impl Reply {
         self
     }
 
+    /// With one more header of this name.
+    pub fn one_more_header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// These bytes come before its head.
+    pub fn preceded_by(self, before: impl Into<Vec<u8>>) -> Self {
+        Self {
+            before: before.into(),
+            ..self
+        }
+    }
+
+    /// These bytes come after its body.
+    pub fn followed_by(self, after: impl Into<Vec<u8>>) -> Self {
+        Self {
+            after: after.into(),
+            ..self
+        }
+    }
+
+    /// With nothing that says where the body ends but the end of the connection.
+    pub fn unframed(self) -> Self {
+        Self {
+            is_unframed: true,
+            then: Then::Close,
+            ..self
+        }
+    }
+
+    /// The connection is closed after it, without an announcement.
+    pub fn closed(self) -> Self {
+        Self {
+            then: Then::Close,
+            ..self
+        }
+    }
+
+    /// The connection is closed after it, and its header says so.
+    pub fn closing(self) -> Self {
+        self.header("connection", "close").closed()
+    }
+
+    /// The connection is closed after it, and TLS is not told.
+    pub fn without_close_notify(self) -> Self {
+        Self {
+            then: Then::Vanish,
+            ..self
+        }
+    }
+
     /// With a `Link` to the next page; `{server}` stands in `url` for this server's origin.
     pub fn next(self, url: &str) -> Self {
         self.header("link", format!("<{url}>; rel=\"next\""))
@@ -103,6 +165,23 @@ impl Reply {
         Self {
             sent_bytes: Some(body_bytes),
             then: Then::Stall,
+            ..self
+        }
+    }
+
+    /// Only the first bytes of the body are sent, then the connection is reset.
+    pub fn reset_after(self, body_bytes: usize) -> Self {
+        Self {
+            sent_bytes: Some(body_bytes),
+            then: Then::Reset,
+            ..self
+        }
+    }
+
+    /// After it these bytes come, until nobody takes them.
+    pub fn flooding(self, piece: &'static [u8]) -> Self {
+        Self {
+            then: Then::Flood(piece),
             ..self
         }
     }
@@ -137,13 +216,15 @@ impl Reply {
             ("date".to_owned(), now),
         ];
         match self.chunk_bytes {
+            _ if self.is_unframed => {}
             Some(_) => headers.push(("transfer-encoding".to_owned(), "chunked".to_owned())),
             None => headers.push(("content-length".to_owned(), body.len().to_string())),
         }
         headers.retain(|(name, _)| !self.headers.iter().any(|(own, _)| own == name));
         headers.extend(self.headers.iter().cloned());
         headers.retain(|(name, _)| name != "date" || !self.is_dateless);
-        let mut head = format!("HTTP/1.1 {} Scripted\r\n", self.status).into_bytes();
+        let mut head = self.before.clone();
+        head.extend_from_slice(format!("HTTP/1.1 {} Scripted\r\n", self.status).as_bytes());
         for (name, value) in headers {
             head.extend_from_slice(name.as_bytes());
             head.extend_from_slice(b": ");
@@ -156,6 +237,7 @@ impl Reply {
             None => body,
         };
         body.truncate(self.sent_bytes.unwrap_or(usize::MAX));
+        body.extend_from_slice(&self.after);
         (head, body)
     }
 
