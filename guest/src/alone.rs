@@ -48,6 +48,12 @@ impl<H> Authorized<H> {
             get("SOURCE_AUTH").unwrap_or("bearer"),
             get("SOURCE_API_KEY"),
         ) {
+            ("oauth2", _) => {
+                return Err(
+                    "SOURCE_AUTH `oauth2` needs `tidegate run`, which fetches the token; here, give one as SOURCE_API_KEY with SOURCE_AUTH `bearer`"
+                        .to_owned(),
+                );
+            }
             (_, None) => Credential::None,
             ("bearer", Some(key)) => Credential::Header {
                 name: "authorization".to_owned(),
@@ -177,6 +183,25 @@ mod tests {
             sent(&env, "https://api.example.com/x?p=1").url,
             "https://api.example.com/x?p=1&api_key=a+b%26c"
         );
+    }
+
+    #[test]
+    fn a_token_is_fetched_by_our_host_alone() {
+        for key in ["", "k"] {
+            let env = [
+                ("SOURCE_API_URL", "https://api.example.com/x"),
+                ("SOURCE_API_KEY", key),
+                ("SOURCE_AUTH", "oauth2"),
+            ];
+            let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+
+            let refused = Authorized::new(Seen(Vec::new()), &env).err().unwrap();
+
+            assert!(
+                refused.contains("`oauth2` needs `tidegate run`"),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Declared {
 pub enum Group {
     /// What the component declares.
     Source,
+    /// How we say who we are, besides `SOURCE_API_KEY`.
+    Auth,
     /// Where the data goes.
     Output,
     /// When data is refused.
@@ -39,6 +41,7 @@ impl Group {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Source => "Source",
+            Self::Auth => "OAuth2 and client certificates",
             Self::Output => "Output",
             Self::Gates => "Gates: when a run is refused instead of published",
             Self::Health => "Health",
@@ -66,6 +69,57 @@ const fn setting(
 
 /// Every setting of the host, in the order in which a person should read them.
 pub const HOST: &[Declared] = &[
+    setting(
+        Group::Auth,
+        "SOURCE_TOKEN_URL",
+        "",
+        "https://login.example.com/oauth2/token",
+        "With SOURCE_AUTH=oauth2: where an access token is fetched (client credentials); kept for the run, \
+         fetched anew before it expires, and once after a 401",
+    ),
+    setting(
+        Group::Auth,
+        "SOURCE_CLIENT_ID",
+        "",
+        "tidegate",
+        "With SOURCE_AUTH=oauth2: who asks for the token",
+    ),
+    setting(
+        Group::Auth,
+        "SOURCE_CLIENT_SECRET",
+        "",
+        "a-client-secret",
+        "With SOURCE_AUTH=oauth2: what proves it; sent to SOURCE_TOKEN_URL alone",
+    ),
+    setting(
+        Group::Auth,
+        "SOURCE_SCOPE",
+        "",
+        "orders.read",
+        "With SOURCE_AUTH=oauth2: what the token is asked for, words separated by blanks",
+    ),
+    setting(
+        Group::Auth,
+        "SOURCE_TOKEN_AUTH",
+        "basic",
+        "body",
+        "With SOURCE_AUTH=oauth2: how id and secret are sent: `basic` (a header), or `body` (among the parameters)",
+    ),
+    setting(
+        Group::Auth,
+        "CLIENT_CERT_FILE",
+        "",
+        "/etc/tidegate/client.pem",
+        "Certificate chain (PEM) shown to servers that ask who we are: to the origins of SOURCE_API_URL and \
+         SOURCE_TOKEN_URL alone",
+    ),
+    setting(
+        Group::Auth,
+        "CLIENT_KEY_FILE",
+        "",
+        "/etc/tidegate/client.key",
+        "The key of that certificate (PEM: PKCS#8, PKCS#1 or SEC1, without a passphrase)",
+    ),
     setting(
         Group::Output,
         "OUTPUT_DIR",
@@ -229,10 +283,6 @@ pub const HOST: &[Declared] = &[
 /// Settings of the design that a later version brings, and what to do until then.
 pub const LATER: &[(&str, &str)] = &[
     ("SOURCE_HEADERS", "sending further headers"),
-    ("SOURCE_TOKEN_URL", "OAuth2"),
-    ("SOURCE_CLIENT_ID", "OAuth2"),
-    ("SOURCE_CLIENT_SECRET", "OAuth2"),
-    ("SOURCE_SCOPE", "OAuth2"),
     ("SOURCE_PAGE_TO", "this kind of pagination"),
     ("SOURCE_PAGE_SIZE_TO", "this kind of pagination"),
     ("SOURCE_PAGE_SIZE", "this kind of pagination"),

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::component::Description;
 use crate::declared::{Group, HOST};
+use crate::settings::SECRETS;
 
 /// One setting, wherever it was declared.
 struct Entry {
@@ -85,6 +86,7 @@ fn each_group(description: &Description, mut print: impl FnMut(Group, &[&Entry])
     let entries = entries(description);
     let groups = [
         Group::Source,
+        Group::Auth,
         Group::Output,
         Group::Gates,
         Group::Health,
@@ -124,7 +126,7 @@ fn entries(description: &Description) -> Vec<Entry> {
         default: setting.default.to_owned(),
         example: setting.example.to_owned(),
         required: false,
-        secret: false,
+        secret: SECRETS.contains(&setting.name),
     });
     declared.chain(host).collect()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::fs::AtFlags;
 
 use crate::component::{self, JobFailure, Ran, Request, Used, Window, unless_stopped};
-use crate::egress::{Egress, Origin, Policy};
+use crate::egress::{Egress, Origin, Policy, TlsFiles};
 use crate::folder::Folder;
 use crate::generation::Generation;
 use crate::grants::Grants;
@@ -147,14 +147,11 @@ pub fn egress(plan: &Plan, settings: &Settings, log: crate::log::Log) -> Result<
         allow_hosts: plan.allow_hosts.clone(),
         allow_private_networks: plan.allow_private_networks,
     };
-    Egress::new(
-        policy,
-        &settings.auth,
-        &[],
-        plan.ca_file.as_deref(),
-        &plan.limits,
-        log,
-    )
+    let files = TlsFiles {
+        ca: plan.ca_file.clone(),
+        client: settings.client.clone(),
+    };
+    Egress::new(policy, &settings.auth, &[], &files, &plan.limits, log)
 }
 
 /// What a component said, unless the host's own record outranks it: also when it said that all went well.
@@ -165,8 +162,18 @@ pub fn disposed<T>(
 ) -> Result<T, Failure> {
     match outranked(egress) {
         Some(failure) => Err(failure),
-        None => said.map_err(|failure| told(failure, prepared)),
+        None => said.map_err(|failure| explained(told(failure, prepared), egress)),
     }
+}
+
+/// What the component takes for a source that is not there, with the reason that only the host knows.
+fn explained(mut failure: Failure, egress: &Egress) -> Failure {
+    if failure.outcome == Outcome::TryLater
+        && let Some(trouble) = egress.token_trouble()
+    {
+        failure.message = format!("{}: {trouble}", failure.message);
+    }
+    failure
 }
 
 /// The host's own record of a denial or a limit, which outranks the component's word.

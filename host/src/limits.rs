@@ -80,6 +80,10 @@ pub struct Limits {
     pub response_timeout: Duration,
     /// Addresses of one name that are tried.
     pub addresses_tried: usize,
+    /// The answer of `SOURCE_TOKEN_URL`.
+    pub token_bytes: usize,
+    /// Asking for one access token, from looking up the name to the end of the answer.
+    pub token_timeout: Duration,
 
     /// Memory for sorting records by key; what does not fit is sorted in files.
     pub sort_buffer_bytes: usize,
@@ -137,6 +141,8 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(30),
             response_timeout: Duration::from_mins(5),
             addresses_tried: 4,
+            token_bytes: 64 * 1024,
+            token_timeout: Duration::from_mins(1),
 
             sort_buffer_bytes: 16 * 1024 * 1024,
             sort_runs: 64,

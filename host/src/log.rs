@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
 
-use crate::secret::Redactor;
+use crate::secret::{Redactor, Secret};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +121,11 @@ impl Log {
     /// Whether a person reads it as it is written.
     pub fn is_for_a_person(&self) -> bool {
         matches!(self.shared.format, Format::Text | Format::Terminal)
+    }
+
+    /// Hides this secret too from now on, also in the line that `main` prints.
+    pub fn learn(&self, secret: &Secret) {
+        self.shared.redactor.learn(secret);
     }
 
     /// `text` without any secret.

@@ -49,6 +49,10 @@ pub struct Plan {
     pub allow_private_networks: bool,
     /// `CA_FILE`.
     pub ca_file: Option<PathBuf>,
+    /// `CLIENT_CERT_FILE`.
+    pub client_cert_file: Option<PathBuf>,
+    /// `CLIENT_KEY_FILE`.
+    pub client_key_file: Option<PathBuf>,
     /// `ON_OVERLAP=skip`.
     pub skip_on_overlap: bool,
     /// `LOG_FORMAT`.
@@ -129,6 +133,8 @@ impl Plan {
             allow_hosts: read.optional("ALLOW_HOSTS", origins).unwrap_or_default(),
             allow_private_networks: read.parsed("ALLOW_PRIVATE_NETWORKS", yes_or_no),
             ca_file: read.optional("CA_FILE", |text| Ok(PathBuf::from(text))),
+            client_cert_file: read.optional("CLIENT_CERT_FILE", |text| Ok(PathBuf::from(text))),
+            client_key_file: read.optional("CLIENT_KEY_FILE", |text| Ok(PathBuf::from(text))),
             skip_on_overlap: read.parsed("ON_OVERLAP", on_overlap),
             log_format: read.optional("LOG_FORMAT", log_format),
             cache_dir: cache_dir(&values),

@@ -55,10 +55,7 @@ pub fn plan(given: &GivenArgs, environment: impl IntoIterator<Item = (String, St
 
 /// Hides every secret that was given.
 pub fn redactor(plan: &Plan) -> Redactor {
-    let secrets = settings::SECRETS
-        .iter()
-        .filter_map(|name| plan.values.secret(name, &plan.limits, &mut Vec::new()));
-    Redactor::new(secrets.map(|(secret, _)| secret))
+    Redactor::new(settings::secrets(plan))
 }
 
 /// A runtime whose caller's thread runs the component, and whose own thread the network.

@@ -3,14 +3,17 @@
 //! The component sees the names it declared and was given, never a secret. From the environment, where other programs
 //! keep theirs, it gets only the names that belong to a source; others must be given deliberately, by file or flag.
 
+mod auth;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use url::Url;
 
 use crate::component::{Description, Setting};
 use crate::declared::{HOST, LATER};
-use crate::egress::Auth;
+use crate::egress::{Auth, ClientFiles};
 use crate::plan::{Plan, WriteMode};
+use crate::secret::Secret;
 use crate::values::{Given, Origin, Problem};
 
 use texts::Texts;
@@ -25,6 +28,17 @@ pub const SECRETS: [&str; 2] = ["SOURCE_API_KEY", "SOURCE_CLIENT_SECRET"];
 const AMBIENT: [&str; 4] = ["MAX_RETRIES", "MAX_PAGES", "PRIMARY_KEY", "TRANSFORM"];
 /// A component has no business with more.
 const DECLARED_MAX: usize = 200;
+/// Every secret that was given, and what of it is one by itself: what logs and errors hide.
+pub fn secrets(plan: &Plan) -> Vec<Secret> {
+    let given = SECRETS
+        .iter()
+        .filter_map(|name| plan.values.secret(name, &plan.limits, &mut Vec::new()))
+        .map(|(secret, _)| secret);
+    given
+        .chain(auth::auth(plan, &mut Vec::new()).secrets())
+        .collect()
+}
+
 /// Everything about one job that is not the host's own.
 #[derive(Debug)]
 pub struct Settings {
@@ -34,6 +48,8 @@ pub struct Settings {
     pub source: Url,
     /// How the credential is sent, if there is one.
     pub auth: Auth,
+    /// `CLIENT_CERT_FILE` and `CLIENT_KEY_FILE`.
+    pub client: Option<ClientFiles>,
     /// How staged records become the published set.
     pub mode: WriteMode,
     /// sha256 in hex of each data-shaping setting, by name; one that is not given has the hash of nothing.
@@ -68,7 +84,8 @@ pub fn join(description: &Description, plan: &Plan) -> Result<Settings, Unusable
     let texts = Texts::read(description, plan, &mut problems);
     let environment = environment(description, plan, &texts, &mut problems);
     let source = source(description, plan, &mut problems);
-    let auth = auth(plan, &mut problems);
+    let auth = auth::auth(plan, &mut problems);
+    let client = auth::client_files(plan, source.as_ref(), &auth, &mut problems);
     let mode = mode(description, plan, &mut problems);
     if let Some(mode) = mode {
         replacing::refuse(description, plan, mode, &mut problems);
@@ -80,6 +97,7 @@ pub fn join(description: &Description, plan: &Plan) -> Result<Settings, Unusable
                 environment,
                 source,
                 auth,
+                client,
                 mode,
                 shaping,
             })
@@ -98,9 +116,10 @@ pub fn rows(description: &Description, plan: &Plan) -> Vec<Row> {
         let default = setting.default.clone().unwrap_or_default();
         (setting.name.as_str(), default, is_secret(setting))
     });
-    let host = HOST
-        .iter()
-        .map(|setting| (setting.name, setting.default.to_owned(), false));
+    let host = HOST.iter().map(|setting| {
+        let is_secret = SECRETS.contains(&setting.name);
+        (setting.name, setting.default.to_owned(), is_secret)
+    });
     let mut seen = BTreeSet::new();
     declared
         .chain(host)
@@ -175,22 +194,19 @@ fn known_names(description: &Description) -> BTreeSet<String> {
     let declared = description
         .settings
         .iter()
-        .map(|setting| setting.name.clone());
-    let files = description
-        .settings
+        .map(|setting| (setting.name.as_str(), is_secret(setting)));
+    let host = HOST
         .iter()
-        .filter(|s| is_secret(s))
-        .map(|s| format!("{}_FILE", s.name));
+        .map(|setting| (setting.name, SECRETS.contains(&setting.name)));
     let text_files = description
         .settings
         .iter()
         .filter_map(|setting| texts::file_setting(&setting.name));
-    let host = HOST.iter().map(|setting| setting.name.to_owned());
-    declared
-        .chain(files)
-        .chain(text_files)
-        .chain(host)
-        .collect()
+    let names = declared.chain(host).flat_map(|(name, is_secret)| {
+        let file = is_secret.then(|| format!("{name}_FILE"));
+        std::iter::once(name.to_owned()).chain(file)
+    });
+    names.chain(text_files).collect()
 }
 
 fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {
@@ -295,54 +311,6 @@ fn source(description: &Description, plan: &Plan, problems: &mut Vec<Problem>) -
         );
     }
     Some(url)
-}
-
-fn auth(plan: &Plan, problems: &mut Vec<Problem>) -> Auth {
-    let secret = plan.values.secret("SOURCE_API_KEY", &plan.limits, problems);
-    let scheme = plan.values.get("SOURCE_AUTH");
-    let name = plan.values.get("SOURCE_AUTH_NAME").map(|given| given.value);
-    let mut problem = |setting: &str, message: &str| {
-        let (setting, origin) = (setting.to_owned(), scheme.clone().map(|given| given.origin));
-        problems.push(Problem {
-            setting,
-            message: message.to_owned(),
-            origin,
-        });
-        Auth::None
-    };
-    if let Some(name) = &name
-        && http::HeaderName::from_bytes(name.as_bytes()).is_err()
-    {
-        return problem(
-            "SOURCE_AUTH_NAME",
-            "takes the name of a header or a query parameter",
-        );
-    }
-    let scheme_word = scheme
-        .as_ref()
-        .map_or("bearer", |given| given.value.as_str());
-    match (scheme_word, secret) {
-        ("bearer" | "header" | "query" | "basic", None) => Auth::None,
-        ("bearer", Some((secret, _))) => Auth::Bearer(secret),
-        ("header", Some((secret, _))) => Auth::Header {
-            name: name.unwrap_or_else(|| "X-API-Key".to_owned()),
-            value: secret,
-        },
-        ("query", Some((secret, _))) => Auth::Query {
-            name: name.unwrap_or_else(|| "api_key".to_owned()),
-            value: secret,
-        },
-        ("basic", Some((secret, _))) if secret.expose().contains(':') => Auth::Basic(secret),
-        ("basic", Some(_)) => problem(
-            "SOURCE_API_KEY",
-            "takes `user:password` with SOURCE_AUTH=basic",
-        ),
-        ("oauth2", _) => problem("SOURCE_AUTH", "`oauth2` is not in this version yet"),
-        _ => problem(
-            "SOURCE_AUTH",
-            "takes `bearer`, `header`, `query` or `basic`",
-        ),
-    }
 }
 
 fn mode(description: &Description, plan: &Plan, problems: &mut Vec<Problem>) -> Option<WriteMode> {

@@ -4,6 +4,8 @@
 
 /// The component alone, in a plain runtime with stock WASI.
 mod alone;
+/// How we say who we are: tokens, client certificates, and what is sent in a query or as user and password.
+mod auth;
 /// The credential is nowhere.
 mod canary;
 /// A run killed, or refused, at every call: readers see the old set or the new one.

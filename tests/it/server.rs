@@ -35,6 +35,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The head, byte for byte.
     pub head: Vec<u8>,
+    /// The body; empty without a `Content-Length`.
+    pub body: Vec<u8>,
     /// Which connection it came over, counted from 1.
     pub connection: usize,
 }
@@ -281,7 +283,7 @@ fn converse(
     Ok(())
 }
 
-/// The next request, or `None` at the end of the connection. Requests with a body are none of ours.
+/// The next request, or `None` at the end of the connection.
 fn read_request(
     stream: &mut Stream,
     unread: &mut Vec<u8>,
@@ -316,12 +318,25 @@ fn read_request(
     let headers = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-        .collect();
+        .collect::<Vec<_>>();
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    let length = length
+        .and_then(|(_, value)| value.parse().ok())
+        .unwrap_or(0);
+    while unread.len() < length {
+        let read = stream.read(&mut piece)?;
+        if read == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        unread.extend_from_slice(&piece[..read]);
+    }
+    let body = unread.drain(..length).collect();
     Ok(Some(Request {
         method,
         target,
         headers,
         head,
+        body,
         connection,
     }))
 }

@@ -33,14 +33,11 @@ impl Given<'_> {
     pub(super) fn auth(&mut self) {
         let auth = self.get("SOURCE_AUTH").unwrap_or("bearer");
         match auth {
-            "bearer" | "header" | "query" | "basic" => {}
-            "oauth2" => self.wrong(
-                "SOURCE_AUTH",
-                "`oauth2` is not yet supported in this version",
-            ),
+            // Which of them can be used is for whoever sends the credential to say: this component never does.
+            "bearer" | "header" | "query" | "basic" | "oauth2" => {}
             other => self.wrong(
                 "SOURCE_AUTH",
-                not_one_of(other, &["bearer", "header", "query", "basic"]),
+                not_one_of(other, &["bearer", "header", "query", "basic", "oauth2"]),
             ),
         }
         match self.get("SOURCE_AUTH_NAME") {
@@ -50,7 +47,7 @@ impl Given<'_> {
                     format!("{} is not a header's name", quoted(name)),
                 );
             }
-            Some(_) if matches!(auth, "bearer" | "basic") => {
+            Some(_) if matches!(auth, "bearer" | "basic" | "oauth2") => {
                 self.wrong(
                     "SOURCE_AUTH_NAME",
                     format!("means nothing with SOURCE_AUTH `{auth}`: remove it"),
@@ -109,7 +106,7 @@ pub(super) fn described() -> Vec<Setting> {
         api_key,
         optional(
             "SOURCE_AUTH",
-            "How the credential is sent: `bearer`, `header`, `query` or `basic` (`user:password`).",
+            "How the credential is sent: `bearer`, `header`, `query`, `basic` (`user:password`), or `oauth2`: a token is fetched.",
             "bearer",
             "header",
         ),

@@ -135,14 +135,6 @@ fn a_url_must_be_one_that_can_be_asked_for() {
 }
 
 #[test]
-fn what_comes_in_a_later_version_says_so() {
-    let problems = problems(&[("SOURCE_AUTH", "oauth2")]);
-
-    assert_eq!(problems.len(), 1, "{problems:?}");
-    assert!(problems[0].contains("not yet supported in this version"));
-}
-
-#[test]
 fn a_setting_that_would_mean_nothing_is_refused() {
     for pair in [
         ("SOURCE_LOOKBACK", "5m"),
@@ -158,6 +150,18 @@ fn a_setting_that_would_mean_nothing_is_refused() {
             "{problems:?}"
         );
     }
+}
+
+#[test]
+fn a_token_that_the_host_fetches_is_a_way_to_authorize() {
+    assert_eq!(problems(&[("SOURCE_AUTH", "oauth2")]), [""; 0]);
+
+    let named = problems(&[("SOURCE_AUTH", "oauth2"), ("SOURCE_AUTH_NAME", "X-Key")]);
+
+    assert!(
+        named.len() == 1 && named[0].contains("means nothing with SOURCE_AUTH `oauth2`"),
+        "{named:?}"
+    );
 }
 
 #[test]

@@ -15,12 +15,12 @@ use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection}
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::EgressError;
 use super::connect::{Connector, Resolve};
 use super::headers::{check_framing, head_bytes};
 use super::policy::Policy;
-use super::{EgressError, tls};
+use super::tls::{self, Tls};
 use crate::limits::Limits;
-use crate::outcome::Failure;
 
 /// Sends requests whose body is whole.
 pub(super) struct Client {
@@ -31,14 +31,13 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client with an empty pool. `Err`: TLS cannot be set up as the settings say.
+    /// A client with an empty pool, for what `policy` grants.
     pub(super) fn new(
         policy: Arc<Policy>,
         resolver: Arc<dyn Resolve>,
-        ca_file: Option<&std::path::Path>,
+        tls: &Tls,
         limits: &Limits,
-    ) -> Result<Self, Failure> {
-        let tls = tls::client_config(policy.needs_tls(), ca_file, limits)?;
+    ) -> Self {
         let pool = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -48,12 +47,12 @@ impl Client {
             .http1_max_buf_size(limits.response_head_bytes.max(8 * 1024))
             .http1_max_headers(limits.response_headers)
             .build(Connector::new(policy, resolver, tls, limits));
-        Ok(Self {
+        Self {
             pool,
             first_byte_timeout: limits.first_byte_timeout,
             response_head_bytes: limits.response_head_bytes,
             response_wire_bytes: limits.response_wire_bytes,
-        })
+        }
     }
 
     /// `Ok`: the head has come before `deadline`, within its limits, and says in one way where the body ends.
@@ -144,6 +143,12 @@ impl Client {
             return ours.clone();
         }
         let origin_text = origin.to_owned();
+        if let Some(reason) = tls::cause(error).and_then(tls::who_we_are) {
+            return EgressError::CredentialRefused {
+                origin: origin_text,
+                reason,
+            };
+        }
         match tls::find::<hyper::Error>(error) {
             Some(error) if error.is_parse_too_large() => self.head_too_large(origin),
             Some(error) if error.is_parse() => EgressError::BadFraming {

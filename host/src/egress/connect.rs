@@ -16,13 +16,13 @@ use futures_util::stream::FuturesUnordered;
 use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
+use super::EgressError;
 use super::policy::{Origin, Policy};
-use super::{EgressError, tls};
+use super::tls::{self, Tls};
 use crate::limits::Limits;
 
 /// RFC 8305's pause before the next address is tried besides the ones under way.
@@ -53,7 +53,11 @@ impl Resolve for SystemResolver {
 /// Opens connections to granted origins, within one time limit for name, TCP and TLS.
 #[derive(Clone)]
 pub(super) struct Connector {
-    https: HttpsConnector<Dialer>,
+    policy: Arc<Policy>,
+    /// To the source.
+    known: HttpsConnector<Dialer>,
+    /// To every other origin: without our certificate.
+    unknown: HttpsConnector<Dialer>,
     limit: Duration,
 }
 
@@ -62,16 +66,18 @@ impl Connector {
     pub(super) fn new(
         policy: Arc<Policy>,
         resolver: Arc<dyn Resolve>,
-        tls: ClientConfig,
+        tls: &Tls,
         limits: &Limits,
     ) -> Self {
         let dialer = Dialer {
-            policy,
+            policy: policy.clone(),
             resolver,
             addresses_tried: limits.addresses_tried,
         };
         Self {
-            https: HttpsConnector::from((dialer, tls)),
+            policy,
+            known: HttpsConnector::from((dialer.clone(), tls.known_to.clone())),
+            unknown: HttpsConnector::from((dialer, tls.unknown_to.clone())),
             limit: limits.connect_timeout,
         }
     }
@@ -87,9 +93,17 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let (limit, connecting) = (self.limit, self.https.call(uri.clone()));
+        let origin = match Origin::asked_for(&uri) {
+            Ok(origin) => origin,
+            Err(error) => return Box::pin(async { Err(error) }),
+        };
+        let connecting = if self.policy.source.as_ref() == Some(&origin) {
+            self.known.call(uri)
+        } else {
+            self.unknown.call(uri)
+        };
+        let (limit, origin) = (self.limit, origin.to_string());
         Box::pin(async move {
-            let origin = Origin::asked_for(&uri)?.to_string();
             match timeout(limit, connecting).await {
                 Ok(connected) => connected.map_err(|error| connect_error(origin, error.as_ref())),
                 Err(_) => Err(EgressError::ConnectTimeout { origin, limit }),

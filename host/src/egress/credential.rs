@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue, Uri, request};
 use url::form_urlencoded;
 
 use super::headers::is_forbidden_header;
+use super::token::OAuth2;
 use crate::outcome::{Failure, Outcome};
 use crate::secret::{Secret, percent_encoded};
 
@@ -36,24 +37,34 @@ pub enum Auth {
         /// Its value, not yet encoded.
         value: Secret,
     },
-    /// `Authorization: Basic …`, of `user:password`.
+    /// `Authorization: Basic …`, of `user:password`; either half may be empty.
     Basic(Secret),
+    /// `Authorization: Bearer …`, of a token that is fetched.
+    OAuth2(OAuth2),
 }
 
+/// A half of `user:password` that is shorter is no secret, and hiding it would spoil every text that it occurs in.
+const HALF_BYTES_MIN: usize = 4;
+/// A shorter password stands there only because there must be one: the user is the secret then.
+const PASSWORD_BYTES_MIN: usize = 8;
+
 impl Auth {
-    /// Every value that must not come back: the secret, and the password by itself.
-    pub(super) fn secrets(&self) -> Vec<Secret> {
+    /// Every value that must not be seen: the secret, and of a pair the password, or the user where there is none.
+    pub fn secrets(&self) -> Vec<Secret> {
         match self {
             Self::None => Vec::new(),
+            Self::OAuth2(oauth2) => oauth2.secrets(),
             Self::Bearer(value) | Self::Header { value, .. } | Self::Query { value, .. } => {
                 vec![value.clone()]
             }
             Self::Basic(both) => {
-                let password = both
-                    .expose()
-                    .split_once(':')
-                    .map(|(_, password)| Secret::from(password));
-                std::iter::once(both.clone()).chain(password).collect()
+                let (user, password) = both.expose().split_once(':').unwrap_or_default();
+                let user = Some(user).filter(|_| password.len() < PASSWORD_BYTES_MIN);
+                let halves = user.into_iter().chain([password]);
+                let halves = halves.filter(|half| half.len() >= HALF_BYTES_MIN);
+                std::iter::once(both.clone())
+                    .chain(halves.map(Secret::from))
+                    .collect()
             }
         }
     }
@@ -70,7 +81,8 @@ impl Credential {
     /// `Err`: it cannot be sent that way; the text names the setting and nothing of the value.
     pub(super) fn new(auth: &Auth) -> Result<Self, Failure> {
         match auth {
-            Auth::None => Ok(Self::None),
+            // Its token comes later, and by another way.
+            Auth::None | Auth::OAuth2(_) => Ok(Self::None),
             Auth::Bearer(token) => {
                 Self::header(AUTHORIZATION, &format!("Bearer {}", token.expose()))
             }
@@ -181,6 +193,19 @@ mod tests {
             request.headers[AUTHORIZATION],
             "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
         );
+    }
+
+    #[test]
+    fn a_key_that_is_the_user_of_basic_is_a_secret_without_its_password() {
+        let secrets = |pair: &str| -> Vec<String> {
+            let secrets = Auth::Basic(pair.into()).secrets();
+            secrets.iter().map(|one| one.expose().to_owned()).collect()
+        };
+
+        assert_eq!(secrets("sk_test_123:"), ["sk_test_123:", "sk_test_123"]);
+        assert_eq!(secrets("sk_test_123:X"), ["sk_test_123:X", "sk_test_123"]);
+        assert_eq!(secrets("me:passw0rd"), ["me:passw0rd", "passw0rd"]);
+        assert_eq!(secrets(":passw0rd"), [":passw0rd", "passw0rd"]);
     }
 
     #[test]

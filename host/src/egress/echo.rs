@@ -4,39 +4,52 @@
 //! hand the credential over in disguise can: it has it. In headers forms from 8 bytes are replaced, in bodies from 16:
 //! shorter ones occur by chance.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 use http::HeaderValue;
 use memchr::memmem::Finder;
 
-use crate::secret::{REDACTED, Secret};
+use crate::secret::{REDACTED, Secret, Secrets};
 
 const HEADER_BYTES_MIN: usize = 8;
 const BODY_BYTES_MIN: usize = 16;
 const TEXT_CHARS_MAX: usize = 64;
 
 /// What to look for.
-pub(super) struct Echoes {
+pub(super) struct Echoes(RwLock<LookedFor>);
+
+struct LookedFor {
+    secrets: Secrets,
     header: Forms,
     body: Arc<Forms>,
 }
 
 impl Echoes {
     /// Looks for every form of these secrets.
-    pub(super) fn new(secrets: &[Secret]) -> Self {
-        Self {
-            header: Forms::new(secrets, HEADER_BYTES_MIN),
-            body: Arc::new(Forms::new(secrets, BODY_BYTES_MIN)),
-        }
+    pub(super) fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
+        Self(RwLock::new(LookedFor::new(Secrets::new(secrets))))
+    }
+
+    /// Looks for this one too, in every answer that begins from now on.
+    pub(super) fn learn(&self, secret: &Secret) {
+        let mut looked_for = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut secrets = std::mem::take(&mut looked_for.secrets);
+        secrets.learn(secret);
+        *looked_for = LookedFor::new(secrets);
+    }
+
+    fn looked_for(&self) -> RwLockReadGuard<'_, LookedFor> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The value to show in place of `value`, and how many echoes were in it; `None` when there was none.
     pub(super) fn hide(&self, value: &HeaderValue) -> Option<(HeaderValue, u64)> {
         let mut shown = Vec::new();
-        let (_, found) = self
-            .header
-            .hide_in(value.as_bytes(), value.len(), &mut shown);
+        let (_, found) =
+            self.looked_for()
+                .header
+                .hide_in(value.as_bytes(), value.len(), &mut shown);
         (found > 0).then(|| {
             (
                 HeaderValue::from_bytes(&shown).expect("it was one, and only ASCII was added"),
@@ -48,7 +61,9 @@ impl Echoes {
     /// `text` of a server, without echoes and no longer than a word in an error should be.
     pub(super) fn hide_in_text(&self, text: &str) -> String {
         let mut shown = Vec::new();
-        self.header.hide_in(text.as_bytes(), text.len(), &mut shown);
+        self.looked_for()
+            .header
+            .hide_in(text.as_bytes(), text.len(), &mut shown);
         String::from_utf8_lossy(&shown)
             .chars()
             .take(TEXT_CHARS_MAX)
@@ -57,11 +72,22 @@ impl Echoes {
 
     /// Hides echoes in one body; `None` when there is nothing to look for.
     pub(super) fn scrubber(&self) -> Option<Scrubber> {
-        (self.body.longest > 0).then(|| Scrubber {
-            forms: self.body.clone(),
+        let forms = self.looked_for().body.clone();
+        (forms.longest > 0).then(|| Scrubber {
+            forms,
             pending: Vec::new(),
             found: 0,
         })
+    }
+}
+
+impl LookedFor {
+    fn new(secrets: Secrets) -> Self {
+        Self {
+            header: Forms::new(&secrets, HEADER_BYTES_MIN),
+            body: Arc::new(Forms::new(&secrets, BODY_BYTES_MIN)),
+            secrets,
+        }
     }
 }
 
@@ -105,11 +131,8 @@ struct Forms {
 }
 
 impl Forms {
-    fn new(secrets: &[Secret], bytes_min: usize) -> Self {
-        let mut forms: Vec<String> = secrets.iter().flat_map(Secret::forms).collect();
-        forms.retain(|form| form.len() >= bytes_min);
-        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        forms.dedup();
+    fn new(secrets: &Secrets, bytes_min: usize) -> Self {
+        let forms = secrets.forms(bytes_min);
         Self {
             longest: forms.first().map_or(0, String::len),
             finders: forms
@@ -162,7 +185,7 @@ mod tests {
     const KEY: &str = "k3y/with+sixteen=bytes";
 
     fn scrubbed(chunks: &[&[u8]]) -> (Vec<u8>, u64) {
-        let mut scrubber = Echoes::new(&[KEY.into()]).scrubber().unwrap();
+        let mut scrubber = Echoes::new([KEY.into()]).scrubber().unwrap();
         let mut shown: Vec<u8> = chunks
             .iter()
             .flat_map(|chunk| scrubber.push(chunk))
@@ -199,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_header_is_scrubbed_from_eight_bytes_and_a_body_from_sixteen() {
-        let echoes = Echoes::new(&["eight8ch".into()]);
+        let echoes = Echoes::new(["eight8ch".into()]);
         let value = HeaderValue::from_static("<https://a.example/?key=eight8ch&p=2>; rel=next");
 
         let (shown, found) = echoes.hide(&value).unwrap();
@@ -211,7 +234,7 @@ mod tests {
 
     #[test]
     fn an_echo_that_begins_inside_another_is_not_one() {
-        let echoes = Echoes::new(&["a23456789012345b".into(), "b23456789012345c".into()]);
+        let echoes = Echoes::new(["a23456789012345b".into(), "b23456789012345c".into()]);
         let value = HeaderValue::from_static("<a23456789012345b23456789012345c>");
 
         let (shown, found) = echoes.hide(&value).unwrap();
@@ -222,12 +245,27 @@ mod tests {
 
     #[test]
     fn a_short_secret_does_not_spoil_headers() {
-        let echoes = Echoes::new(&["2026".into()]);
+        let echoes = Echoes::new(["2026".into()]);
 
         assert!(
             echoes
                 .hide(&HeaderValue::from_static("Mon, 23 Nov 2026 06:00:00 GMT"))
                 .is_none()
         );
+    }
+
+    #[test]
+    fn what_is_learned_later_is_replaced_in_headers_and_in_bodies_that_begin_then() {
+        let echoes = Echoes::new([]);
+        assert!(echoes.scrubber().is_none());
+
+        echoes.learn(&KEY.into());
+
+        let value = HeaderValue::from_str(KEY).unwrap();
+        assert_eq!(echoes.hide(&value).unwrap().0, "REDACTED");
+        let mut scrubber = echoes.scrubber().unwrap();
+        let mut shown = scrubber.push(KEY.as_bytes()).to_vec();
+        shown.extend(scrubber.finish());
+        assert_eq!(shown, b"REDACTED");
     }
 }

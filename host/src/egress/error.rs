@@ -107,6 +107,30 @@ pub enum EgressError {
         /// What is wrong with it and how to mend it.
         reason: String,
     },
+    /// The source, or whoever gives out tokens for it, does not accept what we show.
+    #[error("authorize with `{origin}`: {reason}")]
+    CredentialRefused {
+        /// Who refused.
+        origin: String,
+        /// What was refused, and which settings to look at.
+        reason: String,
+    },
+    /// No access token came, and the next time one may.
+    #[error("fetch an access token from `{origin}` (`SOURCE_TOKEN_URL`): {reason}")]
+    TokenUnavailable {
+        /// Who was asked.
+        origin: String,
+        /// What came instead.
+        reason: String,
+    },
+    /// What came in place of an access token makes no sense.
+    #[error("fetch an access token from `{origin}` (`SOURCE_TOKEN_URL`): {reason}")]
+    BadToken {
+        /// Who was asked.
+        origin: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
     /// The other side speaks no TLS, or none that is still safe.
     #[error("agree on TLS with `{origin}`: {reason}")]
     BadTls {
@@ -144,11 +168,14 @@ impl EgressError {
             | Self::TooLarge { .. }
             | Self::Budget { .. }
             | Self::BadCertificate { .. }
+            | Self::CredentialRefused { .. }
+            | Self::BadToken { .. }
             | Self::BadTls { .. }
             | Self::BadFraming { .. }
             | Self::BadEncoding { .. } => true,
             Self::DnsUnknown { .. }
             | Self::Unreachable { .. }
+            | Self::TokenUnavailable { .. }
             | Self::ConnectTimeout { .. }
             | Self::FirstByteTimeout { .. }
             | Self::IdleTimeout { .. }
@@ -160,10 +187,11 @@ impl EgressError {
     /// How a run ends that ends for this.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Denied { .. } => Outcome::Denied,
+            Self::Denied { .. } | Self::CredentialRefused { .. } => Outcome::Denied,
             Self::RequestBroken { .. } => Outcome::ComponentFailed,
             Self::DnsUnknown { .. }
             | Self::Unreachable { .. }
+            | Self::TokenUnavailable { .. }
             | Self::ConnectTimeout { .. }
             | Self::FirstByteTimeout { .. }
             | Self::IdleTimeout { .. }
@@ -172,6 +200,7 @@ impl EgressError {
             | Self::TooLarge { .. }
             | Self::Budget { .. }
             | Self::BadCertificate { .. }
+            | Self::BadToken { .. }
             | Self::BadTls { .. }
             | Self::BadFraming { .. }
             | Self::BadEncoding { .. } => Outcome::ProtocolBroken,

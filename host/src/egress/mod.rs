@@ -15,20 +15,19 @@ mod error;
 mod headers;
 mod policy;
 mod record;
+mod request;
 mod tls;
+mod token;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use http::uri::{PathAndQuery, Uri};
-use http::{HeaderMap, Request, Response, request};
+use http::{HeaderMap, Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 pub use self::body::EgressBody;
 pub use self::credential::Auth;
@@ -36,13 +35,17 @@ pub use self::error::EgressError;
 pub use self::headers::is_forbidden_header;
 pub use self::policy::{Origin, Policy};
 pub use self::record::Traffic;
+pub use self::tls::{ClientFiles, TlsFiles};
+pub use self::token::{OAuth2, SentIn};
 
 use self::client::Client;
 use self::connect::{Resolve, SystemResolver};
 use self::credential::Credential;
 use self::echo::Echoes;
-use self::headers::{encoding, head_bytes, is_stripped, outgoing};
+use self::headers::{encoding, is_stripped};
 use self::record::Record;
+use self::tls::Tls;
+use self::token::Tokens;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::Failure;
@@ -57,8 +60,10 @@ pub struct Egress(Arc<Shared>);
 struct Shared {
     policy: Arc<Policy>,
     credential: Credential,
+    /// Where the credential is a token that is fetched.
+    tokens: Option<Tokens>,
     client: Client,
-    echoes: Echoes,
+    echoes: Arc<Echoes>,
     record: Record,
     open: Arc<Semaphore>,
     limits: Limits,
@@ -70,12 +75,12 @@ struct Shared {
 impl Egress {
     /// A way out for what `policy` grants. `other_secrets` are replaced in answers as `auth`'s are.
     ///
-    /// `Err`: the credential, `CA_FILE` or the trust store cannot be used. Nothing is connected yet.
+    /// `Err`: the credential, one of `files` or the trust store cannot be used. Nothing is connected yet.
     pub fn new(
         policy: Policy,
         auth: &Auth,
         other_secrets: &[Secret],
-        ca_file: Option<&Path>,
+        files: &TlsFiles,
         limits: &Limits,
         log: Log,
     ) -> Result<Self, Failure> {
@@ -83,7 +88,7 @@ impl Egress {
             policy,
             auth,
             other_secrets,
-            ca_file,
+            files,
             limits,
             log,
             Arc::new(SystemResolver),
@@ -94,22 +99,39 @@ impl Egress {
         policy: Policy,
         auth: &Auth,
         other_secrets: &[Secret],
-        ca_file: Option<&Path>,
+        files: &TlsFiles,
         limits: &Limits,
         log: Log,
         resolver: Arc<dyn Resolve>,
     ) -> Result<Self, Failure> {
         let policy = Arc::new(policy);
-        let secrets: Vec<Secret> = auth
-            .secrets()
-            .into_iter()
-            .chain(other_secrets.iter().cloned())
-            .collect();
+        let secrets = auth.secrets().into_iter();
+        let echoes = Arc::new(Echoes::new(secrets.chain(other_secrets.iter().cloned())));
+        let token_origin = match auth {
+            Auth::OAuth2(oauth2) => oauth2.origin().map(|origin| (oauth2, origin)),
+            _ => None,
+        };
+        let needs_tls = policy.needs_tls()
+            || token_origin
+                .as_ref()
+                .is_some_and(|(_, origin)| origin.is_https());
+        let tls = Tls::new(needs_tls, files, limits, &log)?;
+        let tokens = token_origin.map(|(oauth2, origin)| {
+            let granted = Policy {
+                source: Some(origin.clone()),
+                allow_hosts: Vec::new(),
+                allow_private_networks: policy.allow_private_networks,
+            };
+            let client = Client::new(Arc::new(granted), resolver.clone(), &tls, limits);
+            let shown_to = (echoes.clone(), log.clone());
+            Tokens::new(oauth2.clone(), &origin, client, shown_to, limits)
+        });
         Ok(Self(Arc::new(Shared {
             credential: Credential::new(auth)?,
-            client: Client::new(policy.clone(), resolver, ca_file, limits)?,
+            tokens: tokens.transpose()?,
+            client: Client::new(policy.clone(), resolver, &tls, limits),
             policy,
-            echoes: Echoes::new(&secrets),
+            echoes,
             record: Record::default(),
             open: Arc::new(Semaphore::new(limits.requests_open)),
             limits: limits.clone(),
@@ -129,10 +151,17 @@ impl Egress {
         B::Error: Into<BoxError>,
     {
         let sent = self.try_send(request).await;
+        self.0.record.set_last(sent.as_ref().err());
         if let Err(error) = &sent {
             self.0.keep(error);
         }
         sent
+    }
+
+    /// Why no access token came for the last request, if that is why it was not sent.
+    pub fn token_trouble(&self) -> Option<EgressError> {
+        let last = self.0.record.last();
+        last.filter(|error| matches!(error, EgressError::TokenUnavailable { .. }))
     }
 
     /// The first request that was not granted: it outranks what the component says of the run.
@@ -165,21 +194,12 @@ impl Egress {
         let origin = asked?;
         shared.policy.check_request(&parts.method, &origin)?;
         let name = origin.to_string();
-        let mut head = shared.outgoing_head(parts, &origin)?;
+        let head = shared.outgoing_head(parts, &origin)?;
 
         let patience = Instant::now() + shared.limits.response_timeout;
         let permit = shared.permit(&name, patience).await?;
         let body = shared.whole_body(body, &name, patience).await?;
-        if shared.policy.source.as_ref() == Some(&origin) {
-            shared.authorize(&mut head, &origin);
-        }
-
-        let deadline = Instant::now() + shared.limits.response_timeout;
-        let request = Request::from_parts(head, Full::new(body));
-        let answer = shared
-            .client
-            .exchange(request, &name, (deadline, shared.limits.response_timeout))
-            .await?;
+        let (answer, deadline) = shared.ask(head, body, &origin).await?;
         let encoding = encoding(answer.headers()).map_err(|given| EgressError::BadEncoding {
             origin: name.clone(),
             encoding: shared.echoes.hide_in_text(&given),
@@ -211,99 +231,6 @@ impl Shared {
             what: "requests",
             limit,
         })
-    }
-
-    /// The head as it goes out, but for the credential.
-    fn outgoing_head(
-        &self,
-        given: request::Parts,
-        origin: &Origin,
-    ) -> Result<request::Parts, EgressError> {
-        let target = given
-            .uri
-            .path_and_query()
-            .cloned()
-            .unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let first_line_bytes =
-            given.method.as_str().len() + target.as_str().len() + " HTTP/1.1\r\n".len() + 1;
-        let (mut head, ()) = Request::new(()).into_parts();
-        head.headers = outgoing(&given.headers);
-        if head_bytes(first_line_bytes, &head.headers) > self.limits.request_head_bytes {
-            let limit = self.limits.request_head_bytes as u64;
-            return Err(EgressError::TooLarge {
-                origin: origin.to_string(),
-                what: "request_head_bytes",
-                limit,
-            });
-        }
-        head.method = given.method;
-        // Built anew from what was checked, so that the host that is dialed and the `Host` that is sent are that one.
-        head.uri = Uri::builder()
-            .scheme(origin.scheme())
-            .authority(origin.authority())
-            .path_and_query(target)
-            .build()
-            .map_err(|_| EgressError::Denied {
-                message: format!("host refused http to `{origin}`: its URL is not valid"),
-            })?;
-        Ok(head)
-    }
-
-    async fn permit(
-        &self,
-        origin: &str,
-        patience: Instant,
-    ) -> Result<OwnedSemaphorePermit, EgressError> {
-        let waited = timeout_at(patience, self.open.clone().acquire_owned()).await;
-        let permit = waited.map_err(|_| EgressError::Budget {
-            origin: origin.to_owned(),
-            what: "requests_open",
-            limit: self.limits.requests_open as u64,
-        })?;
-        Ok(permit.expect("the semaphore is never closed"))
-    }
-
-    /// The component's body, whole: its length is then known, and a connection that was closed meanwhile costs nothing.
-    async fn whole_body<B>(
-        &self,
-        body: B,
-        origin: &str,
-        patience: Instant,
-    ) -> Result<Bytes, EgressError>
-    where
-        B: Body<Data = Bytes>,
-        B::Error: Into<BoxError>,
-    {
-        let limit = self.limits.request_body_bytes;
-        let capped = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX));
-        let broken = |reason: String| EgressError::RequestBroken {
-            origin: origin.to_owned(),
-            reason,
-        };
-        match timeout_at(patience, capped.collect()).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(EgressError::TooLarge {
-                origin: origin.to_owned(),
-                what: "request_body_bytes",
-                limit,
-            }),
-            Ok(Err(error)) => Err(broken(error.to_string())),
-            Err(_) => Err(broken(format!(
-                "it was not complete within {:?}",
-                self.limits.response_timeout
-            ))),
-        }
-    }
-
-    fn authorize(&self, head: &mut request::Parts, origin: &Origin) {
-        self.credential.put_into(head);
-        let plain = self.credential.is_some() && !origin.is_https() && !origin.is_loopback();
-        if plain && !self.warned_of_plain.swap(true, Ordering::Relaxed) {
-            self.log.warn(
-                "credential sent over plain http: anyone on the way can read it; use https in SOURCE_API_URL",
-                json!({"origin": origin.to_string()}),
-            );
-        }
     }
 
     fn incoming_headers(&self, headers: &HeaderMap, origin: &str) -> HeaderMap {

@@ -30,6 +30,7 @@ pub(super) struct Record {
     pub(super) echoes: AtomicU64,
     denial: Mutex<Option<EgressError>>,
     breach: Mutex<Option<EgressError>>,
+    last: Mutex<Option<EgressError>>,
 }
 
 impl Record {
@@ -47,6 +48,19 @@ impl Record {
         let first = kept.is_none();
         kept.get_or_insert_with(|| error.clone());
         first && matches!(error, EgressError::Denied { .. })
+    }
+
+    /// How the last request ended that ended until now: with this error, or with an answer.
+    pub(super) fn set_last(&self, error: Option<&EgressError>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = error.cloned();
+    }
+
+    /// The error of the last request, if it had no answer.
+    pub(super) fn last(&self) -> Option<EgressError> {
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The first request that was not granted.

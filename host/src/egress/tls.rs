@@ -1,30 +1,69 @@
-//! TLS: whom we trust, and what to tell the operator when a server cannot be trusted.
+//! TLS: whom we trust, who we are, and what to tell the operator when the two sides do not come together.
 //!
 //! The system's trust store (`SSL_CERT_FILE` and `SSL_CERT_DIR` move it, as for other programs) and the certificates of
 //! `CA_FILE` besides. There is no setting that turns verification off.
 
+mod identity;
+
 use std::error::Error;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::{CertificateError, ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 
+pub use self::identity::ClientFiles;
+use self::identity::Identity;
 use super::EgressError;
 use crate::limits::Limits;
+use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
 
-/// How TLS connections are made. The system's trust store is read only when `needed`: it takes milliseconds.
-///
-/// `Err`: `CA_FILE` cannot be used, or TLS is needed and nobody is trusted.
-pub(super) fn client_config(
-    needed: bool,
-    ca_file: Option<&Path>,
-    limits: &Limits,
-) -> Result<ClientConfig, Failure> {
+/// The files that TLS is set up with; none by default.
+#[derive(Debug, Clone, Default)]
+pub struct TlsFiles {
+    /// `CA_FILE`.
+    pub ca: Option<PathBuf>,
+    /// `CLIENT_CERT_FILE` and `CLIENT_KEY_FILE`.
+    pub client: Option<ClientFiles>,
+}
+
+/// How TLS connections are made.
+#[derive(Clone)]
+pub(super) struct Tls {
+    /// To the source, and to whoever gives out tokens for it: they may ask who we are.
+    pub(super) known_to: Arc<ClientConfig>,
+    /// To everybody else: nobody there learns who we are.
+    pub(super) unknown_to: Arc<ClientConfig>,
+}
+
+impl Tls {
+    /// The system's trust store is read only when TLS is `needed`: it takes milliseconds.
+    ///
+    /// `Err`: a file cannot be used, or TLS is needed and nobody is trusted.
+    pub(super) fn new(
+        needed: bool,
+        files: &TlsFiles,
+        limits: &Limits,
+        log: &Log,
+    ) -> Result<Self, Failure> {
+        let roots = Arc::new(roots(needed, files.ca.as_deref(), limits)?);
+        let unknown_to = Arc::new(config(roots.clone(), None)?);
+        let known_to = match &files.client {
+            None => unknown_to.clone(),
+            Some(files) => {
+                let identity = Identity::read(files, limits.settings_file_bytes, log)?;
+                Arc::new(config(roots, Some(identity))?)
+            }
+        };
+        Ok(Self {
+            known_to,
+            unknown_to,
+        })
+    }
+}
+
+fn roots(needed: bool, ca_file: Option<&Path>, limits: &Limits) -> Result<RootCertStore, Failure> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = ca_file {
         add_file(&mut roots, path, limits.settings_file_bytes)?;
@@ -43,44 +82,46 @@ pub(super) fn client_config(
             )));
         }
     }
+    Ok(roots)
+}
+
+fn config(roots: Arc<RootCertStore>, identity: Option<Identity>) -> Result<ClientConfig, Failure> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .expect("ring has cipher suites for both versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(Identity { chain, key }) => {
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| match error {
+                    rustls::Error::InconsistentKeys(_) => wrong(
+                        "`CLIENT_KEY_FILE` is not the key of the first certificate in `CLIENT_CERT_FILE`"
+                            .to_owned(),
+                    ),
+                    other => wrong(format!(
+                        "use `CLIENT_CERT_FILE` with `CLIENT_KEY_FILE`: {other}"
+                    )),
+                })?
+        }
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
 fn add_file(roots: &mut RootCertStore, path: &Path, bytes_max: u64) -> Result<(), Failure> {
-    let shown = path.display();
-    let mut pem = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(bytes_max + 1).read_to_end(&mut pem))
-        .map_err(|error| wrong(format!("read `CA_FILE` `{shown}`: {error}")))?;
-    if pem.len() as u64 > bytes_max {
-        return Err(wrong(format!(
-            "read `CA_FILE` `{shown}`: it has more than {bytes_max} bytes"
-        )));
-    }
-    for (index, certificate) in CertificateDer::pem_slice_iter(&pem).enumerate() {
-        let number = index + 1;
-        let certificate = certificate.map_err(|error| {
-            wrong(format!(
-                "read certificate {number} of `CA_FILE` `{shown}`: {error}"
-            ))
-        })?;
+    let (pem, _) = identity::read("CA_FILE", path, bytes_max)?;
+    let found = identity::certificates("CA_FILE", path, &pem)?;
+    for (index, certificate) in found.into_iter().enumerate() {
         roots.add(certificate).map_err(|error| {
             wrong(format!(
-                "read certificate {number} of `CA_FILE` `{shown}`: {error}"
+                "read certificate {} of `CA_FILE` `{}`: {error}",
+                index + 1,
+                path.display()
             ))
         })?;
-    }
-    if roots.is_empty() {
-        return Err(wrong(format!(
-            "find no certificate in `CA_FILE` `{shown}`: it takes PEM, `-----BEGIN CERTIFICATE-----`"
-        )));
     }
     Ok(())
 }
@@ -114,6 +155,9 @@ pub(super) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> 
 
 /// What a failed handshake means: a certificate or a protocol that will not do next time either, or a lost connection.
 pub(super) fn handshake_error(origin: String, error: &rustls::Error) -> EgressError {
+    if let Some(reason) = who_we_are(error) {
+        return EgressError::CredentialRefused { origin, reason };
+    }
     match error {
         rustls::Error::InvalidCertificate(error) => EgressError::BadCertificate {
             origin,
@@ -137,16 +181,47 @@ pub(super) fn handshake_error(origin: String, error: &rustls::Error) -> EgressEr
         },
         // `protocol_version` and `handshake_failure` say that nothing fits; other alerts may come from a busy server.
         rustls::Error::AlertReceived(
-            rustls::AlertDescription::ProtocolVersion | rustls::AlertDescription::HandshakeFailure,
+            AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure,
         ) => EgressError::BadTls {
             origin,
-            reason: format!("{error}; TLS 1.2 or 1.3 is needed"),
+            reason: format!(
+                "{error}; TLS 1.2 or 1.3 is needed, or the server wants a client certificate (`CLIENT_CERT_FILE`)"
+            ),
         },
         _ => EgressError::Unreachable {
             origin,
             reason: error.to_string(),
         },
     }
+}
+
+/// What the server has against our certificate, or that it wants one; `None` when `error` is about something else.
+///
+/// With TLS 1.3 this comes in place of the first answer, after the handshake.
+pub(super) fn who_we_are(error: &rustls::Error) -> Option<String> {
+    use AlertDescription as Alert;
+    let rustls::Error::AlertReceived(alert) = error else {
+        return None;
+    };
+    let what = match alert {
+        Alert::CertificateRequired | Alert::NoCertificate => {
+            return Some(
+                "the server wants a client certificate, and `CLIENT_CERT_FILE` is shown to the origins of SOURCE_API_URL and SOURCE_TOKEN_URL alone"
+                    .to_owned(),
+            );
+        }
+        Alert::CertificateExpired => "it has expired",
+        Alert::CertificateRevoked => "it was revoked",
+        Alert::UnknownCA => "the server does not know who signed it",
+        Alert::AccessDenied => "it is valid, and not allowed in",
+        Alert::BadCertificate | Alert::UnsupportedCertificate | Alert::CertificateUnknown => {
+            "the server does not say why"
+        }
+        _ => return None,
+    };
+    Some(format!(
+        "the server refused the client certificate: {what}; look at `CLIENT_CERT_FILE`"
+    ))
 }
 
 fn in_words(error: &CertificateError) -> String {

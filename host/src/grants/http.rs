@@ -79,7 +79,11 @@ impl WasiHttpHooks for Hooks {
 /// The component's view of an error; the host's own record of it is egress's.
 fn in_wasi_words(error: &EgressError) -> Error {
     match error {
-        EgressError::Denied { .. } => Error::HttpRequestDenied,
+        EgressError::Denied { .. } | EgressError::CredentialRefused { .. } => {
+            Error::HttpRequestDenied
+        }
+        // Who gives out tokens is none of its business; that asking again may help is.
+        EgressError::TokenUnavailable { .. } => Error::DestinationUnavailable,
         EgressError::Budget { .. } => Error::ConfigurationError,
         EgressError::DnsUnknown { host, .. } => Error::DnsError {
             rcode: Some(host.clone()),
@@ -96,9 +100,9 @@ fn in_wasi_words(error: &EgressError) -> Error {
         EgressError::BadCertificate { .. } | EgressError::BadTls { .. } => {
             Error::TlsCertificateError
         }
-        EgressError::BadFraming { .. } | EgressError::BadEncoding { .. } => {
-            Error::HttpProtocolError
-        }
+        EgressError::BadFraming { .. }
+        | EgressError::BadEncoding { .. }
+        | EgressError::BadToken { .. } => Error::HttpProtocolError,
         EgressError::RequestBroken { .. } => Error::InternalError(None),
     }
 }

@@ -30,9 +30,17 @@ authority() { # name
 server() { # file, authority, names, from, to
     openssl req -new -key server.key -subj "/CN=tidegate tests" -out "$work/csr" -addext "subjectAltName=$3" \
         -addext basicConstraints=CA:FALSE -addext extendedKeyUsage=serverAuth
+    signed "$1" "$2" "$4" "$5"
+}
+client() { # file, key
+    openssl req -new -key "$2" -subj "/CN=tidegate tests" -out "$work/csr" \
+        -addext basicConstraints=CA:FALSE -addext extendedKeyUsage=clientAuth
+    signed "$1" clients 20260101000000Z 21260101000000Z
+}
+signed() { # file, authority, from, to
     (cd "$work" && : >index.txt && echo "$(openssl rand -hex 8)" >serial &&
         openssl ca -batch -notext -config ca.cnf -cert "$2.pem" -keyfile "$2.key" -in csr -out out.pem \
-            -startdate "$4" -enddate "$5" 2>/dev/null)
+            -startdate "$3" -enddate "$4" 2>/dev/null)
     cp "$work/out.pem" "$1"
 }
 
@@ -56,3 +64,12 @@ server expired.pem ca "$names" 20200101000000Z 20200201000000Z
 server other-name.pem ca DNS:other.example 20260101000000Z 21260101000000Z
 server stranger.pem stranger "$names" 20260101000000Z 21260101000000Z
 self_signed self-signed.pem "$names" 20260101000000Z 21260101000000Z
+
+# Who the client is: one key in two forms, and one of another kind.
+authority clients
+cp "$work/clients.pem" clients.pem
+key client.key
+openssl ec -in client.key -out client-sec1.key 2>/dev/null
+openssl genrsa -traditional -out client-rsa.key 2048 2>/dev/null
+client client.pem client.key
+client client-rsa.pem client-rsa.key

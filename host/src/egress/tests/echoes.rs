@@ -16,7 +16,15 @@ async fn echoing(answer: Vec<Vec<u8>>, auth: &Auth) -> (Response<EgressBody>, Eg
         source: Some(server.origin()),
         ..Policy::default()
     };
-    let egress = Egress::new(policy, auth, &[], None, &Limits::default(), lines.log()).unwrap();
+    let egress = Egress::new(
+        policy,
+        auth,
+        &[],
+        &TlsFiles::default(),
+        &Limits::default(),
+        lines.log(),
+    )
+    .unwrap();
     let answer = get(&egress, &server.url("/")).await.unwrap();
     (answer, egress, lines)
 }
@@ -126,7 +134,7 @@ async fn other_secrets_are_replaced_too() {
         policy,
         &Auth::None,
         &[KEY.into()],
-        None,
+        &TlsFiles::default(),
         &Limits::default(),
         log,
     )

@@ -3,10 +3,12 @@
 mod echoes;
 mod encoding;
 mod framing;
+mod identity;
 mod limits;
 mod requests;
 mod times;
 mod tls;
+mod tokens;
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +16,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use http_body_util::Empty;
+use http_body_util::{BodyExt as _, Empty, Full};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
@@ -226,7 +228,15 @@ fn egress(source: Origin, auth: &Auth, limits: &Limits) -> Egress {
         source: Some(source),
         ..Policy::default()
     };
-    Egress::new(policy, auth, &[], None, limits, Lines::default().log()).unwrap()
+    Egress::new(
+        policy,
+        auth,
+        &[],
+        &TlsFiles::default(),
+        limits,
+        Lines::default().log(),
+    )
+    .unwrap()
 }
 
 /// The same without a credential and with the usual limits.
@@ -282,7 +292,7 @@ fn a_request_can_be_sent_from_any_thread() {
         policy,
         &Auth::None,
         &[],
-        None,
+        &TlsFiles::default(),
         &Limits::default(),
         Lines::default().log(),
     )

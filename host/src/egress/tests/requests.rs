@@ -17,7 +17,7 @@ pub(super) fn world(
         policy,
         auth,
         &[],
-        None,
+        &TlsFiles::default(),
         limits,
         lines.log(),
         names(addresses),
@@ -319,7 +319,7 @@ async fn the_system_resolver_says_why_a_name_is_unknown() {
         policy,
         &Auth::None,
         &[],
-        None,
+        &TlsFiles::default(),
         &limits,
         Lines::default().log(),
     )

@@ -80,7 +80,10 @@ fn trusting_within(ca: &[u8], url: &str, limits: &Limits) -> Egress {
         policy,
         &Auth::None,
         &[],
-        Some(file.path()),
+        &TlsFiles {
+            ca: Some(file.path().to_owned()),
+            client: None,
+        },
         limits,
         Lines::default().log(),
     )
@@ -222,6 +225,10 @@ async fn a_handshake_that_is_dropped_is_unreachable() {
 fn a_ca_file_that_cannot_be_used_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem");
+    let files = TlsFiles {
+        ca: Some(path.clone()),
+        client: None,
+    };
     let with = |content: &[u8]| {
         std::fs::write(&path, content).unwrap();
         let limits = Limits {
@@ -229,16 +236,9 @@ fn a_ca_file_that_cannot_be_used_is_named() {
             ..Limits::default()
         };
         let log = Lines::default().log();
-        Egress::new(
-            Policy::default(),
-            &Auth::None,
-            &[],
-            Some(&path),
-            &limits,
-            log,
-        )
-        .err()
-        .map(|failure| failure.message)
+        Egress::new(Policy::default(), &Auth::None, &[], &files, &limits, log)
+            .err()
+            .map(|failure| failure.message)
     };
 
     assert_eq!(with(CA), None);
@@ -267,7 +267,7 @@ fn a_ca_file_that_cannot_be_used_is_named() {
         Policy::default(),
         &Auth::None,
         &[],
-        Some(&path),
+        &files,
         &Limits::default(),
         Lines::default().log(),
     );

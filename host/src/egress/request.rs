@@ -1,0 +1,157 @@
+//! What goes out: a head built anew from what was checked, a body that is whole, and the credential to the source alone.
+
+use bytes::Bytes;
+use http::uri::{PathAndQuery, Uri};
+use http::{Request, Response, request};
+use http_body::Body;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use serde_json::json;
+use std::sync::atomic::Ordering;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+
+use super::headers::{head_bytes, outgoing};
+use super::{BoxError, EgressError, Origin, Shared, token};
+
+/// The head of an answer, and when its body must be complete.
+pub(super) type Answer = (Response<Incoming>, Instant);
+
+impl Shared {
+    /// The head as it goes out, but for the credential.
+    pub(super) fn outgoing_head(
+        &self,
+        given: request::Parts,
+        origin: &Origin,
+    ) -> Result<request::Parts, EgressError> {
+        let target = given
+            .uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let first_line_bytes =
+            given.method.as_str().len() + target.as_str().len() + " HTTP/1.1\r\n".len() + 1;
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.headers = outgoing(&given.headers);
+        if head_bytes(first_line_bytes, &head.headers) > self.limits.request_head_bytes {
+            let limit = self.limits.request_head_bytes as u64;
+            return Err(EgressError::TooLarge {
+                origin: origin.to_string(),
+                what: "request_head_bytes",
+                limit,
+            });
+        }
+        head.method = given.method;
+        // Built anew from what was checked, so that the host that is dialed and the `Host` that is sent are that one.
+        head.uri = Uri::builder()
+            .scheme(origin.scheme())
+            .authority(origin.authority())
+            .path_and_query(target)
+            .build()
+            .map_err(|_| EgressError::Denied {
+                message: format!("host refused http to `{origin}`: its URL is not valid"),
+            })?;
+        Ok(head)
+    }
+
+    /// One of the requests that may be open at the same time.
+    pub(super) async fn permit(
+        &self,
+        origin: &str,
+        patience: Instant,
+    ) -> Result<OwnedSemaphorePermit, EgressError> {
+        let waited = timeout_at(patience, self.open.clone().acquire_owned()).await;
+        let permit = waited.map_err(|_| EgressError::Budget {
+            origin: origin.to_owned(),
+            what: "requests_open",
+            limit: self.limits.requests_open as u64,
+        })?;
+        Ok(permit.expect("the semaphore is never closed"))
+    }
+
+    /// The component's body, whole: its length is then known, and it can be sent again.
+    pub(super) async fn whole_body<B>(
+        &self,
+        body: B,
+        origin: &str,
+        patience: Instant,
+    ) -> Result<Bytes, EgressError>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let limit = self.limits.request_body_bytes;
+        let capped = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX));
+        let broken = |reason: String| EgressError::RequestBroken {
+            origin: origin.to_owned(),
+            reason,
+        };
+        match timeout_at(patience, capped.collect()).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(EgressError::TooLarge {
+                origin: origin.to_owned(),
+                what: "request_body_bytes",
+                limit,
+            }),
+            Ok(Err(error)) => Err(broken(error.to_string())),
+            Err(_) => Err(broken(format!(
+                "it was not complete within {:?}",
+                self.limits.response_timeout
+            ))),
+        }
+    }
+
+    /// Asks `origin`: the source with the credential, and once more with a new token when it does not accept the first.
+    pub(super) async fn ask(
+        &self,
+        mut head: request::Parts,
+        body: Bytes,
+        origin: &Origin,
+    ) -> Result<Answer, EgressError> {
+        if self.policy.source.as_ref() != Some(origin) {
+            return self.exchange(head, body, origin).await;
+        }
+        self.warn_of_plain(origin);
+        let Some(tokens) = &self.tokens else {
+            self.credential.put_into(&mut head);
+            return self.exchange(head, body, origin).await;
+        };
+        let token = tokens.token(None).await?;
+        let mut again = head.clone();
+        token.put_into(&mut head);
+        let answer = self.exchange(head, body.clone(), origin).await?;
+        if !token::is_refused(answer.0.status()) {
+            return Ok(answer);
+        }
+        drop(answer);
+        tokens.token(Some(&token)).await?.put_into(&mut again);
+        self.exchange(again, body, origin).await
+    }
+
+    async fn exchange(
+        &self,
+        head: request::Parts,
+        body: Bytes,
+        origin: &Origin,
+    ) -> Result<Answer, EgressError> {
+        let limit = self.limits.response_timeout;
+        let deadline = Instant::now() + limit;
+        let request = Request::from_parts(head, Full::new(body));
+        let answer = self
+            .client
+            .exchange(request, &origin.to_string(), (deadline, limit))
+            .await?;
+        Ok((answer, deadline))
+    }
+
+    fn warn_of_plain(&self, origin: &Origin) {
+        let has_credential = self.credential.is_some() || self.tokens.is_some();
+        let plain = has_credential && !origin.is_https() && !origin.is_loopback();
+        if plain && !self.warned_of_plain.swap(true, Ordering::Relaxed) {
+            self.log.warn(
+                "credential sent over plain http: anyone on the way can read it; use https in SOURCE_API_URL",
+                json!({"origin": origin.to_string()}),
+            );
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The client certificate: what it is made of, and what is wrong with it. No text here repeats anything of the key.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::json;
+
+use super::wrong;
+use crate::log::Log;
+use crate::outcome::Failure;
+
+const READABLE_BY_OTHERS: u32 = 0o004;
+
+/// The files of a client certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientFiles {
+    /// `CLIENT_CERT_FILE`: PEM, our certificate first, then those that lead to an authority that the server trusts.
+    pub certificates: PathBuf,
+    /// `CLIENT_KEY_FILE`: PEM; PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// What we show to a server that asks who we are.
+pub(super) struct Identity {
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    pub(super) key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    /// Reads both files. A key that everybody on this machine can read is warned of.
+    pub(super) fn read(files: &ClientFiles, bytes_max: u64, log: &Log) -> Result<Self, Failure> {
+        let (pem, _) = read("CLIENT_CERT_FILE", &files.certificates, bytes_max)?;
+        let chain = certificates("CLIENT_CERT_FILE", &files.certificates, &pem)?;
+        let (pem, mode) = read("CLIENT_KEY_FILE", &files.key, bytes_max)?;
+        let shown = files.key.display();
+        if mode & READABLE_BY_OTHERS != 0 {
+            log.warn(
+                "client key readable by every user of this machine; take that away with `chmod o-r`",
+                json!({"setting": "CLIENT_KEY_FILE", "path": shown.to_string()}),
+            );
+        }
+        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
+            wrong(format!(
+                "find no usable key in `CLIENT_KEY_FILE` `{shown}`: it takes PEM with PKCS#8, PKCS#1 or SEC1 in it, without a passphrase"
+            ))
+        })?;
+        Ok(Self { chain, key })
+    }
+}
+
+/// The content of the file that `setting` names, and its mode.
+pub(super) fn read(setting: &str, path: &Path, bytes_max: u64) -> Result<(Vec<u8>, u32), Failure> {
+    let shown = path.display();
+    let mut pem = Vec::new();
+    let mode = File::open(path)
+        .and_then(|file| {
+            let mode = file.metadata()?.permissions().mode();
+            file.take(bytes_max + 1).read_to_end(&mut pem)?;
+            Ok(mode)
+        })
+        .map_err(|error| wrong(format!("read `{setting}` `{shown}`: {error}")))?;
+    if pem.len() as u64 > bytes_max {
+        return Err(wrong(format!(
+            "read `{setting}` `{shown}`: it has more than {bytes_max} bytes"
+        )));
+    }
+    Ok((pem, mode))
+}
+
+/// Every certificate in `pem`; at least one.
+pub(super) fn certificates(
+    setting: &str,
+    path: &Path,
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let shown = path.display();
+    let mut found = Vec::new();
+    for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
+        // The error can quote the file, which may be a key by mistake.
+        found.push(certificate.map_err(|_| {
+            let number = index + 1;
+            wrong(format!(
+                "read certificate {number} of `{setting}` `{shown}`: it is not valid PEM"
+            ))
+        })?);
+    }
+    if found.is_empty() {
+        return Err(wrong(format!(
+            "find no certificate in `{setting}` `{shown}`: it takes PEM, `-----BEGIN CERTIFICATE-----`"
+        )));
+    }
+    Ok(found)
+}

@@ -1,0 +1,314 @@
+//! OAuth2 client credentials (RFC 6749, 4.4): the access token is fetched here, kept for the run, and never handed out.
+//!
+//! `SOURCE_TOKEN_URL` has connections of its own, which nothing but the request for a token can use: a component gets
+//! no nearer to it than to any other origin. One request at a time; whoever needs the token meanwhile waits for it. A
+//! definite refusal is remembered and not asked for again; after a passing failure the component may try again.
+
+mod answer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderValue, Request, Response, StatusCode, request};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use serde_json::json;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
+use url::{Url, form_urlencoded};
+
+use self::answer::Granted;
+use super::client::{Client, innermost};
+use super::echo::Echoes;
+use super::headers::{Encoding, encoding};
+use super::{EgressError, Origin};
+use crate::limits::Limits;
+use crate::log::Log;
+use crate::outcome::{Failure, Outcome};
+use crate::secret::Secret;
+
+/// A token is fetched anew so long before it expires: it may be on its way when it does, and clocks differ.
+const SAFETY_MARGIN: Duration = Duration::from_secs(30);
+
+/// Who asks whom for tokens, and how.
+#[derive(Debug, Clone)]
+pub struct OAuth2 {
+    /// `SOURCE_TOKEN_URL`.
+    pub token_url: Url,
+    /// `SOURCE_CLIENT_ID`.
+    pub client_id: String,
+    /// `SOURCE_CLIENT_SECRET`.
+    pub client_secret: Secret,
+    /// `SOURCE_SCOPE`.
+    pub scope: Option<String>,
+    /// `SOURCE_TOKEN_AUTH`.
+    pub sent_in: SentIn,
+}
+
+/// Where a request for a token carries id and secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentIn {
+    /// `Authorization: Basic …`, which every server must take.
+    Header,
+    /// Among the parameters.
+    Body,
+}
+
+impl OAuth2 {
+    /// Where tokens come from.
+    pub fn origin(&self) -> Option<Origin> {
+        Origin::of(&self.token_url)
+    }
+
+    /// What must not come back: the secret, and the pair that the header is made of.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        vec![
+            self.client_secret.clone(),
+            Secret::from(self.pair().as_str()),
+        ]
+    }
+
+    /// RFC 6749, 2.3.1: both are encoded as in a form before they become user and password.
+    fn pair(&self) -> String {
+        let encoded =
+            |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
+        format!(
+            "{}:{}",
+            encoded(&self.client_id),
+            encoded(self.client_secret.expose())
+        )
+    }
+
+    /// `Err`: the URL is none that HTTP can carry.
+    fn request(&self) -> http::Result<Request<Full<Bytes>>> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials");
+        if let Some(scope) = &self.scope {
+            form.append_pair("scope", scope);
+        }
+        if self.sent_in == SentIn::Body {
+            form.append_pair("client_id", &self.client_id);
+            form.append_pair("client_secret", self.client_secret.expose());
+        }
+        let target = &self.token_url[url::Position::BeforeHost..url::Position::AfterQuery];
+        let mut request = Request::post(format!("{}://{target}", self.token_url.scheme()))
+            .header(ACCEPT, "application/json")
+            .header(ACCEPT_ENCODING, "identity")
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")));
+        if self.sent_in == SentIn::Header {
+            let basic = format!("Basic {}", STANDARD.encode(self.pair()));
+            request = request.header(AUTHORIZATION, sensitive(&basic).expect("base64 is ASCII"));
+        }
+        request.body(Full::new(Bytes::from(form.finish())))
+    }
+}
+
+/// One access token, ready to be sent.
+pub(super) struct Token {
+    header: HeaderValue,
+    /// From then on another one is fetched; `None`: never, unless the source refuses this one.
+    stale_from: Option<Instant>,
+}
+
+impl Token {
+    /// Puts the token into a request.
+    pub(super) fn put_into(&self, request: &mut request::Parts) {
+        request.headers.insert(AUTHORIZATION, self.header.clone());
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.stale_from.is_none_or(|then| Instant::now() < then)
+    }
+}
+
+/// The access token of one run.
+pub(super) struct Tokens {
+    oauth2: OAuth2,
+    origin: String,
+    client: Client,
+    echoes: Arc<Echoes>,
+    log: Log,
+    timeout: Duration,
+    bytes_max: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    token: Option<Arc<Token>>,
+    /// Why the last request for one failed, and when.
+    failed: Option<(Instant, EgressError)>,
+}
+
+impl Tokens {
+    /// Tokens that come over `client`, which reaches `origin` and nothing else. `Err`: nothing can be asked there.
+    pub(super) fn new(
+        oauth2: OAuth2,
+        origin: &Origin,
+        client: Client,
+        (echoes, log): (Arc<Echoes>, Log),
+        limits: &Limits,
+    ) -> Result<Self, Failure> {
+        oauth2.request().map_err(|error| {
+            Failure::new(
+                Outcome::Settings,
+                format!("`SOURCE_TOKEN_URL` cannot be asked: {error}"),
+            )
+        })?;
+        if !origin.is_https() && !origin.is_loopback() {
+            log.warn(
+                "client secret sent over plain http: anyone on the way can read it; use https in SOURCE_TOKEN_URL",
+                json!({"origin": origin.to_string()}),
+            );
+        }
+        Ok(Self {
+            oauth2,
+            origin: origin.to_string(),
+            client,
+            echoes,
+            log,
+            timeout: limits.token_timeout,
+            bytes_max: limits.token_bytes,
+            kept: Mutex::default(),
+        })
+    }
+
+    /// A token that has not expired and is not `refused`: the kept one, or a new one.
+    pub(super) async fn token(
+        &self,
+        refused: Option<&Arc<Token>>,
+    ) -> Result<Arc<Token>, EgressError> {
+        let asked = Instant::now();
+        let mut kept = self.kept.lock().await;
+        if let Some((at, error)) = &kept.failed
+            && (error.is_final() || *at >= asked)
+        {
+            return Err(error.clone());
+        }
+        let usable = |token: &&Arc<Token>| {
+            token.is_fresh() && refused.is_none_or(|refused| !Arc::ptr_eq(refused, token))
+        };
+        if let Some(token) = kept.token.as_ref().filter(usable) {
+            return Ok(token.clone());
+        }
+        kept.token = None;
+        match self.fetch().await {
+            Ok(token) => {
+                let token = Arc::new(token);
+                kept.token = Some(token.clone());
+                Ok(token)
+            }
+            Err(error) => {
+                self.log.warn(
+                    "access token not fetched",
+                    json!({"reason": error.to_string()}),
+                );
+                kept.failed = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    async fn fetch(&self) -> Result<Token, EgressError> {
+        let asked = Instant::now();
+        let deadline = asked + self.timeout;
+        let request = self.oauth2.request().expect("it was made once before");
+        let answer = self
+            .client
+            .exchange(request, &self.origin, (deadline, self.timeout))
+            .await
+            .map_err(|error| {
+                if error.is_final() {
+                    error
+                } else {
+                    self.unavailable(error.to_string())
+                }
+            })?;
+        let status = answer.status();
+        let body = self.whole(answer, deadline).await;
+        let granted = match (body, status) {
+            (Ok(body), _) => answer::read(status, &body, &self.oauth2)
+                .map_err(|unread| unread.of(&self.origin))?,
+            // Its text does not matter: the status says enough.
+            (Err(_), status) if !status.is_success() => {
+                return Err(answer::in_place(status, None).of(&self.origin));
+            }
+            (Err(error), _) => return Err(error),
+        };
+        let token = self.ready(&granted, asked)?;
+        self.log.info(
+            "access token fetched",
+            json!({
+                "origin": self.origin,
+                "expires_in_seconds": granted.lifetime.map(|lifetime| lifetime.as_secs()),
+            }),
+        );
+        Ok(token)
+    }
+
+    /// The token as it is sent; from here on nobody sees it.
+    fn ready(&self, granted: &Granted, asked: Instant) -> Result<Token, EgressError> {
+        self.echoes.learn(&granted.token);
+        self.log.learn(&granted.token);
+        let header = sensitive(&format!("Bearer {}", granted.token.expose()))
+            .ok_or_else(|| self.bad("it has a character that no header can carry"))?;
+        let stale_from = granted
+            .lifetime
+            .map(|lifetime| asked + lifetime - SAFETY_MARGIN.min(lifetime / 2));
+        Ok(Token { header, stale_from })
+    }
+
+    async fn whole(
+        &self,
+        answer: Response<Incoming>,
+        deadline: Instant,
+    ) -> Result<Bytes, EgressError> {
+        if encoding(answer.headers()) != Ok(Encoding::Identity) {
+            return Err(self.bad("its answer has a content-encoding, and none was asked for"));
+        }
+        let capped = Limited::new(answer.into_body(), self.bytes_max);
+        match timeout_at(deadline, capped.collect()).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(self.bad(&format!(
+                "its answer has more than {} bytes",
+                self.bytes_max
+            ))),
+            Ok(Err(error)) => Err(self.unavailable(format!(
+                "the answer broke off: {}",
+                innermost(error.as_ref())
+            ))),
+            Err(_) => Err(self.unavailable(format!(
+                "the answer was not complete within {:?}",
+                self.timeout
+            ))),
+        }
+    }
+
+    fn unavailable(&self, reason: String) -> EgressError {
+        let origin = self.origin.clone();
+        EgressError::TokenUnavailable { origin, reason }
+    }
+
+    fn bad(&self, reason: &str) -> EgressError {
+        EgressError::BadToken {
+            origin: self.origin.clone(),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+fn sensitive(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// True if and only if the source does not accept the token.
+pub(super) fn is_refused(status: StatusCode) -> bool {
+    status == StatusCode::UNAUTHORIZED
+}

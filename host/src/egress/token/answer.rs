@@ -1,0 +1,143 @@
+//! What the token endpoint says: a token, a refusal, that it is busy, or nothing that makes sense.
+//!
+//! No text of the server is repeated but the error code of RFC 6749, 5.2, and that only where it looks like one.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::OAuth2;
+use crate::egress::EgressError;
+use crate::secret::{Redactor, Secret};
+
+/// No token is kept for longer; it also keeps the arithmetic of clocks within its bounds.
+const LIFETIME_MAX: Duration = Duration::from_hours(24 * 365);
+const ERROR_CODE_BYTES_MAX: usize = 64;
+
+/// A token, and how long it is good for.
+#[derive(Debug)]
+pub(super) struct Granted {
+    pub(super) token: Secret,
+    /// `None`: the server does not say.
+    pub(super) lifetime: Option<Duration>,
+}
+
+/// What came in place of a token.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum InPlace {
+    Busy(String),
+    Refusal(String),
+    Nonsense(String),
+}
+
+impl InPlace {
+    /// The error of a request to this origin.
+    pub(super) fn of(self, origin: &str) -> EgressError {
+        let origin = origin.to_owned();
+        match self {
+            Self::Busy(reason) => EgressError::TokenUnavailable { origin, reason },
+            Self::Refusal(reason) => EgressError::CredentialRefused { origin, reason },
+            Self::Nonsense(reason) => EgressError::BadToken { origin, reason },
+        }
+    }
+}
+
+/// RFC 6749, 5.1. What is not a string or a number where one is expected fails the whole.
+#[derive(Deserialize)]
+struct Success {
+    access_token: String,
+    token_type: Option<String>,
+    expires_in: Option<Value>,
+}
+
+/// RFC 6749, 5.2.
+#[derive(Deserialize)]
+struct Failure {
+    error: String,
+}
+
+/// Reads one answer.
+pub(super) fn read(status: StatusCode, body: &[u8], oauth2: &OAuth2) -> Result<Granted, InPlace> {
+    if !status.is_success() {
+        let failure: Option<Failure> = serde_json::from_slice(body).ok();
+        let code = failure.and_then(|failure| error_code(&failure.error, &oauth2.client_secret));
+        return Err(in_place(status, code.as_deref()));
+    }
+    let nonsense = |why: &str| Err(InPlace::Nonsense(why.to_owned()));
+    if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err() {
+        return nonsense(&format!(
+            "it answered {} with something that is not JSON; look at the URL",
+            status.as_u16()
+        ));
+    }
+    // The error of serde could quote the token.
+    let Ok(success) = serde_json::from_slice::<Success>(body) else {
+        return nonsense("its answer has no `access_token`; look at the URL");
+    };
+    if success.access_token.is_empty() {
+        return nonsense("its answer has an empty `access_token`");
+    }
+    // Some servers leave it out, and mean this one.
+    let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
+    if !success.token_type.as_ref().is_none_or(is_bearer) {
+        return nonsense("its `token_type` is not `bearer`, the only one that is supported");
+    }
+    let Ok(lifetime) = success.expires_in.as_ref().map(lifetime).transpose() else {
+        return nonsense("its `expires_in` is not a number of seconds");
+    };
+    Ok(Granted {
+        token: Secret::from(success.access_token.as_str()),
+        lifetime: lifetime.flatten(),
+    })
+}
+
+/// What an answer without success means, by its status and RFC 6749's error code.
+pub(super) fn in_place(status: StatusCode, code: Option<&str>) -> InPlace {
+    let number = status.as_u16();
+    let coded = code.map(|code| format!(" `{code}`")).unwrap_or_default();
+    match number {
+        408 | 425 | 429 | 500.. => InPlace::Busy(format!("it answered {number}{coded}")),
+        400 | 401 | 403 => {
+            let settings = match code {
+                Some("invalid_scope") => "SOURCE_SCOPE",
+                _ => "SOURCE_CLIENT_ID, SOURCE_CLIENT_SECRET and SOURCE_TOKEN_AUTH",
+            };
+            InPlace::Refusal(format!(
+                "`SOURCE_TOKEN_URL` answered {number}{coded}; look at {settings}"
+            ))
+        }
+        300..=399 => InPlace::Nonsense(format!(
+            "it answered {number}, and a redirect is not followed with a client secret; name the last URL"
+        )),
+        _ => InPlace::Nonsense(format!("it answered {number}{coded}; look at the URL")),
+    }
+}
+
+/// The code, if it is one of RFC 6749's characters, short, and does not repeat the secret.
+fn error_code(code: &str, secret: &Secret) -> Option<String> {
+    let is_allowed = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'`');
+    let fits =
+        !code.is_empty() && code.len() <= ERROR_CODE_BYTES_MAX && code.bytes().all(is_allowed);
+    let repeats = Redactor::new([secret.clone()]).hide(code) != code;
+    (fits && !repeats).then(|| code.to_owned())
+}
+
+/// Seconds, as a number or as the digits of one; `null` says nothing.
+fn lifetime(given: &Value) -> Result<Option<Duration>, ()> {
+    let seconds = match given {
+        Value::Null => return Ok(None),
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    let seconds = seconds
+        .filter(|seconds: &f64| seconds.is_finite())
+        .ok_or(())?;
+    let capped = seconds.clamp(0.0, LIFETIME_MAX.as_secs_f64());
+    Ok(Some(Duration::from_secs_f64(capped)))
+}
+
+#[cfg(test)]
+mod tests;
