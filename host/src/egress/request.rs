@@ -1,5 +1,7 @@
 //! What goes out: a head built anew from what was checked, a body that is whole, and the credential to the source alone.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response, request};
@@ -7,12 +9,11 @@ use http_body::Body;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
-use std::sync::atomic::Ordering;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::headers::{head_bytes, outgoing};
-use super::{BoxError, EgressError, Origin, Shared, token};
+use super::{BoxError, EgressError, Origin, Shared};
 
 /// The head of an answer, and when its body must be complete.
 pub(super) type Answer = (Response<Incoming>, Instant);
@@ -120,12 +121,15 @@ impl Shared {
         let mut again = head.clone();
         token.put_into(&mut head);
         let answer = self.exchange(head, body.clone(), origin).await?;
-        if !token::is_refused(answer.0.status()) {
+        if !token.is_worth_renewing(answer.0.status()) {
             return Ok(answer);
         }
         drop(answer);
-        tokens.token(Some(&token)).await?.put_into(&mut again);
-        self.exchange(again, body, origin).await
+        let renewed = tokens.token(Some(&token)).await?;
+        renewed.put_into(&mut again);
+        let answer = self.exchange(again, body, origin).await?;
+        renewed.tried_again(answer.0.status());
+        Ok(answer)
     }
 
     async fn exchange(

@@ -7,6 +7,7 @@
 mod answer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -113,12 +114,26 @@ pub(super) struct Token {
     header: HeaderValue,
     /// From then on another one is fetched; `None`: never, unless the source refuses this one.
     stale_from: Option<Instant>,
+    /// It was fetched because the source refused the one before, and was refused as well.
+    is_no_better: AtomicBool,
 }
 
 impl Token {
     /// Puts the token into a request.
     pub(super) fn put_into(&self, request: &mut request::Parts) {
         request.headers.insert(AUTHORIZATION, self.header.clone());
+    }
+
+    /// True if and only if a new token may help against this answer. Where one did not, no other is fetched until it
+    /// expires: what is refused then is the request, and a component could have the login asked without end.
+    pub(super) fn is_worth_renewing(&self, status: StatusCode) -> bool {
+        status == StatusCode::UNAUTHORIZED && !self.is_no_better.load(Ordering::Relaxed)
+    }
+
+    /// Remembers the answer to a request that was sent again with this token.
+    pub(super) fn tried_again(&self, status: StatusCode) {
+        let is_no_better = status == StatusCode::UNAUTHORIZED;
+        self.is_no_better.store(is_no_better, Ordering::Relaxed);
     }
 
     fn is_fresh(&self) -> bool {
@@ -260,7 +275,11 @@ impl Tokens {
         let stale_from = granted
             .lifetime
             .map(|lifetime| asked + lifetime - SAFETY_MARGIN.min(lifetime / 2));
-        Ok(Token { header, stale_from })
+        Ok(Token {
+            header,
+            stale_from,
+            is_no_better: AtomicBool::new(false),
+        })
     }
 
     async fn whole(
@@ -306,9 +325,4 @@ fn sensitive(value: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(value).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-/// True if and only if the source does not accept the token.
-pub(super) fn is_refused(status: StatusCode) -> bool {
-    status == StatusCode::UNAUTHORIZED
 }

@@ -158,6 +158,18 @@ async fn a_second_401_is_handed_on() {
 }
 
 #[tokio::test]
+async fn a_source_that_refuses_new_tokens_does_not_have_the_login_asked_without_end() {
+    let (source, login) = servers([NO], [token_answer(TOKEN, "3600")]).await;
+    let (egress, _) = out(&source, &login);
+
+    for _ in 0..5 {
+        get(&egress, &source.url("/")).await.unwrap();
+    }
+
+    assert_eq!((source.asked(), login.asked()), (6, 2));
+}
+
+#[tokio::test]
 async fn requests_at_the_same_time_wait_for_one_token() {
     let mut slow = vec![Step::Wait(Duration::from_millis(150))];
     slow.extend(token_answer(TOKEN, "3600"));
