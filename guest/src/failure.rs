@@ -120,6 +120,22 @@ pub fn quoted(text: &str) -> String {
     format!("`{escaped}{cut}`")
 }
 
+/// A message from outside: on one line, and cut where it is long.
+pub fn said(text: &str) -> String {
+    const SHOWN_CHARS: usize = 300;
+    let mut shown = String::new();
+    for c in text.chars().take(SHOWN_CHARS) {
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            other => shown.extend(other.escape_debug()),
+        }
+    }
+    if text.chars().nth(SHOWN_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

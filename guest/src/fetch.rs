@@ -64,7 +64,8 @@ enum Warning {
 impl<'s> Pages<'s> {
     /// Pages of `settings` that begin at `first`. What is to be read of each is added to `shape`.
     pub fn new(settings: &'s Settings, first: &Ask, shape: &mut Shape) -> Result<Self, Failure> {
-        let has_key = !settings.key.is_empty();
+        // What TRANSFORM makes the key of, a record as it comes may have more than once.
+        let has_key = !settings.made.key.is_empty() && settings.made.transform.is_none();
         let mut steps = Steps::new(&settings.pagination, has_key, shape);
         let ask = steps.begin(first)?;
         Ok(Self {

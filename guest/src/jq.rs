@@ -21,7 +21,7 @@ mod strings;
 mod term;
 mod value;
 
-pub use self::json::{read, read_valid, shown, write};
+pub use self::json::{read, read_valid, shown, write, write_string};
 pub use self::number::{Decimal, Number, compare};
 pub use self::value::{Object, Value};
 

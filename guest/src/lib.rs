@@ -105,7 +105,7 @@ pub fn run(
     let state = State::read(request.state.as_deref(), request.full_refresh)?;
     let range = range(request, &settings)?;
     let now = at(clock.unix_seconds() - CLOCK_SKEW_SECONDS);
-    let mut shape = Shape::new(settings.records.as_ref());
+    let mut shape = Shape::of(settings.format, settings.records.as_ref());
     let cursor = settings.cursor.as_ref();
     let cursor = cursor.map(|set| Cursor::begin(set, &state, range, now));
     let cursor = cursor.transpose()?;
@@ -232,6 +232,10 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
 
     /// What was staged, and the state for the next run. `last` is where the last page is.
     fn report(mut self, last: &Place) -> Result<Report, Failure> {
+        if let Some(why) = self.stager.first_rejection() {
+            let line = format!("warn: a record was rejected, the first of this run: {why}");
+            self.getter.clock().log(&line);
+        }
         let (counts, cursor) = self.stager.finish();
         for remark in cursor.iter().flat_map(Cursor::remarks) {
             self.getter.clock().log(&remark);
@@ -256,7 +260,7 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
             fetched: counts.fetched,
             staged: counts.staged,
             deleted: counts.deleted,
-            rejected: 0,
+            rejected: counts.rejected,
             more,
         })
     }

@@ -1,18 +1,18 @@
 //! Pages: the bytes of one answer become records, each handed on exactly as it came.
 //!
-//! A page is used whole or not at all: it must be UTF-8, one JSON value with nothing behind it, and hold an array of
-//! objects where the settings say. Records are borrowed from the page, never rebuilt, so numbers and strings keep their
-//! bytes. What a record means is the caller's job.
+//! A page is used whole or not at all: it must be UTF-8, one JSON value with nothing behind it (or one a line), and hold
+//! records where the settings say. Records are borrowed from the page, never rebuilt, so numbers and strings keep their
+//! bytes. Whether one can be used, and what it means, is the caller's job.
 
 mod line;
+mod lines;
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use self::line::is_deeper_than;
-pub use self::line::{DEPTH_MAX, append_line};
+pub use self::line::{DEPTH_MAX, append_line, unfit};
 use crate::failure::{Failure, quoted};
 use crate::pointer::{Paths, Pointer, Take, escape};
 
@@ -36,9 +36,22 @@ impl fmt::Display for Place {
     }
 }
 
+/// How a body holds records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// An array of them, at the place that the settings name.
+    #[default]
+    Json,
+    /// One JSON value a line, and nothing else.
+    Ndjson,
+    /// One record: the value at that place.
+    Object,
+}
+
 /// Where things stand in a page: its records, and what else is read of it.
 #[derive(Debug)]
 pub struct Shape {
+    format: Format,
     paths: Paths,
     records: usize,
     /// The pointer to the records as the settings have it; empty: the body itself.
@@ -48,9 +61,15 @@ pub struct Shape {
 impl Shape {
     /// Records stand at `records`; `None`: the body is the array.
     pub fn new(records: Option<&Pointer>) -> Self {
+        Self::of(Format::Json, records)
+    }
+
+    /// Records stand at `records`, in this format; `None`: the body holds them, or is the one.
+    pub fn of(format: Format, records: Option<&Pointer>) -> Self {
         let mut paths = Paths::default();
         let body = Pointer::parse("").expect("the empty pointer is one");
         Self {
+            format,
             records: paths.add(records.unwrap_or(&body)),
             records_at: records.map_or_else(String::new, |pointer| pointer.text().to_owned()),
             paths,
@@ -65,7 +84,10 @@ impl Shape {
 
     /// The pointer to one record of a page.
     pub fn record_at(&self, index: u64) -> String {
-        format!("{}/{index}", self.records_at)
+        match self.format {
+            Format::Object => self.records_at.clone(),
+            Format::Json | Format::Ndjson => format!("{}/{index}", self.records_at),
+        }
     }
 }
 
@@ -124,6 +146,9 @@ pub fn read<'b>(
         ))
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if shape.format == Format::Ndjson {
+        return lines::read(text, place, take);
+    }
     if text.trim_ascii().is_empty() {
         return Err(Failure::protocol(format!("{place} is empty, not JSON")));
     }
@@ -168,19 +193,16 @@ struct Reader<'s, 'b, F> {
     found: Found,
     values: Vec<Option<&'b str>>,
     repeated: Option<String>,
-    failure: Option<Taken>,
-}
-
-/// Why a record was not taken.
-enum Taken {
-    NotAnObject(u64),
-    TooDeep(u64),
-    Refused(Failure),
+    failure: Option<Failure>,
 }
 
 impl<'b, F: FnMut(u64, &'b str) -> Result<(), Failure>> Take<'b> for Reader<'_, 'b, F> {
     fn take<D: Deserializer<'b>>(&mut self, slot: usize, value: D) -> Result<(), D::Error> {
         if slot == self.shape.records {
+            if self.shape.format == Format::Object {
+                self.one(serde::Deserialize::deserialize(value)?);
+                return Ok(());
+            }
             return Records(self).deserialize(value);
         }
         let raw: &RawValue = serde::Deserialize::deserialize(value)?;
@@ -197,16 +219,25 @@ impl<'b, F: FnMut(u64, &'b str) -> Result<(), Failure>> Reader<'_, 'b, F> {
     fn record(&mut self, text: &'b str) {
         let index = self.records;
         self.records += 1;
-        if self.failure.is_some() {
-            return;
+        if self.failure.is_none() {
+            self.failure = (self.take)(index, text).err();
         }
-        self.failure = if !text.starts_with('{') {
-            Some(Taken::NotAnObject(index))
-        } else if is_deeper_than(text, DEPTH_MAX) {
-            Some(Taken::TooDeep(index))
-        } else {
-            (self.take)(index, text).err().map(Taken::Refused)
+    }
+
+    /// The value where the only record should be.
+    fn one(&mut self, value: &'b RawValue) {
+        let text = value.get();
+        self.found = match text.as_bytes()[0] {
+            b'{' => Found::Records,
+            b'[' => Found::Other("an array"),
+            b'"' => Found::Other("a string"),
+            b'n' => Found::Other("null"),
+            b't' | b'f' => Found::Other("a boolean"),
+            _ => Found::Other("a number"),
         };
+        if matches!(self.found, Found::Records) {
+            self.record(text);
+        }
     }
 
     fn finish(self, place: &Place) -> Result<Contents, Failure> {
@@ -230,26 +261,15 @@ impl<'b, F: FnMut(u64, &'b str) -> Result<(), Failure>> Reader<'_, 'b, F> {
                 ));
             }
             Found::Other(what) => {
-                return protocol(format!(
-                    "has {what} as {expected}, not an array of records (SOURCE_RECORDS)"
-                ));
+                let wanted = match self.shape.format {
+                    Format::Object => "one record (SOURCE_FORMAT)",
+                    Format::Json | Format::Ndjson => "an array of records (SOURCE_RECORDS)",
+                };
+                return protocol(format!("has {what} as {expected}, not {wanted}"));
             }
         }
-        match self.failure {
-            None => {}
-            Some(Taken::Refused(failure)) => return Err(failure),
-            Some(Taken::NotAnObject(index)) => {
-                let record = self.shape.record_at(index);
-                return Err(Failure::data(format!(
-                    "{place}: record `{record}` is not an object"
-                )));
-            }
-            Some(Taken::TooDeep(index)) => {
-                let record = self.shape.record_at(index);
-                return Err(Failure::data(format!(
-                    "{place}: record `{record}` is nested deeper than {DEPTH_MAX} levels"
-                )));
-            }
+        if let Some(failure) = self.failure {
+            return Err(failure);
         }
         Ok(Contents {
             records: self.records,

@@ -17,9 +17,11 @@ use std::ops::RangeInclusive;
 use url::Url;
 
 pub use self::described::{Description, Setting, describe};
+pub use self::records::{Invalid, RecordSettings};
 use crate::cursor::{CursorSettings, TokenSettings};
 use crate::failure::{Failure, Problem, quoted};
 use crate::fetch::Pagination;
+use crate::page::Format;
 use crate::pointer::Pointer;
 use crate::retry::Rate;
 use crate::transform::ErrorCheck;
@@ -41,10 +43,10 @@ pub struct Settings {
     pub cursor: Option<CursorSettings>,
     /// `SOURCE_CURSOR` and what belongs to it, where it is a token.
     pub token: Option<TokenSettings>,
-    /// `SOURCE_DELETED`.
-    pub deleted: Option<Pointer>,
-    /// `PRIMARY_KEY`.
-    pub key: Vec<Pointer>,
+    /// `SOURCE_FORMAT`.
+    pub format: Format,
+    /// What is made of records.
+    pub made: RecordSettings,
     /// `SOURCE_ERROR`.
     pub error_check: Option<ErrorCheck>,
     /// `SOURCE_RATE`.
@@ -78,12 +80,13 @@ impl Settings {
         let pagination = given.pagination(records.as_ref());
         let cursor = given.cursor();
         let token = given.cursor_token(records.as_ref());
-        let deleted = given.pointer("SOURCE_DELETED");
+        let format = given.format();
+        let mut made = given.record_settings();
         let error_check = given.error_check();
         let rate = given.rate();
         let retries_max = given.retries_max();
         let pages_max = given.pages_max();
-        let key = given.key(deleted.is_some());
+        made.key = given.key(made.deleted.is_some() && made.parent.is_none());
         match url {
             Some(url) if given.problems.is_empty() => Ok(Self {
                 url,
@@ -93,8 +96,8 @@ impl Settings {
                 records,
                 cursor,
                 token,
-                deleted,
-                key,
+                format,
+                made,
                 error_check,
                 rate,
                 retries_max,

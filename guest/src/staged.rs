@@ -1,28 +1,31 @@
-//! What becomes of each record: a line of `records.ndjson`, a tombstone in `deleted.ndjson`, or nothing when it is older than
-//! what was asked for.
+//! What becomes of each record: lines of `records.ndjson`, a deletion in `deleted.ndjson`, a line of `rejected.ndjson`, or nothing
+//! when it is older than what was asked for or transformed away.
 //!
 //! A page is staged whole: its lines are written after its last byte was read and every record was agreed to.
 
-use std::fmt;
+mod taker;
 
-use crate::cursor::{Cursor, Number};
+use self::taker::Taker;
+use crate::cursor::Cursor;
 use crate::failure::{Detail, Failure};
 use crate::fetch::{Expect, Seen, Watch};
 use crate::page::{self, Contents, Place, Shape};
 use crate::pointer::{Paths, Pointer};
 use crate::ports::{StagedFile, Staging};
-use crate::settings::Settings;
+use crate::settings::{RecordSettings, Settings};
+use crate::transform::Outputs;
 
 /// Stages records and counts them.
 pub struct Stager<'s, S> {
     staging: &'s mut S,
+    made: &'s RecordSettings,
     cursor: Option<Cursor<'s>>,
     shape: Shape,
     wanted: Wanted,
     watch: Watch,
     counts: Counts,
-    records: Vec<u8>,
-    deleted: Vec<u8>,
+    lines: Lines,
+    first_rejection: Option<String>,
 }
 
 /// How many records came and what became of them.
@@ -34,15 +37,50 @@ pub struct Counts {
     pub staged: u64,
     /// Lines of `deleted.ndjson`.
     pub deleted: u64,
+    /// Lines of `rejected.ndjson`.
+    pub rejected: u64,
 }
 
-/// What is read of each record, and in which slot it is found.
+/// The lines of one page, and what is used again for each record.
+#[derive(Default)]
+struct Lines {
+    records: Vec<u8>,
+    deleted: Vec<u8>,
+    rejected: Vec<u8>,
+    outputs: Outputs,
+}
+
+/// What is read of each record as it comes, and in which slot it is found; and of a record that is gone, its key.
 #[derive(Default)]
 struct Wanted {
     paths: Paths,
     cursor: Option<usize>,
     deleted: Option<usize>,
+    parent: Option<(Pointer, usize)>,
+    key_paths: Paths,
     key: Vec<(Pointer, usize)>,
+}
+
+impl Wanted {
+    fn new(settings: &Settings) -> Self {
+        let made = &settings.made;
+        let mut wanted = Self::default();
+        let cursor = settings.cursor.as_ref();
+        wanted.cursor = cursor.map(|cursor| wanted.paths.add(&cursor.pointer));
+        wanted.deleted = made
+            .deleted
+            .as_ref()
+            .map(|pointer| wanted.paths.add(pointer));
+        let parent = made.parent.as_ref();
+        wanted.parent = parent.map(|pointer| (pointer.clone(), wanted.paths.add(pointer)));
+        if made.deleted.is_some() {
+            let key = made.key.iter();
+            wanted.key = key
+                .map(|part| (part.clone(), wanted.key_paths.add(part)))
+                .collect();
+        }
+        wanted
+    }
 }
 
 impl<'s, S: Staging> Stager<'s, S> {
@@ -53,34 +91,28 @@ impl<'s, S: Staging> Stager<'s, S> {
         shape: Shape,
         staging: &'s mut S,
     ) -> Self {
-        let mut wanted = Wanted::default();
-        wanted.cursor = settings
-            .cursor
-            .as_ref()
-            .map(|cursor| wanted.paths.add(&cursor.pointer));
-        if let Some(pointer) = &settings.deleted {
-            wanted.deleted = Some(wanted.paths.add(pointer));
-            wanted.key = settings
-                .key
-                .iter()
-                .map(|part| (part.clone(), wanted.paths.add(part)))
-                .collect();
-        }
+        let mut wanted = Wanted::new(settings);
+        // In a record as it comes; where TRANSFORM makes the key, such a record is told by its bytes.
         let watch = Watch::new(
             &settings.pagination,
-            &settings.key,
+            if settings.made.transform.is_none() {
+                &settings.made.key
+            } else {
+                &[]
+            },
             settings.cursor.as_ref().map(|cursor| &cursor.pointer),
             &mut wanted.paths,
         );
         Self {
             staging,
+            made: &settings.made,
             cursor,
             shape,
             wanted,
             watch,
             counts: Counts::default(),
-            records: Vec::new(),
-            deleted: Vec::new(),
+            lines: Lines::default(),
+            first_rejection: None,
         }
     }
 
@@ -91,19 +123,21 @@ impl<'s, S: Staging> Stager<'s, S> {
         place: &Place,
         expect: Expect,
     ) -> Result<(Contents, Seen), Failure> {
-        self.records.clear();
-        self.deleted.clear();
         self.watch.page_begins(expect);
+        self.lines.records.clear();
+        self.lines.deleted.clear();
+        self.lines.rejected.clear();
         let mut taker = Taker {
             shape: &self.shape,
             place,
+            made: self.made,
             wanted: &self.wanted,
             found: vec![None; self.wanted.paths.slots()],
             watch: &mut self.watch,
             cursor: self.cursor.as_mut(),
             counts: &mut self.counts,
-            records: &mut self.records,
-            deleted: &mut self.deleted,
+            lines: &mut self.lines,
+            first_rejection: &mut self.first_rejection,
         };
         let contents = page::read(body, &self.shape, place, &mut |index, text| {
             taker.take(index, text)
@@ -114,8 +148,9 @@ impl<'s, S: Staging> Stager<'s, S> {
         let seen = self.watch.page_ends();
         self.counts.fetched += contents.records - seen.left_out;
         for (file, lines) in [
-            (StagedFile::Records, &self.records),
-            (StagedFile::Deleted, &self.deleted),
+            (StagedFile::Records, &self.lines.records),
+            (StagedFile::Deleted, &self.lines.deleted),
+            (StagedFile::Rejected, &self.lines.rejected),
         ] {
             if !lines.is_empty() {
                 self.staging
@@ -131,101 +166,14 @@ impl<'s, S: Staging> Stager<'s, S> {
         self.cursor.as_mut()
     }
 
+    /// Why the first record was rejected, if one was.
+    pub fn first_rejection(&self) -> Option<&str> {
+        self.first_rejection.as_deref()
+    }
+
     /// What was staged, and where the cursor stands.
     pub fn finish(self) -> (Counts, Option<Cursor<'s>>) {
         (self.counts, self.cursor)
-    }
-}
-
-/// Takes the records of one page.
-struct Taker<'p, 's, 'b> {
-    shape: &'p Shape,
-    place: &'p Place,
-    wanted: &'p Wanted,
-    found: Vec<Option<&'b str>>,
-    watch: &'p mut Watch,
-    cursor: Option<&'p mut Cursor<'s>>,
-    counts: &'p mut Counts,
-    records: &'p mut Vec<u8>,
-    deleted: &'p mut Vec<u8>,
-}
-
-/// One record, for messages; written only when something is wrong with it.
-struct RecordPlace<'p> {
-    place: &'p Place,
-    shape: &'p Shape,
-    index: u64,
-}
-
-impl fmt::Display for RecordPlace<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: record `{}`",
-            self.place,
-            self.shape.record_at(self.index)
-        )
-    }
-}
-
-impl<'b> Taker<'_, '_, 'b> {
-    fn take(&mut self, index: u64, text: &'b str) -> Result<(), Failure> {
-        let place = RecordPlace {
-            place: self.place,
-            shape: self.shape,
-            index,
-        };
-        if self.wanted.paths.slots() > 0 {
-            let read = self.wanted.paths.read(text, &mut self.found);
-            read.map_err(|why| Failure::data(format!("{place}: {why}")))?;
-        }
-        if !self.watch.takes(text, &self.found) {
-            return Ok(());
-        }
-        if let (true, Some(cursor)) = (self.watch.jumps(), &mut self.cursor) {
-            cursor.page_comes_again();
-        }
-        if let (Some(cursor), Some(slot)) = (&mut self.cursor, self.wanted.cursor)
-            && !cursor.sees(self.found[slot], &place)?
-        {
-            return Ok(());
-        }
-        if self
-            .wanted
-            .deleted
-            .is_some_and(|slot| self.found[slot].is_some_and(marks_as_deleted))
-        {
-            return self.tombstone(&place);
-        }
-        page::append_line(text, self.records);
-        self.records.push(b'\n');
-        self.counts.staged += 1;
-        Ok(())
-    }
-
-    /// `{"key":[…],"at":N}`: the record is gone, as of the `N` records staged before.
-    fn tombstone(&mut self, place: &RecordPlace<'_>) -> Result<(), Failure> {
-        self.deleted.extend_from_slice(b"{\"key\":[");
-        for (at, (pointer, slot)) in self.wanted.key.iter().enumerate() {
-            let wrong = |what: &str| {
-                Failure::data(format!(
-                    "{place} is deleted, and its `{pointer}` (PRIMARY_KEY) {what}"
-                ))
-            };
-            let value = self.found[*slot].ok_or_else(|| wrong("is missing"))?;
-            if !value.starts_with('"') && Number::parse(value).is_none() {
-                return Err(wrong("is neither a string nor an integer"));
-            }
-            if at > 0 {
-                self.deleted.push(b',');
-            }
-            self.deleted.extend_from_slice(value.as_bytes());
-        }
-        let at = self.counts.staged;
-        self.deleted
-            .extend_from_slice(format!("],\"at\":{at}}}\n").as_bytes());
-        self.counts.deleted += 1;
-        Ok(())
     }
 }
 

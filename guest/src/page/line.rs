@@ -5,8 +5,16 @@ use crate::pointer::string_end;
 /// Levels of nesting in a record: the depth at which `serde_json` stops, less the array that a reader may wrap around it.
 pub const DEPTH_MAX: usize = 126;
 
+/// Why a record's text is none that can be used, whatever it holds.
+pub fn unfit(text: &str) -> Option<String> {
+    if !text.starts_with('{') {
+        return Some("is not an object".to_owned());
+    }
+    is_deeper_than(text, DEPTH_MAX).then(|| format!("is nested deeper than {DEPTH_MAX} levels"))
+}
+
 /// Whether valid JSON text is nested deeper than `levels`.
-pub(super) fn is_deeper_than(text: &str, levels: usize) -> bool {
+fn is_deeper_than(text: &str, levels: usize) -> bool {
     // Each level takes two bytes, and one that opens it: almost no record needs the walk below.
     if text.len() <= 2 * levels || openings(text) <= levels {
         return false;

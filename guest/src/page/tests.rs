@@ -139,18 +139,6 @@ fn what_is_not_utf_8_is_refused_with_the_offset() {
 }
 
 #[test]
-fn a_record_that_is_no_object_is_named_by_its_pointer() {
-    let failure = read_all(r#"{"items":[{},7]}"#, &shape("/items", "")).unwrap_err();
-
-    assert_eq!(
-        failure,
-        Failure::data(
-            "page 2 of `https://api.example.com/orders`: record `/items/1` is not an object"
-        )
-    );
-}
-
-#[test]
 fn a_page_that_is_not_json_wins_over_a_bad_record() {
     assert!(refused("[7,", "", "").contains("is not JSON"));
 }
@@ -182,44 +170,111 @@ fn a_repeated_member_on_the_way_to_the_records_is_refused() {
 #[test]
 fn nesting_has_a_limit_and_text_does_not_count() {
     let nested = |levels: usize| {
-        format!(
-            "[{}{}]",
-            "{\"a\":".repeat(levels - 1) + "{",
-            "}".repeat(levels)
-        )
+        let open = "{\"a\":".repeat(levels - 1) + "{";
+        format!("{open}{}", "}".repeat(levels))
     };
-    let text = format!(r#"[{{"a":"{}\"["}}]"#, "[{".repeat(500));
+    let text = format!(r#"{{"a":"{}\"["}}"#, "[{".repeat(500));
 
-    assert!(read_all(&nested(DEPTH_MAX), &shape("", "")).is_ok());
-    assert!(read_all(&text, &shape("", "")).is_ok());
-    let message = read_all(&nested(DEPTH_MAX + 1), &shape("", ""))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        message.ends_with("record `/0` is nested deeper than 126 levels"),
-        "{message}"
+    assert_eq!(unfit(&nested(DEPTH_MAX)), None);
+    assert_eq!(unfit(&text), None);
+    assert_eq!(
+        unfit(&nested(DEPTH_MAX + 1)).as_deref(),
+        Some("is nested deeper than 126 levels")
     );
+    assert_eq!(unfit("7").as_deref(), Some("is not an object"));
 }
 
 #[test]
-fn nesting_of_a_million_levels_is_refused_without_recursion() {
-    let body = format!(
-        "[{}1{}]",
+fn nesting_of_a_million_levels_is_passed_without_recursion() {
+    let deep = format!(
+        "{}1{}",
         "{\"a\":[".repeat(1_000_000),
         "]}".repeat(1_000_000)
     );
 
-    assert!(
-        read_all(&body, &shape("", ""))
-            .unwrap_err()
-            .to_string()
-            .contains("nested deeper")
-    );
+    let (records, _) = read_all(&format!("[{deep}]"), &shape("", "")).unwrap();
+    assert!(unfit(&records[0]).unwrap().contains("nested deeper"));
     assert!(
         read_all(
-            &format!(r#"{{"x":{body},"items":[]}}"#),
+            &format!(r#"{{"x":{deep},"items":[]}}"#),
             &shape("/items", "")
         )
         .is_ok()
     );
+}
+
+fn read_as(format: Format, records: &str, body: &str) -> Result<Vec<String>, String> {
+    let pointer = (!records.is_empty()).then(|| Pointer::parse(records).unwrap());
+    let shape = Shape::of(format, pointer.as_ref());
+    let mut found = Vec::new();
+    let read = read(body.as_bytes(), &shape, &place(), &mut |index, text| {
+        found.push(format!("{} {text}", shape.record_at(index)));
+        Ok(())
+    });
+    read.map(|_| found).map_err(|failure| failure.to_string())
+}
+
+#[test]
+fn a_body_of_lines_holds_a_record_a_line() {
+    let lines = |body: &str| read_as(Format::Ndjson, "", body);
+
+    assert_eq!(
+        lines("\u{feff}{\"a\":1.10}\r\n\n  {\"b\": 2} \n").unwrap(),
+        [r#"/0 {"a":1.10}"#, r#"/1 {"b": 2}"#]
+    );
+    assert_eq!(lines("\n\n").unwrap(), [""; 0]);
+    assert_eq!(lines("").unwrap(), [""; 0]);
+    assert!(
+        lines("{}\n\n{\"a\":")
+            .unwrap_err()
+            .ends_with("is not NDJSON: EOF while parsing a value at line 3 column 5")
+    );
+    assert!(
+        lines("{} {}\n")
+            .unwrap_err()
+            .contains("trailing characters at line 1 column 4")
+    );
+    assert!(lines("[{},\n{}]").unwrap_err().contains("is not NDJSON"));
+}
+
+#[test]
+fn an_object_can_be_the_one_record() {
+    let object = |records: &str, body: &str| read_as(Format::Object, records, body);
+
+    assert_eq!(object("", r#"{"a": 1.10}"#).unwrap(), [r#" {"a": 1.10}"#]);
+    assert_eq!(
+        object("/data/me", r#"{"data":{"me":{"a":1}}}"#).unwrap(),
+        [r#"/data/me {"a":1}"#]
+    );
+    assert!(
+        object("", "[{}]")
+            .unwrap_err()
+            .ends_with("has an array as the body, not one record (SOURCE_FORMAT)")
+    );
+    assert!(
+        object("/me", r#"{"me":null}"#)
+            .unwrap_err()
+            .contains("has null as `/me`")
+    );
+    assert!(object("/me", "{}").unwrap_err().contains("has no `/me`"));
+}
+
+#[test]
+fn the_one_record_may_hold_the_next_url_too() {
+    let mut shape = Shape::of(Format::Object, None);
+    let next = shape.also(&Pointer::parse("/next").unwrap());
+    let mut found = Vec::new();
+
+    let contents = read(
+        br#"{"a":1,"next":"/p2"}"#,
+        &shape,
+        &place(),
+        &mut |_, text| {
+            found.push(text.to_owned());
+            Ok(())
+        },
+    );
+
+    assert_eq!(contents.unwrap().value(next), Some("\"/p2\""));
+    assert_eq!(found, [r#"{"a":1,"next":"/p2"}"#]);
 }

@@ -159,6 +159,11 @@ impl Given<'_> {
                 let what = format!("`{text}` is where the records stand (SOURCE_RECORDS)");
                 self.wrong(name, what);
             }
+            None if self.get("SOURCE_FORMAT") == Some("ndjson") => self.wrong(
+                name,
+                format!("`{text}` points into a body, and one with SOURCE_FORMAT `ndjson` has nothing but records"),
+            ),
+            None if self.get("SOURCE_FORMAT") == Some("object") => {}
             None if self.get("SOURCE_RECORDS").is_none() && !self.has_problem("SOURCE_RECORDS") => {
                 let what = format!(
                     "is not set, but {name} reads `{text}` in the body: where in it is the array of records, say `/items`"

@@ -1,16 +1,97 @@
-//! What becomes of a record: which are deleted, and which key they have.
+//! What a record is and becomes: its format, what it is held to, its transformation, which are deleted, and which key they have.
 
 use std::collections::BTreeSet;
 
-use super::Given;
 use super::described::{Setting, optional};
+use super::{Given, not_one_of};
 use crate::failure::quoted;
+use crate::page::Format;
 use crate::pointer::Pointer;
+use crate::schema::Schema;
+use crate::transform::Transform;
 
 /// Pointers of one key.
 const KEY_PARTS_MAX: usize = 8;
 
+/// What becomes of a record that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Invalid {
+    /// It is put aside, and counted.
+    #[default]
+    Reject,
+    /// The run ends.
+    Fail,
+}
+
+/// What is made of records.
+#[derive(Debug, Default)]
+pub struct RecordSettings {
+    /// `SOURCE_SCHEMA`.
+    pub schema: Option<Schema>,
+    /// `SOURCE_INVALID`.
+    pub invalid: Invalid,
+    /// `TRANSFORM`, when it does something.
+    pub transform: Option<Transform>,
+    /// `SOURCE_DELETED`.
+    pub deleted: Option<Pointer>,
+    /// `SOURCE_PARENT`.
+    pub parent: Option<Pointer>,
+    /// `PRIMARY_KEY`.
+    pub key: Vec<Pointer>,
+}
+
 impl Given<'_> {
+    pub(super) fn format(&mut self) -> Format {
+        const NAME: &str = "SOURCE_FORMAT";
+        match self.get(NAME).unwrap_or("json") {
+            "json" => Format::Json,
+            "ndjson" => {
+                if self.get("SOURCE_RECORDS").is_some() {
+                    let what = "means nothing with SOURCE_FORMAT `ndjson`, where each line is a record: remove it";
+                    self.wrong("SOURCE_RECORDS", what);
+                }
+                Format::Ndjson
+            }
+            "object" => Format::Object,
+            other => {
+                self.wrong(NAME, not_one_of(other, &["json", "ndjson", "object"]));
+                Format::Json
+            }
+        }
+    }
+
+    /// All but the key, which is read behind what it depends on.
+    pub(super) fn record_settings(&mut self) -> RecordSettings {
+        let deleted = self.pointer("SOURCE_DELETED");
+        let schema = self
+            .get("SOURCE_SCHEMA")
+            .and_then(|text| self.kept("SOURCE_SCHEMA", schema(text)));
+        let invalid = self.invalid();
+        let transform = self
+            .get("TRANSFORM")
+            .and_then(|text| self.kept("TRANSFORM", Transform::compile(text)));
+        let parent = self.pointer("SOURCE_PARENT");
+        RecordSettings {
+            schema,
+            invalid,
+            transform: transform.flatten(),
+            deleted,
+            parent,
+            key: Vec::new(),
+        }
+    }
+
+    fn invalid(&mut self) -> Invalid {
+        match self.get("SOURCE_INVALID").unwrap_or("reject") {
+            "reject" => Invalid::Reject,
+            "fail" => Invalid::Fail,
+            other => {
+                self.wrong("SOURCE_INVALID", not_one_of(other, &["reject", "fail"]));
+                Invalid::Reject
+            }
+        }
+    }
+
     pub(super) fn key(&mut self, tombstones: bool) -> Vec<Pointer> {
         const NAME: &str = "PRIMARY_KEY";
         let Some(text) = self.get(NAME) else {
@@ -41,9 +122,49 @@ impl Given<'_> {
     }
 }
 
+fn schema(text: &str) -> Result<Schema, String> {
+    if !text.trim_start().starts_with('{') {
+        return Err(format!(
+            "{} is not a schema, which begins with `{{`: a file is read by tidegate, and by no other runtime",
+            quoted(text)
+        ));
+    }
+    Schema::compile(text)
+}
+
 /// The settings of this module, as `describe` tells them.
 pub(super) fn described() -> Vec<Setting> {
     vec![
+        optional(
+            "SOURCE_FORMAT",
+            "What a body holds: `json` (an array of records), `ndjson` (one a line) or `object` (one record), at SOURCE_RECORDS or the body.",
+            "json",
+            "ndjson",
+        ),
+        optional(
+            "SOURCE_SCHEMA",
+            "A JSON Schema (draft 2020-12) that every record is held to as it comes: a file, or the schema itself, which begins with `{`.",
+            "",
+            "/etc/tidegate/order.schema.json",
+        ),
+        optional(
+            "SOURCE_INVALID",
+            "What becomes of a record that cannot be used: `reject` puts it aside for MAX_REJECTED to judge, `fail` ends the run.",
+            "reject",
+            "fail",
+        ),
+        optional(
+            "TRANSFORM",
+            "A jq program from one record to zero or more; what it does not touch keeps its digits.",
+            ".",
+            "{id, total: .amount}",
+        ),
+        optional(
+            "SOURCE_PARENT",
+            "JSON Pointer in a record, as it comes, to the value that REPLACE_BY has in the records made of it.",
+            "",
+            "/id",
+        ),
         optional(
             "SOURCE_DELETED",
             "JSON Pointer in a record to what marks it as deleted; a record is live where it is missing, null, false, 0 or empty.",

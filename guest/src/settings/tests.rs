@@ -34,7 +34,7 @@ fn a_url_alone_is_enough() {
     assert_eq!(settings.pagination, Style::None.into());
     assert_eq!((settings.retries_max, settings.pages_max), (3, 10_000));
     assert_eq!(settings.cursor, None);
-    assert!(settings.key.is_empty());
+    assert!(settings.made.key.is_empty());
 }
 
 #[test]
@@ -101,7 +101,9 @@ fn every_example_can_be_used_where_its_setting_has_a_meaning() {
         .filter_map(|setting| Some((setting.name, setting.example?)))
         .filter(|(name, _)| name != "SOURCE_CURSOR_PAGE")
         .map(|(name, example)| match name.as_str() {
-            // Some examples show values that leave another setting without a meaning.
+            // These examples show values that leave another setting without a meaning, or that the host replaces.
+            "SOURCE_FORMAT" => (name, "json".to_owned()),
+            "SOURCE_SCHEMA" => (name, "{}".to_owned()),
             "SOURCE_PAGINATION" => (name, "token".to_owned()),
             "SOURCE_PAGE_FIRST" => (name, String::new()),
             "SOURCE_CURSOR_KIND" => (name, "rfc3339".to_owned()),
@@ -187,7 +189,7 @@ fn start_and_look_back_must_fit_the_kind() {
 
 #[test]
 fn a_key_is_a_list_of_pointers() {
-    assert_eq!(read(&[("PRIMARY_KEY", "/shop/id, /id")]).key.len(), 2);
+    assert_eq!(read(&[("PRIMARY_KEY", "/shop/id, /id")]).made.key.len(), 2);
     assert!(problems(&[("PRIMARY_KEY", "id")])[0].contains("say `/id`"));
     assert!(problems(&[("PRIMARY_KEY", "/id,")])[0].contains("empty part"));
     assert!(problems(&[("PRIMARY_KEY", "/id,/id")])[0].contains("twice"));
