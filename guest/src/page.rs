@@ -12,7 +12,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub use self::line::{DEPTH_MAX, append_line, unfit};
+pub use self::line::{DEPTH_MAX, append_line, is_too_deep, unfit};
 use crate::failure::{Failure, quoted};
 use crate::pointer::{Paths, Pointer, Take, escape};
 

@@ -100,6 +100,7 @@ fn what_is_no_record_is_put_aside() {
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(126), "]".repeat(126));
     let run = run(&[], &format!(r#"[{{"a":1}},7,{deep},null]"#));
 
+    assert_eq!(rejected(&run)[1].2, format!("{deep:?}"), "as a text");
     let reasons: Vec<String> = rejected(&run)
         .into_iter()
         .map(|(reason, ..)| reason)

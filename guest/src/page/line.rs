@@ -10,7 +10,12 @@ pub fn unfit(text: &str) -> Option<String> {
     if !text.starts_with('{') {
         return Some("is not an object".to_owned());
     }
-    is_deeper_than(text, DEPTH_MAX).then(|| format!("is nested deeper than {DEPTH_MAX} levels"))
+    is_too_deep(text).then(|| format!("is nested deeper than {DEPTH_MAX} levels"))
+}
+
+/// Whether a record's text is nested deeper than one may be.
+pub fn is_too_deep(text: &str) -> bool {
+    is_deeper_than(text, DEPTH_MAX)
 }
 
 /// Whether valid JSON text is nested deeper than `levels`.

@@ -240,7 +240,12 @@ impl<'b> Taker<'_, '_, 'b> {
         out.extend_from_slice(b",\"pointer\":");
         write_string(&self.shape.record_at(place.index), out);
         out.extend_from_slice(b",\"record\":");
-        page::append_line(text, out);
+        if page::is_too_deep(text) {
+            // As a text: whoever reads the line can read only so deep.
+            write_string(text, out);
+        } else {
+            page::append_line(text, out);
+        }
         out.extend_from_slice(b"}\n");
         self.counts.rejected += 1;
         self.first_rejection.get_or_insert(reason);
