@@ -211,7 +211,7 @@ impl<'s> Cursor<'s> {
         self.in_order.is_past()
     }
 
-    /// A page is read a second time, so that what comes next may lie before what came last.
+    /// Pages shifted and come again, so that what comes next may lie before what came last.
     pub fn page_comes_again(&mut self) {
         self.in_order.begins_anew();
     }

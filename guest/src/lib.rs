@@ -175,6 +175,7 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
                     cursor.go_on(self.now)?;
                     let first = first_ask(self.settings, Some(cursor), None)?;
                     self.pages.begin_anew(&first)?;
+                    self.stager.window_begins();
                     false
                 }
                 _ => true,

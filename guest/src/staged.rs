@@ -102,7 +102,8 @@ impl<'s, S: Staging> Stager<'s, S> {
             },
             settings.cursor.as_ref().map(|cursor| &cursor.pointer),
             &mut wanted.paths,
-        );
+        )
+        .of_feed(settings.token.is_some());
         Self {
             staging,
             made: &settings.made,
@@ -159,6 +160,11 @@ impl<'s, S: Staging> Stager<'s, S> {
             }
         }
         Ok((contents, seen))
+    }
+
+    /// The next page is the first one of another window.
+    pub fn window_begins(&mut self) {
+        self.watch.begins_anew();
     }
 
     /// The cursor, if it stands in records.

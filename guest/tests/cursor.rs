@@ -1,10 +1,10 @@
-//! The cursor against scripted sources: orders that are promised, records without one, what is sent, tokens, and a source that
-//! was set back.
+//! The cursor against scripted sources: orders that are promised, records without one, what is sent, and a source that was set
+//! back.
 
 mod world;
 
-use tidegate_guest::{Extent, Failure};
-use world::{Job, Run, page, parameter, status, with_header};
+use tidegate_guest::Failure;
+use world::{Job, Run, page, parameter, with_header};
 
 /// Newest first, page after page.
 fn descending() -> Job {
@@ -268,97 +268,39 @@ fn a_sequence_that_was_set_back_is_refused_at_once() {
     ));
 }
 
-fn token(more: &[(&str, &str)]) -> Job {
-    let fixed = [
-        ("SOURCE_PAGINATION", "next-url"),
-        ("SOURCE_RECORDS", "/items"),
-        ("SOURCE_CURSOR", "/sync"),
-        ("SOURCE_CURSOR_KIND", "token"),
-        ("SOURCE_CURSOR_TO", "sync"),
-    ];
-    Job::with(&[&fixed, more].concat())
-}
-
-#[test]
-fn a_token_of_the_last_page_is_sent_by_the_next_run() {
-    let job = token(&[("SOURCE_CURSOR_PAGE", "last")]);
-    let say = |url: &str| match parameter(url, "page") {
-        None => page(r#"{"items":[{}],"next":"?page=2"}"#),
-        Some(_) => page(r#"{"items":[{"a":1}],"sync":"x/+\u00e9"}"#),
-    };
-
-    let first = job.run(say);
-    let second = job.clone().after(&first.report().state).run(say);
-
-    assert_eq!(first.asked[0], "https://x.example/o");
-    assert_eq!(first.report().extent, Extent::Everything);
-    assert_eq!(
-        first.report().state,
-        r#"{"v":2,"kind":"token","cursor":"x/+é"}"#
-    );
-    assert_eq!(first.report().cursor, None, "a token is not for people");
-    assert_eq!(second.asked[0], "https://x.example/o?sync=x%2F%2B%C3%A9");
-    assert_eq!(second.report().extent, Extent::Changes);
-}
-
-#[test]
-fn a_token_of_the_first_page_may_be_a_number_and_later_ones_do_not_count() {
-    let job = token(&[("SOURCE_CURSOR_PAGE", "first")]);
-
-    let run = job.run(|url| match parameter(url, "page") {
-        None => page(r#"{"items":[{}],"next":"?page=2","sync":12345678901234567890}"#),
-        Some(_) => page(r#"{"items":[{"a":1}],"sync":"later"}"#),
-    });
-
-    assert_eq!(
-        run.report().state,
-        r#"{"v":2,"kind":"token","cursor":"12345678901234567890"}"#
-    );
-}
-
-#[test]
-fn a_token_may_stand_in_a_header() {
+/// Eight sorted rows by offset, three a page; `shift` changes them before the third page is asked for.
+fn shifting(shift: impl Fn(&mut Vec<u32>)) -> Run {
     let job = Job::with(&[
-        ("SOURCE_CURSOR", "header:X-Sync"),
-        ("SOURCE_CURSOR_KIND", "token"),
-        ("SOURCE_CURSOR_TO", "sync"),
-        ("SOURCE_CURSOR_PAGE", "last"),
-        ("SOURCE_CURSOR_START", "begin"),
+        ("SOURCE_CURSOR", "/id"),
+        ("SOURCE_CURSOR_ORDER", "asc"),
+        ("SOURCE_PAGINATION", "offset"),
+        ("SOURCE_PAGE_SIZE", "3"),
+        ("PRIMARY_KEY", "/id"),
     ]);
-
-    let run = job.run(|_| with_header(page("[]"), "x-sync", " abc "));
-
-    assert_eq!(run.parameters("sync"), ["begin"]);
-    assert!(run.report().state.contains(r#""cursor":"abc""#));
+    let mut rows: Vec<u32> = (1..9).map(|id| id * 10).collect();
+    let mut asked = 0;
+    job.run(|url| {
+        asked += 1;
+        if asked == 3 {
+            shift(&mut rows);
+        }
+        let offset: usize = parameter(url, "offset").unwrap().parse().unwrap();
+        let page_rows = rows.iter().skip(offset).take(3);
+        let records: Vec<String> = page_rows.map(|id| format!(r#"{{"id":{id}}}"#)).collect();
+        page(&format!("[{}]", records.join(",")))
+    })
 }
 
 #[test]
-fn a_page_without_the_token_it_should_have_is_broken() {
-    let broken = |which, body: &str| {
-        let run = token(&[("SOURCE_CURSOR_PAGE", which)]).run(|_| page(body));
-        matches!(run.failure(), Failure::Protocol(d) if d.message.contains("`/sync` (SOURCE_CURSOR)"))
-    };
-    let long = format!(r#"{{"items":[],"sync":"{}"}}"#, "x".repeat(8193));
+fn pages_that_shift_and_come_again_do_not_break_an_order() {
+    let removed = shifting(|rows| rows.retain(|id| *id > 10));
+    let all_gone_to = shifting(|rows| rows.retain(|id| *id > 30));
+    let inserted = shifting(|rows| rows.insert(0, 5));
 
-    assert!(broken("first", r#"{"items":[]}"#));
-    assert!(broken("last", r#"{"items":[],"sync":null}"#));
-    assert!(broken("last", r#"{"items":[],"sync":{}}"#));
-    assert!(broken("last", &long));
-}
-
-#[test]
-fn a_token_that_is_refused_may_have_expired() {
-    let job = token(&[("SOURCE_CURSOR_PAGE", "last")]);
-    let state = r#"{"v":2,"kind":"token","cursor":"old"}"#;
-
-    let first = job.run(|_| status(410));
-    let gone = job.clone().after(state).run(|_| status(410));
-
-    assert!(!first.failure().to_string().contains("expired"));
-    assert!(
-        matches!(gone.failure(), Failure::Refused(d) if d.status == Some(410)
-            && d.message.ends_with("the token of the last run may have expired: `--full-refresh` starts anew")),
-        "{:?}",
-        gone.failure()
-    );
+    for run in [removed, all_gone_to, inserted] {
+        assert!(run.log.iter().any(|line| line.contains("pages shifted")));
+        let last = run.folder.lines("records").pop();
+        assert_eq!(last.as_deref(), Some(r#"{"id":80}"#), "{:?}", run.log);
+        assert_eq!(run.report().cursor.as_deref(), Some("80"));
+    }
 }

@@ -15,6 +15,11 @@ pub struct Novelty {
 }
 
 impl Novelty {
+    /// Forgets every key.
+    pub fn forgets(&mut self) {
+        self.bits = Vec::new();
+    }
+
     /// A page begins.
     pub fn page_begins(&mut self) {
         self.is_new = false;
@@ -22,7 +27,10 @@ impl Novelty {
 
     /// A record of this key is on the page.
     pub fn saw(&mut self, key: &[u8]) {
-        self.bits.resize(BITS / 64, 0);
+        if self.bits.is_empty() {
+            // Zeroed by the allocator: a run of few records touches little of it.
+            self.bits = vec![0; BITS / 64];
+        }
         for (word, bit) in places(key) {
             self.is_new |= self.bits[word] & bit == 0;
             self.bits[word] |= bit;

@@ -112,6 +112,8 @@ impl<'s> Steps<'s> {
         }
         self.passed = 0;
         self.total_least = None;
+        self.page_records = 0;
+        self.reads_again = false;
         self.expect = Expect::Anything;
         Ok(ask)
     }

@@ -51,6 +51,10 @@ pub struct Seen {
 
 /// Watches the records of a run.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one fact of the source or of the record at hand"
+)]
 pub struct Watch {
     /// False: the source has one page, and there is nothing to watch.
     is_paged: bool,
@@ -58,6 +62,8 @@ pub struct Watch {
     key_slots: Vec<usize>,
     /// The slot of the cursor: a feed of changes has a key many times.
     cursor_slot: Option<usize>,
+    /// Whether every version of a record is one of its own: in a feed of changes that has no cursor in its records.
+    has_versions: bool,
     /// The slot of the value that leads on.
     last_slot: Option<usize>,
     overlaps: bool,
@@ -99,6 +105,21 @@ impl Watch {
             numbered: (has_key && matches!(style, Style::Page { .. })).then(Default::default),
             ..Self::default()
         }
+    }
+
+    /// Takes every version of a record for one of its own, if it `has_versions`.
+    #[must_use]
+    pub fn of_feed(self, has_versions: bool) -> Self {
+        Self {
+            has_versions,
+            ..self
+        }
+    }
+
+    /// The next page follows none: what came before may come again, such as records that belong to no window.
+    pub fn begins_anew(&mut self) {
+        self.novelty.forgets();
+        self.numbered = self.numbered.is_some().then(Default::default);
     }
 
     /// A page begins, whose first record should be as `expect` says.
@@ -145,6 +166,10 @@ impl Watch {
         if let Some(cursor) = self.cursor_slot.and_then(|slot| found[slot]) {
             self.key.push(0);
             self.key.extend_from_slice(cursor.as_bytes());
+        }
+        if self.has_versions {
+            self.key.push(0);
+            self.key.extend_from_slice(text.as_bytes());
         }
         self.novelty.saw(&self.key);
         !repeats
