@@ -1,19 +1,22 @@
 //! The wasm shell: stands behind the ports with waki and WASI, and offers the job as `job` and as `wasi:cli/run`.
 //!
-//! The only file that names waki, wit-bindgen or WASI. It decides nothing: what is fetched, kept or refused is the core's
-//! business.
+//! With `http` beside it the only code that names waki, wit-bindgen or WASI. It decides nothing: what is fetched, kept or
+//! refused is the core's business.
 
 use std::cell::Cell;
 
 use crate::alone::{self, Authorized};
-use crate::ports::{Answer, Clock, Http, Request as HttpRequest, SendError, StagedFile, Staging};
+use crate::ports::{Clock, StagedFile, Staging};
 use crate::{Extent, Failure, Report, Request, counted};
+
+mod http;
 
 mod bindings {
     wit_bindgen::generate!({ path: "../wit", world: "sync-job", generate_all });
 }
 
-use bindings::exports::tidegate::sync::{job, portions};
+use self::http::Waki;
+use bindings::exports::tidegate::sync::{job, portions, probe};
 use bindings::exports::wasi::cli::run;
 use bindings::wasi::cli::{environment, stderr};
 use bindings::wasi::clocks::{monotonic_clock, wall_clock};
@@ -22,8 +25,6 @@ use bindings::wasi::filesystem::types::{
     Descriptor, DescriptorFlags, ErrorCode as FileError, OpenFlags, PathFlags,
 };
 
-/// Read at once from an answer; the stream gives what it has.
-const CHUNK_BYTES: u64 = 1024 * 1024;
 /// Written at once to a file: one host call can carry it.
 const WRITE_BYTES: usize = 1024 * 1024;
 
@@ -83,6 +84,16 @@ impl job::Guest for Component {
     }
 }
 
+impl probe::Guest for Component {
+    fn look() -> Result<probe::Sighting, job::Failure> {
+        report_panics();
+        let env = environment::get_environment();
+        crate::probe::look(&env, &mut Waki, &mut WasiClock)
+            .map(sighting)
+            .map_err(failure)
+    }
+}
+
 impl portions::Guest for Component {
     fn more() -> bool {
         MORE.get()
@@ -127,89 +138,6 @@ fn run_alone() -> Result<(), String> {
         alone::OUTPUT
     ));
     Ok(())
-}
-
-/// Requests through waki.
-struct Waki;
-
-impl Http for Waki {
-    fn send(&mut self, request: &HttpRequest, body_bytes_max: usize) -> Result<Answer, SendError> {
-        let client = waki::Client::new();
-        let mut builder = match &request.body {
-            None => client.get(&request.url),
-            Some(body) => client.post(&request.url).body(body.as_bytes()),
-        };
-        for (name, value) in &request.headers {
-            let name = waki::header::HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| SendError::Broken(format!("send a header named `{name}`")))?;
-            builder = builder.header(name, value.as_str());
-        }
-        let response = builder.send().map_err(|error| send_error(&error))?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response
-            .chunk(CHUNK_BYTES)
-            .map_err(|_| SendError::CutOff("the answer was cut off".to_owned()))?
-        {
-            if body.len() + chunk.len() > body_bytes_max {
-                return Err(SendError::Broken(format!(
-                    "the answer is larger than {} MiB",
-                    body_bytes_max / (1024 * 1024)
-                )));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer {
-            status: response.status_code(),
-            headers: response
-                .headers()
-                .iter()
-                .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
-                .collect(),
-            body,
-        })
-    }
-}
-
-fn send_error(error: &anyhow::Error) -> SendError {
-    use waki::ErrorCode as E;
-    let Some(code) = error.downcast_ref::<E>() else {
-        return SendError::Broken(format!("{error:#}"));
-    };
-    match code {
-        E::HttpRequestDenied | E::DestinationIpProhibited | E::DestinationIpUnroutable => {
-            SendError::Denied("the host does not grant it".to_owned())
-        }
-        E::HttpResponseIncomplete
-        | E::HttpResponseContentCoding(_)
-        | E::HttpResponseTransferCoding(_) => {
-            SendError::CutOff("the answer was cut off or is damaged".to_owned())
-        }
-        E::TlsCertificateError => {
-            SendError::Broken("the server's certificate is not valid".to_owned())
-        }
-        E::HttpProtocolError => SendError::Broken("the answer is not valid HTTP".to_owned()),
-        E::HttpResponseBodySize(_)
-        | E::HttpResponseHeaderSectionSize(_)
-        | E::HttpResponseHeaderSize(_) => {
-            SendError::Broken("the answer is larger than allowed".to_owned())
-        }
-        E::HttpRequestUriInvalid
-        | E::HttpRequestUriTooLong
-        | E::HttpRequestHeaderSectionSize(_) => {
-            SendError::Broken("the request is larger than allowed or malformed".to_owned())
-        }
-        E::ConfigurationError => {
-            SendError::Denied("the host has run out of requests for this run".to_owned())
-        }
-        E::DnsTimeout | E::DnsError(_) => {
-            SendError::Unreachable("the name does not resolve".to_owned())
-        }
-        E::ConnectionRefused => SendError::Unreachable("the connection was refused".to_owned()),
-        E::ConnectionTimeout | E::ConnectionReadTimeout | E::HttpResponseTimeout => {
-            SendError::Unreachable("no answer in time".to_owned())
-        }
-        other => SendError::Unreachable(format!("no answer ({other:?})")),
-    }
 }
 
 /// Files in the first folder we were given.
@@ -390,5 +318,29 @@ fn failure(failure: Failure) -> job::Failure {
         Failure::Protocol(ours) => job::Failure::Protocol(detail(ours)),
         Failure::Data(ours) => job::Failure::Data(detail(ours)),
         Failure::Output(ours) => job::Failure::Output(detail(ours)),
+    }
+}
+
+fn sighting(seen: crate::probe::Sighting) -> probe::Sighting {
+    probe::Sighting {
+        findings: seen
+            .findings
+            .into_iter()
+            .map(|finding| probe::Finding {
+                topic: finding.topic,
+                found: finding.found,
+            })
+            .collect(),
+        first_record: seen.first_record,
+        next_request: seen.next_request,
+        suggestions: seen
+            .suggestions
+            .into_iter()
+            .map(|suggestion| probe::Suggestion {
+                name: suggestion.name,
+                value: suggestion.value,
+                reason: suggestion.reason,
+            })
+            .collect(),
     }
 }

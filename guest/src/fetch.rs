@@ -22,6 +22,7 @@ pub use self::address::{URL_BYTES_MAX, holds_cursor, resolve, shown, with_parame
 pub use self::ask::{Ask, Json, To};
 pub use self::body::{CURSOR, check as check_place};
 pub use self::get::{Fetched, Getter};
+pub use self::link::next as next_link;
 pub use self::novelty::Novelty;
 pub use self::steps::Page;
 use self::steps::{Step, Steps};

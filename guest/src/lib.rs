@@ -11,6 +11,7 @@ pub mod jq;
 pub mod page;
 pub mod pointer;
 pub mod ports;
+pub mod probe;
 pub mod retry;
 pub mod schema;
 pub mod settings;

@@ -129,6 +129,15 @@ pub fn leading_text(json: Option<&str>) -> Result<Option<String>, &'static str> 
     }
 }
 
+/// The text of a body, without a byte order mark.
+pub fn text<'b>(body: &'b [u8], place: &Place) -> Result<&'b str, Failure> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        let at = error.valid_up_to();
+        Failure::protocol(format!("{place} is not UTF-8 at byte {at}"))
+    })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
 /// Reads a page and hands each record's text, with its index, to `take`.
 ///
 /// `Ok`: the whole page was read and `take` agreed to every record. `Err`: nothing that was taken may be used; a page that
@@ -139,13 +148,7 @@ pub fn read<'b>(
     place: &Place,
     take: &mut impl FnMut(u64, &'b str) -> Result<(), Failure>,
 ) -> Result<Contents, Failure> {
-    let text = std::str::from_utf8(body).map_err(|error| {
-        Failure::protocol(format!(
-            "{place} is not UTF-8 at byte {}",
-            error.valid_up_to()
-        ))
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text(body, place)?;
     if shape.format == Format::Ndjson {
         return lines::read(text, place, take);
     }

@@ -220,7 +220,11 @@ fn deleted_records_become_tombstones_in_their_order() {
 
 #[test]
 fn a_tombstone_needs_its_key() {
-    let job = Job::with(&[("SOURCE_DELETED", "/gone"), ("PRIMARY_KEY", "/id")]);
+    let job = Job::with(&[
+        ("SOURCE_INVALID", "fail"),
+        ("SOURCE_DELETED", "/gone"),
+        ("PRIMARY_KEY", "/id"),
+    ]);
 
     let missing = job.run(|_| page(r#"[{"id":1},{"gone":1}]"#));
     let a_float = job.run(|_| page(r#"[{"id":1.5,"gone":1}]"#));
@@ -241,7 +245,8 @@ fn a_tombstone_needs_its_key() {
 
 #[test]
 fn a_repeated_member_on_a_pointers_way_is_a_data_failure() {
-    let run = Job::with(&[("SOURCE_CURSOR", "/u")]).run(|_| page(r#"[{"u":1,"x":0,"u":2}]"#));
+    let run = Job::with(&[("SOURCE_CURSOR", "/u"), ("SOURCE_INVALID", "fail")])
+        .run(|_| page(r#"[{"u":1,"x":0,"u":2}]"#));
 
     assert_eq!(
         *run.failure(),

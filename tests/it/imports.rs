@@ -87,6 +87,7 @@ fn the_world_is_eleven_interfaces_without_sockets_random_stdin_or_exit() {
         [
             "tidegate:sync/job@0.1.0",
             "tidegate:sync/portions@0.1.0",
+            "tidegate:sync/probe@0.1.0",
             "wasi:cli/run@0.2.12"
         ]
     );

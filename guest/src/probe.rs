@@ -1,0 +1,323 @@
+//! A first look at a source: one request, what was understood of its answer, and the settings that would fit.
+//!
+//! Everything suggested is a guess by names that many APIs use, and is read back as settings before it is shown: what is
+//! shown can be pasted. Nothing is staged, and no state is looked at.
+
+mod fields;
+mod outline;
+mod paging;
+
+use jiff::Timestamp;
+
+use self::outline::{Member, elements, members};
+use crate::cursor::{Cursor, Token};
+use crate::failure::{Failure, quoted};
+use crate::fetch::{Ask, Fetched, Getter, Page, Pages, Style};
+use crate::page::{self, Format, Shape};
+use crate::ports::{Clock, Http, StagedFile, Staging};
+use crate::settings::Settings;
+use crate::staged::Stager;
+use crate::state::State;
+use crate::{counted, first_ask};
+
+/// The first record is cut here when it is shown.
+const RECORD_CHARS_SHOWN: usize = 600;
+/// Places of records that are named when there are several.
+const PLACES_SHOWN: usize = 3;
+
+/// One thing that was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about.
+    pub topic: String,
+    /// What was found, in one line.
+    pub found: String,
+}
+
+/// A line for the settings file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suggestion {
+    /// The setting.
+    pub name: String,
+    /// The value that fits.
+    pub value: String,
+    /// Why, in a few words.
+    pub reason: String,
+}
+
+/// What one request showed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sighting {
+    /// What was understood, in the order in which a person should read it.
+    pub findings: Vec<Finding>,
+    /// The first record as it came, cut where it is long.
+    pub first_record: Option<String>,
+    /// The request that would come next.
+    pub next_request: Option<String>,
+    /// Settings that would fit, those that are set already left out.
+    pub suggestions: Vec<Suggestion>,
+}
+
+fn suggestion(name: &str, value: &str, reason: &str) -> Suggestion {
+    Suggestion {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// Makes the first request and says what came of it.
+pub fn look(
+    env: &[(String, String)],
+    http: &mut impl Http,
+    clock: &mut impl Clock,
+) -> Result<Sighting, Failure> {
+    let settings = Settings::read(env)?;
+    let now = Timestamp::from_second(clock.unix_seconds()).unwrap_or(Timestamp::MIN);
+    let first = Start::of(&settings, now)?.pages.ask().clone();
+    let mut getter =
+        Getter::new(http, clock, settings.retries_max).judged_by(settings.error_check.as_ref());
+    let fetched = getter.get(&first, 1)?;
+    let text = page::text(&fetched.answer.body, &fetched.place(1))?;
+
+    let mut look = Look {
+        env: env.to_vec(),
+        now,
+        sighting: Sighting::default(),
+    };
+    look.found("request", spoken(&first));
+    let (status, bytes) = (fetched.answer.status, fetched.answer.body.len());
+    look.found("answer", format!("{status}, {bytes} bytes"));
+    let members = members(text);
+    let records = look.records(&settings, text, &members);
+    look.paging(&settings, &fetched, &members, &records);
+    look.fields(&settings, &records);
+    look.next(&fetched);
+    Ok(look.sighting)
+}
+
+/// What is known so far, with the settings as they would be.
+struct Look {
+    env: Vec<(String, String)>,
+    now: Timestamp,
+    sighting: Sighting,
+}
+
+/// How a run with these settings begins.
+struct Start<'s> {
+    cursor: Option<Cursor<'s>>,
+    shape: Shape,
+    pages: Pages<'s>,
+}
+
+impl<'s> Start<'s> {
+    fn of(settings: &'s Settings, now: Timestamp) -> Result<Self, Failure> {
+        let mut shape = Shape::of(settings.format, settings.records.as_ref());
+        let state = State::default();
+        let cursor = settings.cursor.as_ref();
+        let cursor = cursor.map(|set| Cursor::begin(set, &state, None, now));
+        let cursor = cursor.transpose()?;
+        let token = settings.token.as_ref();
+        let token = token.map(|set| Token::begin(set, &state, &mut shape));
+        let first = first_ask(settings, cursor.as_ref(), token.transpose()?.as_ref())?;
+        let pages = Pages::new(settings, &first, &mut shape)?;
+        Ok(Self {
+            cursor,
+            shape,
+            pages,
+        })
+    }
+}
+
+/// Where nothing is kept.
+struct Nowhere;
+
+impl Staging for Nowhere {
+    fn append(&mut self, _: StagedFile, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl Look {
+    fn found(&mut self, topic: &str, found: String) {
+        self.sighting.findings.push(Finding {
+            topic: topic.to_owned(),
+            found,
+        });
+    }
+
+    fn suggest(&mut self, suggestions: Vec<Suggestion>) {
+        for suggestion in suggestions {
+            let is_set =
+                |(name, value): &(String, String)| *name == suggestion.name && !value.is_empty();
+            if !self.env.iter().any(is_set) {
+                self.env
+                    .push((suggestion.name.clone(), suggestion.value.clone()));
+                self.sighting.suggestions.push(suggestion);
+            }
+        }
+    }
+
+    /// The records of the page, where they are set to stand or seem to.
+    fn records<'t>(
+        &mut self,
+        settings: &Settings,
+        text: &'t str,
+        members: &[Member<'t>],
+    ) -> Vec<&'t str> {
+        let (at, array) = if let Some(pointer) = &settings.records {
+            let set = members
+                .iter()
+                .find(|member| member.pointer == pointer.text());
+            (pointer.text().to_owned(), set.map(|member| member.text))
+        } else if settings.format != Format::Json || text.trim_ascii_start().starts_with('[') {
+            (String::new(), Some(text.trim_ascii()))
+        } else {
+            let mut places: Vec<(usize, &Member<'t>)> = members
+                .iter()
+                .filter_map(|member| member.objects().map(|number| (number, member)))
+                .collect();
+            // The most first; of as many the one that stands higher up.
+            places.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+            self.name_other_places(&places);
+            match places.first() {
+                Some((_, member)) => {
+                    let reason = "the largest array of objects in the answer";
+                    self.suggest(vec![suggestion("SOURCE_RECORDS", &member.pointer, reason)]);
+                    (member.pointer.clone(), Some(member.text))
+                }
+                None => (String::new(), None),
+            }
+        };
+        let records = array.and_then(elements).unwrap_or_default();
+        let place = match (at.as_str(), array) {
+            (_, None) if at.is_empty() => "the answer has no array of objects in it".to_owned(),
+            (at, None) => format!(
+                "nothing stands at {} (SOURCE_RECORDS), or too deep to be looked at",
+                quoted(at)
+            ),
+            ("", _) => format!("{}: the body is the array", self::records(&records)),
+            (at, _) => format!("{} at {}", self::records(&records), quoted(at)),
+        };
+        self.found("records", place);
+        self.sighting.first_record = records.first().map(|record| cut(record));
+        records
+    }
+
+    fn name_other_places(&mut self, places: &[(usize, &Member<'_>)]) {
+        let named: Vec<String> = places
+            .iter()
+            .take(PLACES_SHOWN)
+            .map(|(number, member)| format!("{} ({number})", quoted(&member.pointer)))
+            .collect();
+        if named.len() > 1 {
+            self.found("arrays", named.join(", "));
+        }
+    }
+
+    fn paging(
+        &mut self,
+        settings: &Settings,
+        fetched: &Fetched,
+        members: &[Member<'_>],
+        records: &[&str],
+    ) {
+        if settings.pagination.style != Style::None {
+            return self.found("paging", "as SOURCE_PAGINATION says".to_owned());
+        }
+        let queries: Vec<String> = settings
+            .url
+            .query_pairs()
+            .map(|(name, _)| name.into_owned())
+            .collect();
+        let told = paging::told(
+            members,
+            has_next_link(fetched),
+            records.len() as u64,
+            settings.body.is_some(),
+            &queries,
+        );
+        match told {
+            Some(told) => {
+                self.found("paging", told.found);
+                self.suggest(told.suggestions);
+            }
+            None => self.found(
+                "paging",
+                "nothing in the answer leads to a further page".to_owned(),
+            ),
+        }
+    }
+
+    fn fields(&mut self, settings: &Settings, records: &[&str]) {
+        if settings.made.key.is_empty()
+            && let Some(key) = fields::key(records)
+        {
+            self.found("key", key.found);
+            self.suggest(key.suggestions);
+        }
+        if let Some(cursor) = &settings.cursor {
+            let at = format!("{}, as SOURCE_CURSOR says", quoted(cursor.pointer.text()));
+            self.found("cursor", at);
+        } else if settings.token.is_some() {
+            self.found("cursor", "a token, as SOURCE_CURSOR says".to_owned());
+        } else if let Some(cursor) = fields::cursor(records) {
+            self.found("cursor", cursor.found);
+            self.suggest(cursor.suggestions);
+        }
+    }
+
+    /// The request that would come next with the settings as they would be.
+    fn next(&mut self, fetched: &Fetched) {
+        match self.after(fetched) {
+            Ok(next) => self.sighting.next_request = next.as_ref().map(spoken),
+            Err(failure) => self.found("but", failure.to_string()),
+        }
+    }
+
+    fn after(&self, fetched: &Fetched) -> Result<Option<Ask>, Failure> {
+        let settings = Settings::read(&self.env)?;
+        let mut start = Start::of(&settings, self.now)?;
+        let mut nowhere = Nowhere;
+        let mut stager = Stager::new(&settings, start.cursor, start.shape, &mut nowhere);
+        let body = &fetched.answer.body;
+        let (contents, seen) = stager.page(body, &fetched.place(1), start.pages.expect())?;
+        if let Some(why) = stager.first_rejection() {
+            return Err(Failure::data(format!("a record would be rejected: {why}")));
+        }
+        let goes_on = start.pages.go_on(Page {
+            fetched,
+            contents: &contents,
+            seen: &seen,
+        })?;
+        Ok(goes_on.then(|| start.pages.ask().clone()))
+    }
+}
+
+/// A request as a person would type it.
+fn spoken(ask: &Ask) -> String {
+    match &ask.body {
+        None => format!("GET {}", ask.url),
+        Some(body) => format!("POST {} with {}", ask.url, cut(body)),
+    }
+}
+
+fn has_next_link(fetched: &Fetched) -> bool {
+    let links = crate::retry::header(&fetched.answer, "link");
+    matches!(crate::fetch::next_link(links), Ok(Some(_)))
+}
+
+fn records(records: &[&str]) -> String {
+    counted(records.len() as u64, "record")
+}
+
+/// A record on one line, cut where it is long.
+fn cut(record: &str) -> String {
+    let mut line = Vec::new();
+    page::append_line(record, &mut line);
+    let line = String::from_utf8_lossy(&line).into_owned();
+    match line.char_indices().nth(RECORD_CHARS_SHOWN) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line,
+    }
+}

@@ -1,0 +1,183 @@
+//! The outline of a JSON text: its members a few levels deep, each with its pointer. Nothing is converted.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::pointer::escape;
+
+/// Levels below the top that are looked at: envelopes are flat.
+const LEVELS_MAX: usize = 3;
+/// Members that are looked at; an answer with more is no envelope.
+const MEMBERS_MAX: usize = 1000;
+
+/// One member of an object, by its way from the top.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member<'t> {
+    /// The JSON Pointer to it.
+    pub pointer: String,
+    /// Its name, in lower case, without `_` and `-`: `next_cursor` and `nextCursor` are one.
+    pub name: String,
+    /// The same of the member that it stands in; empty at the top.
+    pub within: String,
+    /// Its JSON text.
+    pub text: &'t str,
+}
+
+impl Member<'_> {
+    /// The content of a string that is not empty.
+    pub fn string(&self) -> Option<String> {
+        let text: String = serde_json::from_str(self.text).ok()?;
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// A whole number that is not negative.
+    pub fn number(&self) -> Option<u64> {
+        self.text.parse().ok()
+    }
+
+    /// Whether it is `true` or `false`.
+    pub fn is_flag(&self) -> bool {
+        matches!(self.text, "true" | "false")
+    }
+
+    /// The objects of an array, when it has nothing else in it.
+    pub fn objects(&self) -> Option<usize> {
+        let elements = elements(self.text)?;
+        elements
+            .iter()
+            .all(|element| element.starts_with('{'))
+            .then_some(elements.len())
+    }
+}
+
+/// The members of `text` and of the objects in it, outer ones first; none when it is no object.
+pub fn members(text: &str) -> Vec<Member<'_>> {
+    let mut found = Vec::new();
+    let mut level = vec![(String::new(), String::new(), text)];
+    for _ in 0..LEVELS_MAX {
+        let mut deeper = Vec::new();
+        for (pointer, within, text) in level {
+            for (name, value) in object(text).unwrap_or_default() {
+                let member = Member {
+                    pointer: format!("{pointer}/{}", escape(&name)),
+                    name: plain(&name),
+                    within: within.clone(),
+                    text: value,
+                };
+                if value.starts_with('{') {
+                    deeper.push((member.pointer.clone(), member.name.clone(), value));
+                }
+                found.push(member);
+                if found.len() >= MEMBERS_MAX {
+                    return found;
+                }
+            }
+        }
+        level = deeper;
+    }
+    found
+}
+
+/// The JSON texts of an array's elements.
+pub fn elements(text: &str) -> Option<Vec<&str>> {
+    if !text.starts_with('[') {
+        return None;
+    }
+    let raw: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+    Some(raw.into_iter().map(RawValue::get).collect())
+}
+
+fn plain(name: &str) -> String {
+    let kept = name.chars().filter(|c| !matches!(c, '_' | '-'));
+    kept.flat_map(char::to_lowercase).collect()
+}
+
+fn object(text: &str) -> Option<Vec<(String, &str)>> {
+    if !text.starts_with('{') {
+        return None;
+    }
+    serde_json::from_str::<Object<'_>>(text)
+        .ok()
+        .map(|object| object.0)
+}
+
+/// The members of an object in their order.
+struct Object<'t>(Vec<(String, &'t str)>);
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
+                    members.push((name, value.get()));
+                }
+                Ok(Object(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_found_with_their_way_and_plain_name() {
+        let text =
+            r#"{"data":[{"id":1}],"paging":{"next":{"after":"x"}},"has_More":true,"a/b":1e400}"#;
+
+        let found: Vec<(String, String, String)> = members(text)
+            .into_iter()
+            .map(|member| (member.pointer, member.within, member.name))
+            .collect();
+
+        let row = |pointer: &str, within: &str, name: &str| {
+            (pointer.to_owned(), within.to_owned(), name.to_owned())
+        };
+        assert_eq!(
+            found,
+            [
+                row("/data", "", "data"),
+                row("/paging", "", "paging"),
+                row("/has_More", "", "hasmore"),
+                row("/a~1b", "", "a/b"),
+                row("/paging/next", "paging", "next"),
+                row("/paging/next/after", "next", "after"),
+            ]
+        );
+    }
+
+    #[test]
+    fn only_an_array_of_objects_has_objects() {
+        let objects = |text: &str| {
+            let text = format!("{{\"a\":{text}}}");
+            members(&text)[0].objects()
+        };
+
+        assert_eq!(objects(r#"[{"id":1},{}]"#), Some(2));
+        assert_eq!(objects("[]"), Some(0));
+        assert_eq!(objects("[1]"), None);
+        assert_eq!(objects("{}"), None);
+    }
+
+    #[test]
+    fn an_answer_without_end_is_looked_at_in_part() {
+        let many: Vec<String> = (0..5000).map(|at| format!("\"m{at}\":{at}")).collect();
+
+        assert_eq!(
+            members(&format!("{{{}}}", many.join(","))).len(),
+            MEMBERS_MAX
+        );
+    }
+}

@@ -1,0 +1,349 @@
+//! Which kind of pagination an answer looks like, by the names that APIs give to what leads on.
+
+use super::outline::Member;
+use super::{Suggestion, suggestion};
+
+/// Members that hold the URL of the next page.
+const NEXT_URL: [&str; 8] = [
+    "next",
+    "nexturl",
+    "nextpageurl",
+    "nextlink",
+    "@odata.nextlink",
+    "odata.nextlink",
+    "nextrecordsurl",
+    "nextpage",
+];
+/// Members that hold a token, and the parameter that usually takes it.
+const TOKENS: [(&str, &str); 12] = [
+    ("nextcursor", "cursor"),
+    ("nextpagetoken", "pageToken"),
+    ("nexttoken", "next_token"),
+    ("continuationtoken", "continuation_token"),
+    ("continuation", "continuation"),
+    ("endcursor", "after"),
+    ("after", "after"),
+    ("scrollid", "scroll_id"),
+    ("cursor", "cursor"),
+    ("next", "cursor"),
+    ("nextpage", "page"),
+    ("pagetoken", "page_token"),
+];
+const MORE: [&str; 5] = ["hasmore", "hasnextpage", "hasnext", "more", "moreresults"];
+const TOTAL: [&str; 7] = [
+    "total",
+    "totalcount",
+    "totalresults",
+    "totalrecords",
+    "totalsize",
+    "totalitems",
+    "count",
+];
+const PAGE_NUMBER: [&str; 4] = ["page", "currentpage", "pagenumber", "pageno"];
+/// Query parameters that say that a source counts records, not pages.
+const OFFSETS: [&str; 5] = ["offset", "skip", "start", "_start", "startat"];
+
+/// What was recognised, in one line, and the settings that follow it.
+pub struct Paging {
+    /// For the finding.
+    pub found: String,
+    /// For the settings.
+    pub suggestions: Vec<Suggestion>,
+}
+
+/// Tells the pagination of an answer; `None`: nothing in it leads on.
+///
+/// `posts`: the request has a body, so that values go into it. `queries` are the names in the first URL's query.
+pub fn told(
+    members: &[Member<'_>],
+    has_next_link: bool,
+    records: u64,
+    posts: bool,
+    queries: &[String],
+) -> Option<Paging> {
+    let paging = if has_next_link {
+        Some(Paging {
+            found: "a Link header names the next page".to_owned(),
+            suggestions: vec![suggestion(
+                "SOURCE_PAGINATION",
+                "link",
+                "the answer has a Link header with rel=next",
+            )],
+        })
+    } else {
+        next_url(members).or_else(|| token(members, posts))
+    };
+    let counted = || by_number(members, records, posts, queries);
+    let mut paging = paging.or_else(|| last_record(members)).or_else(counted)?;
+    if let Some(more) = named(members, &MORE).find(|member| member.is_flag()) {
+        paging.suggestions.push(suggestion(
+            "SOURCE_PAGE_MORE",
+            &more.pointer,
+            "says whether there is more",
+        ));
+    }
+    if let Some(total) = total(members, records) {
+        paging.suggestions.push(suggestion(
+            "SOURCE_TOTAL",
+            &total.pointer,
+            "is checked against what came; leave it out if the API caps it",
+        ));
+    }
+    Some(paging)
+}
+
+fn named<'m, 't>(
+    members: &'m [Member<'t>],
+    names: &'m [&str],
+) -> impl Iterator<Item = &'m Member<'t>> {
+    let known = move |member: &&Member<'_>| names.contains(&member.name.as_str());
+    members.iter().filter(known)
+}
+
+fn next_url(members: &[Member<'_>]) -> Option<Paging> {
+    let is_url = |text: &str| {
+        ["http://", "https://", "/", "?"]
+            .iter()
+            .any(|start| text.starts_with(start))
+    };
+    let href = |member: &&Member<'_>| member.within == "next" && member.name == "href";
+    let candidates = named(members, &NEXT_URL).chain(members.iter().filter(href));
+    let next = candidates
+        .into_iter()
+        .find(|member| member.string().is_some_and(|text| is_url(&text)))?;
+    let mut suggestions = vec![suggestion(
+        "SOURCE_PAGINATION",
+        "next-url",
+        "the body names the next page's URL",
+    )];
+    if next.pointer != "/next" {
+        suggestions.push(suggestion(
+            "SOURCE_PAGE_FROM",
+            &next.pointer,
+            "it stands there",
+        ));
+    }
+    Some(Paging {
+        found: format!("`{}` names the next page's URL", next.pointer),
+        suggestions,
+    })
+}
+
+fn token(members: &[Member<'_>], posts: bool) -> Option<Paging> {
+    let taken = |member: &Member<'_>| {
+        let to = TOKENS.iter().find(|(name, _)| *name == member.name)?.1;
+        let is_token = member.string().is_some() || member.number().is_some();
+        // A number under `count` or `page` is no token; one under `next` is.
+        is_token.then(|| (member.pointer.clone(), to))
+    };
+    let (from, to) = members.iter().find_map(taken)?;
+    let to = if posts {
+        format!("/{to}")
+    } else {
+        to.to_owned()
+    };
+    Some(Paging {
+        found: format!("`{from}` is a token that leads to the next page"),
+        suggestions: vec![
+            suggestion(
+                "SOURCE_PAGINATION",
+                "token",
+                "the body has a token for the next page",
+            ),
+            suggestion("SOURCE_PAGE_FROM", &from, "it stands there"),
+            suggestion(
+                "SOURCE_PAGE_TO",
+                &to,
+                "a guess: the API's documentation says which parameter takes it",
+            ),
+        ],
+    })
+}
+
+/// A flag that says that there is more, and nothing that leads there: the last record's id does.
+fn last_record(members: &[Member<'_>]) -> Option<Paging> {
+    named(members, &MORE).find(|member| member.is_flag())?;
+    Some(Paging {
+        found: "a flag says whether there is more; the last record's id may lead on".to_owned(),
+        suggestions: vec![
+            suggestion(
+                "SOURCE_PAGINATION",
+                "last-record",
+                "nothing else in the answer leads on",
+            ),
+            suggestion(
+                "SOURCE_PAGE_FROM",
+                "/id",
+                "the id of the last record of a page",
+            ),
+            suggestion(
+                "SOURCE_PAGE_TO",
+                "starting_after",
+                "a guess: the API's documentation says which parameter takes it",
+            ),
+        ],
+    })
+}
+
+fn by_number(
+    members: &[Member<'_>],
+    records: u64,
+    posts: bool,
+    queries: &[String],
+) -> Option<Paging> {
+    let offset = queries.iter().find(|name| {
+        let name = name.to_ascii_lowercase();
+        OFFSETS.contains(&name.as_str())
+    });
+    let page = named(members, &PAGE_NUMBER).find(|member| member.number().is_some());
+    let total = total(members, records);
+    if offset.is_none() && page.is_none() && total.is_none() {
+        return None;
+    }
+    let (style, to, found) = match (offset, total) {
+        (Some(name), _) => ("offset", name.as_str(), "the URL counts records".to_owned()),
+        (None, Some(total)) => (
+            "page",
+            "page",
+            format!(
+                "`{}` says {}, and {records} came",
+                total.pointer, total.text
+            ),
+        ),
+        (None, None) => ("page", "page", "the answer has a page number".to_owned()),
+    };
+    let to = if posts {
+        format!("/{to}")
+    } else {
+        to.to_owned()
+    };
+    Some(Paging {
+        found,
+        suggestions: vec![
+            suggestion("SOURCE_PAGINATION", style, "pages are asked for by number"),
+            suggestion(
+                "SOURCE_PAGE_TO",
+                &to,
+                "a guess: the API's documentation says which parameter takes it",
+            ),
+        ],
+    })
+}
+
+/// A count of all records there are, when it is larger than what came.
+fn total<'m, 't>(members: &'m [Member<'t>], records: u64) -> Option<&'m Member<'t>> {
+    named(members, &TOTAL).find(|member| member.number().is_some_and(|total| total > records))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::outline::members;
+    use super::*;
+
+    /// `NAME=VALUE` of what is suggested for a body.
+    fn lines(body: &str, posts: bool, queries: &[&str]) -> Vec<String> {
+        let queries: Vec<String> = queries.iter().map(|name| (*name).to_owned()).collect();
+        told(&members(body), false, 2, posts, &queries)
+            .map(|paging| paging.suggestions)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|line| format!("{}={}", line.name, line.value))
+            .collect()
+    }
+
+    #[test]
+    fn a_next_url_is_told_by_its_name_and_shape() {
+        assert_eq!(
+            lines(
+                r#"{"value":[],"@odata.nextLink":"https://x.example/p?2"}"#,
+                false,
+                &[]
+            ),
+            [
+                "SOURCE_PAGINATION=next-url",
+                "SOURCE_PAGE_FROM=/@odata.nextLink"
+            ]
+        );
+        assert_eq!(
+            lines(r#"{"links":{"next":{"href":"/p?2"}}}"#, false, &[]),
+            [
+                "SOURCE_PAGINATION=next-url",
+                "SOURCE_PAGE_FROM=/links/next/href"
+            ]
+        );
+        assert_eq!(
+            lines(r#"{"next":"/p?2"}"#, false, &[]),
+            ["SOURCE_PAGINATION=next-url"]
+        );
+    }
+
+    #[test]
+    fn a_token_goes_into_the_query_or_the_body() {
+        assert_eq!(
+            lines(
+                r#"{"results":[],"paging":{"next":{"after":"10"}}}"#,
+                true,
+                &[]
+            ),
+            [
+                "SOURCE_PAGINATION=token",
+                "SOURCE_PAGE_FROM=/paging/next/after",
+                "SOURCE_PAGE_TO=/after"
+            ]
+        );
+        assert_eq!(
+            lines(r#"{"nextPageToken":"abc"}"#, false, &[]),
+            [
+                "SOURCE_PAGINATION=token",
+                "SOURCE_PAGE_FROM=/nextPageToken",
+                "SOURCE_PAGE_TO=pageToken"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_flag_alone_means_the_last_record() {
+        assert_eq!(
+            lines(r#"{"data":[],"has_more":true}"#, false, &[]),
+            [
+                "SOURCE_PAGINATION=last-record",
+                "SOURCE_PAGE_FROM=/id",
+                "SOURCE_PAGE_TO=starting_after",
+                "SOURCE_PAGE_MORE=/has_more"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_total_means_pages_or_an_offset() {
+        let body = r#"{"items":[],"total":7}"#;
+
+        assert_eq!(
+            lines(body, false, &[]),
+            [
+                "SOURCE_PAGINATION=page",
+                "SOURCE_PAGE_TO=page",
+                "SOURCE_TOTAL=/total"
+            ]
+        );
+        assert_eq!(
+            lines(body, false, &["limit", "offset"]),
+            [
+                "SOURCE_PAGINATION=offset",
+                "SOURCE_PAGE_TO=offset",
+                "SOURCE_TOTAL=/total"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_not_paged() {
+        for body in [
+            r#"{"items":[],"next":null,"total":2}"#,
+            r#"{"items":[],"next":""}"#,
+            "{}",
+        ] {
+            assert_eq!(lines(body, false, &[]), [""; 0], "{body}");
+        }
+    }
+}
