@@ -23,7 +23,7 @@ mod value;
 
 pub use self::json::{read, read_valid, shown, write, write_string};
 pub use self::number::{Decimal, Number, compare};
-pub use self::value::{Object, Value};
+pub use self::value::{Object, Value, in_order};
 
 use self::builtins::Tools;
 use self::eval::{Item, Machine, Stop};

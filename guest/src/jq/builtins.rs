@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::number::{Decimal, Number};
-use super::value::{Object, Value};
+use super::value::{Value, in_order};
 use super::{json, paths, regexes, shown, strings};
 use crate::failure::quoted;
 
@@ -182,9 +182,8 @@ const NUMBERS: &[Native] = &[
 
 const ARRAYS: &[Native] = &[
     native("sort", 0, |_, value, _| {
-        let mut values = array(value)?.to_vec();
-        values.sort();
-        Ok(Value::array(values))
+        let sorted = keyed(value, value)?.into_iter();
+        Ok(Value::array(sorted.map(|(_, value)| value).collect()))
     }),
     native("reverse", 0, |_, value, _| match value {
         Value::Text(text) => Ok(Value::text(text.chars().rev().collect::<String>())),
@@ -291,19 +290,15 @@ fn length(value: &Value) -> Result<Value, String> {
 }
 
 fn keys(value: &Value, sorted: bool) -> Result<Value, String> {
-    let names = |object: &Object| -> Vec<Value> {
-        let members = if sorted {
-            object.sorted()
-        } else {
-            object.iter().collect()
-        };
-        members
-            .into_iter()
-            .map(|(name, _)| Value::Text(name.clone()))
-            .collect()
-    };
     match value {
-        Value::Object(object) => Ok(Value::array(names(object))),
+        Value::Object(object) if sorted => {
+            let names = object.sorted().into_iter().map(|(name, _)| name);
+            Ok(Value::array(names.collect()))
+        }
+        Value::Object(object) => {
+            let names = object.iter().map(|(name, _)| Value::Text(name.clone()));
+            Ok(Value::array(names.collect()))
+        }
         Value::Array(values) => Ok(Value::array((0..values.len()).map(Value::count).collect())),
         other => Err(format!("{} has no keys", quoted(&shown(other)))),
     }
@@ -371,9 +366,8 @@ fn flatten(values: &[Value], levels: i64, flat: &mut Vec<Value>) {
 /// The elements with their keys, sorted by them.
 fn keyed(value: &Value, keys: &Value) -> Result<Vec<(Value, Value)>, String> {
     let keys = array(keys)?.iter().cloned();
-    let mut keyed: Vec<_> = keys.zip(array(value)?.iter().cloned()).collect();
-    keyed.sort_by(|left, right| left.0.cmp(&right.0));
-    Ok(keyed)
+    let keyed = keys.zip(array(value)?.iter().cloned());
+    Ok(in_order(keyed.collect()))
 }
 
 /// For the tables of the other modules.

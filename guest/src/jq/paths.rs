@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::eval::Stop;
 use super::number::Number;
-use super::value::{Object, Value};
+use super::value::{Object, Value, in_order};
 use super::{json::LEVELS_MAX, shown};
 use crate::failure::quoted;
 
@@ -168,13 +168,20 @@ fn change_below(
 }
 
 /// Takes the places away that the paths lead to; those that do not exist are gone already.
-pub(super) fn delete(value: Value, mut paths: Vec<Vec<Value>>) -> Result<Value, String> {
+pub(super) fn delete(value: Value, paths: Vec<Vec<Value>>) -> Result<Value, String> {
     // From the last place to the first, so that none moves before its turn.
-    paths.sort();
-    paths.dedup();
+    let keyed = paths
+        .into_iter()
+        .map(|path| (Value::array(path), Value::Null));
     let mut value = value;
-    for path in paths.iter().rev() {
-        value = delete_one(value, path)?;
+    let mut before = None;
+    for (path, _) in in_order(keyed.collect()).into_iter().rev() {
+        if let Value::Array(steps) = &path
+            && before.as_ref() != Some(&path)
+        {
+            value = delete_one(value, steps)?;
+        }
+        before = Some(path);
     }
     Ok(value)
 }

@@ -101,6 +101,12 @@ impl PartialOrd for Value {
     }
 }
 
+/// Keys with what they belong to, sorted by key. The only place that sorts: each one more costs five kilobytes.
+pub fn in_order(mut keyed: Vec<(Value, Value)>) -> Vec<(Value, Value)> {
+    keyed.sort_by(|left, right| left.0.cmp(&right.0));
+    keyed
+}
+
 /// An object: members in their order, found by name.
 #[derive(Debug, Clone, Default)]
 pub struct Object {
@@ -126,10 +132,10 @@ impl Object {
     }
 
     /// The members by name.
-    pub fn sorted(&self) -> Vec<&(Rc<str>, Value)> {
-        let mut members: Vec<_> = self.members.iter().collect();
-        members.sort_by(|left, right| left.0.cmp(&right.0));
-        members
+    pub fn sorted(&self) -> Vec<(Value, Value)> {
+        let members = self.members.iter();
+        let members = members.map(|(name, value)| (Value::Text(name.clone()), value.clone()));
+        in_order(members.collect())
     }
 
     fn place(&self, name: &str) -> Option<usize> {
@@ -180,8 +186,9 @@ impl Object {
     fn index(&mut self) {
         self.places.clear();
         if self.members.len() > SCANNED_MAX {
-            let names = self.members.iter().map(|(name, _)| name.clone());
-            self.places = names.enumerate().map(|(at, name)| (name, at)).collect();
+            for (at, (name, _)) in self.members.iter().enumerate() {
+                self.places.insert(name.clone(), at);
+            }
         }
     }
 }
@@ -200,14 +207,12 @@ impl Ord for Object {
     /// The names first, then the values, both in the order of the names.
     fn cmp(&self, other: &Self) -> Ordering {
         let (left, right) = (self.sorted(), other.sorted());
-        let names = |members: &[&(Rc<str>, Value)]| -> Vec<Rc<str>> {
-            members.iter().map(|(name, _)| name.clone()).collect()
-        };
-        let by_values = || {
-            let left = left.iter().map(|(_, value)| value);
-            left.cmp(right.iter().map(|(_, value)| value))
-        };
-        names(&left).cmp(&names(&right)).then_with(by_values)
+        let names = left.iter().map(|(name, _)| name);
+        let names = names.cmp(right.iter().map(|(name, _)| name));
+        names.then_with(|| {
+            let values = left.iter().map(|(_, value)| value);
+            values.cmp(right.iter().map(|(_, value)| value))
+        })
     }
 }
 

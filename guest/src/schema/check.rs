@@ -2,7 +2,7 @@
 
 use super::{Broken, Check, Node, Properties, Range, Schema, Type};
 use crate::failure::quoted;
-use crate::jq::{Decimal, Number, Object, Value, shown};
+use crate::jq::{Decimal, Number, Object, Value, in_order, shown};
 use crate::pointer::escape;
 
 /// Schemas inside each other at one time: more than records are deep, so only one that refers to itself without end has more.
@@ -122,11 +122,11 @@ impl Schema {
                 range.holds(values.len(), at, ["minItems", "maxItems"], "elements")
             }
             Check::Unique => {
-                let mut sorted: Vec<&Value> = values.iter().collect();
-                sorted.sort();
+                let keyed = values.iter().map(|value| (value.clone(), Value::Null));
+                let sorted = in_order(keyed.collect());
                 let twice = sorted.windows(2).find(|two| two[0] == two[1]);
                 twice.map_or(Ok(()), |two| {
-                    broken(at, "uniqueItems", format!("has {} twice", brief(two[0])))
+                    broken(at, "uniqueItems", format!("has {} twice", brief(&two[0].0)))
                 })
             }
             Check::Contains(node, range) => {

@@ -192,7 +192,9 @@ impl<'d> Compiler<'d> {
         }
         let mut properties = Properties::default();
         if let Some(named) = schema.get("properties") {
-            properties.named = self.members(named, at, "properties")?.into_iter().collect();
+            for (name, node) in self.members(named, at, "properties")? {
+                properties.named.insert(name, node);
+            }
         }
         if let Some(patterns) = schema.get("patternProperties") {
             for (pattern, node) in self.members(patterns, at, "patternProperties")? {
