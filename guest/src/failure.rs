@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+pub use tidegate_jq::quoted;
+
 /// One setting that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -102,24 +104,6 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// A text from outside, for a message: in backticks, on one line, and cut where it is long.
-pub fn quoted(text: &str) -> String {
-    const SHOWN_CHARS: usize = 60;
-    let mut escaped = String::new();
-    for c in text.chars().take(SHOWN_CHARS) {
-        match c {
-            '"' | '\'' | '\\' => escaped.push(c),
-            other => escaped.extend(other.escape_debug()),
-        }
-    }
-    let cut = if text.chars().nth(SHOWN_CHARS).is_some() {
-        "…"
-    } else {
-        ""
-    };
-    format!("`{escaped}{cut}`")
-}
-
 /// A message from outside: on one line, and cut where it is long.
 pub fn said(text: &str) -> String {
     const SHOWN_CHARS: usize = 300;
@@ -139,15 +123,6 @@ pub fn said(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_quoted_text_is_short_and_steers_nothing() {
-        assert_eq!(
-            quoted("a'\n\u{1b}[31m\u{202e}"),
-            "`a'\\n\\u{1b}[31m\\u{202e}`"
-        );
-        assert_eq!(quoted(&"x".repeat(61)), format!("`{}…`", "x".repeat(60)));
-    }
 
     #[test]
     fn all_problems_stand_in_one_line() {

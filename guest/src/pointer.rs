@@ -63,11 +63,6 @@ impl Pointer {
         Some((parent, last))
     }
 
-    /// The names and indexes it goes along.
-    pub fn steps(&self) -> &[String] {
-        &self.steps
-    }
-
     /// The text it was read from.
     pub fn text(&self) -> &str {
         &self.text

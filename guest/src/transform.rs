@@ -3,7 +3,7 @@
 //! A program is compiled once a run. What becomes of the outputs of a record is `staged`'s job, what becomes of a body that
 //! says error is the fetch's.
 
-use crate::jq::{Jq, Value, read_valid, shown, write};
+use tidegate_jq::{Jq, Value, read_valid, shown, write};
 
 /// Outputs of one record.
 pub const OUTPUTS_MAX: u64 = 10_000;

@@ -4,10 +4,9 @@
 //! single `RateLimit` header of the drafts, old (`limit=100, remaining=0, reset=30`) and new (`"default";r=0;t=30`). What
 //! cannot be read says nothing.
 
-use jiff::Timestamp;
-
 use super::after::{http_date, now, until};
 use super::header;
+use crate::cursor::time;
 use crate::ports::Answer;
 
 /// The headers that say how much is left, each with the one that says when it resets.
@@ -126,7 +125,7 @@ fn seconds_until(text: &str, now: i64) -> Option<u64> {
         Some(seconds) if seconds > MOMENT_SECONDS => Some(moment(seconds)),
         Some(seconds) => Some(seconds),
         None => {
-            let rfc3339 = || Some(text.trim_ascii().parse::<Timestamp>().ok()?.as_second());
+            let rfc3339 = || Some(time::rfc3339(text.trim_ascii(), None).ok()?.as_second());
             http_date(text.as_bytes())
                 .or_else(rfc3339)
                 .map(|at| until(at, now))

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use tidegate_jq::schema::Schema;
+
 use super::described::{Setting, optional};
 use super::{Given, not_one_of};
 use crate::failure::quoted;
 use crate::page::Format;
 use crate::pointer::Pointer;
-use crate::schema::Schema;
 use crate::transform::Transform;
 
 /// Pointers of one key.

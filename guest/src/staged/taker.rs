@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use tidegate_jq::{read_valid, write_string};
+
 use super::{Counts, Lines, Wanted, marks_as_deleted};
 use crate::cursor::{Cursor, Number};
 use crate::failure::{Failure, said};
 use crate::fetch::Watch;
-use crate::jq::{read_valid, write_string};
 use crate::page::{self, Place, Shape};
 use crate::settings::{Invalid, RecordSettings};
 

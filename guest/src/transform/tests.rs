@@ -63,7 +63,7 @@ fn outputs_are_lines_in_their_order() {
     let transform = Transform::compile(".lines[] + {order: .id}, 7")
         .unwrap()
         .unwrap();
-    let record = crate::jq::read(r#"{"id":3,"lines":[{"n":1},{"n":2}]}"#).unwrap();
+    let record = tidegate_jq::read(r#"{"id":3,"lines":[{"n":1},{"n":2}]}"#).unwrap();
     let mut outputs = Outputs::default();
 
     transform.apply(record, &mut outputs).unwrap();

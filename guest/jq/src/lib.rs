@@ -1,9 +1,11 @@
-//! jq: a program, compiled once, run on one value at a time.
+//! jq and JSON Schema: what a component does to records that it has to understand, not only hand on.
 //!
-//! The grammar is jaq's, read by its parser; the evaluator is our own, because jaq's (half a megabyte in a component) would
+//! The grammar of jq is jaq's, read by its parser; the evaluator is our own, because jaq's (half a megabyte in a component) would
 //! take all the room there is, keeps `-0` and integers beyond 32 bits only by detours, and cannot be told to stop. Here every
 //! run has an end: its steps, its depth and its output are counted. Programs are pure: one input, no clock, no environment.
-//! What is done with the outputs is the caller's job.
+//! A program is compiled once and run on one value at a time; what is done with the outputs is the caller's job.
+//!
+//! It is a crate by itself so that it can be compiled for size: what only hands records on is compiled for speed.
 
 mod builtins;
 mod calls;
@@ -17,12 +19,16 @@ mod math;
 mod number;
 mod paths;
 mod regexes;
+pub mod schema;
 mod strings;
 mod term;
+mod text;
+mod times;
 mod value;
 
 pub use self::json::{read, read_valid, shown, write, write_string};
 pub use self::number::{Decimal, Number, compare};
+pub use self::text::quoted;
 pub use self::value::{Object, Value, in_order};
 
 use self::builtins::Tools;

@@ -14,9 +14,9 @@ use std::fmt;
 use regex_lite::Regex;
 
 use self::check::Crumb;
-use crate::failure::quoted;
-use crate::jq::{Number, Value, read};
-use crate::pointer::{Pointer, escape};
+use crate::text::quoted;
+use crate::text::{escape, unescape};
+use crate::{Number, Value, read};
 
 /// Schemas within one.
 const NODES_MAX: usize = 10_000;
@@ -171,9 +171,9 @@ impl<'d> Compiler<'d> {
 
     fn find(&self, at: &str) -> Option<&'d Value> {
         let mut value = self.document;
-        for step in Pointer::parse(at).ok()?.steps() {
+        for step in at.split('/').skip(1).map(unescape) {
             value = match value {
-                Value::Object(object) => object.get(step)?,
+                Value::Object(object) => object.get(&step)?,
                 Value::Array(values) => values.get(step.parse::<usize>().ok()?)?,
                 _ => return None,
             };

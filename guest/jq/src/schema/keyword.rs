@@ -3,9 +3,9 @@
 use regex_lite::Regex;
 
 use super::{Check, Compiler, Node, Properties, Range, Type};
-use crate::failure::quoted;
-use crate::jq::{Decimal, Number, Object, Value, shown};
-use crate::pointer::escape;
+use crate::text::escape;
+use crate::text::quoted;
+use crate::{Decimal, Number, Object, Value, shown};
 
 /// Keywords that say nothing about validity.
 const ANNOTATIONS: &[&str] = &[

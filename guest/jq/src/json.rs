@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use super::number::Number;
 use super::value::{Object, Value};
-use crate::failure::quoted;
-use crate::pointer::string_end;
+use crate::text::quoted;
+use crate::text::string_end;
 
 /// Levels of nesting that are read and written; one more than a record may have, for the body around it.
 pub const LEVELS_MAX: usize = 127;

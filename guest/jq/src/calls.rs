@@ -7,7 +7,7 @@ use super::eval::{Bound, Env, Flow, Item, Machine, Out, Stop, bound, push};
 use super::shown;
 use super::term::{Def, Piece, Term};
 use super::value::{Object, Value};
-use crate::failure::quoted;
+use crate::text::quoted;
 
 impl<'p> Machine<'p> {
     #[inline(never)]

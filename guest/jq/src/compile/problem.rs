@@ -3,7 +3,7 @@
 use jaq_core::load::{lex, parse, span};
 
 use super::super::builtins;
-use crate::failure::quoted;
+use crate::text::quoted;
 
 /// Filters of jq that look at or touch something besides their input.
 const NOT_PURE: &[&str] = &[

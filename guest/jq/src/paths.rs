@@ -6,7 +6,7 @@ use super::eval::Stop;
 use super::number::Number;
 use super::value::{Object, Value, in_order};
 use super::{json::LEVELS_MAX, shown};
-use crate::failure::quoted;
+use crate::text::quoted;
 
 /// Elements that an array may be made to have by setting one far out.
 const FILLED_MAX: usize = 100_000;

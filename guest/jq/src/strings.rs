@@ -6,8 +6,7 @@ use std::rc::Rc;
 use super::builtins::{Native, array, entry, number};
 use super::value::Value;
 use super::{math, shown};
-use crate::cursor::time;
-use crate::failure::quoted;
+use crate::text::quoted;
 
 pub(super) const NATIVES: &[Native] = &[
     entry("startswith", 1, |_, value, given| {
@@ -70,29 +69,6 @@ pub(super) const NATIVES: &[Native] = &[
             char.ok_or_else(|| format!("{} is no character", quoted(&shown(code))))
         });
         Ok(Value::text(chars.collect::<Result<String, String>>()?))
-    }),
-    entry("fromdateiso8601", 0, |_, value, _| {
-        let at = time::rfc3339(string(value)?, None)?;
-        if at.subsec_nanosecond() == 0 {
-            return Ok(Value::int(at.as_second()));
-        }
-        #[expect(clippy::cast_precision_loss, reason = "jq's times are doubles")]
-        let seconds = at.as_second() as f64 + f64::from(at.subsec_nanosecond()) / 1e9;
-        Ok(Value::float(seconds))
-    }),
-    entry("todateiso8601", 0, |_, value, _| {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "saturates, and is refused then"
-        )]
-        let seconds = number(value)?.as_f64().floor() as i64;
-        let at = jiff::Timestamp::from_second(seconds);
-        let at = at.map_err(|_| format!("{} is no time", quoted(&shown(value))))?;
-        Ok(Value::text(time::write_rfc3339(
-            at,
-            "2026-01-01T00:00:00Z",
-            None,
-        )?))
     }),
     entry("@text", 0, |_, value, _| Ok(Value::Text(text_of(value)))),
     entry("@json", 0, |_, value, _| Ok(Value::text(shown(value)))),

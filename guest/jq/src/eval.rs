@@ -11,7 +11,7 @@ use super::builtins::Tools;
 use super::term::{Def, Term};
 use super::value::{Object, Value};
 use super::{BUILT_MAX, DEPTH_MAX, STEPS_MAX, math, shown};
-use crate::failure::quoted;
+use crate::text::quoted;
 
 /// Why a run does not go on.
 pub(super) enum Stop {

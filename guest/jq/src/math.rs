@@ -7,7 +7,7 @@ use jaq_core::ops::Math;
 use super::number::Number;
 use super::value::{Object, Value};
 use super::{BUILT_MAX, shown};
-use crate::failure::quoted;
+use crate::text::quoted;
 
 /// Calculates. `Err` says with what it is impossible.
 pub(super) fn calculate(left: Value, op: Math, right: Value) -> Result<Value, String> {

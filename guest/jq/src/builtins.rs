@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use super::number::{Decimal, Number};
 use super::value::{Value, in_order};
-use super::{json, paths, regexes, shown, strings};
-use crate::failure::quoted;
+use super::{json, paths, regexes, shown, strings, times};
+use crate::text::quoted;
 
 type Regexes = BTreeMap<(Rc<str>, Rc<str>), Rc<regexes::Regex>>;
 
@@ -86,7 +86,14 @@ pub(super) const TO_STRING: &Native = &native("tostring", 0, |_, value, _| {
     Ok(Value::Text(strings::text_of(value)))
 });
 
-const NATIVES: &[&[Native]] = &[VALUES, NUMBERS, ARRAYS, strings::NATIVES, regexes::NATIVES];
+const NATIVES: &[&[Native]] = &[
+    VALUES,
+    NUMBERS,
+    ARRAYS,
+    strings::NATIVES,
+    times::NATIVES,
+    regexes::NATIVES,
+];
 
 const VALUES: &[Native] = &[
     native("tostring", 0, |_, value, _| {

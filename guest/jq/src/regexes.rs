@@ -7,7 +7,7 @@ pub(super) use regex_lite::Regex;
 use super::builtins::{Native, Tools, entry};
 use super::strings::string;
 use super::value::{Object, Value};
-use crate::failure::quoted;
+use crate::text::quoted;
 
 /// Compiled expressions that are kept.
 const KEPT_MAX: usize = 100;

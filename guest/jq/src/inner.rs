@@ -4,7 +4,7 @@ use super::eval::{Bound, Env, Flow, Item, Machine, Out, Stop, push};
 use super::term::{Pattern, Step, Term};
 use super::value::Value;
 use super::{paths, shown};
-use crate::failure::quoted;
+use crate::text::quoted;
 
 /// A bound of a slice that is not given.
 const NONE: &Term = &Term::Value(Value::Null);

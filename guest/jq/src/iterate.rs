@@ -8,7 +8,7 @@ use super::paths;
 use super::term::Term;
 use super::value::{Object, Value};
 use super::{math, shown};
-use crate::failure::quoted;
+use crate::text::quoted;
 
 impl<'p> Machine<'p> {
     #[inline(never)]
