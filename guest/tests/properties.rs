@@ -129,6 +129,9 @@ proptest! {
             body: body.clone(),
         }));
 
-        prop_assert!(run.outcome.is_err() || run.report().fetched == run.report().staged + run.report().deleted);
+        if run.outcome.is_ok() {
+            let report = run.report();
+            prop_assert_eq!(report.fetched, report.staged + report.deleted + report.rejected);
+        }
     }
 }

@@ -50,7 +50,7 @@ pub struct Staged {
 
 /// Opens what the component left in `input`. `Err` is 70: it left something else than it may.
 pub fn open(input: &Folder, reported: Counts, limits: &Limits) -> Result<Staged, Failure> {
-    refuse_others(input)?;
+    refuse_others(input, limits.staged_files)?;
     let mut bytes_left = limits.staged_bytes;
     let mut file = |name: &str| {
         let Some((file, bytes)) = plain_file(input, name)? else {
@@ -125,19 +125,27 @@ pub fn object<'l>(name: &str, number: u64, line: &'l [u8]) -> Result<&'l str, Fa
     )))
 }
 
-fn refuse_others(input: &Folder) -> Result<(), Failure> {
+fn refuse_others(input: &Folder, files_max: usize) -> Result<(), Failure> {
     let doing = || format!("list `{}`", input.path().display());
+    let mut other = None;
+    let mut files = 0;
     for entry in Dir::read_from(input).doing(doing)? {
         let entry = entry.doing(doing)?;
         let name = entry.file_name().to_string_lossy();
-        if ![".", "..", RECORDS, DELETED, REJECTED].contains(&name.as_ref()) {
-            return Err(broken(format!(
-                "it left `{}` in its staging folder",
-                name.escape_debug()
-            )));
+        if [".", ".."].contains(&name.as_ref()) {
+            continue;
+        }
+        files += 1;
+        if files > files_max {
+            return Err(broken(format!("it made more than {files_max} files")));
+        }
+        if ![RECORDS, DELETED, REJECTED].contains(&name.as_ref()) {
+            other.get_or_insert_with(|| name.escape_debug().to_string());
         }
     }
-    Ok(())
+    other.map_or(Ok(()), |name| {
+        Err(broken(format!("it left `{name}` in its staging folder")))
+    })
 }
 
 fn plain_file(input: &Folder, name: &str) -> Result<Option<(File, u64)>, Failure> {

@@ -122,6 +122,7 @@ fn job(fault: &Fault) -> Job {
     let mut job = Job::new()
         .set("SOURCE_API_URL", &format!("{{server}}{}", Page::target(1)))
         .set("SOURCE_PAGINATION", "link")
+        .set("SOURCE_INVALID", "fail")
         .set("MAX_RETRIES", &(TRIES - 1).to_string());
     if fault.is_tls {
         job = job.set("CA_FILE", &tls_file("ca.pem").display().to_string());
