@@ -28,6 +28,8 @@ mod race;
 mod readers;
 /// README's console blocks.
 mod readme;
+/// README's recipes, each against a scripted copy of its API.
+mod recipes;
 /// Records that were set aside, in a run that is published and in one that is refused.
 mod rejected;
 /// Parents whose records are replaced together, deletions, and the gate before them.

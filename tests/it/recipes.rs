@@ -1,0 +1,92 @@
+//! README's recipes, each followed as it stands there against a scripted copy of the API that it is for.
+//!
+//! A copy does what the API's documentation says: it filters, its pages have the size that was asked for and no more than is
+//! allowed, and it refuses what it does not know in its own words. What is published is compared with the records behind it.
+
+/// How a recipe is followed.
+mod recipe;
+/// The records behind an API.
+mod source;
+/// Ten jobs on one machine.
+mod ten_jobs;
+
+mod github;
+mod graphql;
+mod hubspot;
+mod invoices;
+mod kinto;
+mod notion;
+mod odata;
+mod order_lines;
+mod products;
+mod salesforce;
+mod shopify;
+mod stripe;
+
+const README: &str = include_str!("../../README.md");
+
+/// Each module in the list has a recipe, and the recipe its test: one that is not in README, or is there and not here, is an
+/// error.
+macro_rules! recipes {
+    ($($module:ident)*) => {
+        mod publishes_what_the_source_has {
+            $(
+                #[test]
+                fn $module() {
+                    super::$module::RECIPE.holds();
+                }
+            )*
+        }
+
+        const HEADINGS: &[&str] = &[$($module::RECIPE.heading),*];
+    };
+}
+
+recipes! {
+    github
+    stripe
+    salesforce
+    hubspot
+    notion
+    graphql
+    products
+    odata
+    invoices
+    order_lines
+    kinto
+    shopify
+}
+
+/// README's section of recipes.
+fn section() -> &'static str {
+    let (_, after) = README
+        .split_once("\n## Recipes\n")
+        .expect("README has recipes");
+    after.split("\n## ").next().unwrap_or_default()
+}
+
+/// The block of code under this heading, counted from 0.
+fn block(heading: &str, at: usize) -> &'static str {
+    let mut parts = section().split("\n### ");
+    let part = parts.find(|part| part.lines().next() == Some(heading));
+    let part = part.unwrap_or_else(|| panic!("README has a recipe `{heading}`"));
+    let block = part.split("```").nth(2 * at + 1).expect("a block of code");
+    block.split_once('\n').expect("it begins on its own line").1
+}
+
+#[test]
+fn every_recipe_of_readme_is_followed() {
+    let told: Vec<&str> = section()
+        .split("\n### ")
+        .skip(1)
+        .filter_map(|part| part.lines().next())
+        .collect();
+
+    let followed: Vec<&str> = HEADINGS
+        .iter()
+        .copied()
+        .chain([ten_jobs::HEADING])
+        .collect();
+
+    assert_eq!(told, followed);
+}
