@@ -52,7 +52,7 @@ fn send_error(error: &anyhow::Error) -> SendError {
         return SendError::Broken(format!("{error:#}"));
     };
     match code {
-        E::RequestDenied | E::DestinationIpProhibited | E::DestinationIpUnroutable => {
+        E::HttpRequestDenied | E::DestinationIpProhibited | E::DestinationIpUnroutable => {
             SendError::Denied("the host does not grant it".to_owned())
         }
         E::HttpResponseIncomplete
@@ -69,7 +69,9 @@ fn send_error(error: &anyhow::Error) -> SendError {
         | E::HttpResponseHeaderSize(_) => {
             SendError::Broken("the answer is larger than allowed".to_owned())
         }
-        E::RequestUriInvalid | E::RequestUriTooLong | E::RequestHeaderSectionSize(_) => {
+        E::HttpRequestUriInvalid
+        | E::HttpRequestUriTooLong
+        | E::HttpRequestHeaderSectionSize(_) => {
             SendError::Broken("the request is larger than allowed or malformed".to_owned())
         }
         E::ConfigurationError => {
