@@ -31,7 +31,7 @@ report() {
         "$(cut -d' ' -f3 "$2" | sort -n | sed -n 3p)" "$(cut -d' ' -f4 "$2" | sort -n | sed -n 3p)"
 }
 
-for kind in first upsert nothing-new; do
+for kind in first first-transform upsert nothing-new; do
     rm -f "$folder/$kind.times"
     for run in $(seq 0 $runs); do
         times="$folder/$kind.times"
@@ -39,9 +39,21 @@ for kind in first upsert nothing-new; do
         rm -rf "$folder/out"
         case $kind in
             first) once all "$times" ;;
+            first-transform) TRANSFORM='{id, name, updated_at}' once all "$times" ;;
             upsert) once all /dev/null; once some "$times" ;;
             nothing-new) once all /dev/null; once none /dev/null; once none "$times" ;;
         esac
     done
     report "$kind" "$folder/$kind.times"
 done
+
+# Memory must not grow with the records: a million of them, once.
+if [ "${2:-}" = million ]; then
+    python3 "$here/records.py" 1000000 "$folder/www/million"
+    rm -rf "$folder/out" "$folder/million.times"
+    for run in 1 2 3 4 5; do
+        rm -rf "$folder/out"
+        once million "$folder/million.times"
+    done
+    report million "$folder/million.times"
+fi
