@@ -5,10 +5,7 @@
 
 pub mod alone;
 pub mod cursor;
-pub mod failure;
 pub mod fetch;
-pub mod page;
-pub mod pointer;
 pub mod ports;
 pub mod probe;
 pub mod retry;
@@ -24,6 +21,7 @@ use jiff::Timestamp;
 
 pub use failure::{Detail, Failure, Problem};
 pub use settings::{Description, Setting, describe, validate};
+pub use tidegate_page::{failure, page, pointer};
 
 use cursor::{Cursor, Token};
 use fetch::{Ask, Getter, Page, Pages};

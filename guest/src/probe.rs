@@ -232,7 +232,7 @@ impl Look {
             .collect();
         let told = paging::told(
             members,
-            has_next_link(fetched),
+            &paging::Headers::of(&fetched.answer),
             records.len() as u64,
             settings.body.is_some(),
             &queries,
@@ -300,11 +300,6 @@ fn spoken(ask: &Ask) -> String {
         None => format!("GET {}", ask.url),
         Some(body) => format!("POST {} with {}", ask.url, cut(body)),
     }
-}
-
-fn has_next_link(fetched: &Fetched) -> bool {
-    let links = crate::retry::header(&fetched.answer, "link");
-    matches!(crate::fetch::next_link(links), Ok(Some(_)))
 }
 
 fn records(records: &[&str]) -> String {

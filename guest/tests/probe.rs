@@ -80,6 +80,26 @@ fn a_link_header_and_an_array_need_one_line() {
 }
 
 #[test]
+fn a_header_that_names_the_next_page_is_seen() {
+    let seen = seen(&[], |_| {
+        let next = "https://x.example/o?_token=abc";
+        with_header(page(r#"[{"a":1}]"#), "next-page", next)
+    });
+
+    assert_eq!(
+        lines(&seen),
+        [
+            "SOURCE_PAGINATION=next-url",
+            "SOURCE_PAGE_FROM=header:next-page"
+        ]
+    );
+    assert_eq!(
+        seen.next_request.as_deref(),
+        Some("GET https://x.example/o?_token=abc")
+    );
+}
+
+#[test]
 fn what_is_set_is_not_suggested_again() {
     let set = [
         ("SOURCE_RECORDS", "/items"),

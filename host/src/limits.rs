@@ -31,7 +31,7 @@ pub struct Limits {
     pub table_elements: usize,
     /// Core instances inside the component.
     pub instances: usize,
-    /// Resource handles a component may hold.
+    /// Resource handles a component may hold, besides one for each request it makes.
     pub resource_handles: usize,
     /// Bytes of strings and lists a component may pass in one host call.
     pub hostcall_bytes: usize,

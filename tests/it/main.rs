@@ -18,6 +18,8 @@ mod faults;
 mod histories;
 /// What the built component imports and exports, and that its WIT is documented.
 mod imports;
+/// Windows, ranges, sources that did not change, many pages.
+mod incremental;
 /// Components that take what they are not given, or say what is not so.
 mod limits;
 /// A job that comes in portions.
@@ -40,6 +42,8 @@ mod settings;
 mod texts;
 /// Rules of this repository.
 mod tidy;
+/// `preview` and `check --online`.
+mod unpublished;
 
 /// The scripted source.
 mod server;

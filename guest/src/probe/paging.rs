@@ -2,7 +2,12 @@
 
 use super::outline::Member;
 use super::{Suggestion, suggestion};
+use crate::fetch::next_link;
+use crate::ports::Answer;
+use crate::retry::header;
 
+/// Headers that hold the URL of the next page.
+const NEXT_HEADERS: [&str; 4] = ["next-page", "x-next-page", "x-next", "x-next-url"];
 /// Members that hold the URL of the next page.
 const NEXT_URL: [&str; 8] = [
     "next",
@@ -51,17 +56,42 @@ pub struct Paging {
     pub suggestions: Vec<Suggestion>,
 }
 
+/// What the headers of an answer say of a next page.
+#[derive(Debug, Clone, Default)]
+pub struct Headers {
+    /// A Link header with rel=next.
+    pub has_next_link: bool,
+    /// The name of a header that holds the next page's URL.
+    pub next_url: Option<String>,
+}
+
+impl Headers {
+    /// Those of `answer`.
+    pub fn of(answer: &Answer) -> Self {
+        let is_url = |value: &[u8]| value.starts_with(b"http") || value.starts_with(b"/");
+        let names_it = |(name, value): &&(String, Vec<u8>)| {
+            NEXT_HEADERS.contains(&name.as_str()) && is_url(value)
+        };
+        let next_url = answer.headers.iter().find(names_it);
+        Self {
+            has_next_link: matches!(next_link(header(answer, "link")), Ok(Some(_))),
+            next_url: next_url.map(|(name, _)| name.clone()),
+        }
+    }
+}
+
 /// Tells the pagination of an answer; `None`: nothing in it leads on.
 ///
+/// `headers` are what may lead on besides the body: a Link header with rel=next, or the name of a header with the next URL.
 /// `posts`: the request has a body, so that values go into it. `queries` are the names in the first URL's query.
 pub fn told(
     members: &[Member<'_>],
-    has_next_link: bool,
+    headers: &Headers,
     records: u64,
     posts: bool,
     queries: &[String],
 ) -> Option<Paging> {
-    let paging = if has_next_link {
+    let paging = if headers.has_next_link {
         Some(Paging {
             found: "a Link header names the next page".to_owned(),
             suggestions: vec![suggestion(
@@ -69,6 +99,19 @@ pub fn told(
                 "link",
                 "the answer has a Link header with rel=next",
             )],
+        })
+    } else if let Some(name) = &headers.next_url {
+        let from = format!("header:{name}");
+        Some(Paging {
+            found: format!("the header `{name}` names the next page's URL"),
+            suggestions: vec![
+                suggestion(
+                    "SOURCE_PAGINATION",
+                    "next-url",
+                    "a header names the next page",
+                ),
+                suggestion("SOURCE_PAGE_FROM", &from, "this one"),
+            ],
         })
     } else {
         next_url(members).or_else(|| token(members, posts))
@@ -243,7 +286,7 @@ mod tests {
     /// `NAME=VALUE` of what is suggested for a body.
     fn lines(body: &str, posts: bool, queries: &[&str]) -> Vec<String> {
         let queries: Vec<String> = queries.iter().map(|name| (*name).to_owned()).collect();
-        told(&members(body), false, 2, posts, &queries)
+        told(&members(body), &Headers::default(), 2, posts, &queries)
             .map(|paging| paging.suggestions)
             .unwrap_or_default()
             .into_iter()

@@ -98,7 +98,7 @@ pub(super) fn described() -> Vec<Setting> {
             required: true,
             ..optional(
                 "SOURCE_API_URL",
-                "The URL of the first request, query included; `{cursor}` in the query is replaced by the cursor.",
+                "The URL of the first request, query included.",
                 "",
                 "https://api.example.com/v1/orders?status=open",
             )

@@ -254,7 +254,7 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         (
             "SOURCE_CURSOR_TO",
-            "What takes the cursor, a query parameter or a JSON Pointer into SOURCE_BODY; without it and `{cursor}`, older records are fetched and left out.",
+            "What takes the cursor, a query parameter or a JSON Pointer into SOURCE_BODY; or write `{cursor}` into the query of SOURCE_API_URL; without both, older records are fetched and left out.",
             "updated_since",
         ),
         (

@@ -73,7 +73,9 @@ impl Granted {
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(limits.request_head_bytes.max(limits.response_head_bytes) * 2);
         let mut table = ResourceTable::new();
-        table.set_max_capacity(limits.resource_handles);
+        // wasmtime-wasi-http 48 keeps the options of every request until the end.
+        let kept = usize::try_from(limits.requests).unwrap_or(usize::MAX);
+        table.set_max_capacity(limits.resource_handles.saturating_add(kept));
         Ok(Self {
             wasi: wasi.build(),
             http,

@@ -2,14 +2,14 @@
 
 use serde_json::value::RawValue;
 
-use super::{Contents, Place};
+use super::{Contents, Place, TakeRecord};
 use crate::failure::Failure;
 
 /// Reads the lines of a page and hands each to `take`, as [`super::read`] does.
 pub(super) fn read<'b>(
     text: &'b str,
     place: &Place,
-    take: &mut impl FnMut(u64, &'b str) -> Result<(), Failure>,
+    take: &mut TakeRecord<'_, 'b>,
 ) -> Result<Contents, Failure> {
     let mut records = 0;
     let mut failure = None;

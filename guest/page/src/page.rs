@@ -138,6 +138,9 @@ pub fn text<'b>(body: &'b [u8], place: &Place) -> Result<&'b str, Failure> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
+/// Takes the text of a record and its index. Behind a pointer, so that what reads pages is compiled here, for speed.
+pub type TakeRecord<'t, 'b> = dyn FnMut(u64, &'b str) -> Result<(), Failure> + 't;
+
 /// Reads a page and hands each record's text, with its index, to `take`.
 ///
 /// `Ok`: the whole page was read and `take` agreed to every record. `Err`: nothing that was taken may be used; a page that
@@ -146,7 +149,7 @@ pub fn read<'b>(
     body: &'b [u8],
     shape: &Shape,
     place: &Place,
-    take: &mut impl FnMut(u64, &'b str) -> Result<(), Failure>,
+    take: &mut TakeRecord<'_, 'b>,
 ) -> Result<Contents, Failure> {
     let text = text(body, place)?;
     if shape.format == Format::Ndjson {
@@ -189,9 +192,9 @@ enum Found {
 }
 
 /// Takes what the pointers of a [`Shape`] lead to.
-struct Reader<'s, 'b, F> {
+struct Reader<'s, 'b> {
     shape: &'s Shape,
-    take: &'s mut F,
+    take: &'s mut TakeRecord<'s, 'b>,
     records: u64,
     found: Found,
     values: Vec<Option<&'b str>>,
@@ -199,7 +202,7 @@ struct Reader<'s, 'b, F> {
     failure: Option<Failure>,
 }
 
-impl<'b, F: FnMut(u64, &'b str) -> Result<(), Failure>> Take<'b> for Reader<'_, 'b, F> {
+impl<'b> Take<'b> for Reader<'_, 'b> {
     fn take<D: Deserializer<'b>>(&mut self, slot: usize, value: D) -> Result<(), D::Error> {
         if slot == self.shape.records {
             if self.shape.format == Format::Object {
@@ -218,7 +221,7 @@ impl<'b, F: FnMut(u64, &'b str) -> Result<(), Failure>> Take<'b> for Reader<'_, 
     }
 }
 
-impl<'b, F: FnMut(u64, &'b str) -> Result<(), Failure>> Reader<'_, 'b, F> {
+impl<'b> Reader<'_, 'b> {
     fn record(&mut self, text: &'b str) {
         let index = self.records;
         self.records += 1;
@@ -297,11 +300,9 @@ fn hint(at: &str, arrays: &[String]) -> String {
 }
 
 /// The value where the records should be.
-struct Records<'r, 's, 'b, F>(&'r mut Reader<'s, 'b, F>);
+struct Records<'r, 's, 'b>(&'r mut Reader<'s, 'b>);
 
-impl<'b, F: FnMut(u64, &'b str) -> Result<(), Failure>> DeserializeSeed<'b>
-    for Records<'_, '_, 'b, F>
-{
+impl<'b> DeserializeSeed<'b> for Records<'_, '_, 'b> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'b>>(self, value: D) -> Result<(), D::Error> {
@@ -309,7 +310,7 @@ impl<'b, F: FnMut(u64, &'b str) -> Result<(), Failure>> DeserializeSeed<'b>
     }
 }
 
-impl<'b, F: FnMut(u64, &'b str) -> Result<(), Failure>> Visitor<'b> for Records<'_, '_, 'b, F> {
+impl<'b> Visitor<'b> for Records<'_, '_, 'b> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

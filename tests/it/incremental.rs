@@ -1,0 +1,184 @@
+//! What the cursor does through the whole program: windows that are published one by one, ranges that are read again, a source
+//! that did not change, and many pages.
+
+use serde_json::{Value, json};
+use tidegate::outcome::Outcome;
+
+use crate::server::{Reply, Request};
+use crate::world::Job;
+
+/// More than the resources that a component may hold at one time.
+const MANY_PAGES: usize = 1_100;
+
+/// A record a day of January 2026, as many as there are.
+fn days(request: &Request) -> Vec<Value> {
+    let from = request.query("since").unwrap_or_default();
+    let until = request.query("until").unwrap_or_else(|| "9".to_owned());
+    let all =
+        (1..=31).map(|day| json!({ "id": day, "updated": format!("2026-01-{day:02}T12:00:00Z") }));
+    let within = |record: &Value| {
+        let at = record["updated"].as_str().expect("a time");
+        from.as_str() <= at && at < until.as_str()
+    };
+    all.filter(within).collect()
+}
+
+fn answered(request: &Request) -> Reply {
+    Reply::new(200, Value::from(days(request)).to_string())
+}
+
+/// A job whose first load is cut into windows of ten days.
+fn windowed() -> Job {
+    Job::upsert()
+        .set("SOURCE_CURSOR_KIND", "rfc3339")
+        .set("SOURCE_CURSOR_START", "2026-01-01T00:00:00Z")
+        .set("SOURCE_CURSOR_END_TO", "until")
+        .set("SOURCE_WINDOW", "10d")
+        .set("MAX_RETRIES", "0")
+}
+
+fn ids(records: &Value) -> Vec<u64> {
+    let records = records.as_array().expect("an array");
+    records
+        .iter()
+        .map(|record| record["id"].as_u64().expect("an id"))
+        .collect()
+}
+
+fn published(job: &Job) -> Vec<u64> {
+    let view = job.view();
+    let text = view.file("latest.json").expect("something published");
+    ids(&serde_json::from_str(text).expect("JSON"))
+}
+
+#[test]
+fn a_long_load_is_published_window_by_window_and_goes_on_where_it_failed() {
+    let mut job = windowed().api(|request| {
+        let from = request.query("since").unwrap_or_default();
+        if from.as_str() > "2026-01-20" && from.as_str() < "2026-02" {
+            return Reply::new(500, "");
+        }
+        answered(request)
+    });
+
+    let failed = job.run();
+    failed
+        .exits(Outcome::TryLater)
+        .stderr_has("2 portions of this run published");
+    assert_eq!(published(&job), (1..=20).collect::<Vec<_>>());
+
+    job = job.api(answered);
+    let went_on = job.run();
+
+    went_on.exits(Outcome::Published);
+    assert_eq!(published(&job), (1..=31).collect::<Vec<_>>());
+    let first = went_on.requests[0].query("since").expect("a start");
+    assert_eq!(
+        first, "2026-01-20T23:55:00Z",
+        "a look-back before the last window's end"
+    );
+    job.run().exits(Outcome::NothingNew);
+}
+
+#[test]
+fn a_full_refresh_of_windows_is_published_once() {
+    let mut job = windowed().api(answered);
+    job.run().exits(Outcome::Published);
+
+    let run = job.then(|job| job.args(["--full-refresh"])).run();
+
+    run.exits(Outcome::NothingNew);
+    assert_eq!(run.summary()["portions"], 1);
+    assert_eq!(run.summary()["fetched"], 31);
+}
+
+#[test]
+fn a_range_is_read_again_and_the_cursor_stays() {
+    let mut job = Job::upsert()
+        .set("SOURCE_CURSOR_END_TO", "until")
+        .api(answered);
+    let before = job.run().manifest();
+    let corrected = |request: &Request| {
+        let mut records = days(request);
+        for record in &mut records {
+            record["corrected"] = json!(true);
+        }
+        Reply::new(200, Value::from(records).to_string())
+    };
+
+    let mut job = job
+        .api(corrected)
+        .then(|job| job.args(["--from", "2026-01-05", "--to", "2026-01-07T00:00:00Z"]));
+    let run = job.run();
+
+    run.exits(Outcome::Published).asked(1);
+    let after = run.manifest();
+    assert_eq!(
+        (&after["state"], &after["cursor"]),
+        (&before["state"], &before["cursor"])
+    );
+    let view = job.view();
+    let latest: Vec<Value> =
+        serde_json::from_str(view.file("latest.json").expect("data")).expect("JSON");
+    let corrected: Vec<&Value> = latest
+        .iter()
+        .filter(|record| record["corrected"] == true)
+        .collect();
+    assert_eq!(corrected.len(), 2, "{corrected:?}");
+    assert_eq!(latest.len(), 31);
+}
+
+#[test]
+fn a_range_needs_both_ends_and_a_merge() {
+    let alone = Job::new().tidegate(["run", "--from", "1"]);
+    let mut replaced = Job::new()
+        .page(200, "[]")
+        .args(["--from", "1", "--to", "2"]);
+
+    alone.exits(64);
+    replaced
+        .run()
+        .exits(Outcome::Settings)
+        .stderr_has("`--from` and `--to`")
+        .asked(0);
+}
+
+#[test]
+fn an_unchanged_source_costs_one_304() {
+    let mut job = Job::new().api(|request| match request.header("if-none-match") {
+        Some("\"v1\"") => Reply::new(304, ""),
+        _ => Reply::new(200, r#"[{"id":1}]"#).header("etag", "\"v1\""),
+    });
+    job.run().exits(Outcome::Published).asked(1);
+
+    let unchanged = job.run();
+    let refreshed = job.then(|job| job.args(["--full-refresh"])).run();
+
+    unchanged
+        .exits(Outcome::NothingNew)
+        .asked(1)
+        .publishes(&json!([{ "id": 1 }]));
+    assert_eq!(unchanged.summary()["extent"], "nothing-new");
+    assert_eq!(refreshed.requests[0].header("if-none-match"), None);
+    assert_eq!(refreshed.summary()["fetched"], 1);
+}
+
+#[test]
+fn pages_are_read_to_the_last_however_many_there_are() {
+    let run = Job::new()
+        .set("SOURCE_PAGINATION", "link")
+        .api(|request| {
+            let page: usize = request
+                .query("page")
+                .map_or(1, |page| page.parse().expect("a number"));
+            let reply = Reply::new(200, format!(r#"[{{"id":{page}}}]"#));
+            match page {
+                MANY_PAGES => reply,
+                _ => reply.next(&format!("/items?page={}", page + 1)),
+            }
+        })
+        .run();
+
+    run.exits(Outcome::Published).asked(MANY_PAGES);
+    assert_eq!(run.summary()["records"], MANY_PAGES);
+}
