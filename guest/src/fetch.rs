@@ -32,8 +32,9 @@ use crate::failure::Failure;
 use crate::page::{Place, Shape};
 use crate::settings::Settings;
 
-/// Pages in a row that bring nothing but records that came before: so many are a circle.
-const STALE_PAGES: u32 = 3;
+/// Pages in a row that bring nothing but records that came before: so many are a circle. Fewer also come of rows put in before
+/// small pages while they are read.
+const STALE_PAGES: u32 = 10;
 
 /// The pages of one run.
 #[derive(Debug)]

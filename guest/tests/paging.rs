@@ -245,7 +245,7 @@ fn an_offset_that_is_not_heeded_is_found_out() {
         failure.contains("brings nothing but records that came before"),
         "{failure}"
     );
-    assert_eq!(run.asked.len(), 4);
+    assert_eq!(run.asked.len(), 11);
 }
 
 #[test]

@@ -158,6 +158,7 @@ impl Habits {
             ("SOURCE_DELETED", "/gone"),
             ("PRIMARY_KEY", "/id"),
             ("MAX_SHRINK_PERCENT", "100"),
+            ("MAX_DELETE_PERCENT", "100"),
         ];
         settings.extend(match self.next {
             Next::Link => vec![("SOURCE_PAGINATION", "link")],
