@@ -133,7 +133,14 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
     if let Some(problem) = plan.problems.iter().find(relevant) {
         return Ended::failed(Outcome::Settings, problem.to_string());
     }
-    let report = health::health(&plan.output_dir, most, args.verify, &plan.limits);
+    let report = health::health(
+        plan.output_dir
+            .as_deref()
+            .unwrap_or(std::path::Path::new("")),
+        most,
+        args.verify,
+        &plan.limits,
+    );
     match args.output {
         Some(OutputKind::Json) => print(&format!("{}\n", report.json())),
         None => print(&format!("{}\n", report.text())),

@@ -129,6 +129,36 @@ pub const HOST: &[Declared] = &[
     ),
     setting(
         Group::Output,
+        "OUTPUT_DATABASE_URL",
+        "",
+        "postgres://etl@db.example.com/shop?sslmode=verify-full",
+        "The database that the data goes to instead of files: `sqlite:///path/to/file.db`, or `postgres://user:password@host/database` \
+         with `sslmode`, `sslrootcert` and `connect_timeout` as libpq has them",
+    ),
+    setting(
+        Group::Output,
+        "OUTPUT_DATABASE_PASSWORD",
+        "",
+        "a-password",
+        "The password for OUTPUT_DATABASE_URL, if it is not in there",
+    ),
+    setting(
+        Group::Output,
+        "OUTPUT_TABLE",
+        "",
+        "orders",
+        "The table in OUTPUT_DATABASE_URL, made where it is missing; without it JOB_NAME",
+    ),
+    setting(
+        Group::Output,
+        "OUTPUT_COLUMNS",
+        "",
+        "total numeric /totals/gross",
+        "The columns of the table, one `name type /pointer` a line (types: text, bigint, numeric, double, boolean, \
+         timestamptz, timestamp, date, uuid, json, jsonb); without it the key, and the whole record as `data`",
+    ),
+    setting(
+        Group::Output,
         "OUTPUT_FORMAT",
         "json",
         "ndjson",

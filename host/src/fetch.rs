@@ -8,7 +8,6 @@ use rustix::fs::AtFlags;
 use crate::component::{self, JobFailure, Ran, Request, Used, Window, unless_stopped};
 use crate::egress::{Egress, Origin, Policy, TlsFiles};
 use crate::folder::Folder;
-use crate::generation::Generation;
 use crate::grants::Grants;
 use crate::job::Run;
 use crate::limits::Limits;
@@ -17,6 +16,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::plan::Plan;
 use crate::prepare::{Prepared, refusal};
 use crate::settings::Settings;
+use crate::sink::Last;
 use crate::staged;
 use crate::steps::extent;
 use crate::stop::Stop;
@@ -32,7 +32,7 @@ impl Run<'_> {
         prepared: &Prepared,
         settings: &Settings,
         egress: &Egress,
-        last: Option<&Generation>,
+        last: Option<Last<'_>>,
         staging: &Staging,
         stop: &Stop,
     ) -> Result<Ran, Failure> {
@@ -70,7 +70,7 @@ impl Run<'_> {
     }
 
     /// What the component is asked for. Only the first portion can be a full refresh: the others go on behind it.
-    fn request(&self, last: Option<&Generation>) -> Request {
+    fn request(&self, last: Option<Last<'_>>) -> Request {
         Request {
             state: last.map(|last| last.manifest.state.clone()),
             window: self.args.range().map(|(start, end)| Window {

@@ -16,6 +16,9 @@ use rustix::io::{Errno, retry_on_intr};
 use crate::outcome::{Failure, Outcome};
 
 mod remove;
+mod temporary;
+
+pub use temporary::Temporary;
 
 /// `OUTPUT_DIR` where nothing was said.
 const DEFAULT_OUTPUT_DIR: &str = "/data/sync";

@@ -2,13 +2,15 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 use serde_json::{Map, json};
 
 use crate::cli::{OutputKind, RunArgs};
-use crate::folder::Folder;
+use crate::folder::{Folder, Temporary};
 use crate::last_run;
 use crate::lock::Lock;
 use crate::log::{self, Log};
@@ -24,6 +26,8 @@ pub struct Run<'a> {
     /// What is known of it so far.
     pub(crate) summary: Summary,
     pub(crate) lock: Held,
+    /// The folder in which it works, where it has no OUTPUT_DIR.
+    pub(crate) temporary: Option<Temporary>,
 }
 
 /// Where the run is with the lock, which decides who may write `last-run.json`.
@@ -31,7 +35,7 @@ pub enum Held {
     /// It has not come that far.
     NotYet,
     /// It holds it.
-    Yes(Lock),
+    Yes(Arc<Lock>),
     /// Another run holds it.
     Lost,
 }
@@ -63,6 +67,7 @@ pub fn run_and_tell(
         log: &log,
         summary,
         lock: Held::NotYet,
+        temporary: None,
     };
     let result = prepare::runtime().and_then(|runtime| {
         let result = runtime.block_on(run.flow(plan));
@@ -72,16 +77,20 @@ pub fn run_and_tell(
     });
 
     let Run {
-        mut summary, lock, ..
+        mut summary,
+        lock,
+        temporary,
+        ..
     } = run;
     summary.end(&result, Timestamp::now(), clock.elapsed());
     summary.message = summary.message.map(|message| redactor.hide(&message));
     let error = result
         .err()
         .map(|failure| redactor.hide(&summary.error_line(&failure)));
-    remember(&lock, &output_dir, &summary, &log);
+    remember(&lock, output_dir.as_deref(), &summary, &log);
     tell(args, &log, &summary);
     drop(lock);
+    drop(temporary);
     (
         Ended {
             exit_code: summary.exit_code,
@@ -112,11 +121,11 @@ fn tell(args: &RunArgs, log: &Log, summary: &Summary) {
 }
 
 /// Writes `last-run.json`: the holder of the lock does, and a run that failed before it, where the folder exists.
-fn remember(lock: &Held, output_dir: &std::path::Path, summary: &Summary, log: &Log) {
+fn remember(lock: &Held, output_dir: Option<&Path>, summary: &Summary, log: &Log) {
     let folder = match lock {
         Held::Lost => return,
         Held::Yes(lock) => Some(lock.folder().clone()),
-        Held::NotYet => Folder::open(output_dir).ok().flatten(),
+        Held::NotYet => output_dir.and_then(|dir| Folder::open(dir).ok().flatten()),
     };
     let Some(folder) = folder else { return };
     if let Err(failure) = last_run::write(&folder, &summary.run_id, summary) {

@@ -14,7 +14,9 @@ pub mod summary;
 pub mod values;
 
 mod cache;
+mod columns;
 mod component;
+mod database_url;
 mod declared;
 mod egress;
 mod engine;
@@ -43,12 +45,10 @@ pub mod unpublished;
 
 pub use job::{run, run_and_tell};
 
-use folder::Folder;
 use job::Run;
 use outcome::{Failure, Outcome};
 use plan::Plan;
 use prepare::Prepared;
-use sink::{Files, Sink as _, Taken as _};
 use stop::Stop;
 
 impl Run<'_> {
@@ -61,40 +61,29 @@ impl Run<'_> {
         let settings = self.usable(&prepared).await?;
         let plan = &prepared.plan;
 
-        let output = Folder::open_or_create(&plan.output_dir, plan.file_mode)?;
-        if !self.acquire(&output, plan)? {
+        let check = || stop.check();
+        let Some(mut sink) = self.open(settings, plan, &check)? else {
             return Ok(Outcome::Skipped);
-        }
-        let mut last = generation::last(self.lock(), &plan.limits)?;
-        self.clear_the_way(last.as_ref(), plan)?;
-        self.refuse_changes(settings, last.as_ref())?;
+        };
+        self.refuse_changes(settings, sink.last())?;
         let egress = fetch::egress(plan, settings, self.log.clone())?;
 
         loop {
-            let staging = self.lock().staging(plan.file_mode, &plan.limits)?;
+            let staging = sink.staging()?;
             let ran = self
-                .fetch(&prepared, settings, &egress, last.as_ref(), &staging, &stop)
+                .fetch(&prepared, settings, &egress, sink.last(), &staging, &stop)
                 .await?;
             let report = ran.report;
 
             let staged = staged::open(staging.input(), steps::reported(&report), &plan.limits)?;
-            let check = || stop.check();
-            let sink = Files::new(
-                self.lock(),
-                staging,
-                last.as_ref(),
-                self.target(settings, plan),
-                &plan.limits,
-                &check,
-                self.log,
-            );
-            let taken = sink.take(&staged, steps::extent(report.extent))?;
+            let last_records = sink.last().map(|last| last.manifest.counts.records);
+            let taken = sink.take(&staged, staging, steps::extent(report.extent))?;
             let totals = taken.totals();
             let plausible = gates::check(
                 &self.gates(plan, ran.more),
                 &totals,
                 report.fetched,
-                last.as_ref().map(|last| last.manifest.counts.records),
+                last_records,
                 taken.first_rejected(),
             );
             if let Err(refusal) = plausible {
@@ -105,13 +94,13 @@ impl Run<'_> {
             }
 
             let commit = taken.commit(self.draft(&prepared, settings, report))?;
-            publish::retire(self.lock(), plan.keep_generations, &plan.limits, self.log);
+            sink.retire();
             self.published(commit);
             if !ran.more {
                 return Ok(self.outcome());
             }
             stop.check()?;
-            last = generation::last(self.lock(), &plan.limits)?;
+            sink.go_on()?;
         }
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Problems are collected, not thrown: `settings` adds the component's and reports them all at once.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::columns::Column;
 use crate::declared::HOST;
 use crate::egress::Origin;
 use crate::limits::Limits;
@@ -12,13 +13,23 @@ use crate::log;
 use crate::quantity;
 use crate::values::{Problem, Values};
 
+mod output;
+
+pub use crate::database_url::DatabaseUrl;
+
 /// What the host will do.
 #[derive(Debug)]
 pub struct Plan {
     /// `JOB_NAME`.
     pub job: String,
-    /// `OUTPUT_DIR`.
-    pub output_dir: PathBuf,
+    /// `OUTPUT_DIR`; none where a database server keeps everything.
+    pub output_dir: Option<PathBuf>,
+    /// `OUTPUT_DATABASE_URL`, when it is set: where the data goes instead of files.
+    pub database: Option<DatabaseUrl>,
+    /// `OUTPUT_TABLE`.
+    pub table: String,
+    /// `OUTPUT_COLUMNS`, none when it is not set.
+    pub columns: Vec<Column>,
     /// `OUTPUT_FORMAT`.
     pub format: OutputFormat,
     /// `OUTPUT_MODE`.
@@ -111,13 +122,17 @@ impl Plan {
             values: &values,
             problems,
         };
-        let output_dir = PathBuf::from(read.text("OUTPUT_DIR"));
+        let output = output::read(&mut read, &limits);
         let mut limits = limits;
         limits.run_deadline = read.parsed("RUN_DEADLINE", quantity::duration);
         limits.cpu = read.parsed("CPU_LIMIT", quantity::duration);
         limits.memory_bytes = read.parsed("MEMORY_LIMIT", quantity::bytes);
         let plan = Self {
-            job: read.parsed_or("JOB_NAME", || default_job(&output_dir), job_name),
+            job: output.job,
+            output_dir: output.dir,
+            database: output.database,
+            table: output.table,
+            columns: output.columns,
             format: read.parsed("OUTPUT_FORMAT", output_format),
             file_mode: read.optional("OUTPUT_MODE", file_mode),
             keys: read.optional("PRIMARY_KEY", pointers).unwrap_or_default(),
@@ -138,7 +153,6 @@ impl Plan {
             skip_on_overlap: read.parsed("ON_OVERLAP", on_overlap),
             log_format: read.optional("LOG_FORMAT", log_format),
             cache_dir: cache_dir(&values),
-            output_dir,
             problems: read.problems,
             limits,
             values: Values::default(),
@@ -154,12 +168,6 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn text(&self, name: &str) -> String {
-        self.values
-            .get(name)
-            .map_or_else(|| default_of(name).to_owned(), |given| given.value)
-    }
-
     fn parsed<T>(&mut self, name: &str, parse: fn(&str) -> Result<T, String>) -> T {
         self.parsed_or(
             name,
@@ -198,19 +206,6 @@ fn default_of(name: &str) -> &'static str {
     HOST.iter()
         .find(|declared| declared.name == name)
         .map_or("", |declared| declared.default)
-}
-
-fn default_job(output_dir: &Path) -> String {
-    output_dir.file_name().map_or_else(
-        || "sync".to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    )
-}
-
-fn job_name(text: &str) -> Result<String, String> {
-    let fits = text.len() <= 63 && !text.chars().any(char::is_control);
-    fits.then(|| text.to_owned())
-        .ok_or_else(|| "takes at most 63 printable characters".to_owned())
 }
 
 fn output_format(text: &str) -> Result<OutputFormat, String> {
@@ -357,7 +352,7 @@ mod tests {
 
         assert_eq!(plan.problems, []);
         assert_eq!(plan.job, "sync");
-        assert_eq!(plan.output_dir, Path::new("/data/sync"));
+        assert_eq!(plan.output_dir, Some(PathBuf::from("/data/sync")));
         assert_eq!(plan.limits.run_deadline, Duration::from_mins(15));
         assert_eq!(plan.cache_dir, None);
     }

@@ -12,7 +12,7 @@ use url::Url;
 use crate::component::{Description, Setting};
 use crate::declared::{HOST, LATER};
 use crate::egress::{Auth, ClientFiles};
-use crate::plan::{Plan, WriteMode};
+use crate::plan::{DatabaseUrl, Plan, WriteMode};
 use crate::secret::Secret;
 use crate::values::{Given, Origin, Problem};
 
@@ -23,7 +23,14 @@ mod shaping;
 mod texts;
 
 /// Settings that are secret whatever a component says of them.
-pub const SECRETS: [&str; 2] = ["SOURCE_API_KEY", "SOURCE_CLIENT_SECRET"];
+pub const SECRETS: [&str; 4] = [
+    "SOURCE_API_KEY",
+    "SOURCE_CLIENT_SECRET",
+    "OUTPUT_DATABASE_URL",
+    "OUTPUT_DATABASE_PASSWORD",
+];
+/// Texts of the host's that may stand in a file which `NAME_FILE` names.
+const HOST_TEXTS: [&str; 1] = ["OUTPUT_COLUMNS"];
 /// Names that a component may take from the environment besides `SOURCE_…`.
 const AMBIENT: [&str; 4] = ["MAX_RETRIES", "MAX_PAGES", "PRIMARY_KEY", "TRANSFORM"];
 /// A component has no business with more.
@@ -34,7 +41,9 @@ pub fn secrets(plan: &Plan) -> Vec<Secret> {
         .iter()
         .filter_map(|name| plan.values.secret(name, &plan.limits, &mut Vec::new()))
         .map(|(secret, _)| secret);
+    let of_the_url = plan.database.as_ref().and_then(DatabaseUrl::password);
     given
+        .chain(of_the_url.cloned())
         .chain(auth::auth(plan, &mut Vec::new()).secrets())
         .collect()
 }
@@ -206,7 +215,8 @@ fn known_names(description: &Description) -> BTreeSet<String> {
         let file = is_secret.then(|| format!("{name}_FILE"));
         std::iter::once(name.to_owned()).chain(file)
     });
-    names.chain(text_files).collect()
+    let host_texts = HOST_TEXTS.iter().map(|name| format!("{name}_FILE"));
+    names.chain(text_files).chain(host_texts).collect()
 }
 
 fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {

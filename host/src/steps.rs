@@ -1,11 +1,13 @@
 //! The steps of a run that join two modules: what one returned, in the words of the next.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use crate::component::{self, Report};
-use crate::folder::Folder;
+use crate::folder::{Folder, Temporary};
 use crate::gates::Gates;
-use crate::generation::{self, Generation};
+use crate::generation;
 use crate::job::{Held, Run};
 use crate::lock::{self, Lock};
 use crate::manifest::Component;
@@ -14,7 +16,7 @@ use crate::plan::{Plan, WriteMode};
 use crate::prepare::{Prepared, refusal};
 use crate::publish::Commit;
 use crate::settings::{self, Settings};
-use crate::sink::{Draft, Extent, Target, Totals};
+use crate::sink::{self, Check, Draft, Extent, Ground, Last, Sink, Target, Totals};
 use crate::staged;
 
 impl Run<'_> {
@@ -46,48 +48,69 @@ impl Run<'_> {
         }
     }
 
-    /// The lock, or `None` when another run holds it and that is fine.
-    pub(crate) fn acquire(&mut self, folder: &Folder, plan: &Plan) -> Result<bool, Failure> {
-        match lock::acquire(folder, &self.summary.run_id) {
-            Ok(lock) => {
-                self.lock = Held::Yes(lock);
-                Ok(true)
+    /// The sink at its last commit, or `None` when another run of this job is under way and that is fine.
+    pub(crate) fn open<'r>(
+        &mut self,
+        settings: &Settings,
+        plan: &'r Plan,
+        check: Check<'r>,
+    ) -> Result<Option<Box<dyn Sink + 'r>>, Failure>
+    where
+        Self: 'r,
+    {
+        let opened = self.lock(plan).and_then(|lock| {
+            let ground = Ground {
+                lock,
+                limits: &plan.limits,
+                check,
+                log: self.log,
+            };
+            sink::open(ground, plan, self.target(settings, plan))
+        });
+        match opened {
+            Ok(sink) => {
+                self.summary.generation = sink.last().map(|last| last.name.to_string());
+                let records = sink.last().map(|last| last.manifest.counts.records);
+                self.summary.records = records.unwrap_or_default();
+                Ok(Some(sink))
             }
-            Err(failure) if failure.outcome == Outcome::TryLater => {
-                self.lock = Held::Lost;
-                if plan.skip_on_overlap {
-                    self.log.info(
-                        "skipped, another run holds the lock",
-                        json!({ "by": failure.message }),
-                    );
-                    return Ok(false);
-                }
-                Err(failure)
+            Err(failure) if failure.outcome == Outcome::TryLater && plan.skip_on_overlap => {
+                self.log.info(
+                    "skipped, another run holds the lock",
+                    json!({ "by": failure.message }),
+                );
+                Ok(None)
             }
             Err(failure) => Err(failure),
         }
     }
 
-    /// Removes what killed runs left, and refuses what an earlier script left unless it is to be adopted.
-    pub(crate) fn clear_the_way(
-        &mut self,
-        last: Option<&Generation>,
-        plan: &Plan,
-    ) -> Result<(), Failure> {
-        self.summary.generation = last.map(|last| last.name.to_string());
-        self.summary.records = last.map_or(0, |last| last.manifest.counts.records);
-        self.lock().sweep(last, &plan.limits, self.log)?;
-        if self.args.adopt {
-            return Ok(());
-        }
-        self.lock().refuse_foreign()
+    /// The lock on the folder in which this run works: OUTPUT_DIR, or one of its own where nothing is kept in files.
+    fn lock(&mut self, plan: &Plan) -> Result<Arc<Lock>, Failure> {
+        let folder = match &plan.output_dir {
+            Some(path) => Folder::open_or_create(path, plan.file_mode)?,
+            None => {
+                let own = Temporary::new("run")?;
+                let folder = own.folder().clone();
+                self.temporary = Some(own);
+                folder
+            }
+        };
+        let lock = lock::acquire(&folder, &self.summary.run_id);
+        let lock = lock.map(Arc::new).inspect_err(|failure| {
+            if failure.outcome == Outcome::TryLater {
+                self.lock = Held::Lost;
+            }
+        })?;
+        self.lock = Held::Yes(Arc::clone(&lock));
+        Ok(lock)
     }
 
     /// Refuses settings that would make the last set and the new records two different things.
     pub(crate) fn refuse_changes(
         &self,
         settings: &Settings,
-        last: Option<&Generation>,
+        last: Option<Last<'_>>,
     ) -> Result<(), Failure> {
         if self.args.range().is_some() && settings.mode != WriteMode::Upsert {
             return Err(Failure::new(
@@ -100,7 +123,7 @@ impl Run<'_> {
         else {
             return Ok(());
         };
-        let changed: Vec<String> = generation::changed_settings(&last.manifest, &settings.shaping)
+        let changed: Vec<String> = generation::changed_settings(last.manifest, &settings.shaping)
             .into_iter()
             .filter(|name| !self.args.accept_change.contains(name))
             .collect();
@@ -188,16 +211,6 @@ impl Run<'_> {
         self.summary.records = totals.records;
         self.summary.published = !totals.unchanged;
         self.outcome()
-    }
-
-    /// The lock of this run.
-    pub(crate) fn lock(&self) -> &Lock {
-        match &self.lock {
-            Held::Yes(lock) => lock,
-            Held::NotYet | Held::Lost => {
-                unreachable!("no step that needs the lock comes before it")
-            }
-        }
     }
 }
 

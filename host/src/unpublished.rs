@@ -4,10 +4,7 @@
 //! The component runs as in a run, in the same grants and under the same limits; only its staging folder is a temporary
 //! one that nobody publishes from. OUTPUT_DIR is not touched.
 
-use std::fs::DirBuilder;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,11 +14,10 @@ use crate::cli::{GivenArgs, PreviewArgs};
 use crate::component::{Request, Sighting};
 use crate::egress::Egress;
 use crate::fetch;
-use crate::folder::Folder;
+use crate::folder::{Folder, Temporary};
 use crate::grants::Grants;
-use crate::job::random_digits;
 use crate::log::{self, Log};
-use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
+use crate::outcome::{Ended, Failure, Outcome};
 use crate::plan::Plan;
 use crate::prepare::{self, Prepared, refusal};
 use crate::quantity::counted;
@@ -39,9 +35,10 @@ pub fn preview(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Ended {
     with_source(&args.given, environment, async |source| {
-        let staging = Temporary::new()?;
-        let ran = source.stage(&staging, args.limit).await;
-        for line in staging.lines(args.limit) {
+        let temporary = Temporary::new("preview")?;
+        let staging = temporary.folder();
+        let ran = source.stage(staging, args.limit).await;
+        for line in lines(staging, args.limit) {
             source.print(&line);
         }
         ran
@@ -128,9 +125,8 @@ impl Source {
     }
 
     /// Runs the component until it is done or has staged enough.
-    async fn stage(&self, staging: &Temporary, enough: usize) -> Result<(), Failure> {
-        let folder = &staging.folder;
-        let grants = self.grants(Some(folder))?;
+    async fn stage(&self, staging: &Folder, enough: usize) -> Result<(), Failure> {
+        let grants = self.grants(Some(staging))?;
         let limits = &self.prepared.plan.limits;
         let request = Request {
             state: None,
@@ -140,8 +136,8 @@ impl Source {
         let ran = tokio::select! {
             biased;
             failure = self.stop.stopped() => return Err(failure),
-            failure = fetch::overfull(folder, limits) => return Err(failure),
-            () = staging.has(enough) => return Ok(()),
+            failure = fetch::overfull(staging, limits) => return Err(failure),
+            () = has(staging, enough) => return Ok(()),
             (ran, _) = self.prepared.connector.run(grants, limits, &request) => ran?,
         };
         let ran = fetch::disposed(ran, &self.egress, &self.prepared)?;
@@ -198,50 +194,25 @@ fn in_words(sighting: &Sighting) -> Vec<String> {
     lines
 }
 
-/// A folder of our own among the system's temporary ones; dropped, it is removed.
-struct Temporary {
-    path: PathBuf,
-    folder: Folder,
+/// The first whole lines of what was staged, at most `limit`. What is no plain file or no text counts for nothing.
+fn lines(staging: &Folder, limit: usize) -> Vec<String> {
+    let Ok(Some((file, _))) = staging.file(RECORDS) else {
+        return Vec::new();
+    };
+    let mut file = BufReader::new(file.take(SHOWN_BYTES_MAX));
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    // The last one may not be whole yet.
+    while lines.len() < limit && file.read_line(&mut line).is_ok() && line.ends_with('\n') {
+        lines.push(line.trim_end_matches('\n').to_owned());
+        line.clear();
+    }
+    lines
 }
 
-impl Temporary {
-    fn new() -> Result<Self, Failure> {
-        let path = std::env::temp_dir().join(format!("tidegate-preview-{:012x}", random_digits()));
-        let made = DirBuilder::new().mode(0o700).create(&path);
-        made.or_fail(Outcome::IoFailed, || format!("create `{}`", path.display()))?;
-        let Some(folder) = Folder::open(&path)? else {
-            let message = format!("open `{}`: it is gone", path.display());
-            return Err(Failure::new(Outcome::IoFailed, message));
-        };
-        Ok(Self { path, folder })
-    }
-
-    /// The first whole lines of what was staged, at most `limit`. What is no plain file or no text counts for nothing.
-    fn lines(&self, limit: usize) -> Vec<String> {
-        let Ok(Some((file, _))) = self.folder.file(RECORDS) else {
-            return Vec::new();
-        };
-        let mut file = BufReader::new(file.take(SHOWN_BYTES_MAX));
-        let mut lines = Vec::new();
-        let mut line = String::new();
-        // The last one may not be whole yet.
-        while lines.len() < limit && file.read_line(&mut line).is_ok() && line.ends_with('\n') {
-            lines.push(line.trim_end_matches('\n').to_owned());
-            line.clear();
-        }
-        lines
-    }
-
-    /// Ends when so many records are staged.
-    async fn has(&self, enough: usize) {
-        while self.lines(enough).len() < enough {
-            tokio::time::sleep(COUNTED_EVERY).await;
-        }
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.path);
+/// Ends when so many records are staged.
+async fn has(staging: &Folder, enough: usize) {
+    while lines(staging, enough).len() < enough {
+        tokio::time::sleep(COUNTED_EVERY).await;
     }
 }

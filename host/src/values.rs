@@ -201,6 +201,48 @@ impl Values {
         Some((Secret::from(text), origin))
     }
 
+    /// A text of the host's: `NAME`, else the file that `NAME_FILE` names, whose lines stand one by one.
+    pub fn text(
+        &self,
+        name: &str,
+        limits: &Limits,
+        problems: &mut Vec<Problem>,
+    ) -> Option<(String, Origin)> {
+        let file = self.get(&format!("{name}_FILE"));
+        let mut problem = |message: String, origin: Origin| {
+            problems.push(Problem {
+                setting: name.to_owned(),
+                message,
+                origin: Some(origin),
+            });
+            None
+        };
+        match (self.get(name), file) {
+            (None, None) => None,
+            (Some(given), None) => Some((given.value, given.origin)),
+            (Some(given), Some(file)) => problem(
+                format!(
+                    "is given ({}), and so is {name}_FILE: unset one of the two",
+                    given.origin
+                ),
+                file.origin,
+            ),
+            (None, Some(file)) => {
+                let path = PathBuf::from(file.value);
+                match read_small(&path, limits) {
+                    Ok(text) => Some((text, Origin::File(path))),
+                    Err(error) => problem(
+                        format!(
+                            "names the file `{}` ({name}_FILE): cannot read it: {error}",
+                            path.display()
+                        ),
+                        file.origin,
+                    ),
+                }
+            }
+        }
+    }
+
     fn secret_file(&self, name: &str) -> Option<(PathBuf, Origin)> {
         if let Some(given) = self.get(&format!("{name}_FILE")) {
             let path = PathBuf::from(given.value);

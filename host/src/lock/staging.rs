@@ -28,8 +28,8 @@ pub struct Staging {
 }
 
 impl Lock {
-    /// Makes this run's staging folder, and `generations/` beside it. `Err` leaves nothing behind but the latter.
-    pub fn staging(&self, file_mode: Option<u32>, limits: &Limits) -> Result<Staging, Failure> {
+    /// Makes `generations/`, and checks that a rename reaches it.
+    pub fn prepare_generations(&self, file_mode: Option<u32>) -> Result<(), Failure> {
         let output = self.folder();
         if output.folder(GENERATIONS)?.is_none() {
             output
@@ -37,6 +37,19 @@ impl Lock {
                 .allow_readers(file_mode)?;
         }
         let generations = output.ensure_folder(GENERATIONS, 0o777)?;
+        if generations.stat()?.st_dev == output.stat()?.st_dev {
+            return Ok(());
+        }
+        let message = format!(
+            "use `{}`: generations/ is on another file system, and a rename cannot cross; mount one file system over the whole folder",
+            output.path().display()
+        );
+        Err(Failure::new(Outcome::OutputUnusable, message))
+    }
+
+    /// Makes this run's staging folder. `Err` leaves nothing behind.
+    pub fn staging(&self, file_mode: Option<u32>, limits: &Limits) -> Result<Staging, Failure> {
+        let output = self.folder();
         let name = format!("{PREFIX}{}", self.run_id());
         let root = output.ensure_folder(&name, 0o700)?;
         let made = || {
@@ -44,14 +57,6 @@ impl Lock {
             // Open to readers from the beginning; until it is published its parent shuts them out.
             let generation = root.ensure_folder(GENERATION, 0o777)?;
             generation.allow_readers(file_mode)?;
-            let device = output.stat()?.st_dev;
-            if generations.stat()?.st_dev != device || root.stat()?.st_dev != device {
-                let message = format!(
-                    "use `{}`: generations/ is on another file system, and a rename cannot cross; mount one file system over the whole folder",
-                    output.path().display()
-                );
-                return Err(Failure::new(Outcome::OutputUnusable, message));
-            }
             Ok((input, generation))
         };
         match made() {
@@ -131,6 +136,7 @@ mod tests {
         let folder = Folder::open(temp.path()).unwrap().unwrap();
         let lock = acquire(&folder, "r1").unwrap();
 
+        lock.prepare_generations(Some(0o640)).unwrap();
         let staging = lock.staging(Some(0o640), &Limits::default()).unwrap();
 
         assert_eq!(staging.generation().stat().unwrap().st_mode & 0o777, 0o750);

@@ -2,136 +2,89 @@
 //!
 //! Bytes are read, merged and written here; what becomes visible, and when, is `publish`'s business.
 
-use std::fs::File;
+use std::collections::BTreeMap;
 
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
-use serde_json::json;
 
 use crate::folder::{Doing as _, Folder};
-use crate::generation::{DATA_FILES, Generation};
-use crate::limits::Limits;
-use crate::lock::{Lock, Staging};
-use crate::log::Log;
-use crate::manifest::{self, FileRecord, Manifest};
+use crate::generation::{self, DATA_FILES, Generation};
+use crate::lock::Staging;
+use crate::manifest::FileRecord;
 use crate::outcome::Failure;
 use crate::plan::OutputFormat;
 use crate::publish::{self, Commit, New, Written};
-use crate::sink::changes;
+use crate::sink::base;
 use crate::sink::key::Keys;
 use crate::sink::last::LastRecords;
-use crate::sink::output::{LINES, Output};
-use crate::sink::{Check, Draft, Extent, Sink, Taken, Target, Totals};
+use crate::sink::rejected::{self, Rejected};
+use crate::sink::{Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
 use crate::staged::{self, REJECTED, Rejection, Staged};
 
 mod data;
 
 use data::Data;
 
-/// A rejected record may hold anything: nobody but the owner reads it.
-const REJECTED_MODE: u32 = 0o600;
-
-/// Makes the next generation in a staging folder.
+/// An output folder, at its last generation.
 pub struct Files<'r> {
-    lock: &'r Lock,
-    staging: Staging,
-    last: Option<&'r Generation>,
+    ground: Ground<'r>,
+    last: Option<Generation>,
     target: Target,
     keys: Keys,
     data_file: &'static str,
-    limits: &'r Limits,
-    check: Check<'r>,
-    log: &'r Log,
+    keep_generations: usize,
 }
 
-/// The copy of the rejected records.
-struct Rejected {
-    file: File,
-    record: FileRecord,
-    first: Rejection,
+/// The next generation, being made in a staging folder.
+struct Next<'s> {
+    files: &'s Files<'s>,
+    staging: Staging,
 }
 
 /// A generation that is complete but for its manifest.
-pub struct TakenFiles<'r> {
-    files: Files<'r>,
+struct TakenFiles<'s> {
+    next: Next<'s>,
     extent: Extent,
     totals: Totals,
     first_rejected: Option<Rejection>,
-    records: Vec<(&'static str, FileRecord)>,
+    records: BTreeMap<String, FileRecord>,
     written: Vec<Written>,
 }
 
 impl<'r> Files<'r> {
-    /// Begins from `last`, the last published generation.
-    pub fn new(
-        lock: &'r Lock,
-        staging: Staging,
-        last: Option<&'r Generation>,
+    /// Opens the locked folder at its last generation, and removes what killed runs left. `Err` is 73, or 74.
+    pub fn open(
+        ground: Ground<'r>,
+        keep_generations: usize,
         target: Target,
-        limits: &'r Limits,
-        check: Check<'r>,
-        log: &'r Log,
-    ) -> Self {
-        let data_file = match target.format {
-            OutputFormat::Json => DATA_FILES[0],
-            OutputFormat::Ndjson => DATA_FILES[1],
-        };
-        let keys = Keys::new(&target.keys);
-        Self {
-            keys: match &target.replace_by {
-                None => keys,
-                Some(pointer) => keys.with_parent(pointer),
+    ) -> Result<Self, Failure> {
+        let last = generation::last(&ground.lock, ground.limits)?;
+        ground
+            .lock
+            .sweep(last.as_ref(), ground.limits, ground.log)?;
+        if !target.adopt {
+            ground.lock.refuse_foreign()?;
+        }
+        ground.lock.prepare_generations(target.file_mode)?;
+        Ok(Self {
+            data_file: match target.format {
+                OutputFormat::Json => DATA_FILES[0],
+                OutputFormat::Ndjson => DATA_FILES[1],
             },
-            lock,
-            staging,
+            keys: target.keys(),
+            ground,
             last,
             target,
-            data_file,
-            limits,
-            check,
-            log,
-        }
+            keep_generations,
+        })
     }
+}
 
-    /// Copies the rejected records, if there are any: no inode that the component could write to is published.
-    fn rejected(&self, staged: &Staged) -> Result<Option<Rejected>, Failure> {
-        let mut lines = staged.rejected();
-        let mut rejected: Option<(Output, Rejection)> = None;
-        loop {
-            if lines.number().is_multiple_of(changes::CHECK_LINES) {
-                (self.check)()?;
-            }
-            let number = lines.number() + 1;
-            let line = lines
-                .next_line()
-                .map_err(|error| changes::line_failure(REJECTED, error))?;
-            let Some(line) = line else {
-                let Some((output, first)) = rejected else {
-                    return Ok(None);
-                };
-                let (file, record) = output.finish()?;
-                return Ok(Some(Rejected {
-                    file,
-                    record,
-                    first,
-                }));
-            };
-            let read = Rejection::read(number, line)?;
-            if let Some((output, _)) = &mut rejected {
-                output.write(line, 1)?;
-            } else {
-                let folder = self.staging.generation();
-                let mut output = Output::create(folder, REJECTED, LINES, Some(REJECTED_MODE))?;
-                output.write(line, 1)?;
-                rejected = Some((output, read));
-            }
-        }
-    }
-
+impl Next<'_> {
     /// Puts the last generation's file in the place of equal bytes that were just written, where links can be made and
     /// the old bytes are still good. The data file is then one for both.
     fn share(&self, data: &mut Data) -> Result<(), Failure> {
-        let Some(last) = self.last.filter(|last| last.data_file == self.data_file) else {
+        let Some(last) = self.same_file_of_last() else {
             return Ok(());
         };
         if last.data().sha256 != data.record.sha256 {
@@ -142,32 +95,42 @@ impl<'r> Files<'r> {
         }
         let intact = |last: &Generation| -> Result<(), Failure> {
             let file = last.open(last.data_file)?;
-            LastRecords::new(last, &file, self.limits).drain()
+            LastRecords::new(last, &file, self.files.ground.limits).drain()
         };
+        let name = self.files.data_file;
         // On any doubt the file that was just written is published: it is good.
-        if intact(last).is_err() || link(last, self.staging.root(), self.data_file).is_err() {
+        if intact(last).is_err() || link(last, self.staging.root(), name).is_err() {
             return Ok(());
         }
-        self.staging.generation().remove_file(self.data_file)?;
+        self.staging.generation().remove_file(name)?;
         data.file = None;
-        link(last, self.staging.generation(), self.data_file)
-            .doing(|| format!("link `{}`", self.data_file))
+        link(last, self.staging.generation(), name).doing(|| format!("link `{name}`"))
     }
 
     fn link_or_copy(&self, last: &Generation, data: &mut Data) -> Result<(), Failure> {
-        let linked = link(last, self.staging.generation(), self.data_file);
+        let name = self.files.data_file;
+        let linked = link(last, self.staging.generation(), name);
         match linked {
             Ok(()) => Ok(()),
             // No links here, or too many of this file, or not of a file of another user.
             Err(Errno::PERM | Errno::MLINK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::ACCESS) => {
                 let old = last.open(last.data_file)?;
                 let mut output = self.output()?;
-                self.copy(LastRecords::new(last, &old, self.limits), &mut output)?;
+                self.copy(
+                    LastRecords::new(last, &old, self.files.ground.limits),
+                    &mut output,
+                )?;
                 data.file = Some(output.finish()?.0);
                 Ok(())
             }
-            Err(error) => Err(error).doing(|| format!("link `{}`", self.data_file)),
+            Err(error) => Err(error).doing(|| format!("link `{name}`")),
         }
+    }
+
+    /// The last generation, if its data file has the name that this one's has.
+    fn same_file_of_last(&self) -> Option<&Generation> {
+        let last = self.files.last.as_ref();
+        last.filter(|last| last.data_file == self.files.data_file)
     }
 }
 
@@ -175,22 +138,43 @@ fn link(last: &Generation, to: &Folder, name: &str) -> Result<(), Errno> {
     rustix::fs::linkat(last.folder(), name, to, name, AtFlags::empty())
 }
 
-impl<'r> Sink for Files<'r> {
-    type Taken = TakenFiles<'r>;
+impl Sink for Files<'_> {
+    fn last(&self) -> Option<Last<'_>> {
+        self.last.as_ref().map(|last| Last {
+            name: &last.name,
+            manifest: &last.manifest,
+        })
+    }
 
-    fn take(self, staged: &Staged, extent: Extent) -> Result<TakenFiles<'r>, Failure> {
-        let rejected = self.rejected(staged)?;
-        let mut data = self.data(staged, extent)?;
+    fn staging(&self) -> Result<Staging, Failure> {
+        self.ground
+            .lock
+            .staging(self.target.file_mode, self.ground.limits)
+    }
+
+    fn take<'s>(
+        &'s mut self,
+        staged: &Staged,
+        staging: Staging,
+        extent: Extent,
+    ) -> Result<Box<dyn Taken + 's>, Failure> {
+        let base = base::of(extent, self.last.is_some(), &self.target, staged)?;
+        let rejected = Rejected::copy(staged, staging.generation(), self.ground.check)?;
+        let next = Next {
+            files: self,
+            staging,
+        };
+        let mut data = next.data(staged, base)?;
         let rejected_lines = rejected.as_ref().map_or(0, |found| found.record.records);
         staged.counted(staged::Counts {
             staged: data.read.staged,
             deleted: data.read.deleted,
             rejected: rejected_lines,
         })?;
-        self.share(&mut data)?;
-        let unchanged = self.last.is_some_and(|last| {
-            last.data_file == self.data_file && last.data().sha256 == data.record.sha256
-        });
+        next.share(&mut data)?;
+        let unchanged = next
+            .same_file_of_last()
+            .is_some_and(|last| last.data().sha256 == data.record.sha256);
         let totals = Totals {
             records: data.record.records,
             staged: data.read.staged,
@@ -199,28 +183,38 @@ impl<'r> Sink for Files<'r> {
             rejected: rejected_lines,
             unchanged,
         };
-        let mut records = vec![(self.data_file, data.record)];
+        let name = next.files.data_file;
+        let mut records = BTreeMap::from([(name.to_owned(), data.record)]);
         let mut written = Vec::new();
-        written.extend(data.file.map(|file| Written {
-            name: self.data_file,
-            file,
-        }));
+        written.extend(data.file.map(|file| Written { name, file }));
         let first_rejected = rejected.map(|rejected| {
-            records.push((REJECTED, rejected.record));
+            records.insert(REJECTED.to_owned(), rejected.record);
             written.push(Written {
                 name: REJECTED,
                 file: rejected.file,
             });
             rejected.first
         });
-        Ok(TakenFiles {
-            files: self,
+        Ok(Box::new(TakenFiles {
+            next,
             extent,
             totals,
             first_rejected,
             records,
             written,
-        })
+        }))
+    }
+
+    fn go_on(&mut self) -> Result<(), Failure> {
+        self.last = generation::last(&self.ground.lock, self.ground.limits)?;
+        Ok(())
+    }
+
+    fn retire(&self) {
+        let Ground {
+            lock, limits, log, ..
+        } = &self.ground;
+        publish::retire(lock, self.keep_generations, limits, log);
     }
 }
 
@@ -233,79 +227,35 @@ impl Taken for TakenFiles<'_> {
         self.first_rejected.as_ref()
     }
 
-    fn refused(self, refusal: Failure) -> Failure {
-        if self.totals.rejected == 0 {
-            return refusal;
-        }
-        let files = self.files;
-        match publish::keep_refused(files.lock.folder(), files.staging.generation(), REJECTED) {
-            Ok(kept) => {
-                let (rejected, are) = match self.totals.rejected {
-                    1 => ("rejected record".to_owned(), "is"),
-                    many => (format!("{many} rejected records"), "are"),
-                };
-                let message = format!("{}; the {rejected} {are} kept in `{kept}`", refusal.message);
-                Failure { message, ..refusal }
-            }
-            Err(failure) => {
-                let error = json!({ "error": failure.message });
-                files.log.warn("rejected records not kept", error);
-                refusal
-            }
-        }
+    fn refused(self: Box<Self>, refusal: Failure) -> Failure {
+        let Ground { lock, log, .. } = &self.next.files.ground;
+        let folder = self.next.staging.generation();
+        rejected::keep(refusal, self.totals.rejected, lock, folder, log)
     }
 
-    fn commit(self, draft: Draft) -> Result<Commit, Failure> {
-        let Self {
-            files,
-            extent,
-            totals,
-            records,
-            written,
-            ..
-        } = self;
-        let manifest = Manifest {
-            format: manifest::FORMAT,
-            generation: files.last.map_or(1, |last| last.name.number + 1),
-            parent: files.last.map(|last| last.name.to_string()),
-            run_id: files.lock.run_id().to_owned(),
-            job: draft.job,
-            component: draft.component,
-            started: draft.started,
-            finished: String::new(),
-            extent: extent.word().to_owned(),
-            window: None,
-            files: records
-                .into_iter()
-                .map(|(name, record)| (name.to_owned(), record))
-                .collect(),
-            sorted_by: files.target.keys,
-            counts: manifest::Counts {
-                records: totals.records,
-                staged: totals.staged,
-                deleted: totals.deleted,
-                rejected: totals.rejected,
-                fetched: draft.fetched,
-                pages: draft.pages,
-            },
-            cursor: draft.cursor,
-            state: draft.state,
-            settings: draft.settings,
+    fn commit(self: Box<Self>, draft: Draft) -> Result<Commit, Failure> {
+        let Next { files, staging } = self.next;
+        let made = Made {
+            extent: self.extent,
+            totals: self.totals,
+            files: self.records,
+            sorted_by: files.target.keys.clone(),
         };
+        let lock = &files.ground.lock;
         publish::commit(
             New {
-                lock: files.lock,
-                staging: files.staging,
-                parent: files.last,
-                manifest,
-                written,
+                lock,
+                staging,
+                parent: files.last.as_ref(),
+                manifest: draft.manifest(files.last(), lock.run_id(), made),
+                written: self.written,
                 data_file: files.data_file,
-                unchanged: totals.unchanged,
+                unchanged: self.totals.unchanged,
                 adopt: files.target.adopt,
                 file_mode: files.target.file_mode,
             },
-            files.check,
-            files.log,
+            files.ground.check,
+            files.ground.log,
         )
     }
 }

@@ -4,8 +4,9 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::sink::pointers::Pointers;
 
 use encode::encode;
 
@@ -16,7 +17,8 @@ mod encode;
 pub struct Keys {
     pointers: Vec<String>,
     parent: Option<Parent>,
-    root: Node,
+    /// Those of the key, and then perhaps the parent's.
+    all: Pointers,
 }
 
 /// The pointer of `REPLACE_BY`.
@@ -25,14 +27,6 @@ struct Parent {
     pointer: String,
     /// Its place among the values that are found: a key's, when it is one too.
     index: usize,
-}
-
-/// One step on the way to the pointers' values.
-#[derive(Debug, Clone, Default)]
-struct Node {
-    /// The pointer that ends here.
-    pointer: Option<usize>,
-    below: Vec<(String, Node)>,
 }
 
 /// Why a record has no key.
@@ -85,24 +79,20 @@ impl fmt::Display for KeyError {
 impl Keys {
     /// The keys that these JSON Pointers read, in their order; no pointers: no keys.
     pub fn new(pointers: &[String]) -> Self {
-        let mut root = Node::default();
-        for (index, pointer) in pointers.iter().enumerate() {
-            root.at(pointer).pointer = Some(index);
+        let mut all = Pointers::default();
+        for pointer in pointers {
+            all.add(pointer);
         }
         Self {
             pointers: pointers.to_owned(),
             parent: None,
-            root,
+            all,
         }
     }
 
     /// The same, and the parent at this JSON Pointer.
     pub fn with_parent(mut self, pointer: &str) -> Self {
-        let index = *self
-            .root
-            .at(pointer)
-            .pointer
-            .get_or_insert(self.pointers.len());
+        let index = self.all.add(pointer);
         let pointer = pointer.to_owned();
         self.parent = Some(Parent { pointer, index });
         self
@@ -172,18 +162,7 @@ impl Keys {
 
     /// The values at the pointers, the parent's among or after them.
     fn find<'r>(&self, record: &'r str) -> Result<Vec<Option<&'r RawValue>>, KeyError> {
-        let mut found = Found {
-            values: vec![None; self.pointers.len() + 1],
-            twice: None,
-        };
-        let mut parser = serde_json::Deserializer::from_str(record);
-        let read = Step {
-            node: &self.root,
-            found: &mut found,
-        };
-        read.deserialize(&mut parser)
-            .and_then(|()| parser.end())
-            .map_err(|error| KeyError::NotJson(error.to_string()))?;
+        let found = self.all.find(record).map_err(KeyError::NotJson)?;
         match found.twice {
             None => Ok(found.values),
             Some(index) => Err(KeyError::Twice(self.place(index))),
@@ -223,141 +202,6 @@ fn key_place(pointer: &str) -> Place {
     Place {
         pointer: pointer.to_owned(),
         setting: "PRIMARY_KEY",
-    }
-}
-
-impl Node {
-    /// Where this pointer ends, with all steps on the way.
-    fn at(&mut self, pointer: &str) -> &mut Self {
-        let mut node = self;
-        for step in pointer.split('/').skip(1) {
-            let step = step.replace("~1", "/").replace("~0", "~");
-            let at = node
-                .below
-                .iter()
-                .position(|(name, _)| *name == step)
-                .unwrap_or_else(|| {
-                    node.below.push((step, Self::default()));
-                    node.below.len() - 1
-                });
-            node = &mut node.below[at].1;
-        }
-        node
-    }
-}
-
-struct Found<'r> {
-    values: Vec<Option<&'r RawValue>>,
-    twice: Option<usize>,
-}
-
-/// Reads one value of a record, and remembers what a pointer ends at.
-struct Step<'k, 'f, 'r> {
-    node: &'k Node,
-    found: &'f mut Found<'r>,
-}
-
-impl<'r> DeserializeSeed<'r> for Step<'_, '_, 'r> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'r>>(self, value: D) -> Result<(), D::Error> {
-        match self.node.pointer {
-            Some(pointer) => {
-                let value = <&RawValue as serde::Deserialize>::deserialize(value)?;
-                if self.found.values[pointer].replace(value).is_some() {
-                    self.found.twice = Some(pointer);
-                }
-                Ok(())
-            }
-            None => value.deserialize_any(self),
-        }
-    }
-}
-
-impl<'r> Visitor<'r> for Step<'_, '_, 'r> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'r>>(self, mut members: A) -> Result<(), A::Error> {
-        while let Some(at) = members.next_key_seed(Member(self.node))? {
-            match at {
-                Some(at) => members.next_value_seed(Step {
-                    node: &self.node.below[at].1,
-                    found: &mut *self.found,
-                })?,
-                None => drop(members.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'r>>(self, mut items: A) -> Result<(), A::Error> {
-        for index in 0_u64.. {
-            let below = self
-                .node
-                .below
-                .iter()
-                .find(|(name, _)| index.to_string() == *name);
-            let more = match below {
-                Some((_, node)) => items
-                    .next_element_seed(Step {
-                        node,
-                        found: &mut *self.found,
-                    })?
-                    .is_some(),
-                None => items.next_element::<IgnoredAny>()?.is_some(),
-            };
-            if !more {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    // On the way to a pointer, where there is nothing below: the value is missing, and that is said later.
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-/// Reads a member's name: which of the node's steps it is.
-struct Member<'k>(&'k Node);
-
-impl<'r> DeserializeSeed<'r> for Member<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'r>>(self, name: D) -> Result<Option<usize>, D::Error> {
-        name.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Member<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member's name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
-        Ok(self.0.below.iter().position(|(step, _)| step == name))
     }
 }
 

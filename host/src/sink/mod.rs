@@ -1,41 +1,65 @@
 //! Sinks: where staged records become the published set.
 //!
 //! A sink begins from its last commit, takes what was staged in order, and then commits data and state as one or changes
-//! nothing. [`files`] is the first; a database takes the same steps inside one transaction.
+//! nothing. [`Files`] publishes a folder by one rename; [`Database`] does the same steps inside one transaction.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::manifest::Component;
+use crate::generation::Name;
+use crate::limits::Limits;
+use crate::lock::{Lock, Staging};
+use crate::log::Log;
+use crate::manifest::{self, Component, FileRecord, Manifest};
 use crate::outcome::Failure;
-use crate::plan::{OutputFormat, WriteMode};
+use crate::plan::{DatabaseUrl, OutputFormat, Plan, WriteMode};
 use crate::publish::Commit;
 use crate::staged::{Rejection, Staged};
 
+pub mod database;
 pub mod files;
 
+mod base;
 mod changes;
 mod key;
 mod last;
 mod merge;
 mod output;
 mod parents;
+mod pointers;
+mod rejected;
 mod sort;
 
 #[cfg(test)]
 pub mod world;
 
+pub use database::Database;
 pub use files::Files;
 
 /// Asked now and then while a sink works: `Err` ends the run (its deadline, a signal). Not asked after the commit.
 pub type Check<'r> = &'r dyn Fn() -> Result<(), Failure>;
 
-/// Takes what was staged.
+/// A place that keeps data and state together.
 pub trait Sink {
-    /// What was taken, checked and counted, and can be committed.
-    type Taken: Taken;
+    /// The last commit, from which this run goes on; none before the first.
+    fn last(&self) -> Option<Last<'_>>;
 
-    /// Takes what was staged on top of the last commit. `Err`: nothing has changed for readers.
-    fn take(self, staged: &Staged, extent: Extent) -> Result<Self::Taken, Failure>;
+    /// A new folder for the component to stage into.
+    fn staging(&self) -> Result<Staging, Failure>;
+
+    /// Takes what was staged in `staging` on top of the last commit. `Err`: nothing has changed for readers.
+    fn take<'s>(
+        &'s mut self,
+        staged: &Staged,
+        staging: Staging,
+        extent: Extent,
+    ) -> Result<Box<dyn Taken + 's>, Failure>;
+
+    /// Reads the last commit anew: one was just made.
+    fn go_on(&mut self) -> Result<(), Failure>;
+
+    /// Removes what older commits need no longer. Never fails: it warns.
+    fn retire(&self) {}
 }
 
 /// What a sink took, ready for the gates and then to be committed; dropped, it changes nothing.
@@ -47,11 +71,51 @@ pub trait Taken {
     fn first_rejected(&self) -> Option<&Rejection>;
 
     /// Takes a gate's refusal: nothing is committed. What was set aside is kept for a person, and the text says where.
-    fn refused(self, refusal: Failure) -> Failure;
+    fn refused(self: Box<Self>, refusal: Failure) -> Failure;
 
     /// Makes data and state what readers and the next run see, as one. `Err`: nothing has changed, unless it says
     /// `committed: unknown`.
-    fn commit(self, draft: Draft) -> Result<Commit, Failure>;
+    fn commit(self: Box<Self>, draft: Draft) -> Result<Commit, Failure>;
+}
+
+/// A commit that was made.
+#[derive(Debug, Clone, Copy)]
+pub struct Last<'s> {
+    /// Its generation.
+    pub name: &'s Name,
+    /// What it holds, and the state with which the next run begins.
+    pub manifest: &'s Manifest,
+}
+
+/// What every sink works with.
+#[derive(Clone)]
+pub struct Ground<'r> {
+    /// The lock on the folder in which the run works.
+    pub lock: Arc<Lock>,
+    /// The limits of the run.
+    pub limits: &'r Limits,
+    /// Asked now and then.
+    pub check: Check<'r>,
+    /// The log of the run.
+    pub log: &'r Log,
+}
+
+/// Opens the sink that the plan names, at its last commit.
+///
+/// `Err` with [`Outcome::TryLater`](crate::outcome::Outcome::TryLater) may mean that another run of this job is under way.
+pub fn open<'r>(
+    ground: Ground<'r>,
+    plan: &'r Plan,
+    target: Target,
+) -> Result<Box<dyn Sink + 'r>, Failure> {
+    match &plan.database {
+        None => Ok(Box::new(Files::open(
+            ground,
+            plan.keep_generations,
+            target,
+        )?)),
+        Some(url) => database::open(ground, url, plan, target),
+    }
 }
 
 /// What the staged records are, as the component reported it.
@@ -93,6 +157,17 @@ pub struct Target {
     pub adopt: bool,
 }
 
+impl Target {
+    /// The pointers of `PRIMARY_KEY` and `REPLACE_BY`, ready to be read from records.
+    fn keys(&self) -> key::Keys {
+        let keys = key::Keys::new(&self.keys);
+        match &self.replace_by {
+            None => keys,
+            Some(pointer) => keys.with_parent(pointer),
+        }
+    }
+}
+
 /// How many of what, counted by the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
@@ -129,4 +204,48 @@ pub struct Draft {
     pub state: String,
     /// sha256 in hex of each data-shaping setting, by name.
     pub settings: BTreeMap<String, String>,
+}
+
+/// What a sink adds to a draft.
+#[derive(Debug)]
+pub struct Made {
+    /// What was staged.
+    pub extent: Extent,
+    /// How many of what.
+    pub totals: Totals,
+    /// The files of the generation, but for the manifest.
+    pub files: BTreeMap<String, FileRecord>,
+    /// The JSON Pointers by which the set is sorted and free of repeats; none when it is not.
+    pub sorted_by: Vec<String>,
+}
+
+impl Draft {
+    /// The manifest of the generation after `last`, made by the run `run_id`; when it is finished is the commit's to say.
+    fn manifest(self, last: Option<Last<'_>>, run_id: &str, made: Made) -> Manifest {
+        Manifest {
+            format: manifest::FORMAT,
+            generation: last.map_or(1, |last| last.name.number + 1),
+            parent: last.map(|last| last.name.to_string()),
+            run_id: run_id.to_owned(),
+            job: self.job,
+            component: self.component,
+            started: self.started,
+            finished: String::new(),
+            extent: made.extent.word().to_owned(),
+            window: None,
+            files: made.files,
+            sorted_by: made.sorted_by,
+            counts: manifest::Counts {
+                records: made.totals.records,
+                staged: made.totals.staged,
+                deleted: made.totals.deleted,
+                rejected: made.totals.rejected,
+                fetched: self.fetched,
+                pages: self.pages,
+            },
+            cursor: self.cursor,
+            state: self.state,
+            settings: self.settings,
+        }
+    }
 }

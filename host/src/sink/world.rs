@@ -1,6 +1,7 @@
 //! For unit tests: an output folder, and runs that stage what they are told.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::folder::Folder;
 use crate::generation::{self, Generation};
@@ -11,7 +12,7 @@ use crate::manifest::Component;
 use crate::outcome::Failure;
 use crate::plan::{OutputFormat, WriteMode};
 use crate::publish::Commit;
-use crate::sink::{Draft, Extent, Files, Sink as _, Taken as _, Target, Totals};
+use crate::sink::{Draft, Extent, Files, Ground, Sink as _, Target, Totals};
 use crate::staged::{self, Counts};
 
 /// An output folder and the way it is published to.
@@ -122,12 +123,15 @@ impl World {
         let log = Log::silent();
         let folder = Folder::open_or_create(self.temp.path(), None)?;
         let lock = lock::acquire(&folder, &format!("run-{}", self.runs))?;
-        let last = generation::last(&lock, &self.limits)?;
-        lock.sweep(last.as_ref(), &self.limits, &log)?;
-        if !self.target.adopt {
-            lock.refuse_foreign()?;
-        }
-        let staging = lock.staging(self.target.file_mode, &self.limits)?;
+        let check = || (self.meanwhile)(self.temp.path());
+        let ground = Ground {
+            lock: Arc::new(lock),
+            limits: &self.limits,
+            check: &check,
+            log: &log,
+        };
+        let mut files = Files::open(ground, 3, self.target.clone())?;
+        let staging = files.staging()?;
         for (name, text) in [
             (staged::RECORDS, &left.records),
             (staged::DELETED, &left.deleted),
@@ -138,17 +142,7 @@ impl World {
             }
         }
         let staged = staged::open(staging.input(), counts, &self.limits)?;
-        let check = || (self.meanwhile)(self.temp.path());
-        let files = Files::new(
-            &lock,
-            staging,
-            last.as_ref(),
-            self.target.clone(),
-            &self.limits,
-            &check,
-            &log,
-        );
-        let taken = files.take(&staged, extent)?;
+        let taken = files.take(&staged, staging, extent)?;
         let totals = taken.totals();
         let commit = taken.commit(Draft {
             job: "orders".into(),

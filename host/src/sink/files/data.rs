@@ -4,18 +4,17 @@ use std::fs::File;
 
 use crate::generation::Generation;
 use crate::manifest::FileRecord;
-use crate::outcome::{Failure, Outcome};
-use crate::plan::WriteMode;
-use crate::sink::Extent;
+use crate::outcome::Failure;
+use crate::sink::base::Base;
 use crate::sink::changes::{self, Flow};
 use crate::sink::last::{LastRecords, framing_of};
 use crate::sink::merge::{merge, merge_replacing, read_old, read_old_key, write_all};
 use crate::sink::output::{Framing, Output};
 use crate::sink::parents::Parents;
 use crate::sink::sort::{Sorted, Sorter};
-use crate::staged::{self, Staged, broken};
+use crate::staged::Staged;
 
-use super::Files;
+use super::{Files, Next};
 
 /// The data file of the new generation.
 pub struct Data {
@@ -29,29 +28,14 @@ pub struct Data {
     pub file: Option<File>,
 }
 
-impl Files<'_> {
+impl Next<'_> {
     /// Makes the data file, if it is not the last one over again.
-    pub(super) fn data(&self, staged: &Staged, extent: Extent) -> Result<Data, Failure> {
-        let replaces = self.target.mode == WriteMode::Replace;
-        let parents = Parents::read(staged, &self.keys, self.limits, self.check)?;
-        match (extent, self.last) {
-            (Extent::Changes, _) if replaces => Err(broken(
-                "it answered `changes`, and WRITE_MODE=replace publishes the whole set; set WRITE_MODE=upsert and PRIMARY_KEY",
-            )),
-            (Extent::Changes, _) if self.keys.is_empty() => Err(Failure::new(
-                Outcome::Settings,
-                "merge what changed: PRIMARY_KEY is not set",
-            )),
-            (Extent::Everything, _) | (Extent::Changes, None) => self.replace(staged, &parents),
-            (Extent::NothingNew, None) => Err(broken(
-                "it answered `nothing-new` when nothing had been published",
-            )),
-            (Extent::NothingNew, Some(_)) if staged.reported != staged::Counts::default() => Err(
-                broken("it answered `nothing-new` and reported staged lines"),
-            ),
-            (Extent::Changes | Extent::NothingNew, Some(last)) => {
-                self.upsert(staged, &parents, last)
-            }
+    pub(super) fn data(&self, staged: &Staged, base: Base) -> Result<Data, Failure> {
+        let Files { keys, ground, .. } = self.files;
+        let parents = Parents::read(staged, keys, ground.limits, ground.check)?;
+        match (base, &self.files.last) {
+            (Base::Last, Some(last)) => self.upsert(staged, &parents, last),
+            _ => self.replace(staged, &parents),
         }
     }
 
@@ -63,7 +47,7 @@ impl Files<'_> {
         } else {
             output.restart()?;
             let (sorted, read) = self.sort(staged, parents, None)?;
-            write_all(sorted, &mut output, self.check)?;
+            write_all(sorted, &mut output, self.files.ground.check)?;
             read
         };
         let (file, record) = output.finish()?;
@@ -83,13 +67,13 @@ impl Files<'_> {
         output: &mut Output,
     ) -> Result<Option<changes::Read>, Failure> {
         let mut before: Vec<u8> = Vec::new();
-        let (keys, check) = (&self.keys, self.check);
+        let (keys, check) = (&self.files.keys, self.files.ground.check);
         changes::read(staged, keys, parents, check, |staging| match staging {
             // Without keys a deletion names nothing: what is deleted was not staged in the first place.
-            changes::Staging::Deletion(_) if self.keys.is_empty() => Ok(Flow::On),
+            changes::Staging::Deletion(_) if self.files.keys.is_empty() => Ok(Flow::On),
             changes::Staging::Deletion(_) => Ok(Flow::Stop),
             changes::Staging::Record(key, record) => {
-                if !self.keys.is_empty() {
+                if !self.files.keys.is_empty() {
                     if before.as_slice() >= key {
                         return Ok(Flow::Stop);
                     }
@@ -109,9 +93,9 @@ impl Files<'_> {
         parents: &Parents,
         last: &Generation,
     ) -> Result<Data, Failure> {
-        let framing = Framing::of(self.target.format);
+        let framing = Framing::of(self.files.target.format);
         let old = last.open(last.data_file)?;
-        let same_order = last.manifest.sorted_by == self.target.keys;
+        let same_order = last.manifest.sorted_by == self.files.target.keys;
         let same_framing = framing_of(last.data_file) == framing;
         let nothing_staged = staged.reported.staged == 0 && staged.reported.deleted == 0;
         if nothing_staged && same_order && same_framing {
@@ -122,24 +106,33 @@ impl Files<'_> {
                 file: None,
             });
         }
-        let old = LastRecords::new(last, &old, self.limits);
+        let old = LastRecords::new(last, &old, self.files.ground.limits);
         let mut output = self.output()?;
-        let (read, removed) = if self.keys.is_empty() {
+        let (read, removed) = if self.files.keys.is_empty() {
             // Nothing new, and another format.
             self.copy(old, &mut output)?;
             (self.count(staged, parents)?, 0)
         } else if same_order && !parents.is_empty() {
             let (sorted, read) = self.sort(staged, parents, None)?;
-            let (keys, check) = (&self.keys, self.check);
+            let (keys, check) = (&self.files.keys, self.files.ground.check);
             let removed = merge_replacing(old, sorted, keys, parents, &mut output, check)?;
             (read, removed)
         } else if same_order && same_framing {
             let (sorted, read) = self.sort(staged, parents, None)?;
-            let removed = merge(old, sorted, &self.keys, &mut output, self.check)?;
+            let removed = merge(
+                old,
+                sorted,
+                &self.files.keys,
+                &mut output,
+                self.files.ground.check,
+            )?;
             (read, removed)
         } else {
             let (sorted, read) = self.sort(staged, parents, Some(old))?;
-            (read, write_all(sorted, &mut output, self.check)?)
+            (
+                read,
+                write_all(sorted, &mut output, self.files.ground.check)?,
+            )
         };
         let (file, record) = output.finish()?;
         Ok(Data {
@@ -157,36 +150,48 @@ impl Files<'_> {
         parents: &Parents,
         old: Option<LastRecords<'_>>,
     ) -> Result<(Sorted, changes::Read), Failure> {
-        let mut sorter = Sorter::new(self.staging.root(), self.limits);
+        let mut sorter = Sorter::new(self.staging.root(), self.files.ground.limits);
         let (mut key, mut parent) = (Vec::new(), Vec::new());
         if let Some(mut old) = old {
             while let Some(block) = old.next_block()? {
-                (self.check)()?;
+                (self.files.ground.check)()?;
                 for index in 0..block.len() {
                     let record = block.record(index);
                     if parents.is_empty() {
-                        read_old_key(&self.keys, record, &mut key)?;
+                        read_old_key(&self.files.keys, record, &mut key)?;
                     } else {
-                        read_old(&self.keys, record, &mut key, &mut parent)?;
+                        read_old(&self.files.keys, record, &mut key, &mut parent)?;
                     }
                     let gone = parents.take_published(&parent);
                     sorter.push_published(&key, (!gone).then_some(record))?;
                 }
             }
         }
-        let read = changes::read(staged, &self.keys, parents, self.check, |staging| {
-            match staging {
-                changes::Staging::Record(key, record) => sorter.push(key, Some(record))?,
-                changes::Staging::Deletion(key) => sorter.push(key, None)?,
-            }
-            Ok(Flow::On)
-        })?;
+        let read = changes::read(
+            staged,
+            &self.files.keys,
+            parents,
+            self.files.ground.check,
+            |staging| {
+                match staging {
+                    changes::Staging::Record(key, record) => sorter.push(key, Some(record))?,
+                    changes::Staging::Deletion(key) => sorter.push(key, None)?,
+                }
+                Ok(Flow::On)
+            },
+        )?;
         Ok((sorter.finish()?, read.unwrap_or_default()))
     }
 
     /// Reads what was staged for its count alone: lines that were not reported are found by it.
     fn count(&self, staged: &Staged, parents: &Parents) -> Result<changes::Read, Failure> {
-        let read = changes::read(staged, &self.keys, parents, self.check, |_| Ok(Flow::On))?;
+        let read = changes::read(
+            staged,
+            &self.files.keys,
+            parents,
+            self.files.ground.check,
+            |_| Ok(Flow::On),
+        )?;
         Ok(read.unwrap_or_default())
     }
 
@@ -197,7 +202,7 @@ impl Files<'_> {
         output: &mut Output,
     ) -> Result<(), Failure> {
         while let Some(block) = old.next_block()? {
-            (self.check)()?;
+            (self.files.ground.check)()?;
             for index in 0..block.len() {
                 output.write(block.record(index), 1)?;
             }
@@ -207,12 +212,12 @@ impl Files<'_> {
 
     /// The data file, begun.
     pub(super) fn output(&self) -> Result<Output, Failure> {
-        let framing = Framing::of(self.target.format);
+        let framing = Framing::of(self.files.target.format);
         Output::create(
             self.staging.generation(),
-            self.data_file,
+            self.files.data_file,
             framing,
-            self.target.file_mode,
+            self.files.target.file_mode,
         )
     }
 }

@@ -1,0 +1,42 @@
+//! On what a run builds: nothing, or the last commit. Whether the component may say so is part of its contract.
+
+use crate::outcome::{Failure, Outcome};
+use crate::plan::WriteMode;
+use crate::sink::{Extent, Target};
+use crate::staged::{self, Staged, broken};
+
+/// What is there before the staged records are applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Base {
+    /// Nothing: the staged records are the set.
+    Empty,
+    /// The last published set.
+    Last,
+}
+
+/// What `extent` is built on. `Err` is 70, the component cannot say that; or 78, the settings do not allow for it.
+pub fn of(
+    extent: Extent,
+    has_last: bool,
+    target: &Target,
+    staged: &Staged,
+) -> Result<Base, Failure> {
+    match extent {
+        Extent::Changes if target.mode == WriteMode::Replace => Err(broken(
+            "it answered `changes`, and WRITE_MODE=replace publishes the whole set; set WRITE_MODE=upsert and PRIMARY_KEY",
+        )),
+        Extent::Changes if target.keys.is_empty() => Err(Failure::new(
+            Outcome::Settings,
+            "merge what changed: PRIMARY_KEY is not set",
+        )),
+        Extent::Everything => Ok(Base::Empty),
+        Extent::Changes if !has_last => Ok(Base::Empty),
+        Extent::NothingNew if !has_last => Err(broken(
+            "it answered `nothing-new` when nothing had been published",
+        )),
+        Extent::NothingNew if staged.reported != staged::Counts::default() => Err(broken(
+            "it answered `nothing-new` and reported staged lines",
+        )),
+        Extent::Changes | Extent::NothingNew => Ok(Base::Last),
+    }
+}

@@ -1,0 +1,65 @@
+//! What goes into a table, row by row.
+
+use crate::folder::Folder;
+use crate::limits::Limits;
+use crate::outcome::Failure;
+use crate::sink::Check;
+use crate::sink::changes::{self, Flow, line_failure};
+use crate::sink::key::Keys;
+use crate::sink::parents::Parents;
+use crate::sink::sort::{Change, Sorted, Sorter};
+use crate::staged::{Lines, RECORDS, Staged};
+
+/// Rows in their order.
+pub enum Rows<'s> {
+    /// By key: the last version of each.
+    Keyed(Sorted),
+    /// Without keys: the records as they were staged.
+    AsStaged(Lines<'s>),
+}
+
+impl<'s> Rows<'s> {
+    /// The rows of what was staged, and how many lines were read for them. All of it is checked before the first row is
+    /// given out. `Err` is that of [`changes::read`].
+    pub fn of(
+        staged: &'s Staged,
+        keys: &Keys,
+        parents: &Parents,
+        folder: &Folder,
+        limits: &Limits,
+        check: Check<'_>,
+    ) -> Result<(Self, changes::Read), Failure> {
+        if keys.is_empty() {
+            // Without keys a deletion names nothing: what is deleted was not staged in the first place.
+            let read = changes::read(staged, keys, parents, check, |_| Ok(Flow::On))?;
+            return Ok((Self::AsStaged(staged.records()), read.unwrap_or_default()));
+        }
+        let mut sorter = Sorter::new(folder, limits);
+        let read = changes::read(staged, keys, parents, check, |staging| {
+            match staging {
+                changes::Staging::Record(key, record) => sorter.push(key, Some(record))?,
+                changes::Staging::Deletion(key) => sorter.push(key, None)?,
+            }
+            Ok(Flow::On)
+        })?;
+        Ok((Self::Keyed(sorter.finish()?), read.unwrap_or_default()))
+    }
+
+    /// Writes the next row into `change`; `false` after the last.
+    pub fn next(&mut self, change: &mut Change) -> Result<bool, Failure> {
+        match self {
+            Self::Keyed(sorted) => sorted.next(change),
+            Self::AsStaged(lines) => {
+                let line = lines.next_line();
+                let line = line.map_err(|error| line_failure(RECORDS, error))?;
+                let Some(line) = line else {
+                    return Ok(false);
+                };
+                change.deleted = false;
+                change.record.clear();
+                change.record.extend_from_slice(line);
+                Ok(true)
+            }
+        }
+    }
+}

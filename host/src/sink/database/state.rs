@@ -1,0 +1,69 @@
+//! A job's row in `tidegate_state`: its last commit, written in the transaction of the data it speaks of.
+
+use jiff::Timestamp;
+
+use crate::generation::Name;
+use crate::manifest::Manifest;
+use crate::outcome::{Failure, Outcome};
+
+/// The table of these rows, one for each job.
+pub const STATE_TABLE: &str = "tidegate_state";
+
+/// One row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateRow {
+    /// `JOB_NAME`.
+    pub job: String,
+    /// The number of the commit: one more than its parent's.
+    pub generation: u64,
+    /// The name of the generation before; none for the first.
+    pub parent: Option<String>,
+    /// The component's state.
+    pub state: String,
+    /// The manifest, byte for byte: the generation's name is made of it.
+    pub manifest: String,
+    /// When it was committed, RFC 3339 in UTC.
+    pub committed_at: String,
+}
+
+impl StateRow {
+    /// The row of a commit that is made now, and its name.
+    pub fn new(mut manifest: Manifest, now: Timestamp) -> (Self, Name) {
+        manifest.finished = format!("{now:.3}");
+        let bytes = manifest.to_bytes();
+        let name = Name::new(manifest.generation, now, &bytes);
+        let row = Self {
+            job: manifest.job,
+            generation: manifest.generation,
+            parent: manifest.parent,
+            state: manifest.state,
+            manifest: String::from_utf8(bytes).expect("JSON is text"),
+            committed_at: manifest.finished,
+        };
+        (row, name)
+    }
+
+    /// The commit that this row speaks of. `Err` is 73: it was edited, or a newer version wrote it.
+    pub fn trusted(&self) -> Result<(Name, Manifest), Failure> {
+        let untrusted = |what: &str| {
+            Failure::new(
+                Outcome::OutputUnusable,
+                format!(
+                    "trust the row of the job `{}` in `{STATE_TABLE}`: {what}; restore it from a backup, or delete it and run with `--full-refresh`",
+                    self.job
+                ),
+            )
+        };
+        let manifest = Manifest::from_bytes(self.manifest.as_bytes())
+            .map_err(|what| untrusted(&format!("its manifest {what}")))?;
+        let finished: Timestamp = manifest
+            .finished
+            .parse()
+            .map_err(|_| untrusted("its manifest does not say when it was finished"))?;
+        if (manifest.generation, &manifest.state) != (self.generation, &self.state) {
+            return Err(untrusted("its generation or state is not its manifest's"));
+        }
+        let name = Name::new(manifest.generation, finished, self.manifest.as_bytes());
+        Ok((name, manifest))
+    }
+}

@@ -1,0 +1,91 @@
+//! The records that were set aside: copied, as nothing that the component could write to is kept, and counted.
+
+use std::fs::File;
+
+use serde_json::json;
+
+use crate::folder::Folder;
+use crate::lock::Lock;
+use crate::log::Log;
+use crate::manifest::FileRecord;
+use crate::outcome::Failure;
+use crate::publish;
+use crate::sink::Check;
+use crate::sink::changes::{CHECK_LINES, line_failure};
+use crate::sink::output::{LINES, Output};
+use crate::staged::{REJECTED, Rejection, Staged};
+
+/// A rejected record may hold anything: nobody but the owner reads it.
+const MODE: u32 = 0o600;
+
+/// The copy of the rejected records.
+pub struct Rejected {
+    /// It, still open as it was written.
+    pub file: File,
+    /// What is in it.
+    pub record: FileRecord,
+    /// The first of them.
+    pub first: Rejection,
+}
+
+impl Rejected {
+    /// Copies what was set aside into `folder`; none when nothing was.
+    pub fn copy(
+        staged: &Staged,
+        folder: &Folder,
+        check: Check<'_>,
+    ) -> Result<Option<Self>, Failure> {
+        let mut lines = staged.rejected();
+        let mut rejected: Option<(Output, Rejection)> = None;
+        loop {
+            if lines.number().is_multiple_of(CHECK_LINES) {
+                check()?;
+            }
+            let number = lines.number() + 1;
+            let line = lines
+                .next_line()
+                .map_err(|error| line_failure(REJECTED, error))?;
+            let Some(line) = line else {
+                let Some((output, first)) = rejected else {
+                    return Ok(None);
+                };
+                let (file, record) = output.finish()?;
+                return Ok(Some(Self {
+                    file,
+                    record,
+                    first,
+                }));
+            };
+            let read = Rejection::read(number, line)?;
+            if let Some((output, _)) = &mut rejected {
+                output.write(line, 1)?;
+            } else {
+                let mut output = Output::create(folder, REJECTED, LINES, Some(MODE))?;
+                output.write(line, 1)?;
+                rejected = Some((output, read));
+            }
+        }
+    }
+}
+
+/// Keeps the `many` copied ones in `folder` for a person, as a gate refused their run. Returns the refusal, which says where.
+pub fn keep(refusal: Failure, many: u64, lock: &Lock, folder: &Folder, log: &Log) -> Failure {
+    if many == 0 {
+        return refusal;
+    }
+    match publish::keep_refused(lock.folder(), folder, REJECTED) {
+        Ok(kept) => {
+            let (rejected, are) = match many {
+                1 => ("rejected record".to_owned(), "is"),
+                many => (format!("{many} rejected records"), "are"),
+            };
+            let message = format!("{}; the {rejected} {are} kept in `{kept}`", refusal.message);
+            Failure { message, ..refusal }
+        }
+        Err(failure) => {
+            let error = json!({ "error": failure.message });
+            log.warn("rejected records not kept", error);
+            refusal
+        }
+    }
+}
