@@ -20,9 +20,11 @@ use crate::sink::rejected::{self, Rejected};
 use crate::sink::{Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
 use crate::staged::{self, Lines, Rejection, Staged};
 
+pub use layout::{Cell, Layout, Source};
 pub use rows::Rows;
 pub use state::StateRow;
 
+mod layout;
 mod rows;
 mod state;
 

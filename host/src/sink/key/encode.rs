@@ -82,3 +82,57 @@ fn shortened(text: &str) -> String {
         format!("{}…", &text[..40])
     }
 }
+
+/// One value of a key, read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPart<'k> {
+    /// An integer's digits, after a `-` where it is negative.
+    Integer(Cow<'k, str>),
+    /// A string.
+    Text(Cow<'k, str>),
+}
+
+/// The values of a key that [`encode`] made.
+pub fn parts(mut key: &[u8]) -> Vec<KeyPart<'_>> {
+    let mut parts = Vec::new();
+    while let Some((kind, rest)) = key.split_first() {
+        let (part, after) = match *kind {
+            STRING => text(rest),
+            kind => integer(kind == NEGATIVE, rest),
+        };
+        parts.push(part);
+        key = after;
+    }
+    parts
+}
+
+fn text(bytes: &[u8]) -> (KeyPart<'_>, &[u8]) {
+    let mut text = Vec::new();
+    let mut from = 0;
+    loop {
+        let zero = from + memchr::memchr(0, &bytes[from..]).expect("a string has its end");
+        text.extend_from_slice(&bytes[from..zero]);
+        from = zero + 2;
+        if bytes[zero + 1] == 0 {
+            let text = String::from_utf8(text).expect("it was text");
+            return (KeyPart::Text(text.into()), &bytes[from..]);
+        }
+        text.push(0);
+    }
+}
+
+fn integer(negative: bool, bytes: &[u8]) -> (KeyPart<'_>, &[u8]) {
+    let plain = |byte: u8| if negative { !byte } else { byte };
+    let (length, from) = match plain(bytes[0]) {
+        LONG => {
+            let long = [1, 2, 3, 4].map(|at| plain(bytes[at]));
+            (u32::from_be_bytes(long) as usize, 5)
+        }
+        short => (usize::from(short), 1),
+    };
+    let (digits, after) = bytes[from..].split_at(length);
+    let sign = if negative { "-" } else { "" };
+    let digits = digits.iter().map(|byte| char::from(plain(*byte)));
+    let digits: String = sign.chars().chain(digits).collect();
+    (KeyPart::Integer(digits.into()), after)
+}

@@ -1,0 +1,277 @@
+//! The columns of a table, and what a record has in each of them.
+//!
+//! Key columns come first, in the order of PRIMARY_KEY; then the parent's, where it is none of them; then those of
+//! OUTPUT_COLUMNS, or the whole record as `data`. [`UPDATED_AT`] and [`GENERATION`] stand at the end of every table, and are
+//! each database's own business.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::columns::{Column, ColumnType};
+use crate::outcome::{Failure, Outcome};
+use crate::sink::key::{KeyPart, parts};
+use crate::sink::pointers::Pointers;
+
+use super::Table;
+
+/// The column with the whole record.
+pub const DATA: &str = "data";
+/// The column with the time of the commit that wrote the row.
+pub const UPDATED_AT: &str = "updated_at";
+/// The column with the number of the generation that wrote the row.
+pub const GENERATION: &str = "_generation";
+
+/// The columns of a table, but for the last two.
+#[derive(Debug)]
+pub struct Layout {
+    /// In their order.
+    pub columns: Vec<TableColumn>,
+    /// How many of them, from the first, are the key.
+    pub keys: usize,
+    /// Which of them is the parent's (`REPLACE_BY`).
+    pub parent: Option<usize>,
+    pointers: Pointers,
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableColumn {
+    /// Its name, not quoted.
+    pub name: String,
+    /// Its type, where OUTPUT_COLUMNS says it; of a key column it may have to be told from the first records.
+    pub kind: Option<ColumnType>,
+    /// Where its value stands.
+    pub source: Source,
+}
+
+/// Where a value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// At a JSON Pointer, known by its place among all of them.
+    At(usize, String),
+    /// The whole record.
+    Record,
+}
+
+/// One value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cell<'r> {
+    /// Missing, or null.
+    Null,
+    /// True or false.
+    Boolean(bool),
+    /// A number, digit for digit.
+    Number(Cow<'r, str>),
+    /// A string, without its quotes and escapes.
+    Text(Cow<'r, str>),
+    /// An array, an object or the whole record: JSON as it is written.
+    Json(&'r str),
+}
+
+impl Layout {
+    /// The layout of a table. `Err` is 78: two columns would have one name.
+    pub fn of(table: &Table) -> Result<Self, Failure> {
+        let mut layout = Self {
+            columns: Vec::new(),
+            keys: table.keys.len(),
+            parent: None,
+            pointers: Pointers::default(),
+        };
+        for pointer in &table.keys {
+            layout.add(pointer, &table.columns)?;
+        }
+        if let Some(pointer) = &table.replace_by {
+            let known = layout.place_of(pointer);
+            layout.parent = match known {
+                Some(place) => Some(place),
+                None => Some(layout.add(pointer, &table.columns)?),
+            };
+        }
+        if table.columns.is_empty() {
+            layout.push(TableColumn {
+                name: DATA.to_owned(),
+                kind: None,
+                source: Source::Record,
+            })?;
+            return Ok(layout);
+        }
+        for column in &table.columns {
+            if layout.columns.iter().all(|known| known.name != column.name) {
+                layout.add(&column.pointer, std::slice::from_ref(column))?;
+            }
+        }
+        Ok(layout)
+    }
+
+    /// The values of a record, one for each column. `Err` has the parser's words.
+    pub fn cells<'r>(&self, record: &'r str) -> Result<Vec<Cell<'r>>, String> {
+        let found = self.pointers.find(record)?;
+        let cell = |column: &TableColumn| match &column.source {
+            Source::At(index, _) => found.values[*index].map_or(Ok(Cell::Null), cell),
+            Source::Record => Ok(Cell::Json(record)),
+        };
+        self.columns.iter().map(cell).collect()
+    }
+
+    /// The values of the key columns.
+    pub fn key_cells<'k>(&self, key: &'k [u8]) -> Vec<Cell<'k>> {
+        parts(key).into_iter().map(Cell::from).collect()
+    }
+
+    /// The names of the key columns.
+    pub fn key_names(&self) -> impl Iterator<Item = &str> {
+        let keys = &self.columns[..self.keys];
+        keys.iter().map(|column| column.name.as_str())
+    }
+
+    fn place_of(&self, pointer: &str) -> Option<usize> {
+        let is_at = |column: &TableColumn| matches!(&column.source, Source::At(_, known) if known == pointer);
+        self.columns.iter().position(is_at)
+    }
+
+    /// Adds the column at `pointer`, named and typed as in `columns`, else by the pointer's last step.
+    fn add(&mut self, pointer: &str, columns: &[Column]) -> Result<usize, Failure> {
+        let declared = columns.iter().find(|column| column.pointer == pointer);
+        let (name, kind) = match declared {
+            Some(column) => (column.name.clone(), column.kind),
+            None => (last_step(pointer), None),
+        };
+        let source = Source::At(self.pointers.add(pointer), pointer.to_owned());
+        self.push(TableColumn { name, kind, source })
+    }
+
+    fn push(&mut self, column: TableColumn) -> Result<usize, Failure> {
+        let taken = self.columns.iter().map(|known| known.name.as_str());
+        if taken
+            .chain([UPDATED_AT, GENERATION])
+            .any(|name| name == column.name)
+        {
+            return Err(Failure::new(
+                Outcome::Settings,
+                format!(
+                    "make a table with two columns named `{}`: give one of them another name in OUTPUT_COLUMNS",
+                    column.name.escape_debug()
+                ),
+            ));
+        }
+        self.columns.push(column);
+        Ok(self.columns.len() - 1)
+    }
+}
+
+fn last_step(pointer: &str) -> String {
+    let step = pointer.rsplit('/').next().unwrap_or_default();
+    step.replace("~1", "/").replace("~0", "~")
+}
+
+fn cell(value: &RawValue) -> Result<Cell<'_>, String> {
+    let text = value.get();
+    Ok(match text.as_bytes()[0] {
+        b'n' => Cell::Null,
+        b't' => Cell::Boolean(true),
+        b'f' => Cell::Boolean(false),
+        b'"' => Cell::Text(string(text)?),
+        b'[' | b'{' => Cell::Json(text),
+        _ => Cell::Number(Cow::Borrowed(text)),
+    })
+}
+
+fn string(text: &str) -> Result<Cow<'_, str>, String> {
+    let inner = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    match inner.filter(|inner| !inner.contains('\\')) {
+        Some(inner) => Ok(Cow::Borrowed(inner)),
+        None => serde_json::from_str::<String>(text)
+            .map(Cow::Owned)
+            .map_err(|_| "a string that is no Unicode text".to_owned()),
+    }
+}
+
+impl<'k> From<KeyPart<'k>> for Cell<'k> {
+    fn from(part: KeyPart<'k>) -> Self {
+        match part {
+            KeyPart::Integer(digits) => Self::Number(digits),
+            KeyPart::Text(text) => Self::Text(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::columns;
+    use crate::plan::WriteMode;
+
+    fn layout(keys: &[&str], replace_by: Option<&str>, columns: &str) -> Result<Layout, Failure> {
+        let columns = if columns.is_empty() {
+            Vec::new()
+        } else {
+            columns::parse(columns).unwrap()
+        };
+        Layout::of(&Table {
+            name: "t".into(),
+            mode: WriteMode::Upsert,
+            keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+            replace_by: replace_by.map(str::to_owned),
+            columns,
+        })
+    }
+
+    fn names(layout: &Layout) -> Vec<&str> {
+        layout
+            .columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn without_columns_it_is_the_key_and_the_record() {
+        let layout = layout(&["/id", "/in/no"], Some("/order~1id"), "").unwrap();
+
+        assert_eq!(names(&layout), ["id", "no", "order/id", "data"]);
+        let record = r#"{"id":7,"in":{"no":"a\u0041"},"order/id":1.50}"#;
+        assert_eq!(
+            layout.cells(record).unwrap(),
+            [
+                Cell::Number("7".into()),
+                Cell::Text("aA".into()),
+                Cell::Number("1.50".into()),
+                Cell::Json(record)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_declared_column_names_and_types_the_key() {
+        let layout = layout(&["/id"], Some("/id"), "total numeric /t\nno bigint /id").unwrap();
+
+        assert_eq!(names(&layout), ["no", "total"]);
+        assert_eq!(layout.columns[0].kind, Some(ColumnType::Bigint));
+        assert_eq!((layout.keys, layout.parent), (1, Some(0)));
+    }
+
+    #[test]
+    fn two_columns_of_one_name_are_refused() {
+        for (keys, columns) in [
+            (&["/a/id", "/b/id"][..], ""),
+            (&["/data"][..], ""),
+            (&["/id"][..], "updated_at text /changed"),
+        ] {
+            assert!(layout(keys, None, columns).is_err(), "{keys:?} {columns}");
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_key_are_read_back() {
+        let layout = layout(&["/a", "/b", "/c"], None, "").unwrap();
+        let mut key = Vec::new();
+        let record = r#"{"a":-120,"b":"x\u0000\"y","c":1000000000000000000000}"#;
+        let keys = crate::sink::key::Keys::new(&["/a".into(), "/b".into(), "/c".into()]);
+        keys.read(record, &mut key).unwrap();
+
+        assert_eq!(layout.key_cells(&key), layout.cells(record).unwrap()[..3]);
+    }
+}
