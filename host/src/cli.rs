@@ -106,7 +106,7 @@ pub struct RunArgs {
     /// Where settings come from.
     #[command(flatten)]
     pub given: GivenArgs,
-    /// Fetch everything and publish it in place of the old set
+    /// Fetch everything and publish it in place of the old set; not with WRITE_MODE=append
     #[arg(long, help_heading = "This run")]
     pub full_refresh: bool,
     /// Read a range of the cursor again, from this value on, and leave the cursor where it is

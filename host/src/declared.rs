@@ -125,7 +125,7 @@ pub const HOST: &[Declared] = &[
         "OUTPUT_DIR",
         "/data/sync",
         "/srv/sync/orders",
-        "The folder that holds everything of this job; readers open `latest.*` in it",
+        "The folder that holds everything of this job; readers open `latest.*` in it, under append `segments/*`",
     ),
     setting(
         Group::Output,
@@ -176,7 +176,8 @@ pub const HOST: &[Declared] = &[
         "PRIMARY_KEY",
         "",
         "/id",
-        "JSON Pointers to the key of a published record, comma-separated; strings or integers",
+        "JSON Pointers to the key of a published record, comma-separated; strings or integers; under append every record \
+         must have it, and nothing is merged by it",
     ),
     setting(
         Group::Output,
@@ -191,8 +192,9 @@ pub const HOST: &[Declared] = &[
         "WRITE_MODE",
         "",
         "upsert",
-        "`replace` (each run publishes all records) or `upsert` (new and changed ones are merged by key); \
-         without SOURCE_CURSOR replace, with it and PRIMARY_KEY upsert",
+        "`replace` (each run publishes all records), `upsert` (new and changed ones are merged by key) or `append` (every \
+         record that the last run did not stage goes to a file of its own in `segments/`; ndjson only); without SOURCE_CURSOR \
+         replace, with it and PRIMARY_KEY upsert",
     ),
     setting(
         Group::Output,
@@ -206,21 +208,22 @@ pub const HOST: &[Declared] = &[
         "KEEP_GENERATIONS",
         "3",
         "10",
-        "How many different published sets are kept, at least 2",
+        "How many different published sets are kept, at least 2; segments are always kept",
     ),
     setting(
         Group::Gates,
         "MIN_RECORDS",
         "0",
         "100",
-        "Refuse to publish fewer records than this",
+        "Refuse to publish fewer records than this; under append, a run that stages fewer, repeats included",
     ),
     setting(
         Group::Gates,
         "MAX_SHRINK_PERCENT",
         "50",
         "10",
-        "Refuse to publish a set smaller than the last one by more than this; `--allow-shrink` lets one run through",
+        "Refuse to publish a set smaller than the last one by more than this; `--allow-shrink` lets one run through; not \
+         under append",
     ),
     setting(
         Group::Gates,
@@ -228,7 +231,7 @@ pub const HOST: &[Declared] = &[
         "50",
         "5",
         "Refuse to publish when this run deletes more than this of the last set, however many new records come; \
-         `--allow-shrink` lets one run through",
+         `--allow-shrink` lets one run through; not under append",
     ),
     setting(
         Group::Gates,

@@ -18,7 +18,7 @@ use crate::prepare::{Prepared, refusal};
 use crate::settings::Settings;
 use crate::sink::Last;
 use crate::staged;
-use crate::steps::extent;
+use crate::steps::{extent, leaves_append};
 use crate::stop::Stop;
 use crate::values::Problem;
 
@@ -45,7 +45,7 @@ impl Run<'_> {
             cpu: plan.limits.cpu,
             memory_bytes: plan.limits.memory_bytes,
         };
-        let request = self.request(last);
+        let request = self.request(settings, last);
         let stopped = async {
             tokio::select! {
                 failure = stop.stopped() => failure,
@@ -69,15 +69,17 @@ impl Run<'_> {
         self.accept(ran, &request, plan)
     }
 
-    /// What the component is asked for. Only the first portion can be a full refresh: the others go on behind it.
-    fn request(&self, last: Option<Last<'_>>) -> Request {
+    /// What the component is asked for. Only the first portion can be a full refresh: the others go on behind it. The first
+    /// run after append is one, too: segments are no set that changes could be made to.
+    fn request(&self, settings: &Settings, last: Option<Last<'_>>) -> Request {
+        let anew = self.args.full_refresh || last.is_some_and(|last| leaves_append(settings, last));
         Request {
             state: last.map(|last| last.manifest.state.clone()),
             window: self.args.range().map(|(start, end)| Window {
                 start: start.to_owned(),
                 end: end.to_owned(),
             }),
-            full_refresh: self.args.full_refresh && self.summary.portions == 0,
+            full_refresh: anew && self.summary.portions == 0,
         }
     }
 

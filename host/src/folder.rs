@@ -209,6 +209,20 @@ impl Folder {
         Failure::new(Outcome::OutputUnusable, message)
     }
 
+    /// The size of the regular file `name`, which is not opened; `None` when there is nothing.
+    pub fn size(&self, name: &str) -> Result<Option<i64>, Failure> {
+        let stat = match rustix::fs::statat(self, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error).doing(|| format!("look at `{}`", self.shown(name))),
+        };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok(Some(stat.st_size)),
+            FileType::Symlink => Err(self.refused(name, "a link")),
+            _ => Err(self.refused(name, "no regular file")),
+        }
+    }
+
     /// The whole regular file `name`; `None` when there is nothing, `Err` when it is longer than `bytes_max`.
     pub fn read(&self, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, Failure> {
         let Some((file, _)) = self.file(name)? else {

@@ -9,8 +9,10 @@ use crate::staged::Rejection;
 /// How much may be missing or bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gates {
-    /// `MIN_RECORDS`: the published set has at least as many.
+    /// `MIN_RECORDS`: the published set has at least as many, or under append this run.
     pub min_records: u64,
+    /// Under append, the records of this run, of all its portions: all segments together can only grow.
+    pub run_records: Option<u64>,
     /// `MAX_SHRINK_PERCENT`: against the last published set.
     pub max_shrink_percent: u64,
     /// `MAX_DELETE_PERCENT`: of the last published set, by this run's deletions.
@@ -23,7 +25,7 @@ pub struct Gates {
 
 /// `Err` (65) names every gate that refused, and the setting that would let it pass.
 ///
-/// `fetched` is the component's report; `last_records` the size of the last published set, if there is one;
+/// `fetched` is the component's report; `last_records` the size of the last published set, if there is one to compare with;
 /// `first_rejected` what is known of the first record that was set aside.
 pub fn check(
     gates: &Gates,
@@ -51,10 +53,14 @@ pub fn check(
 }
 
 fn too_few(gates: &Gates, totals: &Totals) -> Option<String> {
-    (totals.records < gates.min_records).then(|| {
+    let (records, of) = match gates.run_records {
+        Some(records) => (records, "this run has"),
+        None => (totals.records, "there would be"),
+    };
+    (records < gates.min_records).then(|| {
         format!(
-            "there would be {}, and `MIN_RECORDS` is {}",
-            counted(totals.records, "record"),
+            "{of} {}, and `MIN_RECORDS` is {}",
+            counted(records, "record"),
             gates.min_records
         )
     })
@@ -119,6 +125,7 @@ mod tests {
 
     const GATES: Gates = Gates {
         min_records: 0,
+        run_records: None,
         max_shrink_percent: 50,
         max_delete_percent: 50,
         max_rejected: MaxRejected::Count(0),

@@ -1,95 +1,31 @@
 //! The last published generation: what `current` names, believed only when its manifest is the one the name was made of.
 //!
-//! Missing, torn, edited or newer: refused with the way back, and never read as "first run". The data file is checked by
-//! size here, by hash where it is merged from or under `health --verify`.
+//! Missing, torn, edited or newer: refused with the way back, and never read as "first run". The data file, or of an append
+//! job the newest segment, is checked by size here, by hash where it is merged from or under `health --verify`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::fs::File;
-
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 
 use crate::folder::{Entry, Folder};
 use crate::limits::Limits;
 use crate::lock::Lock;
 use crate::manifest::{self, FileRecord, Manifest};
 use crate::outcome::{Failure, Outcome};
+use crate::segment::{self, SEGMENTS};
+
+mod name;
+
+pub use name::Name;
 
 /// The link whose rename is the commit.
 pub const CURRENT: &str = "current";
 /// The folder of the generations.
 pub const GENERATIONS: &str = "generations";
-/// The data files a generation may have, one of them each.
+/// The data files a generation may have: one of them each, and none of an append job, which has segments.
 pub const DATA_FILES: [&str; 2] = ["latest.json", "latest.ndjson"];
 
-/// Hexadecimal digits of the manifest's sha256 in a generation's name.
-const HEAD_DIGITS: usize = 16;
 /// Older generations that are looked at for the way back.
 const WAY_BACK_TRIES: usize = 20;
-
-/// The name of a generation: its number, when it was committed, and the head of its manifest's sha256.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Name {
-    text: String,
-    /// Its number.
-    pub number: u64,
-    /// When it was committed, in whole seconds.
-    pub committed: Timestamp,
-}
-
-impl Name {
-    /// The name of generation `number`, committed at `committed` with this manifest.
-    pub fn new(number: u64, committed: Timestamp, manifest: &[u8]) -> Self {
-        let head = &manifest::sha256(manifest)[..HEAD_DIGITS];
-        let text = format!(
-            "{number:06}-{}-{head}",
-            committed.strftime("%Y%m%dT%H%M%SZ")
-        );
-        Self {
-            text,
-            number,
-            committed,
-        }
-    }
-
-    /// Reads a name; `None` when it is not a generation's.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('-');
-        let (number, time, head) = (parts.next()?, parts.next()?, parts.next()?);
-        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-        let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let fits = parts.next().is_none()
-            && number.len() >= 6
-            && digits(number)
-            && time.len() == 16
-            && head.len() == HEAD_DIGITS
-            && hex(head);
-        let committed = DateTime::strptime("%Y%m%dT%H%M%SZ", time).ok()?;
-        Some(Self {
-            number: number.parse().ok().filter(|number| fits && *number > 0)?,
-            committed: TimeZone::UTC.to_timestamp(committed).ok()?,
-            text: text.to_owned(),
-        })
-    }
-
-    /// What `current` says when this generation is the one.
-    pub fn link(&self) -> String {
-        format!("{GENERATIONS}/{}", self.text)
-    }
-
-    fn is_of(&self, manifest: &[u8]) -> bool {
-        self.text
-            .ends_with(&manifest::sha256(manifest)[..HEAD_DIGITS])
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
 
 /// A published generation whose manifest can be trusted.
 #[derive(Debug)]
@@ -98,9 +34,35 @@ pub struct Generation {
     pub name: Name,
     /// What it holds.
     pub manifest: Manifest,
-    /// The name of its data file.
-    pub data_file: &'static str,
+    /// The name of its data file; none of an append job.
+    data_file: Option<&'static str>,
+    /// The newest segment of an append job; none before the first.
+    pub segment: Option<segment::Name>,
     folder: Folder,
+    output: Folder,
+}
+
+/// The set of a generation: its data file.
+#[derive(Debug, Clone, Copy)]
+pub struct Set<'g> {
+    /// The generation.
+    pub generation: &'g Generation,
+    /// The name of its data file.
+    pub file: &'static str,
+    /// What the manifest says of that.
+    pub record: &'g FileRecord,
+}
+
+impl Set<'_> {
+    /// Opens the data file; its size is the manifest's.
+    pub fn open(&self) -> Result<File, Failure> {
+        self.generation.open(self.file)
+    }
+
+    /// The data file, for messages.
+    pub fn shown(&self) -> String {
+        self.generation.shown(self.file)
+    }
 }
 
 impl Generation {
@@ -109,34 +71,71 @@ impl Generation {
         &self.folder
     }
 
-    /// What the manifest says of the data file.
-    pub fn data(&self) -> &FileRecord {
-        &self.manifest.files[self.data_file]
+    /// Its set; an append job has none.
+    pub fn set(&self) -> Option<Set<'_>> {
+        let file = self.data_file?;
+        Some(Set {
+            generation: self,
+            file,
+            record: &self.manifest.files[file],
+        })
     }
 
-    /// Opens a file of this generation; its size is the manifest's.
+    /// Opens a file that the manifest lists; its size is the manifest's.
     pub fn open(&self, name: &str) -> Result<File, Failure> {
-        let wanted = self
-            .manifest
-            .files
-            .get(name)
-            .map_or(0, |record| record.bytes);
-        let found = self.folder.file(name)?;
+        let (folder, file) = self.place(name)?;
+        let found = folder.file(&file)?;
+        let size = found.as_ref().map(|(_, stat)| stat.st_size);
+        self.has_its_size(name, size)?;
+        let missing = || untrusted(format!("`{}` is missing", self.shown(name)));
+        found.map(|(file, _)| file).ok_or_else(missing)
+    }
+
+    /// A file that the manifest lists, for messages.
+    pub fn shown(&self, name: &str) -> String {
+        let of = if segment::Name::listed(name).is_some() {
+            &self.output
+        } else {
+            &self.folder
+        };
+        of.shown(name)
+    }
+
+    /// Looks at a file that the manifest lists without opening it: not everybody who may ask may read it.
+    fn look_at(&self, name: &str) -> Result<(), Failure> {
+        let (folder, file) = self.place(name)?;
+        self.has_its_size(name, folder.size(&file)?)
+    }
+
+    /// The folder in which a listed file stands, and its name there.
+    fn place(&self, name: &str) -> Result<(Folder, String), Failure> {
+        let Some(segment) = segment::Name::listed(name) else {
+            return Ok((self.folder.clone(), name.to_owned()));
+        };
+        let missing = || untrusted(format!("`{}` is missing", self.output.shown(SEGMENTS)));
+        let segments = self.output.folder(SEGMENTS)?.ok_or_else(missing)?;
+        Ok((segments, segment.file().to_owned()))
+    }
+
+    fn has_its_size(&self, name: &str, found: Option<i64>) -> Result<(), Failure> {
+        let listed = self.manifest.files.get(name);
+        let wanted = listed.map_or(0, |record| record.bytes);
         match found {
-            Some((file, stat)) if u64::try_from(stat.st_size) == Ok(wanted) => Ok(file),
-            Some((_, stat)) => Err(untrusted(format!(
-                "`{}` has {} bytes, and its manifest says {wanted}",
-                self.folder.shown(name),
-                stat.st_size
+            Some(size) if u64::try_from(size) == Ok(wanted) => Ok(()),
+            Some(size) => Err(untrusted(format!(
+                "`{}` has {size} bytes, and its manifest says {wanted}",
+                self.shown(name)
             ))),
-            None => Err(untrusted(format!(
-                "`{}` is missing",
-                self.folder.shown(name)
-            ))),
+            None => Err(untrusted(format!("`{}` is missing", self.shown(name)))),
         }
     }
 
-    fn read(generations: &Folder, name: Name, limits: &Limits) -> Result<Self, Failure> {
+    fn read(
+        output: &Folder,
+        generations: &Folder,
+        name: Name,
+        limits: &Limits,
+    ) -> Result<Self, Failure> {
         let text = name.to_string();
         let folder = generations
             .folder(&text)?
@@ -158,32 +157,43 @@ impl Generation {
                 manifest.generation
             )));
         }
-        let mut data_files = DATA_FILES
-            .iter()
-            .filter(|file| manifest.files.contains_key(**file));
-        let (Some(data_file), None) = (data_files.next(), data_files.next()) else {
-            return Err(untrusted(format!("`{shown}` does not name one data file")));
-        };
-        if let Some(odd) = manifest
-            .files
-            .keys()
-            .find(|file| file.contains('/') || file.starts_with('.'))
-        {
-            return Err(untrusted(format!(
-                "`{shown}` names the file `{}`",
-                odd.escape_debug()
-            )));
-        }
+        let (data_file, segment) =
+            contents(&manifest).map_err(|what| untrusted(format!("`{shown}` {what}")))?;
         let generation = Self {
             name,
             manifest,
             data_file,
+            segment,
             folder,
+            output: output.clone(),
         };
         for file in generation.manifest.files.keys() {
-            generation.open(file)?;
+            generation.look_at(file)?;
         }
         Ok(generation)
+    }
+}
+
+/// The data file of a manifest, or of an append job's the newest segment, if there is one. `Err` says what is wrong with it.
+fn contents(manifest: &Manifest) -> Result<(Option<&'static str>, Option<segment::Name>), String> {
+    let listed = |file: &&'static str| manifest.files.contains_key(*file);
+    let data_files: Vec<&'static str> = DATA_FILES.into_iter().filter(listed).collect();
+    let segments: Vec<segment::Name> = manifest
+        .files
+        .keys()
+        .filter_map(|file| segment::Name::listed(file))
+        .collect();
+    let is_segment = |file: &str| segment::Name::listed(file).is_some();
+    let is_odd = |file: &str| (file.contains('/') && !is_segment(file)) || file.starts_with('.');
+    if let Some(odd) = manifest.files.keys().find(|file| is_odd(file)) {
+        return Err(format!("names the file `{}`", odd.escape_debug()));
+    }
+    match (manifest.appends(), &data_files[..], &segments[..]) {
+        (false, [data_file], []) => Ok((Some(data_file), None)),
+        (true, [], []) => Ok((None, None)),
+        (true, [], [newest]) => Ok((None, Some(newest.clone()))),
+        (false, ..) => Err("does not name one data file".to_owned()),
+        (true, ..) => Err("does not name one segment at the most, and no data file".to_owned()),
     }
 }
 
@@ -203,7 +213,7 @@ pub fn current(output: &Folder, limits: &Limits) -> Result<Option<Generation>, F
         let generations = output
             .folder(GENERATIONS)?
             .ok_or_else(|| untrusted(format!("`{}` is missing", output.shown(GENERATIONS))))?;
-        Generation::read(&generations, name.clone(), limits)
+        Generation::read(output, &generations, name.clone(), limits)
     };
     read()
         .map(Some)
@@ -277,17 +287,18 @@ pub fn changed_settings(manifest: &Manifest, now: &BTreeMap<String, String>) -> 
         .collect()
 }
 
-/// A crash of the first run leaves a first generation and no `current`. Anything later was published, and `current` is
-/// what got lost: going on would begin from nothing.
+/// A crash of the first run leaves a first generation and no `current`, and perhaps a first segment. Anything later was
+/// published, and `current` is what got lost: going on would begin from nothing, and remove what is above that.
 fn refuse_a_lost_current(output: &Folder, limits: &Limits) -> Result<(), Failure> {
-    let Some(generations) = output.folder(GENERATIONS)? else {
-        return Ok(());
-    };
-    match names(&generations)?.last() {
-        Some(name) if name.number > 1 => Err(untrusted(format!(
+    let generations = output.folder(GENERATIONS)?;
+    let newest = generations.as_ref().map(names).transpose()?;
+    let newest = newest.and_then(|names| names.last().map(|name| name.number));
+    let segment = segment::names(output)?.last().map(|name| name.number);
+    match newest.max(segment) {
+        Some(number) if number > 1 => Err(untrusted(format!(
             "read the link `{}`: it is missing, and generation {} was published; {}",
             output.shown(CURRENT),
-            name.number - 1,
+            number - 1,
             way_back(output, None, limits)
         ))),
         _ => Ok(()),
@@ -306,7 +317,7 @@ fn way_back(output: &Folder, from: Option<&Name>, limits: &Limits) -> String {
             .filter(|name| from.is_none_or(|from| name.number < from.number));
         older
             .take(WAY_BACK_TRIES)
-            .find(|name| Generation::read(&generations, name.clone(), limits).is_ok())
+            .find(|name| Generation::read(output, &generations, name.clone(), limits).is_ok())
     };
     match trusted() {
         Some(name) => format!(

@@ -216,7 +216,7 @@ impl HealthReport {
                 name: generation.name.to_string(),
                 committed: format!("{committed:.0}"),
                 age: Duration::try_from(now.duration_since(committed)).unwrap_or_default(),
-                records: generation.data().records,
+                records: generation.manifest.counts.records,
                 cursor: generation.manifest.cursor.clone(),
                 cursor_age: None,
             });
@@ -285,7 +285,7 @@ impl HealthReport {
                 Ok(sha256) if sha256 == record.sha256 => continue,
                 Ok(_) => format!(
                     "`{}` is damaged or was edited: its checksum is not the published one",
-                    generation.folder().shown(name)
+                    generation.shown(name)
                 ),
                 Err(failure) => failure.message,
             };

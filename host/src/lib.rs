@@ -36,6 +36,7 @@ mod plan;
 mod publish;
 mod quantity;
 mod secret;
+mod segment;
 mod settings;
 mod sink;
 mod staged;
@@ -75,12 +76,15 @@ impl Run<'_> {
                 .await?;
             let report = ran.report;
 
-            let staged = staged::open(staging.input(), steps::reported(&report), &plan.limits)?;
-            let last_records = sink.last().map(|last| last.manifest.counts.records);
+            let staged = staged::open(staging.input(), steps::reported(&report), &plan.limits)?
+                .with_more(ran.more);
+            let last_records = sink
+                .last()
+                .and_then(|last| steps::comparable(settings, last));
             let taken = sink.take(&staged, staging, steps::extent(report.extent))?;
             let totals = taken.totals();
             let plausible = gates::check(
-                &self.gates(plan, ran.more),
+                &self.gates(settings, plan, ran.more),
                 &totals,
                 report.fetched,
                 last_records,

@@ -12,6 +12,8 @@ pub const FORMAT: u64 = 1;
 
 /// The name of the manifest in its generation.
 pub const FILE: &str = "manifest.json";
+/// What the last run of an append job staged: a file that its generations have, and no other generation has.
+pub const DIGESTS: &str = "staged.digests";
 
 /// Everything about one generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +38,11 @@ pub struct Manifest {
     pub extent: String,
     /// The range of the cursor that was read again, when only one was.
     pub window: Option<serde_json::Value>,
-    /// Each file of the generation but this one.
+    /// Whether the run had further portions to come when it committed this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unfinished: bool,
+    /// Each file of the generation but this one. Of an append job also the newest segment, `segments/000042.ndjson`, which is
+    /// the generation's own when it has its number.
     pub files: BTreeMap<String, FileRecord>,
     /// The JSON Pointers by which the data file is sorted and free of repeats; none when it is not.
     #[serde(default)]
@@ -74,7 +80,7 @@ pub struct FileRecord {
 /// How many of what. All are of this run, but for `records`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Records in the published set.
+    /// Records in the published set; of an append job, in all segments since it began to append.
     pub records: u64,
     /// Records staged.
     pub staged: u64,
@@ -89,6 +95,11 @@ pub struct Counts {
 }
 
 impl Manifest {
+    /// Whether it is of an append job, and so of no set of its own.
+    pub fn appends(&self) -> bool {
+        self.files.contains_key(DIGESTS)
+    }
+
     /// The bytes of the file: indented JSON and a newline.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes =
@@ -154,6 +165,7 @@ pub mod tests {
             finished: "2026-11-23T06:00:01Z".into(),
             extent: "everything".into(),
             window: None,
+            unfinished: false,
             files: BTreeMap::new(),
             sorted_by: Vec::new(),
             counts: Counts::default(),

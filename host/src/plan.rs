@@ -94,6 +94,8 @@ pub enum WriteMode {
     Replace,
     /// They are merged into the last set by key.
     Upsert,
+    /// They are added to what is there.
+    Append,
 }
 
 impl WriteMode {
@@ -102,6 +104,7 @@ impl WriteMode {
         match self {
             Self::Replace => "replace",
             Self::Upsert => "upsert",
+            Self::Append => "append",
         }
     }
 }
@@ -245,10 +248,8 @@ fn write_mode(text: &str) -> Result<WriteMode, String> {
     match text {
         "replace" => Ok(WriteMode::Replace),
         "upsert" => Ok(WriteMode::Upsert),
-        "append" => {
-            Err("`append` is not in this version yet; take `upsert` or `replace`".to_owned())
-        }
-        _ => Err("takes `replace` or `upsert`".to_owned()),
+        "append" => Ok(WriteMode::Append),
+        _ => Err("takes `replace`, `upsert` or `append`".to_owned()),
     }
 }
 
@@ -363,7 +364,7 @@ mod tests {
             ("OUTPUT_FORMAT", "csv"),
             ("MIN_RECORDS", "-1"),
             ("RUN_DEADLINE", "5"),
-            ("WRITE_MODE", "append"),
+            ("WRITE_MODE", "prepend"),
         ]);
 
         let names: Vec<&str> = plan

@@ -20,9 +20,11 @@ use crate::outcome::{Committed, Failure, Outcome};
 use crate::sink::Check;
 
 mod adopt;
+mod appended;
 mod refused;
 mod retire;
 
+pub use appended::NewSegment;
 pub use refused::keep_refused;
 pub use retire::retire;
 
@@ -47,8 +49,10 @@ pub struct New<'r> {
     pub manifest: Manifest,
     /// Its files, but those it shares with its parent.
     pub written: Vec<Written>,
-    /// The name of its data file.
-    pub data_file: &'static str,
+    /// The name of its data file; none of an append job.
+    pub data_file: Option<&'static str>,
+    /// What it appends, if it does.
+    pub segment: Option<NewSegment>,
     /// Whether its data is its parent's, byte for byte.
     pub unchanged: bool,
     /// `--adopt`.
@@ -62,9 +66,9 @@ pub struct New<'r> {
 pub struct Commit {
     /// The name of the generation that readers see now.
     pub generation: String,
-    /// Records in its set.
+    /// Records in its set, or in all segments.
     pub records: u64,
-    /// Whether the set is the one they saw before.
+    /// Whether that is what they saw before.
     pub unchanged: bool,
 }
 
@@ -82,6 +86,7 @@ pub fn commit(mut new: New<'_>, check: Check<'_>, log: &Log) -> Result<Commit, F
     let generations = move_in(&output, &new, &name)?;
     let swapped = generations
         .sync()
+        .and_then(|()| appended::move_in(&output, &new))
         .and_then(|()| prepare(&output, &new))
         .and_then(|kept| {
             fence(&output, &new)?;
@@ -92,11 +97,12 @@ pub fn commit(mut new: New<'_>, check: Check<'_>, log: &Log) -> Result<Commit, F
         if failure.committed == Committed::No {
             // Best effort: the next run removes what is left of it.
             let _ = generations.remove_all(&name.to_string(), usize::MAX);
+            appended::remove(&output, &new);
         }
         return Err(failure);
     }
-    if new.unchanged {
-        touch(&generations, &name, new.data_file, log);
+    if let Some(data_file) = new.data_file.filter(|_| new.unchanged) {
+        touch(&generations, &name, data_file, log);
     }
     refused::forget_refused(&output, log);
     Ok(Commit {
@@ -112,6 +118,7 @@ fn complete(new: &New<'_>, manifest: &[u8]) -> Result<(), Failure> {
     for written in &new.written {
         sync_file(&written.file, folder.shown(written.name))?;
     }
+    appended::complete(new)?;
     let mut file = folder.create(manifest::FILE, 0o666)?;
     file.write_all(manifest)
         .doing(|| format!("write `{}`", folder.shown(manifest::FILE)))?;
@@ -139,22 +146,34 @@ fn prepare(output: &Folder, new: &New<'_>) -> Result<adopt::Kept, Failure> {
     } else {
         adopt::Kept::default()
     };
-    let link = format!("{CURRENT}/{}", new.data_file);
-    match output.entry(new.data_file)? {
-        Entry::Link(target) if target == link => {}
-        Entry::Absent => rustix::fs::symlinkat(&link, output, new.data_file).doing(|| {
-            format!(
-                "create the link `{}` (the file system must know links)",
-                output.shown(new.data_file)
-            )
-        })?,
-        _ if kept.has(new.data_file) => {}
-        _ => new.lock.refuse_foreign()?,
+    if let Some(data_file) = new.data_file {
+        ensure_link(output, new, data_file, &kept)?;
     }
     if new.parent.is_none() {
         sync_upwards(output)?;
     }
     Ok(kept)
+}
+
+/// The link that readers open, in place.
+fn ensure_link(
+    output: &Folder,
+    new: &New<'_>,
+    data_file: &str,
+    kept: &adopt::Kept,
+) -> Result<(), Failure> {
+    let link = format!("{CURRENT}/{data_file}");
+    match output.entry(data_file)? {
+        Entry::Link(target) if target == link => Ok(()),
+        Entry::Absent => rustix::fs::symlinkat(&link, output, data_file).doing(|| {
+            format!(
+                "create the link `{}` (the file system must know links)",
+                output.shown(data_file)
+            )
+        }),
+        _ if kept.has(data_file) => Ok(()),
+        _ => new.lock.refuse_foreign(),
+    }
 }
 
 /// Syncs the output folder and all above it on its file system: a first run, or one killed before, may have made them.

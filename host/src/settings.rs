@@ -18,6 +18,7 @@ use crate::values::{Given, Origin, Problem};
 
 use texts::Texts;
 
+mod appending;
 mod replacing;
 mod shaping;
 mod texts;
@@ -98,6 +99,7 @@ pub fn join(description: &Description, plan: &Plan) -> Result<Settings, Unusable
     let mode = mode(description, plan, &mut problems);
     if let Some(mode) = mode {
         replacing::refuse(description, plan, mode, &mut problems);
+        appending::refuse(description, plan, mode, &mut problems);
     }
     match (source, mode) {
         (Some(source), Some(mode)) if problems.is_empty() => {
@@ -343,10 +345,10 @@ fn mode(description: &Description, plan: &Plan, problems: &mut Vec<Problem>) -> 
         ),
         Some(mode) => Some(mode),
         None if !declares_cursor => problem(
-            "is not given, and this component does not say what it stages: set WRITE_MODE=replace or upsert",
+            "is not given, and this component does not say what it stages: set WRITE_MODE=replace, upsert or append",
         ),
         None if cursor && !keys => problem(
-            "cannot be told: with SOURCE_CURSOR, set PRIMARY_KEY to merge by key, say `PRIMARY_KEY=/id`",
+            "cannot be told: with SOURCE_CURSOR, set PRIMARY_KEY to merge by key, say `PRIMARY_KEY=/id`; or keep every version of every record with `WRITE_MODE=append`",
         ),
         None if cursor => Some(WriteMode::Upsert),
         None => Some(WriteMode::Replace),

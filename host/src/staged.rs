@@ -42,6 +42,8 @@ pub struct Counts {
 pub struct Staged {
     /// As reported; [`Staged::counted`] holds the files to it.
     pub reported: Counts,
+    /// Whether the component has a further portion to come.
+    pub more: bool,
     records: Option<File>,
     deleted: Option<File>,
     rejected: Option<File>,
@@ -63,6 +65,7 @@ pub fn open(input: &Folder, reported: Counts, limits: &Limits) -> Result<Staged,
     };
     Ok(Staged {
         reported,
+        more: false,
         records: file(RECORDS)?,
         deleted: file(DELETED)?,
         rejected: file(REJECTED)?,
@@ -71,6 +74,11 @@ pub fn open(input: &Folder, reported: Counts, limits: &Limits) -> Result<Staged,
 }
 
 impl Staged {
+    /// The same, of a component that says whether it has more.
+    pub fn with_more(self, more: bool) -> Self {
+        Self { more, ..self }
+    }
+
     /// The lines of `records.ndjson`, from the first.
     pub fn records(&self) -> Lines<'_> {
         Lines::new(self.records.as_ref(), self.line_bytes_max)

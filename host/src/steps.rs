@@ -112,20 +112,19 @@ impl Run<'_> {
         settings: &Settings,
         last: Option<Last<'_>>,
     ) -> Result<(), Failure> {
-        if self.args.range().is_some() && settings.mode != WriteMode::Upsert {
-            return Err(Failure::new(
-                Outcome::Settings,
-                "`--from` and `--to` read a range again and merge it by key: set PRIMARY_KEY and WRITE_MODE=upsert, or leave them out",
-            ));
-        }
-        let Some(last) =
-            last.filter(|_| settings.mode == WriteMode::Upsert && !self.args.full_refresh)
-        else {
+        self.refuse_flags(settings)?;
+        let Some(last) = last.filter(|_| !self.args.full_refresh) else {
             return Ok(());
         };
+        let leaves = leaves_append(settings, last);
+        if settings.mode == WriteMode::Replace && !leaves {
+            return Ok(());
+        }
         let changed: Vec<String> = generation::changed_settings(last.manifest, &settings.shaping)
             .into_iter()
             .filter(|name| !self.args.accept_change.contains(name))
+            // A whole new set is not mixed with anything; but the readers of the segments would wait for nothing.
+            .filter(|name| settings.mode != WriteMode::Replace || name == "WRITE_MODE")
             .collect();
         if changed.is_empty() {
             return Ok(());
@@ -134,15 +133,40 @@ impl Run<'_> {
             .iter()
             .map(|name| format!("--accept-change {name}"))
             .collect();
+        let accepted = accepted.join(" ");
+        let ways_on = if settings.mode == WriteMode::Append {
+            format!(
+                "so old and new segments may not fit together; go on with `{accepted}`, or append into another OUTPUT_DIR"
+            )
+        } else if leaves {
+            format!(
+                "so the segments stay and no further one comes; go on with `{accepted}`, which fetches everything anew"
+            )
+        } else {
+            format!(
+                "so old and new records may not fit together; fetch everything anew with `--full-refresh`, or go on with `{accepted}`"
+            )
+        };
         Err(Failure::new(
             Outcome::Settings,
             format!(
-                "{} changed since generation {}, so old and new records may not fit together; fetch everything anew with `--full-refresh`, or go on with `{}`",
+                "{} changed since generation {}, {ways_on}",
                 changed.join(", "),
-                last.name,
-                accepted.join(" ")
+                last.name
             ),
         ))
+    }
+
+    /// Refuses flags that say what cannot be done in this mode.
+    fn refuse_flags(&self, settings: &Settings) -> Result<(), Failure> {
+        let refused = if self.args.range().is_some() && settings.mode != WriteMode::Upsert {
+            "`--from` and `--to` read a range again and merge it by key: set PRIMARY_KEY and WRITE_MODE=upsert, or leave them out"
+        } else if self.args.full_refresh && settings.mode == WriteMode::Append {
+            "`--full-refresh` publishes everything in place of the old set, and WRITE_MODE=append only adds: leave it out; to begin anew, append into another OUTPUT_DIR"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::new(Outcome::Settings, refused))
     }
 
     /// What is published, and how.
@@ -158,9 +182,11 @@ impl Run<'_> {
     }
 
     /// How much may be missing or bad in this portion. A set that is still being loaded may be small.
-    pub(crate) fn gates(&self, plan: &Plan, more: bool) -> Gates {
+    pub(crate) fn gates(&self, settings: &Settings, plan: &Plan, more: bool) -> Gates {
+        let appends = settings.mode == WriteMode::Append;
         Gates {
             min_records: if more { 0 } else { plan.min_records },
+            run_records: appends.then_some(self.summary.staged),
             max_shrink_percent: plan.max_shrink_percent,
             max_delete_percent: plan.max_delete_percent,
             max_rejected: plan.max_rejected,
@@ -212,6 +238,17 @@ impl Run<'_> {
         self.summary.published = !totals.unchanged;
         self.outcome()
     }
+}
+
+/// Whether the last commit is of an append job and this run makes a set again.
+pub fn leaves_append(settings: &Settings, last: Last<'_>) -> bool {
+    settings.mode != WriteMode::Append && last.manifest.appends()
+}
+
+/// The size of the last set, if the new one can be held against it: what was appended is no set, and cannot shrink.
+pub fn comparable(settings: &Settings, last: Last<'_>) -> Option<u64> {
+    let is_set = settings.mode != WriteMode::Append && !last.manifest.appends();
+    is_set.then_some(last.manifest.counts.records)
 }
 
 /// What the component said it staged, as the sink has it.

@@ -4,6 +4,8 @@
 
 /// The component alone, in a plain runtime with stock WASI.
 mod alone;
+/// `WRITE_MODE=append`.
+mod append;
 /// How we say who we are: tokens, client certificates, and what is sent in a query or as user and password.
 mod auth;
 /// The credential is nowhere.

@@ -8,7 +8,7 @@ const README: &str = include_str!("../../README.md");
 const RUN: &str = include_str!("../run.sh");
 
 /// The first block of code after this text.
-fn block_after(text: &str) -> &'static str {
+pub fn block_after(text: &str) -> &'static str {
     let (_, after) = README
         .split_once(text)
         .unwrap_or_else(|| panic!("README says `{text}`"));

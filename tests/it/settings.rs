@@ -208,18 +208,19 @@ fn a_cursor_without_a_key_must_be_decided() {
     run.exits(Outcome::Settings)
         .asked(0)
         .stderr_has("WRITE_MODE")
-        .stderr_has("PRIMARY_KEY");
+        .stderr_has("PRIMARY_KEY")
+        .stderr_has("`WRITE_MODE=append`");
 }
 
 #[test]
 fn what_a_later_version_brings_is_refused_by_name() {
     let run = with_file(Job::new(), "OUTBOUND_PROXY=http://proxy:3128\n")
-        .set("WRITE_MODE", "append")
+        .set("OUTPUT_FORMAT", "csv")
         .run();
 
     run.exits(Outcome::Settings)
         .stderr_has("OUTBOUND_PROXY is not in this version yet")
-        .stderr_has("append");
+        .stderr_has("`csv`");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What is believed of a folder, and what is not.
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::plan::{OutputFormat, WriteMode};
 use crate::sink::Extent::Everything;

@@ -9,6 +9,7 @@ use crate::generation::{DATA_FILES, GENERATIONS, Generation, names};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
+use crate::segment::{self, SEGMENTS};
 
 use super::Lock;
 use super::staging::PREFIX;
@@ -56,6 +57,24 @@ impl Lock {
             log.warn(
                 "generation above the current one removed",
                 json!({ "generation": name.to_string() }),
+            );
+        }
+        Ok(())
+    }
+
+    /// Removes the segments above `last`: a killed run put them in their place and did not come to the swap. `Err`: one stays.
+    pub fn sweep_segments(&self, last: Option<&Generation>, log: &Log) -> Result<(), Failure> {
+        let committed = last.map_or(0, |generation| generation.name.number);
+        let mut names = segment::names(self.folder())?;
+        names.retain(|name| name.number > committed);
+        let Some(segments) = self.folder().folder(SEGMENTS)? else {
+            return Ok(());
+        };
+        for name in names {
+            segments.remove_file(name.file())?;
+            log.warn(
+                "segment above the current generation removed",
+                json!({ "segment": name.to_string() }),
             );
         }
         Ok(())
@@ -137,6 +156,23 @@ mod tests {
         );
         let generations = lock.folder().folder(GENERATIONS).unwrap().unwrap();
         assert_eq!(generations.names(|_| true).unwrap(), ["mine"]);
+    }
+
+    #[test]
+    fn segments_that_were_not_committed_go_and_what_is_no_segment_stays() {
+        let (temp, lock) = locked();
+        std::fs::create_dir(temp.path().join(SEGMENTS)).unwrap();
+        for name in ["000001.ndjson", "000001.ndjson.bak", "notes"] {
+            std::fs::write(temp.path().join(SEGMENTS).join(name), "").unwrap();
+        }
+
+        lock.sweep_segments(None, &Log::silent()).unwrap();
+
+        let segments = lock.folder().folder(SEGMENTS).unwrap().unwrap();
+        assert_eq!(
+            segments.names(|_| true).unwrap(),
+            ["000001.ndjson.bak", "notes"]
+        );
     }
 
     #[test]

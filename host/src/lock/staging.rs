@@ -3,7 +3,6 @@
 use std::os::fd::OwnedFd;
 
 use crate::folder::Folder;
-use crate::generation::GENERATIONS;
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 
@@ -28,20 +27,20 @@ pub struct Staging {
 }
 
 impl Lock {
-    /// Makes `generations/`, and checks that a rename reaches it.
-    pub fn prepare_generations(&self, file_mode: Option<u32>) -> Result<(), Failure> {
+    /// Makes the folder `name` for what is published (`generations`, `segments`), and checks that a rename reaches it.
+    pub fn prepare_folder(&self, name: &str, file_mode: Option<u32>) -> Result<(), Failure> {
         let output = self.folder();
-        if output.folder(GENERATIONS)?.is_none() {
+        if output.folder(name)?.is_none() {
             output
-                .ensure_folder(GENERATIONS, 0o777)?
+                .ensure_folder(name, 0o777)?
                 .allow_readers(file_mode)?;
         }
-        let generations = output.ensure_folder(GENERATIONS, 0o777)?;
-        if generations.stat()?.st_dev == output.stat()?.st_dev {
+        let folder = output.ensure_folder(name, 0o777)?;
+        if folder.stat()?.st_dev == output.stat()?.st_dev {
             return Ok(());
         }
         let message = format!(
-            "use `{}`: generations/ is on another file system, and a rename cannot cross; mount one file system over the whole folder",
+            "use `{}`: {name}/ is on another file system, and a rename cannot cross; mount one file system over the whole folder",
             output.path().display()
         );
         Err(Failure::new(Outcome::OutputUnusable, message))
@@ -110,6 +109,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::generation::GENERATIONS;
     use crate::lock::acquire;
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
         let folder = Folder::open(temp.path()).unwrap().unwrap();
         let lock = acquire(&folder, "r1").unwrap();
 
-        lock.prepare_generations(Some(0o640)).unwrap();
+        lock.prepare_folder(GENERATIONS, Some(0o640)).unwrap();
         let staging = lock.staging(Some(0o640), &Limits::default()).unwrap();
 
         assert_eq!(staging.generation().stat().unwrap().st_mode & 0o777, 0o750);

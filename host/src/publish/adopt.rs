@@ -69,7 +69,7 @@ pub fn replace(output: &Folder, new: &New<'_>, kept: &Kept) -> Result<(), Failur
                 .doing(|| format!("move `{}` to `{FOREIGN_KEPT_IN}/`", output.shown(file.name)))?;
             folder.sync()?;
         }
-        if file.name == new.data_file {
+        if Some(file.name) == new.data_file {
             let temporary = format!(".latest-{}", new.lock.run_id());
             rustix::fs::symlinkat(format!("{CURRENT}/{}", file.name), output, &temporary)
                 .and_then(|()| rustix::fs::renameat(output, &temporary, output, file.name))

@@ -12,10 +12,12 @@ use crate::generation::{self, CURRENT, DATA_FILES, GENERATIONS, Name};
 use crate::limits::Limits;
 use crate::lock::Lock;
 use crate::log::Log;
-use crate::manifest;
+use crate::manifest::{self, Manifest};
 use crate::outcome::Failure;
+use crate::segment;
 
-/// Keeps the newest generation of each of the `keep` latest different sets, and what was superseded just now.
+/// Keeps the newest generation of each of the `keep` latest different sets, and what was superseded just now. For an append
+/// job a set is what there is up to a segment. Segments stay.
 ///
 /// Also removes a link of another format that leads nowhere now. Never fails: it warns.
 pub fn retire(lock: &Lock, keep: usize, limits: &Limits, log: &Log) {
@@ -52,8 +54,7 @@ pub(super) fn retire_at(
             // Half removed: the manifest goes first.
             Ok(None) if name != current => false,
             Ok(Some(manifest)) => {
-                let data = DATA_FILES.iter().find_map(|file| manifest.files.get(*file));
-                let set = data.map_or_else(|| text.clone(), |data| data.sha256.clone());
+                let set = set_of(&manifest).unwrap_or_else(|| text.clone());
                 !kept_sets.contains(&set) && kept_sets.len() < keep.max(2) && kept_sets.insert(set)
             }
             Ok(None) => true,
@@ -90,7 +91,20 @@ pub(super) fn retire_at(
     Ok(())
 }
 
-/// After a change of `OUTPUT_FORMAT` the other format's link leads nowhere.
+/// What tells the set of a generation from others.
+fn set_of(manifest: &Manifest) -> Option<String> {
+    if manifest.appends() {
+        let newest = |file: &&String| segment::Name::listed(file).is_some();
+        let newest = manifest.files.keys().find(newest).cloned();
+        return Some(newest.unwrap_or_else(|| "no segment yet".to_owned()));
+    }
+    let data = DATA_FILES
+        .iter()
+        .find_map(|file| manifest.files.get(*file))?;
+    Some(data.sha256.clone())
+}
+
+/// After a change of `OUTPUT_FORMAT` the other format's link leads nowhere; under append every one does.
 fn remove_stale_links(lock: &Lock) -> Result<(), Failure> {
     let output = lock.folder();
     for name in DATA_FILES {

@@ -10,25 +10,33 @@ use crate::staged::{self, Staged, broken};
 pub enum Base {
     /// Nothing: the staged records are the set.
     Empty,
-    /// The last published set.
+    /// What is there: the last published set, or under append everything so far.
     Last,
 }
 
-/// What `extent` is built on. `Err` is 70, the component cannot say that; or 78, the settings do not allow for it.
+/// What `extent` is built on; `has_last` is whether there is something to build on. `Err` is 70, the component cannot say that; or 78, the settings do not allow for it.
 pub fn of(
     extent: Extent,
     has_last: bool,
     target: &Target,
     staged: &Staged,
 ) -> Result<Base, Failure> {
+    if target.mode == WriteMode::Append && staged.reported.deleted > 0 {
+        return Err(broken(
+            "it staged deletions, and WRITE_MODE=append only adds; set WRITE_MODE=upsert and PRIMARY_KEY",
+        ));
+    }
     match extent {
         Extent::Changes if target.mode == WriteMode::Replace => Err(broken(
             "it answered `changes`, and WRITE_MODE=replace publishes the whole set; set WRITE_MODE=upsert and PRIMARY_KEY",
         )),
-        Extent::Changes if target.keys.is_empty() => Err(Failure::new(
-            Outcome::Settings,
-            "merge what changed: PRIMARY_KEY is not set",
-        )),
+        Extent::Changes if target.mode == WriteMode::Upsert && target.keys.is_empty() => {
+            Err(Failure::new(
+                Outcome::Settings,
+                "merge what changed: PRIMARY_KEY is not set",
+            ))
+        }
+        Extent::Everything | Extent::Changes if target.mode == WriteMode::Append => Ok(Base::Last),
         Extent::Everything => Ok(Base::Empty),
         Extent::Changes if !has_last => Ok(Base::Empty),
         Extent::NothingNew if !has_last => Err(broken(

@@ -1,4 +1,5 @@
-//! The sink of files: one data file a generation, made of what was staged and of the last generation's.
+//! The sink of files: one data file a generation, made of what was staged and of the last generation's; or under append one
+//! segment, of what was not there.
 //!
 //! Bytes are read, merged and written here; what becomes visible, and when, is `publish`'s business.
 
@@ -8,19 +9,22 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use crate::folder::{Doing as _, Folder};
-use crate::generation::{self, DATA_FILES, Generation};
+use crate::generation::{self, DATA_FILES, GENERATIONS, Generation, Set};
 use crate::lock::Staging;
 use crate::manifest::FileRecord;
 use crate::outcome::Failure;
-use crate::plan::OutputFormat;
-use crate::publish::{self, Commit, New, Written};
-use crate::sink::base;
+use crate::plan::{OutputFormat, WriteMode};
+use crate::publish::{self, Commit, New, NewSegment, Written};
+use crate::segment::SEGMENTS;
+use crate::sink::base::{self, Base};
+use crate::sink::changes;
 use crate::sink::key::Keys;
 use crate::sink::last::LastRecords;
 use crate::sink::rejected::{self, Rejected};
 use crate::sink::{Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
 use crate::staged::{self, REJECTED, Rejection, Staged};
 
+mod append;
 mod data;
 
 use data::Data;
@@ -41,14 +45,32 @@ struct Next<'s> {
     staging: Staging,
 }
 
+/// What goes into the new generation, or beside it.
+struct Content {
+    /// How many lines of what was staged were read for it.
+    read: changes::Read,
+    /// Records that there are then.
+    records: u64,
+    /// Records of the last set that are gone.
+    removed: u64,
+    /// Whether it is what there was.
+    unchanged: bool,
+    /// What the manifest says of the files.
+    files: BTreeMap<String, FileRecord>,
+    /// Those that are to be synced.
+    written: Vec<Written>,
+    segment: Option<NewSegment>,
+}
+
 /// A generation that is complete but for its manifest.
 struct TakenFiles<'s> {
     next: Next<'s>,
     extent: Extent,
+    /// Whether the run has a further portion to come.
+    more: bool,
     totals: Totals,
     first_rejected: Option<Rejection>,
-    records: BTreeMap<String, FileRecord>,
-    written: Vec<Written>,
+    content: Content,
 }
 
 impl<'r> Files<'r> {
@@ -62,10 +84,14 @@ impl<'r> Files<'r> {
         ground
             .lock
             .sweep(last.as_ref(), ground.limits, ground.log)?;
+        ground.lock.sweep_segments(last.as_ref(), ground.log)?;
         if !target.adopt {
             ground.lock.refuse_foreign()?;
         }
-        ground.lock.prepare_generations(target.file_mode)?;
+        ground.lock.prepare_folder(GENERATIONS, target.file_mode)?;
+        if target.mode == WriteMode::Append {
+            ground.lock.prepare_folder(SEGMENTS, target.file_mode)?;
+        }
         Ok(Self {
             data_file: match target.format {
                 OutputFormat::Json => DATA_FILES[0],
@@ -78,59 +104,97 @@ impl<'r> Files<'r> {
             keep_generations,
         })
     }
+
+    /// The last set; none before the first, and after a run that appended.
+    fn last_set(&self) -> Option<Set<'_>> {
+        self.last.as_ref().and_then(Generation::set)
+    }
+
+    /// Whether there is something that a run of this mode can add to.
+    fn has_base(&self) -> bool {
+        match self.target.mode {
+            WriteMode::Append => self.last.is_some(),
+            WriteMode::Replace | WriteMode::Upsert => self.last_set().is_some(),
+        }
+    }
 }
 
 impl Next<'_> {
+    /// Makes the data file, alone or on top of the last one.
+    fn set(&self, staged: &Staged, base: Base) -> Result<Content, Failure> {
+        let mut data = self.data(staged, base)?;
+        self.share(&mut data)?;
+        let name = self.files.data_file;
+        let written = data.file.map(|file| Written { name, file });
+        Ok(Content {
+            read: data.read,
+            records: data.record.records,
+            removed: data.removed,
+            unchanged: self
+                .same_file_of_last()
+                .is_some_and(|last| last.record.sha256 == data.record.sha256),
+            files: BTreeMap::from([(name.to_owned(), data.record)]),
+            written: written.into_iter().collect(),
+            segment: None,
+        })
+    }
+
     /// Puts the last generation's file in the place of equal bytes that were just written, where links can be made and
     /// the old bytes are still good. The data file is then one for both.
     fn share(&self, data: &mut Data) -> Result<(), Failure> {
         let Some(last) = self.same_file_of_last() else {
             return Ok(());
         };
-        if last.data().sha256 != data.record.sha256 {
+        if last.record.sha256 != data.record.sha256 {
             return Ok(());
         }
         if data.file.is_none() {
             return self.link_or_copy(last, data);
         }
-        let intact = |last: &Generation| -> Result<(), Failure> {
-            let file = last.open(last.data_file)?;
+        let intact = |last: Set<'_>| -> Result<(), Failure> {
+            let file = last.open()?;
             LastRecords::new(last, &file, self.files.ground.limits).drain()
         };
         let name = self.files.data_file;
         // On any doubt the file that was just written is published: it is good.
-        if intact(last).is_err() || link(last, self.staging.root(), name).is_err() {
+        if intact(last).is_err() || link(last.generation, self.staging.root(), name).is_err() {
             return Ok(());
         }
         self.staging.generation().remove_file(name)?;
         data.file = None;
-        link(last, self.staging.generation(), name).doing(|| format!("link `{name}`"))
+        link(last.generation, self.staging.generation(), name).doing(|| format!("link `{name}`"))
     }
 
-    fn link_or_copy(&self, last: &Generation, data: &mut Data) -> Result<(), Failure> {
-        let name = self.files.data_file;
-        let linked = link(last, self.staging.generation(), name);
-        match linked {
-            Ok(()) => Ok(()),
+    fn link_or_copy(&self, last: Set<'_>, data: &mut Data) -> Result<(), Failure> {
+        if self.link_from(last.generation, self.files.data_file)? {
+            return Ok(());
+        }
+        let old = last.open()?;
+        let mut output = self.output()?;
+        self.copy(
+            LastRecords::new(last, &old, self.files.ground.limits),
+            &mut output,
+        )?;
+        data.file = Some(output.finish()?.0);
+        Ok(())
+    }
+
+    /// Gives the last generation's file a second name in the new one; `false` where that cannot be.
+    fn link_from(&self, last: &Generation, name: &str) -> Result<bool, Failure> {
+        match link(last, self.staging.generation(), name) {
+            Ok(()) => Ok(true),
             // No links here, or too many of this file, or not of a file of another user.
             Err(Errno::PERM | Errno::MLINK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::ACCESS) => {
-                let old = last.open(last.data_file)?;
-                let mut output = self.output()?;
-                self.copy(
-                    LastRecords::new(last, &old, self.files.ground.limits),
-                    &mut output,
-                )?;
-                data.file = Some(output.finish()?.0);
-                Ok(())
+                Ok(false)
             }
             Err(error) => Err(error).doing(|| format!("link `{name}`")),
         }
     }
 
-    /// The last generation, if its data file has the name that this one's has.
-    fn same_file_of_last(&self) -> Option<&Generation> {
-        let last = self.files.last.as_ref();
-        last.filter(|last| last.data_file == self.files.data_file)
+    /// The last set, if its data file has the name that this one's has.
+    fn same_file_of_last(&self) -> Option<Set<'_>> {
+        let last = self.files.last_set();
+        last.filter(|last| last.file == self.files.data_file)
     }
 }
 
@@ -158,38 +222,32 @@ impl Sink for Files<'_> {
         staging: Staging,
         extent: Extent,
     ) -> Result<Box<dyn Taken + 's>, Failure> {
-        let base = base::of(extent, self.last.is_some(), &self.target, staged)?;
+        let base = base::of(extent, self.has_base(), &self.target, staged)?;
         let rejected = Rejected::copy(staged, staging.generation(), self.ground.check)?;
         let next = Next {
             files: self,
             staging,
         };
-        let mut data = next.data(staged, base)?;
-        let rejected_lines = rejected.as_ref().map_or(0, |found| found.record.records);
-        staged.counted(staged::Counts {
-            staged: data.read.staged,
-            deleted: data.read.deleted,
-            rejected: rejected_lines,
-        })?;
-        next.share(&mut data)?;
-        let unchanged = next
-            .same_file_of_last()
-            .is_some_and(|last| last.data().sha256 == data.record.sha256);
-        let totals = Totals {
-            records: data.record.records,
-            staged: data.read.staged,
-            deleted: data.read.deleted,
-            removed: data.removed,
-            rejected: rejected_lines,
-            unchanged,
+        let mut content = match next.files.target.mode {
+            WriteMode::Append => next.append(staged)?,
+            WriteMode::Replace | WriteMode::Upsert => next.set(staged, base)?,
         };
-        let name = next.files.data_file;
-        let mut records = BTreeMap::from([(name.to_owned(), data.record)]);
-        let mut written = Vec::new();
-        written.extend(data.file.map(|file| Written { name, file }));
+        let totals = Totals {
+            records: content.records,
+            staged: content.read.staged,
+            deleted: content.read.deleted,
+            removed: content.removed,
+            rejected: rejected.as_ref().map_or(0, |found| found.record.records),
+            unchanged: content.unchanged,
+        };
+        staged.counted(staged::Counts {
+            staged: totals.staged,
+            deleted: totals.deleted,
+            rejected: totals.rejected,
+        })?;
         let first_rejected = rejected.map(|rejected| {
-            records.insert(REJECTED.to_owned(), rejected.record);
-            written.push(Written {
+            content.files.insert(REJECTED.to_owned(), rejected.record);
+            content.written.push(Written {
                 name: REJECTED,
                 file: rejected.file,
             });
@@ -198,10 +256,10 @@ impl Sink for Files<'_> {
         Ok(Box::new(TakenFiles {
             next,
             extent,
+            more: staged.more,
             totals,
             first_rejected,
-            records,
-            written,
+            content,
         }))
     }
 
@@ -235,21 +293,29 @@ impl Taken for TakenFiles<'_> {
 
     fn commit(self: Box<Self>, draft: Draft) -> Result<Commit, Failure> {
         let Next { files, staging } = self.next;
+        let appends = files.target.mode == WriteMode::Append;
         let made = Made {
             extent: self.extent,
             totals: self.totals,
-            files: self.records,
-            sorted_by: files.target.keys.clone(),
+            files: self.content.files,
+            sorted_by: if appends {
+                Vec::new()
+            } else {
+                files.target.keys.clone()
+            },
         };
         let lock = &files.ground.lock;
+        let mut manifest = draft.manifest(files.last(), lock.run_id(), made);
+        manifest.unfinished = self.more;
         publish::commit(
             New {
                 lock,
                 staging,
                 parent: files.last.as_ref(),
-                manifest: draft.manifest(files.last(), lock.run_id(), made),
-                written: self.written,
-                data_file: files.data_file,
+                manifest,
+                written: self.content.written,
+                data_file: (!appends).then_some(files.data_file),
+                segment: self.content.segment,
                 unchanged: self.totals.unchanged,
                 adopt: files.target.adopt,
                 file_mode: files.target.file_mode,
@@ -260,6 +326,8 @@ impl Taken for TakenFiles<'_> {
     }
 }
 
+#[cfg(test)]
+mod appending;
 #[cfg(test)]
 mod history;
 #[cfg(test)]

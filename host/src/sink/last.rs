@@ -4,7 +4,7 @@ use std::fs::File;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::generation::Generation;
+use crate::generation::Set;
 use crate::limits::Limits;
 use crate::manifest::hex;
 use crate::outcome::{Failure, Outcome};
@@ -14,7 +14,7 @@ use crate::staged::{Lines, LinesError};
 /// The records of a published file, block by block.
 pub struct LastRecords<'f> {
     lines: Lines<'f>,
-    generation: &'f Generation,
+    set: Set<'f>,
     hash: Sha256,
     framing: Framing,
     place: Place,
@@ -73,14 +73,14 @@ pub fn framing_of(data_file: &str) -> Framing {
 }
 
 impl<'f> LastRecords<'f> {
-    /// Reads `file`, the opened data file of `generation`.
-    pub fn new(generation: &'f Generation, file: &'f File, limits: &Limits) -> Self {
+    /// Reads `file`, the opened data file of `set`.
+    pub fn new(set: Set<'f>, file: &'f File, limits: &Limits) -> Self {
         // A separator may follow a record that was as long as a line may be.
         let line_bytes_max = limits.staged_line_bytes.saturating_add(1);
-        let framing = framing_of(generation.data_file);
+        let framing = framing_of(set.file);
         Self {
             lines: Lines::new(Some(file), line_bytes_max),
-            generation,
+            set,
             hash: Sha256::new(),
             place: if framing == ARRAY {
                 Place::Start
@@ -95,29 +95,29 @@ impl<'f> LastRecords<'f> {
 
     /// The next records; `None` after the last, and only when all of it was as published. `Err` is 73, or 74.
     pub fn next_block(&mut self) -> Result<Option<Block<'_>>, Failure> {
-        let generation = self.generation;
+        let set = self.set;
         let block = match self.lines.next_block() {
             Ok(Some(block)) => block,
             Ok(None) => {
                 let found = hex(&std::mem::take(&mut self.hash).finalize());
                 let ended = self.place == Place::Over || self.framing == LINES;
-                let wanted = generation.data();
+                let wanted = set.record;
                 if found == wanted.sha256 && self.records == wanted.records && ended {
                     return Ok(None);
                 }
                 return Err(damaged(
-                    generation,
+                    set,
                     "its bytes are not the ones that were published",
                 ));
             }
             Err(LinesError::Io(error)) => {
-                let shown = generation.folder().shown(generation.data_file);
+                let shown = set.shown();
                 return Err(Failure::new(
                     Outcome::IoFailed,
                     format!("read `{shown}`: {error}"),
                 ));
             }
-            Err(error) => return Err(damaged(generation, &error.to_string())),
+            Err(error) => return Err(damaged(set, &error.to_string())),
         };
         self.hash.update(block);
         self.spans.clear();
@@ -126,7 +126,7 @@ impl<'f> LastRecords<'f> {
             let (line, at) = (&block[start..newline], start);
             start = newline + 1;
             let (place, record_bytes) = step(self.place, self.framing, line)
-                .ok_or_else(|| damaged(generation, "a line of it is none that tidegate writes"))?;
+                .ok_or_else(|| damaged(set, "a line of it is none that tidegate writes"))?;
             self.place = place;
             if record_bytes > 0 {
                 self.spans.push((at, at + record_bytes));
@@ -168,10 +168,10 @@ fn step(place: Place, framing: Framing, line: &[u8]) -> Option<(Place, usize)> {
     }
 }
 
-fn damaged(generation: &Generation, what: &str) -> Failure {
+fn damaged(set: Set<'_>, what: &str) -> Failure {
     let message = format!(
         "merge with `{}`: {what}; run with `--full-refresh` to fetch everything anew, or go back to an older generation",
-        generation.folder().shown(generation.data_file)
+        set.shown()
     );
     Failure::new(Outcome::OutputUnusable, message)
 }

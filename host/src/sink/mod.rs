@@ -28,6 +28,7 @@ mod output;
 mod parents;
 mod pointers;
 mod rejected;
+mod repeats;
 mod sort;
 
 #[cfg(test)]
@@ -171,7 +172,7 @@ impl Target {
 /// How many of what, counted by the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
-    /// Records in the set to be published.
+    /// Records in the set to be published; under append in all segments.
     pub records: u64,
     /// Records staged.
     pub staged: u64,
@@ -181,7 +182,7 @@ pub struct Totals {
     pub removed: u64,
     /// Records set aside.
     pub rejected: u64,
-    /// Whether the set is, byte for byte, the one published last.
+    /// Whether the set is, byte for byte, the one published last; under append, whether nothing is added.
     pub unchanged: bool,
 }
 
@@ -233,6 +234,7 @@ impl Draft {
             finished: String::new(),
             extent: made.extent.word().to_owned(),
             window: None,
+            unfinished: false,
             files: made.files,
             sorted_by: made.sorted_by,
             counts: manifest::Counts {

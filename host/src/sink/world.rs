@@ -24,6 +24,8 @@ pub struct World {
     pub limits: Limits,
     /// Called with the output folder while a run takes and commits.
     pub meanwhile: fn(&Path) -> Result<(), Failure>,
+    /// Whether every run has a further portion to come.
+    pub more: bool,
     /// The cursor that every run reports.
     pub cursor: Option<String>,
     runs: u32,
@@ -77,6 +79,7 @@ impl World {
             },
             limits: Limits::default(),
             meanwhile: |_| Ok(()),
+            more: false,
             cursor: Some("c".into()),
             runs: 0,
         }
@@ -141,7 +144,7 @@ impl World {
                 std::fs::write(staging.input().path().join(name), text).unwrap();
             }
         }
-        let staged = staged::open(staging.input(), counts, &self.limits)?;
+        let staged = staged::open(staging.input(), counts, &self.limits)?.with_more(self.more);
         let taken = files.take(&staged, staging, extent)?;
         let totals = taken.totals();
         let commit = taken.commit(Draft {

@@ -8,12 +8,12 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-/// What readers see: the files they open and the generation that `current` names.
+/// What readers see: the files they open, the generation that `current` names and the segments up to its number.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct View {
     /// The name of the current generation.
     pub generation: Option<String>,
-    /// `latest.*` and everything under `current/`, by the name readers use.
+    /// `latest.*`, everything under `current/` and every committed segment, by the name readers use.
     files: BTreeMap<String, Vec<u8>>,
 }
 
@@ -29,8 +29,14 @@ impl View {
         let current = names(&output.join("current"))
             .into_iter()
             .map(|name| format!("current/{name}"));
+        let number = generation.as_deref().map_or("", number);
+        let segments = names(&output.join("segments"))
+            .into_iter()
+            .filter(|name| self::number(name) <= number)
+            .map(|name| format!("segments/{name}"));
         let files = latest
             .chain(current)
+            .chain(segments)
             .filter_map(|name| Some((name.clone(), std::fs::read(output.join(&name)).ok()?)))
             .collect();
         Self { generation, files }
@@ -41,6 +47,20 @@ impl View {
         self.files
             .get(name)
             .map(|bytes| std::str::from_utf8(bytes).expect("what is published is UTF-8"))
+    }
+
+    /// The bytes of a file, by the name readers use.
+    pub fn bytes(&self, name: &str) -> Option<&[u8]> {
+        self.files.get(name).map(Vec::as_slice)
+    }
+
+    /// All committed segments, one after the other.
+    pub fn appended(&self) -> String {
+        let segments = self
+            .files
+            .keys()
+            .filter(|name| name.starts_with("segments/"));
+        segments.filter_map(|name| self.file(name)).collect()
     }
 
     /// The manifest is the one the generation's name promises, and every file is what the manifest says.
@@ -60,7 +80,12 @@ impl View {
             .expect("the manifest lists files");
         assert!(!files.is_empty(), "the manifest lists no file");
         for (name, listed) in files {
-            let bytes = &self.files[&format!("current/{name}")];
+            let place = if name.starts_with("segments/") {
+                name.clone()
+            } else {
+                format!("current/{name}")
+            };
+            let bytes = &self.files[&place];
             assert_eq!(listed["bytes"], bytes.len(), "{name}");
             assert_eq!(listed["sha256"], hex(bytes), "{name}");
             assert!(
@@ -80,6 +105,11 @@ impl std::fmt::Debug for View {
         }
         Ok(())
     }
+}
+
+/// The number at the beginning of a generation's name, or of a segment's.
+fn number(name: &str) -> &str {
+    name.get(..6).unwrap_or(name)
 }
 
 /// The names in a folder; none when there is no such folder.

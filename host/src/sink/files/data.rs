@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use crate::generation::Generation;
+use crate::generation::Set;
 use crate::manifest::FileRecord;
 use crate::outcome::Failure;
 use crate::sink::base::Base;
@@ -33,7 +33,7 @@ impl Next<'_> {
     pub(super) fn data(&self, staged: &Staged, base: Base) -> Result<Data, Failure> {
         let Files { keys, ground, .. } = self.files;
         let parents = Parents::read(staged, keys, ground.limits, ground.check)?;
-        match (base, &self.files.last) {
+        match (base, self.files.last_set()) {
             (Base::Last, Some(last)) => self.upsert(staged, &parents, last),
             _ => self.replace(staged, &parents),
         }
@@ -87,22 +87,17 @@ impl Next<'_> {
     }
 
     /// The set is the last one with what was staged made to it.
-    fn upsert(
-        &self,
-        staged: &Staged,
-        parents: &Parents,
-        last: &Generation,
-    ) -> Result<Data, Failure> {
+    fn upsert(&self, staged: &Staged, parents: &Parents, last: Set<'_>) -> Result<Data, Failure> {
         let framing = Framing::of(self.files.target.format);
-        let old = last.open(last.data_file)?;
-        let same_order = last.manifest.sorted_by == self.files.target.keys;
-        let same_framing = framing_of(last.data_file) == framing;
+        let old = last.open()?;
+        let same_order = last.generation.manifest.sorted_by == self.files.target.keys;
+        let same_framing = framing_of(last.file) == framing;
         let nothing_staged = staged.reported.staged == 0 && staged.reported.deleted == 0;
         if nothing_staged && same_order && same_framing {
             return Ok(Data {
                 read: self.count(staged, parents)?,
                 removed: 0,
-                record: last.data().clone(),
+                record: last.record.clone(),
                 file: None,
             });
         }

@@ -1,0 +1,156 @@
+//! What an append run adds: a segment of the records that were not there, and what is remembered for the next run.
+//!
+//! A run that adds nothing makes no segment. What it staged is remembered all the same; if that is nothing, what was
+//! remembered before is, as the next look-back may bring it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+
+use crate::generation::Generation;
+use crate::manifest::{DIGESTS, FileRecord};
+use crate::outcome::Failure;
+use crate::publish::{NewSegment, Written};
+use crate::segment;
+use crate::sink::changes::{self, CHECK_LINES, Flow, line_failure};
+use crate::sink::output::{Framing, Output};
+use crate::sink::parents::Parents;
+use crate::sink::repeats::{self, Compared, Remembered, Repeats};
+use crate::staged::{RECORDS, Staged, broken};
+
+use super::{Content, Next};
+
+/// What a segment is called until it is put in its place.
+const MADE_AS: &str = "segment";
+
+impl Next<'_> {
+    /// Writes what is new to a segment, in the order in which it was staged, and remembers all that was staged.
+    pub(super) fn append(&self, staged: &Staged) -> Result<Content, Failure> {
+        let last = self.last_of_append();
+        let mut repeats = Repeats::new(self.staging.root(), self.files.ground.limits);
+        let read = self.read_for(staged, &mut repeats)?;
+        let unfinished = last.is_some_and(|last| last.manifest.unfinished);
+        // A run's portions are one run: what came before it matters until the last of them.
+        let keep = staged.more || unfinished || read.staged == 0;
+        let mut content = Content {
+            read,
+            records: last.map_or(0, |last| last.manifest.counts.records),
+            removed: 0,
+            unchanged: true,
+            files: BTreeMap::new(),
+            written: Vec::new(),
+            segment: None,
+        };
+        if let Some(last) = last.filter(|_| read.staged == 0)
+            && self.link_from(last, DIGESTS)?
+        {
+            let record = last.manifest.files[DIGESTS].clone();
+            content.files.insert(DIGESTS.to_owned(), record);
+        } else {
+            let (compared, file, record) = self.compare(repeats, last, keep)?;
+            content.files.insert(DIGESTS.to_owned(), record);
+            content.written.push(Written {
+                name: DIGESTS,
+                file,
+            });
+            if compared.new > 0 {
+                self.add_segment(staged, compared, &mut content)?;
+            }
+        }
+        if content.segment.is_none()
+            && let Some((last, newest)) = last.and_then(|last| Some((last, last.segment.as_ref()?)))
+        {
+            let newest = newest.to_string();
+            let record = last.manifest.files[&newest].clone();
+            content.files.insert(newest, record);
+        }
+        Ok(content)
+    }
+
+    /// The last generation, if it is of an append job.
+    fn last_of_append(&self) -> Option<&Generation> {
+        let last = self.files.last.as_ref();
+        last.filter(|last| last.manifest.appends())
+    }
+
+    /// Reads all that was staged, and takes the records. Each has its key, where there is a PRIMARY_KEY.
+    fn read_for(&self, staged: &Staged, repeats: &mut Repeats) -> Result<changes::Read, Failure> {
+        let (keys, check) = (&self.files.keys, self.files.ground.check);
+        let read = changes::read(staged, keys, &Parents::default(), check, |staging| {
+            match staging {
+                changes::Staging::Record(_, record) => repeats.take(record)?,
+                changes::Staging::Deletion(_) => {
+                    return Err(broken("it staged a deletion that it did not report"));
+                }
+            }
+            Ok(Flow::On)
+        })?;
+        Ok(read.unwrap_or_default())
+    }
+
+    fn compare(
+        &self,
+        repeats: Repeats,
+        last: Option<&Generation>,
+        keep: bool,
+    ) -> Result<(Compared, File, FileRecord), Failure> {
+        let mut digests = repeats::create(self.staging.generation(), DIGESTS)?;
+        let opened = last.map(|last| last.open(DIGESTS)).transpose()?;
+        let remembered = match (last, &opened) {
+            (Some(last), Some(file)) => {
+                let record = &last.manifest.files[DIGESTS];
+                Remembered::read(file, record, last.shown(DIGESTS))
+            }
+            _ => Remembered::nothing(),
+        };
+        let check = self.files.ground.check;
+        let compared = repeats.compare(remembered, keep, &mut digests, check)?;
+        let (file, record) = digests.finish()?;
+        Ok((compared, file, record))
+    }
+
+    /// Writes the records that are no repeats.
+    fn add_segment(
+        &self,
+        staged: &Staged,
+        mut compared: Compared,
+        content: &mut Content,
+    ) -> Result<(), Failure> {
+        let mut output = self.segment()?;
+        let mut lines = staged.records();
+        loop {
+            if lines.number().is_multiple_of(CHECK_LINES) {
+                (self.files.ground.check)()?;
+            }
+            let line = lines
+                .next_line()
+                .map_err(|error| line_failure(RECORDS, error))?;
+            let Some(record) = line else { break };
+            if !compared.next_is_repeat()? {
+                output.write(record, 1)?;
+            }
+        }
+        let (file, record) = output.finish()?;
+        let number = self
+            .files
+            .last
+            .as_ref()
+            .map_or(1, |last| last.name.number + 1);
+        let name = segment::Name::new(number, self.files.data_file);
+        content.records += record.records;
+        content.unchanged = false;
+        content.files.insert(name.to_string(), record);
+        content.segment = Some(NewSegment {
+            name,
+            made_as: MADE_AS,
+            file,
+        });
+        Ok(())
+    }
+
+    /// The segment, begun: written as the data file would be.
+    fn segment(&self) -> Result<Output, Failure> {
+        let target = &self.files.target;
+        let framing = Framing::of(target.format);
+        Output::create(self.staging.root(), MADE_AS, framing, target.file_mode)
+    }
+}
