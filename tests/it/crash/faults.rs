@@ -86,6 +86,16 @@ fn an_error_at_any_call_of_a_run_after_a_killed_one_leaves_the_old_set() {
 }
 
 #[test]
+fn an_error_at_any_call_of_a_first_append_run_is_told_and_nothing_is_seen() {
+    fail_every_call(Scenario::first_append());
+}
+
+#[test]
+fn an_error_at_any_call_of_an_append_run_leaves_what_was_appended() {
+    fail_every_call(Scenario::append());
+}
+
+#[test]
 fn a_disk_that_stays_broken_from_any_call_leaves_the_old_set() {
     let mut scenario = Scenario::upsert();
     let recorded = scenario.recorded();

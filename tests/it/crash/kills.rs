@@ -32,6 +32,21 @@ fn a_run_that_mends_what_a_killed_one_left_may_be_killed_as_well() {
 }
 
 #[test]
+fn a_first_append_run_killed_at_any_call_shows_all_or_nothing() {
+    kill_at_every_call(Scenario::first_append());
+}
+
+#[test]
+fn an_append_run_killed_at_any_call_shows_its_segment_or_not() {
+    kill_at_every_call(Scenario::append());
+}
+
+#[test]
+fn an_append_run_after_a_set_killed_at_any_call_shows_the_set_or_the_segment() {
+    kill_at_every_call(Scenario::append_to_a_set());
+}
+
+#[test]
 fn a_run_killed_while_its_component_writes_shows_the_old_set() {
     let mut scenario = Scenario::upsert();
     // Whichever of them a processor's library uses to write at an offset.

@@ -18,6 +18,8 @@ pub struct Before {
     pub output: String,
     /// The folders above it on its file system, from the root.
     pub above: Vec<String>,
+    /// Whether a segment was committed.
+    pub has_segments: bool,
 }
 
 /// The calls by which the others are judged.
@@ -85,6 +87,7 @@ pub fn broken(calls: &[Call], before: &Before) -> Vec<String> {
     let mut broken = Vec::new();
     the_generation_is_complete_and_synced(calls, &marks, &mut broken);
     the_way_to_it_is_synced(calls, &marks, before, &mut broken);
+    the_segment_is_there_before_the_swap(calls, &marks, before, &mut broken);
     the_swap_is_made_well(calls, &marks, before, &mut broken);
     what_is_published_is_left_alone(calls, &marks, before, &mut broken);
     nothing_is_done_without_the_lock(calls, &mut broken);
@@ -178,6 +181,59 @@ fn the_way_to_it_is_synced(
     }
 }
 
+/// What is appended is synced, gets its name once, where nothing was, and has it on disk before the swap.
+fn the_segment_is_there_before_the_swap(
+    calls: &[Call],
+    marks: &Marks,
+    before: &Before,
+    broken: &mut Vec<String>,
+) {
+    let is_segment = |path: &str| parent(path) == Some("segments");
+    for (at, call) in calls.iter().enumerate() {
+        let Some(path) = call.paths.last().filter(|path| is_segment(path)) else {
+            continue;
+        };
+        if writes(call) || (makes_an_entry(call) && !renames_to(call, is_segment)) {
+            broken.push(format!("{call}: a segment that has its name is changed"));
+        }
+        let number = path
+            .get(9..15)
+            .and_then(|number| number.parse::<u64>().ok());
+        let is_committed = before
+            .generation
+            .is_some_and(|old| number.is_none_or(|number| number <= old));
+        if is_committed
+            && call.name != "openat"
+            && (makes_an_entry(call) || call.name == "unlinkat")
+        {
+            broken.push(format!("{call}: a committed segment is touched"));
+        }
+        if !renames_to(call, is_segment) {
+            continue;
+        }
+        let made = &call.paths[0];
+        let changed = (0..at)
+            .rev()
+            .find(|&at| writes(&calls[at]) && calls[at].paths[0] == *made);
+        if changed.is_none_or(|changed| !is_synced(calls, made, changed, at)) {
+            broken.push(format!("`{made}` is not synced before it is a segment"));
+        }
+        if !is_synced(calls, "segments", at, marks.swap) {
+            broken.push("segments/ is not synced between the move and the swap".to_owned());
+        }
+        if !before.has_segments && !is_synced(calls, OUTPUT, 0, marks.swap) {
+            broken.push("segments/ itself is not synced before the swap".to_owned());
+        }
+    }
+}
+
+/// Whether these are the calls of an append run.
+fn appends(calls: &[Call]) -> bool {
+    calls
+        .iter()
+        .any(|call| renames_to(call, |to| parent(to) == Some("segments")))
+}
+
 /// One rename of a finished link, synced before anybody is told.
 fn the_swap_is_made_well(calls: &[Call], marks: &Marks, before: &Before, broken: &mut Vec<String>) {
     let links = |path: &str, target: &str| {
@@ -191,7 +247,7 @@ fn the_swap_is_made_well(calls: &[Call], marks: &Marks, before: &Before, broken:
     }
     let latest = links("latest.json", "current/latest.json");
     if latest.is_some_and(|link| link > marks.swap)
-        || latest.is_none() && before.generation.is_none()
+        || latest.is_none() && before.generation.is_none() && !appends(calls)
     {
         broken.push("readers have no link to latest.json before the swap".to_owned());
     }
@@ -218,12 +274,11 @@ fn what_is_published_is_left_alone(
         let path = call.paths.last().map_or("", String::as_str);
         let removes = call.name.starts_with("unlink") || call.name.starts_with("rename");
         let from = &call.paths[0];
-        if removes
-            && (call
-                .paths
-                .iter()
-                .any(|path| ["current", ".lock", "latest.json"].contains(&path.as_str())))
-        {
+        let is_kept = |path: &String| ["current", ".lock", "latest.json"].contains(&path.as_str());
+        // From a set to append: the link leads nowhere once the swap lasts.
+        let leads_nowhere =
+            appends(calls) && at > marks.lasts && call.name == "unlinkat" && path == "latest.json";
+        if removes && !leads_nowhere && call.paths.iter().any(is_kept) {
             broken.push(format!("{call}: nobody but the swap does that"));
         }
         if !path.starts_with("generations/") && !from.starts_with("generations/") {

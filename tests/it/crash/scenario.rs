@@ -12,18 +12,12 @@ use crate::world::{Job, Printed, View};
 mod before;
 mod trace;
 
-use before::{answers, copy, leave, names, published_thrice};
+use before::{answers, appends, copy, leave, names, published_thrice, published_thrice_by};
 
 /// Where adopted files are.
 const ADOPTED: &str = "before-tidegate";
-/// What a folder holds after a good run, and nothing else but what was adopted.
-const GOOD: [&str; 5] = [
-    ".lock",
-    "current",
-    "generations",
-    "last-run.json",
-    "latest.json",
-];
+/// What a folder holds after a good run, and nothing else but what was adopted and, last, where the data is.
+const GOOD: [&str; 4] = [".lock", "current", "generations", "last-run.json"];
 
 /// The killed run whose leftovers are found.
 pub const LEFT_BY: &str = "20240101T000000Z-abcdef";
@@ -55,7 +49,7 @@ pub struct Scenario {
 /// What a generation holds that every run from the same beginning must make the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
-    /// `latest.json`.
+    /// `latest.json`, or all that was appended.
     pub data: String,
     /// The component's state.
     pub state: Value,
@@ -73,7 +67,9 @@ impl Content {
         let manifest: Value = serde_json::from_str(view.file("current/manifest.json")?)
             .expect("the manifest is JSON");
         Some(Self {
-            data: view.file("latest.json")?.to_owned(),
+            data: view
+                .file("latest.json")
+                .map_or_else(|| view.appended(), str::to_owned),
             state: manifest["state"].clone(),
             cursor: manifest["cursor"].clone(),
             records: manifest["counts"]["records"].clone(),
@@ -133,6 +129,31 @@ impl Scenario {
         .expect("make a link");
         fs::write(output.join(format!(".last-run-{LEFT_BY}")), "{").expect("write a torn file");
         Self::begin("a run after a killed one", job)
+    }
+
+    /// Nothing is there, and records are appended.
+    pub fn first_append() -> Self {
+        let job = appends(Job::upsert().set("OUTPUT_MODE", "640"));
+        Self::begin("a first append run", job.api(answers(OLD)))
+    }
+
+    /// New records are appended, some come again, and an older generation goes.
+    pub fn append() -> Self {
+        let job = appends(published_thrice_by(appends));
+        let answer = OLD.replace(']', ",").replace("12345678901234567890", "103")
+            + &CHANGED.replacen('[', "", 1);
+        Self::begin("an append run", job.api(answers(&answer)))
+    }
+
+    /// A set was published, and from now on records are appended.
+    pub fn append_to_a_set() -> Self {
+        let accept = ["--accept-change", "WRITE_MODE", "--accept-change"];
+        let job = appends(published_thrice()).args(accept).args([
+            "OUTPUT_FORMAT",
+            "--accept-change",
+            "PRIMARY_KEY",
+        ]);
+        Self::begin("a first append run after a set", job.api(answers(CHANGED)))
     }
 
     /// The folder is an earlier script's, with these files in it.
@@ -207,8 +228,8 @@ impl Scenario {
         };
         let folder = self.output().join("generations").join(name);
         names(&folder).iter().all(|file| {
-            fs::read_to_string(folder.join(file)).ok().as_deref()
-                == self.before.file(&format!("current/{file}"))
+            fs::read(folder.join(file)).ok().as_deref()
+                == self.before.bytes(&format!("current/{file}"))
         }) && folder.join("manifest.json").exists()
     }
 
@@ -221,11 +242,29 @@ impl Scenario {
         );
         let mut left = names(&self.output());
         left.retain(|name| name != ADOPTED);
+        let data = if left.iter().any(|name| name == "segments") {
+            "segments"
+        } else {
+            "latest.json"
+        };
         assert_eq!(
-            left, GOOD,
+            left,
+            [&GOOD[..], &[data]].concat(),
             "{told}: what is in the folder after the next run"
         );
         let now = self.view().generation.expect("a generation is published");
+        let segments = self.output().join(data);
+        let segments = if segments.is_dir() {
+            names(&segments)
+        } else {
+            Vec::new()
+        };
+        for name in segments {
+            assert!(
+                name[..6] <= now[..6],
+                "{told}: {name} was never committed, and {now} is"
+            );
+        }
         for name in self.generations() {
             assert!(
                 name[..6] <= now[..6],

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::super::calls::{Call, OUTPUT};
 use super::super::scenario::Scenario;
-use super::{Before, Marks, broken, marks};
+use super::{Before, Marks, appends, broken, marks};
 
 /// Two calls, the first of which must come before the second.
 type Pair = (&'static str, usize, usize);
@@ -41,6 +41,27 @@ fn a_run_with_the_same_records_again_keeps_to_the_protocol() {
 #[test]
 fn a_run_after_a_killed_one_keeps_to_the_protocol() {
     keeps_to_the_protocol(Scenario::after_a_killed_run(), 5, 14);
+}
+
+#[test]
+fn a_first_append_run_keeps_to_the_protocol() {
+    let scenario = Scenario::first_append();
+    let above = before(&scenario).above.len();
+
+    // As a first run, and the segment and segments/.
+    keeps_to_the_protocol(scenario, 8 + above, 20 + above);
+}
+
+#[test]
+fn an_append_run_keeps_to_the_protocol() {
+    // Digests, manifest, their folder, segment, segments/, generations/, OUTPUT_DIR.
+    keeps_to_the_protocol(Scenario::append(), 7, 18);
+}
+
+#[test]
+fn a_first_append_run_after_a_set_keeps_to_the_protocol() {
+    // The same, and OUTPUT_DIR for the sake of segments/, which is new.
+    keeps_to_the_protocol(Scenario::append_to_a_set(), 8, 18);
 }
 
 /// Checks a real run, and then that run without each of its syncs and with each pair the wrong way round.
@@ -110,6 +131,7 @@ fn before(scenario: &Scenario) -> Before {
             .as_ref()
             .map(|name| name[..6].parse().expect("a number")),
         above: same.map(|above| above.display().to_string()).collect(),
+        has_segments: scenario.before.appended() != "",
         output: output.display().to_string(),
     }
 }
@@ -123,8 +145,13 @@ fn must_be_in_order(calls: &[Call], marks: &Marks, before: &Before) -> Vec<Pair>
     let first = |is: &dyn Fn(&Call) -> bool| (0..calls.len()).find(|&at| is(&calls[at]));
     let last = |is: &dyn Fn(&Call) -> bool| (0..marks.moved).rev().find(|&at| is(&calls[at]));
     let sync = |path: &str| first(&|call| call.is("fsync", path));
+    let appends = appends(calls);
     let (data, manifest) = (
-        format!("{}/latest.json", marks.made),
+        if appends {
+            format!("{}/staged.digests", marks.made)
+        } else {
+            format!("{}/latest.json", marks.made)
+        },
         format!("{}/manifest.json", marks.made),
     );
     let shared = calls[..marks.moved]
@@ -190,6 +217,34 @@ fn must_be_in_order(calls: &[Call], marks: &Marks, before: &Before) -> Vec<Pair>
         ));
         pairs.push(("the data is synced before the move", sync(&data), moved));
     }
+    if appends {
+        let to_segments =
+            |call: &Call| call.name.starts_with("rename") && call.paths[1].starts_with("segments/");
+        let named = first(&to_segments);
+        let made = named.map_or("", |at| &calls[at].paths[0]);
+        pairs.extend([
+            (
+                "the segment is written before it is synced",
+                last(&|call| call.is("write", made)),
+                sync(made),
+            ),
+            (
+                "the segment is synced before it gets its name",
+                sync(made),
+                named,
+            ),
+            (
+                "it gets its name before segments/ is synced",
+                named,
+                sync("segments"),
+            ),
+            (
+                "segments/ is synced before the swap",
+                sync("segments"),
+                swap,
+            ),
+        ]);
+    }
     let goes = |at: &usize| {
         calls[*at].name == "unlinkat" && calls[*at].paths[0].starts_with("generations/")
     };
@@ -203,12 +258,14 @@ fn must_be_in_order(calls: &[Call], marks: &Marks, before: &Before) -> Vec<Pair>
     if before.generation.is_none() {
         let made = |path: &str| first(&|call| call.is("mkdirat", path) || call.is("mkdir", path));
         let above = &before.above[0];
-        pairs.extend([
-            (
+        if !appends {
+            pairs.push((
                 "latest.json is a link before the swap",
                 first(&|call| call.is("symlinkat", "latest.json")),
                 swap,
-            ),
+            ));
+        }
+        pairs.extend([
             (
                 "generations/ is made before OUTPUT_DIR is synced",
                 made("generations"),

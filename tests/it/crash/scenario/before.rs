@@ -11,7 +11,19 @@ use crate::world::Job;
 
 /// A folder with three generations long superseded, of which two are kept.
 pub fn published_thrice() -> Job {
-    let mut job = Job::upsert().set("KEEP_GENERATIONS", "2");
+    published_thrice_by(|job| job)
+}
+
+/// The job appends.
+pub fn appends(job: Job) -> Job {
+    job.unset("PRIMARY_KEY")
+        .set("WRITE_MODE", "append")
+        .set("OUTPUT_FORMAT", "ndjson")
+}
+
+/// The same by a job that was changed.
+pub fn published_thrice_by(change: impl FnOnce(Job) -> Job) -> Job {
+    let mut job = change(Job::upsert().set("KEEP_GENERATIONS", "2"));
     for amount in 101..=103 {
         job = job.api(answers(
             &OLD.replace("12345678901234567890", &amount.to_string()),
