@@ -8,8 +8,12 @@ use tidegate_guest::ports::{Answer, Clock, Http, Request, SendError, StagedFile,
 use tidegate_guest::{Failure, Report};
 use world::{Said, page, status, with_header};
 
-/// What happened, in its order: `begin 2`, `send 2`, `stage`, `wait 1000`. Requests are named by their parameter `p`.
+/// What happened, in its order: `begin 2`, `send 2`, `stage`, `wait`. Requests are named by their parameter `p`.
 type Events = Rc<RefCell<Vec<String>>>;
+
+fn note(events: &Events, what: String) {
+    events.borrow_mut().push(what);
+}
 
 struct Source<F> {
     say: F,
@@ -18,13 +22,11 @@ struct Source<F> {
 
 impl<F: FnMut(&Request) -> Said> Http for Source<F> {
     fn begin(&mut self, request: &Request) {
-        let p = world::parameter(&request.url, "p").unwrap_or_default();
-        self.events.borrow_mut().push(format!("begin {p}"));
+        note(&self.events, format!("begin {}", p(request)));
     }
 
     fn send(&mut self, request: &Request, _: usize) -> Result<Answer, SendError> {
-        let p = world::parameter(&request.url, "p").unwrap_or_default();
-        self.events.borrow_mut().push(format!("send {p}"));
+        note(&self.events, format!("send {}", p(request)));
         (self.say)(request)
     }
 }
@@ -40,7 +42,7 @@ impl Staging for Folder {
         if self.is_full {
             return Err("no space left on device".to_owned());
         }
-        self.events.borrow_mut().push("stage".to_owned());
+        note(&self.events, "stage".to_owned());
         if file == StagedFile::Records {
             self.records.extend_from_slice(lines);
         }
@@ -62,7 +64,7 @@ impl Clock for Time {
     }
     fn sleep_ms(&mut self, ms: u64) {
         self.now_ms += ms;
-        self.events.borrow_mut().push("wait".to_owned());
+        note(&self.events, "wait".to_owned());
     }
     fn log(&mut self, _: &str) {}
 }
@@ -89,16 +91,7 @@ fn run(settings: &[(&str, &str)], say: impl FnMut(&Request) -> Said) -> Run {
 }
 
 fn run_in(is_full: bool, settings: &[(&str, &str)], say: impl FnMut(&Request) -> Said) -> Run {
-    let always = [
-        ("SOURCE_API_URL", "https://x.example/o?p=1"),
-        ("TRANSFORM", ".seen = true"),
-    ];
-    let env: Vec<_> = always
-        .iter()
-        .filter(|(name, _)| settings.iter().all(|(own, _)| own != name))
-        .chain(settings)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+    let env = env(settings);
     let events = Events::default();
     let mut source = Source {
         say,
@@ -121,6 +114,20 @@ fn run_in(is_full: bool, settings: &[(&str, &str)], say: impl FnMut(&Request) ->
         events,
         records: String::from_utf8(folder.records).unwrap(),
     }
+}
+
+/// The settings, with what they do not say themselves.
+fn env(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    let always = [
+        ("SOURCE_API_URL", "https://x.example/o?p=1"),
+        ("TRANSFORM", ".seen = true"),
+    ];
+    let others = always
+        .iter()
+        .filter(|(name, _)| settings.iter().all(|(own, _)| own != name));
+    let all = others.chain(settings);
+    all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 fn p(request: &Request) -> u32 {
@@ -190,16 +197,7 @@ fn the_next_page_is_asked_for_before_this_one_is_staged_in_every_style() {
 }
 
 #[test]
-fn a_page_without_transform_is_staged_after_the_next_one_is_asked_for_too() {
-    let settings = [&BY_NEXT[..], &[("TRANSFORM", "")]].concat();
-
-    let run = run(&settings, |request| of(3, request));
-
-    assert_eq!(run.events, IN_TURN);
-}
-
-#[test]
-fn offsets_that_overlap_are_asked_for_ahead() {
+fn offsets_that_overlap_are_asked_for_ahead_and_without_a_transform_too() {
     let settings = [
         ("SOURCE_API_URL", "https://x.example/o"),
         ("SOURCE_PAGINATION", "offset"),
@@ -389,17 +387,8 @@ fn a_first_look_asks_once() {
         events: events.clone(),
         now_ms: 0,
     };
-    let settings = [
-        &[("SOURCE_API_URL", "https://x.example/o?p=1")],
-        &BY_NEXT[..],
-    ]
-    .concat();
-    let env: Vec<_> = settings
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
 
-    let sighting = tidegate_guest::probe::look(&env, &mut source, &mut time).unwrap();
+    let sighting = tidegate_guest::probe::look(&env(&BY_NEXT), &mut source, &mut time).unwrap();
 
     assert_eq!(events.borrow().join(", "), "send 1");
     assert_eq!(
