@@ -82,13 +82,23 @@ impl<H> Authorized<H> {
 }
 
 impl<H: Http> Http for Authorized<H> {
+    fn begin(&mut self, request: &Request) {
+        self.inner.begin(&self.authorized(request));
+    }
+
     fn send(&mut self, request: &Request, body_bytes_max: usize) -> Result<Answer, SendError> {
+        self.inner.send(&self.authorized(request), body_bytes_max)
+    }
+}
+
+impl<H> Authorized<H> {
+    fn authorized(&self, request: &Request) -> Request {
         let same_origin = Url::parse(&request.url).is_ok_and(|url| url.origin() == self.origin);
         let mut request = request.clone();
         if same_origin {
             self.credential.add_to(&mut request);
         }
-        self.inner.send(&request, body_bytes_max)
+        request
     }
 }
 
@@ -133,6 +143,10 @@ mod tests {
     struct Seen(Vec<Request>);
 
     impl Http for Seen {
+        fn begin(&mut self, request: &Request) {
+            self.0.push(request.clone());
+        }
+
         fn send(&mut self, request: &Request, _: usize) -> Result<Answer, SendError> {
             self.0.push(request.clone());
             Err(SendError::Broken("seen".to_owned()))
@@ -169,6 +183,30 @@ mod tests {
             [("authorization".to_owned(), "Bearer k".to_owned())]
         );
         assert!(elsewhere.headers.is_empty());
+    }
+
+    #[test]
+    fn a_request_that_goes_ahead_carries_the_key_too() {
+        let env = [
+            ("SOURCE_API_URL", "https://api.example.com/x"),
+            ("SOURCE_API_KEY", "k"),
+        ];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut http = Authorized::new(Seen(Vec::new()), &env).unwrap();
+        let request = Request {
+            url: "https://api.example.com/x".to_owned(),
+            headers: Vec::new(),
+            body: None,
+        };
+
+        http.begin(&request);
+        let _ = http.send(&request, 1);
+
+        let [ahead, sent] = &http.inner.0[..] else {
+            panic!("one went ahead and one was sent: {:?}", http.inner.0);
+        };
+        assert_eq!(ahead, sent);
+        assert_eq!(sent.headers.len(), 1);
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl job::Guest for Component {
         crate::run(
             &request,
             &environment::get_environment(),
-            &mut Waki,
+            &mut Waki::default(),
             &mut staging,
             &mut WasiClock,
         )
@@ -88,7 +88,7 @@ impl probe::Guest for Component {
     fn look() -> Result<probe::Sighting, job::Failure> {
         report_panics();
         let env = environment::get_environment();
-        crate::probe::look(&env, &mut Waki, &mut WasiClock)
+        crate::probe::look(&env, &mut Waki::default(), &mut WasiClock)
             .map(sighting)
             .map_err(failure)
     }
@@ -115,7 +115,7 @@ impl run::Guest for Component {
 /// The whole job without our host: a full fetch into `latest.ndjson` of the first folder, through a temporary name.
 fn run_alone() -> Result<(), String> {
     let env = environment::get_environment();
-    let mut http = Authorized::new(Waki, &env)?;
+    let mut http = Authorized::new(Waki::default(), &env)?;
     let mut staging = Files::in_first_folder(alone::temporary_name);
     let request = Request {
         state: None,

@@ -24,11 +24,11 @@ pub use settings::{Description, Setting, describe, validate};
 pub use tidegate_page::{failure, page, pointer};
 
 use cursor::{Cursor, Token};
-use fetch::{Ask, Getter, Page, Pages};
+use fetch::{Ask, Fetched, Getter, Page, Pages};
 use page::{Place, Shape};
 use ports::{Clock, Http, Staging};
 use settings::Settings;
-use staged::Stager;
+use staged::{Read, Stager};
 use state::{State, Validators, fingerprint};
 
 /// Without a `Date` from the source, its clock is taken to be no more than this behind ours.
@@ -203,22 +203,16 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
             }
             let place = fetched.place(page);
             let expected = self.pages.expect();
-            let (contents, seen) = self.stager.page(&answer.body, &place, expected)?;
-            let records = counted(contents.records, "record");
+            let read = self.stager.read(&answer.body, &place, expected)?;
+            let records = counted(read.contents.records, "record");
+            let goes_on = self.goes_on(&fetched, &read, &place);
+            if let Ok(true) = goes_on {
+                // It travels while the records of this page are worked on.
+                self.getter.begin(self.pages.ask());
+            }
+            self.stager.stage(read, &place)?;
             self.log(&format!("page {page}: {records}"));
-            if let Some(token) = &mut self.token {
-                token.page_ends(answer, &contents, &place)?;
-            }
-            if self.stager.cursor().is_some_and(|cursor| cursor.is_past()) {
-                // More pages may have been named, and would have been read without the promised order.
-                self.validators = None;
-                return Ok(Some(place));
-            }
-            let goes_on = self.pages.go_on(Page {
-                fetched: &fetched,
-                contents: &contents,
-                seen: &seen,
-            })?;
+            let goes_on = goes_on?;
             if let Some(warning) = self.pages.warning() {
                 self.log(&warning);
             }
@@ -226,6 +220,29 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
                 return Ok(Some(place));
             }
         }
+    }
+
+    /// Goes on to the page after this one; false after the last one. Nothing of it hangs on what becomes of the records.
+    fn goes_on(
+        &mut self,
+        fetched: &Fetched,
+        read: &Read<'_>,
+        place: &Place,
+    ) -> Result<bool, Failure> {
+        let (contents, seen) = (&read.contents, &read.seen);
+        if let Some(token) = &mut self.token {
+            token.page_ends(&fetched.answer, contents, place)?;
+        }
+        if self.stager.cursor().is_some_and(|cursor| cursor.is_past()) {
+            // More pages may have been named, and would have been read without the promised order.
+            self.validators = None;
+            return Ok(false);
+        }
+        self.pages.go_on(Page {
+            fetched,
+            contents,
+            seen,
+        })
     }
 
     /// What was staged, and the state for the next run. `last` is where the last page is.

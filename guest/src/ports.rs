@@ -52,6 +52,12 @@ impl fmt::Display for SendError {
 
 /// Sends requests.
 pub trait Http {
+    /// Puts `request` on its way, if that can be done: the next [`Http::send`] of the same request picks its answer up, and one
+    /// of another request drops it. What goes wrong is said by `send`.
+    fn begin(&mut self, request: &Request) {
+        let _ = request;
+    }
+
     /// Sends `request` and reads the answer to its end, at most `body_bytes_max` bytes of body.
     /// A longer one is [`SendError::Broken`].
     fn send(&mut self, request: &Request, body_bytes_max: usize) -> Result<Answer, SendError>;

@@ -281,16 +281,18 @@ impl Look {
         let mut nowhere = Nowhere;
         let mut stager = Stager::new(&settings, start.cursor, start.shape, &mut nowhere);
         let body = &fetched.answer.body;
-        let (contents, seen) = stager.page(body, &fetched.place(1), start.pages.expect())?;
+        let place = fetched.place(1);
+        let read = stager.read(body, &place, start.pages.expect())?;
+        let goes_on = start.pages.go_on(Page {
+            fetched,
+            contents: &read.contents,
+            seen: &read.seen,
+        });
+        stager.stage(read, &place)?;
         if let Some(why) = stager.first_rejection() {
             return Err(Failure::data(format!("a record would be rejected: {why}")));
         }
-        let goes_on = start.pages.go_on(Page {
-            fetched,
-            contents: &contents,
-            seen: &seen,
-        })?;
-        Ok(goes_on.then(|| start.pages.ask().clone()))
+        Ok(goes_on?.then(|| start.pages.ask().clone()))
     }
 }
 

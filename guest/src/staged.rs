@@ -1,10 +1,14 @@
 //! What becomes of each record: lines of `records.ndjson`, a deletion in `deleted.ndjson`, a line of `rejected.ndjson`, or nothing
 //! when it is older than what was asked for or transformed away.
 //!
-//! A page is staged whole: its lines are written after its last byte was read and every record was agreed to.
+//! A page is staged whole: its lines are written after its last byte was read and every record was agreed to. First it is
+//! read, which tells all that the next request hangs on; what takes time, making lines of its records, can wait until that
+//! request is on its way.
 
+mod reader;
 mod taker;
 
+use self::reader::{Looked, Reader};
 use self::taker::Taker;
 use crate::cursor::Cursor;
 use crate::failure::{Detail, Failure};
@@ -12,20 +16,51 @@ use crate::fetch::{Expect, Seen, Watch};
 use crate::page::{self, Contents, Place, Shape};
 use crate::pointer::{Paths, Pointer};
 use crate::ports::{StagedFile, Staging};
-use crate::settings::{RecordSettings, Settings};
+use crate::settings::{Invalid, RecordSettings, Settings};
 use crate::transform::Outputs;
+
+/// Records of a page that wait to be staged while the next page is asked for; of a larger page, those before them do not.
+const WAITING_MAX: usize = 16 * 1024;
 
 /// Stages records and counts them.
 pub struct Stager<'s, S> {
     staging: &'s mut S,
-    made: &'s RecordSettings,
     cursor: Option<Cursor<'s>>,
     shape: Shape,
     wanted: Wanted,
     watch: Watch,
+    taken: Taken<'s>,
+}
+
+/// A page that was read, and the records of it that are still to be staged.
+#[must_use = "a page that is not staged is lost"]
+pub struct Read<'b> {
+    /// What stood in it.
+    pub contents: Contents,
+    /// What was noticed of its records.
+    pub seen: Seen,
+    waiting: Vec<Looked<'b>>,
+}
+
+/// What became of the records so far.
+struct Taken<'s> {
+    made: &'s RecordSettings,
     counts: Counts,
     lines: Lines,
     first_rejection: Option<String>,
+}
+
+impl Taken<'_> {
+    /// How many records of a page may wait. Where lines are as quick to make as records are to put aside, none has to; and
+    /// none may where one that cannot be used ends the run, which then asks for nothing more.
+    fn waiting_max(&self) -> usize {
+        let is_quick = self.made.transform.is_none() && self.made.schema.is_none();
+        if is_quick || self.made.invalid == Invalid::Fail {
+            0
+        } else {
+            WAITING_MAX
+        }
+    }
 }
 
 /// How many records came and what became of them.
@@ -106,52 +141,76 @@ impl<'s, S: Staging> Stager<'s, S> {
         .of_feed(settings.token.is_some());
         Self {
             staging,
-            made: &settings.made,
             cursor,
             shape,
             wanted,
             watch,
-            counts: Counts::default(),
-            lines: Lines::default(),
-            first_rejection: None,
+            taken: Taken {
+                made: &settings.made,
+                counts: Counts::default(),
+                lines: Lines::default(),
+                first_rejection: None,
+            },
         }
     }
 
-    /// Stages one page, whose first record should be as `expect` says. `Err`: the run is over, whatever was staged.
-    pub fn page(
+    /// Reads one page, whose first record should be as `expect` says. `Err`: the run is over, whatever was staged.
+    pub fn read<'b>(
         &mut self,
-        body: &[u8],
+        body: &'b [u8],
         place: &Place,
         expect: Expect,
-    ) -> Result<(Contents, Seen), Failure> {
+    ) -> Result<Read<'b>, Failure> {
         self.watch.page_begins(expect);
-        self.lines.records.clear();
-        self.lines.deleted.clear();
-        self.lines.rejected.clear();
-        let mut taker = Taker {
-            shape: &self.shape,
-            place,
-            made: self.made,
+        self.taken.lines.records.clear();
+        self.taken.lines.deleted.clear();
+        self.taken.lines.rejected.clear();
+        let mut reader = Reader {
             wanted: &self.wanted,
             found: vec![None; self.wanted.paths.slots()],
             watch: &mut self.watch,
             cursor: self.cursor.as_mut(),
-            counts: &mut self.counts,
-            lines: &mut self.lines,
-            first_rejection: &mut self.first_rejection,
+            waiting: Vec::new(),
+            waiting_max: self.taken.waiting_max(),
+            taker: Taker {
+                shape: &self.shape,
+                place,
+                wanted: &self.wanted,
+                taken: &mut self.taken,
+            },
         };
         let contents = page::read(body, &self.shape, place, &mut |index, text| {
-            taker.take(index, text)
+            reader.read(index, text)
         })?;
+        let waiting = reader.waiting;
         if let Some(cursor) = &mut self.cursor {
             cursor.page_ends();
         }
         let seen = self.watch.page_ends();
-        self.counts.fetched += contents.records - seen.left_out;
+        self.taken.counts.fetched += contents.records - seen.left_out;
+        Ok(Read {
+            contents,
+            seen,
+            waiting,
+        })
+    }
+
+    /// Stages the page that was read last. `Err`: the run is over.
+    pub fn stage(&mut self, read: Read<'_>, place: &Place) -> Result<(), Failure> {
+        let mut taker = Taker {
+            shape: &self.shape,
+            place,
+            wanted: &self.wanted,
+            taken: &mut self.taken,
+        };
+        for looked in read.waiting {
+            taker.take(looked)?;
+        }
+        let lines = &self.taken.lines;
         for (file, lines) in [
-            (StagedFile::Records, &self.lines.records),
-            (StagedFile::Deleted, &self.lines.deleted),
-            (StagedFile::Rejected, &self.lines.rejected),
+            (StagedFile::Records, &lines.records),
+            (StagedFile::Deleted, &lines.deleted),
+            (StagedFile::Rejected, &lines.rejected),
         ] {
             if !lines.is_empty() {
                 self.staging
@@ -159,7 +218,7 @@ impl<'s, S: Staging> Stager<'s, S> {
                     .map_err(|why| Failure::Output(Detail::from(why)))?;
             }
         }
-        Ok((contents, seen))
+        Ok(())
     }
 
     /// The next page is the first one of another window.
@@ -174,12 +233,12 @@ impl<'s, S: Staging> Stager<'s, S> {
 
     /// Why the first record was rejected, if one was.
     pub fn first_rejection(&self) -> Option<&str> {
-        self.first_rejection.as_deref()
+        self.taken.first_rejection.as_deref()
     }
 
     /// What was staged, and where the cursor stands.
     pub fn finish(self) -> (Counts, Option<Cursor<'s>>) {
-        (self.counts, self.cursor)
+        (self.taken.counts, self.cursor)
     }
 }
 

@@ -13,6 +13,7 @@ fn seen(
     let mut http = Source {
         say,
         asked: Vec::new(),
+        begun: None,
     };
     let mut clock = Time {
         unix_seconds: NOON,

@@ -2,7 +2,8 @@
 # Times whole runs; see README.md beside this file.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-tidegate=$(cd "$here/../.." && pwd)/target/release/tidegate
+release=$(cd "$here/../.." && pwd)/target/release
+tidegate=$release/tidegate
 folder=${1:-$(mktemp -d)}
 runs=5
 export TIDEGATE_CACHE_DIR="$folder/cache" SOURCE_API_KEY=benchmark-key-0123456789abcdef
@@ -45,6 +46,21 @@ for kind in first first-transform upsert nothing-new; do
         esac
     done
     report "$kind" "$folder/$kind.times"
+done
+
+# What the sandbox costs: CPU time of the component, its host calls included, against the same core compiled natively.
+middle() { sort -n "$1" | sed -n 3p; }
+for transform in '' '{id, total, updated_at}' 'del(.items) | .customer |= .name | .cents = (.total | tonumber * 100 | round)'; do
+    rm -f "$folder/native.ms" "$folder/component.ms"
+    for run in $(seq 1 $runs); do
+        rm -rf "$folder/out"
+        TRANSFORM=$transform once all /dev/null
+        grep -o '"component_cpu_ms":[0-9]*' "$folder/summary.json" | cut -d: -f2 >> "$folder/component.ms"
+        TRANSFORM=$transform SOURCE_API_URL=http://127.0.0.1:8099/all/1.json \
+            "$release/examples/native" "$folder/www" "$folder/native" | cut -d' ' -f1 >> "$folder/native.ms"
+    done
+    printf 'component %s ms CPU, native %s ms CPU: %s\n' \
+        "$(middle "$folder/component.ms")" "$(middle "$folder/native.ms")" "${transform:-no TRANSFORM}"
 done
 
 # Memory must not grow with the records: a million of them, once.

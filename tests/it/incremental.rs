@@ -1,6 +1,10 @@
 //! What the cursor does through the whole program: windows that are published one by one, ranges that are read again, a source
 //! that did not change, and many pages.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 use tidegate::outcome::Outcome;
 
@@ -179,4 +183,52 @@ fn pages_are_read_to_the_last_however_many_there_are() {
 
     run.exits(Outcome::Published).asked(MANY_PAGES);
     assert_eq!(run.summary()["records"], MANY_PAGES);
+}
+
+#[test]
+fn the_next_page_is_asked_for_while_this_one_is_worked_on() {
+    let job = Job::new();
+    let output = job.output();
+    let was_staged = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&was_staged);
+    let mut job = job
+        .set("SOURCE_PAGINATION", "link")
+        // Enough for each record that the page takes longer than the request.
+        .set("TRANSFORM", ".sum = ([range(2000)] | add)")
+        .api(move |request| {
+            let page: usize = request.query("page").map_or(1, |n| n.parse().unwrap_or(1));
+            if page == 2 {
+                seen.store(staged_bytes(&output), Ordering::Relaxed);
+            }
+            let records: Vec<Value> = (0..200)
+                .map(|id| json!({ "id": 200 * page + id }))
+                .collect();
+            let reply = Reply::new(200, Value::from(records).to_string());
+            if page < 3 {
+                reply.next(&format!("/items?page={}", page + 1))
+            } else {
+                reply
+            }
+        });
+
+    let run = job.run();
+
+    run.exits(Outcome::Published).asked(3);
+    assert_eq!(run.summary()["staged"], 600);
+    assert_eq!(was_staged.load(Ordering::Relaxed), 0);
+}
+
+/// Bytes of the files in the staging folder of the run at hand.
+fn staged_bytes(output: &Path) -> usize {
+    let entries = std::fs::read_dir(output).into_iter().flatten().flatten();
+    let staging =
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(".staging-"));
+    let files = staging.flat_map(|entry| std::fs::read_dir(entry.path().join("in")));
+    let bytes = files
+        .flatten()
+        .flatten()
+        .filter_map(|file| file.metadata().ok());
+    bytes
+        .map(|file| usize::try_from(file.len()).unwrap_or(usize::MAX))
+        .sum()
 }

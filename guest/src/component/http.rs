@@ -1,26 +1,42 @@
 //! Requests through waki: `ports::Http` for a component.
+//!
+//! waki sends a request and waits for its answer in one call. Here they are two, by the bindings that it is made of, so that a
+//! request can be on its way while something else is done.
+
+use url::{Position, Url};
+use waki::ErrorCode;
+use waki::bindings::wasi::http::outgoing_handler;
+use waki::bindings::wasi::http::types::{
+    FutureIncomingResponse, Headers, IncomingResponse, Method, OutgoingBody, OutgoingRequest,
+    Scheme,
+};
 
 use crate::ports::{Answer, Http, Request, SendError};
 
 /// Read at once from an answer; the stream gives what it has.
 const CHUNK_BYTES: u64 = 1024 * 1024;
+/// The most of a request's body that one call may carry.
+const WRITE_BYTES: usize = 4096;
 
 /// Requests through waki.
-pub struct Waki;
+#[derive(Default)]
+pub struct Waki {
+    /// The request that was sent ahead, and what its answer will be.
+    ahead: Option<(Request, Result<FutureIncomingResponse, SendError>)>,
+}
 
 impl Http for Waki {
+    fn begin(&mut self, request: &Request) {
+        self.ahead = Some((request.clone(), begun(request)));
+    }
+
     fn send(&mut self, request: &Request, body_bytes_max: usize) -> Result<Answer, SendError> {
-        let client = waki::Client::new();
-        let mut builder = match &request.body {
-            None => client.get(&request.url),
-            Some(body) => client.post(&request.url).body(body.as_bytes()),
+        let future = match self.ahead.take() {
+            Some((ahead, future)) if ahead == *request => future,
+            _ => begun(request),
         };
-        for (name, value) in &request.headers {
-            let name = waki::header::HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| SendError::Broken(format!("send a header named `{name}`")))?;
-            builder = builder.header(name, value.as_str());
-        }
-        let response = builder.send().map_err(|error| send_error(&error))?;
+        let response = waki::Response::try_from(head(&future?)?)
+            .map_err(|error| SendError::Broken(format!("{error:#}")))?;
         let mut body = Vec::new();
         while let Some(chunk) = response
             .chunk(CHUNK_BYTES)
@@ -46,11 +62,66 @@ impl Http for Waki {
     }
 }
 
-fn send_error(error: &anyhow::Error) -> SendError {
-    use waki::ErrorCode as E;
-    let Some(code) = error.downcast_ref::<E>() else {
-        return SendError::Broken(format!("{error:#}"));
+/// Hands a request to the host, whole. `Ok`: its answer will come.
+fn begun(request: &Request) -> Result<FutureIncomingResponse, SendError> {
+    let outgoing = outgoing(request).ok_or_else(malformed)?;
+    let body = outgoing.body().map_err(|()| malformed())?;
+    let future = outgoing_handler::handle(outgoing, None).map_err(|code| send_error(&code))?;
+    let written = request.body.as_deref().map(|text| write(&body, text));
+    let whole = written.unwrap_or(Some(()));
+    whole
+        .and_then(|()| OutgoingBody::finish(body, None).ok())
+        .ok_or_else(|| SendError::Broken("the body of the request was not taken".to_owned()))?;
+    Ok(future)
+}
+
+/// The head of a request; `None`: it cannot be one.
+fn outgoing(request: &Request) -> Option<OutgoingRequest> {
+    let url = Url::parse(&request.url).ok()?;
+    let headers: Vec<_> = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
+        .collect();
+    let outgoing = OutgoingRequest::new(Headers::from_list(&headers).ok()?);
+    let scheme = match url.scheme() {
+        "http" => Scheme::Http,
+        _ => Scheme::Https,
     };
+    let method = match request.body {
+        None => Method::Get,
+        Some(_) => Method::Post,
+    };
+    let authority = &url[Position::BeforeUsername..Position::AfterPort];
+    let path = &url[Position::BeforePath..Position::AfterQuery];
+    outgoing.set_method(&method).ok()?;
+    outgoing.set_scheme(Some(&scheme)).ok()?;
+    outgoing.set_authority(Some(authority)).ok()?;
+    outgoing.set_path_with_query(Some(path)).ok()?;
+    Some(outgoing)
+}
+
+fn write(body: &OutgoingBody, text: &str) -> Option<()> {
+    let out = body.write().ok()?;
+    let mut pieces = text.as_bytes().chunks(WRITE_BYTES);
+    pieces.try_for_each(|piece| out.blocking_write_and_flush(piece).ok())
+}
+
+/// Waits for the head of an answer.
+fn head(future: &FutureIncomingResponse) -> Result<IncomingResponse, SendError> {
+    future.subscribe().block();
+    match future.get() {
+        Some(Ok(answered)) => answered.map_err(|code| send_error(&code)),
+        _ => Err(SendError::Broken("no answer was given".to_owned())),
+    }
+}
+
+fn malformed() -> SendError {
+    SendError::Broken("the request is larger than allowed or malformed".to_owned())
+}
+
+fn send_error(code: &ErrorCode) -> SendError {
+    use ErrorCode as E;
     match code {
         E::HttpRequestDenied | E::DestinationIpProhibited | E::DestinationIpUnroutable => {
             SendError::Denied("the host does not grant it".to_owned())
@@ -71,9 +142,7 @@ fn send_error(error: &anyhow::Error) -> SendError {
         }
         E::HttpRequestUriInvalid
         | E::HttpRequestUriTooLong
-        | E::HttpRequestHeaderSectionSize(_) => {
-            SendError::Broken("the request is larger than allowed or malformed".to_owned())
-        }
+        | E::HttpRequestHeaderSectionSize(_) => malformed(),
         E::ConfigurationError => {
             SendError::Denied("the host has run out of requests for this run".to_owned())
         }

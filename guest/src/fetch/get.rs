@@ -53,6 +53,8 @@ pub struct Getter<'p, H, C> {
     /// When the limit that the last page used up is reset, in the clock's monotonic nanoseconds.
     reset_ns: Option<u64>,
     date: Option<i64>,
+    /// The request for the page that is got next is on its way.
+    has_begun: bool,
 }
 
 enum Try {
@@ -74,6 +76,7 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
             check: None,
             reset_ns: None,
             date: None,
+            has_begun: false,
         }
     }
 
@@ -99,6 +102,16 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
     /// The first `Date` that an answer carried so far, in seconds since 1970.
     pub fn date(&self) -> Option<i64> {
         self.date
+    }
+
+    /// Puts the request for the page that is got next on its way, unless it has to wait: what it leads to is `get`'s business,
+    /// which takes it for its first try.
+    pub fn begin(&mut self, ask: &Ask) {
+        if self.reset_ns.is_none() && self.pace.wait_ms(self.clock).is_none() {
+            self.pace.begin(self.clock);
+            self.http.begin(&ask.request(&ask.url));
+            self.has_begun = true;
+        }
     }
 
     /// Gets the page that `ask` asks for. `Err`: it cannot be had, and trying again now is useless.
@@ -165,7 +178,9 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
     fn attempt(&mut self, ask: &Ask, page: u64) -> Result<Try, Failure> {
         let mut url = ask.url.clone();
         for _ in 0..=REDIRECTS_MAX {
-            self.pace.begin(self.clock);
+            if !std::mem::take(&mut self.has_begun) {
+                self.pace.begin(self.clock);
+            }
             let answer = match self.http.send(&ask.request(&url), PAGE_BYTES_MAX) {
                 Ok(answer) => answer,
                 Err(error) => return Setback::unanswered(error, &url, page).map(Try::Setback),

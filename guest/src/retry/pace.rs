@@ -64,17 +64,18 @@ impl Pace {
         }
     }
 
+    /// How long the next request has to wait, if it has to.
+    pub fn wait_ms(&self, clock: &mut impl Clock) -> Option<u64> {
+        let due_ns = self.began_ns?.saturating_add(self.rate?.interval_ns);
+        Some(ms_until(due_ns, clock)).filter(|wait_ms| *wait_ms > 0)
+    }
+
     /// Waits until the next request may begin, which it then does.
     pub fn begin(&mut self, clock: &mut impl Clock) {
-        let Some(rate) = self.rate else { return };
-        if let Some(began_ns) = self.began_ns {
-            let due_ns = began_ns.saturating_add(rate.interval_ns);
-            let wait_ms = ms_until(due_ns, clock);
-            if wait_ms > 0 {
-                clock.sleep_ms(wait_ms);
-            }
+        if let Some(wait_ms) = self.wait_ms(clock) {
+            clock.sleep_ms(wait_ms);
         }
-        self.began_ns = Some(clock.monotonic_ns());
+        self.began_ns = self.rate.map(|_| clock.monotonic_ns());
     }
 }
 

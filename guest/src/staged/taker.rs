@@ -4,29 +4,23 @@ use std::fmt;
 
 use tidegate_jq::{read_valid, write_string};
 
-use super::{Counts, Lines, Wanted, marks_as_deleted};
-use crate::cursor::{Cursor, Number};
+use super::reader::{Looked, Marks};
+use super::{Taken, Wanted, marks_as_deleted};
+use crate::cursor::Number;
 use crate::failure::{Failure, said};
-use crate::fetch::Watch;
 use crate::page::{self, Place, Shape};
-use crate::settings::{Invalid, RecordSettings};
+use crate::settings::Invalid;
 
 /// Takes the records of one page.
-pub(super) struct Taker<'p, 's, 'b> {
+pub(super) struct Taker<'p, 's> {
     pub(super) shape: &'p Shape,
     pub(super) place: &'p Place,
-    pub(super) made: &'p RecordSettings,
     pub(super) wanted: &'p Wanted,
-    pub(super) found: Vec<Option<&'b str>>,
-    pub(super) watch: &'p mut Watch,
-    pub(super) cursor: Option<&'p mut Cursor<'s>>,
-    pub(super) counts: &'p mut Counts,
-    pub(super) lines: &'p mut Lines,
-    pub(super) first_rejection: &'p mut Option<String>,
+    pub(super) taken: &'p mut Taken<'s>,
 }
 
 /// One record, for messages; written only when something is wrong with it.
-struct RecordPlace<'p> {
+pub(super) struct RecordPlace<'p> {
     place: &'p Place,
     shape: &'p Shape,
     index: u64,
@@ -42,7 +36,7 @@ impl fmt::Display for RecordPlace<'_> {
 }
 
 /// Why a record cannot be used: what comes behind its place in a message.
-struct Unusable(String);
+pub(super) struct Unusable(pub(super) String);
 
 impl Unusable {
     fn setting(name: &str, why: impl fmt::Display) -> Self {
@@ -50,67 +44,44 @@ impl Unusable {
     }
 }
 
-impl<'b> Taker<'_, '_, 'b> {
-    /// Takes one record. `Err`: the run is over.
-    pub(super) fn take(&mut self, index: u64, text: &'b str) -> Result<(), Failure> {
-        let place = RecordPlace {
+impl<'p> Taker<'p, '_> {
+    /// Where a record is.
+    pub(super) fn at(&self, index: u64) -> RecordPlace<'p> {
+        RecordPlace {
             place: self.place,
             shape: self.shape,
             index,
-        };
-        match self.stage(&place, text)? {
+        }
+    }
+
+    /// Takes one record. `Err`: the run is over.
+    pub(super) fn take(&mut self, record: Looked<'_>) -> Result<(), Failure> {
+        let Looked { index, text, marks } = record;
+        match marks.and_then(|marks| self.outcome(text, &marks)) {
             Ok(()) => Ok(()),
-            Err(unusable) => self.reject(&place, text, &unusable),
+            Err(unusable) => self.reject(index, text, &unusable),
         }
     }
 
-    /// The outer `Err`: the run is over. The inner one: nothing of this record was staged.
-    fn stage(
-        &mut self,
-        place: &RecordPlace<'_>,
-        text: &'b str,
-    ) -> Result<Result<(), Unusable>, Failure> {
-        if let Some(why) = page::unfit(text) {
-            return Ok(Err(Unusable(format!(" {why}"))));
-        }
-        if self.wanted.paths.slots() > 0
-            && let Err(why) = self.wanted.paths.read(text, &mut self.found)
-        {
-            return Ok(Err(Unusable(format!(": {why}"))));
-        }
-        if !self.watch.takes(text, &self.found) {
-            return Ok(Ok(()));
-        }
-        if let (true, Some(cursor)) = (self.watch.jumps(), &mut self.cursor) {
-            cursor.page_comes_again();
-        }
-        if let (Some(cursor), Some(slot)) = (&mut self.cursor, self.wanted.cursor)
-            && !cursor.sees(self.found[slot], place)?
-        {
-            return Ok(Ok(()));
-        }
-        let mark = self.wanted.deleted.and_then(|slot| self.found[slot]);
-        Ok(self.outcome(text, mark.is_some_and(marks_as_deleted)))
-    }
-
-    fn outcome(&mut self, text: &'b str, gone: bool) -> Result<(), Unusable> {
-        let parent = self.parent()?;
+    fn outcome(&mut self, text: &str, marks: &Marks<'_>) -> Result<(), Unusable> {
+        let parent = self.parent(marks)?;
+        let gone = marks.deleted.is_some_and(marks_as_deleted);
         if let Some(parent) = parent.filter(|_| gone) {
             // With the parent go all rows that were made of it.
             self.parent_line(parent);
             return Ok(());
         }
-        let schema = self.made.schema.as_ref().filter(|_| !gone);
-        if schema.is_none() && self.made.transform.is_none() {
+        let schema = self.taken.made.schema.as_ref().filter(|_| !gone);
+        if schema.is_none() && self.taken.made.transform.is_none() {
             if gone {
                 return self.deletions(&[text]);
             }
             if let Some(parent) = parent {
                 self.parent_line(parent);
             }
-            page::append_line(text, &mut self.lines.records);
-            self.lines.records.push(b'\n');
-            self.counts.staged += 1;
+            page::append_line(text, &mut self.taken.lines.records);
+            self.taken.lines.records.push(b'\n');
+            self.taken.counts.staged += 1;
             return Ok(());
         }
         self.outcome_of_value(text, gone, parent)
@@ -119,17 +90,17 @@ impl<'b> Taker<'_, '_, 'b> {
     /// The way of a record that has to be understood, not only handed on.
     fn outcome_of_value(
         &mut self,
-        text: &'b str,
+        text: &str,
         gone: bool,
-        parent: Option<&'b str>,
+        parent: Option<&str>,
     ) -> Result<(), Unusable> {
         let value = read_valid(text).map_err(|why| Unusable(format!(" {why}")))?;
-        if let Some(schema) = self.made.schema.as_ref().filter(|_| !gone) {
+        if let Some(schema) = self.taken.made.schema.as_ref().filter(|_| !gone) {
             let held = schema.check(&value);
             held.map_err(|broken| Unusable::setting("SOURCE_SCHEMA", broken))?;
         }
-        let mut outputs = std::mem::take(&mut self.lines.outputs);
-        let outcome = match &self.made.transform {
+        let mut outputs = std::mem::take(&mut self.taken.lines.outputs);
+        let outcome = match &self.taken.made.transform {
             None => self.rows(&[text], gone, parent),
             Some(transform) => transform
                 .apply(value, &mut outputs)
@@ -142,7 +113,7 @@ impl<'b> Taker<'_, '_, 'b> {
                     self.rows(&rows, gone, parent)
                 }),
         };
-        self.lines.outputs = outputs;
+        self.taken.lines.outputs = outputs;
         outcome
     }
 
@@ -154,19 +125,19 @@ impl<'b> Taker<'_, '_, 'b> {
             self.parent_line(parent);
         }
         for row in rows {
-            page::append_line(row, &mut self.lines.records);
-            self.lines.records.push(b'\n');
-            self.counts.staged += 1;
+            page::append_line(row, &mut self.taken.lines.records);
+            self.taken.lines.records.push(b'\n');
+            self.taken.counts.staged += 1;
         }
         Ok(())
     }
 
     /// The value that the rows of this record have in common, where the settings say that they have one.
-    fn parent(&self) -> Result<Option<&'b str>, Unusable> {
-        let Some((pointer, slot)) = &self.wanted.parent else {
+    fn parent<'b>(&self, marks: &Marks<'b>) -> Result<Option<&'b str>, Unusable> {
+        let Some((pointer, _)) = &self.wanted.parent else {
             return Ok(None);
         };
-        match self.found[*slot] {
+        match marks.parent {
             Some(value) if is_key(value) => Ok(Some(value)),
             Some(_) => Err(Unusable(format!(
                 ": its `{pointer}` (SOURCE_PARENT) is neither a string nor an integer"
@@ -179,22 +150,22 @@ impl<'b> Taker<'_, '_, 'b> {
 
     /// `{"parent":VALUE,"at":N}`: its rows are gone, as of the `N` records staged before.
     fn parent_line(&mut self, value: &str) {
-        let at = self.counts.staged;
+        let at = self.taken.counts.staged;
         let line = format!("{{\"parent\":{value},\"at\":{at}}}\n");
-        self.lines.deleted.extend_from_slice(line.as_bytes());
-        self.counts.deleted += 1;
+        self.taken.lines.deleted.extend_from_slice(line.as_bytes());
+        self.taken.counts.deleted += 1;
     }
 
     /// `{"key":[…],"at":N}` for each row: it is gone, as of the `N` records staged before.
     fn deletions(&mut self, rows: &[&str]) -> Result<(), Unusable> {
-        let before = self.lines.deleted.len();
+        let before = self.taken.lines.deleted.len();
         for row in rows {
             if let Err(unusable) = self.deletion(row) {
-                self.lines.deleted.truncate(before);
+                self.taken.lines.deleted.truncate(before);
                 return Err(unusable);
             }
         }
-        self.counts.deleted += rows.len() as u64;
+        self.taken.counts.deleted += rows.len() as u64;
         Ok(())
     }
 
@@ -202,7 +173,7 @@ impl<'b> Taker<'_, '_, 'b> {
         let mut found = vec![None; self.wanted.key_paths.slots()];
         let read = self.wanted.key_paths.read(row, &mut found);
         read.map_err(|why| Unusable(format!(": {why}")))?;
-        let deleted = &mut self.lines.deleted;
+        let deleted = &mut self.taken.lines.deleted;
         deleted.extend_from_slice(b"{\"key\":[");
         for (at, (pointer, slot)) in self.wanted.key.iter().enumerate() {
             let wrong = |what: &str| {
@@ -219,27 +190,22 @@ impl<'b> Taker<'_, '_, 'b> {
             }
             deleted.extend_from_slice(value.as_bytes());
         }
-        let at = self.counts.staged;
+        let at = self.taken.counts.staged;
         deleted.extend_from_slice(format!("],\"at\":{at}}}\n").as_bytes());
         Ok(())
     }
 
     /// Puts the record aside with the reason; where the settings want that, ends the run instead.
-    fn reject(
-        &mut self,
-        place: &RecordPlace<'_>,
-        text: &str,
-        Unusable(why): &Unusable,
-    ) -> Result<(), Failure> {
-        let reason = format!("{place}{why}");
-        if self.made.invalid == Invalid::Fail {
+    fn reject(&mut self, index: u64, text: &str, Unusable(why): &Unusable) -> Result<(), Failure> {
+        let reason = format!("{}{why}", self.at(index));
+        if self.taken.made.invalid == Invalid::Fail {
             return Err(Failure::data(reason));
         }
-        let out = &mut self.lines.rejected;
+        let out = &mut self.taken.lines.rejected;
         out.extend_from_slice(b"{\"reason\":");
         write_string(&reason, out);
         out.extend_from_slice(b",\"pointer\":");
-        write_string(&self.shape.record_at(place.index), out);
+        write_string(&self.shape.record_at(index), out);
         out.extend_from_slice(b",\"record\":");
         if page::is_too_deep(text) {
             // As a text: whoever reads the line can read only so deep.
@@ -248,8 +214,8 @@ impl<'b> Taker<'_, '_, 'b> {
             page::append_line(text, out);
         }
         out.extend_from_slice(b"}\n");
-        self.counts.rejected += 1;
-        self.first_rejection.get_or_insert(reason);
+        self.taken.counts.rejected += 1;
+        self.taken.first_rejection.get_or_insert(reason);
         Ok(())
     }
 }

@@ -15,10 +15,19 @@ pub type Said = Result<Answer, SendError>;
 pub struct Source<F> {
     pub say: F,
     pub asked: Vec<Request>,
+    pub begun: Option<Request>,
 }
 
 impl<F: FnMut(&Request) -> Said> Http for Source<F> {
+    fn begin(&mut self, request: &Request) {
+        let other = self.begun.replace(request.clone());
+        assert_eq!(other, None, "at most one request is ahead");
+    }
+
     fn send(&mut self, request: &Request, body_bytes_max: usize) -> Said {
+        if let Some(begun) = self.begun.take() {
+            assert_eq!(begun, *request, "what is sent ahead is what comes next");
+        }
         self.asked.push(request.clone());
         let answer = (self.say)(request)?;
         if answer.body.len() > body_bytes_max {
@@ -159,6 +168,7 @@ impl Job {
         let mut source = Source {
             say,
             asked: Vec::new(),
+            begun: None,
         };
         let mut folder = Folder {
             is_full: self.folder_is_full,

@@ -59,10 +59,11 @@ impl Rejection {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)?;
-        if self.pointer.is_empty() {
+        let place = format!("`{}`", self.pointer);
+        if self.pointer.is_empty() || self.reason.contains(&place) {
             return Ok(());
         }
-        write!(f, " at `{}`", self.pointer)
+        write!(f, " at {place}")
     }
 }
 
@@ -98,6 +99,13 @@ mod tests {
             let failure = read(odd).unwrap_err();
             assert_eq!(failure.outcome, Outcome::ComponentFailed, "{odd}");
         }
+    }
+
+    #[test]
+    fn a_place_that_the_reason_names_is_not_said_again() {
+        let rejection = Rejection::new("page 1 at `/rows/0`: no number", "/rows/0");
+
+        assert_eq!(rejection.to_string(), "page 1 at `/rows/0`: no number");
     }
 
     #[test]

@@ -264,7 +264,9 @@ impl Source {
         let is_paging = self.asked > 0;
         let back = self.habits.late_max(is_paging) * late / 1000;
         // Only a late row shares the integer of another: one that comes while we page, and is not late, has its own.
-        let is_new = late == 0 || (is_paging && self.habits.late_max(true) == 0);
+        let is_alone = late == 0 || (is_paging && self.habits.late_max(true) == 0);
+        // The first of all has nothing to be late behind.
+        let is_new = is_alone || self.sequence == 0;
         if is_new {
             self.sequence += 1;
         }
