@@ -93,6 +93,8 @@ pub struct Limits {
     pub parents: usize,
     /// The keys of all these parents together.
     pub parents_bytes: usize,
+    /// How long another writer of a database is waited for.
+    pub database_busy: Duration,
     /// A manifest, a `last-run.json`.
     pub manifest_bytes: u64,
     /// Folders inside one leftover that are removed; a larger one is left to a person.
@@ -148,6 +150,7 @@ impl Default for Limits {
             sort_runs: 64,
             parents: 1_000_000,
             parents_bytes: 32 * 1024 * 1024,
+            database_busy: Duration::from_secs(30),
             manifest_bytes: MIB,
             leftover_folders: 1_000_000,
             settings_file_bytes: MIB,

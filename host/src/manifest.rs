@@ -42,8 +42,12 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unfinished: bool,
     /// Each file of the generation but this one. Of an append job also the newest segment, `segments/000042.ndjson`, which is
-    /// the generation's own when it has its number.
+    /// the generation's own when it has its number. In a database, under the table's name, what was staged for a table
+    /// without keys.
     pub files: BTreeMap<String, FileRecord>,
+    /// The table that holds the records, in a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
     /// The JSON Pointers by which the data file is sorted and free of repeats; none when it is not.
     #[serde(default)]
     pub sorted_by: Vec<String>,
@@ -167,6 +171,7 @@ pub mod tests {
             window: None,
             unfinished: false,
             files: BTreeMap::new(),
+            table: None,
             sorted_by: Vec::new(),
             counts: Counts::default(),
             cursor: None,

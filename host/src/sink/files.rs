@@ -298,6 +298,7 @@ impl Taken for TakenFiles<'_> {
             extent: self.extent,
             totals: self.totals,
             files: self.content.files,
+            table: None,
             sorted_by: if appends {
                 Vec::new()
             } else {

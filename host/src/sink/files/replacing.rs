@@ -28,6 +28,7 @@ fn left(records: &[(u32, &str)], deleted: &str) -> Left {
         records: records.iter().map(|(id, parent)| of(*id, parent)).collect(),
         deleted: deleted.into(),
         rejected: String::new(),
+        more: false,
     }
 }
 

@@ -86,6 +86,7 @@ fn a_deletion_takes_what_was_before_it_and_not_what_comes_after() {
         records: "{\"id\":1,\"v\":1}\n{\"id\":2,\"v\":2}\n".into(),
         deleted: "{\"key\":[3],\"at\":0}\n{\"key\":[2],\"at\":1}\n{\"key\":[1],\"at\":2}\n{\"key\":[9],\"at\":2}\n".into(),
         rejected: String::new(),
+        more: false,
     };
 
     let (_, totals) = world.run(Changes, &left).unwrap();
@@ -200,6 +201,7 @@ fn whatever_breaks_the_contract_is_70_and_leaves_the_last_set() {
             records: records.into(),
             deleted: deleted.into(),
             rejected: rejected.into(),
+            more: false,
         };
         let failure = world.run(Changes, &left).unwrap_err();
         assert_eq!(
