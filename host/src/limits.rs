@@ -95,6 +95,8 @@ pub struct Limits {
     pub parents_bytes: usize,
     /// How long another writer of a database is waited for.
     pub database_busy: Duration,
+    /// What an append run remembers of its records in a database, 16 bytes of each: it is one value there.
+    pub remembered_bytes: u64,
     /// A manifest, a `last-run.json`.
     pub manifest_bytes: u64,
     /// Folders inside one leftover that are removed; a larger one is left to a person.
@@ -151,6 +153,7 @@ impl Default for Limits {
             parents: 1_000_000,
             parents_bytes: 32 * 1024 * 1024,
             database_busy: Duration::from_secs(30),
+            remembered_bytes: 256 * MIB,
             manifest_bytes: MIB,
             leftover_folders: 1_000_000,
             settings_file_bytes: MIB,

@@ -32,6 +32,12 @@ impl Lock {
         limits: &Limits,
         log: &Log,
     ) -> Result<(), Failure> {
+        self.sweep_work(limits, log)?;
+        self.sweep_generations(last, limits, log)
+    }
+
+    /// Removes staging folders and unfinished links alone. One that stays is a warning.
+    pub fn sweep_work(&self, limits: &Limits, log: &Log) -> Result<(), Failure> {
         let output = self.folder();
         let ours = |name: &str| {
             name.starts_with(PREFIX) || TEMPORARY.iter().any(|prefix| name.starts_with(prefix))
@@ -45,7 +51,16 @@ impl Lock {
                 ),
             }
         }
-        let Some(generations) = output.folder(GENERATIONS)? else {
+        Ok(())
+    }
+
+    fn sweep_generations(
+        &self,
+        last: Option<&Generation>,
+        limits: &Limits,
+        log: &Log,
+    ) -> Result<(), Failure> {
+        let Some(generations) = self.folder().folder(GENERATIONS)? else {
             return Ok(());
         };
         let published = last.map_or(0, |generation| generation.name.number);

@@ -4,29 +4,32 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 
 use crate::columns::Column;
 use crate::generation::Name;
 use crate::limits::Limits;
 use crate::lock::Staging;
-use crate::manifest::{FileRecord, Manifest, hex};
+use crate::manifest::{DIGESTS, FileRecord, Manifest};
 use crate::outcome::{Failure, Outcome};
-use crate::plan::{DatabaseUrl, Plan};
+use crate::plan::{DatabaseUrl, Plan, WriteMode};
 use crate::publish::Commit;
 use crate::sink::base::{self, Base};
-use crate::sink::changes::{self, CHECK_LINES, line_failure};
+use crate::sink::changes;
 use crate::sink::key::Keys;
 use crate::sink::parents::Parents;
 use crate::sink::rejected::{self, Rejected};
 use crate::sink::sqlite::{self, Sqlite};
-use crate::sink::{Check, Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
+use crate::sink::{Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
 use crate::staged::{self, Lines, Rejection, Staged};
+
+use digest::digest;
 
 pub use layout::{Cell, GENERATION, Layout, Source, TableColumn, UPDATED_AT};
 pub use rows::Rows;
 pub use state::StateRow;
 
+mod append;
+mod digest;
 mod layout;
 mod rows;
 mod state;
@@ -60,6 +63,8 @@ pub struct Changes<'s> {
     pub committed_at: &'s str,
     /// Whether this job's last commit was made in this table. Rows of any other table are somebody else's.
     pub owned: bool,
+    /// What an append run remembers of what it staged, in place of what was remembered before.
+    pub remembered: Option<&'s [u8]>,
     /// Of records without keys that are, byte for byte, those of the last commit: how many rows those were.
     pub same_as_last: Option<u64>,
 }
@@ -83,6 +88,9 @@ pub trait Connection {
     /// Begins a transaction and holds the job's row in it. `Err` with [`Outcome::TryLater`]: it is no longer the one of
     /// generation `parent`, as somebody else committed meanwhile.
     fn begin(&mut self, parent: Option<u64>) -> Result<(), Failure>;
+
+    /// What the job's last append run remembered, read in the transaction; none before the first.
+    fn remembered(&mut self) -> Result<Option<Vec<u8>>, Failure>;
 
     /// Makes the table what `changes` say. `Err`: the transaction is of no use any more.
     fn apply(&mut self, table: &Table, changes: Changes<'_>) -> Result<Applied, Failure>;
@@ -110,6 +118,8 @@ struct TakenRows<'s, 'r, C: Connection> {
     database: &'s mut Database<'r, C>,
     staging: Staging,
     extent: Extent,
+    /// Whether the run has a further portion to come.
+    more: bool,
     totals: Totals,
     first_rejected: Option<Rejection>,
     files: BTreeMap<String, FileRecord>,
@@ -162,13 +172,18 @@ impl<'r, C: Connection> Database<'r, C> {
         plan: &Plan,
         target: Target,
     ) -> Result<Self, Failure> {
-        ground.lock.sweep(None, ground.limits, ground.log)?;
+        ground.lock.sweep_work(ground.limits, ground.log)?;
         let last = read_last(&mut connection)?;
         Ok(Self {
             keys: target.keys(),
             table: Table {
                 name: plan.table.clone(),
-                keys: target.keys.clone(),
+                // What is appended may come again, changed: its key says nothing of a row.
+                keys: if target.mode == WriteMode::Append {
+                    Vec::new()
+                } else {
+                    target.keys.clone()
+                },
                 replace_by: target.replace_by.clone(),
                 columns: plan.columns.clone(),
             },
@@ -189,15 +204,27 @@ impl<'r, C: Connection> Database<'r, C> {
     ) -> Result<(Applied, changes::Read, BTreeMap<String, FileRecord>), Failure> {
         let Ground { limits, check, .. } = self.ground;
         let parents = Parents::read(staged, &self.keys, limits, check)?;
-        let (rows, read) = Rows::of(staged, &self.keys, &parents, staging.root(), limits, check)?;
+        let appends = self.target.mode == WriteMode::Append;
+        let (rows, read, remembered) = if appends {
+            self.new_rows(staged, staging)?
+        } else {
+            let (keys, folder) = (&self.keys, staging.root());
+            let (rows, read) = Rows::of(staged, keys, &parents, folder, limits, check)?;
+            (rows, read, None)
+        };
         let last = self.last.as_ref().map(|(_, manifest)| manifest);
+        let base = if appends && last.is_none() {
+            Base::Empty
+        } else {
+            base
+        };
         let table = &self.table.name;
         let owned = last.is_some_and(|last| last.table.as_ref() == Some(table));
         if base == Base::Last && !owned {
             return Err(elsewhere(table, last));
         }
         let digest = match (&rows, base) {
-            (Rows::Keyed(_), _) => None,
+            (Rows::Keyed(_) | Rows::New { .. }, _) => None,
             (Rows::AsStaged(_), Base::Last) => last.and_then(|last| last.files.get(table).cloned()),
             (Rows::AsStaged(_), Base::Empty) => {
                 Some(digest(staged.records(), &self.table.columns, check)?)
@@ -217,43 +244,17 @@ impl<'r, C: Connection> Database<'r, C> {
             generation: self.last.as_ref().map_or(1, |(name, _)| name.number + 1),
             committed_at,
             owned,
+            remembered: remembered.as_ref().map(|(digests, _)| &digests[..]),
         };
         let applied = self.connection.apply(&self.table, changes)?;
-        let files = digest.map(|digest| (self.table.name.clone(), digest));
-        Ok((applied, read, files.into_iter().collect()))
+        let digest = digest.map(|digest| (self.table.name.clone(), digest));
+        let remembered = remembered.map(|(_, record)| (DIGESTS.to_owned(), record));
+        Ok((
+            applied,
+            read,
+            digest.into_iter().chain(remembered).collect(),
+        ))
     }
-}
-
-/// The bytes of records without keys, and the columns that are made of them.
-fn digest(
-    mut lines: Lines<'_>,
-    columns: &[Column],
-    check: Check<'_>,
-) -> Result<FileRecord, Failure> {
-    let mut hash = Sha256::new();
-    let (mut bytes, mut records) = (0, 0_u64);
-    for column in columns {
-        hash.update(column.to_string());
-        hash.update("\n");
-    }
-    loop {
-        if records.is_multiple_of(CHECK_LINES) {
-            check()?;
-        }
-        let line = lines.next_line();
-        let Some(line) = line.map_err(|error| line_failure(staged::RECORDS, error))? else {
-            break;
-        };
-        hash.update(line);
-        hash.update("\n");
-        bytes += line.len() as u64 + 1;
-        records += 1;
-    }
-    Ok(FileRecord {
-        bytes,
-        sha256: hex(&hash.finalize()),
-        records,
-    })
 }
 
 /// Changes make sense on top of the last set alone, and that is in another table.
@@ -299,6 +300,7 @@ impl<C: Connection> Sink for Database<'_, C> {
             database: self,
             staging,
             extent,
+            more: staged.more,
             totals: Totals::default(),
             first_rejected: None,
             files: BTreeMap::new(),
@@ -355,10 +357,11 @@ impl<C: Connection> Taken for TakenRows<'_, '_, C> {
             totals: self.totals,
             files: std::mem::take(&mut self.files),
             table: Some(self.database.table.name.clone()),
-            sorted_by: self.database.target.keys.clone(),
+            sorted_by: self.database.table.keys.clone(),
         };
         let run_id = self.database.ground.lock.run_id().to_owned();
-        let manifest = draft.manifest(self.database.last(), &run_id, made);
+        let mut manifest = draft.manifest(self.database.last(), &run_id, made);
+        manifest.unfinished = self.more;
         let (row, name) = StateRow::new(manifest, self.now);
         (self.database.ground.check)()?;
         self.database.connection.commit(&row)?;

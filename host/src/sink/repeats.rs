@@ -14,9 +14,12 @@ use crate::limits::Limits;
 use crate::manifest::{FileRecord, hex};
 use crate::outcome::{Failure, Outcome};
 use crate::sink::Check;
-use crate::sink::changes::CHECK_LINES;
+use crate::sink::changes::{self, CHECK_LINES, Flow};
+use crate::sink::key::Keys;
 use crate::sink::output::{Framing, Output};
+use crate::sink::parents::Parents;
 use crate::sink::sort::{Change, Sorted, Sorter};
+use crate::staged::{Staged, broken};
 
 /// Of the sha256 of a record so many bytes are kept: two records that differ have the same ones once in 2^64 records.
 const DIGEST_BYTES: usize = 16;
@@ -64,6 +67,27 @@ impl Repeats {
             folder: folder.clone(),
             limits: limits.clone(),
         }
+    }
+
+    /// Takes all that was staged, and counts it. Each record has its key, where there is a PRIMARY_KEY.
+    pub fn of(
+        staged: &Staged,
+        keys: &Keys,
+        folder: &Folder,
+        limits: &Limits,
+        check: Check<'_>,
+    ) -> Result<(Self, changes::Read), Failure> {
+        let mut repeats = Self::new(folder, limits);
+        let read = changes::read(staged, keys, &Parents::default(), check, |staging| {
+            match staging {
+                changes::Staging::Record(_, record) => repeats.take(record)?,
+                changes::Staging::Deletion(_) => {
+                    return Err(broken("it staged a deletion that it did not report"));
+                }
+            }
+            Ok(Flow::On)
+        })?;
+        Ok((repeats, read.unwrap_or_default()))
     }
 
     /// Takes the next staged record.

@@ -17,6 +17,7 @@ use error::Place;
 pub use look::look;
 
 mod apply;
+mod beside;
 mod error;
 mod look;
 mod table;
@@ -36,6 +37,9 @@ const OWN_TABLES: &str = "
     CREATE TABLE IF NOT EXISTS tidegate_rejected (
         job TEXT NOT NULL, number INTEGER NOT NULL, reason TEXT NOT NULL, pointer TEXT NOT NULL, record TEXT NOT NULL,
         PRIMARY KEY (job, number)
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS tidegate_remembered (
+        job TEXT NOT NULL PRIMARY KEY, digests BLOB NOT NULL
     ) STRICT;";
 
 /// A database file, and the job that writes to it.
@@ -190,6 +194,15 @@ impl Connection for Sqlite<'_> {
             self.roll_back();
             Err(overtaken(&self.job))
         }
+    }
+
+    fn remembered(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let statement = "SELECT digests FROM tidegate_remembered WHERE job = ?1";
+        let read = self
+            .link
+            .query_row(statement, [&self.job], |row| row.get(0));
+        let doing = || "read `tidegate_remembered`";
+        self.place.done(read.optional(), doing)
     }
 
     fn apply(&mut self, table: &Table, changes: Changes<'_>) -> Result<Applied, Failure> {

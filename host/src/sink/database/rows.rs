@@ -7,6 +7,7 @@ use crate::sink::Check;
 use crate::sink::changes::{self, Flow, line_failure};
 use crate::sink::key::Keys;
 use crate::sink::parents::Parents;
+use crate::sink::repeats::Compared;
 use crate::sink::sort::{Change, Sorted, Sorter};
 use crate::staged::{Lines, RECORDS, Staged};
 
@@ -16,6 +17,13 @@ pub enum Rows<'s> {
     Keyed(Sorted),
     /// Without keys: the records as they were staged.
     AsStaged(Lines<'s>),
+    /// To be added to what is there: the records as they were staged, but for repeats.
+    New {
+        /// All of them.
+        records: Lines<'s>,
+        /// Which are repeats.
+        compared: Compared,
+    },
 }
 
 impl<'s> Rows<'s> {
@@ -49,17 +57,26 @@ impl<'s> Rows<'s> {
     pub fn next(&mut self, change: &mut Change) -> Result<bool, Failure> {
         match self {
             Self::Keyed(sorted) => sorted.next(change),
-            Self::AsStaged(lines) => {
-                let line = lines.next_line();
-                let line = line.map_err(|error| line_failure(RECORDS, error))?;
-                let Some(line) = line else {
-                    return Ok(false);
-                };
-                change.deleted = false;
-                change.record.clear();
-                change.record.extend_from_slice(line);
-                Ok(true)
+            Self::AsStaged(records) => next_record(records, change),
+            Self::New { records, compared } => {
+                while next_record(records, change)? {
+                    if !compared.next_is_repeat()? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
             }
         }
     }
+}
+
+fn next_record(records: &mut Lines<'_>, change: &mut Change) -> Result<bool, Failure> {
+    let line = records.next_line();
+    let Some(line) = line.map_err(|error| line_failure(RECORDS, error))? else {
+        return Ok(false);
+    };
+    change.deleted = false;
+    change.record.clear();
+    change.record.extend_from_slice(line);
+    Ok(true)
 }

@@ -11,13 +11,12 @@ use crate::manifest::{DIGESTS, FileRecord};
 use crate::outcome::Failure;
 use crate::publish::{NewSegment, Written};
 use crate::segment;
-use crate::sink::changes::{self, CHECK_LINES, Flow, line_failure};
+use crate::sink::changes::{CHECK_LINES, line_failure};
 use crate::sink::output::{Framing, Output};
-use crate::sink::parents::Parents;
 use crate::sink::repeats::{self, Compared, Remembered, Repeats};
-use crate::staged::{RECORDS, Staged, broken};
+use crate::staged::{RECORDS, Staged};
 
-use super::{Content, Next};
+use super::{Content, Files, Next};
 
 /// What a segment is called until it is put in its place.
 const MADE_AS: &str = "segment";
@@ -26,8 +25,14 @@ impl Next<'_> {
     /// Writes what is new to a segment, in the order in which it was staged, and remembers all that was staged.
     pub(super) fn append(&self, staged: &Staged) -> Result<Content, Failure> {
         let last = self.last_of_append();
-        let mut repeats = Repeats::new(self.staging.root(), self.files.ground.limits);
-        let read = self.read_for(staged, &mut repeats)?;
+        let Files { keys, ground, .. } = self.files;
+        let (repeats, read) = Repeats::of(
+            staged,
+            keys,
+            self.staging.root(),
+            ground.limits,
+            ground.check,
+        )?;
         let unfinished = last.is_some_and(|last| last.manifest.unfinished);
         // A run's portions are one run: what came before it matters until the last of them.
         let keep = staged.more || unfinished || read.staged == 0;
@@ -70,21 +75,6 @@ impl Next<'_> {
     fn last_of_append(&self) -> Option<&Generation> {
         let last = self.files.last.as_ref();
         last.filter(|last| last.manifest.appends())
-    }
-
-    /// Reads all that was staged, and takes the records. Each has its key, where there is a PRIMARY_KEY.
-    fn read_for(&self, staged: &Staged, repeats: &mut Repeats) -> Result<changes::Read, Failure> {
-        let (keys, check) = (&self.files.keys, self.files.ground.check);
-        let read = changes::read(staged, keys, &Parents::default(), check, |staging| {
-            match staging {
-                changes::Staging::Record(_, record) => repeats.take(record)?,
-                changes::Staging::Deletion(_) => {
-                    return Err(broken("it staged a deletion that it did not report"));
-                }
-            }
-            Ok(Flow::On)
-        })?;
-        Ok(read.unwrap_or_default())
     }
 
     fn compare(

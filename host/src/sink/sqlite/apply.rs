@@ -4,14 +4,14 @@ use rusqlite::Statement;
 
 use crate::outcome::{Failure, Outcome};
 use crate::sink::base::Base;
-use crate::sink::changes::{CHECK_LINES, line_failure};
+use crate::sink::changes::CHECK_LINES;
 use crate::sink::database::{
     Applied, Cell, Changes, GENERATION, Layout, Rows, Source, Table, TableColumn, UPDATED_AT,
 };
 use crate::sink::key::parts;
 use crate::sink::parents::Parents;
 use crate::sink::sort::Change;
-use crate::staged::{Lines, REJECTED, RejectedLine, broken};
+use crate::staged::broken;
 
 use super::Sqlite;
 use super::error::number;
@@ -58,6 +58,7 @@ pub fn apply(sqlite: &Sqlite<'_>, table: &Table, changes: Changes<'_>) -> Result
     };
     let before = work.count()?;
     match changes.rows {
+        Rows::New { .. } => work.insert(changes.rows)?,
         Rows::AsStaged(_) if changes.base == Base::Last => {}
         Rows::AsStaged(_) if changes.same_as_last == Some(before) => {}
         Rows::AsStaged(_) => {
@@ -75,7 +76,10 @@ pub fn apply(sqlite: &Sqlite<'_>, table: &Table, changes: Changes<'_>) -> Result
             work.delete_parents(changes.parents)?;
         }
     }
-    work.keep_rejected(changes.rejected)?;
+    if let Some(digests) = changes.remembered {
+        sqlite.remember(digests)?;
+    }
+    sqlite.keep_rejected(changes.rejected)?;
     work.done.records = work.count()?;
     Ok(work.done)
 }
@@ -356,35 +360,5 @@ impl<'w> Work<'w, '_> {
                 self.table.name, column.name
             ),
         )
-    }
-
-    /// Replaces what was set aside by the job's run before.
-    fn keep_rejected(&self, mut lines: Lines<'_>) -> Result<(), Failure> {
-        let Sqlite {
-            link, place, job, ..
-        } = self.sqlite;
-        let doing = || "write `tidegate_rejected`";
-        let deleted = link.execute("DELETE FROM tidegate_rejected WHERE job = ?1", [job]);
-        place.done(deleted, doing)?;
-        let mut insert = place.done(
-            link.prepare("INSERT INTO tidegate_rejected (job, number, reason, pointer, record) VALUES (?1, ?2, ?3, ?4, ?5)"),
-            doing,
-        )?;
-        loop {
-            let number_of_line = lines.number() + 1;
-            let line = lines.next_line();
-            let Some(line) = line.map_err(|error| line_failure(REJECTED, error))? else {
-                return Ok(());
-            };
-            let read = RejectedLine::read(number_of_line, line)?;
-            let inserted = insert.execute(rusqlite::params![
-                job,
-                number(number_of_line),
-                read.reason,
-                read.pointer,
-                read.record.get()
-            ]);
-            place.done(inserted, doing)?;
-        }
     }
 }
