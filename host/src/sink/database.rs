@@ -16,13 +16,14 @@ use crate::sink::base::{self, Base};
 use crate::sink::changes;
 use crate::sink::key::Keys;
 use crate::sink::parents::Parents;
+use crate::sink::postgres::Postgres;
 use crate::sink::rejected::{self, Rejected};
 use crate::sink::{Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
 use crate::staged::{self, Lines, Rejection, Staged};
 
-pub use layout::{Cell, Layout, Source};
+pub use layout::{Cell, GENERATION, Layout, Source, TableColumn, UPDATED_AT};
 pub use rows::Rows;
-pub use state::StateRow;
+pub use state::{STATE_TABLE, StateRow};
 
 mod layout;
 mod rows;
@@ -110,14 +111,17 @@ struct TakenRows<'s, 'r, C: Connection> {
 
 /// Opens the database at the job's last commit.
 pub fn open<'r>(
-    _ground: Ground<'r>,
-    url: &DatabaseUrl,
-    _plan: &'r Plan,
-    _target: Target,
+    ground: Ground<'r>,
+    url: &'r DatabaseUrl,
+    plan: &'r Plan,
+    target: Target,
 ) -> Result<Box<dyn Sink + 'r>, Failure> {
     match url {
         DatabaseUrl::Sqlite(_) => todo!(),
-        DatabaseUrl::Postgres(_) => todo!(),
+        DatabaseUrl::Postgres(address) => {
+            let connection = Postgres::open(&ground, address, plan)?;
+            Ok(Box::new(Database::new(ground, connection, plan, target)?))
+        }
     }
 }
 

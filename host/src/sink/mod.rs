@@ -12,7 +12,7 @@ use crate::lock::{Lock, Staging};
 use crate::log::Log;
 use crate::manifest::{self, Component, FileRecord, Manifest};
 use crate::outcome::Failure;
-use crate::plan::{DatabaseUrl, OutputFormat, Plan, WriteMode};
+use crate::plan::{OutputFormat, Plan, WriteMode};
 use crate::publish::Commit;
 use crate::staged::{Rejection, Staged};
 
@@ -27,6 +27,7 @@ mod merge;
 mod output;
 mod parents;
 mod pointers;
+mod postgres;
 mod rejected;
 mod sort;
 

@@ -60,6 +60,11 @@ impl Parents {
         self.last_at.is_empty()
     }
 
+    /// Each of them, encoded.
+    pub fn each(&self) -> impl Iterator<Item = &[u8]> {
+        self.last_at.keys().map(|parent| &**parent)
+    }
+
     /// Whether a record of `parent`, staged after `before` others, is gone.
     pub fn take_staged(&self, parent: &[u8], before: u64) -> bool {
         self.last_at.get(parent).is_some_and(|at| before < *at)
