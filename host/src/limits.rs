@@ -103,6 +103,8 @@ pub struct Limits {
     /// Finding out what became of a commit whose answer was lost.
     pub database_resolve: Duration,
 
+    /// How long another writer of a database is waited for.
+    pub database_busy: Duration,
     /// A manifest, a `last-run.json`.
     pub manifest_bytes: u64,
     /// Folders inside one leftover that are removed; a larger one is left to a person.
@@ -163,6 +165,7 @@ impl Default for Limits {
             database_commit: Duration::from_mins(2),
             database_resolve: Duration::from_mins(1),
 
+            database_busy: Duration::from_secs(30),
             manifest_bytes: MIB,
             leftover_folders: 1_000_000,
             settings_file_bytes: MIB,

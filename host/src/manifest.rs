@@ -36,8 +36,11 @@ pub struct Manifest {
     pub extent: String,
     /// The range of the cursor that was read again, when only one was.
     pub window: Option<serde_json::Value>,
-    /// Each file of the generation but this one.
+    /// Each file of the generation but this one; in a database, under the table's name, what was staged for a table without keys.
     pub files: BTreeMap<String, FileRecord>,
+    /// The table that holds the records, in a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
     /// The JSON Pointers by which the data file is sorted and free of repeats; none when it is not.
     #[serde(default)]
     pub sorted_by: Vec<String>,
@@ -155,6 +158,7 @@ pub mod tests {
             extent: "everything".into(),
             window: None,
             files: BTreeMap::new(),
+            table: None,
             sorted_by: Vec::new(),
             counts: Counts::default(),
             cursor: None,

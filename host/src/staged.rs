@@ -17,7 +17,7 @@ mod lines;
 mod rejection;
 
 pub use lines::{Lines, LinesError};
-pub use rejection::Rejection;
+pub use rejection::{RejectedLine, Rejection};
 
 /// One JSON object a line, a key's versions oldest first.
 pub const RECORDS: &str = "records.ndjson";

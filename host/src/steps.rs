@@ -154,6 +154,7 @@ impl Run<'_> {
             replace_by: plan.replace_by.clone(),
             file_mode: plan.file_mode,
             adopt: self.args.adopt,
+            dry_run: self.args.dry_run,
         }
     }
 

@@ -4,21 +4,24 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use crate::columns::Column;
 use crate::generation::Name;
+use crate::limits::Limits;
 use crate::lock::Staging;
-use crate::manifest::Manifest;
+use crate::manifest::{FileRecord, Manifest, hex};
 use crate::outcome::{Failure, Outcome};
-use crate::plan::{DatabaseUrl, Plan, WriteMode};
+use crate::plan::{DatabaseUrl, Plan};
 use crate::publish::Commit;
 use crate::sink::base::{self, Base};
-use crate::sink::changes;
+use crate::sink::changes::{self, CHECK_LINES, line_failure};
 use crate::sink::key::Keys;
 use crate::sink::parents::Parents;
-use crate::sink::postgres::Postgres;
+use crate::sink::postgres::{self, Postgres};
 use crate::sink::rejected::{self, Rejected};
-use crate::sink::{Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
+use crate::sink::sqlite::{self, Sqlite};
+use crate::sink::{Check, Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
 use crate::staged::{self, Lines, Rejection, Staged};
 
 pub use layout::{Cell, GENERATION, Layout, Source, TableColumn, UPDATED_AT};
@@ -34,8 +37,6 @@ mod state;
 pub struct Table {
     /// `OUTPUT_TABLE`.
     pub name: String,
-    /// `WRITE_MODE`.
-    pub mode: WriteMode,
     /// The JSON Pointers of `PRIMARY_KEY`.
     pub keys: Vec<String>,
     /// The JSON Pointer of `REPLACE_BY`.
@@ -56,6 +57,12 @@ pub struct Changes<'s> {
     pub rejected: Lines<'s>,
     /// The number of the generation that is being made.
     pub generation: u64,
+    /// When it is committed, RFC 3339 in UTC: what `updated_at` says of the rows that change.
+    pub committed_at: &'s str,
+    /// Whether this job's last commit was made in this table. Rows of any other table are somebody else's.
+    pub owned: bool,
+    /// Of records without keys that are, byte for byte, those of the last commit: how many rows those were.
+    pub same_as_last: Option<u64>,
 }
 
 /// What it came to.
@@ -106,7 +113,8 @@ struct TakenRows<'s, 'r, C: Connection> {
     extent: Extent,
     totals: Totals,
     first_rejected: Option<Rejection>,
-    files: BTreeMap<String, crate::manifest::FileRecord>,
+    files: BTreeMap<String, FileRecord>,
+    now: Timestamp,
 }
 
 /// Opens the database at the job's last commit.
@@ -117,11 +125,31 @@ pub fn open<'r>(
     target: Target,
 ) -> Result<Box<dyn Sink + 'r>, Failure> {
     match url {
-        DatabaseUrl::Sqlite(_) => todo!(),
-        DatabaseUrl::Postgres(address) => {
-            let connection = Postgres::open(&ground, address, plan)?;
+        DatabaseUrl::Sqlite(path) => {
+            let connection = Sqlite::open(ground.clone(), path, &plan.job, target.dry_run)?;
             Ok(Box::new(Database::new(ground, connection, plan, target)?))
         }
+        DatabaseUrl::Postgres(address) => {
+            let connection = Postgres::open(&ground, address, plan, target.dry_run)?;
+            Ok(Box::new(Database::new(ground, connection, plan, target)?))
+        }
+    }
+}
+
+/// What is there for somebody who only looks.
+#[derive(Debug)]
+pub struct Seen {
+    /// The job's row; none before the first commit.
+    pub state: Option<StateRow>,
+    /// Rows of the table that it names, where they were asked for; none when the table is missing.
+    pub rows: Option<u64>,
+}
+
+/// Looks at a job's last commit without a lock, and changes nothing. `count`: also counts the rows of its table.
+pub fn look(url: &DatabaseUrl, job: &str, count: bool, limits: &Limits) -> Result<Seen, Failure> {
+    match url {
+        DatabaseUrl::Sqlite(path) => sqlite::look(path, job, count, limits),
+        DatabaseUrl::Postgres(address) => postgres::look(address, job, count, limits),
     }
 }
 
@@ -139,7 +167,6 @@ impl<'r, C: Connection> Database<'r, C> {
             keys: target.keys(),
             table: Table {
                 name: plan.table.clone(),
-                mode: target.mode,
                 keys: target.keys.clone(),
                 replace_by: target.replace_by.clone(),
                 columns: plan.columns.clone(),
@@ -157,20 +184,86 @@ impl<'r, C: Connection> Database<'r, C> {
         staged: &Staged,
         staging: &Staging,
         base: Base,
-    ) -> Result<(Applied, changes::Read), Failure> {
+        committed_at: &str,
+    ) -> Result<(Applied, changes::Read, BTreeMap<String, FileRecord>), Failure> {
         let Ground { limits, check, .. } = self.ground;
         let parents = Parents::read(staged, &self.keys, limits, check)?;
         let (rows, read) = Rows::of(staged, &self.keys, &parents, staging.root(), limits, check)?;
+        let last = self.last.as_ref().map(|(_, manifest)| manifest);
+        let table = &self.table.name;
+        let owned = last.is_some_and(|last| last.table.as_ref() == Some(table));
+        if base == Base::Last && !owned {
+            return Err(elsewhere(table, last));
+        }
+        let digest = match (&rows, base) {
+            (Rows::Keyed(_), _) => None,
+            (Rows::AsStaged(_), Base::Last) => last.and_then(|last| last.files.get(table).cloned()),
+            (Rows::AsStaged(_), Base::Empty) => {
+                Some(digest(staged.records(), &self.table.columns, check)?)
+            }
+        };
         let changes = Changes {
+            same_as_last: digest
+                .as_ref()
+                .filter(|digest| {
+                    owned && last.and_then(|last| last.files.get(table)) == Some(digest)
+                })
+                .map(|digest| digest.records),
             rows,
             base,
             parents: &parents,
             rejected: staged.rejected(),
             generation: self.last.as_ref().map_or(1, |(name, _)| name.number + 1),
+            committed_at,
+            owned,
         };
         let applied = self.connection.apply(&self.table, changes)?;
-        Ok((applied, read))
+        let files = digest.map(|digest| (self.table.name.clone(), digest));
+        Ok((applied, read, files.into_iter().collect()))
     }
+}
+
+/// The bytes of records without keys, and the columns that are made of them.
+fn digest(
+    mut lines: Lines<'_>,
+    columns: &[Column],
+    check: Check<'_>,
+) -> Result<FileRecord, Failure> {
+    let mut hash = Sha256::new();
+    let (mut bytes, mut records) = (0, 0_u64);
+    for column in columns {
+        hash.update(column.to_string());
+        hash.update("\n");
+    }
+    loop {
+        if records.is_multiple_of(CHECK_LINES) {
+            check()?;
+        }
+        let line = lines.next_line();
+        let Some(line) = line.map_err(|error| line_failure(staged::RECORDS, error))? else {
+            break;
+        };
+        hash.update(line);
+        hash.update("\n");
+        bytes += line.len() as u64 + 1;
+        records += 1;
+    }
+    Ok(FileRecord {
+        bytes,
+        sha256: hex(&hash.finalize()),
+        records,
+    })
+}
+
+/// Changes make sense on top of the last set alone, and that is in another table.
+fn elsewhere(table: &str, last: Option<&Manifest>) -> Failure {
+    let last = last.and_then(|last| last.table.as_deref()).unwrap_or("");
+    Failure::new(
+        Outcome::Settings,
+        format!(
+            "change the table `{table}`: the last set went into `{last}`; set OUTPUT_TABLE back, or fetch everything with `--full-refresh`"
+        ),
+    )
 }
 
 fn read_last(connection: &mut impl Connection) -> Result<Option<(Name, Manifest)>, Failure> {
@@ -199,6 +292,7 @@ impl<C: Connection> Sink for Database<'_, C> {
         let rejected = Rejected::copy(staged, staging.generation(), self.ground.check)?;
         let parent = self.last.as_ref().map(|(name, _)| name.number);
         self.connection.begin(parent)?;
+        let now = Timestamp::now();
         // From here on the transaction is given up on every way out but the commit.
         let mut taken = TakenRows {
             database: self,
@@ -207,8 +301,13 @@ impl<C: Connection> Sink for Database<'_, C> {
             totals: Totals::default(),
             first_rejected: None,
             files: BTreeMap::new(),
+            now,
         };
-        let (applied, read) = taken.database.apply(staged, &taken.staging, base)?;
+        let (applied, read, files) =
+            taken
+                .database
+                .apply(staged, &taken.staging, base, &state::written(now))?;
+        taken.files = files;
         let rejected_lines = rejected.as_ref().map_or(0, |found| found.record.records);
         staged.counted(staged::Counts {
             staged: read.staged,
@@ -242,7 +341,7 @@ impl<C: Connection> Taken for TakenRows<'_, '_, C> {
         self.first_rejected.as_ref()
     }
 
-    fn refused(mut self: Box<Self>, refusal: Failure) -> Failure {
+    fn refused(self: Box<Self>, refusal: Failure) -> Failure {
         self.database.connection.roll_back();
         let Ground { lock, log, .. } = &self.database.ground;
         let folder = self.staging.generation();
@@ -254,11 +353,12 @@ impl<C: Connection> Taken for TakenRows<'_, '_, C> {
             extent: self.extent,
             totals: self.totals,
             files: std::mem::take(&mut self.files),
+            table: Some(self.database.table.name.clone()),
             sorted_by: self.database.target.keys.clone(),
         };
         let run_id = self.database.ground.lock.run_id().to_owned();
         let manifest = draft.manifest(self.database.last(), &run_id, made);
-        let (row, name) = StateRow::new(manifest, Timestamp::now());
+        let (row, name) = StateRow::new(manifest, self.now);
         (self.database.ground.check)()?;
         self.database.connection.commit(&row)?;
         Ok(Commit {

@@ -239,6 +239,7 @@ impl Taken for TakenFiles<'_> {
             extent: self.extent,
             totals: self.totals,
             files: self.records,
+            table: None,
             sorted_by: files.target.keys.clone(),
         };
         let lock = &files.ground.lock;

@@ -1,7 +1,7 @@
 //! Sinks: where staged records become the published set.
 //!
 //! A sink begins from its last commit, takes what was staged in order, and then commits data and state as one or changes
-//! nothing. [`Files`] publishes a folder by one rename; [`Database`] does the same steps inside one transaction.
+//! nothing. [`Files`] publishes a folder by one rename; [`database::Database`] does the same steps inside one transaction.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use crate::staged::{Rejection, Staged};
 pub mod database;
 pub mod files;
 
+mod sqlite;
+
 mod base;
 mod changes;
 mod key;
@@ -34,7 +36,6 @@ mod sort;
 #[cfg(test)]
 pub mod world;
 
-pub use database::Database;
 pub use files::Files;
 
 /// Asked now and then while a sink works: `Err` ends the run (its deadline, a signal). Not asked after the commit.
@@ -156,6 +157,8 @@ pub struct Target {
     pub file_mode: Option<u32>,
     /// `--adopt`: an earlier script's files are kept elsewhere when the new set is published.
     pub adopt: bool,
+    /// `--dry-run`: nothing that is missing is made.
+    pub dry_run: bool,
 }
 
 impl Target {
@@ -216,6 +219,8 @@ pub struct Made {
     pub totals: Totals,
     /// The files of the generation, but for the manifest.
     pub files: BTreeMap<String, FileRecord>,
+    /// The table that holds the records, in a database.
+    pub table: Option<String>,
     /// The JSON Pointers by which the set is sorted and free of repeats; none when it is not.
     pub sorted_by: Vec<String>,
 }
@@ -235,6 +240,7 @@ impl Draft {
             extent: made.extent.word().to_owned(),
             window: None,
             files: made.files,
+            table: made.table,
             sorted_by: made.sorted_by,
             counts: manifest::Counts {
                 records: made.totals.records,

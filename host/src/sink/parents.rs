@@ -60,9 +60,9 @@ impl Parents {
         self.last_at.is_empty()
     }
 
-    /// Each of them, encoded.
-    pub fn each(&self) -> impl Iterator<Item = &[u8]> {
-        self.last_at.keys().map(|parent| &**parent)
+    /// Each of them, encoded as a key is, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.last_at.keys().map(AsRef::as_ref)
     }
 
     /// Whether a record of `parent`, staged after `before` others, is gone.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use crate::database_url::Address;
 use crate::limits::Limits;
@@ -22,12 +22,15 @@ use names::Names;
 use resolve::Became;
 use wait::{Given, Trouble, wait};
 
+pub use look::look;
+
 mod connect;
 mod copy;
 mod direct;
 mod fit;
 mod kinds;
 mod load;
+mod look;
 mod merge;
 mod names;
 mod resolve;
@@ -49,8 +52,8 @@ pub struct Postgres<'r> {
     session: Option<Session>,
     /// Whether a transaction was begun and not ended.
     is_open: bool,
-    /// Of rows without a key: what they were made of.
-    rows_sha256: Option<String>,
+    /// `--dry-run`: nothing is made that would outlive the transaction.
+    dry_run: bool,
 }
 
 impl<'r> Postgres<'r> {
@@ -60,6 +63,7 @@ impl<'r> Postgres<'r> {
         ground: &Ground<'r>,
         address: &'r Address,
         plan: &'r Plan,
+        dry_run: bool,
     ) -> Result<Self, Failure> {
         let names = Names::new(&plan.table)?;
         let way = Way {
@@ -76,7 +80,7 @@ impl<'r> Postgres<'r> {
             check: ground.check,
             session: None,
             is_open: false,
-            rows_sha256: None,
+            dry_run,
         };
         opened.reconnect()?;
         Ok(opened)
@@ -163,6 +167,9 @@ impl<'r> Postgres<'r> {
         wait(Some(self.check), limit, async {
             client.batch_execute(begin).await?;
             let Some(parent) = parent else {
+                if self.dry_run {
+                    return Ok(true);
+                }
                 // Nobody sees this row before the commit; and whoever writes it first has it.
                 let sql = format!(
                     "INSERT INTO {state} (job, generation, state, manifest, committed_at) \
@@ -183,22 +190,11 @@ impl<'r> Postgres<'r> {
         let Some(session) = &self.session else {
             return Err(Trouble::TimedOut(Duration::ZERO));
         };
-        let sql = format!(
-            "SELECT generation, parent, state, manifest, \
-             to_char(committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM {} WHERE job = $1",
-            self.names.state
-        );
+        let sql = state_sql(&self.names.state);
         let of: Given<'_> = &[(&self.way.job, Type::TEXT)];
         let asked = session.client.query_typed_opt(&sql, of);
         match wait(check, self.way.limits.database_answer, asked) {
-            Ok(row) => Ok(row.map(|row| StateRow {
-                job: self.way.job.to_owned(),
-                generation: u64::try_from(row.get::<_, i64>(0)).unwrap_or_default(),
-                parent: row.get(1),
-                state: row.get(2),
-                manifest: row.get(3),
-                committed_at: row.get(4),
-            })),
+            Ok(row) => Ok(row.map(|row| row_of(self.way.job, &row))),
             // Nothing was ever committed here.
             Err(trouble) if trouble.code() == "42P01" => Ok(None),
             Err(trouble) => Err(trouble),
@@ -222,8 +218,7 @@ impl<'r> Postgres<'r> {
             let make = format!(
                 "BEGIN; SELECT pg_advisory_xact_lock({MAKING_LOCK}); \
                  CREATE TABLE IF NOT EXISTS {state} (job text COLLATE \"C\" PRIMARY KEY, generation bigint NOT NULL, \
-                 parent text, state text NOT NULL, manifest text NOT NULL, committed_at timestamptz NOT NULL, \
-                 rows_sha256 text); \
+                 parent text, state text NOT NULL, manifest text NOT NULL, committed_at timestamptz NOT NULL); \
                  CREATE TABLE IF NOT EXISTS {rejected} (job text COLLATE \"C\" NOT NULL, generation bigint NOT NULL, \
                  number bigint NOT NULL, line json NOT NULL, PRIMARY KEY (job, number)); COMMIT"
             );
@@ -261,7 +256,7 @@ impl Connection for Postgres<'_> {
         if is_gone {
             self.reconnect()?;
         }
-        if parent.is_none() {
+        if parent.is_none() && !self.dry_run {
             self.make_state_tables()?;
         }
         match self.start(parent)? {
@@ -282,16 +277,14 @@ impl Connection for Postgres<'_> {
 
     fn apply(&mut self, table: &Table, changes: Changes<'_>) -> Result<Applied, Failure> {
         let layout = Layout::of(table)?;
-        let (applied, rows_sha256) = load::apply(self, table, &layout, changes)?;
-        self.rows_sha256 = rows_sha256;
-        Ok(applied)
+        load::apply(self, table, &layout, changes)
     }
 
     fn commit(&mut self, row: &StateRow) -> Result<(), Failure> {
         const DOING: &str = "commit in";
         let sql = format!(
-            "UPDATE {} SET generation = $2, parent = $3, state = $4, manifest = $5, committed_at = $6::timestamptz, \
-             rows_sha256 = $7 WHERE job = $1",
+            "UPDATE {} SET generation = $2, parent = $3, state = $4, manifest = $5, committed_at = $6::timestamptz \
+             WHERE job = $1",
             self.names.state
         );
         let generation = i64::try_from(row.generation).unwrap_or(i64::MAX);
@@ -303,7 +296,6 @@ impl Connection for Postgres<'_> {
             (&row.state, Type::TEXT),
             (&row.manifest, Type::TEXT),
             (&row.committed_at, Type::TEXT),
-            (&self.rows_sha256, Type::TEXT),
         ];
         let written = client.execute_typed(&sql, of);
         let written = wait(Some(self.check), self.way.limits.database_answer, written);
@@ -368,6 +360,25 @@ impl Drop for Postgres<'_> {
                 .batch_execute("SELECT pg_advisory_unlock_all()");
             let _ = wait(None, LOCK_PAUSE * 20, unlock);
         }
+    }
+}
+
+/// Asks for the row of the job `$1`.
+fn state_sql(table: &str) -> String {
+    format!(
+        "SELECT generation, parent, state, manifest, \
+         to_char(committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM {table} WHERE job = $1"
+    )
+}
+
+fn row_of(job: &str, row: &Row) -> StateRow {
+    StateRow {
+        job: job.to_owned(),
+        generation: u64::try_from(row.get::<_, i64>(0)).unwrap_or_default(),
+        parent: row.get(1),
+        state: row.get(2),
+        manifest: row.get(3),
+        committed_at: row.get(4),
     }
 }
 

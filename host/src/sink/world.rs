@@ -74,6 +74,7 @@ impl World {
                 replace_by: None,
                 file_mode: None,
                 adopt: false,
+                dry_run: false,
             },
             limits: Limits::default(),
             meanwhile: |_| Ok(()),

@@ -23,16 +23,31 @@ pub struct Rejection {
     pointer: String,
 }
 
-/// Exactly these members.
+/// A line with exactly these members.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line<'a> {
+pub struct RejectedLine<'a> {
+    /// Why it was set aside.
     #[serde(borrow)]
-    reason: Cow<'a, str>,
+    pub reason: Cow<'a, str>,
+    /// Where it stood.
     #[serde(borrow)]
-    pointer: Cow<'a, str>,
-    #[serde(borrow, rename = "record")]
-    _record: &'a RawValue,
+    pub pointer: Cow<'a, str>,
+    /// What it is.
+    #[serde(borrow)]
+    pub record: &'a RawValue,
+}
+
+impl<'a> RejectedLine<'a> {
+    /// Reads one. `Err` is 70: it is not what the contract says.
+    pub fn read(number: u64, line: &'a [u8]) -> Result<Self, Failure> {
+        let text = object(REJECTED, number, line)?;
+        serde_json::from_str(text).map_err(|error| {
+            broken(format!(
+                "line {number} of `{REJECTED}` is not one `reason`, `pointer` and `record`: {error}"
+            ))
+        })
+    }
 }
 
 impl Rejection {
@@ -46,12 +61,7 @@ impl Rejection {
 
     /// Reads a line. `Err` is 70: it is not what the contract says.
     pub fn read(number: u64, line: &[u8]) -> Result<Self, Failure> {
-        let text = object(REJECTED, number, line)?;
-        let line: Line<'_> = serde_json::from_str(text).map_err(|error| {
-            broken(format!(
-                "line {number} of `{REJECTED}` is not one `reason`, `pointer` and `record`: {error}"
-            ))
-        })?;
+        let line = RejectedLine::read(number, line)?;
         Ok(Self::new(&line.reason, &line.pointer))
     }
 }

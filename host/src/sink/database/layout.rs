@@ -202,7 +202,6 @@ impl<'k> From<KeyPart<'k>> for Cell<'k> {
 mod tests {
     use super::*;
     use crate::columns;
-    use crate::plan::WriteMode;
 
     fn layout(keys: &[&str], replace_by: Option<&str>, columns: &str) -> Result<Layout, Failure> {
         let columns = if columns.is_empty() {
@@ -212,7 +211,6 @@ mod tests {
         };
         Layout::of(&Table {
             name: "t".into(),
-            mode: WriteMode::Upsert,
             keys: keys.iter().map(|key| (*key).to_owned()).collect(),
             replace_by: replace_by.map(str::to_owned),
             columns,

@@ -9,6 +9,11 @@ use crate::outcome::{Failure, Outcome};
 /// The table of these rows, one for each job.
 pub const STATE_TABLE: &str = "tidegate_state";
 
+/// A time as rows and manifests have it.
+pub fn written(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateRow {
@@ -29,7 +34,7 @@ pub struct StateRow {
 impl StateRow {
     /// The row of a commit that is made now, and its name.
     pub fn new(mut manifest: Manifest, now: Timestamp) -> (Self, Name) {
-        manifest.finished = format!("{now:.3}");
+        manifest.finished = written(now);
         let bytes = manifest.to_bytes();
         let name = Name::new(manifest.generation, now, &bytes);
         let row = Self {

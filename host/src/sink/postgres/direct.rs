@@ -11,7 +11,7 @@ use crate::sink::sort::Change;
 
 use super::copy::Copying;
 use super::kinds::{retype, told_from};
-use super::load::{Load, Misfit, finished, next};
+use super::load::{Load, Misfit};
 use super::{Postgres, table};
 
 /// Makes the table and loads it.
@@ -19,13 +19,13 @@ pub fn into_new(
     postgres: &Postgres<'_>,
     load: &mut Load<'_>,
     changes: &mut Changes<'_>,
-) -> Result<(Applied, Option<String>), Failure> {
+) -> Result<Applied, Failure> {
     let declared = table::declared(load.layout);
     load.kinds = declared
         .iter()
         .map(|kind| kind.unwrap_or(ColumnType::Text))
         .collect();
-    let mut loading = Loading::new(load, changes)?;
+    let loading = Loading::new(load, changes)?;
     if loading.is_one {
         let record = String::from_utf8_lossy(&loading.change.record).into_owned();
         let cells = loading.load.layout.cells(&record).unwrap_or_default();
@@ -47,31 +47,55 @@ pub fn into_new(
         }
         _ => failure,
     })?;
-    let (records, sha256) = loading.run(postgres, true)?;
+    let records = loading.run(postgres, true)?;
     // The one thing that autovacuum would be late with: the next run joins this table.
     postgres.run("look over the table in", &format!("ANALYZE {}", load.table))?;
-    let applied = Applied {
+    Ok(Applied {
         records,
         removed: 0,
         unchanged: false,
-    };
-    Ok((applied, sha256))
+    })
 }
 
-/// Loads into a table that has no rows. The types of its undeclared keys may be widened where it `is_ours`.
+/// Loads into a table that has no rows. The types of its undeclared keys may be widened where the table is ours.
 pub fn into_empty(
     postgres: &Postgres<'_>,
     load: &mut Load<'_>,
     changes: &mut Changes<'_>,
-    is_ours: bool,
-) -> Result<(Applied, Option<String>), Failure> {
-    let (records, sha256) = Loading::new(load, changes)?.run(postgres, is_ours)?;
-    let applied = Applied {
+) -> Result<Applied, Failure> {
+    let records = {
+        let is_ours = changes.owned;
+        Loading::new(load, changes)?.run(postgres, is_ours)?
+    };
+    Ok(Applied {
         records,
         removed: 0,
         unchanged: records == 0,
-    };
-    Ok((applied, sha256))
+    })
+}
+
+/// Replaces all rows, of which none has a key, unless they are made of what the last ones were.
+pub fn replace_all(
+    postgres: &Postgres<'_>,
+    load: &mut Load<'_>,
+    changes: &mut Changes<'_>,
+) -> Result<Applied, Failure> {
+    let there = load.count(postgres)?;
+    if changes.same_as_last == Some(there) {
+        return Ok(Applied {
+            records: there,
+            removed: 0,
+            unchanged: true,
+        });
+    }
+    // Not TRUNCATE: readers see the old rows until the commit.
+    postgres.run("empty the table in", &format!("DELETE FROM {}", load.table))?;
+    let records = Loading::new(load, changes)?.run(postgres, false)?;
+    Ok(Applied {
+        records,
+        removed: 0,
+        unchanged: false,
+    })
 }
 
 /// A load under way.
@@ -81,14 +105,12 @@ struct Loading<'a, 'l, 's> {
     /// The next row, where there is one.
     change: Change,
     is_one: bool,
-    hash: Option<sha2::Sha256>,
     number: u64,
 }
 
 impl<'a, 'l, 's> Loading<'a, 'l, 's> {
     fn new(load: &'a mut Load<'l>, changes: &'a mut Changes<'s>) -> Result<Self, Failure> {
         let mut loading = Self {
-            hash: load.hash(),
             load,
             changes,
             change: Change::default(),
@@ -103,7 +125,7 @@ impl<'a, 'l, 's> Loading<'a, 'l, 's> {
     fn advance(&mut self) -> Result<(), Failure> {
         while self.is_one {
             self.number += 1;
-            self.is_one = next(&mut self.changes.rows, &mut self.change, &mut self.hash)?;
+            self.is_one = self.changes.rows.next(&mut self.change)?;
             if !self.change.deleted {
                 break;
             }
@@ -111,11 +133,7 @@ impl<'a, 'l, 's> Loading<'a, 'l, 's> {
         Ok(())
     }
 
-    fn run(
-        mut self,
-        postgres: &Postgres<'_>,
-        may_widen: bool,
-    ) -> Result<(u64, Option<String>), Failure> {
+    fn run(mut self, postgres: &Postgres<'_>, may_widen: bool) -> Result<u64, Failure> {
         let mut records = 0;
         while self.is_one {
             let mut copying = Copying::into(postgres, &self.load.table, &self.load.columns())?;
@@ -125,7 +143,7 @@ impl<'a, 'l, 's> Loading<'a, 'l, 's> {
                 self.widen(postgres, &misfit, may_widen)?;
             }
         }
-        Ok((records, finished(self.hash)))
+        Ok(records)
     }
 
     /// Copies up to the first value that does not fit.
@@ -134,7 +152,7 @@ impl<'a, 'l, 's> Loading<'a, 'l, 's> {
         postgres: &Postgres<'_>,
         copying: &mut Copying<'_, '_>,
     ) -> Result<Option<Misfit>, Failure> {
-        let tail = format!("\tnow\t{}", self.load.generation);
+        let tail = self.load.tail.clone();
         let mut lines = 0_u64;
         while self.is_one {
             if let Err(misfit) = self.load.push(copying.line(), &self.change)? {

@@ -44,6 +44,12 @@ pub fn push(
         {
             line.extend_from_slice(text.as_bytes());
         }
+        // Many sources write amounts as strings, so that no reader rounds them.
+        (Kind::Bigint | Kind::Numeric | Kind::Double, Cell::Text(text))
+            if !is_key && serde_json::from_str::<serde_json::Number>(text).is_ok() =>
+        {
+            return push(line, &Cell::Number(text.trim().into()), kind, is_key);
+        }
         (_, cell) => return Err(spoken(cell)),
     }
     Ok(())

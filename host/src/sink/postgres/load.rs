@@ -1,14 +1,12 @@
 //! One set of changes, in the transaction that was begun: into an empty table at once, else by way of a temporary one.
 
-use sha2::{Digest as _, Sha256};
 use tokio_postgres::types::Type;
 
 use crate::columns::ColumnType;
-use crate::manifest::hex;
 use crate::outcome::{Failure, Outcome};
 use crate::sink::base::Base;
 use crate::sink::changes::line_failure;
-use crate::sink::database::{Applied, Cell, Changes, GENERATION, Layout, Rows, Table, UPDATED_AT};
+use crate::sink::database::{Applied, Cell, Changes, GENERATION, Layout, Table, UPDATED_AT};
 use crate::sink::sort::Change;
 use crate::staged::REJECTED;
 
@@ -26,6 +24,9 @@ pub struct Load<'l> {
     pub kinds: Vec<ColumnType>,
     pub table: String,
     pub generation: u64,
+    pub committed_at: String,
+    /// What stands at the end of every row that is written, for COPY.
+    pub tail: String,
     /// Whether a row's columns are its key and the record: then no record is parsed once more.
     is_plain: bool,
 }
@@ -39,20 +40,21 @@ pub struct Misfit {
     what: String,
 }
 
-/// Makes the table what `changes` say. Also what rows without a key are made of, to be remembered.
+/// Makes the table what `changes` say.
 pub fn apply(
     postgres: &Postgres<'_>,
     target: &Table,
     layout: &Layout,
     mut changes: Changes<'_>,
-) -> Result<(Applied, Option<String>), Failure> {
-    let is_first = changes.generation == 1;
+) -> Result<Applied, Failure> {
     let found = table::find(postgres)?;
     let mut load = Load {
         layout,
         kinds: Vec::new(),
         table: postgres.names.table.clone(),
+        tail: format!("\t{}\t{}", changes.committed_at, changes.generation),
         generation: changes.generation,
+        committed_at: changes.committed_at.to_owned(),
         is_plain: layout.keys > 0
             && target.columns.is_empty()
             && layout.columns.len() == layout.keys + 1,
@@ -70,21 +72,18 @@ pub fn apply(
     };
     load.kinds = found.fits(postgres, layout)?;
     let applied = match (found.is_empty, changes.base) {
-        (false, _) if is_first => return Err(foreign(postgres, &load.table)),
-        (true, _) => direct::into_empty(postgres, &mut load, &mut changes, !is_first)?,
+        (false, _) if !changes.owned => return Err(foreign(postgres, &load.table)),
+        (true, _) => direct::into_empty(postgres, &mut load, &mut changes)?,
         // Nothing is staged without a key but whole sets.
-        (false, Base::Last) if layout.keys == 0 => {
-            let applied = Applied {
-                records: load.count(postgres)?,
-                removed: 0,
-                unchanged: true,
-            };
-            (applied, last_sha256(postgres)?)
-        }
+        (false, Base::Last) if layout.keys == 0 => Applied {
+            records: load.count(postgres)?,
+            removed: 0,
+            unchanged: true,
+        },
         (false, Base::Empty) if layout.keys == 0 => {
-            merge::replace_all(postgres, &load, &mut changes)?
+            direct::replace_all(postgres, &mut load, &mut changes)?
         }
-        (false, _) => (merge::merge(postgres, &load, &mut changes)?, None),
+        (false, _) => merge::merge(postgres, &load, &mut changes)?,
     };
     rejected(postgres, &mut changes)?;
     Ok(applied)
@@ -97,25 +96,11 @@ fn foreign(postgres: &Postgres<'_>, table: &str) -> Failure {
     ))
 }
 
-/// What the rows of the last commit were made of, where they have no key.
-pub fn last_sha256(postgres: &Postgres<'_>) -> Result<Option<String>, Failure> {
-    let sql = format!(
-        "SELECT rows_sha256 FROM {} WHERE job = $1",
-        postgres.names.state
-    );
-    let of: Given<'_> = &[(&postgres.way.job, Type::TEXT)];
-    let asked = postgres.client()?.query_typed_opt(&sql, of);
-    let row = wait(
-        Some(postgres.check),
-        postgres.way.limits.database_answer,
-        asked,
-    );
-    let row = row.map_err(|trouble| postgres.failed("read the last commit in", trouble))?;
-    Ok(row.and_then(|row| row.get(0)))
-}
-
 /// What was set aside stands in a table of its own, until the next commit.
 fn rejected(postgres: &Postgres<'_>, changes: &mut Changes<'_>) -> Result<(), Failure> {
+    if postgres.dry_run {
+        return Ok(());
+    }
     let table = &postgres.names.rejected;
     let sql = format!("DELETE FROM {table} WHERE job = $1");
     let of: Given<'_> = &[(&postgres.way.job, Type::TEXT)];
@@ -257,32 +242,4 @@ impl Load<'_> {
         let row = row.map_err(|trouble| postgres.failed("count the rows in", trouble))?;
         Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
     }
-
-    /// Of rows without a key: a hash that is told of each, the columns first.
-    pub fn hash(&self) -> Option<Sha256> {
-        (self.layout.keys == 0).then(|| {
-            let mut hash = Sha256::new();
-            hash.update(format!("{:?} {:?}\n", self.layout.columns, self.kinds));
-            hash
-        })
-    }
-}
-
-/// Takes the next row, and tells `hash` of it.
-pub fn next(
-    rows: &mut Rows<'_>,
-    change: &mut Change,
-    hash: &mut Option<Sha256>,
-) -> Result<bool, Failure> {
-    let is_one = rows.next(change)?;
-    if let Some(hash) = hash.as_mut().filter(|_| is_one) {
-        hash.update(&change.record);
-        hash.update(b"\n");
-    }
-    Ok(is_one)
-}
-
-/// In hex.
-pub fn finished(hash: Option<Sha256>) -> Option<String> {
-    hash.map(|hash| hex(&hash.finalize()))
 }

@@ -8,7 +8,7 @@ use crate::sink::key::parts;
 use crate::sink::sort::Change;
 
 use super::copy::Copying;
-use super::load::{Load, finished, last_sha256, next};
+use super::load::Load;
 use super::names::{listed, quoted};
 use super::{Postgres, fit};
 
@@ -129,7 +129,7 @@ fn stage_parents(
     );
     postgres.run(DOING, &sql)?;
     let mut copying = Copying::into(postgres, PARENTS, "parent")?;
-    for parent in changes.parents.each() {
+    for parent in changes.parents.iter() {
         for part in parts(parent) {
             let begun = copying.line().len();
             // A parent that the column cannot hold has no rows there.
@@ -178,56 +178,15 @@ fn upsert(load: &Load<'_>, keys: &[&str], same_key: &str) -> String {
         .map(|name| format!("{0} = EXCLUDED.{0}", quoted(name)))
         .collect();
     format!(
-        "INSERT INTO {table} ({own}, {UPDATED_AT}, {GENERATION}) SELECT {from}, now(), {generation} FROM {STAGED} s \
+        "INSERT INTO {table} ({own}, {UPDATED_AT}, {GENERATION}) SELECT {from}, '{at}'::timestamptz, {generation} FROM {STAGED} s \
          LEFT JOIN {table} t ON {same_key} WHERE NOT s.{DELETED} AND (t.{first} IS NULL{differs}) \
          ON CONFLICT ({keys}) DO UPDATE SET {set}",
         table = load.table,
         from = from_staged.join(", "),
+        at = load.committed_at,
         generation = load.generation,
         first = quoted(keys[0]),
         keys = listed(keys.iter().copied()),
         set = set.join(", "),
     )
-}
-
-/// Replaces all rows, of which none has a key, unless they are made of what the last ones were.
-pub fn replace_all(
-    postgres: &Postgres<'_>,
-    load: &Load<'_>,
-    changes: &mut Changes<'_>,
-) -> Result<(Applied, Option<String>), Failure> {
-    let own = load.own_columns();
-    let table = &load.table;
-    let sql = format!(
-        "CREATE TEMPORARY TABLE tidegate_staged ON COMMIT DROP AS SELECT {own} FROM {table} WITH NO DATA"
-    );
-    postgres.run(DOING, &sql)?;
-    let mut copying = Copying::into(postgres, STAGED, &own)?;
-    let (mut change, mut number, mut hash) = (Change::default(), 0, load.hash());
-    while next(&mut changes.rows, &mut change, &mut hash)? {
-        number += 1;
-        let pushed = load.push(copying.line(), &change)?;
-        pushed.map_err(|misfit| load.refuse(&misfit, &change, number))?;
-        copying.line_ends()?;
-        if number.is_multiple_of(CHECK_LINES) {
-            (postgres.check)()?;
-        }
-    }
-    copying.finish()?;
-    let sha256 = finished(hash);
-    let unchanged = sha256 == last_sha256(postgres)? && load.count(postgres)? == number;
-    if !unchanged {
-        postgres.run(DOING, &format!("DELETE FROM {table}"))?;
-        let sql = format!(
-            "INSERT INTO {table} ({own}, {UPDATED_AT}, {GENERATION}) SELECT {own}, now(), {} FROM {STAGED}",
-            load.generation
-        );
-        postgres.run(DOING, &sql)?;
-    }
-    let applied = Applied {
-        records: number,
-        removed: 0,
-        unchanged,
-    };
-    Ok((applied, sha256))
 }
