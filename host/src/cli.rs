@@ -177,7 +177,7 @@ pub struct DescribeArgs {
 /// `tidegate health`.
 #[derive(Debug, Args)]
 pub struct HealthArgs {
-    /// Read settings from this file; only OUTPUT_DIR, MAX_AGE and MAX_CURSOR_AGE matter here
+    /// Read settings from this file; only those that say where the data is, MAX_AGE and MAX_CURSOR_AGE matter here
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
     /// Set one setting, say OUTPUT_DIR
@@ -189,7 +189,7 @@ pub struct HealthArgs {
     /// The newest record may be this old, say 6h; instead of MAX_CURSOR_AGE
     #[arg(long, value_name = "SPAN")]
     pub max_cursor_age: Option<String>,
-    /// Read the published files and compare their checksums
+    /// Read the published files and compare their checksums; of a database, count the rows
     #[arg(long)]
     pub verify: bool,
     /// `json`: print one JSON object

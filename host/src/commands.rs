@@ -95,7 +95,7 @@ pub fn describe(
     })())
 }
 
-/// Says whether the published data is fresh. Needs OUTPUT_DIR alone.
+/// Says whether the published data is fresh. Needs OUTPUT_DIR alone, or OUTPUT_DATABASE_URL and the job's name.
 pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
     let limits = Limits::default();
     let mut problems = Vec::new();
@@ -124,6 +124,10 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
     };
     let matter = [
         "OUTPUT_DIR",
+        "OUTPUT_DATABASE_URL",
+        "OUTPUT_DATABASE_PASSWORD",
+        "OUTPUT_TABLE",
+        "JOB_NAME",
         "MAX_AGE",
         "MAX_CURSOR_AGE",
         "--env-file",
@@ -133,17 +137,12 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
     if let Some(problem) = plan.problems.iter().find(relevant) {
         return Ended::failed(Outcome::Settings, problem.to_string());
     }
-    let report = health::health(
-        plan.output_dir
-            .as_deref()
-            .unwrap_or(std::path::Path::new("")),
-        most,
-        args.verify,
-        &plan.limits,
-    );
+    let redactor = prepare::redactor(&plan);
+    let hide = |text: String| redactor.hide(&format!("{text}\n"));
+    let report = health::health(&plan, most, args.verify);
     match args.output {
-        Some(OutputKind::Json) => print(&format!("{}\n", report.json())),
-        None => print(&format!("{}\n", report.text())),
+        Some(OutputKind::Json) => print(&hide(report.json())),
+        None => print(&hide(report.text())),
     }
     Ended {
         exit_code: report.exit_code(),

@@ -147,7 +147,7 @@ pub const HOST: &[Declared] = &[
         "OUTPUT_TABLE",
         "",
         "orders",
-        "The table in OUTPUT_DATABASE_URL, made where it is missing; without it JOB_NAME",
+        "The table in OUTPUT_DATABASE_URL, made where it is missing and never altered; without it JOB_NAME",
     ),
     setting(
         Group::Output,
@@ -199,7 +199,7 @@ pub const HOST: &[Declared] = &[
         "JOB_NAME",
         "",
         "orders",
-        "The label of this job in logs; without it the last name of OUTPUT_DIR",
+        "The label of this job in logs, and its name in a database; without it the last name of OUTPUT_DIR, or OUTPUT_TABLE",
     ),
     setting(
         Group::Output,

@@ -18,9 +18,12 @@ use crate::limits::Limits;
 use crate::log::escape_controls;
 use crate::manifest::hex;
 use crate::outcome::Failure;
+use crate::plan::Plan;
 use crate::quantity::{counted, spoken};
+use crate::sink::Last;
 
 mod cursor;
+mod database;
 
 /// A record may be this far ahead of our clock; more, and one of the two clocks is wrong.
 const CLOCKS_APART: Duration = Duration::from_mins(5);
@@ -68,9 +71,22 @@ pub struct Ages {
     pub cursor: Option<Duration>,
 }
 
-/// Looks at `output_dir`. With `verify`, reads the published files and compares their checksums.
-pub fn health(output_dir: &Path, most: Ages, verify: bool, limits: &Limits) -> HealthReport {
-    health_at(Timestamp::now(), output_dir, most, verify, limits)
+/// Looks at where the plan publishes. With `verify`, reads the published files and compares their checksums, or counts the
+/// rows of the table.
+pub fn health(plan: &Plan, most: Ages, verify: bool) -> HealthReport {
+    let (now, limits) = (Timestamp::now(), &plan.limits);
+    match (&plan.database, &plan.output_dir) {
+        (Some(url), folder) => {
+            let place = database::Place {
+                url,
+                job: &plan.job,
+                folder: folder.as_deref(),
+            };
+            database::health_at(now, &place, most, verify, limits)
+        }
+        (None, Some(folder)) => health_at(now, folder, most, verify, limits),
+        (None, None) => HealthReport::empty().because("there is no OUTPUT_DIR".to_owned()),
+    }
 }
 
 fn health_at(
@@ -80,12 +96,7 @@ fn health_at(
     verify: bool,
     limits: &Limits,
 ) -> HealthReport {
-    let mut report = HealthReport {
-        status: Status::Unknown,
-        reasons: Vec::new(),
-        generation: None,
-        last_run: None,
-    };
+    let mut report = HealthReport::empty();
     let folder = match Folder::open(output_dir) {
         Ok(Some(folder)) => folder,
         Ok(None) => {
@@ -112,7 +123,11 @@ fn health_at(
         }
     };
     report.last_run = last_run;
-    report.judge(now, generation.as_ref(), most.success);
+    let last = generation.as_ref().map(|generation| Last {
+        name: &generation.name,
+        manifest: &generation.manifest,
+    });
+    report.judge(now, last, most.success);
     if let Some(most) = most.cursor {
         report.judge_cursor(now, most);
     }
@@ -123,6 +138,16 @@ fn health_at(
 }
 
 impl HealthReport {
+    /// Nothing is known yet.
+    fn empty() -> Self {
+        Self {
+            status: Status::Unknown,
+            reasons: Vec::new(),
+            generation: None,
+            last_run: None,
+        }
+    }
+
     /// 0 fresh, 1 stale or the last run failed, 2 unknown.
     pub fn exit_code(&self) -> u8 {
         match self.status {
@@ -191,9 +216,8 @@ impl HealthReport {
         self
     }
 
-    fn judge(&mut self, now: Timestamp, generation: Option<&Generation>, max_age: Duration) {
-        let committed = generation
-            .and_then(|generation| generation.manifest.finished.parse::<Timestamp>().ok());
+    fn judge(&mut self, now: Timestamp, last: Option<Last<'_>>, max_age: Duration) {
+        let committed = last.and_then(|last| last.manifest.finished.parse::<Timestamp>().ok());
         let ended = self
             .last_run
             .as_ref()
@@ -211,13 +235,13 @@ impl HealthReport {
             ));
             return;
         }
-        if let (Some(generation), Some(committed)) = (generation, committed) {
+        if let (Some(last), Some(committed)) = (last, committed) {
             self.generation = Some(GenerationFacts {
-                name: generation.name.to_string(),
+                name: last.name.to_string(),
                 committed: format!("{committed:.0}"),
                 age: Duration::try_from(now.duration_since(committed)).unwrap_or_default(),
-                records: generation.data().records,
-                cursor: generation.manifest.cursor.clone(),
+                records: last.manifest.counts.records,
+                cursor: last.manifest.cursor.clone(),
                 cursor_age: None,
             });
         }
@@ -245,7 +269,7 @@ impl HealthReport {
                 ));
             }
             Some(_) if failed.is_none() => self.status = Status::Fresh,
-            None if generation.is_some() => self
+            None if last.is_some() => self
                 .reasons
                 .push("the manifest has no time of commit".to_owned()),
             None if failed.is_none() => self.reasons.push("nothing was published yet".to_owned()),

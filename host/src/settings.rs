@@ -18,6 +18,7 @@ use crate::values::{Given, Origin, Problem};
 
 use texts::Texts;
 
+mod database;
 mod replacing;
 mod shaping;
 mod texts;
@@ -29,6 +30,8 @@ pub const SECRETS: [&str; 4] = [
     "OUTPUT_DATABASE_URL",
     "OUTPUT_DATABASE_PASSWORD",
 ];
+/// The one of them that is shown, but for the password in it.
+const DATABASE_URL: &str = "OUTPUT_DATABASE_URL";
 /// Texts of the host's that may stand in a file which `NAME_FILE` names.
 const HOST_TEXTS: [&str; 1] = ["OUTPUT_COLUMNS"];
 /// Names that a component may take from the environment besides `SOURCE_…`.
@@ -37,12 +40,29 @@ const AMBIENT: [&str; 4] = ["MAX_RETRIES", "MAX_PAGES", "PRIMARY_KEY", "TRANSFOR
 const DECLARED_MAX: usize = 200;
 /// Every secret that was given, and what of it is one by itself: what logs and errors hide.
 pub fn secrets(plan: &Plan) -> Vec<Secret> {
-    let given = SECRETS
+    // The URL of a database is one where it has a password, or cannot be understood.
+    let is_secret = |name: &&&str| {
+        let known = plan.database.as_ref().filter(|_| **name == DATABASE_URL);
+        known.is_none_or(|url| url.password().is_some())
+    };
+    let given: Vec<Secret> = SECRETS
         .iter()
+        .filter(is_secret)
         .filter_map(|name| plan.values.secret(name, &plan.limits, &mut Vec::new()))
-        .map(|(secret, _)| secret);
+        .map(|(secret, _)| secret)
+        .collect();
+    // As it stands in the URL: it may be encoded in another way than we would.
+    let as_written = given.iter().filter_map(|secret| {
+        let (_, rest) = secret.expose().split_once("://")?;
+        let (user, _) = rest.rsplit_once('@')?;
+        let (_, password) = user.split_once(':')?;
+        (!password.is_empty()).then(|| Secret::from(password))
+    });
+    let as_written: Vec<Secret> = as_written.collect();
     let of_the_url = plan.database.as_ref().and_then(DatabaseUrl::password);
     given
+        .into_iter()
+        .chain(as_written)
         .chain(of_the_url.cloned())
         .chain(auth::auth(plan, &mut Vec::new()).secrets())
         .collect()
@@ -99,6 +119,7 @@ pub fn join(description: &Description, plan: &Plan) -> Result<Settings, Unusable
     if let Some(mode) = mode {
         replacing::refuse(description, plan, mode, &mut problems);
     }
+    database::refuse(plan, &mut problems);
     match (source, mode) {
         (Some(source), Some(mode)) if problems.is_empty() => {
             let shaping = shaping::hashes(plan, &texts, &source, mode);
@@ -134,7 +155,10 @@ pub fn rows(description: &Description, plan: &Plan) -> Vec<Row> {
         .chain(host)
         .filter(|(name, ..)| seen.insert(*name))
         .map(|(name, default, secret)| {
-            let (value, origin) = if secret {
+            let shown = plan.database.as_ref().filter(|_| name == DATABASE_URL);
+            let (value, origin) = if let Some(url) = shown {
+                (url.to_string(), database_origin(plan))
+            } else if secret {
                 let given = plan.values.secret(name, &plan.limits, &mut Vec::new());
                 given.map_or((String::new(), Origin::Default), |(_, origin)| {
                     ("(secret)".to_owned(), origin)
@@ -152,6 +176,20 @@ pub fn rows(description: &Description, plan: &Plan) -> Vec<Row> {
             }
         })
         .collect()
+}
+
+fn database_origin(plan: &Plan) -> Origin {
+    let given = plan
+        .values
+        .get(DATABASE_URL)
+        .map(|given| given.origin)
+        .or_else(|| {
+            let secret = plan
+                .values
+                .secret(DATABASE_URL, &plan.limits, &mut Vec::new());
+            secret.map(|(_, origin)| origin)
+        });
+    given.unwrap_or(Origin::Default)
 }
 
 /// Where the value of a setting came from; of a text in a file, that file.

@@ -58,6 +58,12 @@ impl Run<'_> {
     where
         Self: 'r,
     {
+        if self.args.adopt && plan.database.is_some() {
+            return Err(Failure::new(
+                Outcome::Usage,
+                "`--adopt` moves an earlier script's files away, and OUTPUT_DATABASE_URL is set: leave it out",
+            ));
+        }
         let opened = self.lock(plan).and_then(|lock| {
             let ground = Ground {
                 lock,

@@ -181,7 +181,13 @@ fn before_the_first_run_nothing_is_known() {
     let world = World::new(WriteMode::Replace, OutputFormat::Json, &[]);
 
     let empty = asked(&world, 0, false);
-    let missing = health(&world.path("nowhere"), DAY, false, &world.limits);
+    let missing = health_at(
+        Timestamp::now(),
+        &world.path("nowhere"),
+        DAY,
+        false,
+        &world.limits,
+    );
 
     assert_eq!((empty.exit_code(), missing.exit_code()), (2, 2));
     assert!(

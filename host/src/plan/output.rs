@@ -45,7 +45,7 @@ pub(super) fn read(read: &mut Reader<'_>, limits: &Limits) -> Output {
         (Some(DatabaseUrl::Sqlite(path)), None) => {
             let mut beside = path.clone().into_os_string();
             beside.push(".tidegate");
-            Some(PathBuf::from(beside).join(&job))
+            Some(PathBuf::from(beside).join(folder_name(&job)))
         }
         (Some(DatabaseUrl::Postgres(_)), None) => None,
     };
@@ -134,6 +134,15 @@ fn job_name(text: &str) -> Result<String, String> {
         .ok_or_else(|| "takes at most 63 printable characters".to_owned())
 }
 
+/// A job's name as that of one folder, whatever is in it.
+fn folder_name(job: &str) -> String {
+    let job = job.replace('%', "%25").replace('/', "%2F");
+    match job.strip_prefix('.') {
+        Some(rest) => format!("%2E{rest}"),
+        None => job,
+    }
+}
+
 fn table_name(text: &str) -> Result<String, String> {
     let fits = text.len() <= TABLE_BYTES_MAX && !text.chars().any(char::is_control);
     if !fits || text.starts_with(RESERVED) {
@@ -142,4 +151,22 @@ fn table_name(text: &str) -> Result<String, String> {
         ));
     }
     Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_a_job_leads_out_of_the_folder_beside_the_database() {
+        for (job, folder) in [
+            ("orders", "orders"),
+            ("a/b", "a%2Fb"),
+            ("/etc", "%2Fetc"),
+            ("..", "%2E."),
+            ("50%", "50%25"),
+        ] {
+            assert_eq!(folder_name(job), folder);
+        }
+    }
 }

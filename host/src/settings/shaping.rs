@@ -10,7 +10,7 @@ use crate::plan::{OutputFormat, Plan, WriteMode};
 use super::texts::Texts;
 
 /// The settings that decide what the published records are: under upsert a change of one needs a decision.
-pub const SHAPING: [&str; 10] = [
+pub const SHAPING: [&str; 12] = [
     "SOURCE_API_URL",
     "SOURCE_RECORDS",
     "SOURCE_CURSOR",
@@ -21,6 +21,8 @@ pub const SHAPING: [&str; 10] = [
     "REPLACE_BY",
     "WRITE_MODE",
     "OUTPUT_FORMAT",
+    "OUTPUT_TABLE",
+    "OUTPUT_COLUMNS",
 ];
 
 /// sha256 in hex of each, by name. Of one that stands in a file it is that of the text; of one not given, of nothing.
@@ -42,6 +44,13 @@ pub fn hashes(
             OutputFormat::Json => "json".to_owned(),
             OutputFormat::Ndjson => "ndjson".to_owned(),
         },
+        // What is not used shapes nothing.
+        "OUTPUT_TABLE" if plan.database.is_some() => plan.table.clone(),
+        "OUTPUT_TABLE" => String::new(),
+        "OUTPUT_COLUMNS" => {
+            let lines: Vec<String> = plan.columns.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        }
         "PRIMARY_KEY" => plan.keys.join(","),
         other => texts
             .given(plan, other)

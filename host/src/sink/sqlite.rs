@@ -295,3 +295,10 @@ fn sync_folder_of(path: &Path) -> Result<(), Failure> {
 fn folder_of(path: &Path) -> PathBuf {
     path.parent().unwrap_or(Path::new("/")).to_owned()
 }
+
+#[cfg(test)]
+mod history;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod world;

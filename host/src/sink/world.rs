@@ -12,7 +12,7 @@ use crate::manifest::Component;
 use crate::outcome::Failure;
 use crate::plan::{OutputFormat, WriteMode};
 use crate::publish::Commit;
-use crate::sink::{Draft, Extent, Files, Ground, Sink as _, Target, Totals};
+use crate::sink::{Draft, Extent, Files, Ground, Sink, Target, Totals};
 use crate::staged::{self, Counts};
 
 /// An output folder and the way it is published to.
@@ -49,7 +49,8 @@ impl Left {
         }
     }
 
-    fn counts(&self) -> Counts {
+    /// What a component reports of it.
+    pub fn counts(&self) -> Counts {
         let lines = |text: &str| text.matches('\n').count() as u64;
         Counts {
             staged: lines(&self.records),
@@ -132,32 +133,50 @@ impl World {
             log: &log,
         };
         let mut files = Files::open(ground, 3, self.target.clone())?;
-        let staging = files.staging()?;
-        for (name, text) in [
-            (staged::RECORDS, &left.records),
-            (staged::DELETED, &left.deleted),
-            (staged::REJECTED, &left.rejected),
-        ] {
-            if !text.is_empty() {
-                std::fs::write(staging.input().path().join(name), text).unwrap();
-            }
-        }
-        let staged = staged::open(staging.input(), counts, &self.limits)?;
-        let taken = files.take(&staged, staging, extent)?;
-        let totals = taken.totals();
-        let commit = taken.commit(Draft {
-            job: "orders".into(),
-            component: Component {
-                name: "rest".into(),
-                sha256: "0".repeat(64),
-            },
-            started: format!("{:.3}", jiff::Timestamp::now()),
-            fetched: counts.staged,
-            pages: 1,
-            cursor: self.cursor.clone(),
-            state: format!("{{\"v\":1,\"run\":{}}}", self.runs),
-            settings: std::collections::BTreeMap::new(),
-        })?;
-        Ok((commit, totals))
+        let run = self.runs;
+        publish(&mut files, extent, left, counts, &self.limits, |draft| {
+            draft.cursor.clone_from(&self.cursor);
+            draft.state = format!("{{\"v\":1,\"run\":{run}}}");
+        })
     }
+}
+
+/// Stages what a component left, takes it and commits it, as `job` does.
+pub fn publish(
+    sink: &mut dyn Sink,
+    extent: Extent,
+    left: &Left,
+    counts: Counts,
+    limits: &Limits,
+    change: impl FnOnce(&mut Draft),
+) -> Result<(Commit, Totals), Failure> {
+    let staging = sink.staging()?;
+    for (name, text) in [
+        (staged::RECORDS, &left.records),
+        (staged::DELETED, &left.deleted),
+        (staged::REJECTED, &left.rejected),
+    ] {
+        if !text.is_empty() {
+            std::fs::write(staging.input().path().join(name), text).unwrap();
+        }
+    }
+    let staged = staged::open(staging.input(), counts, limits)?;
+    let taken = sink.take(&staged, staging, extent)?;
+    let totals = taken.totals();
+    let mut draft = Draft {
+        job: "orders".into(),
+        component: Component {
+            name: "rest".into(),
+            sha256: "0".repeat(64),
+        },
+        started: format!("{:.3}", jiff::Timestamp::now()),
+        fetched: counts.staged,
+        pages: 1,
+        cursor: None,
+        state: "{\"v\":1}".into(),
+        settings: std::collections::BTreeMap::new(),
+    };
+    change(&mut draft);
+    let commit = taken.commit(draft)?;
+    Ok((commit, totals))
 }

@@ -1,0 +1,142 @@
+//! For unit tests: a database file, and runs of a job that stage what they are told.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::Connection as Link;
+
+use crate::folder::Folder;
+use crate::limits::Limits;
+use crate::lock;
+use crate::log::Log;
+use crate::outcome::Failure;
+use crate::plan::{OutputFormat, Plan, WriteMode};
+use crate::publish::Commit;
+use crate::sink::world::{Left, publish};
+use crate::sink::{self, Extent, Ground, Sink, Target, Totals};
+use crate::values::Values;
+
+/// A database, and the job that writes to it.
+pub struct World {
+    temp: tempfile::TempDir,
+    settings: Vec<(String, String)>,
+    pub limits: Limits,
+    pub mode: WriteMode,
+    pub dry_run: bool,
+    /// Called while a run waits or works.
+    pub meanwhile: fn() -> Result<(), Failure>,
+    runs: u32,
+}
+
+impl World {
+    /// No file yet. The job is `orders`, and so is its table.
+    pub fn new(mode: WriteMode, settings: &[(&str, &str)]) -> Self {
+        let temp = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let mut world = Self {
+            temp: temp.unwrap(),
+            settings: Vec::new(),
+            limits: Limits::default(),
+            mode,
+            dry_run: false,
+            meanwhile: || Ok(()),
+            runs: 0,
+        };
+        let url = format!("sqlite://{}", world.path().display());
+        world.set("OUTPUT_DATABASE_URL", &url);
+        world.set("JOB_NAME", "orders");
+        for (name, value) in settings {
+            world.set(name, value);
+        }
+        world
+    }
+
+    /// Merged by `/id`.
+    pub fn upsert() -> Self {
+        Self::new(WriteMode::Upsert, &[("PRIMARY_KEY", "/id")])
+    }
+
+    /// From now on with this setting.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The file.
+    pub fn path(&self) -> PathBuf {
+        self.temp.path().join("data.db")
+    }
+
+    /// A connection of a reader, or of somebody else.
+    pub fn link(&self) -> Link {
+        Link::open(self.path()).unwrap()
+    }
+
+    /// What a query gives, the values of a row with `|` between them as the sqlite3 program shows them.
+    pub fn rows(&self, query: &str) -> Vec<String> {
+        let link = self.link();
+        let mut statement = link.prepare(query).unwrap();
+        let columns = statement.column_count();
+        let rows = statement.query_map([], |row| {
+            let shown = (0..columns).map(|at| {
+                Ok(match row.get_ref(at)? {
+                    rusqlite::types::ValueRef::Null => String::new(),
+                    rusqlite::types::ValueRef::Integer(value) => value.to_string(),
+                    rusqlite::types::ValueRef::Real(value) => format!("{value:?}"),
+                    rusqlite::types::ValueRef::Text(text)
+                    | rusqlite::types::ValueRef::Blob(text) => {
+                        String::from_utf8_lossy(text).into_owned()
+                    }
+                })
+            });
+            Ok(shown.collect::<rusqlite::Result<Vec<_>>>()?.join("|"))
+        });
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+
+    /// Executes statements of somebody else's.
+    pub fn execute(&self, statements: &str) {
+        self.link().execute_batch(statements).unwrap();
+    }
+
+    /// One run.
+    pub fn run(&mut self, extent: Extent, left: &Left) -> Result<(Commit, Totals), Failure> {
+        let (run, limits) = (self.runs + 1, self.limits.clone());
+        self.with_sink(|sink| {
+            publish(sink, extent, left, left.counts(), &limits, |draft| {
+                draft.state = format!("{{\"v\":1,\"run\":{run}}}");
+            })
+        })
+    }
+
+    /// What is done with the sink, once it is open.
+    pub fn with_sink<T>(
+        &mut self,
+        act: impl FnOnce(&mut dyn Sink) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.runs += 1;
+        let (log, limits) = (Log::silent(), self.limits.clone());
+        let settings = self.settings.iter().cloned();
+        let values = Values::collect(&[], settings, &[], &limits, &mut Vec::new());
+        let plan = Plan::new(values, limits, Vec::new());
+        assert_eq!(plan.problems, []);
+        let folder = Folder::open_or_create(plan.output_dir.as_ref().unwrap(), None)?;
+        let lock = lock::acquire(&folder, &format!("run-{}", self.runs))?;
+        let ground = Ground {
+            lock: Arc::new(lock),
+            limits: &plan.limits,
+            check: &self.meanwhile,
+            log: &log,
+        };
+        let target = Target {
+            format: OutputFormat::Json,
+            mode: self.mode,
+            keys: plan.keys.clone(),
+            replace_by: plan.replace_by.clone(),
+            file_mode: None,
+            adopt: false,
+            dry_run: self.dry_run,
+        };
+        let mut sink = sink::open(ground, &plan, target)?;
+        act(sink.as_mut())
+    }
+}
