@@ -93,6 +93,16 @@ pub struct Limits {
     pub parents: usize,
     /// The keys of all these parents together.
     pub parents_bytes: usize,
+    /// An answer of a database server to anything that is no load: its state, a lock, the beginning of a transaction.
+    pub database_answer: Duration,
+    /// Waiting for a lock that another transaction holds (`lock_timeout`). A statement may take as long as the run, and as
+    /// long may the connection be idle in a transaction (`statement_timeout`, `idle_in_transaction_session_timeout`).
+    pub database_lock: Duration,
+    /// From `COMMIT` to its answer. It comes when the server's disks, and its standbys where it waits for them, have it.
+    pub database_commit: Duration,
+    /// Finding out what became of a commit whose answer was lost.
+    pub database_resolve: Duration,
+
     /// How long another writer of a database is waited for.
     pub database_busy: Duration,
     /// What an append run remembers of its records in a database, 16 bytes of each: it is one value there.
@@ -152,6 +162,11 @@ impl Default for Limits {
             sort_runs: 64,
             parents: 1_000_000,
             parents_bytes: 32 * 1024 * 1024,
+            database_answer: Duration::from_secs(30),
+            database_lock: Duration::from_secs(20),
+            database_commit: Duration::from_mins(2),
+            database_resolve: Duration::from_mins(1),
+
             database_busy: Duration::from_secs(30),
             remembered_bytes: 256 * MIB,
             manifest_bytes: MIB,

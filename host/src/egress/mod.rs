@@ -35,7 +35,7 @@ pub use self::error::EgressError;
 pub use self::headers::is_forbidden_header;
 pub use self::policy::{Origin, Policy};
 pub use self::record::Traffic;
-pub use self::tls::{ClientFiles, TlsFiles};
+pub use self::tls::{ClientFiles, TlsFiles, find, roots, roots_of};
 pub use self::token::{OAuth2, SentIn};
 
 use self::client::Client;

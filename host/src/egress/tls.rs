@@ -63,10 +63,15 @@ impl Tls {
     }
 }
 
-fn roots(needed: bool, ca_file: Option<&Path>, limits: &Limits) -> Result<RootCertStore, Failure> {
+/// The certificates of `CA_FILE`, and where they are `needed` those of the system.
+pub fn roots(
+    needed: bool,
+    ca_file: Option<&Path>,
+    limits: &Limits,
+) -> Result<RootCertStore, Failure> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = ca_file {
-        add_file(&mut roots, path, limits.settings_file_bytes)?;
+        add_file(&mut roots, "CA_FILE", path, limits.settings_file_bytes)?;
     }
     if needed {
         let system = rustls_native_certs::load_native_certs();
@@ -111,13 +116,25 @@ fn config(roots: Arc<RootCertStore>, identity: Option<Identity>) -> Result<Clien
     Ok(config)
 }
 
-fn add_file(roots: &mut RootCertStore, path: &Path, bytes_max: u64) -> Result<(), Failure> {
-    let (pem, _) = identity::read("CA_FILE", path, bytes_max)?;
-    let found = identity::certificates("CA_FILE", path, &pem)?;
+/// The certificates of the file that `setting` names, and no others.
+pub fn roots_of(setting: &str, path: &Path, limits: &Limits) -> Result<RootCertStore, Failure> {
+    let mut roots = RootCertStore::empty();
+    add_file(&mut roots, setting, path, limits.settings_file_bytes)?;
+    Ok(roots)
+}
+
+fn add_file(
+    roots: &mut RootCertStore,
+    setting: &str,
+    path: &Path,
+    bytes_max: u64,
+) -> Result<(), Failure> {
+    let (pem, _) = identity::read(setting, path, bytes_max)?;
+    let found = identity::certificates(setting, path, &pem)?;
     for (index, certificate) in found.into_iter().enumerate() {
         roots.add(certificate).map_err(|error| {
             wrong(format!(
-                "read certificate {} of `CA_FILE` `{}`: {error}",
+                "read certificate {} of `{setting}` `{}`: {error}",
                 index + 1,
                 path.display()
             ))
@@ -136,7 +153,7 @@ pub(super) fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::
 }
 
 /// The error of type `E` in the chain of causes; unlike `source` alone this looks into [`io::Error`]s.
-pub(super) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+pub fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {

@@ -17,6 +17,7 @@ use crate::sink::base::{self, Base};
 use crate::sink::changes;
 use crate::sink::key::Keys;
 use crate::sink::parents::Parents;
+use crate::sink::postgres::{self, Postgres};
 use crate::sink::rejected::{self, Rejected};
 use crate::sink::sqlite::{self, Sqlite};
 use crate::sink::{Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
@@ -26,7 +27,7 @@ use digest::digest;
 
 pub use layout::{Cell, GENERATION, Layout, Source, TableColumn, UPDATED_AT};
 pub use rows::Rows;
-pub use state::StateRow;
+pub use state::{STATE_TABLE, StateRow};
 
 mod append;
 mod digest;
@@ -129,7 +130,7 @@ struct TakenRows<'s, 'r, C: Connection> {
 /// Opens the database at the job's last commit.
 pub fn open<'r>(
     ground: Ground<'r>,
-    url: &DatabaseUrl,
+    url: &'r DatabaseUrl,
     plan: &'r Plan,
     target: Target,
 ) -> Result<Box<dyn Sink + 'r>, Failure> {
@@ -138,7 +139,10 @@ pub fn open<'r>(
             let connection = Sqlite::open(ground.clone(), path, &plan.job, target.dry_run)?;
             Ok(Box::new(Database::new(ground, connection, plan, target)?))
         }
-        DatabaseUrl::Postgres(_) => Err(no_postgres()),
+        DatabaseUrl::Postgres(address) => {
+            let connection = Postgres::open(&ground, address, plan, target.dry_run)?;
+            Ok(Box::new(Database::new(ground, connection, plan, target)?))
+        }
     }
 }
 
@@ -155,13 +159,8 @@ pub struct Seen {
 pub fn look(url: &DatabaseUrl, job: &str, count: bool, limits: &Limits) -> Result<Seen, Failure> {
     match url {
         DatabaseUrl::Sqlite(path) => sqlite::look(path, job, count, limits),
-        DatabaseUrl::Postgres(_) => Err(no_postgres()),
+        DatabaseUrl::Postgres(address) => postgres::look(address, job, count, limits),
     }
-}
-
-fn no_postgres() -> Failure {
-    let what = "write to PostgreSQL: not in this version yet; take `sqlite://`";
-    Failure::new(Outcome::Settings, what)
 }
 
 impl<'r, C: Connection> Database<'r, C> {

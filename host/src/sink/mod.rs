@@ -29,6 +29,7 @@ mod merge;
 mod output;
 mod parents;
 mod pointers;
+mod postgres;
 mod rejected;
 mod repeats;
 mod sort;

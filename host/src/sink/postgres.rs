@@ -1,0 +1,393 @@
+//! PostgreSQL: a table, `tidegate_state` and `tidegate_rejected` beside it, all three changed in one transaction.
+//!
+//! One run at a time by an advisory lock of the session; and whatever becomes of that lock, the job's row is held in the
+//! transaction and must still be the parent's. What became of a commit whose answer was lost is read from that row.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
+
+use crate::database_url::Address;
+use crate::limits::Limits;
+use crate::outcome::{Failure, Outcome};
+use crate::plan::Plan;
+use crate::sink::database::{Applied, Changes, Connection, Layout, StateRow, Table, overtaken};
+use crate::sink::{Check, Ground};
+
+use connect::{Session, Way};
+use names::Names;
+use resolve::Became;
+use wait::{Given, Trouble, wait};
+
+pub use look::look;
+
+mod connect;
+mod copy;
+mod direct;
+mod fit;
+mod kinds;
+mod load;
+mod look;
+mod merge;
+mod names;
+mod resolve;
+mod table;
+mod tls;
+mod wait;
+
+/// A session that ended a moment ago may still be seen to hold its lock.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+/// The advisory lock under which the tables of this sink are made: `tidegate` in ASCII.
+const MAKING_LOCK: i64 = 0x7469_6465_6761_7465;
+
+/// A server, and a session there that holds the run lock.
+pub struct Postgres<'r> {
+    way: Way<'r>,
+    names: Names,
+    check: Check<'r>,
+    session: Option<Session>,
+    /// Whether a transaction was begun and not ended.
+    is_open: bool,
+    /// `--dry-run`: nothing is made that would outlive the transaction.
+    dry_run: bool,
+}
+
+impl<'r> Postgres<'r> {
+    /// Connects and takes the run lock. `Err` is 75 when another run has it, or the server cannot be reached now; 73 when it
+    /// cannot be used.
+    pub fn open(
+        ground: &Ground<'r>,
+        address: &'r Address,
+        plan: &'r Plan,
+        dry_run: bool,
+    ) -> Result<Self, Failure> {
+        let names = Names::new(&plan.table)?;
+        let way = Way {
+            address,
+            tls: tls::connector(address, plan.ca_file.as_deref(), ground.limits)?,
+            job: &plan.job,
+            lock: lock_of(&plan.job, names.schema.as_deref()),
+            limits: ground.limits,
+            log: ground.log,
+        };
+        let mut opened = Self {
+            way,
+            names,
+            check: ground.check,
+            session: None,
+            is_open: false,
+            dry_run,
+        };
+        opened.reconnect()?;
+        Ok(opened)
+    }
+
+    /// A new session that holds the run lock.
+    fn reconnect(&mut self) -> Result<(), Failure> {
+        self.session = None;
+        let session = self.way.connect(Some(self.check))?;
+        for attempt in 1.. {
+            let locked = self.way.try_lock(&session, Some(self.check));
+            if locked.map_err(|trouble| self.failed("take the run lock in", trouble))? {
+                break;
+            }
+            if attempt == LOCK_TRIES {
+                return Err(self.way.held(&session, Some(self.check)));
+            }
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        self.session = Some(session);
+        Ok(())
+    }
+
+    fn client(&self) -> Result<&Client, Failure> {
+        let session = self.session.as_ref().map(|session| &session.client);
+        session.ok_or_else(|| {
+            Failure::new(
+                Outcome::TryLater,
+                format!(
+                    "use the database `{}`: the connection is lost",
+                    self.way.address
+                ),
+            )
+        })
+    }
+
+    fn failed(&self, doing: &str, trouble: Trouble) -> Failure {
+        trouble.failure(doing, self.way.address)
+    }
+
+    /// Runs a statement that takes as long as it takes; how many rows it touched.
+    fn run(&self, doing: &str, sql: &str) -> Result<u64, Failure> {
+        let client = self.client()?;
+        let ran = wait(
+            Some(self.check),
+            self.way.limits.run_deadline,
+            client.execute_typed(sql, &[]),
+        );
+        ran.map_err(|trouble| self.failed(doing, trouble))
+    }
+
+    /// Begins, and holds the job's row. The trouble when the connection was lost.
+    fn start(&mut self, parent: Option<u64>) -> Result<Result<(), Trouble>, Failure> {
+        let limits: &Limits = self.way.limits;
+        let run_ms = limits.run_deadline.as_millis();
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {run_ms}; \
+             SET LOCAL idle_in_transaction_session_timeout = {run_ms}; SET LOCAL lock_timeout = {}; \
+             SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'",
+            limits.database_lock.as_millis()
+        );
+        self.is_open = true;
+        let held = self.hold(&begin, parent);
+        match held {
+            Ok(true) => Ok(Ok(())),
+            Ok(false) => {
+                self.roll_back();
+                Err(overtaken(self.way.job))
+            }
+            Err(trouble) => {
+                self.roll_back();
+                Ok(Err(trouble))
+            }
+        }
+    }
+
+    /// Whether the job's row is the parent's, and now held.
+    fn hold(&self, begin: &str, parent: Option<u64>) -> Result<bool, Trouble> {
+        let Some(session) = &self.session else {
+            return Err(Trouble::TimedOut(Duration::ZERO));
+        };
+        let (client, job, state) = (&session.client, &self.way.job, &self.names.state);
+        let limit = self.way.limits.database_answer;
+        wait(Some(self.check), limit, async {
+            client.batch_execute(begin).await?;
+            let Some(parent) = parent else {
+                if self.dry_run {
+                    return Ok(true);
+                }
+                // Nobody sees this row before the commit; and whoever writes it first has it.
+                let sql = format!(
+                    "INSERT INTO {state} (job, generation, state, manifest, committed_at) \
+                     VALUES ($1, 0, '', '', now()) ON CONFLICT (job) DO NOTHING"
+                );
+                let made = client.execute_typed(&sql, &[(job, Type::TEXT)]).await?;
+                return Ok(made == 1);
+            };
+            let sql = format!("SELECT generation FROM {state} WHERE job = $1 FOR UPDATE");
+            let row = client.query_typed_opt(&sql, &[(job, Type::TEXT)]).await?;
+            let now = row.map(|row| row.get::<_, i64>(0));
+            Ok(now == i64::try_from(parent).ok())
+        })
+    }
+
+    /// The job's row, for whoever waits that long.
+    fn read(&self, check: Option<Check<'_>>) -> Result<Option<StateRow>, Trouble> {
+        let Some(session) = &self.session else {
+            return Err(Trouble::TimedOut(Duration::ZERO));
+        };
+        let sql = state_sql(&self.names.state);
+        let of: Given<'_> = &[(&self.way.job, Type::TEXT)];
+        let asked = session.client.query_typed_opt(&sql, of);
+        match wait(check, self.way.limits.database_answer, asked) {
+            Ok(row) => Ok(row.map(|row| row_of(self.way.job, &row))),
+            // Nothing was ever committed here.
+            Err(trouble) if trouble.code() == "42P01" => Ok(None),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// The tables in which commits are kept, in a transaction of their own: another job's first run need not wait for ours.
+    fn make_state_tables(&self) -> Result<(), Failure> {
+        let client = self.client()?;
+        let Names {
+            state, rejected, ..
+        } = &self.names;
+        let made = wait(Some(self.check), self.way.limits.database_answer, async {
+            let sql = "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL";
+            let row = client
+                .query_typed_one(sql, &[(state, Type::TEXT), (rejected, Type::TEXT)])
+                .await?;
+            if row.get(0) {
+                return Ok(());
+            }
+            let make = format!(
+                "BEGIN; SELECT pg_advisory_xact_lock({MAKING_LOCK}); \
+                 CREATE TABLE IF NOT EXISTS {state} (job text COLLATE \"C\" PRIMARY KEY, generation bigint NOT NULL, \
+                 parent text, state text NOT NULL, manifest text NOT NULL, committed_at timestamptz NOT NULL); \
+                 CREATE TABLE IF NOT EXISTS {rejected} (job text COLLATE \"C\" NOT NULL, generation bigint NOT NULL, \
+                 number bigint NOT NULL, line json NOT NULL, PRIMARY KEY (job, number)); COMMIT"
+            );
+            let made = client.batch_execute(&make).await;
+            if made.is_err() {
+                let _ = client.batch_execute("ROLLBACK").await;
+            }
+            made
+        });
+        made.map_err(|trouble| {
+            let doing = format!("make the table {state} in");
+            match (trouble.code(), &self.names.schema) {
+                ("3F000", Some(schema)) => names::no_schema(schema, self.way.address),
+                _ => self.failed(&doing, trouble),
+            }
+        })
+    }
+}
+
+impl Connection for Postgres<'_> {
+    fn state(&mut self) -> Result<Option<StateRow>, Failure> {
+        self.client()?;
+        self.read(Some(self.check))
+            .map_err(|trouble| self.failed("read the last commit in", trouble))
+    }
+
+    fn begin(&mut self, parent: Option<u64>) -> Result<(), Failure> {
+        const DOING: &str = "begin a transaction in";
+        // The connection was idle while the component fetched: it may be gone. Whether somebody else committed since then is
+        // found out by the row.
+        let is_gone = self
+            .session
+            .as_ref()
+            .is_none_or(|session| session.client.is_closed());
+        if is_gone {
+            self.reconnect()?;
+        }
+        if parent.is_none() && !self.dry_run {
+            self.make_state_tables()?;
+        }
+        match self.start(parent)? {
+            Ok(()) => Ok(()),
+            Err(trouble) if trouble.is_lost() && !is_gone => {
+                let error = json!({ "error": self.failed(DOING, trouble).message });
+                self.way.log.info(
+                    "database connection lost while fetching, connecting anew",
+                    error,
+                );
+                self.reconnect()?;
+                let started = self.start(parent)?;
+                started.map_err(|trouble| self.failed(DOING, trouble))
+            }
+            Err(trouble) => Err(self.failed(DOING, trouble)),
+        }
+    }
+
+    fn apply(&mut self, table: &Table, changes: Changes<'_>) -> Result<Applied, Failure> {
+        let layout = Layout::of(table)?;
+        load::apply(self, table, &layout, changes)
+    }
+
+    fn commit(&mut self, row: &StateRow) -> Result<(), Failure> {
+        const DOING: &str = "commit in";
+        let sql = format!(
+            "UPDATE {} SET generation = $2, parent = $3, state = $4, manifest = $5, committed_at = $6::timestamptz \
+             WHERE job = $1",
+            self.names.state
+        );
+        let generation = i64::try_from(row.generation).unwrap_or(i64::MAX);
+        let client = self.client()?;
+        let of: Given<'_> = &[
+            (&row.job, Type::TEXT),
+            (&generation, Type::INT8),
+            (&row.parent, Type::TEXT),
+            (&row.state, Type::TEXT),
+            (&row.manifest, Type::TEXT),
+            (&row.committed_at, Type::TEXT),
+        ];
+        let written = client.execute_typed(&sql, of);
+        let written = wait(Some(self.check), self.way.limits.database_answer, written);
+        written.map_err(|trouble| self.failed("write the state in", trouble))?;
+        // From here on nothing but its answer, or the row, says whether it is done.
+        let limit = self.way.limits.database_commit;
+        let committed = wait(None, limit, client.batch_execute("COMMIT"));
+        let trouble = match committed {
+            Ok(()) => {
+                self.is_open = false;
+                return Ok(());
+            }
+            Err(trouble) => trouble,
+        };
+        if !trouble.is_lost() {
+            return Err(self.failed(DOING, trouble));
+        }
+        self.is_open = false;
+        let lost = self.failed(DOING, trouble);
+        let warning = json!({ "error": lost.message });
+        self.way
+            .log
+            .warn("answer to COMMIT lost, reading the state", warning);
+        match resolve::resolve(self, row) {
+            Became::Committed => Ok(()),
+            Became::NotCommitted => Err(Failure::new(
+                Outcome::TryLater,
+                format!(
+                    "{}; the state there says that nothing was committed",
+                    lost.message
+                ),
+            )),
+            Became::Unknown(why) => Err(resolve::unknown(&lost, &why)),
+        }
+    }
+
+    fn roll_back(&mut self) {
+        if !std::mem::take(&mut self.is_open) {
+            return;
+        }
+        let Some(session) = &self.session else { return };
+        // What is under way there is told to stop, as after a signal; an idle session takes no notice.
+        let limit = LOCK_PAUSE * 20;
+        let cancel = session.client.cancel_token();
+        let ended = wait(None, limit, async {
+            let _ = cancel.cancel_query(self.way.tls.clone()).await;
+            session.client.batch_execute("ROLLBACK").await
+        });
+        if ended.is_err() {
+            self.session = None;
+        }
+    }
+}
+
+/// The next run need not wait until the server has noticed that we are gone.
+impl Drop for Postgres<'_> {
+    fn drop(&mut self) {
+        self.roll_back();
+        if let Some(session) = &self.session {
+            let unlock = session
+                .client
+                .batch_execute("SELECT pg_advisory_unlock_all()");
+            let _ = wait(None, LOCK_PAUSE * 20, unlock);
+        }
+    }
+}
+
+/// Asks for the row of the job `$1`.
+fn state_sql(table: &str) -> String {
+    format!(
+        "SELECT generation, parent, state, manifest, \
+         to_char(committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM {table} WHERE job = $1"
+    )
+}
+
+fn row_of(job: &str, row: &Row) -> StateRow {
+    StateRow {
+        job: job.to_owned(),
+        generation: u64::try_from(row.get::<_, i64>(0)).unwrap_or_default(),
+        parent: row.get(1),
+        state: row.get(2),
+        manifest: row.get(3),
+        committed_at: row.get(4),
+    }
+}
+
+/// The run lock of a job, among all advisory locks of a database.
+fn lock_of(job: &str, schema: Option<&str>) -> i64 {
+    let digest = Sha256::digest(format!(
+        "tidegate run lock\0{}\0{job}",
+        schema.unwrap_or_default()
+    ));
+    let head: [u8; 8] = digest[..8].try_into().expect("eight bytes of 32");
+    i64::from_be_bytes(head)
+}

@@ -1,0 +1,245 @@
+//! One set of changes, in the transaction that was begun: into an empty table at once, else by way of a temporary one.
+
+use tokio_postgres::types::Type;
+
+use crate::columns::ColumnType;
+use crate::outcome::{Failure, Outcome};
+use crate::sink::base::Base;
+use crate::sink::changes::line_failure;
+use crate::sink::database::{Applied, Cell, Changes, GENERATION, Layout, Table, UPDATED_AT};
+use crate::sink::sort::Change;
+use crate::staged::REJECTED;
+
+use super::copy::Copying;
+use super::fit;
+use super::kinds::{retype, sql, widened};
+use super::names::{listed, quoted};
+use super::table::{self, unusable};
+use super::wait::{Given, wait};
+use super::{Postgres, direct, merge};
+
+/// What all ways of loading need.
+pub struct Load<'l> {
+    pub layout: &'l Layout,
+    pub kinds: Vec<ColumnType>,
+    pub table: String,
+    pub generation: u64,
+    pub committed_at: String,
+    /// What stands at the end of every row that is written, for COPY.
+    pub tail: String,
+    /// Whether a row's columns are its key and the record: then no record is parsed once more.
+    is_plain: bool,
+}
+
+/// A value that its column does not take.
+pub struct Misfit {
+    /// Which column.
+    pub column: usize,
+    /// The type that would take it.
+    pub wider: ColumnType,
+    what: String,
+}
+
+/// Makes the table what `changes` say.
+pub fn apply(
+    postgres: &Postgres<'_>,
+    target: &Table,
+    layout: &Layout,
+    mut changes: Changes<'_>,
+) -> Result<Applied, Failure> {
+    let found = table::find(postgres)?;
+    let mut load = Load {
+        layout,
+        kinds: Vec::new(),
+        table: postgres.names.table.clone(),
+        tail: format!("\t{}\t{}", changes.committed_at, changes.generation),
+        generation: changes.generation,
+        committed_at: changes.committed_at.to_owned(),
+        is_plain: layout.keys > 0
+            && target.columns.is_empty()
+            && layout.columns.len() == layout.keys + 1,
+    };
+    let Some(found) = found else {
+        if changes.base == Base::Last {
+            return Err(unusable(format!(
+                "write into {} in `{}`: it is gone, and `tidegate_state` speaks of a commit to it; restore it, or run with `--full-refresh`",
+                load.table, postgres.way.address
+            )));
+        }
+        let applied = direct::into_new(postgres, &mut load, &mut changes)?;
+        rejected(postgres, &mut changes)?;
+        return Ok(applied);
+    };
+    load.kinds = found.fits(postgres, layout)?;
+    let applied = match (found.is_empty, changes.base) {
+        (false, _) if !changes.owned => return Err(foreign(postgres, &load.table)),
+        (true, _) => direct::into_empty(postgres, &mut load, &mut changes)?,
+        // Nothing is staged without a key but whole sets.
+        (false, Base::Last) if layout.keys == 0 => Applied {
+            records: load.count(postgres)?,
+            removed: 0,
+            unchanged: true,
+        },
+        (false, Base::Empty) if layout.keys == 0 => {
+            direct::replace_all(postgres, &mut load, &mut changes)?
+        }
+        (false, _) => merge::merge(postgres, &load, &mut changes)?,
+    };
+    rejected(postgres, &mut changes)?;
+    Ok(applied)
+}
+
+fn foreign(postgres: &Postgres<'_>, table: &str) -> Failure {
+    unusable(format!(
+        "write into {table} in `{}`: it has rows, and no run of the job `{}` wrote them; name another table by OUTPUT_TABLE, or empty this one by `DELETE FROM {table}`",
+        postgres.way.address, postgres.way.job
+    ))
+}
+
+/// What was set aside stands in a table of its own, until the next commit.
+fn rejected(postgres: &Postgres<'_>, changes: &mut Changes<'_>) -> Result<(), Failure> {
+    if postgres.dry_run {
+        return Ok(());
+    }
+    let table = &postgres.names.rejected;
+    let sql = format!("DELETE FROM {table} WHERE job = $1");
+    let of: Given<'_> = &[(&postgres.way.job, Type::TEXT)];
+    let gone = postgres.client()?.execute_typed(&sql, of);
+    let gone = wait(Some(postgres.check), postgres.way.limits.run_deadline, gone);
+    gone.map_err(|trouble| postgres.failed("write what was set aside in", trouble))?;
+    let mut copying = None;
+    loop {
+        let line = changes.rejected.next_line();
+        let line = line.map_err(|error| line_failure(REJECTED, error))?;
+        let Some(line) = line else { break };
+        let copying = match &mut copying {
+            Some(copying) => copying,
+            none => none.insert(Copying::into(
+                postgres,
+                table,
+                "job, generation, number, line",
+            )?),
+        };
+        let text = String::from_utf8_lossy(line).into_owned();
+        let number = changes.rejected.number();
+        fit::push_escaped(copying.line(), postgres.way.job);
+        let numbers = format!("\t{}\t{number}\t", changes.generation);
+        copying.line().extend_from_slice(numbers.as_bytes());
+        fit::push_escaped(copying.line(), &text);
+        copying.line_ends()?;
+    }
+    copying.map_or(Ok(0), Copying::finish).map(|_| ())
+}
+
+impl Load<'_> {
+    /// The names of all columns, quoted.
+    pub fn columns(&self) -> String {
+        let names = self
+            .layout
+            .columns
+            .iter()
+            .map(|column| column.name.as_str());
+        listed(names.chain([UPDATED_AT, GENERATION]))
+    }
+
+    /// The names of those that come from a record.
+    pub fn own_columns(&self) -> String {
+        listed(
+            self.layout
+                .columns
+                .iter()
+                .map(|column| column.name.as_str()),
+        )
+    }
+
+    /// Appends the values of a row, with tabs between.
+    pub fn push(&self, line: &mut Vec<u8>, change: &Change) -> Result<Result<(), Misfit>, Failure> {
+        let record = std::str::from_utf8(&change.record).unwrap_or_default();
+        let cells = if self.is_plain {
+            let mut cells = self.layout.key_cells(&change.key);
+            cells.push(Cell::Json(record));
+            cells
+        } else {
+            let cells = self.layout.cells(record);
+            cells.map_err(|what| {
+                Failure::new(
+                    Outcome::GateRefused,
+                    format!("read a staged record: {what}"),
+                )
+            })?
+        };
+        Ok(self.push_cells(line, &cells))
+    }
+
+    /// The same of a deleted row, of which only the key is known.
+    pub fn push_deleted(&self, line: &mut Vec<u8>, change: &Change) -> Result<(), Misfit> {
+        let mut cells = self.layout.key_cells(&change.key);
+        cells.resize(self.layout.columns.len(), Cell::Null);
+        self.push_cells(line, &cells)
+    }
+
+    fn push_cells(&self, line: &mut Vec<u8>, cells: &[Cell<'_>]) -> Result<(), Misfit> {
+        let begun = line.len();
+        for (column, (cell, kind)) in cells.iter().zip(&self.kinds).enumerate() {
+            if column > 0 {
+                line.push(b'\t');
+            }
+            let is_key = column < self.layout.keys || self.layout.parent == Some(column);
+            if let Err(what) = fit::push(line, cell, *kind, is_key) {
+                line.truncate(begun);
+                return Err(Misfit {
+                    column,
+                    wider: widened(*kind, cell),
+                    what,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// 65: a value that does not fit, and what would mend it.
+    pub fn refuse(&self, misfit: &Misfit, change: &Change, number: u64) -> Failure {
+        let which = if change.key.is_empty() {
+            format!("record {number}")
+        } else {
+            let cells = self.layout.key_cells(&change.key);
+            let parts: Vec<String> = cells.iter().map(fit::spoken).collect();
+            format!("the record whose key is {}", parts.join(", "))
+        };
+        let column = &self.layout.columns[misfit.column].name;
+        let kind = self.kinds[misfit.column];
+        let message = format!(
+            "load {which} into {}: the column {} is {} and the record has {} there",
+            self.table,
+            quoted(column),
+            sql(kind),
+            misfit.what
+        );
+        // A jsonb takes every value; what it refuses is in its strings, and was told.
+        let mend = match misfit.wider {
+            wider
+                if wider == kind || kind == ColumnType::Text && misfit.what.contains("\\u0000") =>
+            {
+                String::new()
+            }
+            wider => format!(
+                "; mend the source or TRANSFORM, or widen the column by `{}` and in OUTPUT_COLUMNS, if it stands there",
+                retype(&self.table, column, wider)
+            ),
+        };
+        Failure::new(Outcome::GateRefused, format!("{message}{mend}"))
+    }
+
+    /// How many rows there are.
+    pub fn count(&self, postgres: &Postgres<'_>) -> Result<u64, Failure> {
+        let sql = format!("SELECT count(*) FROM {}", self.table);
+        let asked = postgres.client()?.query_typed_one(&sql, &[]);
+        let row = wait(
+            Some(postgres.check),
+            postgres.way.limits.run_deadline,
+            asked,
+        );
+        let row = row.map_err(|trouble| postgres.failed("count the rows in", trouble))?;
+        Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
+    }
+}

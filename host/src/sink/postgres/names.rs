@@ -1,0 +1,87 @@
+//! Names of tables and columns, quoted: OUTPUT_TABLE is `table` or `schema.table`.
+
+use std::fmt::Display;
+
+use crate::outcome::{Failure, Outcome};
+use crate::sink::database::STATE_TABLE;
+
+/// The table of what was set aside by the last run of each job.
+const REJECTED_TABLE: &str = "tidegate_rejected";
+
+/// The tables of a job, quoted and with their schema where it is named.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Names {
+    /// The schema, not quoted; none: the first of the role's `search_path`.
+    pub schema: Option<String>,
+    pub table: String,
+    pub state: String,
+    pub rejected: String,
+}
+
+impl Names {
+    /// Those of OUTPUT_TABLE. `Err` is 78.
+    pub fn new(table: &str) -> Result<Self, Failure> {
+        let (schema, name) = match table.split_once('.') {
+            Some((schema, name)) => (Some(schema.to_owned()), name),
+            None => (None, table),
+        };
+        if name.is_empty() || name.contains('.') || schema.as_deref() == Some("") {
+            return Err(Failure::new(
+                Outcome::Settings,
+                format!(
+                    "`OUTPUT_TABLE` takes `table` or `schema.table`, and not `{}`",
+                    table.escape_debug()
+                ),
+            ));
+        }
+        let with_schema = |name: &str| match &schema {
+            Some(schema) => format!("{}.{}", quoted(schema), quoted(name)),
+            None => quoted(name),
+        };
+        Ok(Self {
+            table: with_schema(name),
+            state: with_schema(STATE_TABLE),
+            rejected: with_schema(REJECTED_TABLE),
+            schema,
+        })
+    }
+}
+
+/// A name as SQL has it: whatever it is, it is a name.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Quoted, and with commas between.
+pub fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    let quoted: Vec<String> = names.into_iter().map(quoted).collect();
+    quoted.join(", ")
+}
+
+/// OUTPUT_TABLE names a schema that is not there.
+pub fn no_schema(schema: &str, place: impl Display) -> Failure {
+    Failure::new(
+        Outcome::OutputUnusable,
+        format!(
+            "use the schema `{}` in `{place}`: it is not there; make it by `CREATE SCHEMA {}`",
+            schema.escape_debug(),
+            quoted(schema)
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dot_splits_schema_and_table() {
+        let names = Names::new("sales.or\"ders").unwrap();
+
+        assert_eq!(names.table, "\"sales\".\"or\"\"ders\"");
+        assert_eq!(names.state, "\"sales\".\"tidegate_state\"");
+        assert_eq!(Names::new("orders").unwrap().table, "\"orders\"");
+        assert!(Names::new("a.b.c").is_err());
+        assert!(Names::new(".b").is_err());
+    }
+}
