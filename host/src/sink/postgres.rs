@@ -24,6 +24,7 @@ use wait::{Given, Trouble, wait};
 
 pub use look::look;
 
+mod beside;
 mod connect;
 mod copy;
 mod direct;
@@ -33,6 +34,7 @@ mod load;
 mod look;
 mod merge;
 mod names;
+mod own_tables;
 mod resolve;
 mod table;
 mod tls;
@@ -41,9 +43,6 @@ mod wait;
 /// A session that ended a moment ago may still be seen to hold its lock.
 const LOCK_TRIES: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
-/// The advisory lock under which the tables of this sink are made: `tidegate` in ASCII.
-const MAKING_LOCK: i64 = 0x7469_6465_6761_7465;
-
 /// A server, and a session there that holds the run lock.
 pub struct Postgres<'r> {
     way: Way<'r>,
@@ -200,42 +199,6 @@ impl<'r> Postgres<'r> {
             Err(trouble) => Err(trouble),
         }
     }
-
-    /// The tables in which commits are kept, in a transaction of their own: another job's first run need not wait for ours.
-    fn make_state_tables(&self) -> Result<(), Failure> {
-        let client = self.client()?;
-        let Names {
-            state, rejected, ..
-        } = &self.names;
-        let made = wait(Some(self.check), self.way.limits.database_answer, async {
-            let sql = "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL";
-            let row = client
-                .query_typed_one(sql, &[(state, Type::TEXT), (rejected, Type::TEXT)])
-                .await?;
-            if row.get(0) {
-                return Ok(());
-            }
-            let make = format!(
-                "BEGIN; SELECT pg_advisory_xact_lock({MAKING_LOCK}); \
-                 CREATE TABLE IF NOT EXISTS {state} (job text COLLATE \"C\" PRIMARY KEY, generation bigint NOT NULL, \
-                 parent text, state text NOT NULL, manifest text NOT NULL, committed_at timestamptz NOT NULL); \
-                 CREATE TABLE IF NOT EXISTS {rejected} (job text COLLATE \"C\" NOT NULL, generation bigint NOT NULL, \
-                 number bigint NOT NULL, line json NOT NULL, PRIMARY KEY (job, number)); COMMIT"
-            );
-            let made = client.batch_execute(&make).await;
-            if made.is_err() {
-                let _ = client.batch_execute("ROLLBACK").await;
-            }
-            made
-        });
-        made.map_err(|trouble| {
-            let doing = format!("make the table {state} in");
-            match (trouble.code(), &self.names.schema) {
-                ("3F000", Some(schema)) => names::no_schema(schema, self.way.address),
-                _ => self.failed(&doing, trouble),
-            }
-        })
-    }
 }
 
 impl Connection for Postgres<'_> {
@@ -273,6 +236,18 @@ impl Connection for Postgres<'_> {
             }
             Err(trouble) => Err(self.failed(DOING, trouble)),
         }
+    }
+
+    fn remembered(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let sql = format!(
+            "SELECT digests FROM {} WHERE job = $1",
+            self.names.remembered
+        );
+        let of: Given<'_> = &[(&self.way.job, Type::TEXT)];
+        let asked = self.client()?.query_typed_opt(&sql, of);
+        let row = wait(Some(self.check), self.way.limits.run_deadline, asked);
+        let row = row.map_err(|trouble| self.failed("read what is remembered in", trouble))?;
+        Ok(row.map(|row| row.get(0)))
     }
 
     fn apply(&mut self, table: &Table, changes: Changes<'_>) -> Result<Applied, Failure> {

@@ -74,6 +74,21 @@ pub fn into_empty(
     })
 }
 
+/// Adds rows to what is there.
+pub fn add(
+    postgres: &Postgres<'_>,
+    load: &mut Load<'_>,
+    changes: &mut Changes<'_>,
+) -> Result<Applied, Failure> {
+    let there = load.count(postgres)?;
+    let added = Loading::new(load, changes)?.run(postgres, false)?;
+    Ok(Applied {
+        records: there + added,
+        removed: 0,
+        unchanged: added == 0,
+    })
+}
+
 /// Replaces all rows, of which none has a key, unless they are made of what the last ones were.
 pub fn replace_all(
     postgres: &Postgres<'_>,

@@ -1,22 +1,17 @@
 //! One set of changes, in the transaction that was begun: into an empty table at once, else by way of a temporary one.
 
-use tokio_postgres::types::Type;
-
 use crate::columns::ColumnType;
 use crate::outcome::{Failure, Outcome};
 use crate::sink::base::Base;
-use crate::sink::changes::line_failure;
-use crate::sink::database::{Applied, Cell, Changes, GENERATION, Layout, Table, UPDATED_AT};
+use crate::sink::database::{Applied, Cell, Changes, GENERATION, Layout, Rows, Table, UPDATED_AT};
 use crate::sink::sort::Change;
-use crate::staged::REJECTED;
 
-use super::copy::Copying;
 use super::fit;
 use super::kinds::{retype, sql, widened};
 use super::names::{listed, quoted};
 use super::table::{self, unusable};
-use super::wait::{Given, wait};
-use super::{Postgres, direct, merge};
+use super::wait::wait;
+use super::{Postgres, beside, direct, merge};
 
 /// What all ways of loading need.
 pub struct Load<'l> {
@@ -67,14 +62,17 @@ pub fn apply(
             )));
         }
         let applied = direct::into_new(postgres, &mut load, &mut changes)?;
-        rejected(postgres, &mut changes)?;
+        beside::keep(postgres, &mut changes)?;
         return Ok(applied);
     };
     load.kinds = found.fits(postgres, layout)?;
     let applied = match (found.is_empty, changes.base) {
         (false, _) if !changes.owned => return Err(foreign(postgres, &load.table)),
         (true, _) => direct::into_empty(postgres, &mut load, &mut changes)?,
-        // Nothing is staged without a key but whole sets.
+        (false, _) if matches!(changes.rows, Rows::New { .. }) => {
+            direct::add(postgres, &mut load, &mut changes)?
+        }
+        // Nothing else is staged without a key but whole sets.
         (false, Base::Last) if layout.keys == 0 => Applied {
             records: load.count(postgres)?,
             removed: 0,
@@ -85,7 +83,7 @@ pub fn apply(
         }
         (false, _) => merge::merge(postgres, &load, &mut changes)?,
     };
-    rejected(postgres, &mut changes)?;
+    beside::keep(postgres, &mut changes)?;
     Ok(applied)
 }
 
@@ -94,41 +92,6 @@ fn foreign(postgres: &Postgres<'_>, table: &str) -> Failure {
         "write into {table} in `{}`: it has rows, and no run of the job `{}` wrote them; name another table by OUTPUT_TABLE, or empty this one by `DELETE FROM {table}`",
         postgres.way.address, postgres.way.job
     ))
-}
-
-/// What was set aside stands in a table of its own, until the next commit.
-fn rejected(postgres: &Postgres<'_>, changes: &mut Changes<'_>) -> Result<(), Failure> {
-    if postgres.dry_run {
-        return Ok(());
-    }
-    let table = &postgres.names.rejected;
-    let sql = format!("DELETE FROM {table} WHERE job = $1");
-    let of: Given<'_> = &[(&postgres.way.job, Type::TEXT)];
-    let gone = postgres.client()?.execute_typed(&sql, of);
-    let gone = wait(Some(postgres.check), postgres.way.limits.run_deadline, gone);
-    gone.map_err(|trouble| postgres.failed("write what was set aside in", trouble))?;
-    let mut copying = None;
-    loop {
-        let line = changes.rejected.next_line();
-        let line = line.map_err(|error| line_failure(REJECTED, error))?;
-        let Some(line) = line else { break };
-        let copying = match &mut copying {
-            Some(copying) => copying,
-            none => none.insert(Copying::into(
-                postgres,
-                table,
-                "job, generation, number, line",
-            )?),
-        };
-        let text = String::from_utf8_lossy(line).into_owned();
-        let number = changes.rejected.number();
-        fit::push_escaped(copying.line(), postgres.way.job);
-        let numbers = format!("\t{}\t{number}\t", changes.generation);
-        copying.line().extend_from_slice(numbers.as_bytes());
-        fit::push_escaped(copying.line(), &text);
-        copying.line_ends()?;
-    }
-    copying.map_or(Ok(0), Copying::finish).map(|_| ())
 }
 
 impl Load<'_> {

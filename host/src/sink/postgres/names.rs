@@ -7,6 +7,8 @@ use crate::sink::database::STATE_TABLE;
 
 /// The table of what was set aside by the last run of each job.
 const REJECTED_TABLE: &str = "tidegate_rejected";
+/// The table of what the last append run of each job staged.
+const REMEMBERED_TABLE: &str = "tidegate_remembered";
 
 /// The tables of a job, quoted and with their schema where it is named.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,6 +18,7 @@ pub struct Names {
     pub table: String,
     pub state: String,
     pub rejected: String,
+    pub remembered: String,
 }
 
 impl Names {
@@ -42,6 +45,7 @@ impl Names {
             table: with_schema(name),
             state: with_schema(STATE_TABLE),
             rejected: with_schema(REJECTED_TABLE),
+            remembered: with_schema(REMEMBERED_TABLE),
             schema,
         })
     }
