@@ -11,18 +11,19 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use crate::data_file::{OutputFormat, RECORDS_FILE, format_of};
 use crate::folder::{Entry, Folder};
 use crate::limits::Limits;
 use crate::lock::Lock;
 use crate::manifest::{self, FileRecord, Manifest};
 use crate::outcome::{Failure, Outcome};
 
+pub use crate::data_file::DATA_FILES;
+
 /// The link whose rename is the commit.
 pub const CURRENT: &str = "current";
 /// The folder of the generations.
 pub const GENERATIONS: &str = "generations";
-/// The data files a generation may have, one of them each.
-pub const DATA_FILES: [&str; 2] = ["latest.json", "latest.ndjson"];
 
 /// Hexadecimal digits of the manifest's sha256 in a generation's name.
 const HEAD_DIGITS: usize = 16;
@@ -112,6 +113,14 @@ impl Generation {
     /// What the manifest says of the data file.
     pub fn data(&self) -> &FileRecord {
         &self.manifest.files[self.data_file]
+    }
+
+    /// The name of the file that holds the records exactly; none where only a table was published.
+    pub fn records_file(&self) -> Option<&'static str> {
+        if self.manifest.files.contains_key(RECORDS_FILE) {
+            return Some(RECORDS_FILE);
+        }
+        Some(self.data_file).filter(|name| format_of(name) != OutputFormat::Csv)
     }
 
     /// Opens a file of this generation; its size is the manifest's.

@@ -93,6 +93,10 @@ pub struct Limits {
     pub parents: usize,
     /// The keys of all these parents together.
     pub parents_bytes: usize,
+    /// Columns of a csv file that no `OUTPUT_COLUMNS` names.
+    pub csv_columns: usize,
+    /// Their names together: the manifest holds them.
+    pub csv_columns_bytes: usize,
     /// A manifest, a `last-run.json`.
     pub manifest_bytes: u64,
     /// Folders inside one leftover that are removed; a larger one is left to a person.
@@ -148,6 +152,8 @@ impl Default for Limits {
             sort_runs: 64,
             parents: 1_000_000,
             parents_bytes: 32 * 1024 * 1024,
+            csv_columns: 1_000,
+            csv_columns_bytes: 100 * 1024,
             manifest_bytes: MIB,
             leftover_folders: 1_000_000,
             settings_file_bytes: MIB,

@@ -18,6 +18,7 @@ use crate::values::{Given, Origin, Problem};
 
 use texts::Texts;
 
+mod columns;
 mod replacing;
 mod shaping;
 mod texts;
@@ -96,6 +97,7 @@ pub fn join(description: &Description, plan: &Plan) -> Result<Settings, Unusable
     let auth = auth::auth(plan, &mut problems);
     let client = auth::client_files(plan, source.as_ref(), &auth, &mut problems);
     let mode = mode(description, plan, &mut problems);
+    columns::refuse(plan, &mut problems);
     if let Some(mode) = mode {
         replacing::refuse(description, plan, mode, &mut problems);
     }

@@ -7,23 +7,23 @@ use std::collections::BTreeMap;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
+use crate::data_file;
 use crate::folder::{Doing as _, Folder};
-use crate::generation::{self, DATA_FILES, Generation};
+use crate::generation::{self, Generation};
 use crate::lock::Staging;
-use crate::manifest::FileRecord;
+use crate::manifest::{CsvLayout, FileRecord};
 use crate::outcome::Failure;
-use crate::plan::OutputFormat;
 use crate::publish::{self, Commit, New, Written};
 use crate::sink::base;
 use crate::sink::key::Keys;
-use crate::sink::last::LastRecords;
+use crate::sink::last::{self, sha256_of};
+use crate::sink::output::SetFile;
 use crate::sink::rejected::{self, Rejected};
 use crate::sink::{Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
 use crate::staged::{self, REJECTED, Rejection, Staged};
 
+mod csv;
 mod data;
-
-use data::Data;
 
 /// An output folder, at its last generation.
 pub struct Files<'r> {
@@ -39,6 +39,8 @@ pub struct Files<'r> {
 struct Next<'s> {
     files: &'s Files<'s>,
     staging: Staging,
+    /// How its csv file is laid out, if it has one.
+    csv: Option<CsvLayout>,
 }
 
 /// A generation that is complete but for its manifest.
@@ -67,10 +69,7 @@ impl<'r> Files<'r> {
         }
         ground.lock.prepare_generations(target.file_mode)?;
         Ok(Self {
-            data_file: match target.format {
-                OutputFormat::Json => DATA_FILES[0],
-                OutputFormat::Ndjson => DATA_FILES[1],
-            },
+            data_file: data_file::name(target.format, target.compression),
             keys: target.keys(),
             ground,
             last,
@@ -82,45 +81,44 @@ impl<'r> Files<'r> {
 
 impl Next<'_> {
     /// Puts the last generation's file in the place of equal bytes that were just written, where links can be made and
-    /// the old bytes are still good. The data file is then one for both.
-    fn share(&self, data: &mut Data) -> Result<(), Failure> {
-        let Some(last) = self.same_file_of_last() else {
+    /// the old bytes are still good. The file is then one for both.
+    fn share(&self, made: &mut SetFile) -> Result<(), Failure> {
+        let Some(last) = &self.files.last else {
             return Ok(());
         };
-        if last.data().sha256 != data.record.sha256 {
+        let name = made.name;
+        let known = last.manifest.files.get(name);
+        if known.is_none_or(|known| known.sha256 != made.record.sha256) {
             return Ok(());
         }
-        if data.file.is_none() {
-            return self.link_or_copy(last, data);
+        if made.file.is_none() {
+            return self.link_or_copy(last, made);
         }
-        let intact = |last: &Generation| -> Result<(), Failure> {
-            let file = last.open(last.data_file)?;
-            LastRecords::new(last, &file, self.files.ground.limits).drain()
+        let intact = |last: &Generation| -> Result<bool, Failure> {
+            let found = sha256_of(&last.open(name)?).doing(|| format!("read `{name}`"))?;
+            Ok(found == made.record.sha256)
         };
-        let name = self.files.data_file;
         // On any doubt the file that was just written is published: it is good.
-        if intact(last).is_err() || link(last, self.staging.root(), name).is_err() {
+        if !intact(last).unwrap_or(false) || link(last, self.staging.root(), name).is_err() {
             return Ok(());
         }
         self.staging.generation().remove_file(name)?;
-        data.file = None;
+        made.file = None;
         link(last, self.staging.generation(), name).doing(|| format!("link `{name}`"))
     }
 
-    fn link_or_copy(&self, last: &Generation, data: &mut Data) -> Result<(), Failure> {
-        let name = self.files.data_file;
+    fn link_or_copy(&self, last: &Generation, made: &mut SetFile) -> Result<(), Failure> {
+        let name = made.name;
         let linked = link(last, self.staging.generation(), name);
         match linked {
             Ok(()) => Ok(()),
             // No links here, or too many of this file, or not of a file of another user.
             Err(Errno::PERM | Errno::MLINK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::ACCESS) => {
-                let old = last.open(last.data_file)?;
-                let mut output = self.output()?;
-                self.copy(
-                    LastRecords::new(last, &old, self.files.ground.limits),
-                    &mut output,
-                )?;
-                data.file = Some(output.finish()?.0);
+                let (file, sha256) = self.copy_bytes(&last.open(name)?, name)?;
+                if sha256 != made.record.sha256 {
+                    return Err(last::damaged(last, name, last::NOT_PUBLISHED));
+                }
+                made.file = Some(file);
                 Ok(())
             }
             Err(error) => Err(error).doing(|| format!("link `{name}`")),
@@ -160,10 +158,12 @@ impl Sink for Files<'_> {
     ) -> Result<Box<dyn Taken + 's>, Failure> {
         let base = base::of(extent, self.last.is_some(), &self.target, staged)?;
         let rejected = Rejected::copy(staged, staging.generation(), self.ground.check)?;
-        let next = Next {
+        let mut next = Next {
             files: self,
             staging,
+            csv: None,
         };
+        next.csv = next.layout(staged, base)?;
         let mut data = next.data(staged, base)?;
         let rejected_lines = rejected.as_ref().map_or(0, |found| found.record.records);
         staged.counted(staged::Counts {
@@ -171,22 +171,29 @@ impl Sink for Files<'_> {
             deleted: data.read.deleted,
             rejected: rejected_lines,
         })?;
-        next.share(&mut data)?;
+        for made in &mut data.files {
+            next.share(made)?;
+        }
+        let [set, ..] = &data.files[..] else {
+            unreachable!("a generation has a data file");
+        };
         let unchanged = next
             .same_file_of_last()
-            .is_some_and(|last| last.data().sha256 == data.record.sha256);
+            .is_some_and(|last| last.data().sha256 == set.record.sha256);
         let totals = Totals {
-            records: data.record.records,
+            records: set.record.records,
             staged: data.read.staged,
             deleted: data.read.deleted,
             removed: data.removed,
             rejected: rejected_lines,
             unchanged,
         };
-        let name = next.files.data_file;
-        let mut records = BTreeMap::from([(name.to_owned(), data.record)]);
+        let mut records = BTreeMap::new();
         let mut written = Vec::new();
-        written.extend(data.file.map(|file| Written { name, file }));
+        for SetFile { name, record, file } in data.files {
+            records.insert(name.to_owned(), record);
+            written.extend(file.map(|file| Written { name, file }));
+        }
         let first_rejected = rejected.map(|rejected| {
             records.insert(REJECTED.to_owned(), rejected.record);
             written.push(Written {
@@ -234,7 +241,11 @@ impl Taken for TakenFiles<'_> {
     }
 
     fn commit(self: Box<Self>, draft: Draft) -> Result<Commit, Failure> {
-        let Next { files, staging } = self.next;
+        let Next {
+            files,
+            staging,
+            csv,
+        } = self.next;
         let made = Made {
             extent: self.extent,
             totals: self.totals,
@@ -242,12 +253,14 @@ impl Taken for TakenFiles<'_> {
             sorted_by: files.target.keys.clone(),
         };
         let lock = &files.ground.lock;
+        let mut manifest = draft.manifest(files.last(), lock.run_id(), made);
+        manifest.csv = csv;
         publish::commit(
             New {
                 lock,
                 staging,
                 parent: files.last.as_ref(),
-                manifest: draft.manifest(files.last(), lock.run_id(), made),
+                manifest,
                 written: self.written,
                 data_file: files.data_file,
                 unchanged: self.totals.unchanged,
@@ -264,5 +277,7 @@ impl Taken for TakenFiles<'_> {
 mod history;
 #[cfg(test)]
 mod replacing;
+#[cfg(test)]
+mod tables;
 #[cfg(test)]
 mod tests;
