@@ -154,15 +154,31 @@ pub const HOST: &[Declared] = &[
         "OUTPUT_COLUMNS",
         "",
         "total numeric /totals/gross",
-        "The columns of the table, one `name type /pointer` a line (types: text, bigint, numeric, double, boolean, \
-         timestamptz, timestamp, date, uuid, json, jsonb); without it the key, and the whole record as `data`",
+        "The columns of a csv file or a table, one `name type /pointer` a line (types: text, bigint, numeric, double, boolean, \
+         timestamptz, timestamp, date, uuid, json, jsonb; csv needs none); without it the members of the records, or in a table the key, and the whole record as `data`",
     ),
     setting(
         Group::Output,
         "OUTPUT_FORMAT",
         "json",
         "ndjson",
-        "`json` (one array, one record a line) or `ndjson`",
+        "`json` (one array, one record a line), `ndjson`, or `csv` (RFC 4180; columns by OUTPUT_COLUMNS, or the members \
+         of the records as they are first seen)",
+    ),
+    setting(
+        Group::Output,
+        "OUTPUT_COMPRESSION",
+        "none",
+        "zstd",
+        "`none`, `gzip` (`latest.json.gz`; level 6) or `zstd` (`latest.json.zst`; level 3); may be changed between runs",
+    ),
+    setting(
+        Group::Output,
+        "OUTPUT_CSV_FORMULAS",
+        "keep",
+        "escape",
+        "Text of a csv file that a spreadsheet takes for a formula: `keep` as it is, or `escape`: a `'` is put before \
+         text that begins with = + - @, a tab or a carriage return (owasp.org, CSV Injection)",
     ),
     setting(
         Group::Output,
@@ -193,7 +209,7 @@ pub const HOST: &[Declared] = &[
         "",
         "upsert",
         "`replace` (each run publishes all records), `upsert` (new and changed ones are merged by key) or `append` (every \
-         record that the last run did not stage goes to a file of its own in `segments/`; ndjson only); without SOURCE_CURSOR \
+         record that the last run did not stage goes to a file of its own in `segments/`; ndjson or csv); without SOURCE_CURSOR \
          replace, with it and PRIMARY_KEY upsert",
     ),
     setting(

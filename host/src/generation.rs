@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 
+use crate::data_file::{OutputFormat, RECORDS_FILE, format_of};
 use crate::folder::{Entry, Folder};
 use crate::limits::Limits;
 use crate::lock::Lock;
@@ -17,12 +18,12 @@ mod name;
 
 pub use name::Name;
 
+pub use crate::data_file::DATA_FILES;
+
 /// The link whose rename is the commit.
 pub const CURRENT: &str = "current";
 /// The folder of the generations.
 pub const GENERATIONS: &str = "generations";
-/// The data files a generation may have: one of them each, and none of an append job, which has segments.
-pub const DATA_FILES: [&str; 2] = ["latest.json", "latest.ndjson"];
 
 /// Older generations that are looked at for the way back.
 const WAY_BACK_TRIES: usize = 20;
@@ -54,11 +55,6 @@ pub struct Set<'g> {
 }
 
 impl Set<'_> {
-    /// Opens the data file; its size is the manifest's.
-    pub fn open(&self) -> Result<File, Failure> {
-        self.generation.open(self.file)
-    }
-
     /// The data file, for messages.
     pub fn shown(&self) -> String {
         self.generation.shown(self.file)
@@ -79,6 +75,15 @@ impl Generation {
             file,
             record: &self.manifest.files[file],
         })
+    }
+
+    /// The name of the file that holds the records exactly; none where only a table was published, or segments.
+    pub fn records_file(&self) -> Option<&'static str> {
+        if self.manifest.files.contains_key(RECORDS_FILE) {
+            return Some(RECORDS_FILE);
+        }
+        self.data_file
+            .filter(|name| format_of(name) != OutputFormat::Csv)
     }
 
     /// Opens a file that the manifest lists; its size is the manifest's.

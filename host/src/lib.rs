@@ -16,6 +16,7 @@ pub mod values;
 mod cache;
 mod columns;
 mod component;
+mod data_file;
 mod database_url;
 mod declared;
 mod egress;

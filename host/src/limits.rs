@@ -107,6 +107,10 @@ pub struct Limits {
     pub database_busy: Duration,
     /// What an append run remembers of its records in a database, 16 bytes of each: it is one value there.
     pub remembered_bytes: u64,
+    /// Columns of a csv file that no `OUTPUT_COLUMNS` names.
+    pub csv_columns: usize,
+    /// Their names together: the manifest holds them.
+    pub csv_columns_bytes: usize,
     /// A manifest, a `last-run.json`.
     pub manifest_bytes: u64,
     /// Folders inside one leftover that are removed; a larger one is left to a person.
@@ -169,6 +173,8 @@ impl Default for Limits {
 
             database_busy: Duration::from_secs(30),
             remembered_bytes: 256 * MIB,
+            csv_columns: 1_000,
+            csv_columns_bytes: 100 * 1024,
             manifest_bytes: MIB,
             leftover_folders: 1_000_000,
             settings_file_bytes: MIB,

@@ -51,6 +51,9 @@ pub struct Manifest {
     /// The JSON Pointers by which the data file is sorted and free of repeats; none when it is not.
     #[serde(default)]
     pub sorted_by: Vec<String>,
+    /// How the csv file is laid out; none where the data file is of another format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csv: Option<CsvLayout>,
     /// How many of what.
     pub counts: Counts,
     /// The cursor, for people.
@@ -68,6 +71,18 @@ pub struct Component {
     pub name: String,
     /// sha256 of the file in hex.
     pub sha256: String,
+}
+
+/// How a csv file is laid out: equal records and an equal layout make equal bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CsvLayout {
+    /// The names of its columns, in order; without OUTPUT_COLUMNS the members of records, in the order they were first seen.
+    pub columns: Vec<String>,
+    /// Where the columns are found in a record, of OUTPUT_COLUMNS; none: they are its members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointers: Option<Vec<String>>,
+    /// `OUTPUT_CSV_FORMULAS`.
+    pub formulas: String,
 }
 
 /// One published file.
@@ -173,6 +188,7 @@ pub mod tests {
             files: BTreeMap::new(),
             table: None,
             sorted_by: Vec::new(),
+            csv: None,
             counts: Counts::default(),
             cursor: None,
             state: "{\"v\":1}".into(),

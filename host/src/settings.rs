@@ -19,6 +19,7 @@ use crate::values::{Given, Origin, Problem};
 use texts::Texts;
 
 mod appending;
+mod columns;
 mod database;
 mod replacing;
 mod shaping;
@@ -117,6 +118,7 @@ pub fn join(description: &Description, plan: &Plan) -> Result<Settings, Unusable
     let auth = auth::auth(plan, &mut problems);
     let client = auth::client_files(plan, source.as_ref(), &auth, &mut problems);
     let mode = mode(description, plan, &mut problems);
+    columns::refuse(plan, &mut problems);
     if let Some(mode) = mode {
         replacing::refuse(description, plan, mode, &mut problems);
         appending::refuse(description, plan, mode, &mut problems);

@@ -179,6 +179,9 @@ impl Run<'_> {
     pub(crate) fn target(&self, settings: &Settings, plan: &Plan) -> Target {
         Target {
             format: plan.format,
+            compression: plan.compression,
+            columns: plan.columns.clone(),
+            formulas: plan.formulas,
             mode: settings.mode,
             keys: plan.keys.clone(),
             replace_by: plan.replace_by.clone(),

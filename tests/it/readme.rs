@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tidegate::outcome::Outcome;
+
 use crate::world::Job;
 
 const README: &str = include_str!("../../README.md");
@@ -48,6 +50,26 @@ fn the_whole_job_has_no_mistake() {
     let printed = job.tidegate(["check", "--env-file", &file.display().to_string()]);
 
     printed.exits(0).stdout_has("no problem found");
+}
+
+#[test]
+fn the_csv_file_is_the_one_that_is_shown() {
+    let (_, records) = README
+        .split_once("the records `")
+        .expect("records are shown");
+    let (first, after) = records.split_once("` and `").expect("two of them");
+    let (second, after) = after.split_once('`').expect("it ends");
+    let (_, shown) = after.split_once("```text\n").expect("a file follows");
+    let (shown, _) = shown.split_once("```").expect("it ends");
+    let mut job = Job::new()
+        .set("OUTPUT_FORMAT", "csv")
+        .set("OUTPUT_CSV_FORMULAS", "escape")
+        .page(200, &format!("[{first},{second}]"));
+
+    job.run().exits(Outcome::Published);
+
+    let written = std::fs::read_to_string(job.output().join("latest.csv")).expect("a file");
+    assert_eq!(written, shown.replace('\n', "\r\n"));
 }
 
 #[test]

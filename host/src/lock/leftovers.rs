@@ -20,7 +20,15 @@ pub const FOREIGN_KEPT_IN: &str = "before-tidegate";
 /// Names under which a link waits to be renamed, or a file to replace `last-run.json`.
 const TEMPORARY: [&str; 3] = [".current-", ".latest-", ".last-run-"];
 /// Names that an earlier script may have used, and that are, or may become, ours.
-const CLAIMED: [&str; 4] = ["latest.json", "latest.ndjson", "latest.csv", "state.json"];
+const CLAIMED: [&str; DATA_FILES.len() + 1] = {
+    let mut claimed = ["state.json"; DATA_FILES.len() + 1];
+    let mut index = 0;
+    while index < DATA_FILES.len() {
+        claimed[index] = DATA_FILES[index];
+        index += 1;
+    }
+    claimed
+};
 
 impl Lock {
     /// Removes what killed runs left: staging folders, unfinished links and generations above `last`.

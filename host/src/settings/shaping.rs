@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use crate::manifest;
-use crate::plan::{OutputFormat, Plan, WriteMode};
+use crate::plan::{Plan, WriteMode};
 
 use super::texts::Texts;
 
@@ -40,10 +40,7 @@ pub fn hashes(
             url.to_string()
         }
         "WRITE_MODE" => mode.word().to_owned(),
-        "OUTPUT_FORMAT" => match plan.format {
-            OutputFormat::Json => "json".to_owned(),
-            OutputFormat::Ndjson => "ndjson".to_owned(),
-        },
+        "OUTPUT_FORMAT" => plan.format.word().to_owned(),
         // What is not used shapes nothing.
         "OUTPUT_TABLE" if plan.database.is_some() => plan.table.clone(),
         "OUTPUT_TABLE" => String::new(),

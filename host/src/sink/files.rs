@@ -8,26 +8,27 @@ use std::collections::BTreeMap;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
+use crate::data_file;
 use crate::folder::{Doing as _, Folder};
-use crate::generation::{self, DATA_FILES, GENERATIONS, Generation, Set};
+use crate::generation::{self, GENERATIONS, Generation, Set};
 use crate::lock::Staging;
-use crate::manifest::FileRecord;
+use crate::manifest::{CsvLayout, FileRecord};
 use crate::outcome::Failure;
-use crate::plan::{OutputFormat, WriteMode};
+use crate::plan::WriteMode;
 use crate::publish::{self, Commit, New, NewSegment, Written};
 use crate::segment::SEGMENTS;
 use crate::sink::base::{self, Base};
 use crate::sink::changes;
 use crate::sink::key::Keys;
-use crate::sink::last::LastRecords;
+use crate::sink::last::{self, sha256_of};
+use crate::sink::output::SetFile;
 use crate::sink::rejected::{self, Rejected};
 use crate::sink::{Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
 use crate::staged::{self, REJECTED, Rejection, Staged};
 
 mod append;
+mod csv;
 mod data;
-
-use data::Data;
 
 /// An output folder, at its last generation.
 pub struct Files<'r> {
@@ -43,6 +44,8 @@ pub struct Files<'r> {
 struct Next<'s> {
     files: &'s Files<'s>,
     staging: Staging,
+    /// How its csv file is laid out, if it has one.
+    csv: Option<CsvLayout>,
 }
 
 /// What goes into the new generation, or beside it.
@@ -93,10 +96,7 @@ impl<'r> Files<'r> {
             ground.lock.prepare_folder(SEGMENTS, target.file_mode)?;
         }
         Ok(Self {
-            data_file: match target.format {
-                OutputFormat::Json => DATA_FILES[0],
-                OutputFormat::Ndjson => DATA_FILES[1],
-            },
+            data_file: data_file::name(target.format, target.compression),
             keys: target.keys(),
             ground,
             last,
@@ -120,62 +120,71 @@ impl<'r> Files<'r> {
 }
 
 impl Next<'_> {
-    /// Makes the data file, alone or on top of the last one.
+    /// Makes the set, alone or on top of the last one.
     fn set(&self, staged: &Staged, base: Base) -> Result<Content, Failure> {
         let mut data = self.data(staged, base)?;
-        self.share(&mut data)?;
-        let name = self.files.data_file;
-        let written = data.file.map(|file| Written { name, file });
-        Ok(Content {
+        for made in &mut data.files {
+            self.share(made)?;
+        }
+        let [set, ..] = &data.files[..] else {
+            unreachable!("a set has a data file");
+        };
+        let mut content = Content {
             read: data.read,
-            records: data.record.records,
+            records: set.record.records,
             removed: data.removed,
             unchanged: self
                 .same_file_of_last()
-                .is_some_and(|last| last.record.sha256 == data.record.sha256),
-            files: BTreeMap::from([(name.to_owned(), data.record)]),
-            written: written.into_iter().collect(),
+                .is_some_and(|last| last.record.sha256 == set.record.sha256),
+            files: BTreeMap::new(),
+            written: Vec::new(),
             segment: None,
-        })
+        };
+        for SetFile { name, record, file } in data.files {
+            content.files.insert(name.to_owned(), record);
+            let written = file.map(|file| Written { name, file });
+            content.written.extend(written);
+        }
+        Ok(content)
     }
 
     /// Puts the last generation's file in the place of equal bytes that were just written, where links can be made and
-    /// the old bytes are still good. The data file is then one for both.
-    fn share(&self, data: &mut Data) -> Result<(), Failure> {
-        let Some(last) = self.same_file_of_last() else {
+    /// the old bytes are still good. The file is then one for both.
+    fn share(&self, made: &mut SetFile) -> Result<(), Failure> {
+        let Some(last) = &self.files.last else {
             return Ok(());
         };
-        if last.record.sha256 != data.record.sha256 {
+        let name = made.name;
+        let known = last.manifest.files.get(name);
+        if known.is_none_or(|known| known.sha256 != made.record.sha256) {
             return Ok(());
         }
-        if data.file.is_none() {
-            return self.link_or_copy(last, data);
+        if made.file.is_none() {
+            return self.link_or_copy(last, made);
         }
-        let intact = |last: Set<'_>| -> Result<(), Failure> {
-            let file = last.open()?;
-            LastRecords::new(last, &file, self.files.ground.limits).drain()
+        let intact = |last: &Generation| -> Result<bool, Failure> {
+            let found = sha256_of(&last.open(name)?).doing(|| format!("read `{name}`"))?;
+            Ok(found == made.record.sha256)
         };
-        let name = self.files.data_file;
         // On any doubt the file that was just written is published: it is good.
-        if intact(last).is_err() || link(last.generation, self.staging.root(), name).is_err() {
+        if !intact(last).unwrap_or(false) || link(last, self.staging.root(), name).is_err() {
             return Ok(());
         }
         self.staging.generation().remove_file(name)?;
-        data.file = None;
-        link(last.generation, self.staging.generation(), name).doing(|| format!("link `{name}`"))
+        made.file = None;
+        link(last, self.staging.generation(), name).doing(|| format!("link `{name}`"))
     }
 
-    fn link_or_copy(&self, last: Set<'_>, data: &mut Data) -> Result<(), Failure> {
-        if self.link_from(last.generation, self.files.data_file)? {
+    fn link_or_copy(&self, last: &Generation, made: &mut SetFile) -> Result<(), Failure> {
+        let name = made.name;
+        if self.link_from(last, name)? {
             return Ok(());
         }
-        let old = last.open()?;
-        let mut output = self.output()?;
-        self.copy(
-            LastRecords::new(last, &old, self.files.ground.limits),
-            &mut output,
-        )?;
-        data.file = Some(output.finish()?.0);
+        let (file, sha256) = self.copy_bytes(&last.open(name)?, name)?;
+        if sha256 != made.record.sha256 {
+            return Err(last::damaged(last, name, last::NOT_PUBLISHED));
+        }
+        made.file = Some(file);
         Ok(())
     }
 
@@ -224,10 +233,12 @@ impl Sink for Files<'_> {
     ) -> Result<Box<dyn Taken + 's>, Failure> {
         let base = base::of(extent, self.has_base(), &self.target, staged)?;
         let rejected = Rejected::copy(staged, staging.generation(), self.ground.check)?;
-        let next = Next {
+        let mut next = Next {
             files: self,
             staging,
+            csv: None,
         };
+        next.csv = next.layout(staged, base)?;
         let mut content = match next.files.target.mode {
             WriteMode::Append => next.append(staged)?,
             WriteMode::Replace | WriteMode::Upsert => next.set(staged, base)?,
@@ -292,7 +303,11 @@ impl Taken for TakenFiles<'_> {
     }
 
     fn commit(self: Box<Self>, draft: Draft) -> Result<Commit, Failure> {
-        let Next { files, staging } = self.next;
+        let Next {
+            files,
+            staging,
+            csv,
+        } = self.next;
         let appends = files.target.mode == WriteMode::Append;
         let made = Made {
             extent: self.extent,
@@ -308,6 +323,7 @@ impl Taken for TakenFiles<'_> {
         let lock = &files.ground.lock;
         let mut manifest = draft.manifest(files.last(), lock.run_id(), made);
         manifest.unfinished = self.more;
+        manifest.csv = csv;
         publish::commit(
             New {
                 lock,
@@ -333,5 +349,7 @@ mod appending;
 mod history;
 #[cfg(test)]
 mod replacing;
+#[cfg(test)]
+mod tables;
 #[cfg(test)]
 mod tests;

@@ -1,21 +1,28 @@
 //! Reads the last published data file back, and believes it only when it is what its manifest says, to the last byte.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::generation::Set;
+use crate::data_file::{OutputFormat, compression_of, format_of};
+use crate::generation::Generation;
 use crate::limits::Limits;
 use crate::manifest::hex;
 use crate::outcome::{Failure, Outcome};
-use crate::sink::output::{ARRAY, Framing, LINES};
+use crate::sink::output::{ARRAY, Framing, LINES, decoded};
 use crate::staged::{Lines, LinesError};
+
+/// What a damaged file is told by.
+pub const NOT_PUBLISHED: &str = "its bytes are not the ones that were published";
 
 /// The records of a published file, block by block.
 pub struct LastRecords<'f> {
     lines: Lines<'f>,
-    set: Set<'f>,
-    hash: Sha256,
+    generation: &'f Generation,
+    name: &'static str,
+    /// None where the checksum was found right before the first record.
+    hash: Option<Sha256>,
     framing: Framing,
     place: Place,
     records: u64,
@@ -63,25 +70,46 @@ impl<'b> Block<'b> {
     }
 }
 
-/// The framing of a data file.
-pub fn framing_of(data_file: &str) -> Framing {
-    if data_file == "latest.json" {
-        ARRAY
-    } else {
-        LINES
+/// The framing of a file of records.
+pub fn framing_of(name: &str) -> Framing {
+    match format_of(name) {
+        OutputFormat::Json => ARRAY,
+        OutputFormat::Ndjson | OutputFormat::Csv => LINES,
     }
 }
 
 impl<'f> LastRecords<'f> {
-    /// Reads `file`, the opened data file of `set`.
-    pub fn new(set: Set<'f>, file: &'f File, limits: &Limits) -> Self {
+    /// Reads `file`, which is the file `name` of `generation`, just opened.
+    ///
+    /// `Err` is 73, or 74: a compressed file is decompressed only when its checksum is the published one.
+    pub fn new(
+        generation: &'f Generation,
+        name: &'static str,
+        file: &'f File,
+        limits: &Limits,
+    ) -> Result<Self, Failure> {
         // A separator may follow a record that was as long as a line may be.
         let line_bytes_max = limits.staged_line_bytes.saturating_add(1);
-        let framing = framing_of(set.file);
-        Self {
-            lines: Lines::new(Some(file), line_bytes_max),
-            set,
-            hash: Sha256::new(),
+        let framing = framing_of(name);
+        let failed = |error: std::io::Error| {
+            let shown = generation.shown(name);
+            Failure::new(Outcome::IoFailed, format!("read `{shown}`: {error}"))
+        };
+        let (lines, hash) = match decoded(file, compression_of(name)).map_err(failed)? {
+            None => (Lines::new(Some(file), line_bytes_max), Some(Sha256::new())),
+            Some(reader) => {
+                let found = sha256_of(file).map_err(failed)?;
+                if found != generation.manifest.files[name].sha256 {
+                    return Err(damaged(generation, name, NOT_PUBLISHED));
+                }
+                (Lines::made(reader, line_bytes_max), None)
+            }
+        };
+        Ok(Self {
+            lines,
+            generation,
+            name,
+            hash,
             place: if framing == ARRAY {
                 Place::Start
             } else {
@@ -90,43 +118,48 @@ impl<'f> LastRecords<'f> {
             framing,
             records: 0,
             spans: Vec::new(),
-        }
+        })
     }
 
     /// The next records; `None` after the last, and only when all of it was as published. `Err` is 73, or 74.
     pub fn next_block(&mut self) -> Result<Option<Block<'_>>, Failure> {
-        let set = self.set;
+        let (generation, name) = (self.generation, self.name);
         let block = match self.lines.next_block() {
             Ok(Some(block)) => block,
             Ok(None) => {
-                let found = hex(&std::mem::take(&mut self.hash).finalize());
+                let wanted = &generation.manifest.files[name];
+                let hash = self.hash.take();
+                let intact = hash.is_none_or(|hash| hex(&hash.finalize()) == wanted.sha256);
                 let ended = self.place == Place::Over || self.framing == LINES;
-                let wanted = set.record;
-                if found == wanted.sha256 && self.records == wanted.records && ended {
+                if intact && self.records == wanted.records && ended {
                     return Ok(None);
                 }
-                return Err(damaged(
-                    set,
-                    "its bytes are not the ones that were published",
-                ));
+                return Err(damaged(generation, name, NOT_PUBLISHED));
             }
             Err(LinesError::Io(error)) => {
-                let shown = set.shown();
+                let shown = generation.shown(name);
                 return Err(Failure::new(
                     Outcome::IoFailed,
                     format!("read `{shown}`: {error}"),
                 ));
             }
-            Err(error) => return Err(damaged(set, &error.to_string())),
+            Err(error) => return Err(damaged(generation, name, &error.to_string())),
         };
-        self.hash.update(block);
+        if let Some(hash) = &mut self.hash {
+            hash.update(block);
+        }
         self.spans.clear();
         let mut start = 0;
         for newline in memchr::memchr_iter(b'\n', block) {
             let (line, at) = (&block[start..newline], start);
             start = newline + 1;
-            let (place, record_bytes) = step(self.place, self.framing, line)
-                .ok_or_else(|| damaged(set, "a line of it is none that tidegate writes"))?;
+            let (place, record_bytes) = step(self.place, self.framing, line).ok_or_else(|| {
+                damaged(
+                    generation,
+                    name,
+                    "a line of it is none that tidegate writes",
+                )
+            })?;
             self.place = place;
             if record_bytes > 0 {
                 self.spans.push((at, at + record_bytes));
@@ -137,12 +170,6 @@ impl<'f> LastRecords<'f> {
             bytes: block,
             spans: &self.spans,
         }))
-    }
-
-    /// Reads what is left, for its checksum.
-    pub fn drain(mut self) -> Result<(), Failure> {
-        while self.next_block()?.is_some() {}
-        Ok(())
     }
 }
 
@@ -168,10 +195,28 @@ fn step(place: Place, framing: Framing, line: &[u8]) -> Option<(Place, usize)> {
     }
 }
 
-fn damaged(set: Set<'_>, what: &str) -> Failure {
+/// sha256 in hex of all of `file`, whose own position stays.
+pub fn sha256_of(file: &File) -> std::io::Result<String> {
+    let (mut hash, mut offset) = (Sha256::new(), 0);
+    let mut block = vec![0; 256 * 1024];
+    loop {
+        match file.read_at(&mut block, offset) {
+            Ok(0) => return Ok(hex(&hash.finalize())),
+            Ok(read) => {
+                hash.update(&block[..read]);
+                offset += read as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The failure (73) of a file that was not left as it was published.
+pub fn damaged(generation: &Generation, name: &str, what: &str) -> Failure {
     let message = format!(
         "merge with `{}`: {what}; run with `--full-refresh` to fetch everything anew, or go back to an older generation",
-        set.shown()
+        generation.shown(name)
     );
     Failure::new(Outcome::OutputUnusable, message)
 }

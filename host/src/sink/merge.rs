@@ -7,7 +7,7 @@ use crate::sink::Check;
 use crate::sink::changes::CHECK_LINES;
 use crate::sink::key::{KeyError, Keys};
 use crate::sink::last::{Block, LastRecords};
-use crate::sink::output::Output;
+use crate::sink::output::SetOutput;
 use crate::sink::parents::Parents;
 use crate::sink::sort::{Change, Sorted};
 
@@ -18,7 +18,7 @@ pub fn merge(
     mut last: LastRecords<'_>,
     mut changes: Sorted,
     keys: &Keys,
-    output: &mut Output,
+    output: &mut SetOutput,
     check: Check<'_>,
 ) -> Result<u64, Failure> {
     let mut removed = 0;
@@ -57,7 +57,7 @@ pub fn merge_replacing(
     mut changes: Sorted,
     keys: &Keys,
     parents: &Parents,
-    output: &mut Output,
+    output: &mut SetOutput,
     check: Check<'_>,
 ) -> Result<u64, Failure> {
     let mut removed = 0;
@@ -94,7 +94,7 @@ pub fn merge_replacing(
 /// Writes the sorted records alone. Returns how many published ones among them were deleted.
 pub fn write_all(
     mut changes: Sorted,
-    output: &mut Output,
+    output: &mut SetOutput,
     check: Check<'_>,
 ) -> Result<u64, Failure> {
     let mut removed = 0;
@@ -109,7 +109,7 @@ pub fn write_all(
     Ok(removed)
 }
 
-fn write_change(output: &mut Output, change: &Change) -> Result<(), Failure> {
+fn write_change(output: &mut SetOutput, change: &Change) -> Result<(), Failure> {
     if change.deleted {
         return Ok(());
     }

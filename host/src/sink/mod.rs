@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::columns::Column;
 use crate::generation::Name;
 use crate::limits::Limits;
 use crate::lock::{Lock, Staging};
 use crate::log::Log;
 use crate::manifest::{self, Component, FileRecord, Manifest};
 use crate::outcome::Failure;
-use crate::plan::{OutputFormat, Plan, WriteMode};
+use crate::plan::{Compression, Formulas, OutputFormat, Plan, WriteMode};
 use crate::publish::Commit;
 use crate::staged::{Rejection, Staged};
 
@@ -148,6 +149,12 @@ impl Extent {
 pub struct Target {
     /// `OUTPUT_FORMAT`.
     pub format: OutputFormat,
+    /// `OUTPUT_COMPRESSION`.
+    pub compression: Compression,
+    /// `OUTPUT_COLUMNS`; none: the members of the records.
+    pub columns: Vec<Column>,
+    /// `OUTPUT_CSV_FORMULAS`.
+    pub formulas: Formulas,
     /// `WRITE_MODE`.
     pub mode: WriteMode,
     /// `PRIMARY_KEY`: JSON Pointers.
@@ -244,6 +251,7 @@ impl Draft {
             files: made.files,
             table: made.table,
             sorted_by: made.sorted_by,
+            csv: None,
             counts: manifest::Counts {
                 records: made.totals.records,
                 staged: made.totals.staged,

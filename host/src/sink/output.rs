@@ -1,15 +1,24 @@
 //! Writes a published file: framing, checksum and counts in one pass. Records pass through as the bytes they are.
 
 use std::fs::File;
-use std::io::Write as _;
 
 use rustix::fs::Mode;
-use sha2::{Digest as _, Sha256};
 
+use crate::data_file::{Compression, OutputFormat};
 use crate::folder::{Doing as _, Folder};
-use crate::manifest::{FileRecord, hex};
+use crate::manifest::FileRecord;
 use crate::outcome::Failure;
-use crate::plan::OutputFormat;
+
+use compress::Stream;
+
+pub use columns::Names;
+pub use compress::decoded;
+pub use set::{SetFile, SetOutput};
+
+mod columns;
+mod compress;
+mod csv;
+mod set;
 
 /// What is hashed and written at once; little in tests, so that they meet every boundary.
 const BLOCK_BYTES: usize = if cfg!(test) { 32 } else { 256 * 1024 };
@@ -43,24 +52,32 @@ pub const ARRAY: Framing = Framing {
     tail_of_none: b"]\n",
 };
 
+/// Nothing at all.
+pub const BARE: Framing = Framing {
+    head: b"",
+    between: b"",
+    tail: b"",
+    tail_of_none: b"",
+};
+
 impl Framing {
-    /// The framing of a format.
+    /// The framing of records in a format; those of a table have the one of lines.
     pub const fn of(format: OutputFormat) -> Self {
         match format {
             OutputFormat::Json => ARRAY,
-            OutputFormat::Ndjson => LINES,
+            OutputFormat::Ndjson | OutputFormat::Csv => LINES,
         }
     }
 }
 
 /// A file that is being written.
 pub struct Output {
-    file: File,
+    /// None once it has ended.
+    stream: Option<Stream>,
     shown: String,
     framing: Framing,
-    hash: Sha256,
+    compression: Compression,
     buffer: Vec<u8>,
-    bytes: u64,
     records: u64,
 }
 
@@ -70,6 +87,7 @@ impl Output {
         folder: &Folder,
         name: &str,
         framing: Framing,
+        compression: Compression,
         mode: Option<u32>,
     ) -> Result<Self, Failure> {
         let shown = folder.shown(name);
@@ -78,13 +96,13 @@ impl Output {
             rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))
                 .doing(|| format!("set the mode of `{shown}`"))?;
         }
+        let stream = Stream::new(file, compression).doing(|| format!("write `{shown}`"))?;
         let mut output = Self {
-            file,
+            stream: Some(stream),
             shown,
             framing,
-            hash: Sha256::new(),
+            compression,
             buffer: Vec::with_capacity(BLOCK_BYTES),
-            bytes: 0,
             records: 0,
         };
         output.put(framing.head)?;
@@ -110,12 +128,13 @@ impl Output {
 
     /// Forgets everything written so far.
     pub fn restart(&mut self) -> Result<(), Failure> {
+        let (file, ..) = self.end()?.finish();
         let doing = || format!("truncate `{}`", self.shown);
-        rustix::fs::ftruncate(&self.file, 0).doing(doing)?;
-        rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Start(0)).doing(doing)?;
-        self.hash = Sha256::new();
+        rustix::fs::ftruncate(&file, 0).doing(doing)?;
+        rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).doing(doing)?;
+        self.stream = Some(Stream::new(file, self.compression).doing(doing)?);
         self.buffer.clear();
-        (self.bytes, self.records) = (0, 0);
+        self.records = 0;
         self.put(self.framing.head)
     }
 
@@ -128,12 +147,18 @@ impl Output {
         };
         self.put(tail)?;
         self.flush()?;
+        let (file, bytes, sha256) = self.end()?.finish();
         let record = FileRecord {
-            bytes: self.bytes,
-            sha256: hex(&self.hash.finalize()),
+            bytes,
+            sha256,
             records: self.records,
         };
-        Ok((self.file, record))
+        Ok((file, record))
+    }
+
+    fn end(&mut self) -> Result<compress::Hashed, Failure> {
+        let stream = self.stream.take().expect("it ends once");
+        stream.finish().doing(|| format!("write `{}`", self.shown))
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
@@ -156,10 +181,9 @@ impl Output {
     }
 
     fn write_out(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.hash.update(bytes);
-        self.bytes += bytes.len() as u64;
-        self.file
-            .write_all(bytes)
+        let stream = self.stream.as_mut().expect("it has not ended");
+        stream
+            .write(bytes)
             .doing(|| format!("write `{}`", self.shown))
     }
 }
@@ -171,7 +195,7 @@ mod tests {
     fn written(framing: Framing, write: impl FnOnce(&mut Output)) -> (String, FileRecord) {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::open(temp.path()).unwrap().unwrap();
-        let mut output = Output::create(&folder, "f", framing, None).unwrap();
+        let mut output = Output::create(&folder, "f", framing, Compression::None, None).unwrap();
         write(&mut output);
         let (_, record) = output.finish().unwrap();
         (
@@ -217,7 +241,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::open(temp.path()).unwrap().unwrap();
 
-        drop(Output::create(&folder, "f", LINES, Some(0o666)).unwrap());
+        drop(Output::create(&folder, "f", LINES, Compression::None, Some(0o666)).unwrap());
 
         let mode = std::fs::metadata(temp.path().join("f"))
             .unwrap()

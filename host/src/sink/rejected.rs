@@ -4,6 +4,7 @@ use std::fs::File;
 
 use serde_json::json;
 
+use crate::data_file::Compression;
 use crate::folder::Folder;
 use crate::lock::Lock;
 use crate::log::Log;
@@ -60,7 +61,8 @@ impl Rejected {
             if let Some((output, _)) = &mut rejected {
                 output.write(line, 1)?;
             } else {
-                let mut output = Output::create(folder, REJECTED, LINES, Some(MODE))?;
+                let mut output =
+                    Output::create(folder, REJECTED, LINES, Compression::None, Some(MODE))?;
                 output.write(line, 1)?;
                 rejected = Some((output, read));
             }

@@ -9,6 +9,7 @@ use std::io::{BufReader, Read as _};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::data_file::Compression;
 use crate::folder::{Doing as _, Folder};
 use crate::limits::Limits;
 use crate::manifest::{FileRecord, hex};
@@ -16,7 +17,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::sink::Check;
 use crate::sink::changes::{self, CHECK_LINES, Flow};
 use crate::sink::key::Keys;
-use crate::sink::output::{Framing, Output};
+use crate::sink::output::{BARE, Output};
 use crate::sink::parents::Parents;
 use crate::sink::sort::{Change, Sorted, Sorter};
 use crate::staged::{Staged, broken};
@@ -31,14 +32,6 @@ const FOLDER: &str = "repeats";
 const MODE: u32 = 0o600;
 
 type Digest = [u8; DIGEST_BYTES];
-
-/// The file of digests: nothing but them.
-const DIGESTS: Framing = Framing {
-    head: b"",
-    between: b"",
-    tail: b"",
-    tail_of_none: b"",
-};
 
 /// Takes what this run stages, record by record.
 pub struct Repeats {
@@ -174,7 +167,7 @@ impl Compared {
 
 /// Begins the file of what is to be remembered.
 pub fn create(folder: &Folder, name: &str) -> Result<Output, Failure> {
-    Output::create(folder, name, DIGESTS, Some(MODE))
+    Output::create(folder, name, BARE, Compression::None, Some(MODE))
 }
 
 /// What an earlier run remembered, read in its order, and believed only when it is what was written, to the last byte.

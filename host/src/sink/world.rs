@@ -10,7 +10,7 @@ use crate::lock;
 use crate::log::Log;
 use crate::manifest::Component;
 use crate::outcome::Failure;
-use crate::plan::{OutputFormat, WriteMode};
+use crate::plan::{Compression, Formulas, OutputFormat, WriteMode};
 use crate::publish::Commit;
 use crate::sink::{Draft, Extent, Files, Ground, Sink, Target, Totals};
 use crate::staged::{self, Counts};
@@ -74,6 +74,9 @@ impl World {
                 .unwrap(),
             target: Target {
                 format,
+                compression: Compression::None,
+                columns: Vec::new(),
+                formulas: Formulas::Keep,
                 mode,
                 keys: keys.iter().map(|key| (*key).to_owned()).collect(),
                 replace_by: None,

@@ -1,7 +1,7 @@
 //! The whole lines of a file, one by one or as many at a time as are in memory; never more memory than one line needs.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 
 /// What is read at once; little in tests, so that they meet every boundary.
@@ -9,8 +9,7 @@ const BLOCK_BYTES: usize = if cfg!(test) { 64 } else { 256 * 1024 };
 
 /// Reads a file by its lines, from its beginning, leaving the file's own position alone.
 pub struct Lines<'f> {
-    file: Option<&'f File>,
-    offset: u64,
+    source: Source<'f>,
     buffer: Vec<u8>,
     /// The part of `buffer` that was read and not yet handed out.
     start: usize,
@@ -18,6 +17,15 @@ pub struct Lines<'f> {
     line_bytes_max: usize,
     /// The number of the line handed out last, from 1.
     number: u64,
+}
+
+/// Where the bytes come from.
+enum Source<'f> {
+    Nothing,
+    /// A file, read from this offset.
+    File(&'f File, u64),
+    /// What is made of a file while it is read.
+    Made(Box<dyn Read + 'f>),
 }
 
 /// Why there is no next line.
@@ -42,9 +50,18 @@ pub enum LinesError {
 impl<'f> Lines<'f> {
     /// The lines of `file`; of nothing when there is none.
     pub fn new(file: Option<&'f File>, line_bytes_max: usize) -> Self {
+        let source = file.map_or(Source::Nothing, |file| Source::File(file, 0));
+        Self::from(source, line_bytes_max)
+    }
+
+    /// The lines of what `reader` makes.
+    pub fn made(reader: Box<dyn Read + 'f>, line_bytes_max: usize) -> Self {
+        Self::from(Source::Made(reader), line_bytes_max)
+    }
+
+    fn from(source: Source<'f>, line_bytes_max: usize) -> Self {
         Self {
-            file,
-            offset: 0,
+            source,
             buffer: Vec::new(),
             start: 0,
             end: 0,
@@ -96,9 +113,9 @@ impl<'f> Lines<'f> {
 
     /// Reads on; `false` at the end of the file.
     fn fill(&mut self) -> Result<bool, LinesError> {
-        let Some(file) = self.file else {
+        if matches!(self.source, Source::Nothing) {
             return Ok(false);
-        };
+        }
         let unread = self.end - self.start;
         if unread > self.line_bytes_max {
             self.number += 1;
@@ -113,12 +130,19 @@ impl<'f> Lines<'f> {
                 .resize((2 * unread).clamp(BLOCK_BYTES, longest), 0);
         }
         let read = loop {
-            match file.read_at(&mut self.buffer[self.end..], self.offset) {
+            let free = &mut self.buffer[self.end..];
+            let result = match &mut self.source {
+                Source::Nothing => Ok(0),
+                Source::File(file, offset) => file
+                    .read_at(free, *offset)
+                    .inspect(|read| *offset += *read as u64),
+                Source::Made(reader) => reader.read(free),
+            };
+            match result {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => break result?,
             }
         };
-        self.offset += read as u64;
         self.end += read;
         match (read, unread) {
             (0, 0) => Ok(false),

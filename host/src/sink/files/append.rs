@@ -12,7 +12,7 @@ use crate::outcome::Failure;
 use crate::publish::{NewSegment, Written};
 use crate::segment;
 use crate::sink::changes::{CHECK_LINES, line_failure};
-use crate::sink::output::{Framing, Output};
+use crate::sink::output::{SetFile, SetOutput};
 use crate::sink::repeats::{self, Compared, Remembered, Repeats};
 use crate::staged::{RECORDS, Staged};
 
@@ -119,7 +119,15 @@ impl Next<'_> {
                 output.write(record, 1)?;
             }
         }
-        let (file, record) = output.finish()?;
+        let made = output.finish()?.pop();
+        let Some(SetFile {
+            record,
+            file: Some(file),
+            ..
+        }) = made
+        else {
+            unreachable!("a segment was written");
+        };
         let number = self
             .files
             .last
@@ -138,9 +146,8 @@ impl Next<'_> {
     }
 
     /// The segment, begun: written as the data file would be.
-    fn segment(&self) -> Result<Output, Failure> {
-        let target = &self.files.target;
-        let framing = Framing::of(target.format);
-        Output::create(self.staging.root(), MADE_AS, framing, target.file_mode)
+    fn segment(&self) -> Result<SetOutput, Failure> {
+        let (target, csv) = (&self.files.target, self.csv.as_ref());
+        SetOutput::create_as(MADE_AS, self.staging.root(), target, csv)
     }
 }

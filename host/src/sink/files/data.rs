@@ -1,35 +1,35 @@
-//! The data file of a new generation: what was staged, alone or on top of the last generation's records.
+//! The files of a new generation: what was staged, alone or on top of the last generation's records.
 
 use std::fs::File;
+use std::io::Read as _;
 
-use crate::generation::Set;
-use crate::manifest::FileRecord;
-use crate::outcome::Failure;
+use crate::data_file::{Compression, RECORDS_FILE};
+use crate::folder::Doing as _;
+use crate::generation::{Generation, Set};
+use crate::outcome::{Failure, Outcome};
 use crate::sink::base::Base;
 use crate::sink::changes::{self, Flow};
 use crate::sink::last::{LastRecords, framing_of};
 use crate::sink::merge::{merge, merge_replacing, read_old, read_old_key, write_all};
-use crate::sink::output::{Framing, Output};
+use crate::sink::output::{BARE, Framing, Output, SetFile, SetOutput};
 use crate::sink::parents::Parents;
 use crate::sink::sort::{Sorted, Sorter};
 use crate::staged::Staged;
 
 use super::{Files, Next};
 
-/// The data file of the new generation.
+/// The published set of the new generation.
 pub struct Data {
     /// How many lines of what was staged were read for it.
     pub read: changes::Read,
     /// How many records of the last published set were deleted.
     pub removed: u64,
-    /// What the manifest says of it.
-    pub record: FileRecord,
-    /// The file, still open; none when it is the last generation's.
-    pub file: Option<File>,
+    /// Its files, the data file first.
+    pub files: Vec<SetFile>,
 }
 
 impl Next<'_> {
-    /// Makes the data file, if it is not the last one over again.
+    /// Makes the files of the set, if they are not the last ones over again.
     pub(super) fn data(&self, staged: &Staged, base: Base) -> Result<Data, Failure> {
         let Files { keys, ground, .. } = self.files;
         let parents = Parents::read(staged, keys, ground.limits, ground.check)?;
@@ -50,12 +50,10 @@ impl Next<'_> {
             write_all(sorted, &mut output, self.files.ground.check)?;
             read
         };
-        let (file, record) = output.finish()?;
         Ok(Data {
             read,
             removed: 0,
-            record,
-            file: Some(file),
+            files: output.finish()?,
         })
     }
 
@@ -64,7 +62,7 @@ impl Next<'_> {
         &self,
         staged: &Staged,
         parents: &Parents,
-        output: &mut Output,
+        output: &mut SetOutput,
     ) -> Result<Option<changes::Read>, Failure> {
         let mut before: Vec<u8> = Vec::new();
         let (keys, check) = (&self.files.keys, self.files.ground.check);
@@ -89,19 +87,20 @@ impl Next<'_> {
     /// The set is the last one with what was staged made to it.
     fn upsert(&self, staged: &Staged, parents: &Parents, last: Set<'_>) -> Result<Data, Failure> {
         let framing = Framing::of(self.files.target.format);
-        let old = last.open()?;
-        let same_order = last.generation.manifest.sorted_by == self.files.target.keys;
-        let same_framing = framing_of(last.file) == framing;
+        let last = last.generation;
+        let same_order = last.manifest.sorted_by == self.files.target.keys;
         let nothing_staged = staged.reported.staged == 0 && staged.reported.deleted == 0;
-        if nothing_staged && same_order && same_framing {
+        if nothing_staged && same_order && self.same_files(last) {
             return Ok(Data {
                 read: self.count(staged, parents)?,
                 removed: 0,
-                record: last.record.clone(),
-                file: None,
+                files: self.files_of(last),
             });
         }
-        let old = LastRecords::new(last, &old, self.files.ground.limits);
+        let name = records_of(last)?;
+        let old = last.open(name)?;
+        let same_framing = framing_of(name) == framing;
+        let old = LastRecords::new(last, name, &old, self.files.ground.limits)?;
         let mut output = self.output()?;
         let (read, removed) = if self.files.keys.is_empty() {
             // Nothing new, and another format.
@@ -129,12 +128,10 @@ impl Next<'_> {
                 write_all(sorted, &mut output, self.files.ground.check)?,
             )
         };
-        let (file, record) = output.finish()?;
         Ok(Data {
             read,
             removed,
-            record,
-            file: Some(file),
+            files: output.finish()?,
         })
     }
 
@@ -191,11 +188,7 @@ impl Next<'_> {
     }
 
     /// Writes the old records as they are, in this run's format.
-    pub(super) fn copy(
-        &self,
-        mut old: LastRecords<'_>,
-        output: &mut Output,
-    ) -> Result<(), Failure> {
+    fn copy(&self, mut old: LastRecords<'_>, output: &mut SetOutput) -> Result<(), Failure> {
         while let Some(block) = old.next_block()? {
             (self.files.ground.check)()?;
             for index in 0..block.len() {
@@ -205,14 +198,64 @@ impl Next<'_> {
         Ok(())
     }
 
-    /// The data file, begun.
-    pub(super) fn output(&self) -> Result<Output, Failure> {
-        let framing = Framing::of(self.files.target.format);
-        Output::create(
+    /// Whether the files of `last` are those of this generation, when its records are.
+    fn same_files(&self, last: &Generation) -> bool {
+        let kept = last.records_file() == Some(RECORDS_FILE);
+        last.set()
+            .is_some_and(|set| set.file == self.files.data_file)
+            && last.manifest.csv == self.csv
+            && kept == self.files.target.keeps_records()
+    }
+
+    /// The files of the last set, to be shared.
+    fn files_of(&self, last: &Generation) -> Vec<SetFile> {
+        let kept = self.files.target.keeps_records().then_some(RECORDS_FILE);
+        let data_file = last.set().map(|set| set.file);
+        data_file
+            .into_iter()
+            .chain(kept)
+            .map(|name| SetFile {
+                name,
+                record: last.manifest.files[name].clone(),
+                file: None,
+            })
+            .collect()
+    }
+
+    /// The set, begun.
+    fn output(&self) -> Result<SetOutput, Failure> {
+        SetOutput::create(
             self.staging.generation(),
-            self.files.data_file,
-            framing,
-            self.files.target.file_mode,
+            &self.files.target,
+            self.csv.as_ref(),
         )
     }
+
+    /// Copies a file of the last generation byte for byte. Returns it and its sha256 in hex.
+    pub(super) fn copy_bytes(&self, old: &File, name: &str) -> Result<(File, String), Failure> {
+        let (none, mode) = (Compression::None, self.files.target.file_mode);
+        let mut output = Output::create(self.staging.generation(), name, BARE, none, mode)?;
+        let mut block = vec![0; 256 * 1024];
+        let mut reader = old;
+        loop {
+            (self.files.ground.check)()?;
+            match reader.read(&mut block).doing(|| format!("read `{name}`"))? {
+                0 => break,
+                read => output.write(&block[..read], 1)?,
+            }
+        }
+        let (file, record) = output.finish()?;
+        Ok((file, record.sha256))
+    }
+}
+
+/// The file of `last` that is merged from. `Err` (78): it has none.
+pub(super) fn records_of(last: &Generation) -> Result<&'static str, Failure> {
+    last.records_file().ok_or_else(|| {
+        let message = format!(
+            "make the set anew from `{}`: a csv file does not hold the records exactly, and under WRITE_MODE=replace they are not kept beside it; run once with `--full-refresh` to fetch everything anew",
+            last.set().map_or_else(String::new, |set| set.shown())
+        );
+        Failure::new(Outcome::Settings, message)
+    })
 }

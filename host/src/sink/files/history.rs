@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
 
 use proptest::prelude::*;
 
-use crate::plan::{OutputFormat, WriteMode};
+use crate::data_file;
+use crate::plan::{Compression, OutputFormat, WriteMode};
 use crate::sink::Extent::{Changes, Everything};
+use crate::sink::output::decoded;
 use crate::sink::world::{Left, World};
 
 /// A key as it is written, and how it sorts: integers first.
@@ -50,35 +54,93 @@ fn apply(edits: &[Edit], model: &mut BTreeMap<i64, String>) -> Left {
     left
 }
 
+fn formats() -> impl Strategy<Value = (OutputFormat, Compression)> {
+    let formats = [OutputFormat::Json, OutputFormat::Ndjson, OutputFormat::Csv];
+    let compressions = [Compression::None, Compression::Gzip, Compression::Zstd];
+    (
+        prop::sample::select(formats.to_vec()),
+        prop::sample::select(compressions.to_vec()),
+    )
+}
+
+/// The text of a published file.
+fn text(world: &World, name: &str) -> String {
+    let file = File::open(world.path(name)).unwrap();
+    let mut text = String::new();
+    match decoded(&file, data_file::compression_of(name)).unwrap() {
+        Some(mut reader) => reader.read_to_string(&mut text).unwrap(),
+        None => (&file).read_to_string(&mut text).unwrap(),
+    };
+    text
+}
+
+fn wanted(format: OutputFormat, records: &[&str]) -> String {
+    match (format, records.is_empty()) {
+        (OutputFormat::Json, true) => "[\n]\n".to_owned(),
+        (OutputFormat::Json, false) => format!("[\n{}\n]\n", records.join(",\n")),
+        (_, true) => String::new(),
+        (_, false) => format!("{}\n", records.join("\n")),
+    }
+}
+
+/// The records of a csv file with a header, as they were before they became text.
+fn of_table(text: &str) -> Vec<String> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let rows = reader.records().map(Result::unwrap);
+    rows.map(|row| {
+        let key = if row[0].starts_with('k') {
+            format!("\"{}\"", &row[0])
+        } else {
+            row[0].to_owned()
+        };
+        format!("{{\"id\":{key},\"x\":\"{}\"}}", &row[1])
+    })
+    .collect()
+}
+
 proptest! {
     #[test]
     fn every_history_ends_as_its_model_does(
-        history in prop::collection::vec((prop::bool::weighted(0.2), edits()), 1..6),
-        json in any::<bool>(),
+        history in prop::collection::vec((prop::bool::weighted(0.2), prop::option::weighted(0.4, formats()), edits()), 1..6),
+        first in formats(),
         sort_buffer_bytes in 1_usize..2_000,
         sort_runs in 2_usize..5,
     ) {
-        let (format, file) = if json { (OutputFormat::Json, "latest.json") } else { (OutputFormat::Ndjson, "latest.ndjson") };
-        let mut world = World::new(WriteMode::Upsert, format, &["/id"]);
+        let mut world = World::new(WriteMode::Upsert, first.0, &["/id"]);
+        world.target.compression = first.1;
         world.limits.sort_buffer_bytes = sort_buffer_bytes;
         world.limits.sort_runs = sort_runs;
         let mut model = BTreeMap::new();
 
-        for (everything, edits) in history {
+        for (everything, changed, edits) in history {
+            if let Some((format, compression)) = changed {
+                world.target.format = format;
+                world.target.compression = compression;
+            }
             if everything {
                 model.clear();
             }
             let left = apply(&edits, &mut model);
-            let (_, totals) = world.run(if everything { Everything } else { Changes }, &left).unwrap();
-            prop_assert_eq!(totals.records, model.len() as u64);
+            let extent = if everything { Everything } else { Changes };
+            let (_, totals) = world.run(extent, &left).unwrap();
+
             let records: Vec<&str> = model.values().map(String::as_str).collect();
-            let wanted = match (json, records.is_empty()) {
-                (true, true) => "[\n]\n".to_owned(),
-                (true, false) => format!("[\n{}\n]\n", records.join(",\n")),
-                (false, true) => String::new(),
-                (false, false) => format!("{}\n", records.join("\n")),
-            };
-            prop_assert_eq!(world.text(file), wanted);
+            let format = world.target.format;
+            let file = data_file::name(format, world.target.compression);
+            prop_assert_eq!(totals.records, model.len() as u64);
+            if format == OutputFormat::Csv {
+                prop_assert_eq!(of_table(&text(&world, file)), records.clone());
+                prop_assert_eq!(world.text("current/records.ndjson"), wanted(format, &records));
+            } else {
+                prop_assert_eq!(text(&world, file), wanted(format, &records));
+                prop_assert!(!world.path("current/records.ndjson").exists());
+            }
+            let current = world.current().unwrap().unwrap();
+            let sha256 = crate::manifest::sha256(&std::fs::read(world.path(file)).unwrap());
+            prop_assert_eq!(&current.set().unwrap().record.sha256, &sha256);
+
+            let (commit, totals) = world.run(Changes, &left).unwrap();
+            prop_assert!(commit.unchanged && totals.unchanged, "the same changes again are nothing new");
         }
     }
 }

@@ -129,6 +129,9 @@ impl World {
         };
         let target = Target {
             format: OutputFormat::Json,
+            compression: plan.compression,
+            columns: plan.columns.clone(),
+            formulas: plan.formulas,
             mode: self.mode,
             keys: plan.keys.clone(),
             replace_by: plan.replace_by.clone(),

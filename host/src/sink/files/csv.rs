@@ -1,0 +1,98 @@
+//! How the csv file of a new generation is laid out: by OUTPUT_COLUMNS, or by the members of the records.
+//!
+//! The header comes first and has to know every record. A column that was there stays in its place, so what is new can only
+//! be among the staged records: they are read once more for their members. The last set is read for its own only when it
+//! was laid out in another way.
+
+use crate::generation::Generation;
+use crate::manifest::CsvLayout;
+use crate::outcome::Failure;
+use crate::plan::{OutputFormat, WriteMode};
+use crate::sink::base::Base;
+use crate::sink::changes::{CHECK_LINES, line_failure};
+use crate::sink::last::{LastRecords, damaged};
+use crate::sink::output::Names;
+use crate::staged::{RECORDS, Staged, broken, object};
+
+use super::Next;
+use super::data::records_of;
+
+impl Next<'_> {
+    /// The layout; none where no csv file is made.
+    pub(super) fn layout(&self, staged: &Staged, base: Base) -> Result<Option<CsvLayout>, Failure> {
+        let target = &self.files.target;
+        if target.format != OutputFormat::Csv {
+            return Ok(None);
+        }
+        let formulas = target.formulas.word().to_owned();
+        if !target.columns.is_empty() {
+            let columns = target.columns.iter();
+            return Ok(Some(CsvLayout {
+                columns: columns.clone().map(|column| column.name.clone()).collect(),
+                pointers: Some(columns.map(|column| column.pointer.clone()).collect()),
+                formulas,
+            }));
+        }
+        let last = self.files.last.as_ref();
+        let known = last.and_then(|last| last.manifest.csv.as_ref());
+        let set = self.files.last_set().filter(|_| base == Base::Last);
+        let mut names = match (known.filter(|known| known.pointers.is_none()), set) {
+            (Some(known), _) => Names::of(&known.columns),
+            // A segment has nothing of what was there before.
+            (None, Some(set)) if target.mode != WriteMode::Append => {
+                self.members_of(set.generation)?
+            }
+            (None, _) => Names::default(),
+        };
+        self.see_staged(staged, &mut names)?;
+        Ok(Some(CsvLayout {
+            columns: names.into_names(),
+            pointers: None,
+            formulas,
+        }))
+    }
+
+    /// The members of the last set's records.
+    fn members_of(&self, last: &Generation) -> Result<Names, Failure> {
+        let ground = &self.files.ground;
+        let name = records_of(last)?;
+        let file = last.open(name)?;
+        let mut records = LastRecords::new(last, name, &file, ground.limits)?;
+        let mut names = Names::default();
+        while let Some(block) = records.next_block()? {
+            (ground.check)()?;
+            for index in 0..block.len() {
+                let text =
+                    std::str::from_utf8(block.record(index)).map_err(|error| error.to_string());
+                text.and_then(|text| names.see(text))
+                    .map_err(|what| damaged(last, name, &what))?;
+                names.fit(ground.limits)?;
+            }
+        }
+        Ok(names)
+    }
+
+    fn see_staged(&self, staged: &Staged, names: &mut Names) -> Result<(), Failure> {
+        let ground = &self.files.ground;
+        let mut lines = staged.records();
+        loop {
+            let number = lines.number() + 1;
+            if number.is_multiple_of(CHECK_LINES) {
+                (ground.check)()?;
+            }
+            let line = lines
+                .next_line()
+                .map_err(|error| line_failure(RECORDS, error))?;
+            let Some(line) = line else {
+                return Ok(());
+            };
+            let text = object(RECORDS, number, line)?;
+            names.see(text).map_err(|what| {
+                broken(format!(
+                    "line {number} of `{RECORDS}` is not one JSON object: {what}"
+                ))
+            })?;
+            names.fit(ground.limits)?;
+        }
+    }
+}
