@@ -23,7 +23,7 @@ pub(super) type Run = fn(&Tools, &Value, &[Value]) -> Result<Value, String>;
 
 /// A filter from values to one value.
 pub(super) struct Native {
-    name: &'static str,
+    pub(super) name: &'static str,
     arity: usize,
     pub(super) run: Run,
 }
@@ -134,7 +134,8 @@ const VALUES: &[Native] = &[
             Value::Array(steps) => Ok(steps.to_vec()),
             _ => Err("a path is an array".to_owned()),
         });
-        paths::delete(value.clone(), steps.collect::<Result<_, _>>()?)
+        let left = paths::delete(value.clone(), steps.collect::<Result<_, _>>()?);
+        left.map_err(|stop| stop.text())
     }),
 ];
 

@@ -156,7 +156,7 @@ impl<'p> Machine<'p> {
                 gone.push(path);
             }
         }
-        Ok(paths::delete(value, gone)?)
+        paths::delete(value, gone)
     }
 
     /// The paths of all outputs of `term`.

@@ -1,7 +1,7 @@
 //! Filters that take filters and loop: each round is a step, and none is inside the last one.
 
 use super::builtins::Special;
-use super::eval::{Env, Flow, Item, Machine, Out, Stop};
+use super::eval::{Env, Flow, Item, Machine, Out, Stop, not_too_deep};
 use super::folds::steps_of;
 use super::number::Number;
 use super::paths;
@@ -38,7 +38,7 @@ impl<'p> Machine<'p> {
                 };
                 self.run(term, env, input, &mut |found| {
                     let path = Value::array(steps_of(found.trail.as_ref()));
-                    out(Item::value(path))
+                    out(Item::value(not_too_deep(path, "path")?))
                 })
             }
             (Special::GetPath, [path]) => self.get_path(path, env, &item, out),
@@ -288,7 +288,7 @@ impl<'p> Machine<'p> {
             }
             _ => value,
         };
-        self.values(term, env, walked, out)
+        self.values(term, env, not_too_deep(walked, "walk")?, out)
     }
 }
 
