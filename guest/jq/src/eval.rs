@@ -250,24 +250,18 @@ impl<'p> Machine<'p> {
                     out(Value::Bool(compared(&left, *op, &right)))
                 })
             }
-            Term::Assign(left, right) => self.assign(left, right, env, &value, out),
+            Term::Assign(left, right) => {
+                self.assign(left, right, env, &value, out, &|_, right| Ok(right))
+            }
             Term::Update(left, right) => self.update(left, right, env, value, out),
             Term::UpdateMath(left, op, right) => {
-                self.values(right, env, value.clone(), &mut |right| {
-                    let changed = self.modify(left, env, value.clone(), &mut |old| {
-                        math::calculate(old, *op, right.clone())
-                            .map(Some)
-                            .map_err(Stop::from)
-                    });
-                    out(changed?)
+                self.assign(left, right, env, &value, out, &|old, right| {
+                    math::calculate(old, *op, right)
                 })
             }
             Term::UpdateAlternative(left, right) => {
-                self.values(right, env, value.clone(), &mut |right| {
-                    let changed = self.modify(left, env, value.clone(), &mut |old| {
-                        Ok(Some(if old.is_true() { old } else { right.clone() }))
-                    });
-                    out(changed?)
+                self.assign(left, right, env, &value, out, &|old, right| {
+                    Ok(if old.is_true() { old } else { right })
                 })
             }
             Term::Native(native, arguments) => {

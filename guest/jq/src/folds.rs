@@ -87,7 +87,7 @@ impl<'p> Machine<'p> {
         self.run(right, env, item, out)
     }
 
-    /// `left = right`, for every output of `right`.
+    /// `left = right` and what is like it, for every output of `right`: each place becomes what `made` makes of it and that.
     pub(super) fn assign(
         &self,
         left: &'p Term,
@@ -95,9 +95,12 @@ impl<'p> Machine<'p> {
         env: &Env<'p>,
         value: &Value,
         out: &mut dyn FnMut(Value) -> Flow,
+        made: &dyn Fn(Value, Value) -> Result<Value, String>,
     ) -> Flow {
         self.values(right, env, value.clone(), &mut |right| {
-            let changed = self.modify(left, env, value.clone(), &mut |_| Ok(Some(right.clone())));
+            let changed = self.modify(left, env, value.clone(), &mut |old| {
+                Ok(Some(made(old, right.clone())?))
+            });
             out(changed?)
         })
     }
