@@ -200,8 +200,18 @@ const ARRAYS: &[Native] = &[
     }),
     native("flatten", 1, |_, value, given| {
         let levels = number(&given[0])?.as_int().unwrap_or(0);
+        if levels < 0 {
+            return Err("flattens less than no level".to_owned());
+        }
         let mut flat = Vec::new();
-        flatten(array(value)?, levels, &mut flat);
+        match value {
+            Value::Object(object) => {
+                for (_, value) in object.iter() {
+                    flatten(std::slice::from_ref(value), levels, &mut flat);
+                }
+            }
+            other => flatten(array(other)?, levels, &mut flat),
+        }
         Ok(Value::array(flat))
     }),
     native("_sort_by", 1, |_, value, given| {

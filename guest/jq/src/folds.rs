@@ -59,7 +59,7 @@ impl<'p> Machine<'p> {
         }
     }
 
-    /// `//`: the outputs that are true, or else those of `right`.
+    /// `//`: the outputs that are true, or else those of `right`; an error is one.
     #[inline(never)]
     pub(super) fn alternative(
         &self,
@@ -69,18 +69,14 @@ impl<'p> Machine<'p> {
         item: Item,
         out: Out,
     ) -> Flow {
-        let (mut outside, mut any) = (false, false);
-        let flow = self.run(left, env, item.clone(), &mut |item| {
+        let mut any = false;
+        self.run(left, env, item.clone(), &mut |item| {
             if !item.value.is_true() {
                 return Ok(());
             }
             any = true;
-            out(item).inspect_err(|_| outside = true)
-        });
-        match flow {
-            Err(Stop::Error(_)) if !outside => {}
-            flow => flow?,
-        }
+            out(item)
+        })?;
         if any {
             return Ok(());
         }
@@ -125,16 +121,7 @@ impl<'p> Machine<'p> {
         env: &Env<'p>,
         value: Value,
     ) -> Result<Option<Value>, Stop> {
-        let mut first = None;
-        let flow = self.values(term, env, value, &mut |value| {
-            first = Some(value);
-            Err(Stop::Enough)
-        });
-        match flow {
-            Err(Stop::Enough) if first.is_some() => {}
-            flow => flow?,
-        }
-        Ok(first)
+        first_of(|out| self.values(term, env, value, out))
     }
 
     /// Changes the value at every path that `left` leads to.
@@ -153,7 +140,11 @@ impl<'p> Machine<'p> {
             value = paths::change(value, &path, &mut |old| {
                 let new = change(old)?;
                 removed = new.is_none();
-                Ok(new.unwrap_or_default())
+                match (new, path.last()) {
+                    // A slice has no place of its own that could be empty meanwhile.
+                    (None, Some(Value::Object(_))) => Err(Stop::Enough),
+                    (new, _) => Ok(new.unwrap_or_default()),
+                }
             })?;
             if removed {
                 gone.push(path);
@@ -180,6 +171,22 @@ impl<'p> Machine<'p> {
         })?;
         Ok(found)
     }
+}
+
+/// The first of the values that `run` hands on; it is stopped there.
+pub(super) fn first_of(
+    run: impl FnOnce(&mut dyn FnMut(Value) -> Flow) -> Flow,
+) -> Result<Option<Value>, Stop> {
+    let mut first = None;
+    let flow = run(&mut |value| {
+        first = Some(value);
+        Err(Stop::Enough)
+    });
+    match flow {
+        Err(Stop::Enough) if first.is_some() => {}
+        flow => flow?,
+    }
+    Ok(first)
 }
 
 /// A trail, first step first.

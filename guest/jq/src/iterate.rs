@@ -2,7 +2,7 @@
 
 use super::builtins::Special;
 use super::eval::{Env, Flow, Item, Machine, Out, Stop, not_too_deep};
-use super::folds::steps_of;
+use super::folds::{first_of, steps_of};
 use super::number::Number;
 use super::paths;
 use super::term::Term;
@@ -233,10 +233,10 @@ impl<'p> Machine<'p> {
             Value::Object(object) => {
                 let mut walked = Object::default();
                 for (name, value) in object.iter() {
-                    self.walk(term, env, value.clone(), &mut |value| {
+                    let first = first_of(|out| self.walk(term, env, value.clone(), out))?;
+                    if let Some(value) = first {
                         walked.insert(name.clone(), value);
-                        Ok(())
-                    })?;
+                    }
                 }
                 Value::Object(walked.into())
             }

@@ -140,12 +140,15 @@ fn change_below(value: Value, path: &[Value], with: Change) -> Result<Value, Sto
         (Value::Array(values), Value::Object(slice)) => {
             let (from, to) = bounds(slice, values.len())?;
             let inner = Value::array(values[from..to].to_vec());
-            let Value::Array(new) = change_below(inner, rest, with)? else {
-                return Err(Stop::from(
+            match change_below(inner, rest, with) {
+                Ok(Value::Array(new)) => Ok(Value::Array(Rc::new(values.spliced(from, to, &new)))),
+                Ok(_) => Err(Stop::from(
                     "cannot put into a slice what is no array".to_owned(),
-                ));
-            };
-            Ok(Value::Array(Rc::new(values.spliced(from, to, &new))))
+                )),
+                // Left as it is: it will be taken away.
+                Err(Stop::Enough) => Ok(Value::Array(values)),
+                Err(other) => Err(other),
+            }
         }
         (value, step) => Err(Stop::from(no_index(&value, step))),
     }
