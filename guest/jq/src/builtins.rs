@@ -23,7 +23,7 @@ pub(super) type Run = fn(&Tools, &Value, &[Value]) -> Result<Value, String>;
 
 /// A filter from values to one value.
 pub(super) struct Native {
-    name: &'static str,
+    pub(super) name: &'static str,
     arity: usize,
     pub(super) run: Run,
 }
@@ -134,7 +134,8 @@ const VALUES: &[Native] = &[
             Value::Array(steps) => Ok(steps.to_vec()),
             _ => Err("a path is an array".to_owned()),
         });
-        paths::delete(value.clone(), steps.collect::<Result<_, _>>()?)
+        let left = paths::delete(value.clone(), steps.collect::<Result<_, _>>()?);
+        left.map_err(|stop| stop.text())
     }),
 ];
 
@@ -199,8 +200,18 @@ const ARRAYS: &[Native] = &[
     }),
     native("flatten", 1, |_, value, given| {
         let levels = number(&given[0])?.as_int().unwrap_or(0);
+        if levels < 0 {
+            return Err("flattens less than no level".to_owned());
+        }
         let mut flat = Vec::new();
-        flatten(array(value)?, levels, &mut flat);
+        match value {
+            Value::Object(object) => {
+                for (_, value) in object.iter() {
+                    flatten(std::slice::from_ref(value), levels, &mut flat);
+                }
+            }
+            other => flatten(array(other)?, levels, &mut flat),
+        }
         Ok(Value::array(flat))
     }),
     native("_sort_by", 1, |_, value, given| {

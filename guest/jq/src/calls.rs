@@ -47,10 +47,11 @@ impl<'p> Machine<'p> {
         (value, built): (&Value, String),
         out: &mut dyn FnMut(Value) -> Flow,
     ) -> Flow {
-        match pieces.split_first() {
+        // As in jq, where the pieces are added up, the last one is the outer loop.
+        match pieces.split_last() {
             None => out(Value::text(built)),
             Some((Piece::Plain(plain), rest)) => {
-                self.text(format, rest, env, (value, built + plain), out)
+                self.text(format, rest, env, (value, format!("{plain}{built}")), out)
             }
             Some((Piece::Term(term), rest)) => {
                 self.values(term, env, value.clone(), &mut |piece| {
@@ -58,7 +59,7 @@ impl<'p> Machine<'p> {
                     let Value::Text(piece) = piece else {
                         return Ok(());
                     };
-                    self.text(format, rest, env, (value, format!("{built}{piece}")), out)
+                    self.text(format, rest, env, (value, format!("{piece}{built}")), out)
                 })
             }
         }

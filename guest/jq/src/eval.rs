@@ -8,6 +8,7 @@ use std::rc::Rc;
 use jaq_core::ops::Cmp;
 
 use super::builtins::Tools;
+use super::json::LEVELS_MAX;
 use super::term::{Def, Term};
 use super::value::{Object, Value};
 use super::{BUILT_MAX, DEPTH_MAX, STEPS_MAX, math, shown};
@@ -48,6 +49,17 @@ pub(super) type Out<'o> = &'o mut dyn FnMut(Item) -> Flow;
 /// The steps that led to a value, the last one first.
 pub(super) type Trail = Option<Rc<(Value, TrailRest)>>;
 pub(super) struct TrailRest(pub(super) Trail);
+
+impl Drop for TrailRest {
+    /// Step by step: a trail is as long as a program likes, and each step within the last one would take all of the stack.
+    fn drop(&mut self) {
+        let mut rest = self.0.take();
+        while let Some(mut step) = rest {
+            rest = Rc::get_mut(&mut step).and_then(|(_, rest)| rest.0.take());
+        }
+    }
+}
+
 /// What variables, filter arguments and labels stand for, the newest first.
 pub(super) type Env<'p> = Option<Rc<Entry<'p>>>;
 
@@ -188,7 +200,9 @@ impl<'p> Machine<'p> {
                 "cannot find a path to what is calculated from {}",
                 quoted(&shown(&item.value))
             ))),
-            _ => self.calculate(term, env, item.value, &mut |value| out(Item::value(value))),
+            _ => self.calculate(term, env, item.value, &mut |value| {
+                out(Item::value(not_too_deep(value, term.name())?))
+            }),
         }
     }
 
@@ -236,24 +250,18 @@ impl<'p> Machine<'p> {
                     out(Value::Bool(compared(&left, *op, &right)))
                 })
             }
-            Term::Assign(left, right) => self.assign(left, right, env, &value, out),
+            Term::Assign(left, right) => {
+                self.assign(left, right, env, &value, out, &|_, right| Ok(right))
+            }
             Term::Update(left, right) => self.update(left, right, env, value, out),
             Term::UpdateMath(left, op, right) => {
-                self.values(right, env, value.clone(), &mut |right| {
-                    let changed = self.modify(left, env, value.clone(), &mut |old| {
-                        math::calculate(old, *op, right.clone())
-                            .map(Some)
-                            .map_err(Stop::from)
-                    });
-                    out(changed?)
+                self.assign(left, right, env, &value, out, &|old, right| {
+                    math::calculate(old, *op, right)
                 })
             }
             Term::UpdateAlternative(left, right) => {
-                self.values(right, env, value.clone(), &mut |right| {
-                    let changed = self.modify(left, env, value.clone(), &mut |old| {
-                        Ok(Some(if old.is_true() { old } else { right.clone() }))
-                    });
-                    out(changed?)
+                self.assign(left, right, env, &value, out, &|old, right| {
+                    Ok(if old.is_true() { old } else { right })
                 })
             }
             Term::Native(native, arguments) => {
@@ -328,6 +336,17 @@ fn skipped<'p>(env: &Env<'p>, count: usize) -> Env<'p> {
         at = at.and_then(|entry| entry.rest.clone());
     }
     at
+}
+
+/// A value that was built. `Err`: it has more levels than may be gone down on the stack, by what `builder` made of it.
+pub(super) fn not_too_deep(value: Value, builder: &str) -> Result<Value, String> {
+    if value.is_too_deep() {
+        return Err(format!(
+            "{} builds a value nested deeper than {LEVELS_MAX} levels",
+            quoted(builder)
+        ));
+    }
+    Ok(value)
 }
 
 fn compared(left: &Value, op: Cmp, right: &Value) -> bool {

@@ -59,7 +59,7 @@ impl<'p> Machine<'p> {
         }
     }
 
-    /// `//`: the outputs that are true, or else those of `right`.
+    /// `//`: the outputs that are true, or else those of `right`; an error is one.
     #[inline(never)]
     pub(super) fn alternative(
         &self,
@@ -69,25 +69,21 @@ impl<'p> Machine<'p> {
         item: Item,
         out: Out,
     ) -> Flow {
-        let (mut outside, mut any) = (false, false);
-        let flow = self.run(left, env, item.clone(), &mut |item| {
+        let mut any = false;
+        self.run(left, env, item.clone(), &mut |item| {
             if !item.value.is_true() {
                 return Ok(());
             }
             any = true;
-            out(item).inspect_err(|_| outside = true)
-        });
-        match flow {
-            Err(Stop::Error(_)) if !outside => {}
-            flow => flow?,
-        }
+            out(item)
+        })?;
         if any {
             return Ok(());
         }
         self.run(right, env, item, out)
     }
 
-    /// `left = right`, for every output of `right`.
+    /// `left = right` and what is like it, for every output of `right`: each place becomes what `made` makes of it and that.
     pub(super) fn assign(
         &self,
         left: &'p Term,
@@ -95,9 +91,12 @@ impl<'p> Machine<'p> {
         env: &Env<'p>,
         value: &Value,
         out: &mut dyn FnMut(Value) -> Flow,
+        made: &dyn Fn(Value, Value) -> Result<Value, String>,
     ) -> Flow {
         self.values(right, env, value.clone(), &mut |right| {
-            let changed = self.modify(left, env, value.clone(), &mut |_| Ok(Some(right.clone())));
+            let changed = self.modify(left, env, value.clone(), &mut |old| {
+                Ok(Some(made(old, right.clone())?))
+            });
             out(changed?)
         })
     }
@@ -122,16 +121,7 @@ impl<'p> Machine<'p> {
         env: &Env<'p>,
         value: Value,
     ) -> Result<Option<Value>, Stop> {
-        let mut first = None;
-        let flow = self.values(term, env, value, &mut |value| {
-            first = Some(value);
-            Err(Stop::Enough)
-        });
-        match flow {
-            Err(Stop::Enough) if first.is_some() => {}
-            flow => flow?,
-        }
-        Ok(first)
+        first_of(|out| self.values(term, env, value, out))
     }
 
     /// Changes the value at every path that `left` leads to.
@@ -150,13 +140,17 @@ impl<'p> Machine<'p> {
             value = paths::change(value, &path, &mut |old| {
                 let new = change(old)?;
                 removed = new.is_none();
-                Ok(new.unwrap_or_default())
+                match (new, path.last()) {
+                    // A slice has no place of its own that could be empty meanwhile.
+                    (None, Some(Value::Object(_))) => Err(Stop::Enough),
+                    (new, _) => Ok(new.unwrap_or_default()),
+                }
             })?;
             if removed {
                 gone.push(path);
             }
         }
-        Ok(paths::delete(value, gone)?)
+        paths::delete(value, gone)
     }
 
     /// The paths of all outputs of `term`.
@@ -177,6 +171,22 @@ impl<'p> Machine<'p> {
         })?;
         Ok(found)
     }
+}
+
+/// The first of the values that `run` hands on; it is stopped there.
+pub(super) fn first_of(
+    run: impl FnOnce(&mut dyn FnMut(Value) -> Flow) -> Flow,
+) -> Result<Option<Value>, Stop> {
+    let mut first = None;
+    let flow = run(&mut |value| {
+        first = Some(value);
+        Err(Stop::Enough)
+    });
+    match flow {
+        Err(Stop::Enough) if first.is_some() => {}
+        flow => flow?,
+    }
+    Ok(first)
 }
 
 /// A trail, first step first.

@@ -1,8 +1,8 @@
 //! Filters that take filters and loop: each round is a step, and none is inside the last one.
 
 use super::builtins::Special;
-use super::eval::{Env, Flow, Item, Machine, Out, Stop};
-use super::folds::steps_of;
+use super::eval::{Env, Flow, Item, Machine, Out, Stop, not_too_deep};
+use super::folds::{first_of, steps_of};
 use super::number::Number;
 use super::paths;
 use super::term::Term;
@@ -38,7 +38,7 @@ impl<'p> Machine<'p> {
                 };
                 self.run(term, env, input, &mut |found| {
                     let path = Value::array(steps_of(found.trail.as_ref()));
-                    out(Item::value(path))
+                    out(Item::value(not_too_deep(path, "path")?))
                 })
             }
             (Special::GetPath, [path]) => self.get_path(path, env, &item, out),
@@ -87,10 +87,10 @@ impl<'p> Machine<'p> {
                 out(Item::value(Value::Bool(found)))
             }
             (Special::Recurse | Special::Repeat, [term]) => self.recurse(term, env, item, out),
-            (Special::While, [condition, update]) => {
-                self.run_while(condition, update, env, item, out)
+            (Special::While | Special::Until, [condition, update]) => {
+                let until = special == Special::Until;
+                self.run_while((condition, update), until, env, item, out)
             }
-            (Special::Until, [condition, update]) => self.until(condition, update, env, item, out),
             (Special::Walk, [term]) => {
                 let mut out = |value| out(Item::value(value));
                 self.walk(term, env, item.value, &mut out)
@@ -175,86 +175,40 @@ impl<'p> Machine<'p> {
     /// `..`: the value and all that is in it.
     #[inline(never)]
     pub(super) fn descend(&self, item: Item, out: Out) -> Flow {
-        let mut waiting = vec![item];
-        while let Some(item) = waiting.pop() {
+        rounds(item, &mut |item, next| {
             self.step()?;
-            let from = waiting.len();
-            self.each(&item, true, &mut |inner| {
-                waiting.push(inner);
-                Ok(())
-            })?;
-            waiting[from..].reverse();
-            out(item)?;
-        }
-        Ok(())
+            self.each(&item, true, next)?;
+            out(item)
+        })
     }
 
     fn recurse(&self, term: &'p Term, env: &Env<'p>, item: Item, out: Out) -> Flow {
-        let mut waiting = vec![item];
-        while let Some(item) = waiting.pop() {
+        rounds(item, &mut |item, next| {
             out(item.clone())?;
-            let from = waiting.len();
-            self.run(term, env, item, &mut |inner| {
-                waiting.push(inner);
-                Ok(())
-            })?;
-            waiting[from..].reverse();
-        }
-        Ok(())
+            self.run(term, env, item, next)
+        })
     }
 
+    /// `while`, and `until` when it only emits where `condition` holds, which is the end of it.
     fn run_while(
         &self,
-        condition: &'p Term,
-        update: &'p Term,
+        (condition, update): (&'p Term, &'p Term),
+        until: bool,
         env: &Env<'p>,
         item: Item,
         out: Out,
     ) -> Flow {
-        let mut waiting = vec![item];
-        while let Some(item) = waiting.pop() {
-            if !self
-                .first(condition, env, item.value.clone())?
-                .is_some_and(|value| value.is_true())
-            {
-                continue;
+        rounds(item, &mut |item, next| {
+            let holds = self.first(condition, env, item.value.clone())?;
+            let holds = holds.is_some_and(|value| value.is_true());
+            if holds {
+                out(item.clone())?;
             }
-            out(item.clone())?;
-            let from = waiting.len();
-            self.run(update, env, item, &mut |inner| {
-                waiting.push(inner);
-                Ok(())
-            })?;
-            waiting[from..].reverse();
-        }
-        Ok(())
-    }
-
-    fn until(
-        &self,
-        condition: &'p Term,
-        update: &'p Term,
-        env: &Env<'p>,
-        item: Item,
-        out: Out,
-    ) -> Flow {
-        let mut waiting = vec![item];
-        while let Some(item) = waiting.pop() {
-            if self
-                .first(condition, env, item.value.clone())?
-                .is_some_and(|value| value.is_true())
-            {
-                out(item)?;
-                continue;
+            if holds == until {
+                return Ok(());
             }
-            let from = waiting.len();
-            self.run(update, env, item, &mut |inner| {
-                waiting.push(inner);
-                Ok(())
-            })?;
-            waiting[from..].reverse();
-        }
-        Ok(())
+            self.run(update, env, item, next)
+        })
     }
 
     /// Runs `term` on all that is in a value, the innermost first, then on the value.
@@ -279,17 +233,31 @@ impl<'p> Machine<'p> {
             Value::Object(object) => {
                 let mut walked = Object::default();
                 for (name, value) in object.iter() {
-                    self.walk(term, env, value.clone(), &mut |value| {
+                    let first = first_of(|out| self.walk(term, env, value.clone(), out))?;
+                    if let Some(value) = first {
                         walked.insert(name.clone(), value);
-                        Ok(())
-                    })?;
+                    }
                 }
                 Value::Object(walked.into())
             }
             _ => value,
         };
-        self.values(term, env, walked, out)
+        self.values(term, env, not_too_deep(walked, "walk")?, out)
     }
+}
+
+/// Does a round for an item, and for each that a round hands on, which comes before what the rounds before it handed on.
+fn rounds(item: Item, round: &mut dyn FnMut(Item, Out) -> Flow) -> Flow {
+    let mut waiting = vec![item];
+    while let Some(item) = waiting.pop() {
+        let from = waiting.len();
+        round(item, &mut |inner| {
+            waiting.push(inner);
+            Ok(())
+        })?;
+        waiting[from..].reverse();
+    }
+    Ok(())
 }
 
 fn whole_count(value: &Value) -> Result<u64, Stop> {

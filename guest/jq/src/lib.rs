@@ -2,11 +2,12 @@
 //!
 //! The grammar of jq is jaq's, read by its parser; the evaluator is our own, because jaq's (half a megabyte in a component) would
 //! take all the room there is, keeps `-0` and integers beyond 32 bits only by detours, and cannot be told to stop. Here every
-//! run has an end: its steps, its depth and its output are counted. Programs are pure: one input, no clock, no environment.
-//! A program is compiled once and run on one value at a time; what is done with the outputs is the caller's job.
+//! run has an end: its steps, its depth, its output and how deep a value gets are counted. Programs are pure: one input, no clock,
+//! no environment. A program is compiled once and run on one value at a time; what is done with the outputs is the caller's job.
 //!
 //! It is a crate by itself so that it can be compiled for size: what only hands records on is compiled for speed.
 
+mod array;
 mod builtins;
 mod calls;
 mod compile;
@@ -16,6 +17,7 @@ mod inner;
 mod iterate;
 mod json;
 mod math;
+mod nesting;
 mod number;
 mod paths;
 mod regexes;
@@ -26,6 +28,7 @@ mod text;
 mod times;
 mod value;
 
+pub use self::array::Array;
 pub use self::json::{read, read_valid, shown, write, write_string};
 pub use self::number::{Decimal, Number, compare};
 pub use self::text::quoted;

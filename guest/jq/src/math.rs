@@ -62,7 +62,7 @@ pub(super) fn add(left: Value, right: Value) -> Result<Value, String> {
         }
         (Value::Array(mut left), Value::Array(right)) => {
             fits(left.len(), right.len())?;
-            Rc::make_mut(&mut left).extend(right.iter().cloned());
+            Rc::make_mut(&mut left).extend(&right);
             Value::Array(left)
         }
         (Value::Object(mut left), Value::Object(right)) => {
@@ -81,9 +81,9 @@ fn subtract(left: Value, right: Value) -> Result<Value, String> {
         (Value::Number(left), Value::Number(right)) => {
             numbers(&left, &right, i64::checked_sub, |left, right| left - right)
         }
-        (Value::Array(mut left), Value::Array(right)) => {
-            Rc::make_mut(&mut left).retain(|value| !right.contains(value));
-            Value::Array(left)
+        (Value::Array(left), Value::Array(right)) => {
+            let kept = left.iter().filter(|value| !right.contains(value));
+            Value::array(kept.cloned().collect())
         }
         (left, right) => return Err(impossible(&left, "-", &right)),
     })

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::eval::Stop;
+use super::nesting::Change;
 use super::number::Number;
 use super::value::{Object, Value, in_order};
 use super::{json::LEVELS_MAX, shown};
@@ -102,11 +103,7 @@ fn bounds(slice: &Object, length: usize) -> Result<(usize, usize), String> {
 }
 
 /// Changes the value at a path; places on the way that do not exist are made.
-pub(super) fn change(
-    value: Value,
-    path: &[Value],
-    with: &mut dyn FnMut(Value) -> Result<Value, Stop>,
-) -> Result<Value, Stop> {
+pub(super) fn change(value: Value, path: &[Value], with: Change) -> Result<Value, Stop> {
     if path.len() > LEVELS_MAX {
         return Err(Stop::from(format!(
             "goes down more than {LEVELS_MAX} levels"
@@ -115,11 +112,7 @@ pub(super) fn change(
     change_below(value, path, with)
 }
 
-fn change_below(
-    value: Value,
-    path: &[Value],
-    with: &mut dyn FnMut(Value) -> Result<Value, Stop>,
-) -> Result<Value, Stop> {
+fn change_below(value: Value, path: &[Value], with: Change) -> Result<Value, Stop> {
     let Some((step, rest)) = path.split_first() else {
         return with(value);
     };
@@ -129,10 +122,7 @@ fn change_below(
             change_below(Value::array(Vec::new()), path, with)
         }
         (Value::Object(mut object), Value::Text(name)) => {
-            // Taken out while it is changed, so that nothing on the way is copied.
-            let place = Rc::make_mut(&mut object).entry(name);
-            let inner = std::mem::take(place);
-            *place = change_below(inner, rest, with)?;
+            Rc::make_mut(&mut object).change(name, &mut |inner| change_below(inner, rest, with))?;
             Ok(Value::Object(object))
         }
         (Value::Array(mut values), Value::Number(number)) => {
@@ -144,31 +134,28 @@ fn change_below(
                     "cannot set element {at}: it is too far out"
                 )));
             }
-            let values_in = Rc::make_mut(&mut values);
-            if at >= values_in.len() {
-                values_in.resize(at + 1, Value::Null);
-            }
-            let inner = std::mem::take(&mut values_in[at]);
-            values_in[at] = change_below(inner, rest, with)?;
+            Rc::make_mut(&mut values).change(at, &mut |inner| change_below(inner, rest, with))?;
             Ok(Value::Array(values))
         }
-        (Value::Array(mut values), Value::Object(slice)) => {
+        (Value::Array(values), Value::Object(slice)) => {
             let (from, to) = bounds(slice, values.len())?;
             let inner = Value::array(values[from..to].to_vec());
-            let Value::Array(new) = change_below(inner, rest, with)? else {
-                return Err(Stop::from(
+            match change_below(inner, rest, with) {
+                Ok(Value::Array(new)) => Ok(Value::Array(Rc::new(values.spliced(from, to, &new)))),
+                Ok(_) => Err(Stop::from(
                     "cannot put into a slice what is no array".to_owned(),
-                ));
-            };
-            Rc::make_mut(&mut values).splice(from..to, new.iter().cloned());
-            Ok(Value::Array(values))
+                )),
+                // Left as it is: it will be taken away.
+                Err(Stop::Enough) => Ok(Value::Array(values)),
+                Err(other) => Err(other),
+            }
         }
         (value, step) => Err(Stop::from(no_index(&value, step))),
     }
 }
 
 /// Takes the places away that the paths lead to; those that do not exist are gone already.
-pub(super) fn delete(value: Value, paths: Vec<Vec<Value>>) -> Result<Value, String> {
+pub(super) fn delete(value: Value, paths: Vec<Vec<Value>>) -> Result<Value, Stop> {
     // From the last place to the first, so that none moves before its turn.
     let keyed = paths
         .into_iter()
@@ -186,7 +173,7 @@ pub(super) fn delete(value: Value, paths: Vec<Vec<Value>>) -> Result<Value, Stri
     Ok(value)
 }
 
-fn delete_one(value: Value, path: &[Value]) -> Result<Value, String> {
+fn delete_one(value: Value, path: &[Value]) -> Result<Value, Stop> {
     let Some((step, rest)) = path.split_first() else {
         return Ok(Value::Null);
     };
@@ -198,8 +185,7 @@ fn delete_one(value: Value, path: &[Value]) -> Result<Value, String> {
                 if rest.is_empty() {
                     members.remove(name);
                 } else {
-                    let place = members.entry(name);
-                    *place = delete_one(std::mem::take(place), rest)?;
+                    members.change(name, &mut |inner| delete_one(inner, rest))?;
                 }
             }
             Ok(Value::Object(object))
@@ -210,16 +196,17 @@ fn delete_one(value: Value, path: &[Value]) -> Result<Value, String> {
                 if rest.is_empty() {
                     values.remove(at);
                 } else {
-                    values[at] = delete_one(std::mem::take(&mut values[at]), rest)?;
+                    values.change(at, &mut |inner| delete_one(inner, rest))?;
                 }
             }
             Ok(Value::Array(values))
         }
-        (Value::Array(mut values), Value::Object(slice)) if rest.is_empty() => {
+        (Value::Array(values), Value::Object(slice)) if rest.is_empty() => {
             let (from, to) = bounds(slice, values.len())?;
-            Rc::make_mut(&mut values).drain(from..to);
-            Ok(Value::Array(values))
+            Ok(Value::Array(Rc::new(values.spliced(from, to, &[]))))
         }
-        (value, step) => Err(no_index(&value, step).replace("index", "delete from")),
+        (value, step) => Err(Stop::from(
+            no_index(&value, step).replace("index", "delete from"),
+        )),
     }
 }

@@ -53,6 +53,21 @@ pub(super) enum Term {
     Break(usize),
 }
 
+impl Term {
+    /// How a program writes it, where it builds a value of others.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Object(_) => "{…}",
+            Self::Assign(..) => "=",
+            Self::Update(..) => "|=",
+            Self::UpdateMath(..) => "+=",
+            Self::UpdateAlternative(..) => "//=",
+            Self::Native(native, _) => native.name.trim_start_matches('_'),
+            _ => "[…]",
+        }
+    }
+}
+
 pub(super) enum Piece {
     Plain(String),
     Term(Term),

@@ -1,3 +1,5 @@
+mod oracle;
+
 use super::*;
 
 fn outputs(program: &str, input: &str) -> Result<Vec<String>, String> {
@@ -77,6 +79,42 @@ fn a_program_without_end_is_stopped() {
     );
     assert!(stopped("reduce range(99) as $i (\"x\"; . + .)").contains("builds more than"));
     assert!(stopped("\"x\" * 1e12").contains("builds more than"));
+}
+
+#[test]
+fn a_value_that_is_too_deep_is_an_error_wherever_it_is_built() {
+    let mut wrong = Vec::new();
+    for line in include_str!("tests/deep.txt").lines() {
+        let (program, builder) = line.split_once('⇒').unwrap();
+        let wanted = format!(
+            "`{}` builds a value nested deeper than 127 levels",
+            builder.trim()
+        );
+        let found = outputs(program, "0");
+        if found.as_ref() != Err(&wanted) {
+            wrong.push(format!("{program}: {found:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_was_taken_out_of_a_value_does_not_count() {
+    let taken_out = "reduce range(1000) as $x (0; {a: ., b: [1]} | .a = $x)";
+    let halved =
+        "reduce range(126) as $x (0; [.]) | [.] | first | [[.[0][0]]] | [.] | tojson | length";
+    let doubled = "reduce range(127) as $x (0; [., .]) | try [.] catch 1";
+
+    assert_eq!(outputs(taken_out, "0").unwrap(), [r#"{"a":999,"b":[1]}"#]);
+    assert_eq!(outputs(halved, "0").unwrap(), ["255"]);
+    assert_eq!(outputs(doubled, "0").unwrap(), ["1"]);
+}
+
+#[test]
+fn a_path_is_as_long_as_it_is() {
+    let program = "null | path(last(limit(400000; repeat(.a)))) | length";
+
+    assert_eq!(outputs(program, "0").unwrap(), ["399999"]);
 }
 
 #[test]

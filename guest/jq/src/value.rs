@@ -4,6 +4,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::array::Array;
+use super::eval::Stop;
+use super::nesting::{Change, Kept};
 use super::number::Number;
 
 /// Objects up to this many members are searched from one end to the other.
@@ -22,7 +25,7 @@ pub enum Value {
     /// A string.
     Text(Rc<str>),
     /// An array.
-    Array(Rc<Vec<Value>>),
+    Array(Rc<Array>),
     /// An object.
     Object(Rc<Object>),
 }
@@ -50,7 +53,7 @@ impl Value {
 
     /// An array.
     pub fn array(values: Vec<Self>) -> Self {
-        Self::Array(Rc::new(values))
+        Self::Array(Rc::new(values.into()))
     }
 
     /// Whether a condition holds: all but `null` and `false` do.
@@ -113,9 +116,14 @@ pub struct Object {
     members: Vec<(Rc<str>, Value)>,
     /// Where each name stands, once there are many.
     places: BTreeMap<Rc<str>, usize>,
+    kept: Kept,
 }
 
 impl Object {
+    pub(super) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
     /// How many members there are.
     pub fn len(&self) -> usize {
         self.members.len()
@@ -150,21 +158,25 @@ impl Object {
         self.place(name).map(|at| &self.members[at].1)
     }
 
-    /// The value of a member, to be changed; made as `null` when there is none.
-    pub fn entry(&mut self, name: &Rc<str>) -> &mut Value {
+    /// Changes the value of a member, which is made as `null` when there is none. Taken out meanwhile, so that nothing in it is
+    /// copied.
+    pub(super) fn change(&mut self, name: &Rc<str>, with: Change) -> Result<(), Stop> {
         let at = self.place(name).unwrap_or_else(|| {
             self.insert(name.clone(), Value::Null);
             self.members.len() - 1
         });
-        &mut self.members[at].1
+        self.kept.change(&mut self.members[at].1, with)
     }
 
     /// Sets a member, in its old place if it has one. Whether it had one.
     pub fn insert(&mut self, name: Rc<str>, value: Value) -> bool {
+        let levels = self.kept.get().around(value.levels());
         if let Some(at) = self.place(&name) {
-            self.members[at].1 = value;
+            let old = std::mem::replace(&mut self.members[at].1, value);
+            self.kept.set(levels.without(old.levels()));
             return true;
         }
+        self.kept.set(levels);
         self.members.push((name, value));
         if self.members.len() == SCANNED_MAX + 1 {
             self.index();
@@ -178,7 +190,8 @@ impl Object {
     /// Takes a member away.
     pub fn remove(&mut self, name: &str) {
         if let Some(at) = self.place(name) {
-            self.members.remove(at);
+            let (_, gone) = self.members.remove(at);
+            self.kept.set(self.kept.get().without(gone.levels()));
             self.index();
         }
     }
