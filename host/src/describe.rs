@@ -26,7 +26,7 @@ pub fn table(description: &Description) -> String {
     each_group(description, |group, entries| {
         let _ = write!(out, "\n{}\n", group.title());
         for entry in entries {
-            let _ = writeln!(out, "  {:<24}{}", entry.name, remarks(entry));
+            let _ = writeln!(out, "  {:<23} {}", entry.name, remarks(entry));
             for line in wrapped(&entry.doc, 88) {
                 let _ = writeln!(out, "      {line}");
             }

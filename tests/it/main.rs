@@ -38,6 +38,8 @@ mod rejected;
 mod replacing;
 /// Where settings come from, and how their problems are told.
 mod settings;
+/// Data that goes to a SQLite database.
+mod sqlite;
 /// Settings whose text stands in a file of its own.
 mod texts;
 /// Rules of this repository.
