@@ -40,20 +40,30 @@ proptest! {
 
     #[test]
     fn once_the_source_is_quiet_one_run_makes_the_set_equal_to_it(story in stories(true)) {
-        lives(&story);
+        lives(&story, Job::new());
     }
 
     #[test]
     fn where_the_cursor_does_not_show_every_change_a_full_refresh_does(story in stories(false)) {
-        lives(&story);
+        lives(&story, Job::new());
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: config().cases.div_ceil(4), ..config() })]
+
+    #[test]
+    fn in_sqlite_one_quiet_run_makes_the_table_equal_to_the_source(mut story in stories(true)) {
+        story.habits.is_ndjson = false;
+        lives(&story, Job::new().sqlite());
     }
 }
 
 /// One job from its first run to its last.
-fn lives(story: &Story) {
+fn lives(story: &Story, job: Job) {
     let source = Arc::new(Mutex::new(Source::new(story)));
     let asked = Arc::clone(&source);
-    let mut job = Job::new().api(move |request| lock(&asked).answer(request));
+    let mut job = job.api(move |request| lock(&asked).answer(request));
     for (name, value) in story.habits.settings() {
         job = job.set(name, &value);
     }

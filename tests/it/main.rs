@@ -40,6 +40,8 @@ mod rejected;
 mod replacing;
 /// Where settings come from, and how their problems are told.
 mod settings;
+/// Data that goes to a SQLite database.
+mod sqlite;
 /// csv and compression.
 mod tables;
 /// Settings whose text stands in a file of its own.

@@ -3,6 +3,7 @@
 //! Say what the world is, run once, say what it is then. What must hold after every run, whatever it was about, is checked
 //! by [`Running::ends`]: see `ended.rs`.
 
+mod database;
 mod ended;
 mod folder;
 pub mod guests;
@@ -175,6 +176,24 @@ impl Job {
         self.folder.path().join("out").join("orders")
     }
 
+    /// With a SQLite database in OUTPUT_DIR instead of files there.
+    pub fn sqlite(self) -> Self {
+        let url = format!("sqlite://{}/data.db", self.output().display());
+        self.set("OUTPUT_DATABASE_URL", &url)
+            .set("JOB_NAME", "orders")
+    }
+
+    /// The file of the SQLite database, if the data goes there.
+    pub fn database(&self) -> Option<PathBuf> {
+        let url = self.settings.get("OUTPUT_DATABASE_URL")?;
+        url.strip_prefix("sqlite://").map(PathBuf::from)
+    }
+
+    /// What a query of the database gives, `|` between the values.
+    pub fn rows(&self, query: &str) -> Vec<String> {
+        database::rows(&self.database().expect("a database"), query)
+    }
+
     /// A path beside `OUTPUT_DIR`, in the job's own folder.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -182,7 +201,10 @@ impl Job {
 
     /// What readers see.
     pub fn view(&self) -> View {
-        View::of(&self.output())
+        match self.database() {
+            Some(path) => database::view(&path, &self.output()),
+            None => View::of(&self.output()),
+        }
     }
 
     /// Runs the job to its end and checks what must hold after every run.

@@ -246,3 +246,46 @@ fn replace_by_is_one_pointer() {
         assert_eq!(text.lines().count(), 1, "{text}");
     }
 }
+
+#[test]
+fn a_component_that_declares_the_database_is_given_nothing_of_it() {
+    let mut description = description();
+    for name in ["OUTPUT_DATABASE_URL", "OUTPUT_DATABASE_PASSWORD"] {
+        description.settings.push(Setting {
+            name: name.to_owned(),
+            ..description.settings[1].clone()
+        });
+    }
+    let flags = ["OUTPUT_DATABASE_URL=sqlite:///srv/data.db".to_owned()];
+    let mut plan = plan(&[]);
+    let environment = [(
+        "SOURCE_API_URL".to_owned(),
+        "https://api.example.com/v1".to_owned(),
+    )];
+    plan.values = Values::collect(&flags, environment, &[], &plan.limits, &mut Vec::new());
+
+    let settings = join(&description, &plan).unwrap();
+
+    let names: Vec<&str> = settings
+        .environment
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(names, ["SOURCE_API_URL"]);
+}
+
+#[test]
+fn a_password_is_hidden_however_it_is_written_and_a_path_is_not() {
+    let hidden = |url: &str, text: &str| {
+        let plan = plan(&[("OUTPUT_DATABASE_URL", url)]);
+        crate::secret::Redactor::new(secrets(&plan)).hide(text)
+    };
+    let url = "postgres://etl:p%40ss%2fword@db/shop";
+
+    for form in [url, "p%40ss%2fword", "p%40ss%2Fword", "p@ss/word"] {
+        assert_eq!(hidden(url, &format!("<{form}>")), "<REDACTED>", "{form}");
+    }
+    assert_eq!(hidden("mysql://u:p4ssw0rd@h", "p4ssw0rd"), "REDACTED");
+    let path = "open `sqlite:///srv/data.db`";
+    assert_eq!(hidden("sqlite:///srv/data.db", path), path);
+}

@@ -19,6 +19,9 @@ const ADOPTED: &str = "before-tidegate";
 /// What a folder holds after a good run, and nothing else but what was adopted and, last, where the data is.
 const GOOD: [&str; 4] = [".lock", "current", "generations", "last-run.json"];
 
+/// The same of a folder with a database in it.
+const GOOD_DATABASE: [&str; 3] = [".lock", "data.db", "last-run.json"];
+
 /// The killed run whose leftovers are found.
 pub const LEFT_BY: &str = "20240101T000000Z-abcdef";
 
@@ -171,6 +174,19 @@ impl Scenario {
         Self::begin("a run that adopts later", job)
     }
 
+    /// A first run into a database that is not there.
+    pub fn sqlite_first() -> Self {
+        let job = Job::upsert().sqlite().api(answers(OLD));
+        Self::begin("a first run into SQLite", job)
+    }
+
+    /// New and changed records are merged into a table.
+    pub fn sqlite_upsert() -> Self {
+        let mut job = Job::upsert().sqlite().api(answers(OLD));
+        job.run().printed.exits(0);
+        Self::begin("an upsert run into SQLite", job.api(answers(CHANGED)))
+    }
+
     fn begin(name: &'static str, job: Job) -> Self {
         let before = job.view();
         let begun = job.output().parent().expect("a folder above").to_owned();
@@ -212,6 +228,9 @@ impl Scenario {
 
     /// The names of the generations that are there, published or not.
     pub fn generations(&self) -> Vec<String> {
+        if self.job().database().is_some() {
+            return Vec::new();
+        }
         names(&self.output().join("generations"))
     }
 
@@ -242,14 +261,14 @@ impl Scenario {
         );
         let mut left = names(&self.output());
         left.retain(|name| name != ADOPTED);
-        let data = if left.iter().any(|name| name == "segments") {
-            "segments"
-        } else {
-            "latest.json"
+        let has_segments = left.iter().any(|name| name == "segments");
+        let good = match (self.job().database(), has_segments) {
+            (Some(_), _) => GOOD_DATABASE.to_vec(),
+            (None, true) => [&GOOD[..], &["segments"]].concat(),
+            (None, false) => [&GOOD[..], &["latest.json"]].concat(),
         };
         assert_eq!(
-            left,
-            [&GOOD[..], &[data]].concat(),
+            left, good,
             "{told}: what is in the folder after the next run"
         );
         let now = self.view().generation.expect("a generation is published");

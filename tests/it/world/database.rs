@@ -1,0 +1,124 @@
+//! A SQLite database as readers see it: as the folder that would hold the same.
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use serde_json::Value;
+
+use super::{View, hex};
+
+/// What readers of the job `orders` see, of a copy: who opens a database also tidies up after a run that was killed, and that
+/// is the next run's to show.
+pub fn view(path: &Path, output: &Path) -> View {
+    if !path.exists() {
+        return View::default();
+    }
+    let copy = tempfile::tempdir().expect("a temporary folder");
+    for end in ["", "-wal", "-journal"] {
+        let of = |path: &Path| format!("{}{end}", path.display());
+        let (from, to) = (of(path), of(&copy.path().join("data.db")));
+        if Path::new(&from).exists() {
+            fs::copy(from, to).expect("copy the database");
+        }
+    }
+    let path = copy.path().join("data.db");
+    let has = |name: &str| {
+        let tables = rows(&path, "SELECT name FROM sqlite_schema");
+        tables.iter().any(|table| table == name)
+    };
+    let manifest = if has("tidegate_state") {
+        rows(
+            &path,
+            "SELECT manifest FROM tidegate_state WHERE job = 'orders'",
+        )
+        .pop()
+    } else {
+        None
+    };
+    let Some(manifest) = manifest else {
+        if has("orders") {
+            assert_eq!(
+                rows(&path, "SELECT 1 FROM orders"),
+                [""; 0],
+                "{output:?}: rows without a commit"
+            );
+        }
+        return View::default();
+    };
+    let parsed: Value = serde_json::from_str(&manifest).expect("the manifest is JSON");
+    let finished = parsed["finished"].as_str().expect("a time");
+    let time: String = finished[..19]
+        .chars()
+        .filter(|c| !"-:".contains(*c))
+        .collect();
+    let number = parsed["generation"].as_u64().expect("a number");
+    let name = format!("{number:06}-{time}Z-{}", &hex(manifest.as_bytes())[..16]);
+    let keys = rows(
+        &path,
+        "SELECT name FROM pragma_table_info('orders') WHERE pk > 0 ORDER BY pk",
+    );
+    // As tidegate sorts: integers of any size, then strings.
+    let order: Vec<String> = keys
+        .iter()
+        .map(|key| format!("typeof(\"{key}\") = 'text', typeof(\"{key}\") = 'blob', \"{key}\""))
+        .collect();
+    let order = if order.is_empty() {
+        "rowid".to_owned()
+    } else {
+        order.join(", ")
+    };
+    let whole = rows(
+        &path,
+        "SELECT name FROM pragma_table_info('orders') WHERE name = 'data'",
+    );
+    let shown = if whole.is_empty() { "*" } else { "data" };
+    let records = rows(
+        &path,
+        &format!("SELECT {shown} FROM orders ORDER BY {order}"),
+    );
+    let latest = match records.len() {
+        0 => "[\n]\n".to_owned(),
+        _ => format!("[\n{}\n]\n", records.join(",\n")),
+    };
+    assert_eq!(
+        parsed["counts"]["records"],
+        records.len(),
+        "the manifest counts the rows"
+    );
+    let state = rows(
+        &path,
+        "SELECT generation || ' ' || state FROM tidegate_state WHERE job = 'orders'",
+    );
+    let wanted = format!("{number} {}", parsed["state"].as_str().expect("a state"));
+    assert_eq!(state, [wanted], "row and manifest are of one commit");
+    View::with(
+        name,
+        &[
+            ("latest.json", &latest),
+            ("current/manifest.json", &manifest),
+        ],
+    )
+}
+
+/// What a query gives, the values of a row with `|` between them.
+pub fn rows(path: &Path, query: &str) -> Vec<String> {
+    let link = Connection::open(path).expect("open the database");
+    let mut statement = link.prepare(query).expect(query);
+    let columns = statement.column_count();
+    let rows = statement.query_map([], |row| {
+        let shown = (0..columns).map(|at| {
+            Ok(match row.get_ref(at)? {
+                ValueRef::Null => String::new(),
+                ValueRef::Integer(value) => value.to_string(),
+                ValueRef::Real(value) => format!("{value:?}"),
+                ValueRef::Text(text) | ValueRef::Blob(text) => {
+                    String::from_utf8_lossy(text).into_owned()
+                }
+            })
+        });
+        Ok(shown.collect::<rusqlite::Result<Vec<_>>>()?.join("|"))
+    });
+    rows.expect(query).map(|row| row.expect("a row")).collect()
+}
