@@ -1,12 +1,38 @@
 #!/bin/sh
-# Installs what the tests need beside the toolchain: strace, for the crash proofs. A no-op when it is there.
+# Installs what the tests need beside the toolchain: strace, for the crash proofs; PostgreSQL, of which the tests start one in
+# a temporary folder; and kubernetes-validate, in an environment of its own. A no-op when all of it is there.
 set -eu
-command -v strace >/dev/null 2>&1 && exit 0
-if ! command -v apt-get >/dev/null 2>&1; then
-    echo "tests: strace is needed for the crash proofs; install it and run again" >&2
-    exit 1
+cd "$(dirname "$0")/.."
+
+missing=
+command -v strace >/dev/null 2>&1 || missing="$missing strace"
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+command -v setpriv >/dev/null 2>&1 || missing="$missing util-linux"
+validate=target/kubernetes-validate
+validator=$validate/bin/kubernetes-validate
+if [ ! -x $validator ] && ! python3 -c 'import ensurepip' >/dev/null 2>&1; then
+    missing="$missing python3-venv"
 fi
-echo "tests: installing strace"
-if [ "$(id -u)" = 0 ]; then as_root=; else as_root="sudo -n"; fi
-$as_root apt-get update -qq >/dev/null
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends strace >/dev/null
+
+if [ -n "$missing" ]; then
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "tests:$missing needed; install it and run again" >&2
+        exit 1
+    fi
+    echo "tests: installing$missing"
+    if [ "$(id -u)" = 0 ]; then as_root=; else as_root="sudo -n"; fi
+    # No cluster is made and nothing is started by the package.
+    if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+        $as_root mkdir -p /etc/postgresql-common
+        echo "create_main_cluster = false" | $as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+    fi
+    $as_root apt-get update -qq >/dev/null
+    # shellcheck disable=SC2086
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+if [ ! -x $validator ]; then
+    echo "tests: installing kubernetes-validate"
+    python3 -m venv $validate
+    $validate/bin/pip install --quiet --disable-pip-version-check kubernetes-validate==1.37.0
+fi

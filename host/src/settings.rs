@@ -42,16 +42,19 @@ const AMBIENT: [&str; 4] = ["MAX_RETRIES", "MAX_PAGES", "PRIMARY_KEY", "TRANSFOR
 const DECLARED_MAX: usize = 200;
 /// Every secret that was given, and what of it is one by itself: what logs and errors hide.
 pub fn secrets(plan: &Plan) -> Vec<Secret> {
-    // The URL of a database is one where it has a password, or cannot be understood.
-    let is_secret = |name: &&&str| {
-        let known = plan.database.as_ref().filter(|_| **name == DATABASE_URL);
-        known.is_none_or(|url| url.password().is_some())
+    // The URL of a database is one where it has a password in it, or cannot be understood: errors name the others.
+    let is_secret = |(name, secret): &(&str, Secret)| {
+        *name != DATABASE_URL
+            || DatabaseUrl::parse(secret.expose()).map_or(true, |url| url.password().is_some())
     };
     let given: Vec<Secret> = SECRETS
         .iter()
+        .filter_map(|name| {
+            let (secret, _) = plan.values.secret(name, &plan.limits, &mut Vec::new())?;
+            Some((*name, secret))
+        })
         .filter(is_secret)
-        .filter_map(|name| plan.values.secret(name, &plan.limits, &mut Vec::new()))
-        .map(|(secret, _)| secret)
+        .map(|(_, secret)| secret)
         .collect();
     // As it stands in the URL: it may be encoded in another way than we would.
     let as_written = given.iter().filter_map(|secret| {

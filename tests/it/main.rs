@@ -26,6 +26,8 @@ mod incremental;
 mod limits;
 /// A job that comes in portions.
 mod portions;
+/// PostgreSQL: a real server, in a temporary folder.
+mod postgres;
 /// Two runs at once.
 mod race;
 /// Readers that never stop reading.

@@ -87,3 +87,35 @@ fn the_timeout_of_systemd_stands_behind_the_deadline() {
 
     assert!(timeout > deadline, "{timeout} and {deadline} minutes");
 }
+
+#[test]
+fn the_cron_job_is_one_to_kubernetes() {
+    let job = Job::new();
+    let manifest = job.file("cronjob.yaml", block_after("As a Kubernetes CronJob"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let validator = root.join("target/kubernetes-validate/bin/kubernetes-validate");
+
+    let ended = std::process::Command::new(&validator)
+        .arg("--strict")
+        .arg(&manifest)
+        .output()
+        .expect("kubernetes-validate: run tests/tools.sh");
+
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned()
+        + &String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{said}");
+}
+
+#[test]
+fn the_deadline_of_the_cron_job_stands_behind_the_runs_own() {
+    let job = block_after("As a Kubernetes CronJob");
+    let number = |before: &str, end: &str| -> u64 {
+        let (_, after) = job
+            .split_once(before)
+            .unwrap_or_else(|| panic!("it says `{before}`"));
+        let (number, _) = after.split_once(end).expect("a number");
+        number.parse().expect("a whole number")
+    };
+
+    assert!(number("activeDeadlineSeconds: ", "\n") > 60 * number("RUN_DEADLINE, value: ", "m}"));
+}

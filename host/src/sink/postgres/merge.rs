@@ -145,7 +145,7 @@ fn stage_parents(
 }
 
 /// New rows and those that differ: what is equal is not even locked, so it costs no WAL. Values are compared as they are
-/// stored (`*<>`): 1.1 and 1.10 are equal numbers, and not the same.
+/// stored (`record_image_ne`): 1.1 and 1.10 are equal numbers, and not the same.
 fn upsert(load: &Load<'_>, keys: &[&str], same_key: &str) -> String {
     let own = load.own_columns();
     let names = || {
@@ -165,7 +165,7 @@ fn upsert(load: &Load<'_>, keys: &[&str], same_key: &str) -> String {
     let differs = match others.len() {
         0 => String::new(),
         _ => format!(
-            " OR ROW({}) OPERATOR(pg_catalog.*<>) ROW({})",
+            " OR pg_catalog.record_image_ne(ROW({}), ROW({}))",
             of("t"),
             of("s")
         ),

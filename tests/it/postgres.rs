@@ -1,0 +1,16 @@
+//! PostgreSQL as the place where the data goes: one real server for all tests of this binary, a database for each.
+
+/// The connection cut at every message of a run.
+mod cut;
+/// What is there and does not fit.
+mod drift;
+/// Who we are to the server, who it is to us, and that no password is seen anywhere.
+mod identity;
+/// Two machines, one job.
+mod pairs;
+/// Between a run and the server: it counts messages, and cuts.
+mod proxy;
+/// The server.
+mod server;
+/// What a table holds after a run.
+mod table;

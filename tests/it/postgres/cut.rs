@@ -1,0 +1,147 @@
+//! The connection cut at every message of the conversation of a small run, before it and after it: nothing lost, nothing
+//! doubled, state and rows always of the same commit.
+
+use serde_json::Value;
+
+use super::proxy::{Cut, Proxy};
+use super::server::{Database, server};
+use crate::server::Reply;
+use crate::world::Job;
+
+const FIRST: &str = r#"[{"id":1,"updated":1,"v":1},{"id":2,"updated":1,"v":1}]"#;
+const SECOND: &str = r#"[{"id":2,"updated":2,"v":2},{"id":3,"updated":2,"v":2}]"#;
+
+fn job(database: &Database) -> Job {
+    serving(database.takes(Job::upsert()), FIRST)
+}
+
+fn serving(job: Job, page: &'static str) -> Job {
+    job.api(move |_| Reply::new(200, page))
+}
+
+/// By way of this port from now on.
+fn by(job: Job, database: &Database, port: u16) -> Job {
+    job.set("OUTPUT_DATABASE_URL", &database.url(port))
+}
+
+/// Rows as `id version`, and the generation of the state.
+fn seen(database: &Database) -> (String, String) {
+    let generation = database.generation();
+    if database.sql("SELECT to_regclass('orders') IS NULL") == "t" {
+        return (String::new(), generation);
+    }
+    (
+        database.sql("SELECT id, data->>'v', _generation FROM orders ORDER BY id"),
+        generation,
+    )
+}
+
+/// A job in a database of its own, as it stands before the run that is cut.
+fn before(is_second: bool) -> (Database, Job) {
+    let database = server().database();
+    let mut job = job(&database);
+    if is_second {
+        job.start().ends_unchecked().exits(0);
+        job = serving(job, SECOND);
+    }
+    (database, job)
+}
+
+/// One run, cut like this; and the next one. Whether it was cut at all.
+fn cut_at(cut: Cut, is_second: bool) -> bool {
+    let (database, job) = before(is_second);
+    let before = seen(&database);
+    let proxy = Proxy::start(cut);
+    let done = if is_second {
+        ("1|1|1\n2|2|2\n3|2|2".to_owned(), "2".to_owned())
+    } else {
+        ("1|1|1\n2|1|1".to_owned(), "1".to_owned())
+    };
+
+    let mut job = by(job, &database, proxy.port());
+    let printed = job.start().ends_unchecked();
+
+    // A server that is still busy with what was cut is waited for: its session ends by itself.
+    let sessions = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND application_name LIKE 'tidegate%'",
+        database.name
+    );
+    for _ in 0..200 {
+        if server().sql("postgres", &sessions) == "0" {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let after = seen(&database);
+    let context = format!(
+        "{cut:?}: {after:?}\n{}{}\n{:?}",
+        printed.stdout,
+        printed.stderr,
+        proxy.kinds().last()
+    );
+    match printed.code {
+        Some(0) => assert_eq!(after, done, "{context}"),
+        Some(75) => assert_eq!(after, before, "{context}"),
+        _ => panic!("an exit code that is not of the table: {context}"),
+    }
+    let summary = printed
+        .stdout
+        .lines()
+        .last()
+        .and_then(|line| serde_json::from_str::<Value>(line).ok());
+    let committed = summary.map(|summary| summary["committed"].clone());
+    assert_ne!(committed, Some("unknown".into()), "{context}");
+
+    let mut job = by(job, &database, server().port);
+    job.start().ends_unchecked().exits(0);
+    let rows = seen(&database).0;
+    assert_eq!(
+        rows.replace("|2|3", "|2|2"),
+        done.0,
+        "the next run: {context}"
+    );
+    proxy.is_cut()
+}
+
+fn conversation(is_second: bool) -> Vec<String> {
+    let (database, job) = before(is_second);
+    let proxy = Proxy::start(Cut::Count);
+    let mut job = by(job, &database, proxy.port());
+    job.start().ends_unchecked().exits(0);
+    proxy.kinds()
+}
+
+fn cut_everywhere(is_second: bool) {
+    let kinds = conversation(is_second);
+    assert!(
+        kinds.iter().any(|kind| kind.contains("COMMIT")),
+        "{kinds:?}"
+    );
+    let commit = kinds.iter().position(|kind| kind.contains("COMMIT"));
+    let is_thorough = std::env::var_os("TIDEGATE_CUTS").is_some();
+    // After one message is before the next one but for who notices first: around COMMIT both are tried every time.
+    let after = if is_thorough {
+        0
+    } else {
+        commit.unwrap_or_default().saturating_sub(2)
+    };
+    let cuts = (0..kinds.len())
+        .map(Cut::Before)
+        .chain((after..kinds.len()).map(Cut::After));
+    let many = cuts.filter(|cut| cut_at(*cut, is_second)).count();
+    assert!(
+        many >= kinds.len(),
+        "{many} cuts in {} messages",
+        kinds.len()
+    );
+}
+
+#[test]
+fn a_first_run_cut_at_any_message_is_done_or_never_happened() {
+    cut_everywhere(false);
+}
+
+#[test]
+fn a_merge_cut_at_any_message_is_done_or_never_happened() {
+    cut_everywhere(true);
+}

@@ -1,0 +1,119 @@
+//! The same crontab on two machines: two processes with folders of their own, one database, one commit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::server::{Database, server};
+use crate::server::Reply;
+use crate::world::{Job, Printed};
+
+/// Pairs of runs, where the environment says nothing else.
+const PAIRS: u64 = 15;
+
+/// A machine whose source answers once `is_let` is, or nobody will.
+fn machine(database: &Database, who: &'static str, is_let: &Arc<AtomicBool>) -> Job {
+    let job = Job::new();
+    let output = job.output().display().to_string();
+    let is_let = Arc::clone(is_let);
+    database
+        .takes(job)
+        .set("OUTPUT_DIR", &output)
+        .set("JOB_NAME", "orders")
+        .set("PRIMARY_KEY", "/id")
+        .api(move |_| {
+            let asked = Instant::now();
+            while !is_let.load(Ordering::SeqCst) && asked.elapsed() < HELD_MAX {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Reply::new(200, json!([{"id": who, "n": uniquely()}]).to_string())
+        })
+}
+
+/// A run that waits for the other longer than this is let on, and the test fails on what comes of it.
+const HELD_MAX: Duration = Duration::from_mins(1);
+
+/// No two sets are the same.
+fn uniquely() -> u128 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos())
+}
+
+#[test]
+fn of_two_machines_at_once_each_pair_commits_once() {
+    let pairs = std::env::var("TIDEGATE_PAIRS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(PAIRS);
+    let database = server().database();
+    let is_let: Arc<AtomicBool> = Arc::default();
+    let mut left = machine(&database, "left", &is_let);
+    let mut right = machine(&database, "right", &is_let);
+    let mut commits = 0;
+    for pair in 1..=pairs {
+        is_let.store(false, Ordering::SeqCst);
+        // Whoever has the lock is held by its source until the other one has ended.
+        let run = |job: &mut Job| {
+            let printed = job.start().ends_unchecked();
+            is_let.store(true, Ordering::SeqCst);
+            printed
+        };
+        let ended: [Printed; 2] = std::thread::scope(|scope| {
+            let other = scope.spawn(|| run(&mut right));
+            [run(&mut left), other.join().expect("the other run ended")]
+        });
+
+        let codes = [ended[0].code, ended[1].code];
+        let done = codes.iter().filter(|code| **code == Some(0)).count() as u64;
+        assert_eq!(done, 1, "pair {pair}: {ended:#?}");
+        assert!(codes.contains(&Some(75)), "pair {pair}: {codes:?}");
+        let loser = &ended[usize::from(codes[0] == Some(0))];
+        loser.stderr_has("holds it").stderr_has("tidegate:orders");
+        commits += done;
+        assert_eq!(database.generation(), commits.to_string());
+        assert_eq!(
+            database.sql("SELECT count(*), max(_generation) FROM orders"),
+            format!("1|{commits}")
+        );
+    }
+}
+
+#[test]
+fn without_the_run_lock_the_fence_lets_one_of_two_commit() {
+    let database = server().database();
+    let is_let = Arc::new(AtomicBool::new(true));
+    let mut left = machine(&database, "left", &is_let);
+    let mut right = machine(&database, "right", &Arc::new(AtomicBool::new(true)));
+    left.start().ends_unchecked().exits(0);
+    // As a pool that gives a session to others, or an operator, would: the lock is gone while the first one fetches.
+    is_let.store(false, Ordering::SeqCst);
+    let running = left.start().has_asked(1);
+    database.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tidegate:orders' AND datname = current_database()");
+    right.start().ends_unchecked().exits(0);
+    is_let.store(true, Ordering::SeqCst);
+
+    let late = running.ends_unchecked();
+
+    late.exits(75)
+        .stderr_has("somebody else committed it meanwhile");
+    assert_eq!(
+        database.sql("SELECT id, _generation FROM orders"),
+        "right|2"
+    );
+}
+
+#[test]
+fn a_connection_lost_while_fetching_is_made_anew() {
+    let database = server().database();
+    let is_let = Arc::new(AtomicBool::new(false));
+    let mut job = machine(&database, "left", &is_let);
+    let running = job.start().has_asked(1);
+    database.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tidegate:orders' AND datname = current_database()");
+    is_let.store(true, Ordering::SeqCst);
+
+    running.ends_unchecked().exits(0);
+
+    assert_eq!(database.generation(), "1");
+}

@@ -1,0 +1,165 @@
+//! Between a run and the server: it counts the messages of the conversation, in both directions, and cuts at one of them.
+//!
+//! It says that there is no TLS, so that it sees where a message ends.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::server::server;
+
+/// Where the first connection is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Nowhere, and TLS passes.
+    Never,
+    /// Nowhere, but messages are counted.
+    Count,
+    /// Before this message, counted over both directions, is passed on.
+    Before(usize),
+    /// After it.
+    After(usize),
+}
+
+/// A proxy.
+pub struct Proxy {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    cut: Cut,
+    /// Messages that were seen; of later connections none.
+    seen: AtomicUsize,
+    is_cut: AtomicBool,
+    /// What each was: its direction and first byte, and of a query its text.
+    kinds: Mutex<Vec<String>>,
+}
+
+impl Proxy {
+    pub fn start(cut: Cut) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("its number").port();
+        let shared = Arc::new(Shared {
+            cut,
+            seen: AtomicUsize::new(0),
+            is_cut: AtomicBool::new(false),
+            kinds: Mutex::default(),
+        });
+        let of_all = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for (number, client) in listener.incoming().flatten().enumerate() {
+                let shared = Arc::clone(&of_all);
+                std::thread::spawn(move || shared.connection(client, number == 0));
+            }
+        });
+        Self { port, shared }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What the messages of the first connection were.
+    pub fn kinds(&self) -> Vec<String> {
+        self.shared.kinds.lock().expect("nobody panicked").clone()
+    }
+
+    /// Whether it was cut.
+    pub fn is_cut(&self) -> bool {
+        self.shared.is_cut.load(Ordering::SeqCst)
+    }
+}
+
+impl Shared {
+    fn connection(self: Arc<Self>, client: TcpStream, is_first: bool) {
+        let Ok(upstream) = TcpStream::connect(("127.0.0.1", server().port)) else {
+            return;
+        };
+        let (client_too, upstream_too) = match (client.try_clone(), upstream.try_clone()) {
+            (Ok(client), Ok(upstream)) => (client, upstream),
+            _ => return,
+        };
+        if !is_first || self.cut == Cut::Never {
+            std::thread::spawn(move || pour(client, upstream));
+            pour(upstream_too, client_too);
+            return;
+        }
+        let other = Arc::clone(&self);
+        std::thread::spawn(move || other.pass(client, upstream, '>'));
+        self.pass(upstream_too, client_too, '<');
+    }
+
+    /// Passes messages on in one direction until it is cut.
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream, direction: char) {
+        let mut is_begun = direction == '<';
+        loop {
+            let message = if is_begun {
+                message(&mut from, 1)
+            } else {
+                message(&mut from, 0)
+            };
+            let Some(message) = message else {
+                let _ = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
+                return;
+            };
+            if !is_begun && message[4..] == 80_877_103_u32.to_be_bytes() {
+                // Asked for TLS.
+                let _ = from.write_all(b"N");
+                continue;
+            }
+            is_begun = true;
+            if !self.is_passed(&message, direction, &mut to) {
+                let _ = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
+                return;
+            }
+        }
+    }
+
+    fn is_passed(&self, message: &[u8], direction: char, to: &mut TcpStream) -> bool {
+        let number = self.seen.fetch_add(1, Ordering::SeqCst);
+        let mut kinds = self.kinds.lock().expect("nobody panicked");
+        let kind = char::from(message[0]);
+        let text = if kind == 'Q' {
+            String::from_utf8_lossy(&message[5..]).into_owned()
+        } else {
+            String::new()
+        };
+        kinds.push(format!("{direction}{kind}{text}"));
+        drop(kinds);
+        let cut = match self.cut {
+            Cut::Before(at) if number >= at => Some(false),
+            Cut::After(at) if number >= at => Some(true),
+            _ => None,
+        };
+        if cut.is_none_or(|passes| passes && !self.is_cut.load(Ordering::SeqCst))
+            && to.write_all(message).is_err()
+        {
+            return false;
+        }
+        if cut.is_some() {
+            self.is_cut.store(true, Ordering::SeqCst);
+        }
+        cut.is_none()
+    }
+}
+
+/// One message: `before` its length stand so many bytes.
+fn message(from: &mut TcpStream, before: usize) -> Option<Vec<u8>> {
+    let mut message = vec![0; before + 4];
+    from.read_exact(&mut message).ok()?;
+    let length: [u8; 4] = message[before..].try_into().ok()?;
+    let length = usize::try_from(u32::from_be_bytes(length)).ok()?;
+    message.resize(before + length, 0);
+    from.read_exact(&mut message[before + 4..]).ok()?;
+    Some(message)
+}
+
+fn pour(mut from: TcpStream, mut to: TcpStream) {
+    let copied = std::io::copy(&mut from, &mut to);
+    debug_assert!(
+        copied.is_ok() || copied.is_err_and(|error| error.kind() != ErrorKind::InvalidInput)
+    );
+    let _ = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
+}

@@ -1,0 +1,261 @@
+//! The server: started once, in a temporary folder, and gone with this process however that ends.
+
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::world::Job;
+
+/// Its stdin is ours: when we are gone, so is what it began.
+const WATCHDOG: &str = r#"trap '' INT TERM HUP
+"$@" >"$FOLDER/log" 2>&1 &
+server=$!
+read -r _
+kill -QUIT $server
+wait $server
+rm -rf "$FOLDER""#;
+/// The password of the role `etl`: nothing of it may be seen anywhere.
+pub const PASSWORD: &str = "q8/Zr+4w 7Xe%e9";
+/// Looks for the server to be there.
+const LOOKS_MAX: u32 = 600;
+
+/// The server.
+pub struct Server {
+    folder: PathBuf,
+    bin: PathBuf,
+    pub port: u16,
+    _watchdog: Child,
+}
+
+/// A database of one test.
+pub struct Database {
+    pub name: String,
+}
+
+/// The one server.
+pub fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(Server::start)
+}
+
+impl Server {
+    fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("tidegate-pg-").tempdir();
+        let folder = folder.expect("a temporary folder").keep();
+        let bin = bin();
+        let (path, data) = (folder.display().to_string(), folder.join("data"));
+        if is_root() {
+            ran(Command::new("chown").args(["nobody", &path]));
+        }
+        let data_path = data.display().to_string();
+        ran(&mut as_nobody(
+            &bin.join("initdb"),
+            &[
+                "-D",
+                &data_path,
+                "-U",
+                "postgres",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--no-locale",
+            ],
+        ));
+        let tls = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/tls");
+        for name in ["server.pem", "server.key"] {
+            let to = data.join(name);
+            std::fs::copy(tls.join(name), &to).expect("copy a certificate");
+            ran(Command::new("chmod").arg("600").arg(&to));
+            if is_root() {
+                ran(Command::new("chown").arg("nobody").arg(&to));
+            }
+        }
+        let hba = "local all all trust\nhostnossl plain all all reject\nhost all all 127.0.0.1/32 scram-sha-256\n";
+        std::fs::write(data.join("pg_hba.conf"), hba).expect("write who may come in");
+        let port = free_port();
+        let listen = format!("port={port}");
+        let socket = format!("unix_socket_directories={path}");
+        let settings = [
+            "listen_addresses=127.0.0.1",
+            "max_connections=60",
+            "ssl=on",
+            "ssl_cert_file=server.pem",
+            "ssl_key_file=server.key",
+            "shared_buffers=64MB",
+            "log_statement=all",
+            "log_connections=on",
+        ];
+        let mut args = vec!["-D", &data_path, "-c", &listen, "-c", &socket];
+        for setting in settings {
+            args.extend(["-c", setting]);
+        }
+        let server = as_nobody(&bin.join("postgres"), &args);
+        let watchdog = Command::new("sh")
+            .args(["-c", WATCHDOG, "sh"])
+            .arg(server.get_program())
+            .args(server.get_args())
+            .env("FOLDER", &folder)
+            .stdin(Stdio::piped())
+            .process_group(0)
+            .spawn();
+        let started = Self {
+            folder,
+            bin,
+            port,
+            _watchdog: watchdog.expect("start the server"),
+        };
+        started.is_up();
+        started.sql(
+            "postgres",
+            &format!("CREATE ROLE etl LOGIN PASSWORD '{PASSWORD}'"),
+        );
+        started
+    }
+
+    fn is_up(&self) {
+        for _ in 0..LOOKS_MAX {
+            if self
+                .psql("postgres", "SELECT 1")
+                .status()
+                .is_ok_and(|status| status.success())
+            {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("no server: {}", self.log());
+    }
+
+    fn psql(&self, database: &str, sql: &str) -> Command {
+        let mut psql = Command::new(self.bin.join("psql"));
+        psql.args([
+            "-X",
+            "-A",
+            "-t",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            "postgres",
+            "-h",
+        ])
+        .arg(&self.folder)
+        .args(["-p", &self.port.to_string(), "-d", database, "-c", sql])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+        psql
+    }
+
+    /// What a statement of the superuser answers: columns with `|` between, a row a line.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        let mut psql = self.psql(database, sql);
+        let ended = psql
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .output()
+            .expect("start psql");
+        assert!(
+            ended.status.success(),
+            "{sql}: {}",
+            String::from_utf8_lossy(&ended.stderr)
+        );
+        String::from_utf8_lossy(&ended.stdout).trim_end().to_owned()
+    }
+
+    /// The folder of its socket.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Everything it logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// A new, empty database that the role `etl` may do everything in.
+    pub fn database(&self) -> Database {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name} OWNER etl"));
+        Database { name }
+    }
+}
+
+impl Database {
+    /// What a statement answers.
+    pub fn sql(&self, sql: &str) -> String {
+        server().sql(&self.name, sql)
+    }
+
+    /// Its URL for the role `etl`, without a password, by way of this port.
+    pub fn url(&self, port: u16) -> String {
+        format!("postgres://etl@127.0.0.1:{port}/{}", self.name)
+    }
+
+    /// The job, with its data going here.
+    pub fn takes(&self, job: Job) -> Job {
+        job.unset("OUTPUT_DIR")
+            .set("OUTPUT_DATABASE_URL", &self.url(server().port))
+            .set("OUTPUT_DATABASE_PASSWORD", PASSWORD)
+            .set("OUTPUT_TABLE", "orders")
+    }
+
+    /// The generation in the state row of `orders`, and that of the newest row of the table.
+    pub fn generation(&self) -> String {
+        if self.sql("SELECT to_regclass('tidegate_state') IS NULL") == "t" {
+            return String::new();
+        }
+        self.sql("SELECT generation FROM tidegate_state WHERE job = 'orders'")
+    }
+}
+
+/// The binaries of the newest version that is installed.
+fn bin() -> PathBuf {
+    let versions =
+        std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL: run tests/tools.sh");
+    let newest = versions
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .filter(|bin| bin.join("initdb").exists())
+        .max();
+    newest.expect("PostgreSQL: run tests/tools.sh")
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The server refuses to run as root.
+fn as_nobody(program: &Path, args: &[&str]) -> Command {
+    let mut command = if is_root() {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"])
+            .arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.args(args).current_dir("/");
+    command
+}
+
+fn ran(command: &mut Command) {
+    let ended = command.output().expect("start a program");
+    assert!(
+        ended.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("its number").port()
+}
