@@ -44,6 +44,8 @@ pub fn hashes(
         // What is not used shapes nothing.
         "OUTPUT_TABLE" if plan.database.is_some() => plan.table.clone(),
         "OUTPUT_TABLE" => String::new(),
+        // A csv file is made anew of the records it stands beside.
+        "OUTPUT_COLUMNS" if plan.database.is_none() => String::new(),
         "OUTPUT_COLUMNS" => {
             let lines: Vec<String> = plan.columns.iter().map(ToString::to_string).collect();
             lines.join("\n")

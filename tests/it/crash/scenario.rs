@@ -272,7 +272,7 @@ impl Scenario {
             "{told}: what is in the folder after the next run"
         );
         let now = self.view().generation.expect("a generation is published");
-        let segments = self.output().join(data);
+        let segments = self.output().join("segments");
         let segments = if segments.is_dir() {
             names(&segments)
         } else {
