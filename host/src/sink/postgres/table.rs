@@ -117,16 +117,16 @@ impl Found {
                 .constraint
                 .as_ref()
                 .map(|name| format!("ALTER TABLE {table} DROP CONSTRAINT {}; ", quoted(name)));
-            let add = match key.is_empty() {
-                true => String::new(),
-                false => format!(
-                    "ALTER TABLE {table} ADD PRIMARY KEY ({})",
-                    listed(key.clone())
-                ),
+            let add = if key.is_empty() {
+                String::new()
+            } else {
+                let columns = listed(key.iter().copied());
+                format!("ALTER TABLE {table} ADD PRIMARY KEY ({columns})")
             };
-            let what = match self.key.is_empty() {
-                true => "it has no primary key".to_owned(),
-                false => format!("its primary key is ({})", self.key.join(", ")),
+            let what = if self.key.is_empty() {
+                "it has no primary key".to_owned()
+            } else {
+                format!("its primary key is ({})", self.key.join(", "))
             };
             drift.push((what, format!("{}{add}", drop.unwrap_or_default())));
         }
