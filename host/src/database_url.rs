@@ -122,7 +122,7 @@ impl Address {
     fn read(url: &Url) -> Result<Self, String> {
         let decoded = |text: &str, what: &str| {
             let text = percent_decode_str(text).decode_utf8();
-            text.map(|text| text.into_owned())
+            text.map(std::borrow::Cow::into_owned)
                 .map_err(|_| format!("has a {what} that is no UTF-8 text"))
         };
         let host = url.host_str().unwrap_or_default();

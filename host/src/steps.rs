@@ -93,14 +93,13 @@ impl Run<'_> {
 
     /// The lock on the folder in which this run works: OUTPUT_DIR, or one of its own where nothing is kept in files.
     fn lock(&mut self, plan: &Plan) -> Result<Arc<Lock>, Failure> {
-        let folder = match &plan.output_dir {
-            Some(path) => Folder::open_or_create(path, plan.file_mode)?,
-            None => {
-                let own = Temporary::new("run")?;
-                let folder = own.folder().clone();
-                self.temporary = Some(own);
-                folder
-            }
+        let folder = if let Some(path) = &plan.output_dir {
+            Folder::open_or_create(path, plan.file_mode)?
+        } else {
+            let own = Temporary::new("run")?;
+            let folder = own.folder().clone();
+            self.temporary = Some(own);
+            folder
         };
         let lock = lock::acquire(&folder, &self.summary.run_id);
         let lock = lock.map(Arc::new).inspect_err(|failure| {

@@ -64,12 +64,11 @@ fn database(read: &mut Reader<'_>, limits: &Limits) -> Option<DatabaseUrl> {
         .values
         .get(NAME)
         .filter(|given| given.origin == Origin::Flag);
-    let (text, origin) = match given {
-        Some(given) => (given.value, given.origin),
-        None => {
-            let (secret, origin) = read.values.secret(NAME, limits, &mut read.problems)?;
-            (secret.expose().to_owned(), origin)
-        }
+    let (text, origin) = if let Some(given) = given {
+        (given.value, given.origin)
+    } else {
+        let (secret, origin) = read.values.secret(NAME, limits, &mut read.problems)?;
+        (secret.expose().to_owned(), origin)
     };
     let parsed = DatabaseUrl::parse(&text).and_then(|url| match origin {
         Origin::Flag if url.password().is_some() => Err("has a password in it, and every user of the machine can read an argument; use the environment, an env file or OUTPUT_DATABASE_PASSWORD_FILE".to_owned()),

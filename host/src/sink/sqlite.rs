@@ -228,7 +228,7 @@ impl Connection for Sqlite<'_> {
         match self.link.execute_batch("COMMIT") {
             Ok(()) => Ok(()),
             Err(error) => {
-                let failure = self.place.failed(error, "commit");
+                let failure = self.place.failed(&error, "commit");
                 self.resolve(row, failure)
             }
         }

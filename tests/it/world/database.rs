@@ -42,7 +42,8 @@ pub fn view(path: &Path, output: &Path) -> View {
             assert_eq!(
                 rows(&path, "SELECT 1 FROM orders"),
                 [""; 0],
-                "{output:?}: rows without a commit"
+                "{}: rows without a commit",
+                output.display()
             );
         }
         return View::default();

@@ -116,7 +116,8 @@ impl Layout {
 
     /// The values of the key columns.
     pub fn key_cells<'k>(&self, key: &'k [u8]) -> Vec<Cell<'k>> {
-        parts(key).into_iter().map(Cell::from).collect()
+        let parts = parts(key).into_iter().take(self.keys);
+        parts.map(Cell::from).collect()
     }
 
     /// The names of the key columns.

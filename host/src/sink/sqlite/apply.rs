@@ -65,8 +65,8 @@ pub fn apply(sqlite: &Sqlite<'_>, table: &Table, changes: Changes<'_>) -> Result
             work.delete_all()?;
             work.insert(changes.rows)?;
         }
-        rows if before == 0 => work.insert(rows)?,
-        rows => {
+        rows @ Rows::Keyed(_) if before == 0 => work.insert(rows)?,
+        rows @ Rows::Keyed(_) => {
             let replaces = changes.base == Base::Empty;
             let keep_keys = replaces || !changes.parents.is_empty();
             work.merge(rows, keep_keys, replaces)?;

@@ -29,12 +29,12 @@ impl Place {
         result: rusqlite::Result<T>,
         doing: impl FnOnce() -> D,
     ) -> Result<T, Failure> {
-        result.map_err(|error| self.failed(error, doing()))
+        result.map_err(|error| self.failed(&error, doing()))
     }
 
     /// The failure that an error is.
-    pub fn failed(&self, error: Error, doing: impl Display) -> Failure {
-        let (outcome, hint) = match code(&error) {
+    pub fn failed(&self, error: &Error, doing: impl Display) -> Failure {
+        let (outcome, hint) = match code(error) {
             ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => (Outcome::TryLater, ""),
             ffi::SQLITE_FULL => (Outcome::IoFailed, "; free space and run again"),
             ffi::SQLITE_IOERR | ffi::SQLITE_NOMEM => (Outcome::IoFailed, ""),
@@ -54,7 +54,7 @@ impl Place {
             _ => (Outcome::OutputUnusable, ""),
         };
         // SQLite's own words: `Error`'s add numbers to them.
-        let words = match &error {
+        let words = match error {
             Error::SqliteFailure(_, Some(words)) => words.clone(),
             Error::SqliteFailure(code, None) => {
                 let text = code.to_string();

@@ -1,5 +1,7 @@
 //! A job's table: made where it is missing, and otherwise exactly as it must be, for it is never altered.
 
+use std::fmt::Write as _;
+
 use rusqlite::{Connection as Link, OptionalExtension as _, Result, params};
 
 use crate::outcome::{Failure, Outcome};
@@ -170,11 +172,8 @@ fn create(name: &str, layout: &Layout, wanted: &[Shape]) -> String {
     if let Some(parent) = layout.parent.filter(|at| *at > 0) {
         let column = &layout.columns[parent].name;
         let index = quoted(&format!("{name}_by_{column}"));
-        statement.push_str(&format!(
-            "\nCREATE INDEX {index} ON {} ({});",
-            quoted(name),
-            quoted(column)
-        ));
+        let (name, column) = (quoted(name), quoted(column));
+        let _ = write!(statement, "\nCREATE INDEX {index} ON {name} ({column});");
     }
     statement
 }

@@ -12,12 +12,7 @@ use crate::sink::world::Left;
 use super::world::World;
 
 fn records(lines: &[&str]) -> Left {
-    Left::records(
-        &lines
-            .iter()
-            .map(|line| format!("{line}\n"))
-            .collect::<String>(),
-    )
+    Left::records(&(lines.join("\n") + "\n"))
 }
 
 fn refused(world: &mut World, left: &Left, outcome: Outcome) -> String {

@@ -81,7 +81,7 @@ pub fn found(cell: &Cell<'_>) -> String {
     format!("`{shown}`")
 }
 
-fn number<'c>(kind: ColumnType, digits: &'c str) -> Option<ToSqlOutput<'c>> {
+fn number(kind: ColumnType, digits: &str) -> Option<ToSqlOutput<'_>> {
     match kind {
         ColumnType::Bigint => digits.parse().ok().map(integer),
         ColumnType::Numeric => Some(digits.parse().map_or_else(|_| borrowed(digits), integer)),
@@ -89,7 +89,7 @@ fn number<'c>(kind: ColumnType, digits: &'c str) -> Option<ToSqlOutput<'c>> {
             let value: f64 = digits.parse().ok()?;
             value
                 .is_finite()
-                .then(|| ToSqlOutput::Borrowed(ValueRef::Real(value)))
+                .then_some(ToSqlOutput::Borrowed(ValueRef::Real(value)))
         }
         _ => None,
     }
