@@ -1,3 +1,5 @@
+mod oracle;
+
 use super::*;
 
 fn outputs(program: &str, input: &str) -> Result<Vec<String>, String> {
