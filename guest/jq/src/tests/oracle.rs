@@ -199,6 +199,11 @@ fn any_program_gives_what_it_gives_in_jaq() {
     let mut runner = TestRunner::new(Config { rng_seed, ..config });
     let cases = (programs::programs(), programs::inputs());
     let ran = runner.run(&cases, |(program, input)| {
+        // jaq has no limits: what meets one here might never end there.
+        let here = ours(&program, &input).ok().and_then(|ours| ours.error);
+        if here.is_some_and(|why| why.contains(" more than ")) {
+            return Err(TestCaseError::reject("meets a limit"));
+        }
         difference(&program, &input).map_or(Ok(()), |found| Err(TestCaseError::fail(found)))
     });
     if let Err(error) = ran {
