@@ -77,9 +77,8 @@ impl Shared {
         let Ok(upstream) = TcpStream::connect(("127.0.0.1", server().port)) else {
             return;
         };
-        let (client_too, upstream_too) = match (client.try_clone(), upstream.try_clone()) {
-            (Ok(client), Ok(upstream)) => (client, upstream),
-            _ => return,
+        let (Ok(client_too), Ok(upstream_too)) = (client.try_clone(), upstream.try_clone()) else {
+            return;
         };
         if !is_first || self.cut == Cut::Never {
             std::thread::spawn(move || pour(client, upstream));

@@ -33,7 +33,7 @@ impl Postgres<'_> {
             if row.get(0) {
                 return Ok(());
             }
-            let make = format!(
+            let sql = format!(
                 "BEGIN; SELECT pg_advisory_xact_lock({MAKING_LOCK}); \
                  CREATE TABLE IF NOT EXISTS {state} (job text COLLATE \"C\" PRIMARY KEY, generation bigint NOT NULL, \
                  parent text, state text NOT NULL, manifest text NOT NULL, committed_at timestamptz NOT NULL); \
@@ -41,7 +41,7 @@ impl Postgres<'_> {
                  reason text NOT NULL, pointer text NOT NULL, record json NOT NULL, PRIMARY KEY (job, number)); \
                  CREATE TABLE IF NOT EXISTS {remembered} (job text COLLATE \"C\" PRIMARY KEY, digests bytea NOT NULL); COMMIT"
             );
-            let made = client.batch_execute(&make).await;
+            let made = client.batch_execute(&sql).await;
             if made.is_err() {
                 let _ = client.batch_execute("ROLLBACK").await;
             }

@@ -78,7 +78,7 @@ impl Trouble {
             (_, None) => true,
             (_, Some(answer)) => !matches!(
                 answer.parsed_severity(),
-                Some(Severity::Error) | Some(Severity::Warning | Severity::Notice)
+                Some(Severity::Error | Severity::Warning | Severity::Notice)
             ),
         }
     }
