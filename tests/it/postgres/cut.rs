@@ -124,7 +124,7 @@ fn conversation(is_second: bool) -> Vec<String> {
 
 fn cut_everywhere(is_second: bool) {
     let kinds = conversation(is_second);
-    let commit = kinds.iter().position(|kind| kind.contains("COMMIT"));
+    let commit = kinds.iter().position(|kind| kind.starts_with(">QCOMMIT"));
     let near = commit.expect("a run commits").saturating_sub(AROUND_COMMIT);
     // After one message is before the next one, but for who notices first.
     let all = (0..kinds.len()).flat_map(|at| [Cut::Before(at), Cut::After(at)]);

@@ -304,7 +304,20 @@ fn what_was_set_aside_stands_beside_the_rows() {
     exits(&ran(&mut job), Outcome::Published);
 
     assert_eq!(
-        database.sql("SELECT job, generation, number, line->'record' FROM tidegate_rejected"),
-        "orders|1|1|{\"id\":2}"
+        database.sql("SELECT job, number, reason <> '', record FROM tidegate_rejected"),
+        "orders|1|t|{\"id\":2}"
     );
+}
+
+#[test]
+fn health_reads_the_state_and_counts_the_rows() {
+    let database = server().database();
+    let mut job = database.takes(Job::new()).page(200, r#"[{"a":1},{"a":2}]"#);
+    job.tidegate(["health"]).exits(2);
+    exits(&ran(&mut job), Outcome::Published);
+
+    job.tidegate(["health", "--verify"]).exits(0);
+
+    database.sql("DELETE FROM orders");
+    assert_ne!(job.tidegate(["health", "--verify"]).code, Some(0));
 }
