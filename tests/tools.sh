@@ -1,12 +1,13 @@
 #!/bin/sh
 # Installs what the tests need beside the toolchain: strace, for the crash proofs; PostgreSQL, of which the tests start one in
-# a temporary folder; and kubernetes-validate, in an environment of its own. A no-op when all of it is there.
+# a temporary folder; zstd, to read what was compressed; and kubernetes-validate, in an environment of its own. A no-op when all of it is there.
 set -eu
 cd "$(dirname "$0")/.."
 
 missing=
 command -v strace >/dev/null 2>&1 || missing="$missing strace"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+command -v zstd >/dev/null 2>&1 || missing="$missing zstd"
 command -v setpriv >/dev/null 2>&1 || missing="$missing util-linux"
 validate=target/kubernetes-validate
 validator=$validate/bin/kubernetes-validate
