@@ -150,6 +150,10 @@ impl Summary {
                     "{portions} of this run published ({generation}), and the next run goes on there"
                 )
             }
+            // It may be the set itself that is not as it was left.
+            (Committed::No, Some(generation)) if failure.outcome == Outcome::OutputUnusable => {
+                format!("this run changed nothing; the last published set was {generation}")
+            }
             (Committed::No, Some(generation)) => {
                 format!("the last published set ({generation}) is intact")
             }

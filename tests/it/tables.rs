@@ -147,6 +147,24 @@ fn equal_data_is_nothing_new_however_it_is_written() {
 }
 
 #[test]
+fn damaged_records_beside_a_csv_file_are_73_and_named() {
+    let mut job = csv(ROWS);
+    job.run().exits(Outcome::Published);
+    let file = job.output().join("current/records.ndjson");
+    let mut damaged = std::fs::read(&file).expect("a published file");
+    damaged[3] = b'x';
+    std::fs::write(&file, damaged).expect("a published file");
+    let mut job = job.set("SOURCE_STAGE_RECORDS", "{\"id\":9}\n");
+
+    let ended = job.start().ends_unchecked();
+
+    ended
+        .exits(73)
+        .stderr_has("records.ndjson`: its bytes are not the ones that were published")
+        .stderr_has("this run changed nothing; the last published set was 000001-");
+}
+
+#[test]
 fn a_torn_compressed_file_is_73() {
     let mut job = staging(ROWS).set("OUTPUT_COMPRESSION", "gzip");
     job.run().exits(Outcome::Published);

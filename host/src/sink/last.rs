@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt as _;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::data_file::{OutputFormat, compression_of, format_of};
+use crate::data_file::{OutputFormat, RECORDS_FILE, compression_of, format_of};
 use crate::generation::Generation;
 use crate::limits::Limits;
 use crate::manifest::hex;
@@ -81,7 +81,7 @@ pub fn framing_of(name: &str) -> Framing {
 impl<'f> LastRecords<'f> {
     /// Reads `file`, which is the file `name` of `generation`, just opened.
     ///
-    /// `Err` is 73, or 74: a compressed file is decompressed only when its checksum is the published one.
+    /// `Err` is 73, or 74: a file that is decompressed, or made into a table, is only when its checksum is the published one.
     pub fn new(
         generation: &'f Generation,
         name: &'static str,
@@ -95,16 +95,18 @@ impl<'f> LastRecords<'f> {
             let shown = generation.shown(name);
             Failure::new(Outcome::IoFailed, format!("read `{shown}`: {error}"))
         };
-        let (lines, hash) = match decoded(file, compression_of(name)).map_err(failed)? {
-            None => (Lines::new(Some(file), line_bytes_max), Some(Sha256::new())),
-            Some(reader) => {
-                let found = sha256_of(file).map_err(failed)?;
-                if found != generation.manifest.files[name].sha256 {
-                    return Err(damaged(generation, name, NOT_PUBLISHED));
-                }
-                (Lines::made(reader, line_bytes_max), None)
-            }
+        let reader = decoded(file, compression_of(name)).map_err(failed)?;
+        let is_looked_at_first = reader.is_some() || name == RECORDS_FILE;
+        if is_looked_at_first
+            && sha256_of(file).map_err(failed)? != generation.manifest.files[name].sha256
+        {
+            return Err(damaged(generation, name, NOT_PUBLISHED));
+        }
+        let lines = match reader {
+            None => Lines::new(Some(file), line_bytes_max),
+            Some(reader) => Lines::made(reader, line_bytes_max),
         };
+        let hash = (!is_looked_at_first).then(Sha256::new);
         Ok(Self {
             lines,
             generation,
