@@ -16,6 +16,9 @@ use crate::sink::Check;
 /// Between two looks at the deadline and at signals.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// What is told of a server's words.
+const SAID_CHARS_MAX: usize = 1_000;
+
 /// Values that are bound, with their types: statements then need no round trip of their own, and no name at the server.
 pub type Given<'g> = &'g [(&'g (dyn ToSql + Sync), Type)];
 
@@ -89,7 +92,7 @@ impl Trouble {
             Self::Stopped(failure) => return failure,
             Self::TimedOut(limit) => {
                 let message = format!(
-                    "{doing}: `{place}` did not answer within {} s; look at what it is busy with, and run again",
+                    "{doing} `{place}`: no answer within {} s; look at what it is busy with, and run again",
                     limit.as_secs_f32()
                 );
                 return Failure::new(Outcome::TryLater, message);
@@ -99,12 +102,16 @@ impl Trouble {
         let Some(answer) = what.as_db_error() else {
             return Failure::new(
                 Outcome::TryLater,
-                format!("{doing}: `{place}`: {}", in_words(&what)),
+                format!("{doing} `{place}`: {}", in_words(&what)),
             );
         };
         Failure::new(
             outcome(answer.code().code()),
-            format!("{doing}: `{place}`: {}", said(answer)),
+            format!(
+                "{doing} `{place}`: {}{}",
+                said(answer),
+                mend(answer.code().code())
+            ),
         )
     }
 }
@@ -132,8 +139,21 @@ fn said(answer: &DbError) -> String {
             text = format!("{text}; {what}{more}");
         }
     }
+    let text: String = text.chars().take(SAID_CHARS_MAX).collect();
     let text = text.replace(['\n', '\r'], " ");
     format!("{text} (SQLSTATE {})", answer.code().code())
+}
+
+/// What a person can do about it, where the server does not say it.
+fn mend(code: &str) -> &'static str {
+    match code {
+        "28000" | "28P01" => {
+            "; look at the user in OUTPUT_DATABASE_URL, at OUTPUT_DATABASE_PASSWORD, and at the server's pg_hba.conf"
+        }
+        "3D000" => "; make the database, or name another one in OUTPUT_DATABASE_URL",
+        "42501" => "; grant that to the role (README says what it needs)",
+        _ => "",
+    }
 }
 
 /// How a run ends of which the server said this: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
