@@ -37,7 +37,7 @@ pub struct Manifest {
     /// What was staged: `everything`, `changes` or `nothing-new`.
     pub extent: String,
     /// The range of the cursor that was read again, when only one was.
-    pub window: Option<serde_json::Value>,
+    pub window: Option<Window>,
     /// Whether the run had further portions to come when it committed this one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unfinished: bool,
@@ -62,6 +62,15 @@ pub struct Manifest {
     pub state: String,
     /// sha256 in hex of each data-shaping setting, by name.
     pub settings: BTreeMap<String, String>,
+}
+
+/// A range of the cursor: from `start` on, and before `end`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Its first value.
+    pub start: String,
+    /// The value at which it ends.
+    pub end: String,
 }
 
 /// A component file.

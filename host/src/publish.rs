@@ -25,7 +25,7 @@ mod refused;
 mod retire;
 
 pub use appended::NewSegment;
-pub use refused::keep_refused;
+pub use refused::{forget_refused, keep_refused};
 pub use retire::retire;
 
 /// A file of the new generation that has to be synced.
@@ -104,7 +104,7 @@ pub fn commit(mut new: New<'_>, check: Check<'_>, log: &Log) -> Result<Commit, F
     if let Some(data_file) = new.data_file.filter(|_| new.unchanged) {
         touch(&generations, &name, data_file, log);
     }
-    refused::forget_refused(&output, log);
+    forget_refused(&output, log);
     Ok(Commit {
         generation: name.to_string(),
         records: new.manifest.counts.records,

@@ -10,7 +10,7 @@ use crate::gates::Gates;
 use crate::generation;
 use crate::job::{Held, Run};
 use crate::lock::{self, Lock};
-use crate::manifest::Component;
+use crate::manifest::{Component, Window};
 use crate::outcome::{Failure, Outcome};
 use crate::plan::{Plan, WriteMode};
 use crate::prepare::{Prepared, refusal};
@@ -67,6 +67,7 @@ impl Run<'_> {
         let opened = self.lock(plan).and_then(|lock| {
             let ground = Ground {
                 lock,
+                folder_stays: plan.output_dir.is_some(),
                 limits: &plan.limits,
                 check,
                 log: self.log,
@@ -214,6 +215,10 @@ impl Run<'_> {
             started: self.summary.started.clone(),
             fetched: report.fetched,
             pages: report.pages,
+            window: self.args.range().map(|(start, end)| Window {
+                start: start.to_owned(),
+                end: end.to_owned(),
+            }),
             cursor: report.cursor,
             state: report.state,
             settings: settings.shaping.clone(),

@@ -1,5 +1,6 @@
 //! On what a run builds: nothing, or the last commit. Whether the component may say so is part of its contract.
 
+use crate::manifest::Manifest;
 use crate::outcome::{Failure, Outcome};
 use crate::plan::WriteMode;
 use crate::sink::{Extent, Target};
@@ -14,14 +15,18 @@ pub enum Base {
     Last,
 }
 
-/// What `extent` is built on; `has_last` is whether there is something to build on. `Err` is 70, the component cannot say that; or 78, the settings do not allow for it.
+/// What `extent` is built on; `last` is the last commit. `Err` is 70, the component cannot say that; or 78, the settings do
+/// not allow for it.
 pub fn of(
     extent: Extent,
-    has_last: bool,
+    last: Option<&Manifest>,
     target: &Target,
     staged: &Staged,
 ) -> Result<Base, Failure> {
-    if target.mode == WriteMode::Append && staged.reported.deleted > 0 {
+    let appends = target.mode == WriteMode::Append;
+    // No set was published by a run that appended.
+    let has_last = last.is_some_and(|last| appends || !last.appends());
+    if appends && staged.reported.deleted > 0 {
         return Err(broken(
             "it staged deletions, and WRITE_MODE=append only adds; set WRITE_MODE=upsert and PRIMARY_KEY",
         ));
@@ -36,15 +41,14 @@ pub fn of(
                 "merge what changed: PRIMARY_KEY is not set",
             ))
         }
-        Extent::Everything | Extent::Changes if target.mode == WriteMode::Append => Ok(Base::Last),
-        Extent::Everything => Ok(Base::Empty),
-        Extent::Changes if !has_last => Ok(Base::Empty),
+        Extent::Everything if !appends => Ok(Base::Empty),
+        Extent::Everything | Extent::Changes if !has_last => Ok(Base::Empty),
         Extent::NothingNew if !has_last => Err(broken(
             "it answered `nothing-new` when nothing had been published",
         )),
         Extent::NothingNew if staged.reported != staged::Counts::default() => Err(broken(
             "it answered `nothing-new` and reported staged lines",
         )),
-        Extent::Changes | Extent::NothingNew => Ok(Base::Last),
+        Extent::Everything | Extent::Changes | Extent::NothingNew => Ok(Base::Last),
     }
 }

@@ -12,7 +12,7 @@ use crate::lock::Staging;
 use crate::manifest::{DIGESTS, FileRecord, Manifest};
 use crate::outcome::{Failure, Outcome};
 use crate::plan::{DatabaseUrl, Plan, WriteMode};
-use crate::publish::Commit;
+use crate::publish::{self, Commit};
 use crate::sink::base::{self, Base};
 use crate::sink::changes;
 use crate::sink::key::Keys;
@@ -20,8 +20,8 @@ use crate::sink::parents::Parents;
 use crate::sink::postgres::{self, Postgres};
 use crate::sink::rejected::{self, Rejected};
 use crate::sink::sqlite::{self, Sqlite};
-use crate::sink::{Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
-use crate::staged::{self, Lines, Rejection, Staged};
+use crate::sink::{self, Applied, Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
+use crate::staged::{Lines, Rejection, Staged};
 
 use digest::digest;
 
@@ -48,6 +48,22 @@ pub struct Table {
     pub columns: Vec<Column>,
 }
 
+impl Table {
+    /// That of a job that is written in `mode`.
+    pub fn of(plan: &Plan, mode: WriteMode) -> Self {
+        Self {
+            name: plan.table.clone(),
+            // What is appended may come again, changed: its key says nothing of a row.
+            keys: match mode {
+                WriteMode::Append => Vec::new(),
+                WriteMode::Replace | WriteMode::Upsert => plan.keys.clone(),
+            },
+            replace_by: plan.replace_by.clone(),
+            columns: plan.columns.clone(),
+        }
+    }
+}
+
 /// What is done to a table in one transaction.
 pub struct Changes<'s> {
     /// Records and deletions, each key once and in the order of the keys; without keys, the records as they were staged.
@@ -68,17 +84,6 @@ pub struct Changes<'s> {
     pub remembered: Option<&'s [u8]>,
     /// Of records without keys that are, byte for byte, those of the last commit: how many rows those were.
     pub same_as_last: Option<u64>,
-}
-
-/// What it came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// Rows in the table now.
-    pub records: u64,
-    /// Rows that were there and are deleted by a deletion or a replaced parent.
-    pub removed: u64,
-    /// Whether no row was added, changed or deleted.
-    pub unchanged: bool,
 }
 
 /// A database, and one transaction at a time in it.
@@ -175,17 +180,7 @@ impl<'r, C: Connection> Database<'r, C> {
         let last = read_last(&mut connection)?;
         Ok(Self {
             keys: target.keys(),
-            table: Table {
-                name: plan.table.clone(),
-                // What is appended may come again, changed: its key says nothing of a row.
-                keys: if target.mode == WriteMode::Append {
-                    Vec::new()
-                } else {
-                    target.keys.clone()
-                },
-                replace_by: target.replace_by.clone(),
-                columns: plan.columns.clone(),
-            },
+            table: Table::of(plan, target.mode),
             ground,
             connection,
             last,
@@ -212,11 +207,6 @@ impl<'r, C: Connection> Database<'r, C> {
             (rows, read, None)
         };
         let last = self.last.as_ref().map(|(_, manifest)| manifest);
-        let base = if appends && last.is_none() {
-            Base::Empty
-        } else {
-            base
-        };
         let table = &self.table.name;
         let owned = last.is_some_and(|last| last.table.as_ref() == Some(table));
         if base == Base::Last && !owned {
@@ -240,7 +230,7 @@ impl<'r, C: Connection> Database<'r, C> {
             base,
             parents: &parents,
             rejected: staged.rejected(),
-            generation: self.last.as_ref().map_or(1, |(name, _)| name.number + 1),
+            generation: sink::next_number(self.last()),
             committed_at,
             owned,
             remembered: remembered.as_ref().map(|(digests, _)| &digests[..]),
@@ -289,7 +279,8 @@ impl<C: Connection> Sink for Database<'_, C> {
         staging: Staging,
         extent: Extent,
     ) -> Result<Box<dyn Taken + 's>, Failure> {
-        let base = base::of(extent, self.last.is_some(), &self.target, staged)?;
+        let last = self.last.as_ref().map(|(_, manifest)| manifest);
+        let base = base::of(extent, last, &self.target, staged)?;
         let rejected = Rejected::copy(staged, staging.generation(), self.ground.check)?;
         let parent = self.last.as_ref().map(|(name, _)| name.number);
         self.connection.begin(parent)?;
@@ -310,20 +301,7 @@ impl<C: Connection> Sink for Database<'_, C> {
                 .database
                 .apply(staged, &taken.staging, base, &state::written(now))?;
         taken.files = files;
-        let rejected_lines = rejected.as_ref().map_or(0, |found| found.record.records);
-        staged.counted(staged::Counts {
-            staged: read.staged,
-            deleted: read.deleted,
-            rejected: rejected_lines,
-        })?;
-        taken.totals = Totals {
-            records: applied.records,
-            staged: read.staged,
-            deleted: read.deleted,
-            removed: applied.removed,
-            rejected: rejected_lines,
-            unchanged: applied.unchanged,
-        };
+        taken.totals = Totals::of(staged, read, rejected.as_ref(), applied)?;
         taken.first_rejected = rejected.map(|rejected| rejected.first);
         Ok(Box::new(taken))
     }
@@ -345,13 +323,15 @@ impl<C: Connection> Taken for TakenRows<'_, '_, C> {
 
     fn refused(self: Box<Self>, refusal: Failure) -> Failure {
         self.database.connection.roll_back();
-        let Ground { lock, log, .. } = &self.database.ground;
+        let ground = &self.database.ground;
         let folder = self.staging.generation();
-        rejected::keep(refusal, self.totals.rejected, lock, folder, log)
+        rejected::keep(refusal, self.totals.rejected, ground, folder)
     }
 
     fn commit(mut self: Box<Self>, draft: Draft) -> Result<Commit, Failure> {
         let made = Made {
+            unfinished: self.more,
+            csv: None,
             extent: self.extent,
             totals: self.totals,
             files: std::mem::take(&mut self.files),
@@ -359,11 +339,12 @@ impl<C: Connection> Taken for TakenRows<'_, '_, C> {
             sorted_by: self.database.table.keys.clone(),
         };
         let run_id = self.database.ground.lock.run_id().to_owned();
-        let mut manifest = draft.manifest(self.database.last(), &run_id, made);
-        manifest.unfinished = self.more;
+        let manifest = draft.manifest(self.database.last(), &run_id, made);
         let (row, name) = StateRow::new(manifest, self.now);
         (self.database.ground.check)()?;
         self.database.connection.commit(&row)?;
+        let Ground { lock, log, .. } = &self.database.ground;
+        publish::forget_refused(lock.folder(), log);
         Ok(Commit {
             generation: name.to_string(),
             records: self.totals.records,

@@ -23,8 +23,8 @@ use crate::sink::key::Keys;
 use crate::sink::last::{self, sha256_of};
 use crate::sink::output::SetFile;
 use crate::sink::rejected::{self, Rejected};
-use crate::sink::{Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
-use crate::staged::{self, REJECTED, Rejection, Staged};
+use crate::sink::{Applied, Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
+use crate::staged::{REJECTED, Rejection, Staged};
 
 mod append;
 mod csv;
@@ -52,12 +52,8 @@ struct Next<'s> {
 struct Content {
     /// How many lines of what was staged were read for it.
     read: changes::Read,
-    /// Records that there are then.
-    records: u64,
-    /// Records of the last set that are gone.
-    removed: u64,
-    /// Whether it is what there was.
-    unchanged: bool,
+    /// What that came to.
+    applied: Applied,
     /// What the manifest says of the files.
     files: BTreeMap<String, FileRecord>,
     /// Those that are to be synced.
@@ -109,14 +105,6 @@ impl<'r> Files<'r> {
     fn last_set(&self) -> Option<Set<'_>> {
         self.last.as_ref().and_then(Generation::set)
     }
-
-    /// Whether there is something that a run of this mode can add to.
-    fn has_base(&self) -> bool {
-        match self.target.mode {
-            WriteMode::Append => self.last.is_some(),
-            WriteMode::Replace | WriteMode::Upsert => self.last_set().is_some(),
-        }
-    }
 }
 
 impl Next<'_> {
@@ -131,11 +119,13 @@ impl Next<'_> {
         };
         let mut content = Content {
             read: data.read,
-            records: set.record.records,
-            removed: data.removed,
-            unchanged: self
-                .same_file_of_last()
-                .is_some_and(|last| last.record.sha256 == set.record.sha256),
+            applied: Applied {
+                records: set.record.records,
+                removed: data.removed,
+                unchanged: self
+                    .same_file_of_last()
+                    .is_some_and(|last| last.record.sha256 == set.record.sha256),
+            },
             files: BTreeMap::new(),
             written: Vec::new(),
             segment: None,
@@ -231,7 +221,8 @@ impl Sink for Files<'_> {
         staging: Staging,
         extent: Extent,
     ) -> Result<Box<dyn Taken + 's>, Failure> {
-        let base = base::of(extent, self.has_base(), &self.target, staged)?;
+        let last = self.last.as_ref().map(|last| &last.manifest);
+        let base = base::of(extent, last, &self.target, staged)?;
         let rejected = Rejected::copy(staged, staging.generation(), self.ground.check)?;
         let mut next = Next {
             files: self,
@@ -243,19 +234,7 @@ impl Sink for Files<'_> {
             WriteMode::Append => next.append(staged)?,
             WriteMode::Replace | WriteMode::Upsert => next.set(staged, base)?,
         };
-        let totals = Totals {
-            records: content.records,
-            staged: content.read.staged,
-            deleted: content.read.deleted,
-            removed: content.removed,
-            rejected: rejected.as_ref().map_or(0, |found| found.record.records),
-            unchanged: content.unchanged,
-        };
-        staged.counted(staged::Counts {
-            staged: totals.staged,
-            deleted: totals.deleted,
-            rejected: totals.rejected,
-        })?;
+        let totals = Totals::of(staged, content.read, rejected.as_ref(), content.applied)?;
         let first_rejected = rejected.map(|rejected| {
             content.files.insert(REJECTED.to_owned(), rejected.record);
             content.written.push(Written {
@@ -297,9 +276,13 @@ impl Taken for TakenFiles<'_> {
     }
 
     fn refused(self: Box<Self>, refusal: Failure) -> Failure {
-        let Ground { lock, log, .. } = &self.next.files.ground;
-        let folder = self.next.staging.generation();
-        rejected::keep(refusal, self.totals.rejected, lock, folder, log)
+        let Next { files, staging, .. } = &self.next;
+        rejected::keep(
+            refusal,
+            self.totals.rejected,
+            &files.ground,
+            staging.generation(),
+        )
     }
 
     fn commit(self: Box<Self>, draft: Draft) -> Result<Commit, Failure> {
@@ -310,26 +293,21 @@ impl Taken for TakenFiles<'_> {
         } = self.next;
         let appends = files.target.mode == WriteMode::Append;
         let made = Made {
+            unfinished: self.more,
+            csv,
             extent: self.extent,
             totals: self.totals,
             files: self.content.files,
             table: None,
-            sorted_by: if appends {
-                Vec::new()
-            } else {
-                files.target.keys.clone()
-            },
+            sorted_by: files.target.merged_by().to_owned(),
         };
         let lock = &files.ground.lock;
-        let mut manifest = draft.manifest(files.last(), lock.run_id(), made);
-        manifest.unfinished = self.more;
-        manifest.csv = csv;
         publish::commit(
             New {
                 lock,
                 staging,
                 parent: files.last.as_ref(),
-                manifest,
+                manifest: draft.manifest(files.last(), lock.run_id(), made),
                 written: self.content.written,
                 data_file: (!appends).then_some(files.data_file),
                 segment: self.content.segment,

@@ -11,11 +11,11 @@ use crate::generation::Name;
 use crate::limits::Limits;
 use crate::lock::{Lock, Staging};
 use crate::log::Log;
-use crate::manifest::{self, Component, FileRecord, Manifest};
+use crate::manifest::{self, Component, CsvLayout, FileRecord, Manifest, Window};
 use crate::outcome::Failure;
 use crate::plan::{Compression, Formulas, OutputFormat, Plan, WriteMode};
 use crate::publish::Commit;
-use crate::staged::{Rejection, Staged};
+use crate::staged::{self, Rejection, Staged};
 
 pub mod database;
 pub mod files;
@@ -96,6 +96,8 @@ pub struct Last<'s> {
 pub struct Ground<'r> {
     /// The lock on the folder in which the run works.
     pub lock: Arc<Lock>,
+    /// Whether that folder is there after the run.
+    pub folder_stays: bool,
     /// The limits of the run.
     pub limits: &'r Limits,
     /// Asked now and then.
@@ -170,6 +172,15 @@ pub struct Target {
 }
 
 impl Target {
+    /// The pointers by which records are one: those of PRIMARY_KEY, but under append none, as what is appended may come
+    /// again, changed.
+    pub fn merged_by(&self) -> &[String] {
+        match self.mode {
+            WriteMode::Append => &[],
+            WriteMode::Replace | WriteMode::Upsert => &self.keys,
+        }
+    }
+
     /// The pointers of `PRIMARY_KEY` and `REPLACE_BY`, ready to be read from records.
     fn keys(&self) -> key::Keys {
         let keys = key::Keys::new(&self.keys);
@@ -197,6 +208,42 @@ pub struct Totals {
     pub unchanged: bool,
 }
 
+/// What a run makes of what was there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Records that there are now.
+    pub records: u64,
+    /// Records that were there and are taken away by a deletion or a replaced parent.
+    pub removed: u64,
+    /// Whether nothing was added, changed or taken away.
+    pub unchanged: bool,
+}
+
+impl Totals {
+    /// What was read of `staged`, held to what the component reported, and what it came to. `Err` is 70.
+    fn of(
+        staged: &Staged,
+        read: changes::Read,
+        rejected: Option<&rejected::Rejected>,
+        applied: Applied,
+    ) -> Result<Self, Failure> {
+        let rejected = rejected.map_or(0, |found| found.record.records);
+        staged.counted(staged::Counts {
+            staged: read.staged,
+            deleted: read.deleted,
+            rejected,
+        })?;
+        Ok(Self {
+            records: applied.records,
+            staged: read.staged,
+            deleted: read.deleted,
+            removed: applied.removed,
+            rejected,
+            unchanged: applied.unchanged,
+        })
+    }
+}
+
 /// What a commit records besides the data.
 #[derive(Debug, Clone)]
 pub struct Draft {
@@ -210,6 +257,8 @@ pub struct Draft {
     pub fetched: u64,
     /// Answers read, as reported.
     pub pages: u64,
+    /// The range of the cursor that was read again, where only one was.
+    pub window: Option<Window>,
     /// The cursor, for people.
     pub cursor: Option<String>,
     /// The state for the next run.
@@ -221,6 +270,10 @@ pub struct Draft {
 /// What a sink adds to a draft.
 #[derive(Debug)]
 pub struct Made {
+    /// Whether the run has a further portion to come.
+    pub unfinished: bool,
+    /// How a csv file is laid out, if there is one.
+    pub csv: Option<CsvLayout>,
     /// What was staged.
     pub extent: Extent,
     /// How many of what.
@@ -238,7 +291,7 @@ impl Draft {
     fn manifest(self, last: Option<Last<'_>>, run_id: &str, made: Made) -> Manifest {
         Manifest {
             format: manifest::FORMAT,
-            generation: last.map_or(1, |last| last.name.number + 1),
+            generation: next_number(last),
             parent: last.map(|last| last.name.to_string()),
             run_id: run_id.to_owned(),
             job: self.job,
@@ -246,12 +299,12 @@ impl Draft {
             started: self.started,
             finished: String::new(),
             extent: made.extent.word().to_owned(),
-            window: None,
-            unfinished: false,
+            window: self.window,
+            unfinished: made.unfinished,
             files: made.files,
             table: made.table,
             sorted_by: made.sorted_by,
-            csv: None,
+            csv: made.csv,
             counts: manifest::Counts {
                 records: made.totals.records,
                 staged: made.totals.staged,
@@ -265,4 +318,9 @@ impl Draft {
             settings: self.settings,
         }
     }
+}
+
+/// The number of the generation after `last`.
+fn next_number(last: Option<Last<'_>>) -> u64 {
+    last.map_or(1, |last| last.name.number + 1)
 }

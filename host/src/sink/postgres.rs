@@ -14,7 +14,8 @@ use crate::database_url::Address;
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::plan::Plan;
-use crate::sink::database::{Applied, Changes, Connection, Layout, StateRow, Table, overtaken};
+use crate::sink::Applied;
+use crate::sink::database::{Changes, Connection, Layout, StateRow, Table, overtaken};
 use crate::sink::{Check, Ground};
 
 use connect::{Session, Way};

@@ -6,14 +6,12 @@ use serde_json::json;
 
 use crate::data_file::Compression;
 use crate::folder::Folder;
-use crate::lock::Lock;
-use crate::log::Log;
 use crate::manifest::FileRecord;
 use crate::outcome::Failure;
 use crate::publish;
-use crate::sink::Check;
 use crate::sink::changes::{CHECK_LINES, line_failure};
 use crate::sink::output::{LINES, Output};
+use crate::sink::{Check, Ground};
 use crate::staged::{REJECTED, Rejection, Staged};
 
 /// A rejected record may hold anything: nobody but the owner reads it.
@@ -71,11 +69,11 @@ impl Rejected {
 }
 
 /// Keeps the `many` copied ones in `folder` for a person, as a gate refused their run. Returns the refusal, which says where.
-pub fn keep(refusal: Failure, many: u64, lock: &Lock, folder: &Folder, log: &Log) -> Failure {
-    if many == 0 {
+pub fn keep(refusal: Failure, many: u64, ground: &Ground<'_>, folder: &Folder) -> Failure {
+    if many == 0 || !ground.folder_stays {
         return refusal;
     }
-    match publish::keep_refused(lock.folder(), folder, REJECTED) {
+    match publish::keep_refused(ground.lock.folder(), folder, REJECTED) {
         Ok(kept) => {
             let (rejected, are) = match many {
                 1 => ("rejected record".to_owned(), "is"),
@@ -86,7 +84,7 @@ pub fn keep(refusal: Failure, many: u64, lock: &Lock, folder: &Folder, log: &Log
         }
         Err(failure) => {
             let error = json!({ "error": failure.message });
-            log.warn("rejected records not kept", error);
+            ground.log.warn("rejected records not kept", error);
             refusal
         }
     }

@@ -9,8 +9,9 @@ use rusqlite::{Connection as Link, OpenFlags, OptionalExtension as _, params};
 
 use crate::folder::Folder;
 use crate::outcome::{Committed, Failure, Outcome};
+use crate::sink::Applied;
 use crate::sink::Ground;
-use crate::sink::database::{Applied, Changes, Connection, StateRow, Table, overtaken};
+use crate::sink::database::{Changes, Connection, StateRow, Table, overtaken};
 
 use error::Place;
 

@@ -136,6 +136,7 @@ impl World {
         let check = || (self.meanwhile)(self.temp.path());
         let ground = Ground {
             lock: Arc::new(lock),
+            folder_stays: true,
             limits: &self.limits,
             check: &check,
             log: &log,
@@ -184,6 +185,7 @@ pub fn publish(
         started: format!("{:.3}", jiff::Timestamp::now()),
         fetched: counts.staged,
         pages: 1,
+        window: None,
         cursor: None,
         state: "{\"v\":1}".into(),
         settings: std::collections::BTreeMap::new(),

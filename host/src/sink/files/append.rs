@@ -14,6 +14,7 @@ use crate::segment;
 use crate::sink::changes::{CHECK_LINES, line_failure};
 use crate::sink::output::{SetFile, SetOutput};
 use crate::sink::repeats::{self, Compared, Remembered, Repeats};
+use crate::sink::{self, Applied, Sink as _};
 use crate::staged::{RECORDS, Staged};
 
 use super::{Content, Files, Next};
@@ -38,9 +39,11 @@ impl Next<'_> {
         let keep = staged.more || unfinished || read.staged == 0;
         let mut content = Content {
             read,
-            records: last.map_or(0, |last| last.manifest.counts.records),
-            removed: 0,
-            unchanged: true,
+            applied: Applied {
+                records: last.map_or(0, |last| last.manifest.counts.records),
+                removed: 0,
+                unchanged: true,
+            },
             files: BTreeMap::new(),
             written: Vec::new(),
             segment: None,
@@ -128,14 +131,10 @@ impl Next<'_> {
         else {
             unreachable!("a segment was written");
         };
-        let number = self
-            .files
-            .last
-            .as_ref()
-            .map_or(1, |last| last.name.number + 1);
+        let number = sink::next_number(self.files.last());
         let name = segment::Name::new(number, self.files.data_file);
-        content.records += record.records;
-        content.unchanged = false;
+        content.applied.records += record.records;
+        content.applied.unchanged = false;
         content.files.insert(name.to_string(), record);
         content.segment = Some(NewSegment {
             name,

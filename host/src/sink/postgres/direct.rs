@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::columns::ColumnType;
 use crate::outcome::Failure;
-use crate::sink::database::{Applied, Cell, Changes};
+use crate::sink::Applied;
+use crate::sink::database::{Cell, Changes};
 use crate::sink::sort::Change;
 
 use super::copy::Copying;

@@ -2,8 +2,9 @@
 
 use crate::columns::ColumnType;
 use crate::outcome::{Failure, Outcome};
+use crate::sink::Applied;
 use crate::sink::base::Base;
-use crate::sink::database::{Applied, Cell, Changes, GENERATION, Layout, Rows, Table, UPDATED_AT};
+use crate::sink::database::{Cell, Changes, GENERATION, Layout, Rows, Table, UPDATED_AT};
 use crate::sink::sort::Change;
 
 use super::fit;

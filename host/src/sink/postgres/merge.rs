@@ -1,9 +1,10 @@
 //! Into a table with rows: by way of a temporary one, and of what stands there only what differs is written.
 
 use crate::outcome::Failure;
+use crate::sink::Applied;
 use crate::sink::base::Base;
 use crate::sink::changes::CHECK_LINES;
-use crate::sink::database::{Applied, Cell, Changes, GENERATION, UPDATED_AT};
+use crate::sink::database::{Cell, Changes, GENERATION, UPDATED_AT};
 use crate::sink::key::parts;
 use crate::sink::sort::Change;
 

@@ -3,10 +3,11 @@
 use rusqlite::Statement;
 
 use crate::outcome::{Failure, Outcome};
+use crate::sink::Applied;
 use crate::sink::base::Base;
 use crate::sink::changes::CHECK_LINES;
 use crate::sink::database::{
-    Applied, Cell, Changes, GENERATION, Layout, Rows, Source, Table, TableColumn, UPDATED_AT,
+    Cell, Changes, GENERATION, Layout, Rows, Source, Table, TableColumn, UPDATED_AT,
 };
 use crate::sink::key::parts;
 use crate::sink::parents::Parents;

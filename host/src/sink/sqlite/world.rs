@@ -123,6 +123,7 @@ impl World {
         let lock = lock::acquire(&folder, &format!("run-{}", self.runs))?;
         let ground = Ground {
             lock: Arc::new(lock),
+            folder_stays: true,
             limits: &plan.limits,
             check: &self.meanwhile,
             log: &log,
