@@ -146,7 +146,7 @@ fn held(folder: &Folder, file: &File) -> Failure {
         },
     );
     let message = format!("lock `{}`: {who} holds it", folder.path().display());
-    Failure::new(Outcome::TryLater, message)
+    Failure::overlap(message)
 }
 
 #[cfg(test)]

@@ -122,6 +122,8 @@ pub struct Failure {
     pub message: String,
     /// Whether readers may already see the new generation.
     pub committed: Committed,
+    /// Whether it is only that another run of this job is under way: what `ON_OVERLAP=skip` lets be.
+    pub is_overlap: bool,
 }
 
 impl Failure {
@@ -131,6 +133,15 @@ impl Failure {
             outcome,
             message: message.into(),
             committed: Committed::No,
+            is_overlap: false,
+        }
+    }
+
+    /// Another run of this job is under way.
+    pub fn overlap(message: impl Into<String>) -> Self {
+        Self {
+            is_overlap: true,
+            ..Self::new(Outcome::TryLater, message)
         }
     }
 }

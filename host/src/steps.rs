@@ -81,7 +81,11 @@ impl Run<'_> {
                 self.summary.records = records.unwrap_or_default();
                 Ok(Some(sink))
             }
-            Err(failure) if failure.outcome == Outcome::TryLater && plan.skip_on_overlap => {
+            Err(failure) if failure.is_overlap => {
+                self.lock = Held::Lost;
+                if !plan.skip_on_overlap {
+                    return Err(failure);
+                }
                 self.log.info(
                     "skipped, another run holds the lock",
                     json!({ "by": failure.message }),
@@ -102,12 +106,7 @@ impl Run<'_> {
             self.temporary = Some(own);
             folder
         };
-        let lock = lock::acquire(&folder, &self.summary.run_id);
-        let lock = lock.map(Arc::new).inspect_err(|failure| {
-            if failure.outcome == Outcome::TryLater {
-                self.lock = Held::Lost;
-            }
-        })?;
+        let lock = Arc::new(lock::acquire(&folder, &self.summary.run_id)?);
         self.lock = Held::Yes(Arc::clone(&lock));
         Ok(lock)
     }

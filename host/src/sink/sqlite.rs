@@ -138,6 +138,7 @@ impl<'r> Sqlite<'r> {
             outcome: Outcome::IoFailed,
             message: what,
             committed: Committed::Unknown,
+            is_overlap: false,
         };
         let path = self.place.path.clone();
         let again = connect(&path, &self.place).and_then(|link| {

@@ -1,5 +1,6 @@
 //! One session at the server: opened, looked at, and the run lock taken in it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use rustls::CertificateError;
@@ -67,11 +68,17 @@ impl Way<'_> {
             client.batch_execute(SESSION).await?;
             let sql = "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), pg_backend_pid(), \
                  (SELECT backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid())";
-            client.query_typed_one(sql, &[]).await
+            let row = client.query_typed_one(sql, &[]).await?;
+            let backend = Backend {
+                pid: row.try_get(2)?,
+                started: row.try_get::<_, Option<String>>(3)?.unwrap_or_default(),
+            };
+            Ok((row.try_get(0)?, row.try_get(1)?, backend))
         });
-        let row = asked.map_err(|trouble| trouble.failure("look at the database", self.address))?;
+        let asked: Result<(i32, bool, Backend), Trouble> = asked;
+        let (version, is_standby, backend) =
+            asked.map_err(|trouble| trouble.failure("look at the database", self.address))?;
         let unusable = |what: String| Err(Failure::new(Outcome::OutputUnusable, what));
-        let version: i32 = row.get(0);
         if version < VERSION_MIN {
             return unusable(format!(
                 "use the database `{}`: it is PostgreSQL {}, and 12 or later is needed",
@@ -79,17 +86,29 @@ impl Way<'_> {
                 version / 10_000
             ));
         }
-        if row.get(1) {
+        if is_standby {
             return unusable(format!(
                 "use the database `{}`: it is a standby and takes no writes; name the primary in OUTPUT_DATABASE_URL",
                 self.address
             ));
         }
-        let backend = Backend {
-            pid: row.get(2),
-            started: row.get::<_, Option<String>>(3).unwrap_or_default(),
-        };
         Ok(Session { client, backend })
+    }
+
+    /// Whoever stands between may say that there is no TLS, and ask for the password as it is.
+    pub fn warn_of_a_bare_password(&self) {
+        let host = self.address.host.as_str();
+        let is_here = host.starts_with('/')
+            || host == "localhost"
+            || host
+                .parse()
+                .is_ok_and(|address: IpAddr| address.is_loopback());
+        if self.address.password.is_some() && self.address.ssl < SslMode::Require && !is_here {
+            let told =
+                json!({ "host": host, "setting": "`sslmode=verify-full` in OUTPUT_DATABASE_URL" });
+            self.log
+                .warn("database password may travel without TLS", told);
+        }
     }
 
     fn config(&self) -> Config {
@@ -138,9 +157,9 @@ impl Way<'_> {
     pub fn try_lock(&self, session: &Session, check: Option<Check<'_>>) -> Result<bool, Trouble> {
         let sql = "SELECT pg_try_advisory_lock($1)";
         let of: Given<'_> = &[(&self.lock, Type::INT8)];
-        let asked = session.client.query_typed_one(sql, of);
-        let row = wait(check, self.limits.database_answer, asked)?;
-        Ok(row.get(0))
+        wait(check, self.limits.database_answer, async {
+            session.client.query_typed_one(sql, of).await?.try_get(0)
+        })
     }
 
     /// Who has the run lock, as far as the server lets us see it.
@@ -158,23 +177,23 @@ impl Way<'_> {
         let holder = row.map_or_else(
             || "another run".to_owned(),
             |row| {
-                let text = |at: usize| row.try_get::<_, Option<String>>(at).ok().flatten();
+                let text = |at: usize| {
+                    let text = row.try_get::<_, Option<String>>(at).ok().flatten();
+                    text.map(|text| text.chars().take(NAME_BYTES_MAX).collect::<String>())
+                };
                 format!(
                     "`{}` (backend {}, from {}, since {})",
                     text(1).unwrap_or_default(),
-                    row.get::<_, i32>(0),
+                    row.try_get::<_, i32>(0).unwrap_or_default(),
                     text(2).unwrap_or_else(|| "a local socket".to_owned()),
                     text(3).unwrap_or_else(|| "some time".to_owned()),
                 )
             },
         );
-        Failure::new(
-            Outcome::TryLater,
-            format!(
-                "lock the job `{}` in `{}`: {holder} holds it",
-                self.job, self.address
-            ),
-        )
+        Failure::overlap(format!(
+            "lock the job `{}` in `{}`: {holder} holds it",
+            self.job, self.address
+        ))
     }
 
     /// Why no session came about.

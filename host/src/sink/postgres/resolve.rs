@@ -110,6 +110,7 @@ pub fn unknown(lost: &Failure, why: &str) -> Failure {
             lost.message
         ),
         committed: Committed::Unknown,
+        is_overlap: false,
     }
 }
 
