@@ -172,7 +172,7 @@ impl Default for Limits {
             database_resolve: Duration::from_mins(1),
 
             database_busy: Duration::from_secs(30),
-            remembered_bytes: 256 * MIB,
+            remembered_bytes: 64 * MIB,
             csv_columns: 1_000,
             csv_columns_bytes: 100 * 1024,
             manifest_bytes: MIB,

@@ -203,7 +203,7 @@ fn more_columns_than_a_file_may_have_are_65_and_columns_of_nothing_are_78() {
         .exits(Outcome::GateRefused)
         .publishes_nothing()
         .stderr_has(
-            "more than 1000 columns, the last of them `m1000`; name the columns in OUTPUT_COLUMNS",
+            "more than 1000 columns, and `m999` is one too many; name the columns in OUTPUT_COLUMNS",
         );
     none.run()
         .exits(Outcome::Settings)

@@ -11,7 +11,9 @@ mod deletions;
 pub use deletions::{Deletions, Gone};
 
 /// Lines between two looks at the deadline.
-pub const CHECK_LINES: u64 = 4096;
+const CHECK_LINES: u64 = 4096;
+/// After a longer line there is one too.
+const LONG_LINE_BYTES: usize = 64 * 1024;
 
 /// How many lines were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,6 +22,14 @@ pub struct Read {
     pub staged: u64,
     /// Of `deleted.ndjson`.
     pub deleted: u64,
+}
+
+/// Asks `check` every so many lines, and after each long one.
+pub fn check_at(check: Check<'_>, lines: u64, line_bytes: usize) -> Result<(), Failure> {
+    if lines.is_multiple_of(CHECK_LINES) || line_bytes >= LONG_LINE_BYTES {
+        check()?;
+    }
+    Ok(())
 }
 
 /// One thing that was staged.
@@ -58,18 +68,13 @@ pub fn read(
         // A deletion stands after the first `at` records, so before the next one.
         while deletions.at.is_some_and(|at| at <= read.staged) {
             read.deleted += 1;
-            if read.deleted.is_multiple_of(CHECK_LINES) {
-                check()?;
-            }
+            check_at(check, read.deleted, deletions.value.len())?;
             if deletions.gone == Gone::Key
                 && take(Staging::Deletion(&deletions.value))? == Flow::Stop
             {
                 return Ok(None);
             }
             deletions.advance()?;
-        }
-        if read.staged.is_multiple_of(CHECK_LINES) {
-            check()?;
         }
         let number = records.number() + 1;
         let Some(line) = records
@@ -78,6 +83,7 @@ pub fn read(
         else {
             break;
         };
+        check_at(check, read.staged, line.len())?;
         let text = object(RECORDS, number, line)?;
         keys.read_both(text, &mut key, &mut parent)
             .map_err(|error| key_failure(RECORDS, number, &error))?;

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::outcome::{Failure, Outcome};
 use crate::sink::Check;
-use crate::sink::changes::CHECK_LINES;
+use crate::sink::changes::check_at;
 use crate::sink::key::{KeyError, Keys};
 use crate::sink::last::{Block, LastRecords};
 use crate::sink::output::SetOutput;
@@ -102,9 +102,7 @@ pub fn write_all(
     while changes.next(&mut change)? {
         removed += u64::from(change.published && change.deleted);
         write_change(output, &change)?;
-        if output.records().is_multiple_of(CHECK_LINES) {
-            check()?;
-        }
+        check_at(check, output.records(), change.record.len())?;
     }
     Ok(removed)
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::sink::Check;
-use crate::sink::changes::{CHECK_LINES, Deletions, Gone};
+use crate::sink::changes::{Deletions, Gone, check_at};
 use crate::sink::key::Keys;
 use crate::staged::Staged;
 
@@ -33,9 +33,7 @@ impl Parents {
         let mut bytes_left = limits.parents_bytes;
         let mut deletions = Deletions::new(staged, keys)?;
         while let Some(at) = deletions.at {
-            if deletions.number().is_multiple_of(CHECK_LINES) {
-                check()?;
-            }
+            check_at(check, deletions.number(), deletions.value.len())?;
             if deletions.gone == Gone::Parent {
                 // Lines stand in the order of `at`, so a later one only widens what is gone.
                 if let Some(last) = parents.last_at.get_mut(deletions.value.as_slice()) {

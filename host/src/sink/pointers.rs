@@ -123,13 +123,17 @@ impl<'r> Visitor<'r> for Step<'_, '_, 'r> {
     }
 
     fn visit_seq<A: SeqAccess<'r>>(self, mut items: A) -> Result<(), A::Error> {
+        let is_index = |name: &str| {
+            let index = name.parse::<u64>().ok();
+            index.filter(|index| index.to_string() == name)
+        };
+        let below = self.node.below.iter();
+        let below: Vec<(u64, &Node)> = below
+            .filter_map(|(name, node)| Some((is_index(name)?, node)))
+            .collect();
         for index in 0_u64.. {
-            let below = self
-                .node
-                .below
-                .iter()
-                .find(|(name, _)| index.to_string() == *name);
-            let more = match below {
+            let wanted = below.iter().find(|(known, _)| *known == index);
+            let more = match wanted {
                 Some((_, node)) => items
                     .next_element_seed(Step {
                         node,

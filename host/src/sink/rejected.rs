@@ -9,7 +9,7 @@ use crate::folder::Folder;
 use crate::manifest::FileRecord;
 use crate::outcome::Failure;
 use crate::publish;
-use crate::sink::changes::{CHECK_LINES, line_failure};
+use crate::sink::changes::{check_at, line_failure};
 use crate::sink::output::{LINES, Output};
 use crate::sink::{Check, Ground};
 use crate::staged::{REJECTED, Rejection, Staged};
@@ -37,9 +37,6 @@ impl Rejected {
         let mut lines = staged.rejected();
         let mut rejected: Option<(Output, Rejection)> = None;
         loop {
-            if lines.number().is_multiple_of(CHECK_LINES) {
-                check()?;
-            }
             let number = lines.number() + 1;
             let line = lines
                 .next_line()
@@ -55,6 +52,7 @@ impl Rejected {
                     first,
                 }));
             };
+            check_at(check, number, line.len())?;
             let read = Rejection::read(number, line)?;
             if let Some((output, _)) = &mut rejected {
                 output.write(line, 1)?;

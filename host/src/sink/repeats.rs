@@ -15,7 +15,7 @@ use crate::limits::Limits;
 use crate::manifest::{FileRecord, hex};
 use crate::outcome::{Failure, Outcome};
 use crate::sink::Check;
-use crate::sink::changes::{self, CHECK_LINES, Flow};
+use crate::sink::changes::{self, Flow, check_at};
 use crate::sink::key::Keys;
 use crate::sink::output::{BARE, Output};
 use crate::sink::parents::Parents;
@@ -23,7 +23,7 @@ use crate::sink::sort::{Change, Sorted, Sorter};
 use crate::staged::{Staged, broken};
 
 /// Of the sha256 of a record so many bytes are kept: two records that differ have the same ones once in 2^64 records.
-const DIGEST_BYTES: usize = 16;
+pub const DIGEST_BYTES: usize = 16;
 /// What is read of the remembered ones at once.
 const BLOCK_BYTES: usize = 64 * 1024;
 /// Where the second list is sorted, apart from the first.
@@ -111,9 +111,7 @@ impl Repeats {
         last.advance()?;
         while taken.next(&mut change)? {
             looked_at += 1;
-            if looked_at.is_multiple_of(CHECK_LINES) {
-                check()?;
-            }
+            check_at(check, looked_at, 0)?;
             let (digest, place) = change.key.split_at(DIGEST_BYTES);
             let digest = Digest::try_from(digest).expect("a key begins with a digest");
             if before == Some(digest) {

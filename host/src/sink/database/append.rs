@@ -3,12 +3,14 @@
 
 use std::io::{Read as _, Seek as _, Write as _};
 
+use serde_json::json;
+
 use crate::folder::Doing as _;
 use crate::lock::Staging;
 use crate::manifest::{DIGESTS, FileRecord};
 use crate::outcome::{Failure, Outcome};
 use crate::sink::changes;
-use crate::sink::repeats::{self, Remembered, Repeats};
+use crate::sink::repeats::{self, DIGEST_BYTES, Remembered, Repeats};
 use crate::staged::Staged;
 
 use super::{Connection, Database, Rows};
@@ -43,7 +45,18 @@ impl<C: Connection> Database<'_, C> {
             Remembered::read(&before, &last.files[DIGESTS], shown)
         });
         // A run's portions are one run: what came before it matters until the last of them.
-        let keep = staged.more || last.is_some_and(|last| last.unfinished) || read.staged == 0;
+        let known = last.map_or(0, |last| last.files[DIGESTS].records);
+        let fits = (known + read.staged) * DIGEST_BYTES as u64 <= limits.remembered_bytes;
+        let is_one = staged.more || last.is_some_and(|last| last.unfinished);
+        if is_one && !fits {
+            let told = json!({ "records": known });
+            let log = self.ground.log;
+            log.warn(
+                "what earlier portions of this run appended is no longer remembered",
+                told,
+            );
+        }
+        let keep = read.staged == 0 || (is_one && fits);
         let mut digests = repeats::create(folder, DIGESTS)?;
         let compared = repeats.compare(remembered, keep, &mut digests, check)?;
         let (mut file, record) = digests.finish()?;

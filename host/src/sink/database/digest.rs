@@ -6,7 +6,7 @@ use crate::columns::Column;
 use crate::manifest::{FileRecord, hex};
 use crate::outcome::Failure;
 use crate::sink::Check;
-use crate::sink::changes::{CHECK_LINES, line_failure};
+use crate::sink::changes::{check_at, line_failure};
 use crate::staged::{self, Lines};
 
 /// The bytes of records without keys, and the columns that are made of them.
@@ -22,13 +22,11 @@ pub fn digest(
         hash.update("\n");
     }
     loop {
-        if records.is_multiple_of(CHECK_LINES) {
-            check()?;
-        }
         let line = lines.next_line();
         let Some(line) = line.map_err(|error| line_failure(staged::RECORDS, error))? else {
             break;
         };
+        check_at(check, records, line.len())?;
         hash.update(line);
         hash.update("\n");
         bytes += line.len() as u64 + 1;

@@ -11,7 +11,7 @@ use crate::manifest::{DIGESTS, FileRecord};
 use crate::outcome::Failure;
 use crate::publish::{NewSegment, Written};
 use crate::segment;
-use crate::sink::changes::{CHECK_LINES, line_failure};
+use crate::sink::changes::{check_at, line_failure};
 use crate::sink::output::{SetFile, SetOutput};
 use crate::sink::repeats::{self, Compared, Remembered, Repeats};
 use crate::sink::{self, Applied, Sink as _};
@@ -111,13 +111,12 @@ impl Next<'_> {
         let mut output = self.segment()?;
         let mut lines = staged.records();
         loop {
-            if lines.number().is_multiple_of(CHECK_LINES) {
-                (self.files.ground.check)()?;
-            }
+            let number = lines.number();
             let line = lines
                 .next_line()
                 .map_err(|error| line_failure(RECORDS, error))?;
             let Some(record) = line else { break };
+            check_at(self.files.ground.check, number, record.len())?;
             if !compared.next_is_repeat()? {
                 output.write(record, 1)?;
             }

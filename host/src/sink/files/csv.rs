@@ -9,7 +9,7 @@ use crate::manifest::CsvLayout;
 use crate::outcome::Failure;
 use crate::plan::{OutputFormat, WriteMode};
 use crate::sink::base::Base;
-use crate::sink::changes::{CHECK_LINES, line_failure};
+use crate::sink::changes::{check_at, line_failure};
 use crate::sink::last::{LastRecords, damaged};
 use crate::sink::output::Names;
 use crate::staged::{RECORDS, Staged, broken, object};
@@ -64,7 +64,7 @@ impl Next<'_> {
             for index in 0..block.len() {
                 let text =
                     std::str::from_utf8(block.record(index)).map_err(|error| error.to_string());
-                text.and_then(|text| names.see(text))
+                text.and_then(|text| names.see(text, ground.limits))
                     .map_err(|what| damaged(last, name, &what))?;
                 names.fit(ground.limits)?;
             }
@@ -77,17 +77,15 @@ impl Next<'_> {
         let mut lines = staged.records();
         loop {
             let number = lines.number() + 1;
-            if number.is_multiple_of(CHECK_LINES) {
-                (ground.check)()?;
-            }
             let line = lines
                 .next_line()
                 .map_err(|error| line_failure(RECORDS, error))?;
             let Some(line) = line else {
                 return Ok(());
             };
+            check_at(ground.check, number, line.len())?;
             let text = object(RECORDS, number, line)?;
-            names.see(text).map_err(|what| {
+            names.see(text, ground.limits).map_err(|what| {
                 broken(format!(
                     "line {number} of `{RECORDS}` is not one JSON object: {what}"
                 ))

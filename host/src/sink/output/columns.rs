@@ -32,10 +32,13 @@ impl Names {
         self.all
     }
 
-    /// Adds the members of `record`. `Err` is the parser's words.
-    pub fn see(&mut self, record: &str) -> Result<(), String> {
+    /// Adds the members of `record`, but for those behind the first that is too many: [`Self::fit`] refuses that one. `Err` is
+    /// the parser's words.
+    pub fn see(&mut self, record: &str, limits: &Limits) -> Result<(), String> {
         let mut see = |name: &str, _: &RawValue, guess: usize| {
-            if self.place(name, guess).is_none() {
+            let is_over =
+                self.all.len() > limits.csv_columns || self.bytes > limits.csv_columns_bytes;
+            if !is_over && self.place(name, guess).is_none() {
                 self.add(name);
             }
             Ok(())
@@ -54,7 +57,7 @@ impl Names {
             return Ok(());
         };
         let message = format!(
-            "write csv: the members of the records make {what}, the last of them {}; name the columns in OUTPUT_COLUMNS, or make records of such members by TRANSFORM",
+            "write csv: the members of the records make {what}, and {} is one too many; name the columns in OUTPUT_COLUMNS, or make records of such members by TRANSFORM",
             self.all.last().map_or_else(String::new, |name| {
                 let shown: String = name.chars().take(60).collect();
                 format!("`{}`", shown.escape_debug())
@@ -160,8 +163,10 @@ mod tests {
     fn columns_are_in_the_order_in_which_they_were_first_seen() {
         let mut names = Names::of(&["id".to_owned()]);
 
-        names.see(r#"{"b":1,"id":2}"#).unwrap();
-        names.see(r#"{"id":2,"a\"":null,"b":1}"#).unwrap();
+        names.see(r#"{"b":1,"id":2}"#, &Limits::default()).unwrap();
+        names
+            .see(r#"{"id":2,"a\"":null,"b":1}"#, &Limits::default())
+            .unwrap();
 
         assert_eq!(names.into_names(), ["id", "b", "a\""]);
     }
@@ -184,7 +189,7 @@ mod tests {
         };
         let refused = |record: &str| {
             let mut names = Names::default();
-            names.see(record).unwrap();
+            names.see(record, &Limits::default()).unwrap();
             names.fit(&limits).err()
         };
 
@@ -194,7 +199,7 @@ mod tests {
         assert_eq!(many.outcome, Outcome::GateRefused);
         assert!(
             many.message
-                .contains("more than 2 columns, the last of them `c`"),
+                .contains("more than 2 columns, and `c` is one too many"),
             "{many}"
         );
         assert!(many.message.contains("OUTPUT_COLUMNS"), "{many}");

@@ -5,7 +5,7 @@ use rusqlite::Statement;
 use crate::outcome::{Failure, Outcome};
 use crate::sink::Applied;
 use crate::sink::base::Base;
-use crate::sink::changes::CHECK_LINES;
+use crate::sink::changes::check_at;
 use crate::sink::database::{
     Cell, Changes, GENERATION, Layout, Rows, Source, Table, TableColumn, UPDATED_AT,
 };
@@ -185,9 +185,7 @@ impl<'w> Work<'w, '_> {
         change: &mut Change,
         seen: &mut u64,
     ) -> Result<bool, Failure> {
-        if seen.is_multiple_of(CHECK_LINES) {
-            (self.sqlite.ground.check)()?;
-        }
+        check_at(self.sqlite.ground.check, *seen, change.record.len())?;
         *seen += 1;
         rows.next(change)
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::plan::WriteMode;
 use crate::sink::Extent::{Changes, Everything, NothingNew};
@@ -22,8 +21,8 @@ fn refused(world: &mut World, left: &Left, outcome: Outcome) -> String {
 }
 
 fn look(world: &World, count: bool) -> Result<Seen, Failure> {
-    let url = crate::plan::DatabaseUrl::Sqlite(world.path());
-    database::look(&url, "orders", count, &Limits::default())
+    let plan = world.plan();
+    database::look(plan.database.as_ref().unwrap(), &plan, count)
 }
 
 #[test]

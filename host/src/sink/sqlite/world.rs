@@ -108,17 +108,22 @@ impl World {
         })
     }
 
+    /// The plan of every run.
+    pub fn plan(&self) -> Plan {
+        let (settings, limits) = (self.settings.iter().cloned(), self.limits.clone());
+        let values = Values::collect(&[], settings, &[], &limits, &mut Vec::new());
+        let plan = Plan::new(values, limits, Vec::new());
+        assert_eq!(plan.problems, []);
+        plan
+    }
+
     /// What is done with the sink, once it is open.
     pub fn with_sink<T>(
         &mut self,
         act: impl FnOnce(&mut dyn Sink) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         self.runs += 1;
-        let (log, limits) = (Log::silent(), self.limits.clone());
-        let settings = self.settings.iter().cloned();
-        let values = Values::collect(&[], settings, &[], &limits, &mut Vec::new());
-        let plan = Plan::new(values, limits, Vec::new());
-        assert_eq!(plan.problems, []);
+        let (log, plan) = (Log::silent(), self.plan());
         let folder = Folder::open_or_create(plan.output_dir.as_ref().unwrap(), None)?;
         let lock = lock::acquire(&folder, &format!("run-{}", self.runs))?;
         let ground = Ground {
