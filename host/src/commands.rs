@@ -139,7 +139,15 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
     }
     let redactor = prepare::redactor(&plan);
     let hide = |text: String| redactor.hide(&format!("{text}\n"));
-    let report = health::health(&plan, most, args.verify);
+    let look = || health::health(&plan, most, args.verify);
+    // A database server is waited for.
+    let report = match &plan.database {
+        None => look(),
+        Some(_) => match prepare::runtime() {
+            Ok(runtime) => runtime.block_on(async { look() }),
+            Err(failure) => return Ended::failed(failure.outcome, failure.message),
+        },
+    };
     match args.output {
         Some(OutputKind::Json) => print(&hide(report.json())),
         None => print(&hide(report.text())),

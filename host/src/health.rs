@@ -1,6 +1,6 @@
 //! Health: is the published data fresh, and did the last run end well? Reads the commit record and the last run's.
 //!
-//! Takes no lock and changes nothing, so it may be asked at any time, by anybody who may read the folder.
+//! Takes no lock and changes nothing, so it may be asked at any time, by anybody who may read the folder, or the database.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -76,14 +76,7 @@ pub struct Ages {
 pub fn health(plan: &Plan, most: Ages, verify: bool) -> HealthReport {
     let (now, limits) = (Timestamp::now(), &plan.limits);
     match (&plan.database, &plan.output_dir) {
-        (Some(url), folder) => {
-            let place = database::Place {
-                url,
-                job: &plan.job,
-                folder: folder.as_deref(),
-            };
-            database::health_at(now, &place, most, verify, limits)
-        }
+        (Some(url), _) => database::health_at(now, url, plan, most, verify),
         (None, Some(folder)) => health_at(now, folder, most, verify, limits),
         (None, None) => HealthReport::empty().because("there is no OUTPUT_DIR".to_owned()),
     }

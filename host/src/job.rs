@@ -83,7 +83,8 @@ pub fn run_and_tell(
         ..
     } = run;
     summary.end(&result, Timestamp::now(), clock.elapsed());
-    summary.message = summary.message.map(|message| redactor.hide(&message));
+    let told = |message: String| log::escape_controls(&redactor.hide(&message));
+    summary.message = summary.message.map(told);
     let error = result
         .err()
         .map(|failure| redactor.hide(&summary.error_line(&failure)));

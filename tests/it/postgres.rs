@@ -6,6 +6,8 @@ mod cut;
 mod drift;
 /// Who we are to the server, who it is to us, and that no password is seen anywhere.
 mod identity;
+/// Others on the same server.
+mod others;
 /// Two machines, one job.
 mod pairs;
 /// Between a run and the server: it counts messages, and cuts.

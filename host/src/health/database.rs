@@ -8,36 +8,26 @@ use crate::folder::Folder;
 use crate::last_run::{self, LastRun};
 use crate::limits::Limits;
 use crate::outcome::Failure;
-use crate::plan::DatabaseUrl;
+use crate::plan::{DatabaseUrl, Plan};
 use crate::quantity::counted;
 use crate::sink::{self, Last};
 
 use super::{Ages, HealthReport, Status};
 
-/// Where a job's commits are.
-pub struct Place<'p> {
-    /// `OUTPUT_DATABASE_URL`.
-    pub url: &'p DatabaseUrl,
-    /// `JOB_NAME`.
-    pub job: &'p str,
-    /// The folder in which its runs work.
-    pub folder: Option<&'p Path>,
-}
-
-/// Looks there. `verify`: the table has as many rows as were committed.
+/// Looks at the job of `plan` in the database `url`. `verify`: the table has as many rows as were committed.
 pub fn health_at(
     now: Timestamp,
-    place: &Place<'_>,
+    url: &DatabaseUrl,
+    plan: &Plan,
     most: Ages,
     verify: bool,
-    limits: &Limits,
 ) -> HealthReport {
     let mut report = HealthReport::empty();
-    let seen = sink::database::look(place.url, place.job, verify, limits).and_then(|seen| {
+    let seen = sink::database::look(url, plan, verify).and_then(|seen| {
         let last = seen.state.map(|row| row.trusted()).transpose()?;
         Ok((last, seen.rows))
     });
-    let (seen, last_run) = match (seen, last_run_in(place.folder, limits)) {
+    let (seen, last_run) = match (seen, last_run_in(plan.output_dir.as_deref(), &plan.limits)) {
         (Ok(seen), Ok(last_run)) => (seen, last_run),
         (seen, last_run) => {
             let failures = seen.err().into_iter().chain(last_run.err());
@@ -59,7 +49,13 @@ pub fn health_at(
     if let Some(last) = last.filter(|_| verify) {
         let committed = last.manifest.counts.records;
         let table = last.manifest.table.as_deref().unwrap_or_default();
-        if rows != Some(committed) {
+        if table != plan.table {
+            report.status = Status::Stale;
+            report.reasons.push(format!(
+                "the last set went into the table `{table}`, and OUTPUT_TABLE is `{}`",
+                plan.table
+            ));
+        } else if rows != Some(committed) {
             let has = rows.map_or_else(
                 || "is missing".to_owned(),
                 |rows| format!("has {}", counted(rows, "row")),

@@ -134,8 +134,9 @@ fn wrong_names(layout: &Layout, url: &DatabaseUrl) -> Vec<String> {
 }
 
 const fn is_of_keys(kind: ColumnType) -> bool {
-    !matches!(
+    // Of any other type two strings can be one value: in capitals, or at another offset.
+    matches!(
         kind,
-        ColumnType::Double | ColumnType::Boolean | ColumnType::Json | ColumnType::Jsonb
+        ColumnType::Text | ColumnType::Bigint | ColumnType::Numeric
     )
 }

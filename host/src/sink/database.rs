@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use crate::columns::Column;
 use crate::generation::Name;
-use crate::limits::Limits;
 use crate::lock::Staging;
 use crate::manifest::{DIGESTS, FileRecord, Manifest};
 use crate::outcome::{Failure, Outcome};
@@ -161,10 +160,10 @@ pub struct Seen {
 }
 
 /// Looks at a job's last commit without a lock, and changes nothing. `count`: also counts the rows of its table.
-pub fn look(url: &DatabaseUrl, job: &str, count: bool, limits: &Limits) -> Result<Seen, Failure> {
+pub fn look(url: &DatabaseUrl, plan: &Plan, count: bool) -> Result<Seen, Failure> {
     match url {
-        DatabaseUrl::Sqlite(path) => sqlite::look(path, job, count, limits),
-        DatabaseUrl::Postgres(address) => postgres::look(address, job, count, limits),
+        DatabaseUrl::Sqlite(path) => sqlite::look(path, &plan.job, count, &plan.limits),
+        DatabaseUrl::Postgres(address) => postgres::look(address, plan, count),
     }
 }
 

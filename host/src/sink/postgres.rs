@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Error, Row};
 
 use crate::database_url::Address;
 use crate::limits::Limits;
@@ -44,6 +44,9 @@ mod wait;
 /// A session that ended a moment ago may still be seen to hold its lock.
 const LOCK_TRIES: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
+/// A commit that was answered survives a power cut, whatever the role or the database are set to.
+const SYNCED: &str = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+
 /// A server, and a session there that holds the run lock.
 pub struct Postgres<'r> {
     way: Way<'r>,
@@ -70,10 +73,11 @@ impl<'r> Postgres<'r> {
             address,
             tls: tls::connector(address, plan.ca_file.as_deref(), ground.limits)?,
             job: &plan.job,
-            lock: lock_of(&plan.job, names.schema.as_deref()),
+            lock: lock_of("run", &plan.job, names.schema.as_deref()),
             limits: ground.limits,
             log: ground.log,
         };
+        way.warn_of_a_bare_password();
         let mut opened = Self {
             way,
             names,
@@ -139,7 +143,7 @@ impl<'r> Postgres<'r> {
         let begin = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {run_ms}; \
              SET LOCAL idle_in_transaction_session_timeout = {run_ms}; SET LOCAL lock_timeout = {}; \
-             SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'",
+             SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; {SYNCED}",
             limits.database_lock.as_millis()
         );
         self.is_open = true;
@@ -180,7 +184,7 @@ impl<'r> Postgres<'r> {
             };
             let sql = format!("SELECT generation FROM {state} WHERE job = $1 FOR UPDATE");
             let row = client.query_typed_opt(&sql, &[(job, Type::TEXT)]).await?;
-            let now = row.map(|row| row.get::<_, i64>(0));
+            let now = row.map(|row| row.try_get::<_, i64>(0)).transpose()?;
             Ok(now == i64::try_from(parent).ok())
         })
     }
@@ -192,9 +196,12 @@ impl<'r> Postgres<'r> {
         };
         let sql = state_sql(&self.names.state);
         let of: Given<'_> = &[(&self.way.job, Type::TEXT)];
-        let asked = session.client.query_typed_opt(&sql, of);
+        let asked = async {
+            let row = session.client.query_typed_opt(&sql, of).await?;
+            row.map(|row| row_of(self.way.job, &row)).transpose()
+        };
         match wait(check, self.way.limits.database_answer, asked) {
-            Ok(row) => Ok(row.map(|row| row_of(self.way.job, &row))),
+            Ok(row) => Ok(row),
             // Nothing was ever committed here.
             Err(trouble) if trouble.code() == "42P01" => Ok(None),
             Err(trouble) => Err(trouble),
@@ -245,10 +252,12 @@ impl Connection for Postgres<'_> {
             self.names.remembered
         );
         let of: Given<'_> = &[(&self.way.job, Type::TEXT)];
-        let asked = self.client()?.query_typed_opt(&sql, of);
-        let row = wait(Some(self.check), self.way.limits.run_deadline, asked);
-        let row = row.map_err(|trouble| self.failed("read what is remembered in", trouble))?;
-        Ok(row.map(|row| row.get(0)))
+        let client = self.client()?;
+        let read = wait(Some(self.check), self.way.limits.run_deadline, async {
+            let row = client.query_typed_opt(&sql, of).await?;
+            row.map(|row| row.try_get(0)).transpose()
+        });
+        read.map_err(|trouble| self.failed("read what is remembered in", trouble))
     }
 
     fn apply(&mut self, table: &Table, changes: Changes<'_>) -> Result<Applied, Failure> {
@@ -347,21 +356,21 @@ fn state_sql(table: &str) -> String {
     )
 }
 
-fn row_of(job: &str, row: &Row) -> StateRow {
-    StateRow {
+fn row_of(job: &str, row: &Row) -> Result<StateRow, Error> {
+    Ok(StateRow {
         job: job.to_owned(),
-        generation: u64::try_from(row.get::<_, i64>(0)).unwrap_or_default(),
-        parent: row.get(1),
-        state: row.get(2),
-        manifest: row.get(3),
-        committed_at: row.get(4),
-    }
+        generation: u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or_default(),
+        parent: row.try_get(1)?,
+        state: row.try_get(2)?,
+        manifest: row.try_get(3)?,
+        committed_at: row.try_get(4)?,
+    })
 }
 
-/// The run lock of a job, among all advisory locks of a database.
-fn lock_of(job: &str, schema: Option<&str>) -> i64 {
+/// The advisory lock of a `what` of this name, among all of them in a database.
+fn lock_of(what: &str, name: &str, schema: Option<&str>) -> i64 {
     let digest = Sha256::digest(format!(
-        "tidegate run lock\0{}\0{job}",
+        "tidegate {what} lock\0{}\0{name}",
         schema.unwrap_or_default()
     ));
     let head: [u8; 8] = digest[..8].try_into().expect("eight bytes of 32");

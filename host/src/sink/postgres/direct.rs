@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::columns::ColumnType;
 use crate::outcome::Failure;
 use crate::sink::Applied;
+use crate::sink::changes::check_at;
 use crate::sink::database::{Cell, Changes};
 use crate::sink::sort::Change;
 
@@ -177,9 +178,7 @@ impl<'a, 'l, 's> Loading<'a, 'l, 's> {
             copying.line().extend_from_slice(tail.as_bytes());
             copying.line_ends()?;
             lines += 1;
-            if lines.is_multiple_of(crate::sink::changes::CHECK_LINES) {
-                (postgres.check)()?;
-            }
+            check_at(postgres.check, lines, self.change.record.len())?;
             self.advance()?;
         }
         Ok(None)

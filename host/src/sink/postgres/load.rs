@@ -43,6 +43,7 @@ pub fn apply(
     layout: &Layout,
     mut changes: Changes<'_>,
 ) -> Result<Applied, Failure> {
+    table::refuse_anothers(postgres, &target.name)?;
     let found = table::find(postgres)?;
     let mut load = Load {
         layout,
@@ -197,13 +198,15 @@ impl Load<'_> {
     /// How many rows there are.
     pub fn count(&self, postgres: &Postgres<'_>) -> Result<u64, Failure> {
         let sql = format!("SELECT count(*) FROM {}", self.table);
-        let asked = postgres.client()?.query_typed_one(&sql, &[]);
-        let row = wait(
-            Some(postgres.check),
-            postgres.way.limits.run_deadline,
-            asked,
-        );
-        let row = row.map_err(|trouble| postgres.failed("count the rows in", trouble))?;
-        Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
+        let client = postgres.client()?;
+        let (check, limit) = (Some(postgres.check), postgres.way.limits.run_deadline);
+        let counted = wait(check, limit, async {
+            client
+                .query_typed_one(&sql, &[])
+                .await?
+                .try_get::<_, i64>(0)
+        });
+        let counted = counted.map_err(|trouble| postgres.failed("count the rows in", trouble))?;
+        Ok(u64::try_from(counted).unwrap_or_default())
     }
 }

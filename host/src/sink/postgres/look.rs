@@ -1,83 +1,67 @@
 //! A look at the last commit, for `health`: without a lock, without a change, also while a run is under way.
 
-use tokio::runtime::Handle;
 use tokio_postgres::types::Type;
 
 use crate::database_url::Address;
-use crate::limits::Limits;
 use crate::log::Log;
-use crate::manifest::Manifest;
 use crate::outcome::Failure;
-use crate::prepare;
-use crate::sink::database::{STATE_TABLE, Seen, StateRow};
+use crate::plan::Plan;
+use crate::sink::database::Seen;
 
 use super::connect::{Session, Way};
 use super::names::Names;
 use super::wait::{Given, Trouble, wait};
-use super::{row_of, tls};
+use super::{row_of, state_sql, tls};
 
-/// The job's row and, where `count` says so, how many rows its table has.
-pub fn look(address: &Address, job: &str, count: bool, limits: &Limits) -> Result<Seen, Failure> {
-    let looked = || {
-        let way = Way {
-            address,
-            tls: tls::connector(address, None, limits)?,
-            job,
-            lock: 0,
-            limits,
-            log: &Log::silent(),
-        };
-        let session = way.connect(None)?;
-        let asked = ask(&session, job, count, limits);
-        asked.map_err(|trouble| trouble.failure("look at the last commit in", address))
+/// The job's row and, where `count` says so, how many rows its table has. Both are looked for where a run has them, and
+/// nowhere else: what others made may run their code.
+pub fn look(address: &Address, plan: &Plan, count: bool) -> Result<Seen, Failure> {
+    let names = Names::new(&plan.table)?;
+    let way = Way {
+        address,
+        tls: tls::connector(address, plan.ca_file.as_deref(), &plan.limits)?,
+        job: &plan.job,
+        lock: 0,
+        limits: &plan.limits,
+        log: &Log::silent(),
     };
-    if Handle::try_current().is_ok() {
-        return looked();
-    }
-    prepare::runtime()?.block_on(async { looked() })
+    let session = way.connect(None)?;
+    let asked = ask(&session, &names, plan, count);
+    asked.map_err(|trouble| trouble.failure("look at the last commit in", address))
 }
 
-fn ask(session: &Session, job: &str, count: bool, limits: &Limits) -> Result<Seen, Trouble> {
+fn ask(session: &Session, names: &Names, plan: &Plan, count: bool) -> Result<Seen, Trouble> {
     let client = &session.client;
-    wait(None, limits.database_answer, async {
+    let limits = &plan.limits;
+    let limit = if count {
+        limits.run_deadline
+    } else {
+        limits.database_answer
+    };
+    wait(None, limit, async {
         // One snapshot, so that the row and the table are of the same commit.
         client
             .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             .await?;
-        // It stands beside the table, in whichever schema that is.
-        let tables = "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c \
-             JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = $1 AND c.relkind = 'r' \
-             AND has_table_privilege(c.oid, 'SELECT') ORDER BY pg_table_is_visible(c.oid) DESC, 1";
-        let of: Given<'_> = &[(&STATE_TABLE, Type::TEXT)];
-        let mut state: Option<StateRow> = None;
-        for table in client.query_typed(tables, of).await? {
-            let sql = super::state_sql(table.get(0));
-            let of: Given<'_> = &[(&job, Type::TEXT)];
-            let row = client.query_typed_opt(&sql, of).await?;
-            state = row.map(|row| row_of(job, &row));
-            if state.is_some() {
-                break;
-            }
+        let is_there = async |name: &String| {
+            let of: Given<'_> = &[(name, Type::TEXT)];
+            let sql = "SELECT to_regclass($1) IS NOT NULL";
+            client.query_typed_one(sql, of).await?.try_get::<_, bool>(0)
+        };
+        let mut seen = Seen {
+            state: None,
+            rows: None,
+        };
+        if is_there(&names.state).await? {
+            let of: Given<'_> = &[(&plan.job, Type::TEXT)];
+            let row = client.query_typed_opt(&state_sql(&names.state), of).await?;
+            seen.state = row.map(|row| row_of(&plan.job, &row)).transpose()?;
         }
-        let table = state.as_ref().filter(|_| count).and_then(table_of);
-        let mut rows = None;
-        if let Some(names) = table {
-            let of: Given<'_> = &[(&names.table, Type::TEXT)];
-            let there = client
-                .query_typed_one("SELECT to_regclass($1) IS NOT NULL", of)
-                .await?;
-            if there.get(0) {
-                let sql = format!("SELECT count(*) FROM {}", names.table);
-                let counted = client.query_typed_one(&sql, &[]).await?;
-                rows = u64::try_from(counted.get::<_, i64>(0)).ok();
-            }
+        if count && is_there(&names.table).await? {
+            let sql = format!("SELECT count(*) FROM {}", names.table);
+            let counted = client.query_typed_one(&sql, &[]).await?;
+            seen.rows = u64::try_from(counted.try_get::<_, i64>(0)?).ok();
         }
-        Ok(Seen { state, rows })
+        Ok(seen)
     })
-}
-
-/// The table that the commit names.
-fn table_of(row: &StateRow) -> Option<Names> {
-    let manifest = Manifest::from_bytes(row.manifest.as_bytes()).ok()?;
-    Names::new(&manifest.table?).ok()
 }

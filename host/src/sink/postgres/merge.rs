@@ -3,7 +3,7 @@
 use crate::outcome::Failure;
 use crate::sink::Applied;
 use crate::sink::base::Base;
-use crate::sink::changes::CHECK_LINES;
+use crate::sink::changes::check_at;
 use crate::sink::database::{Cell, Changes, GENERATION, UPDATED_AT};
 use crate::sink::key::parts;
 use crate::sink::sort::Change;
@@ -104,9 +104,7 @@ fn stage(
             staged.records += 1;
         }
         copying.line_ends()?;
-        if number.is_multiple_of(CHECK_LINES) {
-            (postgres.check)()?;
-        }
+        check_at(postgres.check, number, change.record.len())?;
     }
     copying.finish()?;
     // Without it the planner takes a million rows for a thousand, or the other way round.

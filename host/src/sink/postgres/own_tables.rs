@@ -30,7 +30,7 @@ impl Postgres<'_> {
                         .map(|name| (name as &(dyn ToSql + Sync), Type::TEXT)),
                 )
                 .await?;
-            if row.get(0) {
+            if row.try_get(0)? {
                 return Ok(());
             }
             let sql = format!(

@@ -2,15 +2,16 @@
 //! is told with the statement that would mend it.
 
 use tokio_postgres::types::Type;
+use tokio_postgres::{Error, Row};
 
 use crate::columns::ColumnType;
 use crate::outcome::{Failure, Outcome};
 use crate::sink::database::{GENERATION, Layout, Source, TableColumn, UPDATED_AT};
 
-use super::Postgres;
 use super::kinds::{named, retype, sql};
 use super::names::{listed, quoted};
-use super::wait::wait;
+use super::wait::{Given, wait};
+use super::{Postgres, lock_of};
 
 /// The table as it is.
 #[derive(Debug)]
@@ -43,12 +44,18 @@ pub fn find(postgres: &Postgres<'_>) -> Result<Option<Found>, Failure> {
             let columns = "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute \
              WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
             let columns = client.query_typed(columns, &of).await?;
-            let key = "SELECT a.attname::text, c.conname::text FROM pg_constraint c, unnest(c.conkey) WITH ORDINALITY k(number, at), \
+            let key = "SELECT a.attname::text, c.conname::text FROM pg_constraint c, pg_catalog.unnest(c.conkey) WITH ORDINALITY k(number, at), \
              pg_attribute a WHERE c.conrelid = to_regclass($1) AND c.contype = 'p' AND a.attrelid = c.conrelid \
              AND a.attnum = k.number ORDER BY k.at";
             let key = client.query_typed(key, &of).await?;
-            let kind: String = relation.get(0);
-            Ok(Some((kind, columns, key)))
+            let pairs = |rows: Vec<Row>| {
+                let pair = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?));
+                rows.iter()
+                    .map(pair)
+                    .collect::<Result<Vec<(String, String)>, Error>>()
+            };
+            let kind: String = relation.try_get(0)?;
+            Ok(Some((kind, pairs(columns)?, pairs(key)?)))
         },
     );
     let found = asked.map_err(|trouble| postgres.failed("look at the table in", trouble))?;
@@ -62,18 +69,58 @@ pub fn find(postgres: &Postgres<'_>) -> Result<Option<Found>, Failure> {
         )));
     }
     let rows = format!("SELECT EXISTS (SELECT FROM {table})");
-    let rows = wait(
-        Some(postgres.check),
-        postgres.way.limits.database_answer,
-        client.query_typed_one(&rows, &[]),
-    );
-    let rows = rows.map_err(|trouble| postgres.failed("look at the rows in", trouble))?;
+    let (check, limit) = (Some(postgres.check), postgres.way.limits.database_answer);
+    let has_rows = wait(check, limit, async {
+        client
+            .query_typed_one(&rows, &[])
+            .await?
+            .try_get::<_, bool>(0)
+    });
+    let has_rows = has_rows.map_err(|trouble| postgres.failed("look at the rows in", trouble))?;
     Ok(Some(Found {
-        columns: columns.iter().map(|row| (row.get(0), row.get(1))).collect(),
-        constraint: key.first().map(|row| row.get(1)),
-        key: key.iter().map(|row| row.get(0)).collect(),
-        is_empty: !rows.get::<_, bool>(0),
+        columns,
+        constraint: key.first().map(|(_, constraint)| constraint.clone()),
+        key: key.into_iter().map(|(column, _)| column).collect(),
+        is_empty: !has_rows,
     }))
+}
+
+/// One table belongs to one job. Who makes one at the same time waits until this transaction has ended.
+pub fn refuse_anothers(postgres: &Postgres<'_>, name: &str) -> Result<(), Failure> {
+    let (client, job) = (postgres.client()?, &postgres.way.job);
+    let lock = lock_of("table", name, postgres.names.schema.as_deref());
+    let sql = format!(
+        "SELECT job FROM {} WHERE job <> $1 AND manifest LIKE '{{%' AND manifest::json->>'table' = $2 LIMIT 1",
+        postgres.names.state
+    );
+    let limit = postgres.way.limits.database_answer;
+    let asked = wait(Some(postgres.check), limit, async {
+        let of: Given<'_> = &[(&postgres.names.state, Type::TEXT)];
+        let is_there = "SELECT to_regclass($1) IS NOT NULL";
+        // A dry run before the first commit makes none.
+        if !client.query_typed_one(is_there, of).await?.try_get(0)? {
+            return Ok(None);
+        }
+        let of: Given<'_> = &[(&lock, Type::INT8)];
+        client
+            .query_typed("SELECT pg_advisory_xact_lock($1)", of)
+            .await?;
+        let of: Given<'_> = &[(job, Type::TEXT), (&name, Type::TEXT)];
+        let row = client.query_typed_opt(&sql, of).await?;
+        row.map(|row| row.try_get::<_, String>(0)).transpose()
+    });
+    match asked {
+        Ok(None) => Ok(()),
+        Err(trouble) => Err(postgres.failed("read `tidegate_state` in", trouble)),
+        Ok(Some(other)) => Err(Failure::new(
+            Outcome::Settings,
+            format!(
+                "use `{}`: the table `{name}` is the job `{}`'s; choose another OUTPUT_TABLE, or, if that is this job under another name, set JOB_NAME back",
+                postgres.way.address,
+                other.escape_debug()
+            ),
+        )),
+    }
 }
 
 /// The types that the settings give to the columns; none where the first records tell.

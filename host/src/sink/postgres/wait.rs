@@ -16,6 +16,8 @@ use crate::sink::Check;
 /// Between two looks at the deadline and at signals.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// What tokio-postgres says of a value that is not of the type, or not there.
+const MISREAD: [&str; 2] = ["error deserializing column", "invalid column"];
 /// What is told of a server's words.
 const SAID_CHARS_MAX: usize = 1_000;
 
@@ -74,9 +76,15 @@ impl Trouble {
         self.answer().map_or("", |answer| answer.code().code())
     }
 
+    /// Whether it answered something else than it was asked for: its tables are not ours.
+    fn is_misread(&self) -> bool {
+        matches!(self, Self::Server(error) if MISREAD.iter().any(|what| error.to_string().starts_with(what)))
+    }
+
     /// Whether the connection is of no use any more.
     pub fn is_lost(&self) -> bool {
         match (self, self.answer()) {
+            _ if self.is_misread() => false,
             (Self::Stopped(_), _) => false,
             (_, None) => true,
             (_, Some(answer)) => !matches!(
@@ -88,6 +96,12 @@ impl Trouble {
 
     /// It, while `doing` something at `place`.
     pub fn failure(self, doing: &str, place: impl std::fmt::Display) -> Failure {
+        if self.is_misread() {
+            let message = format!(
+                "{doing} `{place}`: the tables `tidegate_…` there hold what tidegate never wrote; restore them from a backup"
+            );
+            return Failure::new(Outcome::OutputUnusable, message);
+        }
         let what = match self {
             Self::Stopped(failure) => return failure,
             Self::TimedOut(limit) => {
@@ -124,7 +138,7 @@ pub fn in_words(error: &Error) -> String {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    text
+    text.chars().take(SAID_CHARS_MAX).collect()
 }
 
 /// What the server said, with everything that helps, on one line.
@@ -164,7 +178,7 @@ fn outcome(code: &str) -> Outcome {
         "25006" => Outcome::OutputUnusable,
         _ => match code.get(..2).unwrap_or_default() {
             // A value or a constraint; what is too large.
-            "22" | "23" | "54" => Outcome::GateRefused,
+            "21" | "22" | "23" | "54" => Outcome::GateRefused,
             "58" | "XX" => Outcome::IoFailed,
             // The connection, a transaction, resources, what is in use, an operator.
             "08" | "25" | "40" | "53" | "55" | "57" => Outcome::TryLater,
