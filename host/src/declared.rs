@@ -125,7 +125,8 @@ pub const HOST: &[Declared] = &[
         "OUTPUT_DIR",
         "/data/sync",
         "/srv/sync/orders",
-        "The folder that holds everything of this job; readers open `latest.*` in it, under append `segments/*`",
+        "The folder that holds everything of this job; readers open `latest.*` in it, under append `segments/*`; \
+         a database needs none, and keeps no data there",
     ),
     setting(
         Group::Output,
@@ -140,7 +141,7 @@ pub const HOST: &[Declared] = &[
         "OUTPUT_DATABASE_PASSWORD",
         "",
         "a-password",
-        "The password for OUTPUT_DATABASE_URL, if it is not in there",
+        "The password for OUTPUT_DATABASE_URL; it stands over one that is in there",
     ),
     setting(
         Group::Output,
@@ -208,8 +209,8 @@ pub const HOST: &[Declared] = &[
         "WRITE_MODE",
         "",
         "upsert",
-        "`replace` (each run publishes all records), `upsert` (new and changed ones are merged by key) or `append` (every \
-         record that the last run did not stage goes to a file of its own in `segments/`; ndjson or csv); without SOURCE_CURSOR \
+        "`replace` (each run publishes all records), `upsert` (new and changed ones are merged by key) or `append` (what the \
+         last run did not stage is added: a segment of its own in `segments/`, ndjson or csv, or rows); without SOURCE_CURSOR \
          replace, with it and PRIMARY_KEY upsert",
     ),
     setting(
@@ -329,15 +330,5 @@ pub const HOST: &[Declared] = &[
     ),
 ];
 
-/// Settings of the design that a later version brings, and what to do until then.
-pub const LATER: &[(&str, &str)] = &[
-    ("SOURCE_HEADERS", "sending further headers"),
-    ("SOURCE_PAGE_TO", "this kind of pagination"),
-    ("SOURCE_PAGE_SIZE_TO", "this kind of pagination"),
-    ("SOURCE_PAGE_SIZE", "this kind of pagination"),
-    ("SOURCE_PAGE_FIRST", "this kind of pagination"),
-    ("SOURCE_PAGE_MORE", "this kind of pagination"),
-    ("SOURCE_TOTAL", "a check against the total"),
-    ("SOURCE_CURSOR_SEND", "sending the cursor as another kind"),
-    ("OUTBOUND_PROXY", "a proxy"),
-];
+/// A setting that a later version brings: whoever gives it is told so, and not that it is a typing error.
+pub const LATER: &str = "OUTBOUND_PROXY";

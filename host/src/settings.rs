@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use url::Url;
 
 use crate::component::{Description, Setting};
-use crate::declared::HOST;
+use crate::declared::{Declared, HOST};
 use crate::egress::{Auth, ClientFiles};
 use crate::plan::{DatabaseUrl, Plan, WriteMode};
 use crate::secret::Secret;
@@ -130,7 +130,7 @@ pub fn join(description: &Description, plan: &Plan) -> Result<Settings, Unusable
         replacing::refuse(description, plan, mode, &mut problems);
         appending::refuse(description, plan, mode, &mut problems);
     }
-    database::refuse(plan, &mut problems);
+    database::refuse(plan, mode, &mut problems);
     match (source, mode) {
         (Some(source), Some(mode)) if problems.is_empty() => {
             let shaping = shaping::hashes(plan, &texts, &source, mode);
@@ -159,7 +159,7 @@ pub fn rows(description: &Description, plan: &Plan) -> Vec<Row> {
     });
     let host = HOST.iter().map(|setting| {
         let is_secret = SECRETS.contains(&setting.name);
-        (setting.name, setting.default.to_owned(), is_secret)
+        (setting.name, default_of(setting, plan), is_secret)
     });
     let mut seen = BTreeSet::new();
     declared
@@ -187,6 +187,20 @@ pub fn rows(description: &Description, plan: &Plan) -> Vec<Row> {
             }
         })
         .collect()
+}
+
+/// What stands where nothing is given: some of it follows from what is.
+fn default_of(setting: &Declared, plan: &Plan) -> String {
+    match setting.name {
+        "OUTPUT_DIR" => {
+            let dir = plan.output_dir.as_ref();
+            dir.map_or_else(String::new, |dir| dir.display().to_string())
+        }
+        "JOB_NAME" => plan.job.clone(),
+        "OUTPUT_TABLE" if plan.database.is_some() => plan.table.clone(),
+        name if plan.database.is_some() && database::is_of_files(name) => String::new(),
+        _ => setting.default.to_owned(),
+    }
 }
 
 fn database_origin(plan: &Plan) -> Origin {

@@ -1,13 +1,17 @@
 //! What the settings of a database need of one another, and which settings are for files alone.
 
 use crate::columns::{Column, ColumnType};
-use crate::plan::{DatabaseUrl, Plan};
+use crate::plan::{DatabaseUrl, Plan, WriteMode};
 use crate::sink::database::{Layout, Table};
 use crate::values::Problem;
 
+use super::SECRETS;
+
 /// Of files: a database keeps one set, in its own form and under its own rights.
-const OF_FILES: [(&str, &str); 3] = [
+const OF_FILES: [(&str, &str); 5] = [
     ("OUTPUT_FORMAT", "says how a file is written"),
+    ("OUTPUT_COMPRESSION", "says how a file is written"),
+    ("OUTPUT_CSV_FORMULAS", "is about cells of a csv file"),
     ("OUTPUT_MODE", "is the mode of files"),
     (
         "KEEP_GENERATIONS",
@@ -22,8 +26,13 @@ const OF_DATABASES: [(&str, &str); 2] = [
 /// PostgreSQL cuts a longer name.
 const NAME_BYTES_MAX: usize = 63;
 
+/// Whether a setting is for files alone.
+pub fn is_of_files(name: &str) -> bool {
+    OF_FILES.iter().any(|(known, _)| *known == name)
+}
+
 /// Adds what does not go together.
-pub fn refuse(plan: &Plan, problems: &mut Vec<Problem>) {
+pub fn refuse(plan: &Plan, mode: Option<WriteMode>, problems: &mut Vec<Problem>) {
     let mut problem = |setting: &str, message: String| {
         problems.push(Problem {
             setting: setting.to_owned(),
@@ -31,10 +40,14 @@ pub fn refuse(plan: &Plan, problems: &mut Vec<Problem>) {
             origin: plan.values.get(setting).map(|given| given.origin),
         });
     };
-    let is_given = |name: &str| plan.values.get(name).is_some();
+    let is_given = |name: &str| {
+        let is_secret = SECRETS.contains(&name);
+        let secret = || plan.values.secret(name, &plan.limits, &mut Vec::new());
+        plan.values.get(name).is_some() || (is_secret && secret().is_some())
+    };
     let Some(url) = &plan.database else {
         // One that cannot be understood was refused by the plan.
-        let is_named = is_given("OUTPUT_DATABASE_URL") || is_given("OUTPUT_DATABASE_URL_FILE");
+        let is_named = is_given("OUTPUT_DATABASE_URL");
         for (name, what) in OF_DATABASES.iter().filter(|(name, _)| is_given(name)) {
             if !is_named {
                 problem(
@@ -63,7 +76,7 @@ pub fn refuse(plan: &Plan, problems: &mut Vec<Problem>) {
             problem("OUTPUT_TABLE", message.to_owned());
         }
     }
-    for message in wrong_columns(plan, url) {
+    for message in wrong_columns(plan, mode, url) {
         let setting = if plan.columns.is_empty() {
             "PRIMARY_KEY"
         } else {
@@ -73,8 +86,10 @@ pub fn refuse(plan: &Plan, problems: &mut Vec<Problem>) {
     }
 }
 
-fn wrong_columns(plan: &Plan, url: &DatabaseUrl) -> Vec<String> {
+fn wrong_columns(plan: &Plan, mode: Option<WriteMode>, url: &DatabaseUrl) -> Vec<String> {
     let mut wrong = Vec::new();
+    // What is wrong with the mode is told beside this.
+    let table = Table::of(plan, mode.unwrap_or(WriteMode::Upsert));
     for column in plan.columns.iter().filter(|column| column.kind.is_none()) {
         wrong.push(format!(
             "gives the column `{0}` no type, and a table needs one: `{0} text {1}`",
@@ -82,7 +97,7 @@ fn wrong_columns(plan: &Plan, url: &DatabaseUrl) -> Vec<String> {
         ));
     }
     let names_records = |column: &&Column| {
-        plan.keys.contains(&column.pointer) || plan.replace_by.as_ref() == Some(&column.pointer)
+        table.keys.contains(&column.pointer) || table.replace_by.as_ref() == Some(&column.pointer)
     };
     for column in plan.columns.iter().filter(names_records) {
         if let Some(kind) = column.kind.filter(|kind| !is_of_keys(*kind)) {
@@ -93,12 +108,6 @@ fn wrong_columns(plan: &Plan, url: &DatabaseUrl) -> Vec<String> {
             ));
         }
     }
-    let table = Table {
-        name: plan.table.clone(),
-        keys: plan.keys.clone(),
-        replace_by: plan.replace_by.clone(),
-        columns: plan.columns.clone(),
-    };
     match Layout::of(&table) {
         Err(failure) => wrong.push(format!("would {}", failure.message)),
         Ok(layout) => wrong.extend(wrong_names(&layout, url)),

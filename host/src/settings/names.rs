@@ -14,7 +14,7 @@ pub fn near_misses(description: &Description, plan: &Plan) -> Vec<(String, Strin
     let known = known_names(description);
     plan.values
         .ambient()
-        .filter(|name| !known.contains(*name) && !LATER.iter().any(|(later, _)| later == name))
+        .filter(|name| !known.contains(*name) && *name != LATER)
         .filter_map(|name| Some((name.to_owned(), nearest(name, &known)?)))
         .collect()
 }
@@ -55,8 +55,8 @@ pub(super) fn refuse_unknown(description: &Description, plan: &Plan, problems: &
         .deliberate()
         .filter(|(name, _)| !known.contains(*name))
     {
-        let message = if let Some((_, what)) = LATER.iter().find(|(later, _)| *later == name) {
-            format!("is not in this version yet: {what}")
+        let message = if name == LATER {
+            "is not in this version yet".to_owned()
         } else if let Some(meant) = nearest(name, &known) {
             format!("is not a setting; did you mean `{meant}`?")
         } else {

@@ -9,7 +9,7 @@ use crate::plan::{Plan, WriteMode};
 
 use super::texts::Texts;
 
-/// The settings that decide what the published records are: under upsert a change of one needs a decision.
+/// The settings that decide what the published records are: under upsert and append a change of one needs a decision.
 pub const SHAPING: [&str; 12] = [
     "SOURCE_API_URL",
     "SOURCE_RECORDS",
@@ -44,8 +44,8 @@ pub fn hashes(
         // What is not used shapes nothing.
         "OUTPUT_TABLE" if plan.database.is_some() => plan.table.clone(),
         "OUTPUT_TABLE" => String::new(),
-        // A csv file is made anew of the records it stands beside.
-        "OUTPUT_COLUMNS" if plan.database.is_none() => String::new(),
+        // A csv file is made anew of the records it stands beside, but a segment never is.
+        "OUTPUT_COLUMNS" if plan.database.is_none() && mode != WriteMode::Append => String::new(),
         "OUTPUT_COLUMNS" => {
             let lines: Vec<String> = plan.columns.iter().map(ToString::to_string).collect();
             lines.join("\n")
