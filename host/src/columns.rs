@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use serde_json::value::RawValue;
+
 /// More than this is a mistake; SQLite and PostgreSQL allow few more.
 const COLUMNS_MAX: usize = 500;
 /// PostgreSQL cuts a longer name.
@@ -76,6 +80,36 @@ impl ColumnType {
             Self::Jsonb => "jsonb",
         }
     }
+
+    /// Whether a string is a value of this type: a moment or a UUID, in the form that ISO 8601, RFC 3339 and RFC 9562 give it.
+    /// False of types that are no such thing.
+    pub fn is_written_as(self, text: &str) -> bool {
+        let is_moment = || text.parse::<Timestamp>().is_ok();
+        let is_plain = || !text.contains('[');
+        match self {
+            Self::Timestamptz => is_plain() && is_moment(),
+            // At an offset it would be a moment, and the offset be lost.
+            Self::Timestamp => is_plain() && text.parse::<DateTime>().is_ok() && !is_moment(),
+            Self::Date => text.len() == 10 && text.parse::<Date>().is_ok(),
+            Self::Uuid => is_uuid(text),
+            _ => false,
+        }
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    let is_in_place = |(at, byte): (usize, u8)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    text.len() == 36 && text.bytes().enumerate().all(is_in_place)
+}
+
+/// Whether a string is a number as JSON writes one: many sources write amounts so, that no reader rounds them.
+pub fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    digits.starts_with(|c: char| c.is_ascii_digit())
+        && serde_json::from_str::<&RawValue>(text).is_ok_and(|value| value.get() == text)
 }
 
 impl fmt::Display for Column {
@@ -166,6 +200,56 @@ mod tests {
                 "total numeric /totals/gross",
                 "note  /note"
             ]
+        );
+    }
+
+    #[test]
+    fn times_and_uuids_have_their_form() {
+        for (kind, fit, unfit) in [
+            (
+                ColumnType::Timestamptz,
+                "2026-11-23T06:00:00+0100",
+                "2026-11-23T06:00:00",
+            ),
+            (
+                ColumnType::Timestamptz,
+                "2026-11-23T06:00:00.5Z",
+                "yesterday",
+            ),
+            (
+                ColumnType::Timestamptz,
+                "2026-11-23 06:00:00Z",
+                "2026-11-23T06:00:00+01:00[Europe/Berlin]",
+            ),
+            (
+                ColumnType::Timestamp,
+                "2026-11-23T06:00:00",
+                "2026-11-23T06:00:00Z",
+            ),
+            (
+                ColumnType::Timestamp,
+                "2026-11-23T06:00:00.5",
+                "2026-11-23T06:00:00+01:00",
+            ),
+            (ColumnType::Date, "2024-02-29", "2023-02-29"),
+            (
+                ColumnType::Uuid,
+                "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+                "6ba7b810",
+            ),
+        ] {
+            assert!(kind.is_written_as(fit), "{fit}");
+            assert!(!kind.is_written_as(unfit), "{unfit}");
+        }
+    }
+
+    #[test]
+    fn a_number_in_a_string_is_as_json_has_it() {
+        assert!(["1", "-1.50", "1e3"].into_iter().all(is_number));
+        assert!(
+            ![" 1", "01", "0x1", "", "NaN", "1,5"]
+                .into_iter()
+                .any(is_number)
         );
     }
 

@@ -1,4 +1,4 @@
-//! The names of data files: what `OUTPUT_FORMAT` and `OUTPUT_COMPRESSION` make of `latest`.
+//! The form of data files: `OUTPUT_FORMAT`, `OUTPUT_COMPRESSION` and `OUTPUT_CSV_FORMULAS`, and what they make of the name `latest`.
 
 /// The format of the published file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,25 +2,20 @@
 //!
 //! Takes no lock and changes nothing, so it may be asked at any time, by anybody who may read the folder, or the database.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::folder::{Doing as _, Folder};
 use crate::generation::{self, Generation};
 use crate::last_run::{self, LastRun};
 use crate::limits::Limits;
 use crate::log::escape_controls;
-use crate::manifest::hex;
-use crate::outcome::Failure;
 use crate::plan::Plan;
 use crate::quantity::{counted, spoken};
-use crate::sink::Last;
+use crate::sink::{Last, sha256_of};
 
 mod cursor;
 mod database;
@@ -297,7 +292,9 @@ impl HealthReport {
 
     fn verify(&mut self, generation: &Generation) {
         for (name, record) in &generation.manifest.files {
-            let found = generation.open(name).and_then(|file| checksum(&file, name));
+            let found = generation
+                .open(name)
+                .and_then(|file| sha256_of(&file).doing(|| format!("read `{name}`")));
             let reason = match found {
                 Ok(sha256) if sha256 == record.sha256 => continue,
                 Ok(_) => format!(
@@ -308,19 +305,6 @@ impl HealthReport {
             };
             self.status = Status::Stale;
             self.reasons.push(reason);
-        }
-    }
-}
-
-fn checksum(file: &File, name: &str) -> Result<String, Failure> {
-    let mut hash = Sha256::new();
-    let mut block = vec![0; 256 * 1024];
-    loop {
-        match (&*file).read(&mut block) {
-            Ok(0) => return Ok(hex(&hash.finalize())),
-            Ok(bytes) => hash.update(&block[..bytes]),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error).doing(|| format!("read `{name}`")),
         }
     }
 }

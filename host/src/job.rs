@@ -1,6 +1,5 @@
 //! One run, from the command line to its summary. [`Run::flow`] is its table of contents.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, json};
 
 use crate::cli::{OutputKind, RunArgs};
-use crate::folder::{Folder, Temporary};
+use crate::folder::{Folder, Temporary, random_digits};
 use crate::last_run;
 use crate::lock::Lock;
 use crate::log::{self, Log};
@@ -155,9 +154,4 @@ fn run_id(started: Timestamp) -> String {
         started.strftime("%Y%m%dT%H%M%SZ"),
         random_digits() & 0xff_ffff
     )
-}
-
-/// Digits that differ from process to process. No secret.
-pub fn random_digits() -> u64 {
-    RandomState::new().build_hasher().finish()
 }

@@ -100,6 +100,8 @@ pub struct Limits {
     pub database_lock: Duration,
     /// From `COMMIT` to its answer. It comes when the server's disks, and its standbys where it waits for them, have it.
     pub database_commit: Duration,
+    /// Telling a server that a statement, or the session, is over.
+    pub database_goodbye: Duration,
     /// Finding out what became of a commit whose answer was lost.
     pub database_resolve: Duration,
 
@@ -169,6 +171,7 @@ impl Default for Limits {
             database_answer: Duration::from_secs(30),
             database_lock: Duration::from_secs(20),
             database_commit: Duration::from_mins(2),
+            database_goodbye: Duration::from_secs(2),
             database_resolve: Duration::from_mins(1),
 
             database_busy: Duration::from_secs(30),

@@ -1,10 +1,10 @@
 //! A folder of our own among the system's temporary ones.
 
 use std::fs::DirBuilder;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 
-use crate::job::random_digits;
 use crate::outcome::{Failure, OrFail as _, Outcome};
 
 use super::Folder;
@@ -41,4 +41,9 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);
     }
+}
+
+/// Digits that differ from process to process. No secret.
+pub fn random_digits() -> u64 {
+    RandomState::new().build_hasher().finish()
 }

@@ -26,11 +26,12 @@ use digest::digest;
 
 pub use layout::{Cell, GENERATION, Layout, Source, TableColumn, UPDATED_AT};
 pub use rows::Rows;
-pub use state::{STATE_TABLE, StateRow};
+pub use state::StateRow;
 
 mod append;
 mod digest;
 mod layout;
+pub mod names;
 mod rows;
 mod state;
 

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::sink::pointers::Pointers;
 
 use encode::encode;
-pub use encode::{KeyPart, parts};
+pub use encode::{KeyPart, parts, string};
 
 mod encode;
 

@@ -39,6 +39,7 @@ mod sort;
 pub mod world;
 
 pub use files::Files;
+pub use last::sha256_of;
 
 /// Asked now and then while a sink works: `Err` ends the run (its deadline, a signal). Not asked after the commit.
 pub type Check<'r> = &'r dyn Fn() -> Result<(), Failure>;

@@ -1,4 +1,4 @@
-//! PostgreSQL: a table, `tidegate_state` and `tidegate_rejected` beside it, all three changed in one transaction.
+//! PostgreSQL: a table, and tidegate's own beside it, changed in one transaction.
 //!
 //! One run at a time by an advisory lock of the session; and whatever becomes of that lock, the job's row is held in the
 //! transaction and must still be the parent's. What became of a commit whose answer was lost is read from that row.
@@ -323,7 +323,7 @@ impl Connection for Postgres<'_> {
         }
         let Some(session) = &self.session else { return };
         // What is under way there is told to stop, as after a signal; an idle session takes no notice.
-        let limit = LOCK_PAUSE * 20;
+        let limit = self.way.limits.database_goodbye;
         let cancel = session.client.cancel_token();
         let ended = wait(None, limit, async {
             let _ = cancel.cancel_query(self.way.tls.clone()).await;
@@ -343,7 +343,7 @@ impl Drop for Postgres<'_> {
             let unlock = session
                 .client
                 .batch_execute("SELECT pg_advisory_unlock_all()");
-            let _ = wait(None, LOCK_PAUSE * 20, unlock);
+            let _ = wait(None, self.way.limits.database_goodbye, unlock);
         }
     }
 }

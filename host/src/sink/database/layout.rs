@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::columns::{Column, ColumnType};
 use crate::outcome::{Failure, Outcome};
-use crate::sink::key::{KeyPart, parts};
+use crate::sink::key::{KeyPart, parts, string};
 use crate::sink::pointers::Pointers;
 
 use super::Table;
@@ -176,18 +176,6 @@ fn cell(value: &RawValue) -> Result<Cell<'_>, String> {
         b'[' | b'{' => Cell::Json(text),
         _ => Cell::Number(Cow::Borrowed(text)),
     })
-}
-
-fn string(text: &str) -> Result<Cow<'_, str>, String> {
-    let inner = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'));
-    match inner.filter(|inner| !inner.contains('\\')) {
-        Some(inner) => Ok(Cow::Borrowed(inner)),
-        None => serde_json::from_str::<String>(text)
-            .map(Cow::Owned)
-            .map_err(|_| "a string that is no Unicode text".to_owned()),
-    }
 }
 
 impl<'k> From<KeyPart<'k>> for Cell<'k> {

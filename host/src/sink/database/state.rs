@@ -6,8 +6,7 @@ use crate::generation::Name;
 use crate::manifest::Manifest;
 use crate::outcome::{Failure, Outcome};
 
-/// The table of these rows, one for each job.
-pub const STATE_TABLE: &str = "tidegate_state";
+use super::names::STATE_TABLE;
 
 /// A time as rows and manifests have it.
 pub fn written(at: Timestamp) -> String {

@@ -61,7 +61,8 @@ pub(super) fn encode(value: &RawValue, key: &mut Vec<u8>) -> Result<(), String> 
     }
 }
 
-fn string(text: &str) -> Result<Cow<'_, str>, String> {
+/// The text of a JSON string. `Err` says what it is instead.
+pub fn string(text: &str) -> Result<Cow<'_, str>, String> {
     if let Some(inner) = text
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'))

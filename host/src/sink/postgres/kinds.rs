@@ -2,6 +2,7 @@
 
 use crate::columns::ColumnType;
 use crate::sink::database::Cell;
+use crate::sink::database::names::quoted;
 
 /// The server's name of a type, as `format_type` has it.
 pub const fn sql(kind: ColumnType) -> &'static str {
@@ -62,7 +63,7 @@ pub fn widened(kind: ColumnType, cell: &Cell<'_>) -> ColumnType {
 
 /// The statement that gives a column another type.
 pub fn retype(table: &str, column: &str, kind: ColumnType) -> String {
-    let column = super::names::quoted(column);
+    let column = quoted(column);
     let using = match kind {
         ColumnType::Jsonb => format!("to_jsonb({column})"),
         kind => format!("{column}::{}", sql(kind)),

@@ -4,12 +4,13 @@ use crate::columns::ColumnType;
 use crate::outcome::{Failure, Outcome};
 use crate::sink::Applied;
 use crate::sink::base::Base;
+use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{Cell, Changes, GENERATION, Layout, Rows, Table, UPDATED_AT};
 use crate::sink::sort::Change;
 
 use super::fit;
 use super::kinds::{retype, sql, widened};
-use super::names::{listed, quoted};
+
 use super::table::{self, unusable};
 use super::wait::wait;
 use super::{Postgres, beside, direct, merge};

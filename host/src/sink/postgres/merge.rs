@@ -4,13 +4,14 @@ use crate::outcome::Failure;
 use crate::sink::Applied;
 use crate::sink::base::Base;
 use crate::sink::changes::check_at;
+use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{Cell, Changes, GENERATION, UPDATED_AT};
 use crate::sink::key::parts;
 use crate::sink::sort::Change;
 
 use super::copy::Copying;
 use super::load::Load;
-use super::names::{listed, quoted};
+
 use super::{Postgres, fit};
 
 const STAGED: &str = "pg_temp.tidegate_staged";

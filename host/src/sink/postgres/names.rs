@@ -3,12 +3,7 @@
 use std::fmt::Display;
 
 use crate::outcome::{Failure, Outcome};
-use crate::sink::database::STATE_TABLE;
-
-/// The table of what was set aside by the last run of each job.
-const REJECTED_TABLE: &str = "tidegate_rejected";
-/// The table of what the last append run of each job staged.
-const REMEMBERED_TABLE: &str = "tidegate_remembered";
+use crate::sink::database::names::{REJECTED_TABLE, REMEMBERED_TABLE, STATE_TABLE, quoted};
 
 /// The tables of a job, quoted and with their schema where it is named.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,17 +44,6 @@ impl Names {
             schema,
         })
     }
-}
-
-/// A name as SQL has it: whatever it is, it is a name.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Quoted, and with commas between.
-pub fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
-    let quoted: Vec<String> = names.into_iter().map(quoted).collect();
-    quoted.join(", ")
 }
 
 /// OUTPUT_TABLE names a schema that is not there.

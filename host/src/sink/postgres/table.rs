@@ -6,10 +6,11 @@ use tokio_postgres::{Error, Row};
 
 use crate::columns::ColumnType;
 use crate::outcome::{Failure, Outcome};
+use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{GENERATION, Layout, Source, TableColumn, UPDATED_AT};
 
 use super::kinds::{named, retype, sql};
-use super::names::{listed, quoted};
+
 use super::wait::{Given, wait};
 use super::{Postgres, lock_of};
 

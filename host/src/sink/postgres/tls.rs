@@ -20,13 +20,11 @@ use crate::outcome::Failure;
 /// The setting that is named where `sslrootcert` is wrong.
 const ROOT_CERT: &str = "sslrootcert of OUTPUT_DATABASE_URL";
 
-/// How much of the server's certificate is looked at. That it has the key to it is always proven.
+/// How much of the server's certificate is looked at: who signed it, or nothing. That it has the key to it is always proven.
 #[derive(Debug)]
-enum Verifier {
-    /// Nothing of it.
-    Anybody(Arc<CryptoProvider>),
-    /// Who signed it.
-    Chain(Arc<WebPkiServerVerifier>),
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    chain: Option<Arc<WebPkiServerVerifier>>,
 }
 
 /// How TLS connections to `address` are made. `Err` is 78: a file of certificates cannot be used.
@@ -47,11 +45,10 @@ pub fn connector(
         SslMode::VerifyFull => builder.with_root_certificates(trusted()?),
         mode => {
             let is_proven = mode == SslMode::VerifyCa || address.root_cert.is_some();
-            let verifier = if is_proven {
-                Verifier::Chain(chain(trusted()?, provider))
-            } else {
-                Verifier::Anybody(provider)
-            };
+            let chain = is_proven
+                .then(|| Ok::<_, Failure>(chain(trusted()?, Arc::clone(&provider))))
+                .transpose()?;
+            let verifier = Verifier { provider, chain };
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(verifier))
@@ -75,11 +72,11 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let Self::Chain(verifier) = self else {
+        let Some(chain) = &self.chain else {
             return Ok(ServerCertVerified::assertion());
         };
         // The name is looked at last: whatever has another name is well signed.
-        match verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp, now) {
+        match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp, now) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -93,13 +90,8 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        match self {
-            Self::Chain(verifier) => verifier.verify_tls12_signature(message, cert, signed),
-            Self::Anybody(provider) => {
-                let algorithms = &provider.signature_verification_algorithms;
-                rustls::crypto::verify_tls12_signature(message, cert, signed, algorithms)
-            }
-        }
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, signed, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -108,21 +100,12 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        match self {
-            Self::Chain(verifier) => verifier.verify_tls13_signature(message, cert, signed),
-            Self::Anybody(provider) => {
-                let algorithms = &provider.signature_verification_algorithms;
-                rustls::crypto::verify_tls13_signature(message, cert, signed, algorithms)
-            }
-        }
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, cert, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        match self {
-            Self::Chain(verifier) => verifier.supported_verify_schemes(),
-            Self::Anybody(provider) => provider
-                .signature_verification_algorithms
-                .supported_schemes(),
-        }
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
     }
 }

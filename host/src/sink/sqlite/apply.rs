@@ -6,6 +6,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::sink::Applied;
 use crate::sink::base::Base;
 use crate::sink::changes::check_at;
+use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{
     Cell, Changes, GENERATION, Layout, Rows, Source, Table, TableColumn, UPDATED_AT,
 };
@@ -16,7 +17,7 @@ use crate::staged::broken;
 
 use super::Sqlite;
 use super::error::number;
-use super::table::{self, listed, quoted};
+use super::table;
 use super::value::{found, stored};
 
 /// Where the keys of what was staged are kept until the end of the transaction.

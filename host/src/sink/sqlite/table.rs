@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use rusqlite::{Connection as Link, OptionalExtension as _, Result, params};
 
 use crate::outcome::{Failure, Outcome};
+use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{GENERATION, Layout, Source, Table, UPDATED_AT};
 
 use super::error::{Place, number};
@@ -29,16 +30,6 @@ pub fn exists(link: &Link, name: &str) -> Result<bool> {
     )
     .optional()
     .map(|found| found.is_some())
-}
-
-/// A name in quotes.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Names in quotes, with commas between them.
-pub fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
-    names.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
 }
 
 /// Rows in a table.

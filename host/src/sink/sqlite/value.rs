@@ -5,11 +5,9 @@
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-use crate::columns::ColumnType;
+use crate::columns::{ColumnType, is_number};
 use crate::sink::database::Cell;
 
 /// What is shown of a value that does not fit.
@@ -56,9 +54,8 @@ pub fn stored<'c>(
         }
         (Some(ColumnType::Boolean), Cell::Boolean(is)) => Some(integer(i64::from(*is))),
         (Some(kind), Cell::Number(digits)) => number(kind, digits),
-        // Many sources write amounts as strings, so that no reader rounds them.
         (Some(kind), Cell::Text(text)) if is_number(text) && !exactly => number(kind, text),
-        (Some(kind), Cell::Text(text)) => is_written_as(kind, text).then(|| borrowed(text)),
+        (Some(kind), Cell::Text(text)) => kind.is_written_as(text).then(|| borrowed(text)),
         _ => None,
     };
     fits.ok_or_else(|| found(cell))
@@ -93,32 +90,6 @@ fn number(kind: ColumnType, digits: &str) -> Option<ToSqlOutput<'_>> {
         }
         _ => None,
     }
-}
-
-/// Whether it is a number as JSON writes one.
-fn is_number(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    digits.starts_with(|c: char| c.is_ascii_digit())
-        && serde_json::from_str::<&serde_json::value::RawValue>(text)
-            .is_ok_and(|value| value.get() == text)
-}
-
-fn is_written_as(kind: ColumnType, text: &str) -> bool {
-    match kind {
-        ColumnType::Timestamptz => text.parse::<Timestamp>().is_ok(),
-        ColumnType::Timestamp => text.parse::<DateTime>().is_ok(),
-        ColumnType::Date => text.len() == 10 && text.parse::<Date>().is_ok(),
-        ColumnType::Uuid => is_uuid(text),
-        _ => false,
-    }
-}
-
-fn is_uuid(text: &str) -> bool {
-    let is_in_place = |(at, byte): (usize, u8)| match at {
-        8 | 13 | 18 | 23 => byte == b'-',
-        _ => byte.is_ascii_hexdigit(),
-    };
-    text.len() == 36 && text.bytes().enumerate().all(is_in_place)
 }
 
 fn json<'c>(cell: &'c Cell<'_>) -> ToSqlOutput<'c> {

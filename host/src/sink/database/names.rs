@@ -1,0 +1,19 @@
+//! The names of tidegate's own tables, and names as SQL has them.
+
+/// One row a job: its last commit.
+pub const STATE_TABLE: &str = "tidegate_state";
+/// What the last commit of each job set aside.
+pub const REJECTED_TABLE: &str = "tidegate_rejected";
+/// What the last append run of each job staged.
+pub const REMEMBERED_TABLE: &str = "tidegate_remembered";
+
+/// A name in quotes: whatever it is, it is a name.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Names in quotes, with commas between them.
+pub fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    let quoted: Vec<String> = names.into_iter().map(quoted).collect();
+    quoted.join(", ")
+}
