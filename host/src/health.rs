@@ -149,17 +149,17 @@ impl HealthReport {
     pub fn text(&self) -> String {
         let mut parts = self.reasons.clone();
         if let Some(facts) = &self.generation {
-            let intact = if self.status == Status::Fresh {
+            let when = if self.status == Status::Fresh {
                 "published"
             } else {
-                "still there"
+                "last published"
             };
             let cursor = facts
                 .cursor
                 .as_ref()
                 .map_or_else(String::new, |cursor| format!(", cursor {cursor}"));
             parts.push(format!(
-                "{intact}: {} of {} ({} ago, generation {}{cursor})",
+                "{when}: {} of {} ({} ago, generation {}{cursor})",
                 counted(facts.records, "record"),
                 facts.committed,
                 spoken(facts.age),

@@ -68,7 +68,7 @@ fn data_older_than_max_age_is_stale_and_still_there() {
     assert!(
         report
             .text()
-            .contains("the last success is 25h old, and MAX_AGE is 1d; still there: 1 record of"),
+            .contains("the last success is 25h old, and MAX_AGE is 1d; last published: 1 record of"),
         "{}",
         report.text()
     );
@@ -99,7 +99,7 @@ fn a_newest_record_older_than_max_cursor_age_is_stale_although_the_run_went_well
     assert!(
         stale
             .text()
-            .contains("the newest record is 3h old, and MAX_CURSOR_AGE is 2h; still there"),
+            .contains("the newest record is 3h old, and MAX_CURSOR_AGE is 2h; last published"),
         "{}",
         stale.text()
     );
@@ -161,7 +161,7 @@ fn a_failed_last_run_is_stale_and_and_says_why_on_one_clean_line() {
     assert_eq!(report.exit_code(), 1);
     assert!(
         report.text().contains(
-            "failed with exit code 75 (try_later): no \\u001b[31mconnection; still there"
+            "failed with exit code 75 (try_later): no \\u001b[31mconnection; last published"
         ),
         "{}",
         report.text()
