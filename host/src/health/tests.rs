@@ -66,9 +66,9 @@ fn data_older_than_max_age_is_stale_and_still_there() {
 
     assert_eq!((report.status, report.exit_code()), (Status::Stale, 1));
     assert!(
-        report
-            .text()
-            .contains("the last success is 25h old, and MAX_AGE is 1d; last published: 1 record of"),
+        report.text().contains(
+            "the last success is 25h old, and MAX_AGE is 1d; last published: 1 record of"
+        ),
         "{}",
         report.text()
     );
