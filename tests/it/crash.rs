@@ -15,5 +15,5 @@ mod kills;
 mod protocol;
 /// The runs that are made to fail, and what they come to when nobody disturbs them.
 mod scenario;
-/// Both, of a run into a database.
+/// What SQLite syncs, and when.
 mod sqlite;

@@ -1,69 +1,78 @@
 //! Histories: a source that changes between runs and in them, runs that are killed and sources that break down. What is
 //! published is held to a model.
 //!
-//! `TIDEGATE_HISTORIES=2000` draws that many of them; a failure prints the smallest history that shows it, and
+//! `TIDEGATE_HISTORIES=2000` draws that many of them at each place; a failure prints the smallest history that shows it, and
 //! `PROPTEST_RNG_SEED=N` draws the same ones again.
 
 mod record;
 mod source;
 mod story;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use proptest::prelude::*;
-use proptest::test_runner::Config;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Map, Value};
 
-use self::record::IDS;
+use self::record::{IDS, spelled_at};
 use self::source::{Answered, Source};
 use self::story::{Disturbance, Story, Tick, stories};
-use crate::world::{Job, View};
+use crate::world::place::at;
+use crate::world::{Job, Place, View};
 
-/// Histories drawn of each sort, where the environment says nothing else.
+/// Histories drawn of each sort into a JSON file, where the environment says nothing else.
 const HISTORIES: u32 = 100;
+/// The same at every other place: what comes before the data is written is the same there.
+const HISTORIES_ELSEWHERE: u32 = 30;
 /// Smaller histories tried once one has failed; each takes a fraction of a second.
 const SMALLER_MAX: u32 = 200;
 
-fn config() -> Config {
+fn config(place: Place) -> Config {
     let drawn = std::env::var("TIDEGATE_HISTORIES").ok();
+    let few = if place == Place::Json {
+        HISTORIES
+    } else {
+        HISTORIES_ELSEWHERE
+    };
     Config {
-        cases: drawn
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(HISTORIES),
+        cases: drawn.and_then(|text| text.parse().ok()).unwrap_or(few),
         max_shrink_iters: SMALLER_MAX,
         failure_persistence: None,
         ..Config::default()
     }
 }
 
-proptest! {
-    #![proptest_config(config())]
-
-    #[test]
-    fn once_the_source_is_quiet_one_run_makes_the_set_equal_to_it(story in stories(true)) {
-        lives(&story, Job::new());
-    }
-
-    #[test]
-    fn where_the_cursor_does_not_show_every_change_a_full_refresh_does(story in stories(false)) {
-        lives(&story, Job::new());
-    }
+at! {
+    every place:
+    once_the_source_is_quiet_one_run_makes_the_set_equal_to_it
+    where_the_cursor_does_not_show_every_change_a_full_refresh_does
 }
 
-proptest! {
-    #![proptest_config(Config { cases: config().cases.div_ceil(4), ..config() })]
+fn once_the_source_is_quiet_one_run_makes_the_set_equal_to_it(place: Place) {
+    all(place, true);
+}
 
-    #[test]
-    fn in_sqlite_one_quiet_run_makes_the_table_equal_to_the_source(mut story in stories(true)) {
-        story.habits.is_ndjson = false;
-        lives(&story, Job::new().sqlite());
-    }
+fn where_the_cursor_does_not_show_every_change_a_full_refresh_does(place: Place) {
+    all(place, false);
+}
+
+/// Draws histories, and has each live at this place.
+fn all(place: Place, shows_every_change: bool) {
+    let mut runner = TestRunner::new(config(place));
+    let lived = runner.run(&stories(shows_every_change), |story| {
+        lives(&story, place);
+        Ok(())
+    });
+    lived.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 /// One job from its first run to its last.
-fn lives(story: &Story, job: Job) {
-    let source = Arc::new(Mutex::new(Source::new(story)));
+fn lives(story: &Story, place: Place) {
+    let source = Arc::new(Mutex::new(Source::new(story, place)));
     let asked = Arc::clone(&source);
-    let mut job = job.api(move |request| lock(&asked).answer(request));
+    let mut job = Job::new()
+        .at(place)
+        .api(move |request| lock(&asked).answer(request));
     for (name, value) in story.habits.settings() {
         job = job.set(name, &value);
     }
@@ -80,7 +89,7 @@ fn lives(story: &Story, job: Job) {
             job = job.args(["--full-refresh"]);
         }
         let is_done = runs_well(&mut job, &source, tick);
-        let set = published(&job.view());
+        let set = published(&job);
         let source = lock(&source);
         holds_versions_that_were_served(&source, &set);
         let shows_all = tick.full_refresh || story.habits.shows_every_change();
@@ -125,21 +134,41 @@ fn runs_well(job: &mut Job, source: &Mutex<Source>, tick: &Tick) -> bool {
     }
 }
 
-/// The records that readers see, in their order.
-fn published(view: &View) -> Vec<String> {
-    let json = view.file("latest.json").map(|text| {
-        let inner = text
-            .trim_end()
-            .trim_start_matches('[')
-            .trim_end_matches(']');
-        let lines = inner.lines().filter(|line| !line.trim().is_empty());
-        lines
-            .map(|line| line.strip_suffix(',').unwrap_or(line).to_owned())
-            .collect()
-    });
-    let lines = |text: &str| text.lines().map(str::to_owned).collect();
-    json.or_else(|| view.file("latest.ndjson").map(lines))
-        .unwrap_or_default()
+/// The records that readers see, in their order, as [`Source::row_of`] takes them.
+fn published(job: &Job) -> Vec<String> {
+    let view = job.view();
+    let records = view.records();
+    if job.place() == Place::Csv {
+        holds_a_row_of_each(&view, &records);
+    }
+    let spelled = |record: String| spelled_at(job.place(), &record);
+    records.into_iter().map(spelled).collect()
+}
+
+/// The csv file says what the records beside it say.
+fn holds_a_row_of_each(view: &View, records: &[String]) {
+    let Some(text) = view.file("latest.csv") else {
+        return;
+    };
+    let mut table = csv::Reader::from_reader(text.as_bytes());
+    let names = table.headers().expect("a first line").clone();
+    let rows: Vec<BTreeMap<String, String>> =
+        table.deserialize().map(|row| row.expect("a row")).collect();
+    assert_eq!(rows.len(), records.len(), "{text}");
+    for (row, record) in rows.iter().zip(records) {
+        let record: Map<String, Value> = serde_json::from_str(record).expect(record);
+        for (name, value) in &record {
+            assert!(
+                names.iter().any(|known| known == name),
+                "`{name}` has no column: {text}"
+            );
+            if let Value::String(text) = value {
+                assert_eq!(row[name], *text, "`{name}` of {record:?}");
+            } else if name == "version" {
+                assert_eq!(row[name], value.to_string(), "`{name}` of {record:?}");
+            }
+        }
+    }
 }
 
 /// Every record was served as it stands, no key is there twice, and they are sorted by key.

@@ -12,7 +12,5 @@ mod others;
 mod pairs;
 /// Between a run and the server: it counts messages, and cuts.
 mod proxy;
-/// The server.
-mod server;
 /// What a table holds after a run.
 mod table;

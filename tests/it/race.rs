@@ -1,17 +1,25 @@
-//! Two runs of one job at the same time: one publishes, the other says so and leaves.
+//! Two runs of one job at the same time: one commits, the other says so and leaves.
+//!
+//! Into files they share a folder, and its lock. Into a table each has a folder of its own, as on two machines: PostgreSQL's
+//! lock or, in SQLite, the check of the last commit lets one of them through. `TIDEGATE_PAIRS=500` runs so many pairs.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use tidegate::outcome::Outcome;
 
 use crate::server::{Reply, Request};
-use crate::world::{Job, Printed};
+use crate::world::place::at;
+use crate::world::{Job, Place, Printed};
 
-const PAIRS: u64 = 200;
+/// Pairs of runs into files, where the environment says nothing else.
+const PAIRS: u64 = 100;
+/// The same into a table.
+const PAIRS_TABLE: u64 = 20;
 /// A run that waits for the other longer than this is let on, and the test fails on what comes of it.
 const HELD_MAX: Duration = Duration::from_mins(1);
 
@@ -23,11 +31,14 @@ struct Gate(Arc<(Mutex<Held>, Condvar)>);
 struct Held {
     open: bool,
     asked: u64,
+    /// How often each source has answered, over all pairs.
+    answered: BTreeMap<&'static str, u64>,
 }
 
 impl Gate {
     fn shut(&self) {
-        *self.0.0.lock().expect("nobody panicked") = Held::default();
+        let mut held = self.0.0.lock().expect("nobody panicked");
+        (held.open, held.asked) = (false, 0);
     }
 
     fn open(&self) {
@@ -40,35 +51,51 @@ impl Gate {
         self.0.0.lock().expect("nobody panicked").asked
     }
 
-    fn pass(&self) {
+    /// The record that this source gave last.
+    fn answered(&self, who: &'static str) -> Value {
+        let held = self.0.0.lock().expect("nobody panicked");
+        json!({"id": 1, "who": who, "answered": held.answered[who]})
+    }
+
+    /// Waits until it is opened, or until both have come to it.
+    fn pass(&self, who: &'static str) {
         let mut held = self.0.0.lock().expect("nobody panicked");
         held.asked += 1;
+        held.open |= held.asked == 2;
+        self.0.1.notify_all();
         let passed = self
             .0
             .1
             .wait_timeout_while(held, HELD_MAX, |held| !held.open);
-        drop(passed.expect("nobody panicked"));
+        let (mut held, _) = passed.expect("nobody panicked");
+        *held.answered.entry(who).or_default() += 1;
     }
 }
 
-/// A job whose source answers when the gate is opened, with one record that says who asked and how often.
+/// A job whose source answers when the gate is opened, with one record that says who answered and how often.
 fn held_by(gate: &Gate, who: &'static str) -> Job {
-    let (gate, asked) = (gate.clone(), Mutex::new(0_u64));
-    Job::new().api(move |_: &Request| {
-        gate.pass();
-        let mut asked = asked.lock().expect("nobody panicked");
-        *asked += 1;
-        Reply::new(200, json!([{"who": who, "asked": *asked}]).to_string())
-    })
+    let gate = gate.clone();
+    Job::new()
+        .set("PRIMARY_KEY", "/id")
+        .api(move |_: &Request| {
+            gate.pass(who);
+            Reply::new(200, json!([gate.answered(who)]).to_string())
+        })
 }
 
-#[test]
-fn of_two_runs_at_once_one_publishes_and_the_other_exits_75() {
+at! {
+    of_two_runs_at_once_one_commits_and_the_other_exits_75 at json gzip sqlite postgres;
+}
+
+fn of_two_runs_at_once_one_commits_and_the_other_exits_75(place: Place) {
     let gate = Gate::default();
-    let mut left = held_by(&gate, "left");
-    let mut right = held_by(&gate, "right").set("OUTPUT_DIR", &left.output().display().to_string());
+    let mut left = held_by(&gate, "left").at(place);
+    let mut right = beside(held_by(&gate, "right"), &left);
+    let few = if place.is_table() { PAIRS_TABLE } else { PAIRS };
+    let pairs = std::env::var("TIDEGATE_PAIRS").ok();
+    let pairs = pairs.and_then(|text| text.parse().ok()).unwrap_or(few);
     let mut published = [0, 0];
-    for pair in 1..=PAIRS {
+    for pair in 1..=pairs {
         gate.shut();
         // Whoever has the lock is held by its source until the other one has ended.
         let run = |job: &mut Job| {
@@ -84,11 +111,13 @@ fn of_two_runs_at_once_one_publishes_and_the_other_exits_75() {
         let winner = ended.iter().position(|printed| printed.code == Some(0));
         let winner = winner.unwrap_or_else(|| panic!("pair {pair}: nobody published\n{ended:#?}"));
         published[winner] += 1;
-        let loser = &ended[1 - winner];
-        loser
-            .exits(i32::from(Outcome::TryLater.exit_code()))
-            .stderr_has("holds it");
-        assert_eq!(gate.asked(), 1, "pair {pair}: both asked the source");
+        let loser = ended[1 - winner].exits(i32::from(Outcome::TryLater.exit_code()));
+        if place == Place::Sqlite {
+            loser.stderr_has("somebody else committed it meanwhile");
+        } else {
+            loser.stderr_has("holds it");
+            assert_eq!(gate.asked(), 1, "pair {pair}: both asked the source");
+        }
         let view = left.view();
         view.is_whole();
         let number = view
@@ -97,16 +126,41 @@ fn of_two_runs_at_once_one_publishes_and_the_other_exits_75() {
             .and_then(|name| name[..6].parse::<u64>().ok());
         assert_eq!(number, Some(pair), "one generation each");
         let who = ["left", "right"][winner];
-        let record = json!([{"who": who, "asked": published[winner]}]);
-        let seen: serde_json::Value =
-            serde_json::from_str(view.file("latest.json").expect("a set")).expect("JSON");
-        assert_eq!(seen, record, "pair {pair}: the winner's set is published");
+        let seen: Vec<Value> = view
+            .records()
+            .iter()
+            .map(|record| serde_json::from_str(record).expect("JSON"))
+            .collect();
+        assert_eq!(
+            seen,
+            [gate.answered(who)],
+            "pair {pair}: the winner's set is published"
+        );
     }
     // Past the test harness, which shows what is printed by failed tests only.
     let _ = writeln!(
         std::io::stderr(),
-        "{PAIRS} pairs of runs, published by left and right: {published:?}"
+        "{pairs} pairs of runs into {place:?}, published by left and right: {published:?}"
     );
+}
+
+/// The job, with its data going where the other one's goes. In a folder it is the same folder.
+fn beside(job: Job, other: &Job) -> Job {
+    match other.place() {
+        Place::Postgres => job.postgres(other.server_database().expect("a database").clone()),
+        Place::Sqlite => {
+            // It must be there before the run that does not make it looks for the database in it.
+            std::fs::create_dir_all(other.output()).expect("make a folder");
+            let path = other.database().expect("a database");
+            job.sqlite().set(
+                "OUTPUT_DATABASE_URL",
+                &format!("sqlite://{}", path.display()),
+            )
+        }
+        place => job
+            .at(place)
+            .set("OUTPUT_DIR", &other.output().display().to_string()),
+    }
 }
 
 #[test]

@@ -294,45 +294,6 @@ fn two_jobs_in_one_file_run_at_the_same_time() {
 }
 
 #[test]
-fn of_two_runs_of_one_job_with_separate_locks_one_commits() {
-    const PAIRS: usize = 20;
-    let both = Arc::new(Barrier::new(2));
-    let job = |who: &'static str| {
-        let both = Arc::clone(&both);
-        let asked = std::sync::atomic::AtomicU64::new(0);
-        Job::new().sqlite().set("PRIMARY_KEY", "/id").api(move |_| {
-            let asked = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            // Both have read the last commit by now.
-            both.wait();
-            Reply::new(
-                200,
-                json!([{"id": 1, "who": who, "asked": asked}]).to_string(),
-            )
-        })
-    };
-    let mut left = job("left");
-    // Its folder must be there before the other one's run looks for the database in it.
-    std::fs::create_dir_all(left.output()).unwrap();
-    let url = format!("sqlite://{}", left.database().unwrap().display());
-    let mut right = job("right").set("OUTPUT_DATABASE_URL", &url);
-    for pair in 1..=PAIRS {
-        let codes = std::thread::scope(|scope| {
-            let other = scope.spawn(|| right.start().ends_unchecked());
-            let printed = [left.start().ends_unchecked(), other.join().unwrap()];
-            let mut codes = printed.each_ref().map(|printed| printed.code);
-            codes.sort_unstable();
-            assert_eq!(codes, [Some(0), Some(75)], "pair {pair}: {printed:#?}");
-            codes
-        });
-        assert_eq!(codes.len(), 2);
-        assert_eq!(
-            left.rows("SELECT generation, (SELECT _generation FROM orders) FROM tidegate_state"),
-            [format!("{pair}|{pair}")]
-        );
-    }
-}
-
-#[test]
 fn health_sees_a_table_that_somebody_edited_and_a_job_that_fails() {
     let job = published();
     job.tidegate(["health", "--verify"]).exits(0);

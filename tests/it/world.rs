@@ -7,19 +7,23 @@ mod database;
 mod ended;
 mod folder;
 pub mod guests;
+pub mod place;
+pub mod postgres;
+mod running;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 pub use self::ended::{Printed, Run};
 pub use self::folder::{View, hex};
+pub use self::place::Place;
+pub use self::running::Running;
 use crate::server::{Reply, Request, Server};
 
 /// No run of a test takes longer; one that does is killed and fails its test.
@@ -38,6 +42,8 @@ pub struct Job {
     args: Vec<String>,
     launcher: Vec<String>,
     old: Option<String>,
+    place: Place,
+    postgres: Option<postgres::Database>,
     folder: TempDir,
 }
 
@@ -54,6 +60,8 @@ impl Job {
             args: Vec::new(),
             launcher: Vec::new(),
             old: None,
+            place: Place::Json,
+            postgres: None,
             folder,
         };
         let output = job.output().display().to_string();
@@ -183,6 +191,26 @@ impl Job {
             .set("JOB_NAME", "orders")
     }
 
+    /// With its data going to this PostgreSQL database, and OUTPUT_DIR for the rest.
+    pub fn postgres(self, database: postgres::Database) -> Self {
+        let job = database.takes(self).set("JOB_NAME", "orders");
+        let output = job.output().display().to_string();
+        Self {
+            postgres: Some(database),
+            ..job.set("OUTPUT_DIR", &output)
+        }
+    }
+
+    /// Where its data goes, as [`Job::at`] said.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The PostgreSQL database, if the data goes there.
+    pub fn server_database(&self) -> Option<&postgres::Database> {
+        self.postgres.as_ref()
+    }
+
     /// The file of the SQLite database, if the data goes there.
     pub fn database(&self) -> Option<PathBuf> {
         let url = self.settings.get("OUTPUT_DATABASE_URL")?;
@@ -201,9 +229,10 @@ impl Job {
 
     /// What readers see.
     pub fn view(&self) -> View {
-        match self.database() {
-            Some(path) => database::view(&path, &self.output()),
-            None => View::of(&self.output()),
+        match (&self.postgres, self.database()) {
+            (Some(database), _) => database.view(),
+            (None, Some(path)) => database::view(&path, &self.output()),
+            (None, None) => View::of(&self.output()),
         }
     }
 
@@ -286,85 +315,6 @@ impl Job {
         self.launcher = launcher;
         self.args = args;
         *self.script.lock().expect("the script") = later;
-    }
-}
-
-/// A run that has been started.
-pub struct Running<'j> {
-    job: &'j Job,
-    child: Child,
-    before: View,
-    started: Instant,
-}
-
-impl Running<'_> {
-    /// Waits until the source has been asked so many times.
-    pub fn has_asked(self, requests: usize) -> Self {
-        self.job.server.wait_for_requests(requests);
-        self
-    }
-
-    /// Sends it a signal.
-    pub fn signalled(self, signal: Signal) -> Self {
-        let pid = i32::try_from(self.child.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .expect("a process id");
-        kill_process(pid, signal).expect("signal the run");
-        self
-    }
-
-    /// Kills it so long after it asked so many times, if it is still there then.
-    pub fn killed_after(mut self, requests: usize, pause: Duration) -> Printed {
-        while self.job.server.seen().len() < requests && self.started.elapsed() < RUN_TIMEOUT {
-            if self.child.try_wait().expect("look at the run").is_some() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        std::thread::sleep(pause);
-        self.child.kill().expect("kill the run");
-        self.ends_unchecked()
-    }
-
-    /// The job, while it runs.
-    pub fn job(&self) -> &Job {
-        self.job
-    }
-
-    /// Waits for the end and checks what must hold after every run.
-    pub fn ends(self) -> Run {
-        let printed = ended::wait(self.child, RUN_TIMEOUT);
-        let unasked = self.job.script.lock().expect("the script").len();
-        let run = Run {
-            printed,
-            took: self.started.elapsed(),
-            before: self.before,
-            after: self.job.view(),
-            requests: self.job.server.seen(),
-            recorded: std::fs::read_to_string(self.job.output().join("last-run.json")).ok(),
-        };
-        run.check(self.job, unasked);
-        run
-    }
-
-    /// Waits for the end of a run whose output went elsewhere: nothing but the credential is checked.
-    pub fn ends_unchecked(self) -> Printed {
-        let printed = ended::wait(self.child, RUN_TIMEOUT);
-        printed.shows_nothing_of(&self.job.key);
-        folder::holds_nothing_of(&self.job.key, &self.job.output());
-        printed
-    }
-
-    /// Waits for the end of a run that was killed: only that the credential is nowhere is checked.
-    #[expect(
-        clippy::wrong_self_convention,
-        reason = "an assertion, and the end of the run"
-    )]
-    pub fn is_killed(self) -> Printed {
-        let printed = self.ends_unchecked();
-        assert_eq!(printed.code, None, "it was not killed: {}", printed.stderr);
-        printed
     }
 }
 

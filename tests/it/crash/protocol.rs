@@ -20,6 +20,8 @@ pub struct Before {
     pub above: Vec<String>,
     /// Whether a segment was committed.
     pub has_segments: bool,
+    /// What readers open: `latest.json`, by format.
+    pub latest: &'static str,
 }
 
 /// The calls by which the others are judged.
@@ -245,11 +247,11 @@ fn the_swap_is_made_well(calls: &[Call], marks: &Marks, before: &Before, broken:
     if links(&calls[marks.swap].paths[0], &marks.generation).is_none_or(|link| link > marks.swap) {
         broken.push("what is renamed over current is no link to the generation".to_owned());
     }
-    let latest = links("latest.json", "current/latest.json");
+    let latest = links(before.latest, &format!("current/{}", before.latest));
     if latest.is_some_and(|link| link > marks.swap)
         || latest.is_none() && before.generation.is_none() && !appends(calls)
     {
-        broken.push("readers have no link to latest.json before the swap".to_owned());
+        broken.push("readers have no link to latest.* before the swap".to_owned());
     }
     if marks.lasts >= marks.told {
         broken.push("OUTPUT_DIR is not synced between the swap and `run finished`".to_owned());
@@ -274,10 +276,10 @@ fn what_is_published_is_left_alone(
         let path = call.paths.last().map_or("", String::as_str);
         let removes = call.name.starts_with("unlink") || call.name.starts_with("rename");
         let from = &call.paths[0];
-        let is_kept = |path: &String| ["current", ".lock", "latest.json"].contains(&path.as_str());
+        let is_kept = |path: &String| ["current", ".lock", before.latest].contains(&path.as_str());
         // From a set to append: the link leads nowhere once the swap lasts.
         let leads_nowhere =
-            appends(calls) && at > marks.lasts && call.name == "unlinkat" && path == "latest.json";
+            appends(calls) && at > marks.lasts && call.name == "unlinkat" && path == before.latest;
         if removes && !leads_nowhere && call.paths.iter().any(is_kept) {
             broken.push(format!("{call}: nobody but the swap does that"));
         }

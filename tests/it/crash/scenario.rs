@@ -7,21 +7,17 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::world::{Job, Printed, View};
+use crate::world::{Job, Place, Printed, View};
 
 mod before;
 mod trace;
 
-use before::{answers, appends, copy, leave, names, published_thrice, published_thrice_by};
+use before::{
+    answers, appends, copy, leave, names, published_thrice, published_thrice_by, with_mode,
+};
 
 /// Where adopted files are.
 const ADOPTED: &str = "before-tidegate";
-/// What a folder holds after a good run, and nothing else but what was adopted and, last, where the data is.
-const GOOD: [&str; 4] = [".lock", "current", "generations", "last-run.json"];
-
-/// The same of a folder with a database in it.
-const GOOD_DATABASE: [&str; 3] = [".lock", "data.db", "last-run.json"];
-
 /// The killed run whose leftovers are found.
 pub const LEFT_BY: &str = "20240101T000000Z-abcdef";
 
@@ -52,7 +48,7 @@ pub struct Scenario {
 /// What a generation holds that every run from the same beginning must make the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
-    /// `latest.json`, or all that was appended.
+    /// The text of `latest.*`, or all that was appended.
     pub data: String,
     /// The component's state.
     pub state: Value,
@@ -70,9 +66,7 @@ impl Content {
         let manifest: Value = serde_json::from_str(view.file("current/manifest.json")?)
             .expect("the manifest is JSON");
         Some(Self {
-            data: view
-                .file("latest.json")
-                .map_or_else(|| view.appended(), str::to_owned),
+            data: view.latest().unwrap_or_else(|| view.appended()),
             state: manifest["state"].clone(),
             cursor: manifest["cursor"].clone(),
             records: manifest["counts"]["records"].clone(),
@@ -82,27 +76,26 @@ impl Content {
 
 impl Scenario {
     /// Nothing is there, not even the folder above the output folder.
-    pub fn first_run() -> Self {
-        let job = Job::upsert().set("OUTPUT_MODE", "640").api(answers(OLD));
-        Self::begin("a first run", job)
+    pub fn first_run(place: Place) -> Self {
+        let job = with_mode(Job::upsert().at(place));
+        Self::begin("a first run", job.api(answers(OLD)))
     }
 
     /// New and changed records are merged, and two of the older generations go.
-    pub fn upsert() -> Self {
-        Self::begin("an upsert run", published_thrice().api(answers(CHANGED)))
+    pub fn upsert(place: Place) -> Self {
+        let job = published_thrice(place).api(answers(CHANGED));
+        Self::begin("an upsert run", job)
     }
 
     /// The source has nothing new.
-    pub fn nothing_new() -> Self {
-        Self::begin(
-            "a run with nothing new",
-            published_thrice().api(answers("[]")),
-        )
+    pub fn nothing_new(place: Place) -> Self {
+        let job = published_thrice(place).api(answers("[]"));
+        Self::begin("a run with nothing new", job)
     }
 
     /// The source says again what it said last: inclusive cursors do that to it.
     pub fn again() -> Self {
-        let job = published_thrice().api(answers(
+        let job = published_thrice(Place::Json).api(answers(
             r#"[{"id":2,"updated":"2024-05-02T00:00:00Z","amount":103}]"#,
         ));
         Self::begin("a run with the same records again", job)
@@ -110,7 +103,7 @@ impl Scenario {
 
     /// An upsert run that finds what a killed one left.
     pub fn after_a_killed_run() -> Self {
-        let job = published_thrice().api(answers(CHANGED));
+        let job = published_thrice(Place::Json).api(answers(CHANGED));
         let output = job.output();
         let staging = output.join(format!(".staging-{LEFT_BY}"));
         for folder in ["in/deep", "gen"] {
@@ -135,14 +128,14 @@ impl Scenario {
     }
 
     /// Nothing is there, and records are appended.
-    pub fn first_append() -> Self {
-        let job = appends(Job::upsert().set("OUTPUT_MODE", "640"));
+    pub fn first_append(place: Place) -> Self {
+        let job = appends(with_mode(Job::upsert().at(place)));
         Self::begin("a first append run", job.api(answers(OLD)))
     }
 
     /// New records are appended, some come again, and an older generation goes.
-    pub fn append() -> Self {
-        let job = appends(published_thrice_by(appends));
+    pub fn append(place: Place) -> Self {
+        let job = published_thrice_by(appends(Job::upsert().at(place)));
         let answer = OLD.replace(']', ",").replace("12345678901234567890", "103")
             + &CHANGED.replacen('[', "", 1);
         Self::begin("an append run", job.api(answers(&answer)))
@@ -151,11 +144,9 @@ impl Scenario {
     /// A set was published, and from now on records are appended.
     pub fn append_to_a_set() -> Self {
         let accept = ["--accept-change", "WRITE_MODE", "--accept-change"];
-        let job = appends(published_thrice()).args(accept).args([
-            "OUTPUT_FORMAT",
-            "--accept-change",
-            "PRIMARY_KEY",
-        ]);
+        let job = appends(published_thrice(Place::Json).at(Place::Ndjson))
+            .args(accept)
+            .args(["OUTPUT_FORMAT", "--accept-change", "PRIMARY_KEY"]);
         Self::begin("a first append run after a set", job.api(answers(CHANGED)))
     }
 
@@ -168,23 +159,12 @@ impl Scenario {
 
     /// An earlier script went on after our first runs, and put these files in our way.
     pub fn adopt_again(theirs: &[(&str, &str)]) -> Self {
-        let job = published_thrice().args(["--adopt"]).api(answers(CHANGED));
+        let job = published_thrice(Place::Json)
+            .args(["--adopt"])
+            .api(answers(CHANGED));
         fs::remove_file(job.output().join("latest.json")).expect("remove our link");
         leave(&job, theirs);
         Self::begin("a run that adopts later", job)
-    }
-
-    /// A first run into a database that is not there.
-    pub fn sqlite_first() -> Self {
-        let job = Job::upsert().sqlite().api(answers(OLD));
-        Self::begin("a first run into SQLite", job)
-    }
-
-    /// New and changed records are merged into a table.
-    pub fn sqlite_upsert() -> Self {
-        let mut job = Job::upsert().sqlite().api(answers(OLD));
-        job.run().printed.exits(0);
-        Self::begin("an upsert run into SQLite", job.api(answers(CHANGED)))
     }
 
     fn begin(name: &'static str, job: Job) -> Self {
@@ -192,6 +172,9 @@ impl Scenario {
         let begun = job.output().parent().expect("a folder above").to_owned();
         if begun.exists() {
             copy(&begun, &job.beside("begun"));
+        }
+        if let Some(database) = job.server_database() {
+            database.is_kept();
         }
         let after = Content {
             data: String::new(),
@@ -216,6 +199,19 @@ impl Scenario {
         scenario
     }
 
+    /// Where its data goes.
+    pub fn place(&self) -> Place {
+        self.job().place()
+    }
+
+    /// What readers open, in a folder where that is a set; where it is segments, what they opened before.
+    pub fn latest_before(&self) -> &'static str {
+        if self.before.file("latest.json").is_some() {
+            return "latest.json";
+        }
+        self.place().latest().unwrap_or_default()
+    }
+
     /// What readers see.
     pub fn view(&self) -> View {
         self.job().view()
@@ -228,7 +224,7 @@ impl Scenario {
 
     /// The names of the generations that are there, published or not.
     pub fn generations(&self) -> Vec<String> {
-        if self.job().database().is_some() {
+        if self.place().is_table() {
             return Vec::new();
         }
         names(&self.output().join("generations"))
@@ -242,7 +238,12 @@ impl Scenario {
 
     /// Whoever had opened the old generation before the run can go on reading it.
     pub fn old_generation_is_readable(&self) -> bool {
-        let Some(name) = &self.before.generation else {
+        let Some(name) = self
+            .before
+            .generation
+            .as_ref()
+            .filter(|_| !self.place().is_table())
+        else {
             return true;
         };
         let folder = self.output().join("generations").join(name);
@@ -261,12 +262,13 @@ impl Scenario {
         );
         let mut left = names(&self.output());
         left.retain(|name| name != ADOPTED);
-        let has_segments = left.iter().any(|name| name == "segments");
-        let good = match (self.job().database(), has_segments) {
-            (Some(_), _) => GOOD_DATABASE.to_vec(),
-            (None, true) => [&GOOD[..], &["segments"]].concat(),
-            (None, false) => [&GOOD[..], &["latest.json"]].concat(),
-        };
+        let mut good = self.place().left();
+        if left.iter().any(|name| name == "segments") {
+            good.push("segments");
+        } else {
+            good.extend(self.place().latest());
+        }
+        good.sort_unstable();
         assert_eq!(
             left, good,
             "{told}: what is in the folder after the next run"
@@ -313,7 +315,12 @@ impl Scenario {
     /// Tells what was done in this scenario.
     pub fn tell(&self, done: &str) {
         // Past the test harness, which shows what is printed by failed tests only.
-        let _ = writeln!(std::io::stderr(), "{}: {done}", self.name);
+        let _ = writeln!(
+            std::io::stderr(),
+            "{} into {:?}: {done}",
+            self.name,
+            self.place()
+        );
     }
 
     fn run_well(&mut self) -> Content {
@@ -332,6 +339,9 @@ impl Scenario {
         }
         if begun.exists() {
             copy(&begun, &folder);
+        }
+        if let Some(database) = job.server_database() {
+            database.begins_again();
         }
     }
 

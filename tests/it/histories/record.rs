@@ -1,6 +1,12 @@
 //! How the modelled source writes a row: the same source spells keys, times and marks in more than one way.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::world::Place;
 
 /// All ids in the order of their keys, each as it is spelled now and then.
 pub const IDS: [[&str; 2]; 13] = [
@@ -21,6 +27,44 @@ pub const IDS: [[&str; 2]; 13] = [
     ["\"é\"", "\"\\u00e9\""],
     ["\"😀\"", "\"\\ud83d\\ude00\""],
 ];
+
+/// The first of [`IDS`] that is a string.
+const STRINGS_FROM: usize = 6;
+
+/// The id in place of this one: a key column of PostgreSQL takes keys of one sort, and the ones that are strings are more.
+pub fn id_at(place: Place, id: usize) -> usize {
+    match place {
+        Place::Postgres if id < STRINGS_FROM => id + STRINGS_FROM,
+        _ => id,
+    }
+}
+
+/// A record as it is spelled at this place.
+pub fn spelled_at(place: Place, record: &str) -> String {
+    if place.keeps_text() {
+        return record.to_owned();
+    }
+    spelled_anew(record)
+}
+
+/// The members by name and nothing between them, strings without needless escapes; numbers stay as they are.
+fn spelled_anew(value: &str) -> String {
+    match value.as_bytes() {
+        [b'{', ..] => {
+            let members: BTreeMap<String, &RawValue> = serde_json::from_str(value).expect(value);
+            let spelled = |(name, value): (String, &RawValue)| {
+                format!("{}:{}", Value::from(name), spelled_anew(value.get()))
+            };
+            let members: Vec<String> = members.into_iter().map(spelled).collect();
+            format!("{{{}}}", members.join(","))
+        }
+        [b'"', ..] => {
+            let text: Value = serde_json::from_str(value).expect(value);
+            text.to_string()
+        }
+        _ => value.to_owned(),
+    }
+}
 
 /// What the cursor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use url::form_urlencoded::Serializer;
 
-use super::record::{Row, http_date};
+use super::record::{Row, http_date, id_at, spelled_at};
 use super::story::{Break, Disturbance, Habits, Happening, Next, Order, Story, Tick};
 use crate::server::{Reply, Request};
+use crate::world::Place;
 
 /// Noon of 23 November 2026.
 const NOON: i64 = 1_795_435_200;
@@ -17,6 +18,7 @@ const AHEAD_SECONDS: i64 = 120;
 /// The source, between the runs and in them.
 pub struct Source {
     habits: Habits,
+    place: Place,
     rows: BTreeMap<usize, Row>,
     now: i64,
     sequence: i64,
@@ -48,7 +50,7 @@ pub enum Answered {
 
 impl Source {
     /// The source at the beginning of a story.
-    pub fn new(story: &Story) -> Self {
+    pub fn new(story: &Story, place: Place) -> Self {
         let now = if story.habits.has_date {
             NOON
         } else {
@@ -56,6 +58,7 @@ impl Source {
         };
         let mut source = Self {
             habits: story.habits.clone(),
+            place,
             rows: BTreeMap::new(),
             now,
             sequence: 0,
@@ -71,6 +74,7 @@ impl Source {
         let mut first = story.first.clone();
         first.sort_by_key(|(_, age)| Reverse(*age));
         for (id, age) in first {
+            let id = id_at(place, id);
             source.sequence += 1;
             source.write(id, now - age, source.sequence, false);
         }
@@ -98,7 +102,7 @@ impl Source {
         self.touched.contains(&id)
     }
 
-    /// The row whose live record was once served as this text.
+    /// The row whose live record was once served as this, spelled as the place spells it.
     pub fn row_of(&self, record: &str) -> Option<usize> {
         self.served.get(record).copied()
     }
@@ -106,7 +110,7 @@ impl Source {
     /// The record of this row as it is now, if it is live.
     pub fn live(&self, id: usize) -> Option<String> {
         let row = self.rows.get(&id).filter(|row| !row.is_deleted)?;
-        Some(row.text(id, self.habits.kind))
+        Some(spelled_at(self.place, &row.text(id, self.habits.kind)))
     }
 
     /// The answer to one request, after all that happened before it.
@@ -198,7 +202,9 @@ impl Source {
             rows.extend(rows.first().copied());
         }
         let live = rows.iter().filter(|(_, row)| !row.is_deleted);
-        let live: Vec<(String, usize)> = live.map(|(id, row)| (row.text(*id, kind), *id)).collect();
+        let live: Vec<(String, usize)> = live
+            .map(|(id, row)| (spelled_at(self.place, &row.text(*id, kind)), *id))
+            .collect();
         let records: Vec<String> = rows.iter().map(|(id, row)| row.text(*id, kind)).collect();
         self.served.extend(live);
         (self.body(&records, next.as_deref()), next)
@@ -251,6 +257,7 @@ impl Source {
         match *happening {
             Happening::Pass { seconds } => self.now += seconds,
             Happening::Vanish { id } if self.habits.loses_rows => {
+                let id = id_at(self.place, id);
                 self.rows.remove(&id);
                 self.touched.insert(id);
             }
@@ -261,6 +268,7 @@ impl Source {
     }
 
     fn changes(&mut self, id: usize, late: i64, is_deleted: bool) {
+        let id = id_at(self.place, id);
         let is_paging = self.asked > 0;
         let back = self.habits.late_max(is_paging) * late / 1000;
         // Only a late row shares the integer of another: one that comes while we page, and is not late, has its own.

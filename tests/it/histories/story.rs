@@ -44,7 +44,6 @@ pub struct Habits {
     /// Whether rows also go without a tombstone.
     pub loses_rows: bool,
     pub lookback: Lookback,
-    pub is_ndjson: bool,
     pub retries: u8,
 }
 
@@ -175,9 +174,6 @@ impl Habits {
             settings.push(("SOURCE_CURSOR_TO", "since"));
         }
         settings.extend(self.kind.setting().map(|kind| ("SOURCE_CURSOR_KIND", kind)));
-        if self.is_ndjson {
-            settings.push(("OUTPUT_FORMAT", "ndjson"));
-        }
         let mut settings: Vec<_> = settings
             .into_iter()
             .map(|(name, value)| (name, value.to_owned()))
@@ -231,12 +227,11 @@ fn habits(may_lose_rows: bool) -> impl Strategy<Value = Habits> {
         prop::bool::weighted(0.8),
         any::<bool>(),
         prop::bool::weighted(if may_lose_rows { 0.5 } else { 0.0 }),
-        any::<bool>(),
     );
     let retries = prop::bool::weighted(0.1).prop_map(u8::from);
     (source, next, lookback, flags, retries).prop_map(
         |((kind, order, page_rows), next, lookback, flags, retries)| {
-            let (is_absolute, is_hasty, has_date, filters, loses_rows, is_ndjson) = flags;
+            let (is_absolute, is_hasty, has_date, filters, loses_rows) = flags;
             Habits {
                 kind,
                 order,
@@ -248,7 +243,6 @@ fn habits(may_lose_rows: bool) -> impl Strategy<Value = Habits> {
                 filters,
                 loses_rows,
                 lookback,
-                is_ndjson,
                 retries,
             }
         },

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 
 use super::proxy::{Cut, Proxy};
-use super::server::{Database, server};
 use crate::server::Reply;
 use crate::world::Job;
+use crate::world::postgres::{Database, server};
 
 /// Every so many messages, where the environment does not say `TIDEGATE_CUTS=all`.
 const STEP: usize = 4;
@@ -72,17 +72,7 @@ fn cut_at(cut: Cut, is_second: bool) -> bool {
     let mut job = by(job, &database, proxy.port());
     let printed = job.start().ends_unchecked();
 
-    // A server that is still busy with what was cut is waited for: its session ends by itself.
-    let sessions = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND application_name LIKE 'tidegate%'",
-        database.name
-    );
-    for _ in 0..200 {
-        if server().sql("postgres", &sessions) == "0" {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    database.is_left_alone();
     let after = seen(&database);
     let context = format!(
         "{cut:?}: {after:?}\n{}{}\n{:?}",

@@ -5,7 +5,7 @@ use std::path::Path;
 use tidegate::outcome::Outcome;
 
 use super::proxy::{Cut, Proxy};
-use super::server::{Database, PASSWORD, server};
+use crate::world::postgres::{Database, PASSWORD, server};
 use crate::world::{Job, Printed};
 
 fn run(job: Job, url: &str) -> Printed {

@@ -2,7 +2,7 @@
 
 use tidegate::outcome::Outcome;
 
-use super::server::{Database, server};
+use crate::world::postgres::{Database, server};
 use crate::world::{Job, Printed};
 
 const PAGE: &str = r#"[{"id":1,"updated":1}]"#;

@@ -1,4 +1,4 @@
-//! The same crontab on two machines: two processes with folders of their own, one database, one commit.
+//! Two machines, one job, and a lock that is lost. Where nothing is lost: see `race`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,12 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::server::{Database, server};
 use crate::server::Reply;
-use crate::world::{Job, Printed};
-
-/// Pairs of runs, where the environment says nothing else.
-const PAIRS: u64 = 15;
+use crate::world::Job;
+use crate::world::postgres::{Database, server};
 
 /// A machine whose source answers once `is_let` is, or nobody will.
 fn machine(database: &Database, who: &'static str, is_let: &Arc<AtomicBool>) -> Job {
@@ -39,45 +36,6 @@ const HELD_MAX: Duration = Duration::from_mins(1);
 fn uniquely() -> u128 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_nanos())
-}
-
-#[test]
-fn of_two_machines_at_once_each_pair_commits_once() {
-    let pairs = std::env::var("TIDEGATE_PAIRS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(PAIRS);
-    let database = server().database();
-    let is_let: Arc<AtomicBool> = Arc::default();
-    let mut left = machine(&database, "left", &is_let);
-    let mut right = machine(&database, "right", &is_let);
-    let mut commits = 0;
-    for pair in 1..=pairs {
-        is_let.store(false, Ordering::SeqCst);
-        // Whoever has the lock is held by its source until the other one has ended.
-        let run = |job: &mut Job| {
-            let printed = job.start().ends_unchecked();
-            is_let.store(true, Ordering::SeqCst);
-            printed
-        };
-        let ended: [Printed; 2] = std::thread::scope(|scope| {
-            let other = scope.spawn(|| run(&mut right));
-            [run(&mut left), other.join().expect("the other run ended")]
-        });
-
-        let codes = [ended[0].code, ended[1].code];
-        let done = codes.iter().filter(|code| **code == Some(0)).count() as u64;
-        assert_eq!(done, 1, "pair {pair}: {ended:#?}");
-        assert!(codes.contains(&Some(75)), "pair {pair}: {codes:?}");
-        let loser = &ended[usize::from(codes[0] == Some(0))];
-        loser.stderr_has("holds it").stderr_has("tidegate:orders");
-        commits += done;
-        assert_eq!(database.generation(), commits.to_string());
-        assert_eq!(
-            database.sql("SELECT count(*), max(_generation) FROM orders"),
-            format!("1|{commits}")
-        );
-    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::server::server;
+use crate::world::postgres::server;
 
 /// Where the first connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tidegate::outcome::Outcome;
 
-use super::server::{Database, server};
+use crate::world::postgres::{Database, server};
 use crate::world::{Job, Printed};
 
 fn ran(job: &mut Job) -> Printed {

@@ -1,4 +1,4 @@
-//! A SQLite database as readers see it: as the folder that would hold the same.
+//! A database as readers see it: as the folder that would hold the same. And SQLite's file.
 
 use std::fs;
 use std::path::Path;
@@ -48,14 +48,6 @@ pub fn view(path: &Path, output: &Path) -> View {
         }
         return View::default();
     };
-    let parsed: Value = serde_json::from_str(&manifest).expect("the manifest is JSON");
-    let finished = parsed["finished"].as_str().expect("a time");
-    let time: String = finished[..19]
-        .chars()
-        .filter(|c| !"-:".contains(*c))
-        .collect();
-    let number = parsed["generation"].as_u64().expect("a number");
-    let name = format!("{number:06}-{time}Z-{}", &hex(manifest.as_bytes())[..16]);
     let keys = rows(
         &path,
         "SELECT name FROM pragma_table_info('orders') WHERE pk > 0 ORDER BY pk",
@@ -79,6 +71,23 @@ pub fn view(path: &Path, output: &Path) -> View {
         &path,
         &format!("SELECT {shown} FROM orders ORDER BY {order}"),
     );
+    let state = rows(
+        &path,
+        "SELECT generation || ' ' || state FROM tidegate_state WHERE job = 'orders'",
+    );
+    committed(&manifest, &state[0], &records)
+}
+
+/// A commit, of its manifest, its number and state, and all its rows.
+pub fn committed(manifest: &str, state: &str, records: &[String]) -> View {
+    let parsed: Value = serde_json::from_str(manifest).expect("the manifest is JSON");
+    let finished = parsed["finished"].as_str().expect("a time");
+    let time: String = finished[..19]
+        .chars()
+        .filter(|c| !"-:".contains(*c))
+        .collect();
+    let number = parsed["generation"].as_u64().expect("a number");
+    let name = format!("{number:06}-{time}Z-{}", &hex(manifest.as_bytes())[..16]);
     let latest = match records.len() {
         0 => "[\n]\n".to_owned(),
         _ => format!("[\n{}\n]\n", records.join(",\n")),
@@ -88,17 +97,13 @@ pub fn view(path: &Path, output: &Path) -> View {
         records.len(),
         "the manifest counts the rows"
     );
-    let state = rows(
-        &path,
-        "SELECT generation || ' ' || state FROM tidegate_state WHERE job = 'orders'",
-    );
     let wanted = format!("{number} {}", parsed["state"].as_str().expect("a state"));
-    assert_eq!(state, [wanted], "row and manifest are of one commit");
+    assert_eq!(state, wanted, "row and manifest are of one commit");
     View::with(
         name,
         &[
             ("latest.json", &latest),
-            ("current/manifest.json", &manifest),
+            ("current/manifest.json", manifest),
         ],
     )
 }

@@ -1,10 +1,13 @@
 //! The output folder as readers see it, and the search for the credential in all of it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::Read as _;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use flate2::read::GzDecoder;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -63,6 +66,35 @@ impl View {
     /// The bytes of a file, by the name readers use.
     pub fn bytes(&self, name: &str) -> Option<&[u8]> {
         self.files.get(name).map(Vec::as_slice)
+    }
+
+    /// The records that readers see, in their order, each as its text: `latest.*`, or what stands beside a csv file.
+    pub fn records(&self) -> Vec<String> {
+        let text = self.file("current/records.ndjson").map(str::to_owned);
+        let text = text.or_else(|| self.latest()).unwrap_or_default();
+        let lines = match text.strip_prefix("[\n") {
+            Some(array) => array.strip_suffix("]\n").expect("a whole array"),
+            None => &text,
+        };
+        let lines = lines.lines().filter(|line| !line.is_empty());
+        lines
+            .map(|line| line.strip_suffix(',').unwrap_or(line).to_owned())
+            .collect()
+    }
+
+    /// The text of `latest.*`, whether it is compressed or not.
+    pub fn latest(&self) -> Option<String> {
+        let latest = self.files.keys().find(|name| name.starts_with("latest."))?;
+        let bytes = &self.files[latest];
+        let mut text = String::new();
+        let is_gzip = Path::new(latest).extension() == Some(OsStr::new("gz"));
+        if is_gzip {
+            GzDecoder::new(&bytes[..])
+                .read_to_string(&mut text)
+                .expect("gzip");
+            return Some(text);
+        }
+        self.file(latest).map(str::to_owned)
     }
 
     /// All committed segments, one after the other.

@@ -8,13 +8,14 @@ use std::path::Path;
 use super::super::calls::{Call, OUTPUT};
 use super::super::scenario::Scenario;
 use super::{Before, Marks, appends, broken, marks};
+use crate::world::Place;
 
 /// Two calls, the first of which must come before the second.
 type Pair = (&'static str, usize, usize);
 
 #[test]
 fn a_first_run_keeps_to_the_protocol() {
-    let scenario = Scenario::first_run();
+    let scenario = Scenario::first_run(Place::Json);
     let above = before(&scenario).above.len();
 
     // Data, manifest, their folder, generations/, OUTPUT_DIR, all above it, and OUTPUT_DIR again.
@@ -24,13 +25,32 @@ fn a_first_run_keeps_to_the_protocol() {
 #[test]
 fn an_upsert_run_keeps_to_the_protocol() {
     // Data, manifest, their folder, generations/, OUTPUT_DIR. Two of the older generations go.
-    keeps_to_the_protocol(Scenario::upsert(), 5, 14);
+    keeps_to_the_protocol(Scenario::upsert(Place::Json), 5, 14);
+}
+
+#[test]
+fn a_first_run_into_csv_keeps_to_the_protocol() {
+    let scenario = Scenario::first_run(Place::Csv);
+    let above = before(&scenario).above.len();
+
+    // As into JSON, and the records beside the table.
+    keeps_to_the_protocol(scenario, 7 + above, 19 + above);
+}
+
+#[test]
+fn an_upsert_run_into_csv_keeps_to_the_protocol() {
+    keeps_to_the_protocol(Scenario::upsert(Place::Csv), 6, 16);
+}
+
+#[test]
+fn an_upsert_run_into_gzip_keeps_to_the_protocol() {
+    keeps_to_the_protocol(Scenario::upsert(Place::Gzip), 5, 14);
 }
 
 #[test]
 fn a_run_with_nothing_new_keeps_to_the_protocol() {
     // The data is the last generation's: that was synced.
-    keeps_to_the_protocol(Scenario::nothing_new(), 4, 12);
+    keeps_to_the_protocol(Scenario::nothing_new(Place::Json), 4, 12);
 }
 
 #[test]
@@ -45,7 +65,7 @@ fn a_run_after_a_killed_one_keeps_to_the_protocol() {
 
 #[test]
 fn a_first_append_run_keeps_to_the_protocol() {
-    let scenario = Scenario::first_append();
+    let scenario = Scenario::first_append(Place::Ndjson);
     let above = before(&scenario).above.len();
 
     // As a first run, and the segment and segments/.
@@ -55,7 +75,7 @@ fn a_first_append_run_keeps_to_the_protocol() {
 #[test]
 fn an_append_run_keeps_to_the_protocol() {
     // Digests, manifest, their folder, segment, segments/, generations/, OUTPUT_DIR.
-    keeps_to_the_protocol(Scenario::append(), 7, 18);
+    keeps_to_the_protocol(Scenario::append(Place::Ndjson), 7, 18);
 }
 
 #[test]
@@ -133,6 +153,8 @@ fn before(scenario: &Scenario) -> Before {
         above: same.map(|above| above.display().to_string()).collect(),
         has_segments: scenario.before.appended() != "",
         output: output.display().to_string(),
+        // Where a set was published before, its link is the one that may go.
+        latest: scenario.latest_before(),
     }
 }
 
@@ -150,7 +172,7 @@ fn must_be_in_order(calls: &[Call], marks: &Marks, before: &Before) -> Vec<Pair>
         if appends {
             format!("{}/staged.digests", marks.made)
         } else {
-            format!("{}/latest.json", marks.made)
+            format!("{}/{}", marks.made, before.latest)
         },
         format!("{}/manifest.json", marks.made),
     );
@@ -217,6 +239,21 @@ fn must_be_in_order(calls: &[Call], marks: &Marks, before: &Before) -> Vec<Pair>
         ));
         pairs.push(("the data is synced before the move", sync(&data), moved));
     }
+    let beside = format!("{}/records.ndjson", marks.made);
+    if sync(&beside).is_some() {
+        pairs.extend([
+            (
+                "the records beside the table are written before they are synced",
+                last(&|call| call.is("write", &beside)),
+                sync(&beside),
+            ),
+            (
+                "the records beside the table are synced before the move",
+                sync(&beside),
+                moved,
+            ),
+        ]);
+    }
     if appends {
         let to_segments =
             |call: &Call| call.name.starts_with("rename") && call.paths[1].starts_with("segments/");
@@ -260,8 +297,8 @@ fn must_be_in_order(calls: &[Call], marks: &Marks, before: &Before) -> Vec<Pair>
         let above = &before.above[0];
         if !appends {
             pairs.push((
-                "latest.json is a link before the swap",
-                first(&|call| call.is("symlinkat", "latest.json")),
+                "latest.* is a link before the swap",
+                first(&|call| call.is("symlinkat", before.latest)),
                 swap,
             ));
         }

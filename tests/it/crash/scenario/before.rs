@@ -7,30 +7,49 @@ use std::process::Command;
 
 use super::OLD;
 use crate::server::{Reply, Request};
-use crate::world::Job;
-
-/// A folder with three generations long superseded, of which two are kept.
-pub fn published_thrice() -> Job {
-    published_thrice_by(|job| job)
-}
+use crate::world::{Job, Place};
 
 /// The job appends.
 pub fn appends(job: Job) -> Job {
-    job.unset("PRIMARY_KEY")
-        .set("WRITE_MODE", "append")
-        .set("OUTPUT_FORMAT", "ndjson")
+    job.unset("PRIMARY_KEY").set("WRITE_MODE", "append")
 }
 
-/// The same by a job that was changed.
-pub fn published_thrice_by(change: impl FnOnce(Job) -> Job) -> Job {
-    let mut job = change(Job::upsert().set("KEEP_GENERATIONS", "2"));
+/// The job gives its files another mode than umask does: one call more for each.
+pub fn with_mode(job: Job) -> Job {
+    if job.place().is_table() {
+        return job;
+    }
+    job.set("OUTPUT_MODE", "640")
+}
+
+/// A job that published three times, of which two are kept, long superseded.
+pub fn published_thrice(place: Place) -> Job {
+    published_thrice_by(Job::upsert().at(place))
+}
+
+/// The same by this job.
+pub fn published_thrice_by(job: Job) -> Job {
+    let is_table = job.place().is_table();
+    let mut job = if is_table {
+        job
+    } else {
+        job.set("KEEP_GENERATIONS", "2")
+    };
     for amount in 101..=103 {
         job = job.api(answers(
             &OLD.replace("12345678901234567890", &amount.to_string()),
         ));
         job.run().printed.exits(0);
     }
-    let generations = job.output().join("generations");
+    if !is_table {
+        grow_old(&job.output());
+    }
+    job
+}
+
+/// Gives the generations in this folder a time long ago.
+fn grow_old(output: &Path) {
+    let generations = output.join("generations");
     let mut newest = String::new();
     for name in names(&generations) {
         let old = format!(
@@ -42,13 +61,8 @@ pub fn published_thrice_by(change: impl FnOnce(Job) -> Job) -> Job {
         fs::rename(generations.join(&name), generations.join(&old)).expect("rename a generation");
         newest = old;
     }
-    fs::remove_file(job.output().join("current")).expect("remove the link");
-    symlink(
-        format!("generations/{newest}"),
-        job.output().join("current"),
-    )
-    .expect("make the link");
-    job
+    fs::remove_file(output.join("current")).expect("remove the link");
+    symlink(format!("generations/{newest}"), output.join("current")).expect("make the link");
 }
 
 /// Leaves an earlier script's files in the output folder.

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::super::calls::{self, Call};
 use super::Scenario;
-use crate::world::Printed;
+use crate::world::{Place, Printed};
 
 /// How often a call is aimed at before that is given up.
 const TRIES: usize = 60;
@@ -37,6 +37,14 @@ impl Scenario {
             .map(&mut record)
             .min_by_key(Vec::len)
             .expect("it was recorded")
+    }
+
+    /// The recorded calls that can be aimed at. A run into PostgreSQL wakes its other threads so often that a write to a
+    /// file is not found among those; the calls around it are.
+    pub fn targets<'c>(&self, recorded: &'c [Call]) -> Vec<(usize, &'c Call)> {
+        let is_found = |call: &Call| self.place() != Place::Postgres || call.name != "write";
+        let calls = recorded.iter().enumerate();
+        calls.filter(|(_, call)| is_found(call)).collect()
     }
 
     /// Runs from the beginning and disturbs it at this one of its recorded calls: `how` is the rest of an `inject` of strace.

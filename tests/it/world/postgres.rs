@@ -1,4 +1,4 @@
-//! The server: started once, in a temporary folder, and gone with this process however that ends.
+//! PostgreSQL: one real server, started once, in a temporary folder, and gone with this process however that ends.
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
@@ -8,7 +8,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::world::Job;
+use serde_json::Value;
+
+use super::{Job, View, database};
 
 /// Its stdin is ours: when we are gone, so is what it began.
 const WATCHDOG: &str = r#"trap '' INT TERM HUP
@@ -32,6 +34,7 @@ pub struct Server {
 }
 
 /// A database of one test.
+#[derive(Clone)]
 pub struct Database {
     pub name: String,
 }
@@ -89,6 +92,8 @@ impl Server {
             "shared_buffers=64MB",
             "log_statement=all",
             "log_connections=on",
+            // It is never killed before its tests have ended, and databases are copied in milliseconds.
+            "fsync=off",
         ];
         let mut args = vec!["-D", &data_path, "-c", &listen, "-c", &socket];
         for setting in settings {
@@ -187,7 +192,90 @@ impl Server {
     }
 }
 
+/// Keys as tidegate sorts them: integers of any size, then strings.
+const IN_ORDER: &str = "jsonb_typeof(to_jsonb(KEY)) = 'string', \
+    CASE jsonb_typeof(to_jsonb(KEY)) WHEN 'number' THEN to_jsonb(KEY)::numeric END, \
+    to_jsonb(KEY) #>> '{}' COLLATE \"C\"";
+
 impl Database {
+    /// What readers of the job `orders` see: one statement sees one commit.
+    pub fn view(&self) -> View {
+        let there = self.sql(
+            "SELECT to_regclass('tidegate_state') IS NOT NULL, to_regclass('orders') IS NOT NULL",
+        );
+        if there != "t|t" {
+            if there == "t|f" {
+                assert_eq!(
+                    self.sql("SELECT job FROM tidegate_state"),
+                    "",
+                    "state without a table"
+                );
+            }
+            return View::default();
+        }
+        let keys = self.sql(
+            "SELECT quote_ident(a.attname) FROM pg_constraint c, unnest(c.conkey) WITH ORDINALITY k(number, at), pg_attribute a \
+             WHERE c.conrelid = 'orders'::regclass AND c.contype = 'p' AND a.attrelid = c.conrelid AND a.attnum = k.number ORDER BY k.at",
+        );
+        let order: Vec<String> = keys
+            .lines()
+            .map(|key| IN_ORDER.replace("KEY", key))
+            .collect();
+        // Rows without a key were inserted in their order, and never again touched.
+        let order = if order.is_empty() {
+            "ctid".to_owned()
+        } else {
+            order.join(", ")
+        };
+        let seen = self.sql(&format!(
+            "SELECT json_build_object('rows', (SELECT coalesce(json_agg(data::text ORDER BY {order}), '[]') FROM orders), \
+             'manifest', (SELECT manifest FROM tidegate_state WHERE job = 'orders'), \
+             'state', (SELECT generation || ' ' || state FROM tidegate_state WHERE job = 'orders'))"
+        ));
+        let seen: Value = serde_json::from_str(&seen).expect("JSON");
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let rows: Vec<String> = seen["rows"]
+            .as_array()
+            .expect("rows")
+            .iter()
+            .filter_map(text)
+            .collect();
+        let (Some(manifest), Some(state)) = (text(&seen["manifest"]), text(&seen["state"])) else {
+            assert_eq!(rows, [""; 0], "rows without a commit");
+            return View::default();
+        };
+        database::committed(&manifest, &state, &rows)
+    }
+
+    /// Waits until nothing of a run that is gone goes on at the server.
+    pub fn is_left_alone(&self) {
+        let sessions = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND application_name LIKE 'tidegate%'",
+            self.name
+        );
+        for _ in 0..LOOKS_MAX {
+            if server().sql("postgres", &sessions) == "0" {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("{} still has sessions", self.name);
+    }
+
+    /// Keeps what it holds now, for [`Database::begins_again`].
+    pub fn is_kept(&self) {
+        copy(&self.name, &self.kept());
+    }
+
+    /// Holds what it held when it was kept, and nothing else.
+    pub fn begins_again(&self) {
+        copy(&self.kept(), &self.name);
+    }
+
+    fn kept(&self) -> String {
+        format!("{}_kept", self.name)
+    }
+
     /// What a statement answers.
     pub fn sql(&self, sql: &str) -> String {
         server().sql(&self.name, sql)
@@ -212,6 +300,16 @@ impl Database {
             return String::new();
         }
         self.sql("SELECT generation FROM tidegate_state WHERE job = 'orders'")
+    }
+}
+
+/// Makes one database what another one is.
+fn copy(from: &str, to: &str) {
+    for sql in [
+        format!("DROP DATABASE IF EXISTS {to} WITH (FORCE)"),
+        format!("CREATE DATABASE {to} OWNER etl TEMPLATE {from}"),
+    ] {
+        server().sql("postgres", &sql);
     }
 }
 

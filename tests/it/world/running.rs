@@ -1,0 +1,92 @@
+//! A run that has been started: waited for, signalled, killed.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::ended::{self, Printed, Run};
+use super::folder::{self, View};
+use super::{Job, RUN_TIMEOUT};
+
+/// A run that has been started.
+pub struct Running<'j> {
+    pub(super) job: &'j Job,
+    pub(super) child: Child,
+    pub(super) before: View,
+    pub(super) started: Instant,
+}
+
+impl Running<'_> {
+    /// Waits until the source has been asked so many times.
+    pub fn has_asked(self, requests: usize) -> Self {
+        self.job.server.wait_for_requests(requests);
+        self
+    }
+
+    /// Sends it a signal.
+    pub fn signalled(self, signal: Signal) -> Self {
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("a process id");
+        kill_process(pid, signal).expect("signal the run");
+        self
+    }
+
+    /// Kills it so long after it asked so many times, if it is still there then.
+    pub fn killed_after(mut self, requests: usize, pause: Duration) -> Printed {
+        while self.job.server.seen().len() < requests && self.started.elapsed() < RUN_TIMEOUT {
+            if self.child.try_wait().expect("look at the run").is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(pause);
+        self.child.kill().expect("kill the run");
+        self.ends_unchecked()
+    }
+
+    /// The job, while it runs.
+    pub fn job(&self) -> &Job {
+        self.job
+    }
+
+    /// Waits for the end and checks what must hold after every run.
+    pub fn ends(self) -> Run {
+        let printed = ended::wait(self.child, RUN_TIMEOUT);
+        let unasked = self.job.script.lock().expect("the script").len();
+        let run = Run {
+            printed,
+            took: self.started.elapsed(),
+            before: self.before,
+            after: self.job.view(),
+            requests: self.job.server.seen(),
+            recorded: std::fs::read_to_string(self.job.output().join("last-run.json")).ok(),
+        };
+        run.check(self.job, unasked);
+        run
+    }
+
+    /// Waits for the end of a run whose output went elsewhere: nothing but the credential is checked.
+    pub fn ends_unchecked(self) -> Printed {
+        let printed = ended::wait(self.child, RUN_TIMEOUT);
+        if let (None, Some(database)) = (printed.code, &self.job.postgres) {
+            database.is_left_alone();
+        }
+        printed.shows_nothing_of(&self.job.key);
+        folder::holds_nothing_of(&self.job.key, &self.job.output());
+        printed
+    }
+
+    /// Waits for the end of a run that was killed: only that the credential is nowhere is checked.
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "an assertion, and the end of the run"
+    )]
+    pub fn is_killed(self) -> Printed {
+        let printed = self.ends_unchecked();
+        assert_eq!(printed.code, None, "it was not killed: {}", printed.stderr);
+        printed
+    }
+}
