@@ -1,5 +1,5 @@
-//! The connection cut at every message of the conversation of a small run, before it and after it: nothing lost, nothing
-//! doubled, state and rows always of the same commit.
+//! The connection cut at every message of the conversation of a small run, before it and after it, and the run killed there:
+//! nothing lost, nothing doubled, state and rows always of the same commit.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -70,7 +70,11 @@ fn cut_at(cut: Cut, is_second: bool) -> bool {
     };
 
     let mut job = by(job, &database, proxy.port());
-    let printed = job.start().ends_unchecked();
+    let running = job.start();
+    let printed = match cut {
+        Cut::Hold(_) => running.killed_once(|| proxy.is_cut()),
+        _ => running.ends_unchecked(),
+    };
 
     database.is_left_alone();
     let after = seen(&database);
@@ -83,6 +87,9 @@ fn cut_at(cut: Cut, is_second: bool) -> bool {
     match printed.code {
         Some(0) => assert_eq!(after, done, "{context}"),
         Some(75) => assert_eq!(after, before, "{context}"),
+        None if matches!(cut, Cut::Hold(_)) => {
+            assert!(after == before || after == done, "{context}");
+        }
         _ => panic!("an exit code that is not of the table: {context}"),
     }
     let summary = printed
@@ -117,10 +124,10 @@ fn cut_everywhere(is_second: bool) {
     let commit = kinds.iter().position(|kind| kind.starts_with(">QCOMMIT"));
     let near = commit.expect("a run commits").saturating_sub(AROUND_COMMIT);
     // After one message is before the next one, but for who notices first.
-    let all = (0..kinds.len()).flat_map(|at| [Cut::Before(at), Cut::After(at)]);
+    let all = (0..kinds.len()).flat_map(|at| [Cut::Before(at), Cut::After(at), Cut::Hold(at)]);
     let is_thorough = std::env::var_os("TIDEGATE_CUTS").is_some();
     let is_tried = |cut: &Cut| match *cut {
-        Cut::Before(at) => is_thorough || at >= near || at.is_multiple_of(STEP),
+        Cut::Before(at) | Cut::Hold(at) => is_thorough || at >= near || at.is_multiple_of(STEP),
         Cut::After(at) => is_thorough || at >= near,
         Cut::Never | Cut::Count => false,
     };
@@ -139,20 +146,24 @@ fn cut_everywhere(is_second: bool) {
     let made = made.into_inner();
     // What comes after the commit, such as the farewell, differs from run to run.
     assert!(
-        made + 2 * AFTER_COMMIT >= cuts.len(),
+        made + 3 * AFTER_COMMIT >= cuts.len(),
         "{made} of {} cuts",
         cuts.len()
     );
     // Past the test harness, which shows what is printed by failed tests only.
-    let _ = writeln!(std::io::stderr(), "{made} cuts in {} messages", kinds.len());
+    let _ = writeln!(
+        std::io::stderr(),
+        "{made} cuts and kills in {} messages",
+        kinds.len()
+    );
 }
 
 #[test]
-fn a_first_run_cut_at_any_message_is_done_or_never_happened() {
+fn a_first_run_cut_or_killed_at_any_message_is_done_or_never_happened() {
     cut_everywhere(false);
 }
 
 #[test]
-fn a_merge_cut_at_any_message_is_done_or_never_happened() {
+fn a_merge_cut_or_killed_at_any_message_is_done_or_never_happened() {
     cut_everywhere(true);
 }

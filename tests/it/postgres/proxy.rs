@@ -20,6 +20,8 @@ pub enum Cut {
     Before(usize),
     /// After it.
     After(usize),
+    /// Not cut: this message and all later ones wait, in both directions, until the client is gone.
+    Hold(usize),
 }
 
 /// A proxy.
@@ -110,6 +112,9 @@ impl Shared {
             }
             is_begun = true;
             if !self.is_passed(&message, direction, &mut to) {
+                if matches!(self.cut, Cut::Hold(_)) {
+                    let _ = std::io::copy(&mut from, &mut std::io::sink());
+                }
                 let _ = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
                 return;
             }
@@ -128,7 +133,7 @@ impl Shared {
         kinds.push(format!("{direction}{kind}{text}"));
         drop(kinds);
         let cut = match self.cut {
-            Cut::Before(at) if number >= at => Some(false),
+            Cut::Before(at) | Cut::Hold(at) if number >= at => Some(false),
             Cut::After(at) if number >= at => Some(true),
             _ => None,
         };

@@ -35,14 +35,26 @@ impl Running<'_> {
     }
 
     /// Kills it so long after it asked so many times, if it is still there then.
-    pub fn killed_after(mut self, requests: usize, pause: Duration) -> Printed {
-        while self.job.server.seen().len() < requests && self.started.elapsed() < RUN_TIMEOUT {
+    pub fn killed_after(self, requests: usize, pause: Duration) -> Printed {
+        let job = self.job;
+        let has_asked = || job.server.seen().len() >= requests;
+        self.killed_once(|| {
+            let is_so = has_asked();
+            if is_so {
+                std::thread::sleep(pause);
+            }
+            is_so
+        })
+    }
+
+    /// Kills it once this is so, if it is still there then.
+    pub fn killed_once(mut self, is_so: impl Fn() -> bool) -> Printed {
+        while !is_so() && self.started.elapsed() < RUN_TIMEOUT {
             if self.child.try_wait().expect("look at the run").is_some() {
                 break;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        std::thread::sleep(pause);
         self.child.kill().expect("kill the run");
         self.ends_unchecked()
     }
