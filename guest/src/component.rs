@@ -1,32 +1,27 @@
 //! The wasm shell: stands behind the ports with waki and WASI, and offers the job as `job` and as `wasi:cli/run`.
 //!
-//! With `http` beside it the only code that names waki, wit-bindgen or WASI. It decides nothing: what is fetched, kept or
+//! With `files`, `http` and `alone` below it the only code that names waki, wit-bindgen or WASI. It decides nothing: what is fetched, kept or
 //! refused is the core's business.
 
 use std::cell::Cell;
 
-use crate::alone::{self, Authorized};
-use crate::ports::{Clock, StagedFile, Staging};
-use crate::{Extent, Failure, Report, Request, counted};
+use crate::ports::{Clock, StagedFile};
+use crate::{Extent, Failure, Report, Request};
 
+mod alone;
+mod files;
 mod http;
 
 mod bindings {
     wit_bindgen::generate!({ path: "../wit", world: "sync-job", generate_all });
 }
 
+use self::files::Files;
 use self::http::Waki;
 use bindings::exports::tidegate::sync::{job, portions, probe};
 use bindings::exports::wasi::cli::run;
 use bindings::wasi::cli::{environment, stderr};
 use bindings::wasi::clocks::{monotonic_clock, wall_clock};
-use bindings::wasi::filesystem::preopens;
-use bindings::wasi::filesystem::types::{
-    Descriptor, DescriptorFlags, ErrorCode as FileError, OpenFlags, PathFlags,
-};
-
-/// Written at once to a file: one host call can carry it.
-const WRITE_BYTES: usize = 1024 * 1024;
 
 struct Component;
 bindings::export!(Component with_types_in bindings);
@@ -108,142 +103,8 @@ thread_local! {
 impl run::Guest for Component {
     fn run() -> Result<(), ()> {
         report_panics();
-        run_alone().map_err(|text| WasiClock.log(&format!("error: {text}")))
+        alone::run().map_err(|text| WasiClock.log(&format!("error: {text}")))
     }
-}
-
-/// The whole job without our host: a full fetch into `latest.ndjson` of the first folder, through a temporary name.
-fn run_alone() -> Result<(), String> {
-    let env = environment::get_environment();
-    let mut http = Authorized::new(Waki::default(), &env)?;
-    let mut staging = Files::in_first_folder(alone::temporary_name);
-    let request = Request {
-        state: None,
-        window: None,
-        full_refresh: true,
-        portions: false,
-    };
-    let outcome = crate::run(&request, &env, &mut http, &mut staging, &mut WasiClock);
-    let outcome = outcome
-        .map_err(|failure| failure.to_string())
-        .and_then(|report| {
-            staging.make_current(StagedFile::Records, alone::OUTPUT)?;
-            Ok(report)
-        });
-    staging.remove_leftovers();
-    let report = outcome?;
-    WasiClock.log(&format!(
-        "wrote {} to {}",
-        counted(report.staged, "record"),
-        alone::OUTPUT
-    ));
-    Ok(())
-}
-
-/// Files in the first folder we were given.
-struct Files {
-    folder: Option<Descriptor>,
-    name_of: fn(StagedFile) -> &'static str,
-    open: Vec<OpenFile>,
-}
-
-struct OpenFile {
-    file: StagedFile,
-    descriptor: Descriptor,
-    length: u64,
-}
-
-impl Files {
-    fn in_first_folder(name_of: fn(StagedFile) -> &'static str) -> Self {
-        let folder = preopens::get_directories().into_iter().next();
-        Self {
-            folder: folder.map(|(descriptor, _)| descriptor),
-            name_of,
-            open: Vec::new(),
-        }
-    }
-
-    fn opened(&mut self, file: StagedFile) -> Result<&mut OpenFile, String> {
-        if let Some(at) = self.open.iter().position(|open| open.file == file) {
-            return Ok(&mut self.open[at]);
-        }
-        let folder = self
-            .folder
-            .as_ref()
-            .ok_or("no folder to write to was given")?;
-        let name = (self.name_of)(file);
-        let descriptor = folder
-            .open_at(
-                PathFlags::empty(),
-                name,
-                OpenFlags::CREATE | OpenFlags::TRUNCATE,
-                DescriptorFlags::WRITE,
-            )
-            .map_err(|error| file_error("create", name, error))?;
-        self.open.push(OpenFile {
-            file,
-            descriptor,
-            length: 0,
-        });
-        let last = self.open.len() - 1;
-        Ok(&mut self.open[last])
-    }
-
-    /// Syncs a file and gives it its final name.
-    fn make_current(&mut self, file: StagedFile, name: &str) -> Result<(), String> {
-        let temporary = (self.name_of)(file);
-        let open = self.opened(file)?;
-        open.descriptor
-            .sync()
-            .map_err(|error| file_error("sync", temporary, error))?;
-        let folder = self
-            .folder
-            .as_ref()
-            .ok_or("no folder to write to was given")?;
-        folder
-            .rename_at(temporary, folder, name)
-            .map_err(|error| file_error("rename", temporary, error))?;
-        // Some runtimes cannot sync a folder; the file itself is safe either way.
-        let _ = folder.sync();
-        self.open.retain(|open| open.file != file);
-        Ok(())
-    }
-
-    fn remove_leftovers(&mut self) {
-        for open in self.open.drain(..) {
-            if let Some(folder) = &self.folder {
-                let _ = folder.unlink_file_at((self.name_of)(open.file));
-            }
-        }
-    }
-}
-
-impl Staging for Files {
-    fn append(&mut self, file: StagedFile, lines: &[u8]) -> Result<(), String> {
-        let name = (self.name_of)(file);
-        let open = self.opened(file)?;
-        for piece in lines.chunks(WRITE_BYTES) {
-            let mut rest = piece;
-            while !rest.is_empty() {
-                let written = open
-                    .descriptor
-                    .write(rest, open.length)
-                    .map_err(|error| file_error("write", name, error))?;
-                if written == 0 {
-                    return Err(format!("write `{name}`: nothing was taken"));
-                }
-                open.length += written;
-                rest = &rest[usize::try_from(written)
-                    .unwrap_or(rest.len())
-                    .min(rest.len())..];
-            }
-        }
-        Ok(())
-    }
-}
-
-fn file_error(doing: &str, name: &str, error: FileError) -> String {
-    format!("{doing} `{name}`: {}", error.message())
 }
 
 /// WASI's clocks and stderr.

@@ -3,6 +3,8 @@
 //! The one thing that is not stock is how a request is sent: a few lines over hyper that allow everything, as any runtime's
 //! default does.
 
+mod append;
+
 use std::future::Future;
 use std::path::Path;
 use std::process::Command as Process;
