@@ -18,7 +18,7 @@ use crate::outcome::{Failure, Outcome};
 mod remove;
 mod temporary;
 
-pub use temporary::{Temporary, random_digits};
+pub use temporary::{Temporary, random_digits, sweep};
 
 /// `OUTPUT_DIR` where nothing was said.
 const DEFAULT_OUTPUT_DIR: &str = "/data/sync";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::component::{self, Report};
-use crate::folder::{Folder, Temporary};
+use crate::folder::{self, Folder, Temporary};
 use crate::gates::Gates;
 use crate::generation;
 use crate::job::{Held, Run};
@@ -101,6 +101,10 @@ impl Run<'_> {
         let folder = if let Some(path) = &plan.output_dir {
             Folder::open_or_create(path, plan.file_mode)?
         } else {
+            for name in folder::sweep("run") {
+                self.log
+                    .warn("leftover of a killed run removed", json!({ "name": name }));
+            }
             let own = Temporary::new("run")?;
             let folder = own.folder().clone();
             self.temporary = Some(own);

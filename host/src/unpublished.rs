@@ -14,7 +14,7 @@ use crate::cli::{GivenArgs, PreviewArgs};
 use crate::component::{Request, Sighting};
 use crate::egress::Egress;
 use crate::fetch;
-use crate::folder::{Folder, Temporary};
+use crate::folder::{self, Folder, Temporary};
 use crate::grants::Grants;
 use crate::log::{self, Log};
 use crate::outcome::{Ended, Failure, Outcome};
@@ -35,6 +35,7 @@ pub fn preview(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Ended {
     with_source(&args.given, environment, async |source| {
+        let _ = folder::sweep("preview");
         let temporary = Temporary::new("preview")?;
         let staging = temporary.folder();
         let ran = source.stage(staging, args.limit).await;

@@ -1,34 +1,50 @@
 //! A folder of our own among the system's temporary ones.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 use crate::outcome::{Failure, OrFail as _, Outcome};
 
 use super::Folder;
 
-/// Nobody else may look into it; dropped, it is removed.
+/// Digits in a name.
+const DIGITS: usize = 12;
+/// Names that are tried: one that is taken, or is swept as it is made, is met once in a lifetime.
+const NAMES_MAX: usize = 10;
+/// Temporary files, anybody's, among which leftovers are looked for.
+const LOOKED_AT_MAX: usize = 10_000;
+
+/// Nobody else may look into it; dropped, it is removed. Held by a lock on the folder itself, which ends with its process.
 #[derive(Debug)]
 #[must_use = "the folder is removed when this is dropped"]
 pub struct Temporary {
     path: PathBuf,
     folder: Folder,
+    lock: File,
 }
 
 impl Temporary {
     /// Makes one, `what` being part of its name.
     pub fn new(what: &str) -> Result<Self, Failure> {
-        let name = format!("tidegate-{what}-{:012x}", random_digits());
-        let path = std::env::temp_dir().join(name);
-        let made = DirBuilder::new().mode(0o700).create(&path);
-        made.or_fail(Outcome::IoFailed, || format!("create `{}`", path.display()))?;
-        let Some(folder) = Folder::open(&path)? else {
-            let message = format!("open `{}`: it is gone", path.display());
-            return Err(Failure::new(Outcome::IoFailed, message));
-        };
-        Ok(Self { path, folder })
+        for _ in 0..NAMES_MAX {
+            let digits = random_digits() >> (64 - 4 * DIGITS);
+            let name = format!("{}{digits:0DIGITS$x}", prefix(what));
+            let path = std::env::temp_dir().join(name);
+            let made = DirBuilder::new().mode(0o700).create(&path);
+            made.or_fail(Outcome::IoFailed, || format!("create `{}`", path.display()))?;
+            if let (Some(lock), Some(folder)) = (held(&path), Folder::open(&path)?) {
+                return Ok(Self { path, folder, lock });
+            }
+        }
+        let message = format!(
+            "make a folder in `{}`: others are removed as they are made",
+            std::env::temp_dir().display()
+        );
+        Err(Failure::new(Outcome::IoFailed, message))
     }
 
     /// It, held.
@@ -40,10 +56,96 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);
+        let _ = flock(&self.lock, FlockOperation::Unlock);
     }
+}
+
+/// Removes what killed processes of this user left, and says what that was.
+pub fn sweep(what: &str) -> Vec<String> {
+    let (prefix, ours) = (prefix(what), rustix::process::geteuid().as_raw());
+    let entries = std::fs::read_dir(std::env::temp_dir())
+        .into_iter()
+        .flatten();
+    let mut removed = Vec::new();
+    for entry in entries.flatten().take(LOOKED_AT_MAX) {
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let is_named = name.strip_prefix(&prefix).is_some_and(|digits| {
+            digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+        });
+        let path = entry.path();
+        if !is_named
+            || !entry
+                .metadata()
+                .is_ok_and(|own| own.is_dir() && own.uid() == ours)
+        {
+            continue;
+        }
+        // Whoever makes one in this moment finds it taken, and makes another.
+        let Some(_held) = held(&path) else { continue };
+        if std::fs::remove_dir_all(&path).is_ok() {
+            removed.push(path.display().to_string());
+        }
+    }
+    removed
+}
+
+fn prefix(what: &str) -> String {
+    format!("tidegate-{what}-")
+}
+
+/// The lock on the folder with this name; none when somebody else has it, or it is gone.
+fn held(path: &Path) -> Option<File> {
+    let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed();
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let folder = opened.ok()?;
+    flock(&folder, FlockOperation::NonBlockingLockExclusive).ok()?;
+    let (own, now) = (
+        folder.metadata().ok()?,
+        std::fs::symlink_metadata(path).ok()?,
+    );
+    ((own.dev(), own.ino()) == (now.dev(), now.ino())).then_some(folder)
 }
 
 /// Digits that differ from process to process. No secret.
 pub fn random_digits() -> u64 {
     RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_holds_stays_and_what_it_left_is_removed() {
+        let held = Temporary::new("swept").unwrap();
+        let left = Temporary::new("swept").unwrap();
+        std::fs::write(left.path.join("file"), "x").unwrap();
+        let path = left.path.clone();
+        // As a kill would have it: the lock is gone, and the folder is not.
+        flock(&left.lock, FlockOperation::Unlock).unwrap();
+
+        let removed = sweep("swept");
+
+        assert_eq!(removed, [path.display().to_string()]);
+        assert!(held.path.exists() && !path.exists());
+        assert_eq!(sweep("other"), [""; 0]);
+    }
+
+    #[test]
+    fn what_only_looks_like_ours_is_left_alone() {
+        let beside = std::env::temp_dir().join("tidegate-likeness-0123456789ab.txt");
+        let link =
+            std::env::temp_dir().join(format!("tidegate-likeness-{:012x}", random_digits() >> 16));
+        std::fs::create_dir_all(&beside).unwrap();
+        std::os::unix::fs::symlink(&beside, &link).unwrap();
+
+        let removed = sweep("likeness");
+
+        assert_eq!(removed, [""; 0]);
+        assert!(beside.exists());
+        std::fs::remove_file(link).unwrap();
+        std::fs::remove_dir(beside).unwrap();
+    }
 }

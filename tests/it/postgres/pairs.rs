@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::server::Reply;
@@ -74,4 +75,23 @@ fn a_connection_lost_while_fetching_is_made_anew() {
     running.ends_unchecked().exits(0);
 
     assert_eq!(database.generation(), "1");
+}
+
+#[test]
+fn what_a_killed_run_staged_among_temporary_files_is_removed_by_the_next_one() {
+    let database = server().database();
+    let is_let = Arc::new(AtomicBool::new(false));
+    let mut job = machine(&database, "left", &is_let).unset("OUTPUT_DIR");
+    let temporary = job.beside("temporary");
+    std::fs::create_dir(&temporary).expect("make a folder");
+    job = job.set("TMPDIR", &temporary.display().to_string());
+    let left = || std::fs::read_dir(&temporary).expect("a folder").count();
+    job.start().has_asked(1).signalled(Signal::KILL).is_killed();
+    assert_eq!(left(), 1);
+    is_let.store(true, Ordering::SeqCst);
+
+    let next = job.start().ends_unchecked();
+
+    next.exits(0).stdout_has("leftover of a killed run removed");
+    assert_eq!(left(), 0);
 }
