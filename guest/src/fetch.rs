@@ -16,7 +16,6 @@ mod style;
 mod watch;
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hasher};
 
 pub use self::address::{URL_BYTES_MAX, holds_cursor, resolve, shown, with_parameter};
 pub use self::ask::{Ask, Json, To};
@@ -24,6 +23,7 @@ pub use self::body::{CURSOR, check as check_place};
 pub use self::get::{Fetched, Getter};
 pub use self::link::next as next_link;
 pub use self::novelty::Novelty;
+use self::novelty::hash;
 pub use self::steps::Page;
 use self::steps::{Step, Steps};
 pub use self::style::{PageFrom, Pagination, Style};
@@ -213,13 +213,6 @@ impl<'s> Pages<'s> {
 fn hash_of(ask: &Ask) -> u64 {
     let body = ask.body.as_deref().unwrap_or_default();
     hash(format!("{}\n{body}", ask.url).as_bytes())
-}
-
-fn hash(bytes: &[u8]) -> u64 {
-    // Keys are fixed, so a source could make two pages collide: it would only fail its own run.
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 /// Bits in the table: 4 MiB.
 const BITS: usize = 1 << 25;
+/// Bits in a line of memory.
+const LINE_BITS: usize = 512;
 
 /// The keys of a run, page by page.
 #[derive(Debug, Default)]
@@ -49,25 +51,33 @@ impl Novelty {
     }
 }
 
-/// The two bits of a key.
+/// The two bits of a key. They stand near each other: what takes time is to fetch the line of memory that they are in.
 fn places(key: &[u8]) -> [(usize, u64); 2] {
     let hash = hash(key);
-    [hash, hash >> 32].map(|half| {
-        let at = usize::try_from(half & 0xFFFF_FFFF).unwrap_or_default() % BITS;
+    let bits = |shift: u32, many: usize| {
+        usize::try_from((hash >> shift) & 0xFFFF_FFFF).unwrap_or_default() % many
+    };
+    let line = bits(32, BITS / LINE_BITS) * LINE_BITS;
+    [bits(0, LINE_BITS), bits(16, LINE_BITS)].map(|within| {
+        let at = line + within;
         (at / 64, 1 << (at % 64))
     })
 }
 
-/// Eight bytes at a time, since a record without a key is hashed whole. A source that makes two keys collide harms its own run.
+/// Eight bytes at a time, since a page, or a record without a key, is hashed whole. A source that makes two keys collide harms its own run.
 pub(super) fn hash(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks();
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
-    let words = words.iter().chain(std::iter::once(&last));
-    let mixed = words.fold(bytes.len() as u64, |hash, word| {
-        mix(hash.rotate_left(23) ^ u64::from_le_bytes(*word))
-    });
-    mix(mixed)
+    let mut hash = bytes.len() as u64;
+    for word in words {
+        hash = joined(hash, *word);
+    }
+    mix(joined(hash, last))
+}
+
+fn joined(hash: u64, word: [u8; 8]) -> u64 {
+    mix(hash.rotate_left(23) ^ u64::from_le_bytes(word))
 }
 
 fn mix(word: u64) -> u64 {
