@@ -6,6 +6,8 @@ mod cut;
 mod drift;
 /// Who we are to the server, who it is to us, and that no password is seen anywhere.
 mod identity;
+/// The connection lost at `COMMIT`, for good or not.
+mod lost;
 /// Others on the same server.
 mod others;
 /// Two machines, one job.

@@ -22,6 +22,12 @@ pub enum Cut {
     After(usize),
     /// Not cut: this message and all later ones wait, in both directions, until the client is gone.
     Hold(usize),
+    /// At `COMMIT`: before it is passed on or, where it `arrives`, before its answer is.
+    Commit {
+        arrives: bool,
+        /// No later connection is let through.
+        for_good: bool,
+    },
 }
 
 /// A proxy.
@@ -35,6 +41,8 @@ struct Shared {
     /// Messages that were seen; of later connections none.
     seen: AtomicUsize,
     is_cut: AtomicBool,
+    /// Whether `COMMIT` was passed on.
+    is_committing: AtomicBool,
     /// What each was: its direction and first byte, and of a query its text.
     kinds: Mutex<Vec<String>>,
 }
@@ -47,6 +55,7 @@ impl Proxy {
             cut,
             seen: AtomicUsize::new(0),
             is_cut: AtomicBool::new(false),
+            is_committing: AtomicBool::new(false),
             kinds: Mutex::default(),
         });
         let of_all = Arc::clone(&shared);
@@ -76,6 +85,9 @@ impl Proxy {
 
 impl Shared {
     fn connection(self: Arc<Self>, client: TcpStream, is_first: bool) {
+        if !is_first && matches!(self.cut, Cut::Commit { for_good: true, .. }) {
+            return;
+        }
         let Ok(upstream) = TcpStream::connect(("127.0.0.1", server().port)) else {
             return;
         };
@@ -133,6 +145,11 @@ impl Shared {
         kinds.push(format!("{direction}{kind}{text}"));
         drop(kinds);
         let cut = match self.cut {
+            Cut::Commit { arrives, .. } if text.starts_with("COMMIT") => {
+                self.is_committing.store(arrives, Ordering::SeqCst);
+                (!arrives).then_some(false)
+            }
+            Cut::Commit { .. } if self.is_committing.load(Ordering::SeqCst) => Some(false),
             Cut::Before(at) | Cut::Hold(at) if number >= at => Some(false),
             Cut::After(at) if number >= at => Some(true),
             _ => None,
