@@ -16,3 +16,5 @@ mod pairs;
 mod proxy;
 /// What a table holds after a run.
 mod table;
+/// A server that takes nothing: no connection, no writes, too old.
+mod unwilling;

@@ -94,6 +94,7 @@ impl<'r> Postgres<'r> {
     fn reconnect(&mut self) -> Result<(), Failure> {
         self.session = None;
         let session = self.way.connect(Some(self.check))?;
+        self.way.takes_writes(&session)?;
         for attempt in 1.. {
             let locked = self.way.try_lock(&session, Some(self.check));
             if locked.map_err(|trouble| self.failed("take the run lock in", trouble))? {
@@ -141,7 +142,7 @@ impl<'r> Postgres<'r> {
         let limits: &Limits = self.way.limits;
         let run_ms = limits.run_deadline.as_millis();
         let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {run_ms}; \
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {run_ms}; \
              SET LOCAL idle_in_transaction_session_timeout = {run_ms}; SET LOCAL lock_timeout = {}; \
              SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; {SYNCED}",
             limits.database_lock.as_millis()

@@ -12,6 +12,8 @@ use serde_json::Value;
 
 use super::{Job, View, database};
 
+mod standby;
+
 /// Its stdin is ours: when we are gone, so is what it began.
 const WATCHDOG: &str = r#"trap '' INT TERM HUP
 "$@" >"$FOLDER/log" 2>&1 &
@@ -78,41 +80,16 @@ impl Server {
                 ran(Command::new("chown").arg("nobody").arg(&to));
             }
         }
-        let hba = "local all all trust\nhostnossl plain all all reject\nhost all all 127.0.0.1/32 scram-sha-256\n";
+        let hba = "local all,replication all trust\nhostnossl plain all all reject\nhost all all 127.0.0.1/32 scram-sha-256\n";
         std::fs::write(data.join("pg_hba.conf"), hba).expect("write who may come in");
         let port = free_port();
-        let listen = format!("port={port}");
-        let socket = format!("unix_socket_directories={path}");
-        let settings = [
-            "listen_addresses=127.0.0.1",
-            "max_connections=60",
-            "ssl=on",
-            "ssl_cert_file=server.pem",
-            "ssl_key_file=server.key",
-            "shared_buffers=64MB",
-            "log_statement=all",
-            "log_connections=on",
-            // It is never killed before its tests have ended, and databases are copied in milliseconds.
-            "fsync=off",
-        ];
-        let mut args = vec!["-D", &data_path, "-c", &listen, "-c", &socket];
-        for setting in settings {
-            args.extend(["-c", setting]);
-        }
-        let server = as_nobody(&bin.join("postgres"), &args);
-        let watchdog = Command::new("sh")
-            .args(["-c", WATCHDOG, "sh"])
-            .arg(server.get_program())
-            .args(server.get_args())
-            .env("FOLDER", &folder)
-            .stdin(Stdio::piped())
-            .process_group(0)
-            .spawn();
+        let server = listening(&bin, &folder, port);
+        let watchdog = watched(&folder, &server);
         let started = Self {
             folder,
             bin,
             port,
-            _watchdog: watchdog.expect("start the server"),
+            _watchdog: watchdog,
         };
         started.is_up();
         started.sql(
@@ -311,6 +288,43 @@ fn copy(from: &str, to: &str) {
     ] {
         server().sql("postgres", &sql);
     }
+}
+
+/// The server of the data in `folder`.
+fn listening(bin: &Path, folder: &Path, port: u16) -> Command {
+    let (data, folder) = (folder.join("data"), folder.display());
+    let mut args = vec!["-D".to_owned(), data.display().to_string()];
+    for setting in [
+        &format!("port={port}"),
+        &format!("unix_socket_directories={folder}"),
+        "listen_addresses=127.0.0.1",
+        "max_connections=60",
+        "ssl=on",
+        "ssl_cert_file=server.pem",
+        "ssl_key_file=server.key",
+        "shared_buffers=64MB",
+        "log_statement=all",
+        "log_connections=on",
+        // It is never killed before its tests have ended, and databases are copied in milliseconds.
+        "fsync=off",
+    ] {
+        args.extend(["-c".to_owned(), setting.to_owned()]);
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    as_nobody(&bin.join("postgres"), &args)
+}
+
+/// Starts it. It ends, and its folder goes, with this process or when what is returned is dropped.
+fn watched(folder: &Path, server: &Command) -> Child {
+    let watchdog = Command::new("sh")
+        .args(["-c", WATCHDOG, "sh"])
+        .arg(server.get_program())
+        .args(server.get_args())
+        .env("FOLDER", folder)
+        .stdin(Stdio::piped())
+        .process_group(0)
+        .spawn();
+    watchdog.expect("start the server")
 }
 
 /// The binaries of the newest version that is installed.

@@ -46,6 +46,8 @@ pub struct Way<'r> {
 pub struct Session {
     pub client: Client,
     pub backend: Backend,
+    /// Where it was said that transactions here only read: `pg_settings.source`.
+    pub read_only_by: Option<String>,
 }
 
 /// The server's process of a session: no two have the same of both.
@@ -67,16 +69,22 @@ impl Way<'_> {
         let asked = wait(check, self.limits.database_answer, async {
             client.batch_execute(SESSION).await?;
             let sql = "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), pg_backend_pid(), \
-                 (SELECT backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid())";
+                 (SELECT backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()), \
+                 (SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on')";
             let row = client.query_typed_one(sql, &[]).await?;
             let backend = Backend {
                 pid: row.try_get(2)?,
                 started: row.try_get::<_, Option<String>>(3)?.unwrap_or_default(),
             };
-            Ok((row.try_get(0)?, row.try_get(1)?, backend))
+            let session = Session {
+                read_only_by: row.try_get(4)?,
+                client,
+                backend,
+            };
+            Ok((row.try_get(0)?, row.try_get(1)?, session))
         });
-        let asked: Result<(i32, bool, Backend), Trouble> = asked;
-        let (version, is_standby, backend) =
+        let asked: Result<(i32, bool, Session), Trouble> = asked;
+        let (version, is_standby, session) =
             asked.map_err(|trouble| trouble.failure("look at the database", self.address))?;
         let unusable = |what: String| Err(Failure::new(Outcome::OutputUnusable, what));
         if version < VERSION_MIN {
@@ -92,7 +100,28 @@ impl Way<'_> {
                 self.address
             ));
         }
-        Ok(Session { client, backend })
+        Ok(session)
+    }
+
+    /// Whoever set it to read only did not mean us to set that aside, though a transaction could.
+    pub fn takes_writes(&self, session: &Session) -> Result<(), Failure> {
+        let Some(by) = &session.read_only_by else {
+            return Ok(());
+        };
+        let user = &self.address.user;
+        let whom = match by.as_str() {
+            "user" => format!("for the role `{user}`"),
+            "database user" => format!("for the role `{user}` in this database"),
+            "database" => "for the database".to_owned(),
+            _ => "there".to_owned(),
+        };
+        Err(Failure::new(
+            Outcome::OutputUnusable,
+            format!(
+                "use the database `{}`: it takes no writes, default_transaction_read_only is on {whom}; turn that off, or name another server or role in OUTPUT_DATABASE_URL",
+                self.address
+            ),
+        ))
     }
 
     /// Whoever stands between may say that there is no TLS, and ask for the password as it is.

@@ -165,6 +165,12 @@ fn mend(code: &str) -> &'static str {
             "; look at the user in OUTPUT_DATABASE_URL, at OUTPUT_DATABASE_PASSWORD, and at the server's pg_hba.conf"
         }
         "3D000" => "; make the database, or name another one in OUTPUT_DATABASE_URL",
+        "25006" => {
+            "; it takes no writes: name the primary in OUTPUT_DATABASE_URL, or have default_transaction_read_only turned off there"
+        }
+        "53300" => {
+            "; others hold them: run again, or raise the limit there (max_connections, or CONNECTION LIMIT of the role or the database)"
+        }
         "42501" => "; grant that to the role (README says what it needs)",
         _ => "",
     }
