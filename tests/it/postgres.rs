@@ -8,6 +8,8 @@ mod drift;
 mod identity;
 /// The connection lost at `COMMIT`, for good or not.
 mod lost;
+/// What others do while a run fetches.
+mod meanwhile;
 /// Others on the same server.
 mod others;
 /// Two machines, one job.

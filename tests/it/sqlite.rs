@@ -176,6 +176,35 @@ fn a_database_that_somebody_holds_is_waited_for_until_the_deadline() {
 }
 
 #[test]
+fn what_somebody_takes_away_while_a_run_fetches_is_named_and_nothing_is_half_done() {
+    for (statement, text, left) in [
+        (
+            "DELETE FROM tidegate_state",
+            "its row in `tidegate_state` was there when this run began",
+            "SELECT count(*) FROM orders WHERE _generation = 1",
+        ),
+        (
+            "DROP TABLE orders",
+            "--full-refresh",
+            "SELECT generation + 1 FROM tidegate_state",
+        ),
+    ] {
+        let job = published();
+        let path = job.database().unwrap();
+        let mut job = job.api(move |_| {
+            let other = rusqlite::Connection::open(&path).unwrap();
+            other.execute_batch(statement).unwrap();
+            Reply::new(200, r#"[{"id":3,"updated":"2026-01-03T00:00:00Z"}]"#)
+        });
+
+        let printed = job.start().ends_unchecked();
+
+        printed.exits(73).stderr_has(text);
+        assert_eq!(job.rows(left), ["2"], "{statement}");
+    }
+}
+
+#[test]
 fn a_dry_run_and_a_preview_leave_no_database() {
     let job = Job::upsert().sqlite().page(200, TWO).args(["--dry-run"]);
     let path = job.database().unwrap();

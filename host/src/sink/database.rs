@@ -92,7 +92,7 @@ pub trait Connection {
     fn state(&mut self) -> Result<Option<StateRow>, Failure>;
 
     /// Begins a transaction and holds the job's row in it. `Err` with [`Outcome::TryLater`]: it is no longer the one of
-    /// generation `parent`, as somebody else committed meanwhile.
+    /// generation `parent`, as somebody else committed meanwhile; with [`Outcome::OutputUnusable`]: it is gone.
     fn begin(&mut self, parent: Option<u64>) -> Result<(), Failure>;
 
     /// What the job's last append run remembered, read in the transaction; none before the first.
@@ -364,5 +364,16 @@ pub fn overtaken(job: &str) -> Failure {
     Failure::new(
         Outcome::TryLater,
         format!("commit the job `{job}`: somebody else committed it meanwhile"),
+    )
+}
+
+/// Nobody committed, and the row of the last commit is not there any more.
+pub fn vanished(job: &str) -> Failure {
+    Failure::new(
+        Outcome::OutputUnusable,
+        format!(
+            "commit the job `{job}`: its row in `{}` was there when this run began and is not to be seen any more; put it back, with what the role may do, or empty the job's table and begin anew",
+            names::STATE_TABLE
+        ),
     )
 }

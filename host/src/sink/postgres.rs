@@ -15,7 +15,7 @@ use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::plan::Plan;
 use crate::sink::Applied;
-use crate::sink::database::{Changes, Connection, Layout, StateRow, Table, overtaken};
+use crate::sink::database::{Changes, Connection, Layout, StateRow, Table, overtaken, vanished};
 use crate::sink::{Check, Ground};
 
 use connect::{Session, Way};
@@ -137,8 +137,13 @@ impl<'r> Postgres<'r> {
         ran.map_err(|trouble| self.failed(doing, trouble))
     }
 
-    /// Begins, and holds the job's row. The trouble when the connection was lost.
+    /// Begins, and holds the job's row. The trouble is the server's, or the way to it.
     fn start(&mut self, parent: Option<u64>) -> Result<Result<(), Trouble>, Failure> {
+        if !self.dry_run
+            && let Err(trouble) = self.make_own_tables(parent.is_none())?
+        {
+            return Ok(Err(trouble));
+        }
         let limits: &Limits = self.way.limits;
         let run_ms = limits.run_deadline.as_millis();
         let begin = format!(
@@ -150,20 +155,24 @@ impl<'r> Postgres<'r> {
         self.is_open = true;
         let held = self.hold(&begin, parent);
         match held {
-            Ok(true) => Ok(Ok(())),
-            Ok(false) => {
+            Ok(Ok(())) => Ok(Ok(())),
+            Ok(Err(failure)) => {
                 self.roll_back();
-                Err(overtaken(self.way.job))
+                Err(failure)
             }
             Err(trouble) => {
                 self.roll_back();
-                Ok(Err(trouble))
+                match trouble.code() {
+                    // Where there was a commit there was a table of commits.
+                    "42P01" if parent.is_some() => Err(vanished(self.way.job)),
+                    _ => Ok(Err(trouble)),
+                }
             }
         }
     }
 
-    /// Whether the job's row is the parent's, and now held.
-    fn hold(&self, begin: &str, parent: Option<u64>) -> Result<bool, Trouble> {
+    /// Holds the job's row. `Ok(Err)`: it is not the parent's.
+    fn hold(&self, begin: &str, parent: Option<u64>) -> Result<Result<(), Failure>, Trouble> {
         let Some(session) = &self.session else {
             return Err(Trouble::TimedOut(Duration::ZERO));
         };
@@ -173,7 +182,7 @@ impl<'r> Postgres<'r> {
             client.batch_execute(begin).await?;
             let Some(parent) = parent else {
                 if self.dry_run {
-                    return Ok(true);
+                    return Ok(Ok(()));
                 }
                 // Nobody sees this row before the commit; and whoever writes it first has it.
                 let sql = format!(
@@ -181,12 +190,16 @@ impl<'r> Postgres<'r> {
                      VALUES ($1, 0, '', '', now()) ON CONFLICT (job) DO NOTHING"
                 );
                 let made = client.execute_typed(&sql, &[(job, Type::TEXT)]).await?;
-                return Ok(made == 1);
+                return Ok((made == 1).then_some(()).ok_or_else(|| overtaken(job)));
             };
             let sql = format!("SELECT generation FROM {state} WHERE job = $1 FOR UPDATE");
             let row = client.query_typed_opt(&sql, &[(job, Type::TEXT)]).await?;
             let now = row.map(|row| row.try_get::<_, i64>(0)).transpose()?;
-            Ok(now == i64::try_from(parent).ok())
+            Ok(match now {
+                None => Err(vanished(job)),
+                Some(now) if u64::try_from(now) == Ok(parent) => Ok(()),
+                Some(_) => Err(overtaken(job)),
+            })
         })
     }
 
@@ -227,9 +240,6 @@ impl Connection for Postgres<'_> {
             .is_none_or(|session| session.client.is_closed());
         if is_gone {
             self.reconnect()?;
-        }
-        if parent.is_none() && !self.dry_run {
-            self.make_state_tables()?;
         }
         match self.start(parent)? {
             Ok(()) => Ok(()),

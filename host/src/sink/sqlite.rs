@@ -11,7 +11,7 @@ use crate::folder::Folder;
 use crate::outcome::{Committed, Failure, Outcome};
 use crate::sink::Applied;
 use crate::sink::Ground;
-use crate::sink::database::{Changes, Connection, StateRow, Table, overtaken};
+use crate::sink::database::{Changes, Connection, StateRow, Table, overtaken, vanished};
 
 use error::Place;
 
@@ -191,11 +191,13 @@ impl Connection for Sqlite<'_> {
         self.place.done(made, || "create the state table")?;
         let now = self.state()?.map(|row| row.generation);
         if now == parent {
-            Ok(())
-        } else {
-            self.roll_back();
-            Err(overtaken(&self.job))
+            return Ok(());
         }
+        self.roll_back();
+        Err(match now {
+            None => vanished(&self.job),
+            Some(_) => overtaken(&self.job),
+        })
     }
 
     fn remembered(&mut self) -> Result<Option<Vec<u8>>, Failure> {

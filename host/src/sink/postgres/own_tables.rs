@@ -6,14 +6,17 @@ use crate::outcome::Failure;
 
 use super::Postgres;
 use super::names::{self, Names};
-use super::wait::wait;
+use super::wait::{Trouble, wait};
 
 /// The advisory lock under which the tables of this sink are made: `tidegate` in ASCII.
 const MAKING_LOCK: i64 = 0x7469_6465_6761_7465;
 
 impl Postgres<'_> {
     /// The tables in which commits are kept, in a transaction of their own: another job's first run need not wait for ours.
-    pub(super) fn make_state_tables(&self) -> Result<(), Failure> {
+    ///
+    /// What is missing later is made anew, for nothing that counts is in there alone; but not where the commits were.
+    /// `Ok(Err)`: the connection is lost.
+    pub(super) fn make_own_tables(&self, is_first: bool) -> Result<Result<(), Trouble>, Failure> {
         let client = self.client()?;
         let Names {
             state,
@@ -22,7 +25,7 @@ impl Postgres<'_> {
             ..
         } = &self.names;
         let made = wait(Some(self.check), self.way.limits.database_answer, async {
-            let sql = "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL AND to_regclass($3) IS NOT NULL";
+            let sql = "SELECT to_regclass($1) IS NOT NULL, to_regclass($2) IS NOT NULL AND to_regclass($3) IS NOT NULL";
             let row = client
                 .query_typed_one(
                     sql,
@@ -30,7 +33,8 @@ impl Postgres<'_> {
                         .map(|name| (name as &(dyn ToSql + Sync), Type::TEXT)),
                 )
                 .await?;
-            if row.try_get(0)? {
+            let (has_state, has_others): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
+            if (has_state && has_others) || (!has_state && !is_first) {
                 return Ok(());
             }
             let sql = format!(
@@ -47,12 +51,13 @@ impl Postgres<'_> {
             }
             made
         });
-        made.map_err(|trouble| {
-            let doing = format!("make the table {state} in");
-            match (trouble.code(), &self.names.schema) {
+        match made {
+            Ok(()) => Ok(Ok(())),
+            Err(trouble) if trouble.is_lost() => Ok(Err(trouble)),
+            Err(trouble) => Err(match (trouble.code(), &self.names.schema) {
                 ("3F000", Some(schema)) => names::no_schema(schema, self.way.address),
-                _ => self.failed(&doing, trouble),
-            }
-        })
+                _ => self.failed(&format!("make the table {state} in"), trouble),
+            }),
+        }
     }
 }

@@ -165,6 +165,9 @@ fn mend(code: &str) -> &'static str {
             "; look at the user in OUTPUT_DATABASE_URL, at OUTPUT_DATABASE_PASSWORD, and at the server's pg_hba.conf"
         }
         "3D000" => "; make the database, or name another one in OUTPUT_DATABASE_URL",
+        "3F000" => {
+            "; grant the role USAGE and CREATE on a schema of its search_path, or name another before a dot in OUTPUT_TABLE"
+        }
         "25006" => {
             "; it takes no writes: name the primary in OUTPUT_DATABASE_URL, or have default_transaction_read_only turned off there"
         }
