@@ -16,6 +16,8 @@ mod others;
 mod pairs;
 /// Between a run and the server: it counts messages, and cuts.
 mod proxy;
+/// That the password is nowhere.
+mod secret;
 /// What a table holds after a run.
 mod table;
 /// A server that takes nothing: no connection, no writes, too old.

@@ -59,6 +59,11 @@ impl Running<'_> {
         self.ends_unchecked()
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The job, while it runs.
     pub fn job(&self) -> &Job {
         self.job
