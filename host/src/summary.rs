@@ -162,6 +162,9 @@ impl Summary {
         let advice = match failure.outcome {
             Outcome::TryLater if self.portions > 0 => "",
             Outcome::TryLater => "; the next run starts where the last good one ended",
+            _ if failure.committed == Committed::Unknown => {
+                "; mend what failed and run again: the next run goes on from whichever is there"
+            }
             Outcome::IoFailed => "; run again when the disk is well",
             Outcome::Settings => "; `tidegate check` shows every setting and where it came from",
             _ => "",

@@ -141,7 +141,13 @@ impl<'r> Sqlite<'r> {
             is_overlap: false,
         };
         let path = self.place.path.clone();
-        let again = connect(&path, &self.place).and_then(|link| {
+        // A file that is gone would be made anew, and empty.
+        let is_there = exists(&path, &self.place).and_then(|is_there| {
+            let gone = || self.place.unusable("open: it is gone");
+            is_there.then_some(()).ok_or_else(gone)
+        });
+        let linked = is_there.and_then(|()| connect(&path, &self.place));
+        let again = linked.and_then(|link| {
             // The old one is closed, and with it goes what it had not committed.
             self.link = link;
             self.state()
@@ -167,13 +173,12 @@ impl<'r> Sqlite<'r> {
             };
         }
         let parent = row.generation.checked_sub(1).filter(|number| *number > 0);
-        if found.map(|found| found.generation) == parent {
-            return Err(failure);
-        }
-        Err(unknown(format!(
-            "{}; somebody else committed meanwhile",
-            failure.message
-        )))
+        let became = match found.map(|found| found.generation) {
+            now if now == parent => return Err(failure),
+            None => "the row of the last commit is gone",
+            Some(_) => "somebody else committed meanwhile",
+        };
+        Err(unknown(format!("{}; {became}", failure.message)))
     }
 }
 
@@ -315,6 +320,8 @@ fn folder_of(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod history;
+#[cfg(test)]
+mod resolved;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

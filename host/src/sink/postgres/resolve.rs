@@ -106,7 +106,7 @@ pub fn unknown(lost: &Failure, why: &str) -> Failure {
     Failure {
         outcome: Outcome::IoFailed,
         message: format!(
-            "{}; whether it was committed is not known ({why}); the next run goes on from whichever is there",
+            "{}; whether it was committed is not known ({why})",
             lost.message
         ),
         committed: Committed::Unknown,

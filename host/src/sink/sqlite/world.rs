@@ -16,6 +16,8 @@ use crate::sink::world::{Left, publish};
 use crate::sink::{self, Extent, Ground, Sink, Target, Totals};
 use crate::values::Values;
 
+use super::Sqlite;
+
 /// A database, and the job that writes to it.
 pub struct World {
     temp: tempfile::TempDir,
@@ -122,6 +124,38 @@ impl World {
         &mut self,
         act: impl FnOnce(&mut dyn Sink) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        let (mode, dry_run) = (self.mode, self.dry_run);
+        self.grounded(|ground, plan| {
+            let target = Target {
+                format: OutputFormat::Json,
+                compression: plan.compression,
+                columns: plan.columns.clone(),
+                formulas: plan.formulas,
+                mode,
+                keys: plan.keys.clone(),
+                replace_by: plan.replace_by.clone(),
+                file_mode: None,
+                adopt: false,
+                dry_run,
+            };
+            let mut sink = sink::open(ground, plan, target)?;
+            act(sink.as_mut())
+        })
+    }
+
+    /// What is done with the connection below the sink.
+    pub fn with_connection<T>(
+        &mut self,
+        act: impl FnOnce(&mut Sqlite<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let path = self.path();
+        self.grounded(|ground, plan| act(&mut Sqlite::open(ground, &path, &plan.job, false)?))
+    }
+
+    fn grounded<T>(
+        &mut self,
+        act: impl FnOnce(Ground<'_>, &Plan) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         self.runs += 1;
         let (log, plan) = (Log::silent(), self.plan());
         let folder = Folder::open_or_create(plan.output_dir.as_ref().unwrap(), None)?;
@@ -133,19 +167,6 @@ impl World {
             check: &self.meanwhile,
             log: &log,
         };
-        let target = Target {
-            format: OutputFormat::Json,
-            compression: plan.compression,
-            columns: plan.columns.clone(),
-            formulas: plan.formulas,
-            mode: self.mode,
-            keys: plan.keys.clone(),
-            replace_by: plan.replace_by.clone(),
-            file_mode: None,
-            adopt: false,
-            dry_run: self.dry_run,
-        };
-        let mut sink = sink::open(ground, &plan, target)?;
-        act(sink.as_mut())
+        act(ground, &plan)
     }
 }

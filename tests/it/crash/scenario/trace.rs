@@ -29,7 +29,7 @@ impl Scenario {
     pub fn recorded(&mut self) -> Vec<Call> {
         let mut record = |_| {
             self.restore();
-            let (printed, calls) = self.traced(None);
+            let (printed, calls) = self.traced(None, None);
             printed.exits(0);
             calls
         };
@@ -49,15 +49,27 @@ impl Scenario {
 
     /// Runs from the beginning and disturbs it at this one of its recorded calls: `how` is the rest of an `inject` of strace.
     pub fn hit(&mut self, recorded: &[Call], at: usize, how: &str) -> Printed {
-        self.aimed(recorded, at, &|when| format!("{how}:when={when}"))
+        self.aimed(recorded, at, &|when| format!("{how}:when={when}"), None)
+    }
+
+    /// The same, and as another inject says.
+    pub fn hit_with(&mut self, recorded: &[Call], at: usize, how: &str, also: &str) -> Printed {
+        let how = |when| format!("{how}:when={when}");
+        self.aimed(recorded, at, &how, Some(also))
     }
 
     /// The same, and at all later calls of that name.
     pub fn hit_from(&mut self, recorded: &[Call], at: usize, how: &str) -> Printed {
-        self.aimed(recorded, at, &|when| format!("{how}:when={when}+"))
+        self.aimed(recorded, at, &|when| format!("{how}:when={when}+"), None)
     }
 
-    fn aimed(&mut self, recorded: &[Call], at: usize, how: &dyn Fn(usize) -> String) -> Printed {
+    fn aimed(
+        &mut self,
+        recorded: &[Call],
+        at: usize,
+        how: &dyn Fn(usize) -> String,
+        also: Option<&str>,
+    ) -> Printed {
         let identities = |calls: &[Call]| calls.iter().map(Call::identity).collect::<Vec<_>>();
         let target = &recorded[at];
         let (wanted, came_before) = (target.identity(), identities(&recorded[..at]));
@@ -65,7 +77,7 @@ impl Scenario {
         for _ in 0..TRIES {
             self.restore();
             let (printed, calls) =
-                self.traced(Some(format!("inject={}:{}", target.name, how(when))));
+                self.traced(Some(format!("inject={}:{}", target.name, how(when))), also);
             let hit = calls.iter().position(Call::is_hit);
             // Until then it did what the recorded run did, or something else was hit.
             if hit.is_some_and(|hit| {
@@ -75,7 +87,7 @@ impl Scenario {
             }
             // What was hit first says little about where it would have been: an undisturbed run does.
             self.restore();
-            let (_, calls) = self.traced(None);
+            let (_, calls) = self.traced(None, None);
             let undisturbed = calls.iter().find(|call| call.identity() == wanted);
             when = undisturbed.map_or(target.when, |call| call.when);
         }
@@ -103,7 +115,7 @@ impl Scenario {
     }
 
     /// Runs with the main thread traced: it is the one that publishes.
-    fn traced(&mut self, inject: Option<String>) -> (Printed, Vec<Call>) {
+    fn traced(&mut self, inject: Option<String>, also: Option<&str>) -> (Printed, Vec<Call>) {
         let (log, pid) = (
             self.job().beside("calls.log"),
             self.job().beside("traced.pid"),
@@ -114,11 +126,12 @@ impl Scenario {
         let trace = format!("trace={}", calls::TRACED);
         // The second says nothing new where nothing is injected.
         let inject = inject.unwrap_or_else(|| trace.clone());
+        let also = also.unwrap_or(&trace);
         // Always so, for the shell's own write counts as well.
         let [sh, script, signed] = SIGNED;
         self.launched(&[
-            "strace", "-y", "-s", "2000", "-o", &log_name, "-e", &trace, "-e", &inject, sh, script,
-            signed, &pid_name,
+            "strace", "-y", "-s", "2000", "-o", &log_name, "-e", &trace, "-e", &inject, "-e", also, sh,
+            script, signed, &pid_name,
         ]);
         let over = AtomicBool::new(false);
         let printed = std::thread::scope(|scope| {
