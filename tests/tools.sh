@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beside the toolchain: strace, for the crash proofs; PostgreSQL, of which the tests start one in
-# a temporary folder; zstd, to read what was compressed; and kubernetes-validate, in an environment of its own. A no-op when all of it is there.
+# a temporary folder; pgbouncer, taken out of its package; zstd, to read what was compressed; and kubernetes-validate, in an
+# environment of its own. A no-op when all of it is there.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -9,19 +10,24 @@ command -v strace >/dev/null 2>&1 || missing="$missing strace"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 command -v zstd >/dev/null 2>&1 || missing="$missing zstd"
 command -v setpriv >/dev/null 2>&1 || missing="$missing util-linux"
+pooler=target/pgbouncer
 validate=target/kubernetes-validate
 validator=$validate/bin/kubernetes-validate
 if [ ! -x $validator ] && ! python3 -c 'import ensurepip' >/dev/null 2>&1; then
     missing="$missing python3-venv"
 fi
 
-if [ -n "$missing" ]; then
+has_pooler() { [ -x /usr/sbin/pgbouncer ] || $pooler/usr/sbin/pgbouncer --version >/dev/null 2>&1; }
+
+if [ -n "$missing" ] || ! has_pooler; then
     if ! command -v apt-get >/dev/null 2>&1; then
-        echo "tests:$missing needed; install it and run again" >&2
+        echo "tests:$missing and /usr/sbin/pgbouncer needed; install it and run again" >&2
         exit 1
     fi
-    echo "tests: installing$missing"
     if [ "$(id -u)" = 0 ]; then as_root=; else as_root="sudo -n"; fi
+fi
+if [ -n "$missing" ]; then
+    echo "tests: installing$missing"
     # No cluster is made and nothing is started by the package.
     if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
         $as_root mkdir -p /etc/postgresql-common
@@ -30,6 +36,19 @@ if [ -n "$missing" ]; then
     $as_root apt-get update -qq >/dev/null
     # shellcheck disable=SC2086
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+if ! has_pooler; then
+    echo "tests: unpacking pgbouncer"
+    rm -rf $pooler
+    mkdir -p $pooler
+    [ -n "$missing" ] || $as_root apt-get update -qq >/dev/null
+    # Installed, it would be started.
+    (cd $pooler && apt-get -o APT::Sandbox::User=root download -qq pgbouncer)
+    dpkg-deb -x $pooler/pgbouncer_*.deb $pooler
+    needs=$(dpkg-deb -f $pooler/pgbouncer_*.deb Depends)
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get satisfy -y -qq --no-install-recommends "$needs" >/dev/null
+    has_pooler
 fi
 
 if [ ! -x $validator ]; then

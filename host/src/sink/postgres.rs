@@ -3,6 +3,7 @@
 //! One run at a time by an advisory lock of the session; and whatever becomes of that lock, the job's row is held in the
 //! transaction and must still be the parent's. What became of a commit whose answer was lost is read from that row.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use serde_json::json;
@@ -44,6 +45,8 @@ mod wait;
 /// A session that ended a moment ago may still be seen to hold its lock.
 const LOCK_TRIES: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
+/// A session that does not roll back within this is busy with something else.
+const ROLLBACK_PAUSE: Duration = Duration::from_millis(250);
 /// A commit that was answered survives a power cut, whatever the role or the database are set to.
 const SYNCED: &str = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
 
@@ -333,12 +336,17 @@ impl Connection for Postgres<'_> {
             return;
         }
         let Some(session) = &self.session else { return };
-        // What is under way there is told to stop, as after a signal; an idle session takes no notice.
         let limit = self.way.limits.database_goodbye;
         let cancel = session.client.cancel_token();
         let ended = wait(None, limit, async {
+            let mut rollback = pin!(session.client.batch_execute("ROLLBACK"));
+            if let Ok(done) = tokio::time::timeout(ROLLBACK_PAUSE, &mut rollback).await {
+                return done;
+            }
+            // What is under way there is told to stop, as after a signal. Not where nothing is: a request to cancel is the
+            // end of some poolers (PgBouncer 1.18.0).
             let _ = cancel.cancel_query(self.way.tls.clone()).await;
-            session.client.batch_execute("ROLLBACK").await
+            rollback.await
         });
         if ended.is_err() {
             self.session = None;

@@ -30,10 +30,12 @@ fn the_rows_are_synced_before_the_run_says_so_and_a_new_file_with_its_name() {
 }
 
 #[test]
-fn a_commit_that_failed_and_cannot_be_read_is_unknown_and_the_next_run_goes_on_from_what_is_there() {
+fn a_commit_that_failed_and_cannot_be_read_is_unknown_and_the_next_run_goes_on_from_what_is_there()
+{
     let mut scenario = Scenario::upsert(Place::Sqlite);
     let calls = scenario.recorded();
-    let synced = |call: &Call| call.is("fdatasync", "data.db-wal") || call.is("fsync", "data.db-wal");
+    let synced =
+        |call: &Call| call.is("fdatasync", "data.db-wal") || call.is("fsync", "data.db-wal");
     let written = calls
         .iter()
         .rposition(|call| call.is("pwrite64", "data.db-wal"))

@@ -42,7 +42,9 @@ fn nobody_knows(arrives: bool) {
         .stderr_has("commit in")
         .stderr_has("whether it was committed is not known")
         .stderr_has("connect to the database `postgres://etl@127.0.0.1:")
-        .stderr_has("; mend what failed and run again: the next run goes on from whichever is there");
+        .stderr_has(
+            "; mend what failed and run again: the next run goes on from whichever is there",
+        );
     assert!(!run.stderr.contains("disk"), "{}", run.stderr);
     assert_eq!(run.summary()["committed"], "unknown");
     assert_eq!(run.last_run()["committed"], "unknown");

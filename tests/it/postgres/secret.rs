@@ -190,7 +190,9 @@ fn what_the_server_says_with_it_in_it_is_shown_without() {
     for way in WAYS {
         let database = server().database();
         let page = r#"[{"id":1,"updated":1}]"#;
-        let mut job = job(&database, way, PASSWORD).page(200, page).page(200, page);
+        let mut job = job(&database, way, PASSWORD)
+            .page(200, page)
+            .page(200, page);
         job.start().ends_unchecked().exits(0);
         database.sql(&format!(
             "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not with {}'; END $$; \

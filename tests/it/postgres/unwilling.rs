@@ -37,7 +37,10 @@ fn a_database_that_is_full_of_connections_is_for_the_next_run_and_says_which_lim
     limit("0");
     refused(&mut job, Outcome::TryLater)
         .stderr_has(&format!("postgres://etl@127.0.0.1:{}", server().port))
-        .stderr_has(&format!("too many connections for database \"{}\"", database.name))
+        .stderr_has(&format!(
+            "too many connections for database \"{}\"",
+            database.name
+        ))
         .stderr_has("SQLSTATE 53300")
         .stderr_has("CONNECTION LIMIT");
 
@@ -52,7 +55,11 @@ fn a_role_that_may_have_no_more_connections_is_named() {
     database.sql(&format!(
         "CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}' CONNECTION LIMIT 0"
     ));
-    let url = format!("postgres://{role}@127.0.0.1:{}/{}", server().port, database.name);
+    let url = format!(
+        "postgres://{role}@127.0.0.1:{}/{}",
+        server().port,
+        database.name
+    );
     let mut job = job(&database).set("OUTPUT_DATABASE_URL", &url);
 
     refused(&mut job, Outcome::TryLater)

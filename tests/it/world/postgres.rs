@@ -12,14 +12,17 @@ use serde_json::Value;
 
 use super::{Job, View, database};
 
+mod pool;
 mod standby;
+
+pub use self::pool::Pool;
 
 /// Its stdin is ours: when we are gone, so is what it began.
 const WATCHDOG: &str = r#"trap '' INT TERM HUP
 "$@" >"$FOLDER/log" 2>&1 &
 server=$!
 read -r _
-kill -QUIT $server
+kill -"$SIGNAL" $server
 wait $server
 rm -rf "$FOLDER""#;
 /// The password of the role `etl`: nothing of it may be seen anywhere.
@@ -84,7 +87,7 @@ impl Server {
         std::fs::write(data.join("pg_hba.conf"), hba).expect("write who may come in");
         let port = free_port();
         let server = listening(&bin, &folder, port);
-        let watchdog = watched(&folder, &server);
+        let watchdog = watched(&folder, &server, "QUIT");
         let started = Self {
             folder,
             bin,
@@ -314,13 +317,14 @@ fn listening(bin: &Path, folder: &Path, port: u16) -> Command {
     as_nobody(&bin.join("postgres"), &args)
 }
 
-/// Starts it. It ends, and its folder goes, with this process or when what is returned is dropped.
-fn watched(folder: &Path, server: &Command) -> Child {
+/// Starts it. By this signal it ends, and its folder goes, with this process or when what is returned is dropped.
+fn watched(folder: &Path, server: &Command, signal: &str) -> Child {
     let watchdog = Command::new("sh")
         .args(["-c", WATCHDOG, "sh"])
         .arg(server.get_program())
         .args(server.get_args())
         .env("FOLDER", folder)
+        .env("SIGNAL", signal)
         .stdin(Stdio::piped())
         .process_group(0)
         .spawn();

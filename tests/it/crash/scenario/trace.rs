@@ -130,8 +130,8 @@ impl Scenario {
         // Always so, for the shell's own write counts as well.
         let [sh, script, signed] = SIGNED;
         self.launched(&[
-            "strace", "-y", "-s", "2000", "-o", &log_name, "-e", &trace, "-e", &inject, "-e", also, sh,
-            script, signed, &pid_name,
+            "strace", "-y", "-s", "2000", "-o", &log_name, "-e", &trace, "-e", &inject, "-e", also,
+            sh, script, signed, &pid_name,
         ]);
         let over = AtomicBool::new(false);
         let printed = std::thread::scope(|scope| {

@@ -10,7 +10,9 @@ impl Server {
         let folder = tempfile::Builder::new().prefix("tidegate-pg-").tempdir();
         let folder = folder.expect("a temporary folder").keep();
         if is_root() {
-            ran(std::process::Command::new("chown").arg("nobody").arg(&folder));
+            ran(std::process::Command::new("chown")
+                .arg("nobody")
+                .arg(&folder));
         }
         let text = |path: &Path| path.display().to_string();
         let (data, socket) = (text(&folder.join("data")), text(&self.folder));
@@ -25,7 +27,7 @@ impl Server {
         let started = Self {
             bin: self.bin.clone(),
             port,
-            _watchdog: watched(&folder, &listening(&self.bin, &folder, port)),
+            _watchdog: watched(&folder, &listening(&self.bin, &folder, port), "QUIT"),
             folder,
         };
         started.is_up();

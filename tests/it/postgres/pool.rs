@@ -1,0 +1,125 @@
+//! PgBouncer in between. Where a session stays with its connection, all is as without it. Where each transaction may have
+//! another one, the run lock is worth nothing, and the row of the last commit alone lets one of two commit.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::server::Reply;
+use crate::world::Job;
+use crate::world::postgres::{Database, Pool, server};
+
+const HELD_MAX: Duration = Duration::from_mins(1);
+/// Pairs of runs at the same time.
+const PAIRS: u32 = 12;
+
+/// A job that stages one record with this key, once it is let.
+fn staging(database: &Database, pool: &Pool, id: u32, is_let: &Arc<AtomicBool>) -> Job {
+    let is_let = Arc::clone(is_let);
+    database
+        .takes(Job::upsert())
+        .set("OUTPUT_DATABASE_URL", &database.url(pool.port))
+        .set("JOB_NAME", "orders")
+        // Each has a source of its own.
+        .args(["--accept-change", "SOURCE_API_URL"])
+        .api(move |_| {
+            let asked = Instant::now();
+            while !is_let.load(Ordering::SeqCst) && asked.elapsed() < HELD_MAX {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Reply::new(200, json!([{"id": id, "updated": id}]).to_string())
+        })
+}
+
+fn at_once() -> Arc<AtomicBool> {
+    Arc::new(AtomicBool::new(true))
+}
+
+fn ends(job: &mut Job) -> (i32, String) {
+    let printed = job.start().ends_unchecked();
+    (printed.code.expect("an exit code"), printed.stderr)
+}
+
+#[test]
+fn where_a_session_keeps_its_connection_all_is_as_without_a_pool() {
+    let database = server().database();
+    let pool = server().pool("session", 3);
+    for id in 1..=2 {
+        let ended = ends(&mut staging(&database, &pool, id, &at_once()));
+        assert_eq!(ended, (0, String::new()));
+    }
+    let is_let = Arc::new(AtomicBool::new(false));
+    let mut left = staging(&database, &pool, 3, &is_let);
+    let running = left.start().has_asked(1);
+
+    let (code, told) = ends(&mut staging(&database, &pool, 4, &at_once()));
+
+    assert_eq!(code, 75, "{told}");
+    assert!(told.contains("`tidegate:orders`"), "{told}");
+    is_let.store(true, Ordering::SeqCst);
+    running.ends_unchecked().exits(0);
+    let rows = database.sql("SELECT id, _generation FROM orders ORDER BY id");
+    assert_eq!(rows, "1|1\n2|2\n3|3");
+}
+
+#[test]
+fn where_a_transaction_has_any_connection_the_row_lets_one_of_two_commit() {
+    let database = server().database();
+    // One connection: to the server, both runs are one session, and both have the lock.
+    let pool = server().pool("transaction", 1);
+    let first = ends(&mut staging(&database, &pool, 1, &at_once()));
+    assert_eq!(first, (0, String::new()));
+    let is_let = Arc::new(AtomicBool::new(false));
+    let mut left = staging(&database, &pool, 2, &is_let);
+    let running = left.start().has_asked(1);
+    let right = ends(&mut staging(&database, &pool, 3, &at_once()));
+    assert_eq!(right, (0, String::new()));
+    is_let.store(true, Ordering::SeqCst);
+
+    let late = running.ends_unchecked();
+
+    late.exits(75)
+        .stderr_has("somebody else committed it meanwhile");
+    let rows = database.sql("SELECT id, _generation FROM orders ORDER BY id");
+    assert_eq!(rows, "1|1\n3|2");
+}
+
+#[test]
+fn pairs_through_connections_that_change_lose_nothing_and_double_nothing() {
+    let database = server().database();
+    let mut committed = BTreeSet::new();
+    for pair in 0..PAIRS {
+        // A lock that stayed with one of its connections goes with it.
+        database.is_left_alone();
+        let pool = server().pool("transaction", 3);
+        let both = [2 * pair + 1, 2 * pair + 2];
+        let ended = std::thread::scope(|scope| {
+            let runs = both.map(|id| {
+                let (database, pool) = (&database, &pool);
+                scope.spawn(move || ends(&mut staging(database, pool, id, &at_once())))
+            });
+            runs.map(|run| run.join().expect("it ended"))
+        });
+        for (id, (code, told)) in both.into_iter().zip(ended) {
+            assert!([0, 75].contains(&code), "{code}: {told}");
+            if code == 0 {
+                committed.insert(id);
+            }
+        }
+        let rows = database.sql("SELECT id FROM orders ORDER BY id");
+        let rows: BTreeSet<u32> = rows.lines().map(|id| id.parse().expect("a key")).collect();
+        assert_eq!(rows, committed);
+        assert_eq!(database.generation(), committed.len().to_string());
+    }
+    assert!(!committed.is_empty(), "somebody went on");
+    // Past the test harness, which shows what is printed by failed tests only.
+    let _ = writeln!(
+        std::io::stderr(),
+        "{} commits by {PAIRS} pairs through a pool",
+        committed.len()
+    );
+}
