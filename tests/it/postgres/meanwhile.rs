@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::server::Reply;
 use crate::world::postgres::{Database, server};
 use crate::world::{Job, Printed};
@@ -240,4 +242,27 @@ fn a_standby_that_became_the_primary_goes_on_unless_it_is_set_to_read_only() {
         .stderr_has("have default_transaction_read_only turned off there");
     let generation = "SELECT generation FROM tidegate_state";
     assert_eq!(other.sql(&database.name, generation), "2");
+}
+
+#[test]
+fn a_statement_that_is_under_way_when_a_run_is_stopped_is_stopped_at_the_server() {
+    let database = server().database();
+    let mut job = published(&database).page(200, SECOND);
+    database.sql(
+        "CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN NULL; END $$; \
+         CREATE TRIGGER sleep AFTER UPDATE ON tidegate_state FOR EACH ROW EXECUTE FUNCTION sleep()",
+    );
+    let sleeping = "SELECT count(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    let running = job.start().has_asked(1);
+    let asked = Instant::now();
+    while database.sql(sleeping) != "1" && asked.elapsed() < HELD_MAX {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+
+    let printed = running.signalled(Signal::TERM).ends_unchecked();
+
+    assert_ne!(printed.code, Some(0), "{}", printed.stdout);
+    database.is_left_alone();
+    assert_eq!(rows(&database), OLD);
 }
