@@ -1,4 +1,4 @@
-//! The connection cut at every message of the conversation of a small run, before it and after it, and the run killed there:
+//! The connection cut at every message of the conversation of a small run, before, within and after it, and the run killed there:
 //! nothing lost, nothing doubled, state and rows always of the same commit.
 
 use std::io::Write as _;
@@ -124,11 +124,19 @@ fn cut_everywhere(is_second: bool) {
     let commit = kinds.iter().position(|kind| kind.starts_with(">QCOMMIT"));
     let near = commit.expect("a run commits").saturating_sub(AROUND_COMMIT);
     // After one message is before the next one, but for who notices first.
-    let all = (0..kinds.len()).flat_map(|at| [Cut::Before(at), Cut::After(at), Cut::Hold(at)]);
+    let ways = |at| {
+        [
+            Cut::Before(at),
+            Cut::Within(at),
+            Cut::After(at),
+            Cut::Hold(at),
+        ]
+    };
+    let all = (0..kinds.len()).flat_map(ways);
     let is_thorough = std::env::var_os("TIDEGATE_CUTS").is_some();
     let is_tried = |cut: &Cut| match *cut {
         Cut::Before(at) | Cut::Hold(at) => is_thorough || at >= near || at.is_multiple_of(STEP),
-        Cut::After(at) => is_thorough || at >= near,
+        Cut::Within(at) | Cut::After(at) => is_thorough || at >= near,
         Cut::Never | Cut::Count | Cut::Commit { .. } => false,
     };
     let cuts: Vec<Cut> = all.filter(is_tried).collect();
@@ -146,7 +154,7 @@ fn cut_everywhere(is_second: bool) {
     let made = made.into_inner();
     // What comes after the commit, such as the farewell, differs from run to run.
     assert!(
-        made + 3 * AFTER_COMMIT >= cuts.len(),
+        made + 4 * AFTER_COMMIT >= cuts.len(),
         "{made} of {} cuts",
         cuts.len()
     );

@@ -18,6 +18,8 @@ pub enum Cut {
     Count,
     /// Before this message, counted over both directions, is passed on.
     Before(usize),
+    /// When half of it was.
+    Within(usize),
     /// After it.
     After(usize),
     /// Not cut: this message and all later ones wait, in both directions, until the client is gone.
@@ -144,19 +146,24 @@ impl Shared {
         };
         kinds.push(format!("{direction}{kind}{text}"));
         drop(kinds);
+        // How much of it still passes.
         let cut = match self.cut {
             Cut::Commit { arrives, .. } if text.starts_with("COMMIT") => {
                 self.is_committing.store(arrives, Ordering::SeqCst);
-                (!arrives).then_some(false)
+                (!arrives).then_some(0)
             }
-            Cut::Commit { .. } if self.is_committing.load(Ordering::SeqCst) => Some(false),
-            Cut::Before(at) | Cut::Hold(at) if number >= at => Some(false),
-            Cut::After(at) if number >= at => Some(true),
+            Cut::Commit { .. } if self.is_committing.load(Ordering::SeqCst) => Some(0),
+            Cut::Before(at) | Cut::Hold(at) if number >= at => Some(0),
+            Cut::Within(at) if number >= at => Some(message.len() / 2),
+            Cut::After(at) if number >= at => Some(message.len()),
             _ => None,
         };
-        if cut.is_none_or(|passes| passes && !self.is_cut.load(Ordering::SeqCst))
-            && to.write_all(message).is_err()
-        {
+        let passed = match cut {
+            Some(_) if self.is_cut.load(Ordering::SeqCst) => 0,
+            Some(bytes) => bytes,
+            None => message.len(),
+        };
+        if to.write_all(&message[..passed]).is_err() {
             return false;
         }
         if cut.is_some() {

@@ -53,7 +53,7 @@ impl StateRow {
             Failure::new(
                 Outcome::OutputUnusable,
                 format!(
-                    "trust the row of the job `{}` in `{STATE_TABLE}`: {what}; restore it from a backup, or delete it and run with `--full-refresh`",
+                    "trust the row of the job `{}` in `{STATE_TABLE}`: {what}; restore it from a backup, or delete it, empty the job's table, and everything is fetched anew",
                     self.job
                 ),
             )
