@@ -18,6 +18,7 @@ use crate::pointer::{Paths, Pointer};
 use crate::ports::{StagedFile, Staging};
 use crate::settings::{Invalid, RecordSettings, Settings};
 use crate::transform::Outputs;
+use tidegate_jq::Names;
 
 /// Records of a page that wait to be staged while the next page is asked for; of a larger page, those before them do not.
 const WAITING_MAX: usize = 16 * 1024;
@@ -83,6 +84,7 @@ struct Lines {
     deleted: Vec<u8>,
     rejected: Vec<u8>,
     outputs: Outputs,
+    names: Names,
 }
 
 /// What is read of each record as it comes, and in which slot it is found; and of a record that is gone, its key.

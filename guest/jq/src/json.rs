@@ -3,6 +3,8 @@
 //! Reading is strict where a value would have two meanings: a repeated member and half a surrogate pair are refused. Writing
 //! refuses what JSON has no text for. Numbers keep their digits, members their order; escapes that need not be are not kept.
 
+mod names;
+
 use std::rc::Rc;
 
 use serde_json::value::RawValue;
@@ -11,6 +13,8 @@ use super::number::Number;
 use super::value::{Object, Value};
 use crate::text::quoted;
 use crate::text::string_end;
+
+pub use names::Names;
 
 /// Levels of nesting that are read and written; one more than a record may have, for the body around it.
 pub const LEVELS_MAX: usize = 127;
@@ -24,16 +28,16 @@ pub fn read(text: &str) -> Result<Value, String> {
 
 /// Reads a text that was parsed before. `Err` says why it has no single meaning, or that it is too deep.
 pub fn read_valid(text: &str) -> Result<Value, String> {
-    let mut reader = Reader { text, at: 0 };
-    reader.value(LEVELS_MAX)
+    Names::default().read_valid(text)
 }
 
-struct Reader<'t> {
+struct Reader<'t, 'n> {
     text: &'t str,
     at: usize,
+    names: &'n mut Names,
 }
 
-impl Reader<'_> {
+impl<'t> Reader<'t, '_> {
     /// The first byte that is no white space, comma or colon: the text is known to be JSON.
     fn next(&mut self) -> u8 {
         let bytes = self.text.as_bytes();
@@ -66,7 +70,7 @@ impl Reader<'_> {
         let mut object = Object::default();
         self.at += 1;
         while self.next() == b'"' {
-            let name = self.string()?;
+            let name = self.name()?;
             let value = self.value(levels)?;
             if object.insert(name.clone(), value) {
                 return Err(format!("has two members {}", quoted(&name)));
@@ -87,16 +91,23 @@ impl Reader<'_> {
         Ok(Value::array(values))
     }
 
+    fn name(&mut self) -> Result<Rc<str>, String> {
+        let quoted = self.quoted();
+        match unescaped(quoted) {
+            Some(text) => Ok(self.names.shared(text)),
+            None => escaped(quoted),
+        }
+    }
+
     fn string(&mut self) -> Result<Rc<str>, String> {
+        let quoted = self.quoted();
+        unescaped(quoted).map_or_else(|| escaped(quoted), |text| Ok(text.into()))
+    }
+
+    fn quoted(&mut self) -> &'t str {
         let start = self.at;
         self.at = string_end(self.text.as_bytes(), start);
-        let quoted = &self.text[start..self.at];
-        if memchr::memchr(b'\\', quoted.as_bytes()).is_none() {
-            return Ok(quoted[1..quoted.len() - 1].into());
-        }
-        let text: Result<String, _> = serde_json::from_str(quoted);
-        text.map(Rc::from)
-            .map_err(|_| "has a string with half a surrogate pair".to_owned())
+        &self.text[start..self.at]
     }
 
     fn scalar(&mut self) -> Value {
@@ -111,6 +122,18 @@ impl Reader<'_> {
             number => Value::Number(Number::parse(number)),
         }
     }
+}
+
+/// What stands between the quotes, if that is the text itself.
+fn unescaped(quoted: &str) -> Option<&str> {
+    let is_escaped = memchr::memchr(b'\\', quoted.as_bytes()).is_some();
+    (!is_escaped).then(|| &quoted[1..quoted.len() - 1])
+}
+
+fn escaped(quoted: &str) -> Result<Rc<str>, String> {
+    let text: Result<String, _> = serde_json::from_str(quoted);
+    text.map(Rc::from)
+        .map_err(|_| "has a string with half a surrogate pair".to_owned())
 }
 
 /// Appends a value as one line of JSON. `Err` says what JSON has no text for.

@@ -29,7 +29,7 @@ mod times;
 mod value;
 
 pub use self::array::Array;
-pub use self::json::{read, read_valid, shown, write, write_string};
+pub use self::json::{Names, read, read_valid, shown, write, write_string};
 pub use self::number::{Decimal, Number, compare};
 pub use self::text::quoted;
 pub use self::value::{Object, Value, in_order};

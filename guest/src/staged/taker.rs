@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tidegate_jq::{read_valid, write_string};
+use tidegate_jq::write_string;
 
 use super::reader::{Looked, Marks};
 use super::{Taken, Wanted, marks_as_deleted};
@@ -94,7 +94,8 @@ impl<'p> Taker<'p, '_> {
         gone: bool,
         parent: Option<&str>,
     ) -> Result<(), Unusable> {
-        let value = read_valid(text).map_err(|why| Unusable(format!(" {why}")))?;
+        let value = self.taken.lines.names.read_valid(text);
+        let value = value.map_err(|why| Unusable(format!(" {why}")))?;
         if let Some(schema) = self.taken.made.schema.as_ref().filter(|_| !gone) {
             let held = schema.check(&value);
             held.map_err(|broken| Unusable::setting("SOURCE_SCHEMA", broken))?;
