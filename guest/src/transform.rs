@@ -3,7 +3,7 @@
 //! A program is compiled once a run. What becomes of the outputs of a record is `staged`'s job, what becomes of a body that
 //! says error is the fetch's.
 
-use tidegate_jq::{Jq, Value, read_valid, shown, write};
+use tidegate_jq::{Jq, Names, Value, read_valid, shown, write};
 
 /// Outputs of one record.
 pub const OUTPUTS_MAX: u64 = 10_000;
@@ -29,6 +29,11 @@ impl Transform {
             return Ok(None);
         }
         Jq::compile(program).map(Self).map(Some)
+    }
+
+    /// Reads a record as far as the program looks at it. `Err` says why that has no single meaning.
+    pub fn read(&self, record: &str, names: &mut Names) -> Result<Value, String> {
+        self.0.read(record, names)
     }
 
     /// Puts what `record` becomes into `outputs`, which is emptied first. `Err` says why it becomes nothing.

@@ -52,7 +52,7 @@ impl<'t> Reader<'t, '_> {
 
     fn value(&mut self, levels: usize) -> Result<Value, String> {
         match self.next() {
-            b'{' => self.object(levels),
+            b'{' => self.object(levels, None),
             b'[' => self.array(levels),
             b'"' => self.string().map(Value::Text),
             _ => Ok(self.scalar()),
@@ -65,12 +65,17 @@ impl<'t> Reader<'t, '_> {
             .ok_or_else(|| format!("is nested deeper than {LEVELS_MAX} levels"))
     }
 
-    fn object(&mut self, levels: usize) -> Result<Value, String> {
+    /// Of the object itself, only the members that are `wanted`.
+    fn object(&mut self, levels: usize, wanted: Option<&[Rc<str>]>) -> Result<Value, String> {
         let levels = Self::deeper(levels)?;
         let mut object = Object::default();
         self.at += 1;
         while self.next() == b'"' {
             let name = self.name()?;
+            if wanted.is_some_and(|wanted| !wanted.contains(&name)) {
+                self.pass_over();
+                continue;
+            }
             let value = self.value(levels)?;
             if object.insert(name.clone(), value) {
                 return Err(format!("has two members {}", quoted(&name)));
@@ -110,18 +115,51 @@ impl<'t> Reader<'t, '_> {
         &self.text[start..self.at]
     }
 
+    /// Passes over a value.
+    fn pass_over(&mut self) {
+        let bytes = self.text.as_bytes();
+        let mut open = 0_usize;
+        loop {
+            match self.next() {
+                b'"' => self.at = string_end(bytes, self.at),
+                b'{' | b'[' => {
+                    self.at += 1;
+                    open += 1;
+                }
+                b'}' | b']' => {
+                    self.at += 1;
+                    open = open.saturating_sub(1);
+                }
+                0 => return,
+                _ => self.at = word_end(bytes, self.at),
+            }
+            if open == 0 {
+                return;
+            }
+        }
+    }
+
+    fn word(&mut self) -> &'t str {
+        let start = self.at;
+        self.at = word_end(self.text.as_bytes(), start);
+        &self.text[start..self.at]
+    }
+
     fn scalar(&mut self) -> Value {
-        let rest = &self.text[self.at..];
-        let ends = |byte: u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
-        let length = rest.bytes().position(ends).unwrap_or(rest.len());
-        self.at += length;
-        match &rest[..length] {
+        match self.word() {
             "null" | "" => Value::Null,
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
             number => Value::Number(Number::parse(number)),
         }
     }
+}
+
+/// Where the number, `true`, `false` or `null` at `start` ends.
+fn word_end(bytes: &[u8], start: usize) -> usize {
+    let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
+    let length = bytes[start..].iter().position(ends);
+    length.map_or(bytes.len(), |length| start + length)
 }
 
 /// What stands between the quotes, if that is the text itself.

@@ -17,6 +17,7 @@ mod inner;
 mod iterate;
 mod json;
 mod math;
+mod members;
 mod nesting;
 mod number;
 mod paths;
@@ -34,6 +35,8 @@ pub use self::number::{Decimal, Number, compare};
 pub use self::text::quoted;
 pub use self::value::{Object, Value, in_order};
 
+use std::rc::Rc;
+
 use self::builtins::Tools;
 use self::eval::{Item, Machine, Stop};
 use self::term::Program;
@@ -48,6 +51,8 @@ pub(crate) const BUILT_MAX: usize = 16 * 1024 * 1024;
 /// A compiled program.
 pub struct Jq {
     program: Program,
+    /// The members of its input that the program looks at, where it does not look at all of it.
+    members: Option<Vec<Rc<str>>>,
     tools: Tools,
 }
 
@@ -60,10 +65,21 @@ impl std::fmt::Debug for Jq {
 impl Jq {
     /// Compiles a program. `Err` says at which line and column what is wrong.
     pub fn compile(text: &str) -> Result<Self, String> {
+        let program = compile::compile(text)?;
         Ok(Self {
-            program: compile::compile(text)?,
+            members: members::looked_at(&program),
+            program,
             tools: Tools::default(),
         })
+    }
+
+    /// Reads an input that was parsed before, as far as the program looks at it: a member that it does not look at is not
+    /// there. `Err` says why what it looks at has no single meaning, or that it is too deep.
+    pub fn read(&self, text: &str, names: &mut Names) -> Result<Value, String> {
+        match &self.members {
+            None => names.read_valid(text),
+            Some(members) => names.read_members(text, members),
+        }
     }
 
     /// Runs the program and hands on each output, until `take` does not want more and says why. `Err`: that, or what went wrong

@@ -3,14 +3,21 @@ mod oracle;
 use super::*;
 
 fn outputs(program: &str, input: &str) -> Result<Vec<String>, String> {
-    let mut found = Vec::new();
-    Jq::compile(program)?.run(read(input)?, &mut |value| {
-        let mut out = Vec::new();
-        write(&value, &mut out)?;
-        found.push(String::from_utf8(out).unwrap());
-        Ok(())
-    })?;
-    Ok(found)
+    let program = Jq::compile(program)?;
+    let run = |input: Value| {
+        let mut found = Vec::new();
+        let ran = program.run(input, &mut |value| {
+            let mut out = Vec::new();
+            write(&value, &mut out)?;
+            found.push(String::from_utf8(out).unwrap());
+            Ok(())
+        });
+        ran.map(|()| found)
+    };
+    let found = run(read(input)?);
+    let looked_at = program.read(input, &mut Names::default())?;
+    assert_eq!(run(looked_at), found, "of what is looked at alone");
+    found
 }
 
 /// Each line: program, input and outputs, with ` ⇒ ` between them; an error is written with `!` before it.

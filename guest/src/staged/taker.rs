@@ -94,7 +94,11 @@ impl<'p> Taker<'p, '_> {
         gone: bool,
         parent: Option<&str>,
     ) -> Result<(), Unusable> {
-        let value = self.taken.lines.names.read_valid(text);
+        let (made, names) = (self.taken.made, &mut self.taken.lines.names);
+        let value = match (&made.schema, &made.transform) {
+            (None, Some(transform)) => transform.read(text, names),
+            _ => names.read_valid(text),
+        };
         let value = value.map_err(|why| Unusable(format!(" {why}")))?;
         if let Some(schema) = self.taken.made.schema.as_ref().filter(|_| !gone) {
             let held = schema.check(&value);

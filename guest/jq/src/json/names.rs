@@ -20,12 +20,25 @@ pub struct Names {
 impl Names {
     /// Reads a text that was parsed before. `Err` says why it has no single meaning, or that it is too deep.
     pub fn read_valid(&mut self, text: &str) -> Result<Value, String> {
-        let mut reader = Reader {
+        self.reader(text).value(LEVELS_MAX)
+    }
+
+    /// The same of an object, of which nothing but these members is read.
+    pub fn read_members(&mut self, text: &str, wanted: &[Rc<str>]) -> Result<Value, String> {
+        let mut reader = self.reader(text);
+        if reader.next() == b'{' {
+            reader.object(LEVELS_MAX, Some(wanted))
+        } else {
+            reader.value(LEVELS_MAX)
+        }
+    }
+
+    fn reader<'t>(&mut self, text: &'t str) -> Reader<'t, '_> {
+        Reader {
             text,
             at: 0,
             names: self,
-        };
-        reader.value(LEVELS_MAX)
+        }
     }
 
     /// The name, the one that came before if it was kept.
@@ -70,5 +83,22 @@ mod tests {
             assert_eq!(&*names.shared(name), name);
         }
         assert!(names.kept.len() == KEPT_MAX);
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_passed_over_and_what_is_has_one_meaning() {
+        let wanted = ["a".into(), "ä".into()];
+        let read = |text: &str| {
+            let value = Names::default().read_members(text, &wanted);
+            value.map(|value| crate::shown(&value))
+        };
+
+        let text =
+            r#" { "b": [{"c": "]}\"" , "c": 1}, 1.10e5 ] ,"a":{"b":[ ]},"n":null, "\u00e4" : 2}"#;
+        assert_eq!(read(text).as_deref(), Ok(r#"{"a":{"b":[]},"ä":2}"#));
+        assert_eq!(read(r#"{"b":1,"b":2}"#).as_deref(), Ok("{}"));
+        assert!(read(r#"{"a":1,"b":2,"\u0061":3}"#).is_err());
+        assert!(read(r#"{"a":{"b":1,"b":2}}"#).is_err());
+        assert_eq!(read("[1]").as_deref(), Ok("[1]"));
     }
 }

@@ -5,6 +5,7 @@
 
 mod programs;
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,6 +15,7 @@ use jaq_core::load::{Arena, File, Loader};
 use jaq_core::{Compiler, Ctx, Vars, unwrap_valr};
 use jaq_json::{Num, Val};
 use proptest::prelude::Rng as _;
+use proptest::prop_assert_eq;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
 use super::*;
@@ -31,8 +33,12 @@ struct Gave<V> {
 
 fn ours(program: &str, input: &str) -> Result<Gave<Value>, String> {
     let compiled = Jq::compile(program)?;
+    Ok(gave(&compiled, read(input)?))
+}
+
+fn gave(compiled: &Jq, input: Value) -> Gave<Value> {
     let mut values = Vec::new();
-    let ran = compiled.run(read(input)?, &mut |value| {
+    let ran = compiled.run(input, &mut |value| {
         values.push(value);
         if values.len() < OUTPUTS_MAX {
             Ok(())
@@ -41,7 +47,7 @@ fn ours(program: &str, input: &str) -> Result<Gave<Value>, String> {
         }
     });
     let error = ran.err().filter(|why| why != "enough");
-    Ok(Gave { values, error })
+    Gave { values, error }
 }
 
 /// `None`: jaq does not know such a program.
@@ -186,6 +192,51 @@ fn the_table_differs_from_jaq_only_where_it_was_decided() {
 
 #[test]
 fn any_program_gives_what_it_gives_in_jaq() {
+    all(|program, input| {
+        // jaq has no limits: what meets one here might never end there.
+        let here = ours(program, input).ok().and_then(|ours| ours.error);
+        if here.is_some_and(|why| why.contains(" more than ")) {
+            return Err(TestCaseError::reject("meets a limit"));
+        }
+        difference(program, input).map_or(Ok(()), |found| Err(TestCaseError::fail(found)))
+    });
+}
+
+#[test]
+fn any_program_gives_the_same_where_only_what_it_looks_at_is_read() {
+    let few = Cell::new(0);
+    all(|program, input| {
+        for program in [
+            program.to_owned(),
+            format!("{{k: {program}, b}}"),
+            format!("select(.b) | [{program}]"),
+            format!(".a | {program}"),
+        ] {
+            let input = format!("{{\"b\":{input},\"c\":[1],\"a\":{{\"a\":{input},\"b\":2}}}}");
+            let compiled = Jq::compile(&program).map_err(TestCaseError::fail)?;
+            let looked_at = compiled.read(&input, &mut Names::default());
+            let looked_at = looked_at.map_err(TestCaseError::fail)?;
+            let whole = read(&input).map_err(TestCaseError::fail)?;
+            few.set(few.get() + u32::from(looked_at != whole));
+            let (found, wanted) = (gave(&compiled, looked_at), gave(&compiled, whole));
+            prop_assert_eq!(
+                (found.values, found.error),
+                (wanted.values, wanted.error),
+                "{}",
+                program
+            );
+        }
+        Ok(())
+    });
+    assert!(
+        few.get() > programs_drawn() / 4,
+        "{} of less than all",
+        few.get()
+    );
+}
+
+/// Draws programs and inputs, and holds each pair to this.
+fn all(holds: impl Fn(&str, &str) -> Result<(), TestCaseError>) {
     let config = Config {
         cases: programs_drawn(),
         failure_persistence: None,
@@ -198,14 +249,7 @@ fn any_program_gives_what_it_gives_in_jaq() {
     let rng_seed = RngSeed::Fixed(seed);
     let mut runner = TestRunner::new(Config { rng_seed, ..config });
     let cases = (programs::programs(), programs::inputs());
-    let ran = runner.run(&cases, |(program, input)| {
-        // jaq has no limits: what meets one here might never end there.
-        let here = ours(&program, &input).ok().and_then(|ours| ours.error);
-        if here.is_some_and(|why| why.contains(" more than ")) {
-            return Err(TestCaseError::reject("meets a limit"));
-        }
-        difference(&program, &input).map_or(Ok(()), |found| Err(TestCaseError::fail(found)))
-    });
+    let ran = runner.run(&cases, |(program, input)| holds(&program, &input));
     if let Err(error) = ran {
         panic!("{error}\n`PROPTEST_RNG_SEED={seed}` draws the same ones again");
     }
