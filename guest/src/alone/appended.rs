@@ -32,17 +32,11 @@ pub struct Appended {
 }
 
 impl Appended {
-    /// What was appended to the source and the cursor of `env`, from the text of `state.json`, if there is one. `None`:
-    /// WRITE_MODE is not append. `Err` says what does not go together, and what to do.
-    pub fn read(env: &[(String, String)], text: Option<&[u8]>) -> Result<Option<Self>, String> {
-        match get(env, "WRITE_MODE") {
-            Some("append") => {}
-            None | Some("replace") => return Ok(None),
-            Some(_) => {
-                return Err(
-                    "WRITE_MODE: without `tidegate run` it is `replace` or `append`".to_owned(),
-                );
-            }
+    /// What there is before the first run of `env`. `None`: WRITE_MODE is not append, and no state is kept. `Err` says what does
+    /// not go together.
+    pub fn nothing(env: &[(String, String)]) -> Result<Option<Self>, String> {
+        if get(env, "WRITE_MODE") != Some("append") {
+            return Ok(None);
         }
         if get(env, "SOURCE_DELETED").is_some() {
             return Err(
@@ -57,16 +51,17 @@ impl Appended {
         )?;
         let url = get(env, "SOURCE_API_URL").ok_or("SOURCE_API_URL is not set")?;
         let url = Url::parse(url).map_err(|error| format!("SOURCE_API_URL: {error}"))?;
-        let nothing = Self {
+        Ok(Some(Self {
             v: VERSION,
             source: url[..Position::AfterPath].to_owned(),
             cursor: cursor.to_owned(),
             segment: 0,
             state: None,
-        };
-        let Some(text) = text else {
-            return Ok(Some(nothing));
-        };
+        }))
+    }
+
+    /// What there is after the run that wrote this `state.json`. `Err`: it is none, or one of other settings, and what to do.
+    pub fn read(self, text: &[u8]) -> Result<Self, String> {
         let known: Self = std::str::from_utf8(text)
             .ok()
             .and_then(|text| serde_json::from_str(text).ok())
@@ -75,8 +70,8 @@ impl Appended {
                 format!("`{STATE}` is not one that this component wrote: move it away, with `{SEGMENTS}` if that is its own, and everything is fetched anew")
             })?;
         for (name, was, is) in [
-            ("SOURCE_API_URL", &known.source, &nothing.source),
-            ("SOURCE_CURSOR", &known.cursor, &nothing.cursor),
+            ("SOURCE_API_URL", &known.source, &self.source),
+            ("SOURCE_CURSOR", &known.cursor, &self.cursor),
         ] {
             if was != is {
                 return Err(format!(
@@ -85,7 +80,7 @@ impl Appended {
                 ));
             }
         }
-        Ok(Some(known))
+        Ok(known)
     }
 
     /// The state for the next run.
@@ -95,12 +90,12 @@ impl Appended {
 
     /// The name of the segment that would come next.
     pub fn next_segment(&self) -> String {
-        format!("{SEGMENTS}/{:06}.ndjson", self.segment + 1)
+        format!("{SEGMENTS}/{:06}.ndjson", self.segment.saturating_add(1))
     }
 
     /// The text of `state.json` after a run that returned `state`; `has_segment`: it also appended one.
     pub fn then(mut self, has_segment: bool, state: String) -> String {
-        self.segment += u64::from(has_segment);
+        self.segment = self.segment.saturating_add(u64::from(has_segment));
         self.state = Some(state);
         serde_json::to_string(&self).expect("plain members are always JSON")
     }
@@ -122,12 +117,16 @@ mod tests {
         env.into_iter().map(owned).collect()
     }
 
-    fn read(changed: &[(&str, &str)], text: Option<&str>) -> Result<Option<Appended>, String> {
-        Appended::read(&env(changed), text.map(str::as_bytes))
+    fn nothing(changed: &[(&str, &str)]) -> Result<Option<Appended>, String> {
+        Appended::nothing(&env(changed))
+    }
+
+    fn read(changed: &[(&str, &str)], text: &str) -> Result<Appended, String> {
+        nothing(changed).unwrap().unwrap().read(text.as_bytes())
     }
 
     fn first() -> Appended {
-        read(&[], None).unwrap().unwrap()
+        nothing(&[]).unwrap().unwrap()
     }
 
     #[test]
@@ -138,14 +137,14 @@ mod tests {
         let text = first().then(true, "{\"v\":2}".to_owned());
         let next = read(
             &[("SOURCE_API_URL", "https://api.example.com/events?limit=9")],
-            Some(&text),
+            &text,
         );
 
-        let next = next.unwrap().unwrap();
+        let next = next.unwrap();
         assert_eq!(next.state().as_deref(), Some("{\"v\":2}"));
         assert_eq!(next.next_segment(), "segments/000002.ndjson");
         let text = next.then(false, "later".to_owned());
-        let next = read(&[], Some(&text)).unwrap().unwrap();
+        let next = read(&[], &text).unwrap();
         assert_eq!(next.next_segment(), "segments/000002.ndjson");
     }
 
@@ -155,7 +154,7 @@ mod tests {
             .then(true, "s".to_owned())
             .replace("\"v\":1", "\"v\":2");
         for theirs in ["", "{}", r#"{"last_sync":"2026-01-01T00:00:00Z"}"#, &newer] {
-            let refused = read(&[], Some(theirs)).unwrap_err();
+            let refused = read(&[], theirs).unwrap_err();
             assert!(refused.contains("move it away"), "{theirs}: {refused}");
         }
         let ours = first().then(true, "s".to_owned());
@@ -163,23 +162,20 @@ mod tests {
             ("SOURCE_API_URL", "https://api.example.com/orders"),
             ("SOURCE_CURSOR", "/id"),
         ] {
-            let refused = read(&[(name, value)], Some(&ours)).unwrap_err();
+            let refused = read(&[(name, value)], &ours).unwrap_err();
             assert!(refused.starts_with(name), "{refused}");
         }
     }
 
     #[test]
-    fn what_append_cannot_do_alone_is_refused_and_other_modes_need_no_state() {
-        for changed in [
-            ("SOURCE_DELETED", "/gone"),
-            ("SOURCE_CURSOR", ""),
-            ("WRITE_MODE", "upsert"),
-        ] {
-            assert!(read(&[changed], None).is_err(), "{changed:?}");
+    fn what_append_cannot_do_alone_is_refused_and_other_modes_keep_no_state() {
+        for changed in [("SOURCE_DELETED", "/gone"), ("SOURCE_CURSOR", "")] {
+            assert!(nothing(&[changed]).is_err(), "{changed:?}");
         }
-        assert_eq!(read(&[("WRITE_MODE", "replace")], Some("theirs")), Ok(None));
-        assert_eq!(read(&[("WRITE_MODE", "")], None), Ok(None));
+        for mode in ["", "replace", "upsert"] {
+            assert_eq!(nothing(&[("WRITE_MODE", mode)]), Ok(None), "{mode}");
+        }
         let token = [("SOURCE_CURSOR", ""), ("SOURCE_CURSOR_KIND", "token")];
-        assert!(read(&token, None).unwrap().is_some());
+        assert!(nothing(&token).unwrap().is_some());
     }
 }

@@ -12,10 +12,9 @@ use crate::{Extent, Report, Request, counted};
 pub fn run() -> Result<(), String> {
     let env = environment::get_environment();
     let mut files = Files::in_first_folder(alone::temporary_name);
-    let text = files.read(STATE, STATE_BYTES_MAX)?;
-    let wrote = match Appended::read(&env, text.as_deref())? {
+    let wrote = match Appended::nothing(&env)? {
         None => replaces(&env, &mut files),
-        Some(appended) => appends(&env, &mut files, appended),
+        Some(nothing) => appends(&env, &mut files, nothing),
     };
     files.remove_leftovers();
     WasiClock.log(&wrote?);
@@ -33,8 +32,12 @@ fn replaces(env: &[(String, String)], files: &mut Files) -> Result<String, Strin
 fn appends(
     env: &[(String, String)],
     files: &mut Files,
-    appended: Appended,
+    nothing: Appended,
 ) -> Result<String, String> {
+    let appended = match files.read(STATE, STATE_BYTES_MAX)? {
+        None => nothing,
+        Some(text) => nothing.read(&text)?,
+    };
     let segment = appended.next_segment();
     // Of a run that ended before it was committed.
     files.remove(&segment);
@@ -57,7 +60,6 @@ fn appends(
     })
 }
 
-#[inline(never)]
 fn staged(
     env: &[(String, String)],
     files: &mut Files,

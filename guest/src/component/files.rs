@@ -53,7 +53,7 @@ impl Files {
     pub fn make_current(&mut self, file: StagedFile, name: &str) -> Result<(), String> {
         let temporary = (self.name_of)(file);
         let open = self.opened(file)?;
-        open.synced(temporary)?;
+        synced(&open.descriptor, temporary)?;
         self.renamed(temporary, name)?;
         self.open.retain(|open| open.file != file);
         Ok(())
@@ -90,15 +90,14 @@ impl Files {
     /// Writes a whole file through a temporary name.
     pub fn replace(&self, name: &str, text: &[u8]) -> Result<(), String> {
         let temporary = format!(".{name}.part");
-        let file = created(self.folder()?, &temporary)?;
-        let mut open = OpenFile {
-            file: StagedFile::Records,
-            descriptor: file,
-            length: 0,
-        };
-        open.append(&temporary, text)?;
-        open.synced(&temporary)?;
-        self.renamed(&temporary, name)
+        let descriptor = created(self.folder()?, &temporary)?;
+        let written = written(&descriptor, &temporary, text, 0)
+            .and_then(|_| synced(&descriptor, &temporary))
+            .and_then(|()| self.renamed(&temporary, name));
+        if written.is_err() {
+            self.remove(&temporary);
+        }
+        written
     }
 
     /// Makes a folder, if there is none.
@@ -152,35 +151,31 @@ impl Files {
 impl Staging for Files {
     fn append(&mut self, file: StagedFile, lines: &[u8]) -> Result<(), String> {
         let name = (self.name_of)(file);
-        self.opened(file)?.append(name, lines)
+        let open = self.opened(file)?;
+        open.length = written(&open.descriptor, name, lines, open.length)?;
+        Ok(())
     }
 }
 
-impl OpenFile {
-    fn append(&mut self, name: &str, lines: &[u8]) -> Result<(), String> {
-        for piece in lines.chunks(WRITE_BYTES) {
-            let mut rest = piece;
-            while !rest.is_empty() {
-                let written = self
-                    .descriptor
-                    .write(rest, self.length)
-                    .map_err(|error| file_error("write", name, error))?;
-                if written == 0 {
-                    return Err(format!("write `{name}`: nothing was taken"));
-                }
-                self.length += written;
-                rest = &rest[usize::try_from(written)
-                    .unwrap_or(rest.len())
-                    .min(rest.len())..];
-            }
+/// Writes all of it at `at`, and says where it ends.
+fn written(file: &Descriptor, name: &str, text: &[u8], mut at: u64) -> Result<u64, String> {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let piece = &rest[..rest.len().min(WRITE_BYTES)];
+        let taken = file
+            .write(piece, at)
+            .map_err(|error| file_error("write", name, error))?;
+        if taken == 0 {
+            return Err(format!("write `{name}`: nothing was taken"));
         }
-        Ok(())
+        at += taken;
+        rest = &rest[usize::try_from(taken).unwrap_or(rest.len()).min(rest.len())..];
     }
+    Ok(at)
+}
 
-    fn synced(&self, name: &str) -> Result<(), String> {
-        let synced = self.descriptor.sync();
-        synced.map_err(|error| file_error("sync", name, error))
-    }
+fn synced(file: &Descriptor, name: &str) -> Result<(), String> {
+    file.sync().map_err(|error| file_error("sync", name, error))
 }
 
 fn created(folder: &Descriptor, name: &str) -> Result<Descriptor, String> {
@@ -194,5 +189,8 @@ fn created(folder: &Descriptor, name: &str) -> Result<Descriptor, String> {
 }
 
 fn file_error(doing: &str, name: &str, error: FileError) -> String {
-    format!("{doing} `{name}`: {}", error.message())
+    // WASI's own words for it go on to say how POSIX calls it.
+    let why = error.message();
+    let why = why.split_once(", similar to").map_or(why, |(why, _)| why);
+    format!("{doing} `{name}`: {why}")
 }

@@ -184,3 +184,24 @@ fn alone_the_state_of_something_else_is_refused_and_stays() {
     assert_eq!(files(events.folder()), super::only("state.json", theirs));
     assert_eq!(events.server.seen().len(), 0);
 }
+
+#[test]
+fn alone_another_mode_fetches_everything_and_looks_at_no_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|_| Reply::new(200, super::TWO));
+    // Not even that it is no file.
+    fs::create_dir(folder.path().join("state.json")).unwrap();
+
+    let ended = run(
+        folder.path(),
+        &[
+            ("SOURCE_API_URL", &*server.origin()),
+            ("PRIMARY_KEY", "/id"),
+            ("WRITE_MODE", "upsert"),
+        ],
+    );
+
+    assert!(ended.ok, "{}", ended.log);
+    let latest = fs::read_to_string(folder.path().join("latest.ndjson"));
+    assert_eq!(latest.unwrap(), super::TWO_LINES);
+}
