@@ -65,7 +65,8 @@ impl Run<'_> {
         self.summary.component_cpu_ms += u64::try_from(used.cpu.as_millis()).unwrap_or(u64::MAX);
         let peak = &mut self.summary.component_memory_peak_bytes;
         *peak = (*peak).max(used.memory_peak_bytes as u64);
-        let ran = disposed(result?, egress, prepared)?;
+        let ran = disposed(result?, egress, prepared);
+        let ran = ran.map_err(|failure| placed(failure, staging))?;
         self.accept(ran, &request, plan)
     }
 
@@ -174,6 +175,15 @@ fn explained(mut failure: Failure, egress: &Egress) -> Failure {
         && let Some(trouble) = egress.token_trouble()
     {
         failure.message = format!("{}: {trouble}", failure.message);
+    }
+    failure
+}
+
+/// What the component could not write, with the folder that only the host knows.
+fn placed(mut failure: Failure, staging: &Staging) -> Failure {
+    if failure.outcome == Outcome::IoFailed {
+        let folder = staging.input().path().display();
+        failure.message = format!("{}, in `{folder}`", failure.message);
     }
     failure
 }

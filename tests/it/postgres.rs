@@ -24,3 +24,10 @@ mod secret;
 mod table;
 /// A server that takes nothing: no connection, no writes, too old.
 mod unwilling;
+
+/// What a source says first, and after a change.
+const FIRST: &str = r#"[{"id":1,"updated":1,"v":1},{"id":2,"updated":1,"v":1}]"#;
+const SECOND: &str = r#"[{"id":2,"updated":2,"v":2},{"id":3,"updated":2,"v":2}]"#;
+/// The rows that come of it: id, version and generation.
+const OLD: &str = "1|1|1\n2|1|1";
+const NEW: &str = "1|1|1\n2|2|2\n3|2|2";

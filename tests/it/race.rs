@@ -6,13 +6,12 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tidegate::outcome::Outcome;
 
-use crate::server::{Reply, Request};
+use crate::server::{HELD_MAX, Reply, Request};
 use crate::world::place::at;
 use crate::world::{Job, Place, Printed};
 
@@ -20,9 +19,6 @@ use crate::world::{Job, Place, Printed};
 const PAIRS: u64 = 100;
 /// The same into a table.
 const PAIRS_TABLE: u64 = 20;
-/// A run that waits for the other longer than this is let on, and the test fails on what comes of it.
-const HELD_MAX: Duration = Duration::from_mins(1);
-
 /// Holds the answers of a source back.
 #[derive(Clone, Default)]
 struct Gate(Arc<(Mutex<Held>, Condvar)>);

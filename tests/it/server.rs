@@ -4,6 +4,7 @@
 //! Written on raw sockets, so that it can send what no HTTP library would. Nothing in it waits for ever.
 
 mod door;
+mod latch;
 mod reply;
 
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use self::door::Stream;
 pub use self::door::{Door, tls_file};
+pub use self::latch::{HELD_MAX, Latch};
 pub use self::reply::Reply;
 use self::reply::Then;
 

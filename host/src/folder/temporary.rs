@@ -2,14 +2,15 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-use crate::outcome::{Failure, OrFail as _, Outcome};
+use crate::outcome::{Failure, Outcome};
 
-use super::Folder;
+use super::{Doing as _, Folder};
 
 /// Digits in a name.
 const DIGITS: usize = 12;
@@ -35,13 +36,20 @@ impl Temporary {
             let name = format!("{}{digits:0DIGITS$x}", prefix(what));
             let path = std::env::temp_dir().join(name);
             let made = DirBuilder::new().mode(0o700).create(&path);
-            made.or_fail(Outcome::IoFailed, || format!("create `{}`", path.display()))?;
+            if made
+                .as_ref()
+                .is_err_and(|error| error.kind() == ErrorKind::AlreadyExists)
+            {
+                continue;
+            }
+            made.doing(|| format!("create `{}`", path.display()))
+                .map_err(with_advice)?;
             if let (Some(lock), Some(folder)) = (held(&path), Folder::open(&path)?) {
                 return Ok(Self { path, folder, lock });
             }
         }
         let message = format!(
-            "make a folder in `{}`: others are removed as they are made",
+            "make a folder in `{}`: each name is taken, or removed as it is made",
             std::env::temp_dir().display()
         );
         Err(Failure::new(Outcome::IoFailed, message))
@@ -58,6 +66,16 @@ impl Drop for Temporary {
         let _ = std::fs::remove_dir_all(&self.path);
         let _ = flock(&self.lock, FlockOperation::Unlock);
     }
+}
+
+/// Where the system's temporary folder is, is no setting of ours.
+fn with_advice(mut failure: Failure) -> Failure {
+    if failure.outcome == Outcome::OutputUnusable {
+        failure
+            .message
+            .push_str("; set TMPDIR to a folder that this user may write to");
+    }
+    failure
 }
 
 /// Removes what killed processes of this user left, and says what that was.

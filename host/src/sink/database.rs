@@ -372,7 +372,7 @@ pub fn vanished(job: &str) -> Failure {
     Failure::new(
         Outcome::OutputUnusable,
         format!(
-            "commit the job `{job}`: its row in `{}` was there when this run began and is not to be seen any more; put it back, with what the role may do, or empty the job's table and begin anew",
+            "commit the job `{job}`: its row in `{}` was there when this run began and is not to be seen any more; restore it, or the user's right to see it, or empty the job's table, and everything is fetched anew",
             names::STATE_TABLE
         ),
     )

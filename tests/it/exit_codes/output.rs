@@ -250,7 +250,8 @@ fn a_full_disk_is_74_and_the_old_generation_is_intact() {
     );
 
     run.exits(Outcome::IoFailed)
-        .stderr_has("No space left on device");
+        .stderr_has("write `records.ndjson`: No space left on device, in `")
+        .stderr_has("/in`; ");
     assert_eq!(seen, run.before);
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 
 use super::proxy::{Cut, Proxy};
+use super::{FIRST, NEW, OLD, SECOND};
 use crate::server::Reply;
 use crate::world::Job;
 use crate::world::postgres::{Database, server};
@@ -19,8 +20,6 @@ const AROUND_COMMIT: usize = 8;
 const AFTER_COMMIT: usize = 8;
 /// Cuts that are tried at the same time.
 const WORKERS: usize = 4;
-const FIRST: &str = r#"[{"id":1,"updated":1,"v":1},{"id":2,"updated":1,"v":1}]"#;
-const SECOND: &str = r#"[{"id":2,"updated":2,"v":2},{"id":3,"updated":2,"v":2}]"#;
 
 fn job(database: &Database) -> Job {
     serving(database.takes(Job::upsert()), FIRST)
@@ -64,9 +63,9 @@ fn cut_at(cut: Cut, is_second: bool) -> bool {
     let before = seen(&database);
     let proxy = Proxy::start(cut);
     let done = if is_second {
-        ("1|1|1\n2|2|2\n3|2|2".to_owned(), "2".to_owned())
+        (NEW.to_owned(), "2".to_owned())
     } else {
-        ("1|1|1\n2|1|1".to_owned(), "1".to_owned())
+        (OLD.to_owned(), "1".to_owned())
     };
 
     let mut job = by(job, &database, proxy.port());

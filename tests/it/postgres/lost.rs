@@ -4,13 +4,9 @@
 use tidegate::outcome::Outcome;
 
 use super::proxy::{Cut, Proxy};
+use super::{FIRST, NEW, OLD, SECOND};
 use crate::world::postgres::{Database, server};
 use crate::world::{Job, Run};
-
-const FIRST: &str = r#"[{"id":1,"updated":1,"v":1},{"id":2,"updated":1,"v":1}]"#;
-const SECOND: &str = r#"[{"id":2,"updated":2,"v":2},{"id":3,"updated":2,"v":2}]"#;
-const OLD: &str = "1|1|1\n2|1|1";
-const NEW: &str = "1|1|1\n2|2|2\n3|2|2";
 
 fn rows(database: &Database) -> String {
     database.sql("SELECT id, data->>'v', _generation FROM orders ORDER BY id")

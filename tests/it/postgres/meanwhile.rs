@@ -1,21 +1,13 @@
 //! What others do to the database while a run fetches: nothing is half done, and it is told what is gone.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::server::Reply;
+use super::{FIRST, NEW, OLD, SECOND};
+use crate::server::{HELD_MAX, Latch, Reply};
 use crate::world::postgres::{Database, server};
 use crate::world::{Job, Printed};
-
-const FIRST: &str = r#"[{"id":1,"updated":1,"v":1},{"id":2,"updated":1,"v":1}]"#;
-const SECOND: &str = r#"[{"id":2,"updated":2,"v":2},{"id":3,"updated":2,"v":2}]"#;
-const OLD: &str = "1|1|1\n2|1|1";
-const NEW: &str = "1|1|1\n2|2|2\n3|2|2";
-/// A run that is held longer is let on, and the test fails on what comes of it.
-const HELD_MAX: Duration = Duration::from_mins(1);
 
 fn published(database: &Database) -> Job {
     let mut job = database.takes(Job::upsert()).page(200, FIRST);
@@ -25,18 +17,15 @@ fn published(database: &Database) -> Job {
 
 /// A second run, and what is done once it has read the last commit and asked its source.
 fn while_it_fetches(job: Job, act: impl FnOnce()) -> (Job, Printed) {
-    let is_let = Arc::new(AtomicBool::new(false));
-    let waits_for = Arc::clone(&is_let);
+    let latch = Latch::default();
+    let held = latch.clone();
     let mut job = job.api(move |_| {
-        let asked = Instant::now();
-        while !waits_for.load(Ordering::SeqCst) && asked.elapsed() < HELD_MAX {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        held.pass();
         Reply::new(200, SECOND)
     });
     let running = job.start().has_asked(1);
     act();
-    is_let.store(true, Ordering::SeqCst);
+    latch.open();
     let printed = running.ends_unchecked();
     (job, printed)
 }
@@ -139,7 +128,7 @@ fn a_commit_whose_row_goes_is_not_said_to_be_somebody_elses() {
         printed
             .exits(73)
             .stderr_has("its row in `tidegate_state` was there when this run began")
-            .stderr_has("put it back");
+            .stderr_has("restore it");
         assert_eq!(rows(&database), OLD);
         let next = job.start().ends_unchecked();
         next.exits(73).stderr_has("DELETE FROM \"orders\"");
@@ -175,7 +164,9 @@ fn a_schema_that_the_role_may_not_use_any_more_is_told_by_the_next_run() {
         ),
     );
 
-    printed.exits(73).stderr_has("with what the role may do");
+    printed
+        .exits(73)
+        .stderr_has("restore it, or the user's right to see it");
     job.start()
         .ends_unchecked()
         .exits(73)

@@ -1,37 +1,27 @@
 //! Two machines, one job, and a lock that is lost. Where nothing is lost: see `race`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::server::Reply;
+use crate::server::{Latch, Reply};
 use crate::world::Job;
 use crate::world::postgres::{Database, server};
 
-/// A machine whose source answers once `is_let` is, or nobody will.
-fn machine(database: &Database, who: &'static str, is_let: &Arc<AtomicBool>) -> Job {
+/// A machine whose source is held by this.
+fn machine(database: &Database, who: &'static str, latch: &Latch) -> Job {
     let job = Job::new();
     let output = job.output().display().to_string();
-    let is_let = Arc::clone(is_let);
+    let latch = latch.clone();
     database
         .takes(job)
         .set("OUTPUT_DIR", &output)
         .set("JOB_NAME", "orders")
         .set("PRIMARY_KEY", "/id")
         .api(move |_| {
-            let asked = Instant::now();
-            while !is_let.load(Ordering::SeqCst) && asked.elapsed() < HELD_MAX {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            latch.pass();
             Reply::new(200, json!([{"id": who, "n": uniquely()}]).to_string())
         })
 }
-
-/// A run that waits for the other longer than this is let on, and the test fails on what comes of it.
-const HELD_MAX: Duration = Duration::from_mins(1);
 
 /// No two sets are the same.
 fn uniquely() -> u128 {
@@ -42,16 +32,16 @@ fn uniquely() -> u128 {
 #[test]
 fn without_the_run_lock_the_fence_lets_one_of_two_commit() {
     let database = server().database();
-    let is_let = Arc::new(AtomicBool::new(true));
-    let mut left = machine(&database, "left", &is_let);
-    let mut right = machine(&database, "right", &Arc::new(AtomicBool::new(true)));
+    let latch = Latch::opened();
+    let mut left = machine(&database, "left", &latch);
+    let mut right = machine(&database, "right", &Latch::opened());
     left.start().ends_unchecked().exits(0);
     // As a pool that gives a session to others, or an operator, would: the lock is gone while the first one fetches.
-    is_let.store(false, Ordering::SeqCst);
+    latch.shut();
     let running = left.start().has_asked(1);
     database.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tidegate:orders' AND datname = current_database()");
     right.start().ends_unchecked().exits(0);
-    is_let.store(true, Ordering::SeqCst);
+    latch.open();
 
     let late = running.ends_unchecked();
 
@@ -66,11 +56,11 @@ fn without_the_run_lock_the_fence_lets_one_of_two_commit() {
 #[test]
 fn a_connection_lost_while_fetching_is_made_anew() {
     let database = server().database();
-    let is_let = Arc::new(AtomicBool::new(false));
-    let mut job = machine(&database, "left", &is_let);
+    let latch = Latch::default();
+    let mut job = machine(&database, "left", &latch);
     let running = job.start().has_asked(1);
     database.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tidegate:orders' AND datname = current_database()");
-    is_let.store(true, Ordering::SeqCst);
+    latch.open();
 
     running.ends_unchecked().exits(0);
 
@@ -80,18 +70,33 @@ fn a_connection_lost_while_fetching_is_made_anew() {
 #[test]
 fn what_a_killed_run_staged_among_temporary_files_is_removed_by_the_next_one() {
     let database = server().database();
-    let is_let = Arc::new(AtomicBool::new(false));
-    let mut job = machine(&database, "left", &is_let).unset("OUTPUT_DIR");
+    let latch = Latch::default();
+    let mut job = machine(&database, "left", &latch).unset("OUTPUT_DIR");
     let temporary = job.beside("temporary");
     std::fs::create_dir(&temporary).expect("make a folder");
     job = job.set("TMPDIR", &temporary.display().to_string());
     let left = || std::fs::read_dir(&temporary).expect("a folder").count();
     job.start().has_asked(1).signalled(Signal::KILL).is_killed();
     assert_eq!(left(), 1);
-    is_let.store(true, Ordering::SeqCst);
+    latch.open();
 
     let next = job.start().ends_unchecked();
 
     next.exits(0).stdout_has("leftover of a killed run removed");
     assert_eq!(left(), 0);
+}
+
+#[test]
+fn a_run_that_has_no_folder_to_work_in_says_which_variable_names_one() {
+    let database = server().database();
+    let mut job = machine(&database, "left", &Latch::opened())
+        .unset("OUTPUT_DIR")
+        .set("TMPDIR", "/nowhere");
+
+    let refused = job.start().ends_unchecked();
+
+    refused
+        .exits(73)
+        .stderr_has("create `/nowhere/tidegate-run-")
+        .stderr_has("; set TMPDIR to a folder that this user may write to; ");
 }

@@ -3,23 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::server::Reply;
+use crate::server::{Latch, Reply};
 use crate::world::Job;
 use crate::world::postgres::{Database, Pool, server};
 
-const HELD_MAX: Duration = Duration::from_mins(1);
 /// Pairs of runs at the same time.
 const PAIRS: u32 = 12;
 
-/// A job that stages one record with this key, once it is let. Both of a pair say the same time: either may come first.
-fn staging(database: &Database, pool: &Pool, id: u32, is_let: &Arc<AtomicBool>) -> Job {
-    let is_let = Arc::clone(is_let);
+/// A job that stages one record with this key, held by this. Both of a pair say the same time: either may come first.
+fn staging(database: &Database, pool: &Pool, id: u32, latch: &Latch) -> Job {
+    let latch = latch.clone();
     database
         .takes(Job::upsert())
         .set("OUTPUT_DATABASE_URL", &database.url(pool.port))
@@ -27,19 +23,12 @@ fn staging(database: &Database, pool: &Pool, id: u32, is_let: &Arc<AtomicBool>) 
         // Each has a source of its own.
         .args(["--accept-change", "SOURCE_API_URL"])
         .api(move |_| {
-            let asked = Instant::now();
-            while !is_let.load(Ordering::SeqCst) && asked.elapsed() < HELD_MAX {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            latch.pass();
             Reply::new(
                 200,
                 json!([{"id": id, "updated": id.div_ceil(2)}]).to_string(),
             )
         })
-}
-
-fn at_once() -> Arc<AtomicBool> {
-    Arc::new(AtomicBool::new(true))
 }
 
 fn ends(job: &mut Job) -> (i32, String) {
@@ -52,18 +41,18 @@ fn where_a_session_keeps_its_connection_all_is_as_without_a_pool() {
     let database = server().database();
     let pool = server().pool("session", 3);
     for id in 1..=2 {
-        let ended = ends(&mut staging(&database, &pool, id, &at_once()));
+        let ended = ends(&mut staging(&database, &pool, id, &Latch::opened()));
         assert_eq!(ended, (0, String::new()));
     }
-    let is_let = Arc::new(AtomicBool::new(false));
-    let mut left = staging(&database, &pool, 3, &is_let);
+    let latch = Latch::default();
+    let mut left = staging(&database, &pool, 3, &latch);
     let running = left.start().has_asked(1);
 
-    let (code, told) = ends(&mut staging(&database, &pool, 4, &at_once()));
+    let (code, told) = ends(&mut staging(&database, &pool, 4, &Latch::opened()));
 
     assert_eq!(code, 75, "{told}");
     assert!(told.contains("`tidegate:orders`"), "{told}");
-    is_let.store(true, Ordering::SeqCst);
+    latch.open();
     running.ends_unchecked().exits(0);
     let rows = database.sql("SELECT id, _generation FROM orders ORDER BY id");
     assert_eq!(rows, "1|1\n2|2\n3|3");
@@ -74,14 +63,14 @@ fn where_a_transaction_has_any_connection_the_row_lets_one_of_two_commit() {
     let database = server().database();
     // One connection: to the server, both runs are one session, and both have the lock.
     let pool = server().pool("transaction", 1);
-    let first = ends(&mut staging(&database, &pool, 1, &at_once()));
+    let first = ends(&mut staging(&database, &pool, 1, &Latch::opened()));
     assert_eq!(first, (0, String::new()));
-    let is_let = Arc::new(AtomicBool::new(false));
-    let mut left = staging(&database, &pool, 2, &is_let);
+    let latch = Latch::default();
+    let mut left = staging(&database, &pool, 2, &latch);
     let running = left.start().has_asked(1);
-    let right = ends(&mut staging(&database, &pool, 3, &at_once()));
+    let right = ends(&mut staging(&database, &pool, 3, &Latch::opened()));
     assert_eq!(right, (0, String::new()));
-    is_let.store(true, Ordering::SeqCst);
+    latch.open();
 
     let late = running.ends_unchecked();
 
@@ -103,7 +92,7 @@ fn pairs_through_connections_that_change_lose_nothing_and_double_nothing() {
         let ended = std::thread::scope(|scope| {
             let runs = both.map(|id| {
                 let (database, pool) = (&database, &pool);
-                scope.spawn(move || ends(&mut staging(database, pool, id, &at_once())))
+                scope.spawn(move || ends(&mut staging(database, pool, id, &Latch::opened())))
             });
             runs.map(|run| run.join().expect("it ended"))
         });

@@ -3,22 +3,18 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use memchr::memmem;
 
-use crate::server::Reply;
+use crate::server::{Latch, Reply};
 use crate::world::postgres::{Database, PASSWORD, server};
 use crate::world::{Job, Printed};
 
 /// One that the server refuses.
 const WRONG: &str = "n0/t+the 0ne%at.all";
 const WAYS: [Way; 4] = [Way::Variable, Way::File, Way::Credentials, Way::Url];
-const HELD_MAX: Duration = Duration::from_mins(1);
 
 /// How it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,15 +125,12 @@ fn descendants(pid: u32) -> Vec<u32> {
 fn while_a_run_works_no_argument_no_child_and_no_file_shows_it_and_neither_does_what_is_left() {
     for (way, format) in WAYS.into_iter().zip(["text", "json"].into_iter().cycle()) {
         let database = server().database();
-        let is_let = Arc::new(AtomicBool::new(false));
-        let waits_for = Arc::clone(&is_let);
+        let latch = Latch::default();
+        let held = latch.clone();
         let mut job = job(&database, way, PASSWORD)
             .set("LOG_FORMAT", format)
             .api(move |_| {
-                let asked = Instant::now();
-                while !waits_for.load(Ordering::SeqCst) && asked.elapsed() < HELD_MAX {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
+                held.pass();
                 Reply::new(200, r#"[{"id":1,"updated":1}]"#)
             });
 
@@ -156,7 +149,7 @@ fn while_a_run_works_no_argument_no_child_and_no_file_shows_it_and_neither_does_
             }
         }
         nothing_shows(PASSWORD, running.job());
-        is_let.store(true, Ordering::SeqCst);
+        latch.open();
         let printed = running.ends_unchecked();
         printed.exits(0);
         nothing_printed_shows(PASSWORD, &printed);
