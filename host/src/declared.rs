@@ -190,6 +190,14 @@ pub const HOST: &[Declared] = &[
     ),
     setting(
         Group::Output,
+        "ALLOW_SHARED_OUTPUT",
+        "no",
+        "yes",
+        "Whether the group of OUTPUT_DIR may write to it (a set-group-ID folder): its members can then change what is published, \
+         and have this user remove files of its own there",
+    ),
+    setting(
+        Group::Output,
         "PRIMARY_KEY",
         "",
         "/id",
@@ -305,7 +313,7 @@ pub const HOST: &[Declared] = &[
         "CPU_LIMIT",
         "5m",
         "1m",
-        "The most CPU time the component may use in one run, all portions together; waiting does not count",
+        "The most CPU time the component may use; waiting does not count",
     ),
     setting(
         Group::Limits,

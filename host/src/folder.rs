@@ -2,11 +2,15 @@
 //!
 //! Whatever a path is made to mean meanwhile, a [`Folder`] stays what it was. No call follows a link, and only regular
 //! files are opened, without waiting for anybody. Renaming is `publish`'s alone, and is not offered here.
+//!
+//! A run works only in folders that nobody but its user and root can write to ([`Writers`]): who can, could have it remove,
+//! replace and publish what they like. The folder is checked when it is opened, and so is every folder that is opened below it.
 
 use std::fmt::Display;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,13 +19,22 @@ use rustix::io::{Errno, retry_on_intr};
 
 use crate::outcome::{Failure, Outcome};
 
+use remove::Left;
+
 mod remove;
 mod temporary;
+pub mod trust;
+mod writers;
 
+pub use remove::{Bounds, within};
 pub use temporary::{Temporary, random_digits, sweep};
+pub use writers::{Writers, refuse_foreign_file};
 
 /// `OUTPUT_DIR` where nothing was said.
 const DEFAULT_OUTPUT_DIR: &str = "/data/sync";
+
+/// Asked now and then by what takes long: `Err` ends it (the run's deadline, a signal).
+pub type Check<'r> = &'r dyn Fn() -> Result<(), Failure>;
 
 /// Gives an error of the operating system its outcome and says what was being done.
 pub trait Doing<T> {
@@ -75,6 +88,8 @@ pub struct Folder {
     fd: Arc<OwnedFd>,
     /// For messages only.
     path: PathBuf,
+    /// Who may write to it and to the folders in it.
+    writers: Writers,
 }
 
 impl AsFd for Folder {
@@ -86,12 +101,19 @@ impl AsFd for Folder {
 impl Folder {
     /// Holds `OUTPUT_DIR`, which is made with its parents where it is missing; its own links are followed, once.
     ///
-    /// `Err` is 73, or 74 when the disk is at fault. That new folders survive a power cut is `publish`'s job.
-    pub fn open_or_create(path: &Path, file_mode: Option<u32>) -> Result<Self, Failure> {
-        if let Some(folder) = Self::open(path)? {
+    /// `Err` is 73, also when others than `writers` can write to it, or 74 when the disk is at fault. That new folders survive
+    /// a power cut is `publish`'s job.
+    pub fn open_or_create(
+        path: &Path,
+        file_mode: Option<u32>,
+        writers: Writers,
+    ) -> Result<Self, Failure> {
+        if let Some(folder) = Self::open_for(path, writers)? {
             return Ok(folder);
         }
-        std::fs::create_dir_all(path).map_err(|error| {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(writers.folder_mode());
+        builder.create(path).map_err(|error| {
             let outcome = match outcome_of(&error) {
                 // A container without a writable `/data` is no broken disk.
                 Outcome::IoFailed if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
@@ -109,7 +131,7 @@ impl Folder {
                 format!("create `{}`: {error}{hint}", path.display()),
             )
         })?;
-        let folder = Self::open(path)?.ok_or_else(|| {
+        let folder = Self::open_for(path, writers)?.ok_or_else(|| {
             Failure::new(
                 Outcome::OutputUnusable,
                 format!("open `{}`: it vanished as it was made", path.display()),
@@ -119,14 +141,24 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Holds the folder at `path`; `None` when there is nothing.
+    /// Holds the folder at `path` for somebody who only looks; `None` when there is nothing.
     pub fn open(path: &Path) -> Result<Option<Self>, Failure> {
+        Self::open_for(path, Writers::Anybody)
+    }
+
+    /// Holds the folder at `path`; `None` when there is nothing, `Err` (73) when others than `writers` can write to it.
+    pub fn open_for(path: &Path, writers: Writers) -> Result<Option<Self>, Failure> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty())) {
-            Ok(fd) => Ok(Some(Self {
-                fd: Arc::new(fd),
-                path: path.to_owned(),
-            })),
+            Ok(fd) => {
+                let folder = Self {
+                    fd: Arc::new(fd),
+                    path: path.to_owned(),
+                    writers,
+                };
+                folder.refuse_strangers()?;
+                Ok(Some(folder))
+            }
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error).doing(|| format!("open the folder `{}`", path.display())),
         }
@@ -149,21 +181,30 @@ impl Folder {
             .doing(|| format!("hold `{}`", self.path.display()))
     }
 
-    /// The folder `name` in this one; `None` when there is nothing.
+    /// The folder `name` in this one; `None` when there is nothing, `Err` (73) when others can write to it than to this one.
     pub fn folder(&self, name: &str) -> Result<Option<Self>, Failure> {
+        let folder = self.unchecked(name)?;
+        folder.as_ref().map_or(Ok(()), Self::refuse_strangers)?;
+        Ok(folder)
+    }
+
+    fn unchecked(&self, name: &str) -> Result<Option<Self>, Failure> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match retry_on_intr(|| rustix::fs::openat(self, name, flags, Mode::empty())) {
             Ok(fd) => Ok(Some(Self {
                 fd: Arc::new(fd),
                 path: self.path.join(name),
+                writers: self.writers,
             })),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error).doing(|| format!("open the folder `{}`", self.shown(name))),
         }
     }
 
-    /// The folder `name` in this one, made with `mode` (less umask) where it is missing.
+    /// The folder `name` in this one, made with `mode` (less umask, and closed to writers that are not allowed) where it is
+    /// missing.
     pub fn ensure_folder(&self, name: &str, mode: u32) -> Result<Self, Failure> {
+        let mode = mode & self.writers.folder_mode();
         match rustix::fs::mkdirat(self, name, Mode::from_raw_mode(mode)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error).doing(|| format!("create `{}`", self.shown(name))),
@@ -277,10 +318,35 @@ impl Folder {
         }
     }
 
-    /// Removes `name` and, if it is a folder, all that is in it. `Err` leaves a part of it.
-    pub fn remove_all(&self, name: &str, folders_max: usize) -> Result<(), Failure> {
-        remove::all(self.as_fd(), name, folders_max)
-            .doing(|| format!("remove `{}`", self.shown(name)))
+    /// Removes `name` and, if it is a folder, all that is in it and belongs to this user. `Err` leaves a part of it; it is
+    /// that of `bounds.check` when that stopped it.
+    pub fn remove_all(&self, name: &str, bounds: Bounds<'_>) -> Result<(), Failure> {
+        let left = match remove::all(self.as_fd(), name, bounds) {
+            Ok(()) => return Ok(()),
+            Err(left) => left,
+        };
+        let shown = self.shown(name);
+        let why = match left {
+            Left::Stopped(failure) => return Err(failure),
+            Left::Io(error) => return Err(error).doing(|| format!("remove `{shown}`")),
+            Left::Foreign(path, owner) => format!(
+                "`{path}` belongs to user {owner} and stays, as only what belongs to this user is removed; look at it, and remove it by hand"
+            ),
+            Left::Mounted(path) => {
+                format!("another file system is mounted at `{path}`, which stays; unmount it")
+            }
+            Left::Moved(path) => format!(
+                "somebody moved or replaced `{path}` meanwhile, so nothing more was removed; see who else can write there"
+            ),
+            Left::TooMany => {
+                format!(
+                    "it holds more than {} folders; remove it by hand",
+                    bounds.folders_max
+                )
+            }
+        };
+        let message = format!("remove `{shown}`: {why}");
+        Err(Failure::new(Outcome::OutputUnusable, message))
     }
 
     /// Makes this folder's entries survive a power cut. To be called once: after an error there is no second try.
@@ -294,13 +360,15 @@ impl Folder {
     }
 
     /// Lets those into this folder that may read its files, where `OUTPUT_MODE` says who they are; umask stands otherwise.
+    /// Who may write to its files may write to the folder only where that is allowed.
     pub fn allow_readers(&self, file_mode: Option<u32>) -> Result<(), Failure> {
         let Some(file_mode) = file_mode else {
             return Ok(());
         };
         // The folder's own set-group-ID bit stays: it is how files get the folder's group.
         let kept = self.stat()?.st_mode & 0o2000;
-        let mode = 0o700 | file_mode | ((file_mode & 0o444) >> 2) | kept;
+        let mode = 0o700 | file_mode | ((file_mode & 0o444) >> 2);
+        let mode = (mode & self.writers.folder_mode()) | kept;
         rustix::fs::fchmod(self, Mode::from_raw_mode(mode))
             .doing(|| format!("set the mode of `{}`", self.path.display()))
     }
@@ -312,74 +380,4 @@ pub fn sync_file(file: &File, name: impl Display) -> Result<(), Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn folder() -> (tempfile::TempDir, Folder) {
-        let temp = tempfile::tempdir().unwrap();
-        let folder = Folder::open(temp.path()).unwrap().unwrap();
-        (temp, folder)
-    }
-
-    #[test]
-    fn missing_parents_are_made() {
-        let (temp, _) = folder();
-
-        let made = Folder::open_or_create(&temp.path().join("a/b"), Some(0o640)).unwrap();
-
-        assert_eq!(made.stat().unwrap().st_mode & 0o7777, 0o750);
-    }
-
-    #[test]
-    fn a_file_in_the_way_is_73_and_names_the_setting() {
-        let (temp, _) = folder();
-        std::fs::write(temp.path().join("a"), "").unwrap();
-
-        let failure = Folder::open_or_create(&temp.path().join("a/b"), None).unwrap_err();
-
-        assert_eq!(failure.outcome, Outcome::OutputUnusable);
-        assert!(failure.message.contains("Not a directory"), "{failure}");
-    }
-
-    #[test]
-    fn a_link_is_not_followed() {
-        let (temp, folder) = folder();
-        std::os::unix::fs::symlink("/etc/passwd", temp.path().join("file")).unwrap();
-        std::os::unix::fs::symlink("/etc", temp.path().join("folder")).unwrap();
-
-        assert!(
-            folder
-                .file("file")
-                .unwrap_err()
-                .message
-                .contains("it is a link")
-        );
-        assert!(folder.folder("folder").is_err());
-    }
-
-    #[test]
-    fn a_fifo_is_refused_without_waiting() {
-        let (_temp, folder) = folder();
-        rustix::fs::mknodat(
-            &folder,
-            "fifo",
-            FileType::Fifo,
-            Mode::from_raw_mode(0o600),
-            0,
-        )
-        .unwrap();
-
-        let failure = folder.file("fifo").unwrap_err();
-
-        assert!(failure.message.contains("no regular file"), "{failure}");
-    }
-
-    #[test]
-    fn a_full_disk_is_74_and_a_forbidden_folder_73() {
-        let full: Result<(), Failure> = Err(Errno::NOSPC).doing(|| "write");
-        let forbidden: Result<(), Failure> = Err(Errno::ACCESS).doing(|| "write");
-
-        assert_eq!(full.unwrap_err().outcome, Outcome::IoFailed);
-        assert_eq!(forbidden.unwrap_err().outcome, Outcome::OutputUnusable);
-    }
-}
+mod tests;

@@ -43,9 +43,6 @@ pub struct Generation {
     output: Folder,
 }
 
-/// The data file of a generation, or the newest segment of an append job.
-pub type Contents = (Option<&'static str>, Option<segment::Name>);
-
 /// The set of a generation: its data file.
 #[derive(Debug, Clone, Copy)]
 pub struct Set<'g> {
@@ -152,8 +149,21 @@ impl Generation {
         let bytes = folder
             .read(manifest::FILE, limits.manifest_bytes)?
             .ok_or_else(|| untrusted(format!("`{shown}` is missing")))?;
-        let (manifest, (data_file, segment)) =
-            read_manifest(&name, &bytes).map_err(|what| untrusted(format!("`{shown}` {what}")))?;
+        if !name.is_of(&bytes) {
+            return Err(untrusted(format!(
+                "`{shown}` is not the one that its folder is named after (damaged or edited)"
+            )));
+        }
+        let manifest =
+            Manifest::from_bytes(&bytes).map_err(|what| untrusted(format!("`{shown}` {what}")))?;
+        if manifest.generation != name.number {
+            return Err(untrusted(format!(
+                "`{shown}` is of generation {}",
+                manifest.generation
+            )));
+        }
+        let (data_file, segment) =
+            contents(&manifest).map_err(|what| untrusted(format!("`{shown}` {what}")))?;
         let generation = Self {
             name,
             manifest,
@@ -169,21 +179,8 @@ impl Generation {
     }
 }
 
-/// Reads the manifest of the generation `name`. `Err` says what is wrong with it.
-pub fn read_manifest(name: &Name, bytes: &[u8]) -> Result<(Manifest, Contents), String> {
-    if !name.is_of(bytes) {
-        return Err("is not the one that its folder is named after (damaged or edited)".to_owned());
-    }
-    let manifest = Manifest::from_bytes(bytes)?;
-    if manifest.generation != name.number {
-        return Err(format!("is of generation {}", manifest.generation));
-    }
-    let contents = contents(&manifest)?;
-    Ok((manifest, contents))
-}
-
 /// The data file of a manifest, or of an append job's the newest segment, if there is one. `Err` says what is wrong with it.
-fn contents(manifest: &Manifest) -> Result<Contents, String> {
+fn contents(manifest: &Manifest) -> Result<(Option<&'static str>, Option<segment::Name>), String> {
     let listed = |file: &&'static str| manifest.files.contains_key(*file);
     let data_files: Vec<&'static str> = DATA_FILES.into_iter().filter(listed).collect();
     let segments: Vec<segment::Name> = manifest
@@ -207,7 +204,22 @@ fn contents(manifest: &Manifest) -> Result<Contents, String> {
 
 /// The last published generation, `None` before the first. `Err` is 73, or 74 when it could not be read.
 pub fn last(lock: &Lock, limits: &Limits) -> Result<Option<Generation>, Failure> {
+    refuse_strangers(lock.folder())?;
     current(lock.folder(), limits)
+}
+
+/// `Err` (73) when others could change what is read here. Told before anything is read, in its own words: an older generation
+/// is no way on from that.
+fn refuse_strangers(output: &Folder) -> Result<(), Failure> {
+    output.refuse_strangers_in(GENERATIONS)?;
+    output.refuse_strangers_in(SEGMENTS)?;
+    match (current_name(output), output.folder(GENERATIONS)) {
+        (Ok(Some(name)), Ok(Some(generations))) => {
+            generations.refuse_strangers_in(&name.to_string())
+        }
+        // Any trouble here is met again, and told.
+        _ => Ok(()),
+    }
 }
 
 /// The same for somebody without the lock, who only looks.

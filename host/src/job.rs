@@ -1,7 +1,7 @@
 //! One run, from the command line to its summary. [`Run::flow`] is its table of contents.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, json};
 
 use crate::cli::{OutputKind, RunArgs};
-use crate::folder::{Folder, Temporary, random_digits};
+use crate::folder::{Folder, Temporary, Writers, random_digits};
 use crate::last_run;
 use crate::lock::Lock;
 use crate::log::{self, Log};
@@ -17,7 +17,6 @@ use crate::outcome::Ended;
 use crate::plan::Plan;
 use crate::prepare;
 use crate::summary::Summary;
-use crate::words;
 
 /// One run under way.
 pub struct Run<'a> {
@@ -53,7 +52,7 @@ pub fn run_and_tell(
     let (clock, started) = (Instant::now(), Timestamp::now());
     let plan = prepare::plan(&args.given, environment);
     let redactor = prepare::redactor(&plan);
-    let (output_dir, limits) = (plan.output_dir.clone(), plan.limits.clone());
+    let output_dir = plan.output_dir.clone().map(|path| (path, plan.writers));
     let mut summary = Summary::begin(run_id(started), plan.job.clone(), started);
     summary.dry_run = args.dry_run;
     let context = Map::from_iter([
@@ -82,13 +81,13 @@ pub fn run_and_tell(
         temporary,
         ..
     } = run;
-    let result = result.map_err(|failure| failure.shown(|text| redactor.hide(text), &limits));
     summary.end(&result, Timestamp::now(), clock.elapsed());
+    let told = |message: String| log::escape_controls(&redactor.hide(&message));
+    summary.message = summary.message.map(told);
     let error = result
         .err()
-        .map(|failure| redactor.hide(&summary.error_line(&failure, &limits)));
-    log.component_ended();
-    remember(&lock, output_dir.as_deref(), &summary, &log);
+        .map(|failure| redactor.hide(&summary.error_line(&failure)));
+    remember(&lock, output_dir, &summary, &log);
     tell(args, &log, &summary);
     drop(lock);
     drop(temporary);
@@ -106,7 +105,11 @@ fn tell(args: &RunArgs, log: &Log, summary: &Summary) {
     if args.output == Some(OutputKind::Json) {
         let text = serde_json::to_string(summary).unwrap_or_default();
         // Nobody may be listening: that changes nothing.
-        let _ = writeln!(std::io::stdout(), "{}", words::escaped(&log.hide(&text)));
+        let _ = writeln!(
+            std::io::stdout(),
+            "{}",
+            log::escape_controls(&log.hide(&text))
+        );
     } else if log.is_for_a_person() {
         log.info("run finished", summary.spoken());
     } else {
@@ -117,12 +120,15 @@ fn tell(args: &RunArgs, log: &Log, summary: &Summary) {
     }
 }
 
-/// Writes `last-run.json`: the holder of the lock does, and a run that failed before it, where the folder exists.
-fn remember(lock: &Held, output_dir: Option<&Path>, summary: &Summary, log: &Log) {
+/// Writes `last-run.json`: the holder of the lock does, and a run that failed before it, where the folder exists and nobody
+/// can write to it who may not.
+fn remember(lock: &Held, output_dir: Option<(PathBuf, Writers)>, summary: &Summary, log: &Log) {
     let folder = match lock {
         Held::Lost => return,
         Held::Yes(lock) => Some(lock.folder().clone()),
-        Held::NotYet => output_dir.and_then(|dir| Folder::open(dir).ok().flatten()),
+        Held::NotYet => {
+            output_dir.and_then(|(path, writers)| Folder::open_for(&path, writers).ok().flatten())
+        }
     };
     let Some(folder) = folder else { return };
     if let Err(failure) = last_run::write(&folder, &summary.run_id, summary) {

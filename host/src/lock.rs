@@ -6,11 +6,11 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 use serde::{Deserialize, Serialize};
 
-use crate::folder::{Doing as _, Folder};
+use crate::folder::{Doing as _, Folder, refuse_foreign_file};
 use crate::outcome::{Failure, Outcome};
 
 mod leftovers;
@@ -61,10 +61,8 @@ pub fn acquire(folder: &Folder, run_id: &str) -> Result<Lock, Failure> {
         .doing(|| format!("open the lock `{shown}`"))?;
     let file = File::from(fd);
     let stat = rustix::fs::fstat(&file).doing(|| format!("look at the lock `{shown}`"))?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        let message = format!("open the lock `{shown}`: it is no regular file; move it away");
-        return Err(Failure::new(Outcome::OutputUnusable, message));
-    }
+    // Before it is written to: by a second name it could be anybody's file.
+    refuse_foreign_file(&stat, &shown)?;
     match retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => return Err(held(folder, &file)),
@@ -151,6 +149,8 @@ fn held(folder: &Folder, file: &File) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::FileType;
+
     use super::*;
 
     fn folder() -> (tempfile::TempDir, Folder) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::columns::Column;
 use crate::declared::HOST;
 use crate::egress::Origin;
+use crate::folder::Writers;
 use crate::limits::Limits;
 use crate::log;
 use crate::quantity;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub formulas: Formulas,
     /// `OUTPUT_MODE`.
     pub file_mode: Option<u32>,
+    /// Who may write to `OUTPUT_DIR` (`ALLOW_SHARED_OUTPUT`).
+    pub writers: Writers,
     /// `PRIMARY_KEY`: JSON Pointers, none when it is not set.
     pub keys: Vec<String>,
     /// `REPLACE_BY`: one JSON Pointer, when it is set.
@@ -136,6 +139,7 @@ impl Plan {
             compression: read.parsed("OUTPUT_COMPRESSION", Compression::parse),
             formulas: read.parsed("OUTPUT_CSV_FORMULAS", Formulas::parse),
             file_mode: read.optional("OUTPUT_MODE", file_mode),
+            writers: read.parsed("ALLOW_SHARED_OUTPUT", writers),
             keys: read.optional("PRIMARY_KEY", pointers).unwrap_or_default(),
             replace_by: read.optional("REPLACE_BY", pointer),
             mode: read.optional("WRITE_MODE", write_mode),
@@ -292,6 +296,15 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
         "no" | "false" | "0" => Ok(false),
         _ => Err("takes `yes` or `no`".to_owned()),
     }
+}
+
+fn writers(text: &str) -> Result<Writers, String> {
+    let shared = yes_or_no(text)?;
+    Ok(if shared {
+        Writers::Group
+    } else {
+        Writers::Nobody
+    })
 }
 
 fn on_overlap(text: &str) -> Result<bool, String> {

@@ -11,14 +11,13 @@ use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_O
 use rustix::io::Errno;
 use serde_json::json;
 
+use crate::folder::Check;
 use crate::folder::{Doing as _, Entry, Folder, sync_file};
 use crate::generation::{self, CURRENT, GENERATIONS, Generation, Name};
-use crate::limits::Limits;
 use crate::lock::{Lock, Staging};
 use crate::log::Log;
 use crate::manifest::{self, Manifest};
 use crate::outcome::{Committed, Failure, Outcome};
-use crate::sink::Check;
 
 mod adopt;
 mod appended;
@@ -76,20 +75,12 @@ pub struct Commit {
 /// Makes `new` what readers and the next run see.
 ///
 /// `Ok`: it survives a power cut. `Err`: the last generation is in place, unless `committed` says that this is not known.
-pub fn commit(
-    mut new: New<'_>,
-    limits: &Limits,
-    check: Check<'_>,
-    log: &Log,
-) -> Result<Commit, Failure> {
+pub fn commit(mut new: New<'_>, check: Check<'_>, log: &Log) -> Result<Commit, Failure> {
     let output = new.lock.folder().clone();
     let now = Timestamp::now();
     new.manifest.finished = format!("{now:.3}");
     let manifest = new.manifest.to_bytes();
     let name = Name::new(new.manifest.generation, now, &manifest);
-    // A generation that the next run could not read would end every run from then on.
-    let read = |bytes: &[u8]| generation::read_manifest(&name, bytes).map(|(read, _)| read);
-    new.manifest.read_back(&manifest, limits, read)?;
 
     complete(&new, &manifest)?;
     let generations = move_in(&output, &new, &name)?;
@@ -105,7 +96,7 @@ pub fn commit(
     if let Err(failure) = swapped {
         if failure.committed == Committed::No {
             // Best effort: the next run removes what is left of it.
-            let _ = generations.remove_all(&name.to_string(), usize::MAX);
+            new.staging.tidy(&generations, &name.to_string());
             appended::remove(&output, &new);
         }
         return Err(failure);

@@ -64,7 +64,7 @@ impl Run<'_> {
                 "`--adopt` moves an earlier script's files away, and OUTPUT_DATABASE_URL is set: leave it out",
             ));
         }
-        let opened = self.lock(plan).and_then(|lock| {
+        let opened = self.lock(plan, check).and_then(|lock| {
             let ground = Ground {
                 lock,
                 folder_stays: plan.output_dir.is_some(),
@@ -97,15 +97,22 @@ impl Run<'_> {
     }
 
     /// The lock on the folder in which this run works: OUTPUT_DIR, or one of its own where nothing is kept in files.
-    fn lock(&mut self, plan: &Plan) -> Result<Arc<Lock>, Failure> {
+    fn lock(&mut self, plan: &Plan, check: Check<'_>) -> Result<Arc<Lock>, Failure> {
         let folder = if let Some(path) = &plan.output_dir {
-            Folder::open_or_create(path, plan.file_mode)?
+            let folder = Folder::open_or_create(path, plan.file_mode, plan.writers)?;
+            if let Some(above) = folder.exposed_by() {
+                self.log.warn(
+                    "OUTPUT_DIR can be replaced by others",
+                    json!({ "above": above }),
+                );
+            }
+            folder
         } else {
-            for name in folder::sweep("run") {
+            for name in folder::sweep("run", &plan.limits, check) {
                 self.log
                     .warn("leftover of a killed run removed", json!({ "name": name }));
             }
-            let own = Temporary::new("run")?;
+            let own = Temporary::new("run", &plan.limits)?;
             let folder = own.folder().clone();
             self.temporary = Some(own);
             folder

@@ -44,6 +44,8 @@ mod replacing;
 mod settings;
 /// Data that goes to a SQLite database.
 mod sqlite;
+/// Folders that others can write to, files that are not ours.
+mod strangers;
 /// csv and compression.
 mod tables;
 /// Settings whose text stands in a file of its own.

@@ -1,24 +1,88 @@
-//! Removes a whole tree that somebody hostile may have built: of any depth, with links that lead elsewhere.
+//! Removes a whole tree that somebody hostile may have built, or may be moving about while it is removed.
 //!
-//! Two descriptors at most and no recursion, so that depth costs neither; no link is followed.
+//! Whoever does what meanwhile:
+//! - Nothing outside the tree is removed. The way up is `..`, and the folder it leads to must be the one that was left on the
+//!   way down (device and inode); so must a folder that was emptied be the one under its name. Otherwise removing stops.
+//! - What belongs to another user stays, for root too, and with it the folders around it. The rest goes.
+//! - No link is followed and no mount point crossed.
+//!
+//! One folder is held at a time and nothing recurses, so depth costs a few bytes a level. Between the last look at an entry and
+//! its removal, who may write to that very folder can put another one in its place: an entry of this user that they could have
+//! removed themselves, or an empty folder.
 
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, RawMode, Statx, StatxAttributes, StatxFlags,
+};
 use rustix::io::Errno;
+
+use crate::outcome::{Failure, Outcome};
+
+use super::Check;
 
 /// A component that is being killed may still write; its folder is then found filled again.
 const TRIES: usize = 3;
+/// Entries of a folder between two questions whether to stop.
+const ENTRIES_UNASKED: usize = 64;
+
+/// How much may be removed, and for how long.
+#[derive(Clone, Copy)]
+pub struct Bounds<'r> {
+    /// Folders below the one that is removed.
+    pub folders_max: usize,
+    /// Asked at every folder, and every few files: `Err` stops, and leaves the rest.
+    pub check: Check<'r>,
+}
+
+/// Why a part was left.
+#[derive(Debug)]
+pub enum Left {
+    /// The operating system refused.
+    Io(io::Error),
+    /// It was to stop.
+    Stopped(Failure),
+    /// This belongs to that user.
+    Foreign(String, u32),
+    /// Another file system is mounted here.
+    Mounted(String),
+    /// Somebody moved or replaced this while it was removed.
+    Moved(String),
+    /// It holds too many folders.
+    TooMany,
+}
+
+impl From<Errno> for Left {
+    fn from(error: Errno) -> Self {
+        Self::Io(error.into())
+    }
+}
+
+/// `Err` once `time` has passed. For removing what the next run can go on with.
+pub fn within(time: Duration) -> impl Fn() -> Result<(), Failure> {
+    let since = Instant::now();
+    move || {
+        if since.elapsed() < time {
+            return Ok(());
+        }
+        let message = format!(
+            "there is more than can be removed in {} s; the next run goes on with it",
+            time.as_secs()
+        );
+        Err(Failure::new(Outcome::TryLater, message))
+    }
+}
 
 /// Removes `name` in `parent` and all below it. Nothing there is fine. `Err` leaves a part of it.
-pub fn all(parent: BorrowedFd<'_>, name: &str, folders_max: usize) -> io::Result<()> {
-    let name = CString::new(name)?;
+pub fn all(parent: BorrowedFd<'_>, name: &str, bounds: Bounds<'_>) -> Result<(), Left> {
+    let name = CString::new(name).map_err(|error| Left::Io(error.into()))?;
     let mut tries = 1;
     loop {
-        match once(parent, &name, folders_max) {
-            Err(error)
+        match once(parent, &name, bounds) {
+            Err(Left::Io(error))
                 if Errno::from_io_error(&error) == Some(Errno::NOTEMPTY) && tries < TRIES =>
             {
                 tries += 1;
@@ -28,33 +92,191 @@ pub fn all(parent: BorrowedFd<'_>, name: &str, folders_max: usize) -> io::Result
     }
 }
 
-fn once(parent: BorrowedFd<'_>, name: &CStr, folders_max: usize) -> io::Result<()> {
-    let mut here = match open(parent, name) {
-        Ok(folder) => folder,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::NOTDIR | Errno::LOOP) => {
-            return Ok(rustix::fs::unlinkat(parent, name, AtFlags::empty())?);
-        }
-        Err(error) => return Err(error.into()),
+/// What tells a folder from all others: device and inode.
+type Identity = (u32, u32, u64);
+
+/// A folder on the way down.
+struct Level {
+    name: CString,
+    identity: Identity,
+    /// Folders in it that are still to be removed.
+    folders: Vec<CString>,
+    /// Whether something in it stays, and so it does.
+    stays: bool,
+}
+
+/// A tree that is being removed.
+struct Removal<'r> {
+    bounds: Bounds<'r>,
+    us: u32,
+    folders_left: usize,
+    /// The first of what stays.
+    kept: Option<Left>,
+    /// From the top to the folder in hand.
+    levels: Vec<Level>,
+}
+
+fn once(parent: BorrowedFd<'_>, name: &CStr, bounds: Bounds<'_>) -> Result<(), Left> {
+    let mut removal = Removal {
+        bounds,
+        us: rustix::process::geteuid().as_raw(),
+        folders_left: bounds.folders_max,
+        kept: None,
+        levels: Vec::new(),
     };
-    let mut left = folders_max;
-    // One list of folders still to be removed for each level; `names` leads from the top to `here`.
-    let mut levels = vec![remove_files(&here, &mut left)?];
-    let mut names: Vec<CString> = Vec::new();
-    while let Some(folders) = levels.last_mut() {
-        if let Some(below) = folders.pop() {
-            here = open(here.as_fd(), &below)?;
-            levels.push(remove_files(&here, &mut left)?);
-            names.push(below);
-        } else {
-            levels.pop();
-            if let Some(emptied) = names.pop() {
-                here = open(here.as_fd(), c"..")?;
-                rustix::fs::unlinkat(&here, emptied, AtFlags::REMOVEDIR)?;
-            }
+    let Some(status) = look(parent, name)? else {
+        return Ok(());
+    };
+    if !is_folder(&status) {
+        removal.remove_file(parent, name, &status)?;
+    } else if let Some(top) = removal.enter(parent, name, device(&look_at(parent)?))? {
+        // Held until it is gone: its inode is nobody else's so long.
+        let (_held, top) = removal.empty(top)?;
+        if !top.stays {
+            removal.remove_emptied(parent, &top)?;
         }
     }
-    Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
+    removal.kept.map_or(Ok(()), Err)
+}
+
+impl Removal<'_> {
+    /// Empties the folder that was just entered, which is `here`, as far as nothing stays.
+    fn empty(&mut self, mut here: OwnedFd) -> Result<(OwnedFd, Level), Left> {
+        loop {
+            (self.bounds.check)().map_err(Left::Stopped)?;
+            let level = self.levels.last_mut().expect("the top is left last");
+            let device = (level.identity.0, level.identity.1);
+            if let Some(below) = level.folders.pop() {
+                if let Some(entered) = self.enter(here.as_fd(), &below, device)? {
+                    here = entered;
+                }
+                continue;
+            }
+            let done = self.levels.pop().expect("it was there just now");
+            let Some(above) = self.levels.last_mut() else {
+                return Ok((here, done));
+            };
+            above.stays |= done.stays;
+            let identity = above.identity;
+            let climbed = match open(here.as_fd(), c"..") {
+                Ok(climbed) if identity_of(&look_at(climbed.as_fd())?) == identity => climbed,
+                Ok(_) | Err(Errno::NOENT) => return Err(Left::Moved(self.shown(&done.name))),
+                Err(error) => return Err(error.into()),
+            };
+            if !done.stays {
+                self.remove_emptied(climbed.as_fd(), &done)?;
+            }
+            here = climbed;
+        }
+    }
+
+    /// Opens the folder `name` in `parent`, which is on this device, and removes the files in it. `None`: it stays, or is gone.
+    fn enter(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &CStr,
+        device: (u32, u32),
+    ) -> Result<Option<OwnedFd>, Left> {
+        let folder = match open(parent, name) {
+            Ok(folder) => folder,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => return Err(Left::Moved(self.shown(name))),
+            Err(error) => return Err(error.into()),
+        };
+        let status = look_at(folder.as_fd())?;
+        if self::device(&status) != device || is_mount_point(&status) {
+            self.keep(Left::Mounted(self.shown(name)));
+            return Ok(None);
+        }
+        if status.stx_uid != self.us {
+            self.keep(Left::Foreign(self.shown(name), status.stx_uid));
+            return Ok(None);
+        }
+        self.levels.push(Level {
+            name: name.to_owned(),
+            identity: identity_of(&status),
+            folders: Vec::new(),
+            stays: false,
+        });
+        self.remove_files(&folder)?;
+        Ok(Some(folder))
+    }
+
+    /// Removes everything in `folder`, the level in hand, that is no folder; those are noted.
+    fn remove_files(&mut self, folder: &OwnedFd) -> Result<(), Left> {
+        for (index, entry) in Dir::read_from(folder)?.enumerate() {
+            if index % ENTRIES_UNASKED == 0 {
+                (self.bounds.check)().map_err(Left::Stopped)?;
+            }
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let Some(status) = look(folder.as_fd(), name)? else {
+                continue;
+            };
+            if !is_folder(&status) {
+                self.remove_file(folder.as_fd(), name, &status)?;
+                continue;
+            }
+            self.folders_left = self.folders_left.checked_sub(1).ok_or(Left::TooMany)?;
+            let level = self.levels.last_mut().expect("it was just entered");
+            level.folders.push(name.to_owned());
+        }
+        Ok(())
+    }
+
+    fn remove_file(
+        &mut self,
+        folder: BorrowedFd<'_>,
+        name: &CStr,
+        status: &Statx,
+    ) -> Result<(), Left> {
+        if status.stx_uid != self.us {
+            self.keep(Left::Foreign(self.shown(name), status.stx_uid));
+            return Ok(());
+        }
+        match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(Errno::BUSY) => {
+                self.keep(Left::Mounted(self.shown(name)));
+                Ok(())
+            }
+            Err(Errno::ISDIR) => Err(Left::Moved(self.shown(name))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes the folder that was emptied, if it is still the one under its name.
+    fn remove_emptied(&self, parent: BorrowedFd<'_>, emptied: &Level) -> Result<(), Left> {
+        match look(parent, &emptied.name)? {
+            Some(status) if identity_of(&status) == emptied.identity => Ok(rustix::fs::unlinkat(
+                parent,
+                &emptied.name,
+                AtFlags::REMOVEDIR,
+            )?),
+            _ => Err(Left::Moved(self.shown(&emptied.name))),
+        }
+    }
+
+    /// Notes what stays. What it stands in stays then, too.
+    fn keep(&mut self, left: Left) {
+        if let Some(level) = self.levels.last_mut() {
+            level.stays = true;
+        }
+        self.kept.get_or_insert(left);
+    }
+
+    /// `name` in the level in hand, from the top.
+    fn shown(&self, name: &CStr) -> String {
+        let names = self.levels.iter().map(|level| level.name.as_c_str());
+        let names: Vec<_> = names
+            .chain([name])
+            .map(|name| name.to_string_lossy().escape_debug().to_string())
+            .collect();
+        names.join("/")
+    }
 }
 
 fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
@@ -62,102 +284,36 @@ fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(parent, name, flags, Mode::empty())
 }
 
-/// Removes everything in `folder` that is no folder, and returns those.
-fn remove_files(folder: &OwnedFd, left: &mut usize) -> io::Result<Vec<CString>> {
-    let mut folders = Vec::new();
-    for entry in Dir::read_from(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name == c"." || name == c".." {
-            continue;
-        }
-        match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            // Linux says the first for a folder, POSIX the second.
-            Err(Errno::ISDIR | Errno::PERM) => {
-                *left = left.checked_sub(1).ok_or_else(|| {
-                    io::Error::other("it holds too many folders; remove it by hand")
-                })?;
-                folders.push(name.to_owned());
-            }
-            Err(error) => return Err(error.into()),
-        }
+/// The status of `name` in `folder`, no link followed; `None` when there is nothing.
+fn look(folder: BorrowedFd<'_>, name: &CStr) -> Result<Option<Statx>, Errno> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    match rustix::fs::statx(folder, name, flags, StatxFlags::BASIC_STATS) {
+        Ok(status) => Ok(Some(status)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
     }
-    Ok(folders)
+}
+
+fn look_at(folder: BorrowedFd<'_>) -> Result<Statx, Errno> {
+    rustix::fs::statx(folder, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+}
+
+fn is_folder(status: &Statx) -> bool {
+    FileType::from_raw_mode(RawMode::from(status.stx_mode)) == FileType::Directory
+}
+
+/// Also one of the same file system; kernels before 5.8 do not tell that one.
+fn is_mount_point(status: &Statx) -> bool {
+    status.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)
+}
+
+fn device(status: &Statx) -> (u32, u32) {
+    (status.stx_dev_major, status.stx_dev_minor)
+}
+
+fn identity_of(status: &Statx) -> Identity {
+    (status.stx_dev_major, status.stx_dev_minor, status.stx_ino)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn removed(build: impl FnOnce(&std::path::Path), folders_max: usize) -> (io::Result<()>, bool) {
-        let temp = tempfile::tempdir().unwrap();
-        let top = temp.path().join("top");
-        build(&top);
-        let parent = std::fs::File::open(temp.path()).unwrap();
-        let result = all(parent.as_fd(), "top", folders_max);
-        (result, top.symlink_metadata().is_ok())
-    }
-
-    #[test]
-    fn a_tree_deeper_than_descriptors_and_paths_go_is_removed() {
-        let (result, still_there) = removed(
-            |top| {
-                std::fs::create_dir(top).unwrap();
-                let mut here = OwnedFd::from(std::fs::File::open(top).unwrap());
-                for _ in 0..5_000 {
-                    rustix::fs::mkdirat(&here, "d", Mode::RWXU).unwrap();
-                    here = open(here.as_fd(), c"d").unwrap();
-                }
-            },
-            10_000,
-        );
-
-        result.unwrap();
-        assert!(!still_there);
-    }
-
-    #[test]
-    fn a_link_is_removed_and_what_it_names_stays() {
-        let outside = tempfile::tempdir().unwrap();
-        let kept = outside.path().join("kept");
-        std::fs::write(&kept, "").unwrap();
-
-        let (result, still_there) = removed(
-            |top| {
-                std::fs::create_dir(top).unwrap();
-                std::os::unix::fs::symlink(outside.path(), top.join("link")).unwrap();
-            },
-            10,
-        );
-
-        result.unwrap();
-        assert!(!still_there);
-        assert!(kept.exists());
-    }
-
-    #[test]
-    fn a_tree_with_more_folders_than_allowed_is_left_to_a_person() {
-        let (result, still_there) = removed(
-            |top| {
-                std::fs::create_dir(top).unwrap();
-                std::fs::create_dir(top.join("a")).unwrap();
-                std::fs::create_dir(top.join("b")).unwrap();
-            },
-            1,
-        );
-
-        assert!(result.unwrap_err().to_string().contains("too many folders"));
-        assert!(still_there);
-    }
-
-    #[test]
-    fn a_plain_file_and_nothing_at_all_are_removed() {
-        let (file, file_there) = removed(|top| std::fs::write(top, "x").unwrap(), 1);
-        let (nothing, nothing_there) = removed(|_| {}, 1);
-
-        file.unwrap();
-        nothing.unwrap();
-        assert!(!file_there && !nothing_there);
-    }
-}
+mod tests;

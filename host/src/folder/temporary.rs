@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
+use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 
-use super::{Doing as _, Folder};
+use super::{Bounds, Check, Doing as _, Folder, within};
 
 /// Digits in a name.
 const DIGITS: usize = 12;
@@ -26,11 +27,12 @@ pub struct Temporary {
     path: PathBuf,
     folder: Folder,
     lock: File,
+    limits: Limits,
 }
 
 impl Temporary {
     /// Makes one, `what` being part of its name.
-    pub fn new(what: &str) -> Result<Self, Failure> {
+    pub fn new(what: &str, limits: &Limits) -> Result<Self, Failure> {
         for _ in 0..NAMES_MAX {
             let digits = random_digits() >> (64 - 4 * DIGITS);
             let name = format!("{}{digits:0DIGITS$x}", prefix(what));
@@ -45,7 +47,12 @@ impl Temporary {
             made.doing(|| format!("create `{}`", path.display()))
                 .map_err(with_advice)?;
             if let (Some(lock), Some(folder)) = (held(&path), Folder::open(&path)?) {
-                return Ok(Self { path, folder, lock });
+                return Ok(Self {
+                    path,
+                    folder,
+                    lock,
+                    limits: limits.clone(),
+                });
             }
         }
         let message = format!(
@@ -63,7 +70,8 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.path);
+        // What cannot be removed now is removed by the next run.
+        let _ = remove(&self.path, &self.limits, &within(self.limits.tidy_time));
         let _ = flock(&self.lock, FlockOperation::Unlock);
     }
 }
@@ -78,8 +86,10 @@ fn with_advice(mut failure: Failure) -> Failure {
     failure
 }
 
-/// Removes what killed processes of this user left, and says what that was.
-pub fn sweep(what: &str) -> Vec<String> {
+/// Removes what killed processes of this user left, and says what that was. `check` stops it, and the next run goes on.
+pub fn sweep(what: &str, limits: &Limits, check: Check<'_>) -> Vec<String> {
+    let in_time = within(limits.sweep_time);
+    let both = || check().and_then(|()| in_time());
     let (prefix, ours) = (prefix(what), rustix::process::geteuid().as_raw());
     let entries = std::fs::read_dir(std::env::temp_dir())
         .into_iter()
@@ -102,11 +112,23 @@ pub fn sweep(what: &str) -> Vec<String> {
         }
         // Whoever makes one in this moment finds it taken, and makes another.
         let Some(_held) = held(&path) else { continue };
-        if std::fs::remove_dir_all(&path).is_ok() {
+        if remove(&path, limits, &both).is_ok() {
             removed.push(path.display().to_string());
         }
     }
     removed
+}
+
+fn remove(path: &Path, limits: &Limits, check: Check<'_>) -> Result<(), Failure> {
+    let bounds = Bounds {
+        folders_max: limits.leftover_folders,
+        check,
+    };
+    let name = path.file_name().and_then(|name| name.to_str());
+    match (path.parent().map(Folder::open).transpose()?.flatten(), name) {
+        (Some(parent), Some(name)) => parent.remove_all(name, bounds),
+        _ => Ok(()),
+    }
 }
 
 fn prefix(what: &str) -> String {
@@ -137,18 +159,18 @@ mod tests {
 
     #[test]
     fn what_a_process_holds_stays_and_what_it_left_is_removed() {
-        let held = Temporary::new("swept").unwrap();
-        let left = Temporary::new("swept").unwrap();
+        let held = Temporary::new("swept", &Limits::default()).unwrap();
+        let left = Temporary::new("swept", &Limits::default()).unwrap();
         std::fs::write(left.path.join("file"), "x").unwrap();
         let path = left.path.clone();
         // As a kill would have it: the lock is gone, and the folder is not.
         flock(&left.lock, FlockOperation::Unlock).unwrap();
 
-        let removed = sweep("swept");
+        let removed = sweep("swept", &Limits::default(), &|| Ok(()));
 
         assert_eq!(removed, [path.display().to_string()]);
         assert!(held.path.exists() && !path.exists());
-        assert_eq!(sweep("other"), [""; 0]);
+        assert_eq!(sweep("other", &Limits::default(), &|| Ok(())), [""; 0]);
     }
 
     #[test]
@@ -159,7 +181,7 @@ mod tests {
         std::fs::create_dir_all(&beside).unwrap();
         std::os::unix::fs::symlink(&beside, &link).unwrap();
 
-        let removed = sweep("likeness");
+        let removed = sweep("likeness", &Limits::default(), &|| Ok(()));
 
         assert_eq!(removed, [""; 0]);
         assert!(beside.exists());

@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use crate::folder::{Entry, Folder};
+use crate::folder::{Bounds, Check, Entry, Folder, within};
 use crate::generation::{DATA_FILES, GENERATIONS, Generation, names};
 use crate::limits::Limits;
 use crate::log::Log;
@@ -33,30 +33,40 @@ const CLAIMED: [&str; DATA_FILES.len() + 1] = {
 impl Lock {
     /// Removes what killed runs left: staging folders, unfinished links and generations above `last`.
     ///
-    /// `Err`: a generation above `last` could not be removed. Other leftovers that stay are a warning.
+    /// `Err`: a generation above `last` could not be removed, or `check` stopped it. Other leftovers that stay are a warning.
     pub fn sweep(
         &self,
         last: Option<&Generation>,
         limits: &Limits,
+        check: Check<'_>,
         log: &Log,
     ) -> Result<(), Failure> {
-        self.sweep_work(limits, log)?;
-        self.sweep_generations(last, limits, log)
+        self.sweep_work(limits, check, log)?;
+        self.sweep_generations(last, limits, check, log)
     }
 
-    /// Removes staging folders and unfinished links alone. One that stays is a warning.
-    pub fn sweep_work(&self, limits: &Limits, log: &Log) -> Result<(), Failure> {
+    /// Removes staging folders and unfinished links alone. One that stays is a warning, and so is what takes too long.
+    pub fn sweep_work(&self, limits: &Limits, check: Check<'_>, log: &Log) -> Result<(), Failure> {
         let output = self.folder();
+        let in_time = within(limits.sweep_time);
+        let both = || check().and_then(|()| in_time());
+        let bounds = Bounds {
+            folders_max: limits.leftover_folders,
+            check: &both,
+        };
         let ours = |name: &str| {
             name.starts_with(PREFIX) || TEMPORARY.iter().any(|prefix| name.starts_with(prefix))
         };
         for name in output.names(ours)? {
-            match output.remove_all(&name, limits.leftover_folders) {
+            match output.remove_all(&name, bounds) {
                 Ok(()) => log.warn("leftover of a killed run removed", json!({ "name": name })),
-                Err(failure) => log.warn(
-                    "leftover of a killed run not removed",
-                    json!({ "error": failure.message }),
-                ),
+                Err(failure) => {
+                    check()?;
+                    log.warn(
+                        "leftover of a killed run not removed",
+                        json!({ "name": name, "error": failure.message }),
+                    );
+                }
             }
         }
         Ok(())
@@ -66,8 +76,13 @@ impl Lock {
         &self,
         last: Option<&Generation>,
         limits: &Limits,
+        check: Check<'_>,
         log: &Log,
     ) -> Result<(), Failure> {
+        let bounds = Bounds {
+            folders_max: limits.leftover_folders,
+            check,
+        };
         let Some(generations) = self.folder().folder(GENERATIONS)? else {
             return Ok(());
         };
@@ -76,7 +91,7 @@ impl Lock {
             .iter()
             .filter(|name| name.number > published)
         {
-            generations.remove_all(&name.to_string(), limits.leftover_folders)?;
+            generations.remove_all(&name.to_string(), bounds)?;
             log.warn(
                 "generation above the current one removed",
                 json!({ "generation": name.to_string() }),
@@ -170,7 +185,7 @@ mod tests {
         std::os::unix::fs::symlink("x", temp.path().join(".current-r0")).unwrap();
         std::fs::write(temp.path().join(".last-run-r0"), "").unwrap();
 
-        lock.sweep(None, &Limits::default(), &Log::silent())
+        lock.sweep(None, &Limits::default(), &|| Ok(()), &Log::silent())
             .unwrap();
 
         assert_eq!(

@@ -1,8 +1,9 @@
 //! The folder in which a run works before anything is published: what the component writes, what the host writes.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
-use crate::folder::Folder;
+use crate::folder::{Bounds, Folder, within};
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 
@@ -24,6 +25,7 @@ pub struct Staging {
     input: Folder,
     generation: Folder,
     leftover_folders: usize,
+    tidy_time: Duration,
 }
 
 impl Lock {
@@ -66,9 +68,17 @@ impl Lock {
                 generation,
                 root,
                 leftover_folders: limits.leftover_folders,
+                tidy_time: limits.tidy_time,
             }),
             Err(failure) => {
-                let _ = output.remove_all(&name, limits.leftover_folders);
+                // Two folders at the most, both empty.
+                let _ = output.remove_all(
+                    &name,
+                    Bounds {
+                        folders_max: limits.leftover_folders,
+                        check: &within(limits.tidy_time),
+                    },
+                );
                 Err(failure)
             }
         }
@@ -91,6 +101,15 @@ impl Staging {
         &self.generation
     }
 
+    /// Removes `name` in `folder`, as far as a run that ends has the time; the next run removes the rest.
+    pub fn tidy(&self, folder: &Folder, name: &str) {
+        let bounds = Bounds {
+            folders_max: self.leftover_folders,
+            check: &within(self.tidy_time),
+        };
+        let _ = folder.remove_all(name, bounds);
+    }
+
     /// The folder of both, for the host's own temporary files.
     pub fn root(&self) -> &Folder {
         &self.root
@@ -100,7 +119,7 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         // What cannot be removed now is removed by the next run.
-        let _ = self.output.remove_all(&self.name, self.leftover_folders);
+        self.tidy(&self.output, &self.name);
     }
 }
 

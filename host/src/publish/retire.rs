@@ -7,7 +7,7 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use serde_json::json;
 
-use crate::folder::Entry;
+use crate::folder::{Bounds, Check, Entry};
 use crate::generation::{self, CURRENT, DATA_FILES, GENERATIONS, Name};
 use crate::limits::Limits;
 use crate::lock::Lock;
@@ -19,9 +19,10 @@ use crate::segment;
 /// Keeps the newest generation of each of the `keep` latest different sets, and what was superseded just now. For an append
 /// job a set is what there is up to a segment. Segments stay.
 ///
-/// Also removes a link of another format that leads nowhere now. Never fails: it warns.
-pub fn retire(lock: &Lock, keep: usize, limits: &Limits, log: &Log) {
-    let result = retire_at(lock, keep, limits, log, Timestamp::now());
+/// Also removes a link of another format that leads nowhere now. Never fails: it warns. `check` stops it, and the next run
+/// goes on.
+pub fn retire(lock: &Lock, keep: usize, limits: &Limits, check: Check<'_>, log: &Log) {
+    let result = retire_at(lock, keep, limits, check, log, Timestamp::now());
     if let Err(failure) = result.and_then(|()| remove_stale_links(lock)) {
         log.warn(
             "old generations not removed",
@@ -34,6 +35,7 @@ pub(super) fn retire_at(
     lock: &Lock,
     keep: usize,
     limits: &Limits,
+    check: Check<'_>,
     log: &Log,
     now: Timestamp,
 ) -> Result<(), Failure> {
@@ -46,6 +48,10 @@ pub(super) fn retire_at(
     };
     let mut names = generation::names(&generations)?;
     names.retain(|name| name.number <= current.number);
+    let bounds = Bounds {
+        folders_max: limits.leftover_folders,
+        check,
+    };
     let mut kept_sets = BTreeSet::new();
     let mut superseded: Option<Name> = None;
     for name in names.into_iter().rev() {
@@ -78,8 +84,9 @@ pub(super) fn retire_at(
                 .and_then(|folder| {
                     folder.map_or(Ok(()), |folder| folder.remove_file(manifest::FILE))
                 })
-                .and_then(|()| generations.remove_all(&text, limits.leftover_folders));
+                .and_then(|()| generations.remove_all(&text, bounds));
             if let Err(failure) = removed {
+                check()?;
                 log.warn(
                     "old generation not removed",
                     json!({ "generation": text, "error": failure.message }),

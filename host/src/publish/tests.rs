@@ -235,7 +235,7 @@ fn adopting_overwrites_nothing_that_was_kept_before() {
 fn retire_in(world: &World, keep: usize, hours_later: i64) {
     let lock = lock::acquire(&world.folder(), "retiring").unwrap();
     let now = Timestamp::now() + jiff::SignedDuration::from_hours(hours_later);
-    retire_at(&lock, keep, &world.limits, &Log::silent(), now).unwrap();
+    retire_at(&lock, keep, &world.limits, &|| Ok(()), &Log::silent(), now).unwrap();
 }
 
 fn numbers(world: &World) -> Vec<u64> {
@@ -324,7 +324,7 @@ fn the_link_of_a_format_that_is_no_more_goes() {
     publish(&mut world, "1").unwrap();
 
     let lock = lock::acquire(&world.folder(), "retiring").unwrap();
-    retire(&lock, 3, &world.limits, &Log::silent());
+    retire(&lock, 3, &world.limits, &|| Ok(()), &Log::silent());
 
     assert_eq!(
         world.names(),
@@ -334,7 +334,10 @@ fn the_link_of_a_format_that_is_no_more_goes() {
 
 #[test]
 fn a_limit_on_time_is_the_promise_of_the_readme() {
-    assert_eq!(Limits::default().superseded_kept, Duration::from_mins(1));
+    assert_eq!(
+        crate::limits::Limits::default().superseded_kept,
+        Duration::from_mins(1)
+    );
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl<'r> Files<'r> {
         let last = generation::last(&ground.lock, ground.limits)?;
         ground
             .lock
-            .sweep(last.as_ref(), ground.limits, ground.log)?;
+            .sweep(last.as_ref(), ground.limits, ground.check, ground.log)?;
         ground.lock.sweep_segments(last.as_ref(), ground.log)?;
         if !target.adopt {
             ground.lock.refuse_foreign()?;
@@ -260,9 +260,13 @@ impl Sink for Files<'_> {
 
     fn retire(&self) {
         let Ground {
-            lock, limits, log, ..
+            lock,
+            limits,
+            check,
+            log,
+            ..
         } = &self.ground;
-        publish::retire(lock, self.keep_generations, limits, log);
+        publish::retire(lock, self.keep_generations, limits, check, log);
     }
 }
 
@@ -315,7 +319,6 @@ impl Taken for TakenFiles<'_> {
                 adopt: files.target.adopt,
                 file_mode: files.target.file_mode,
             },
-            files.ground.limits,
             files.ground.check,
             files.ground.log,
         )

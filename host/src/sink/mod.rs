@@ -41,8 +41,8 @@ pub mod world;
 pub use files::Files;
 pub use last::sha256_of;
 
-/// Asked now and then while a sink works: `Err` ends the run (its deadline, a signal). Not asked after the commit.
-pub type Check<'r> = &'r dyn Fn() -> Result<(), Failure>;
+/// Asked now and then while a sink works. After the commit only by what the next run can go on with.
+pub use crate::folder::Check;
 
 /// A place that keeps data and state together.
 pub trait Sink {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::folder::Folder;
+use crate::folder::{Folder, Writers};
 use crate::generation::{self, Generation};
 use crate::limits::Limits;
 use crate::lock;
@@ -131,7 +131,7 @@ impl World {
     ) -> Result<(Commit, Totals), Failure> {
         self.runs += 1;
         let log = Log::silent();
-        let folder = Folder::open_or_create(self.temp.path(), None)?;
+        let folder = Folder::open_or_create(self.temp.path(), None, Writers::Nobody)?;
         let lock = lock::acquire(&folder, &format!("run-{}", self.runs))?;
         let check = || (self.meanwhile)(self.temp.path());
         let ground = Ground {

@@ -1,5 +1,6 @@
 //! The components of the tests, built once for all of them, and the cache of compiled ones.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
@@ -26,7 +27,7 @@ pub fn misbehaving() -> &'static Path {
     })
 }
 
-/// The misbehaving component with another `describe`: `loop`, `memory`, `trap`, `crowd` `rename`, `escapes`, `newline` or `huge`.
+/// The misbehaving component with another `describe`: `loop`, `memory`, `trap`, `crowd` or `rename`.
 pub fn describing(word: &str) -> PathBuf {
     let mut component = std::fs::read(misbehaving()).expect("read the misbehaving component");
     let at: Vec<usize> = memchr::memmem::find_iter(&component, SWITCH).collect();
@@ -38,25 +39,15 @@ pub fn describing(word: &str) -> PathBuf {
     file
 }
 
-/// The misbehaving component, which exports no `tidegate:sync/probe`.
-pub fn without_a_look() -> PathBuf {
-    let mut component = std::fs::read(misbehaving()).expect("read the misbehaving component");
-    let (probe, other) = (b"tidegate:sync/probe@", b"tidegate:sync/other@");
-    let at: Vec<usize> = memchr::memmem::find_iter(&component, probe).collect();
-    for at in at {
-        component[at..at + probe.len()].copy_from_slice(other);
-    }
-    let file = own_folder().join("without-a-look.wasm");
-    std::fs::write(&file, component).expect("write the patched component");
-    file
-}
-
 /// The folder of compiled components, with the built-in one already in it.
 pub fn cache() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let folder = own_folder().join("cache");
         std::fs::create_dir_all(&folder).expect("create the folder of compiled components");
+        // Whatever the umask is: a cache that others can write to is not used.
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))
+            .expect("close the folder of compiled components");
         describe(&folder, &[]);
         folder
     })

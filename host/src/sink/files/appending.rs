@@ -207,7 +207,13 @@ fn generations_go_and_segments_stay() {
     }
 
     let lock = crate::lock::acquire(&world.folder(), "r").unwrap();
-    crate::publish::retire(&lock, 2, &world.limits, &crate::log::Log::silent());
+    crate::publish::retire(
+        &lock,
+        2,
+        &world.limits,
+        &|| Ok(()),
+        &crate::log::Log::silent(),
+    );
 
     let generations = world.folder().folder("generations").unwrap().unwrap();
     let kept = generations.names(|_| true).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection as Link;
 
-use crate::folder::Folder;
+use crate::folder::{Folder, Writers};
 use crate::limits::Limits;
 use crate::lock;
 use crate::log::Log;
@@ -158,7 +158,8 @@ impl World {
     ) -> Result<T, Failure> {
         self.runs += 1;
         let (log, plan) = (Log::silent(), self.plan());
-        let folder = Folder::open_or_create(plan.output_dir.as_ref().unwrap(), None)?;
+        let folder =
+            Folder::open_or_create(plan.output_dir.as_ref().unwrap(), None, Writers::Nobody)?;
         let lock = lock::acquire(&folder, &format!("run-{}", self.runs))?;
         let ground = Ground {
             lock: Arc::new(lock),

@@ -11,7 +11,6 @@ mod said;
 mod spent;
 mod staged;
 mod told;
-mod words;
 
 mod bindings {
     #![expect(
@@ -24,7 +23,6 @@ mod bindings {
             world misbehaving {
                 include tidegate:sync/connector@0.1.0;
                 export tidegate:sync/portions@0.1.0;
-                export tidegate:sync/probe@0.1.0;
             }
         ",
         path: "../../../wit",
@@ -51,8 +49,7 @@ impl Guest for Misbehaving {
 
     fn run(request: Request) -> Ending {
         let behaviour = setting("SOURCE_MISBEHAVIOUR");
-        words::run(&behaviour, &request)
-            .or_else(|| spent::run(&behaviour))
+        spent::run(&behaviour)
             .or_else(|| portioned::run(&behaviour, &request))
             .or_else(|| staged::run(&behaviour))
             .or_else(|| told::run(&behaviour))
@@ -71,12 +68,6 @@ impl Guest for Misbehaving {
 impl bindings::exports::tidegate::sync::portions::Guest for Misbehaving {
     fn more() -> bool {
         portioned::more()
-    }
-}
-
-impl bindings::exports::tidegate::sync::probe::Guest for Misbehaving {
-    fn look() -> Result<bindings::exports::tidegate::sync::probe::Sighting, Failure> {
-        Ok(words::look())
     }
 }
 

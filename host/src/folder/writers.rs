@@ -1,0 +1,112 @@
+//! A run's folders are nobody else's to write to, and so are the files that it writes to.
+
+use rustix::fs::{FileType, Stat};
+
+use crate::outcome::{Failure, Outcome};
+
+use super::Folder;
+use super::trust::{Rights, Stranger};
+
+/// Who may write to a folder, besides root and the user that this process runs as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writers {
+    /// Anybody: it is only looked at, or is somebody else's to check.
+    Anybody,
+    /// Nobody.
+    Nobody,
+    /// The members of its group, where it is a set-group-ID folder: `ALLOW_SHARED_OUTPUT=yes`.
+    Group,
+}
+
+impl Writers {
+    /// The mode of a new folder at the most.
+    pub(super) const fn folder_mode(self) -> u32 {
+        match self {
+            Self::Anybody | Self::Nobody => 0o755,
+            Self::Group => 0o775,
+        }
+    }
+}
+
+impl Folder {
+    /// `Err` (73) when there is a folder of this name that others can write to; any other trouble is for who opens it.
+    pub fn refuse_strangers_in(&self, name: &str) -> Result<(), Failure> {
+        match self.unchecked(name) {
+            Ok(Some(folder)) => folder.refuse_strangers(),
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    /// `Err` (73) when others can write to this folder than may.
+    pub(super) fn refuse_strangers(&self) -> Result<(), Failure> {
+        if self.writers == Writers::Anybody {
+            return Ok(());
+        }
+        let rights = Rights::from(&self.stat()?);
+        match rights.stranger() {
+            None => Ok(()),
+            Some(_) if self.writers == Writers::Group && rights.is_group_folder() => Ok(()),
+            Some(stranger) => Err(self.refused_for(stranger, rights)),
+        }
+    }
+
+    fn refused_for(&self, stranger: Stranger, rights: Rights) -> Failure {
+        let path = self.path.display();
+        let way_on = match stranger {
+            Stranger::Everybody(_) if rights.is_sticky() => {
+                format!("use a folder of this job's own in it, such as `{path}/orders`")
+            }
+            Stranger::Owner(_) => format!(
+                "run as that user, or give the folder to this one: `{} {path}`",
+                stranger.cure()
+            ),
+            Stranger::Group(_) if self.writers == Writers::Group => format!(
+                "`{} {path}`; ALLOW_SHARED_OUTPUT=yes takes a group's folder with the set-group-ID bit only: `chmod g+s {path}`",
+                stranger.cure()
+            ),
+            Stranger::Group(_) => format!(
+                "`{} {path}`, or ALLOW_SHARED_OUTPUT=yes to trust the group's members as this user (set-group-ID folders)",
+                stranger.cure()
+            ),
+            Stranger::Everybody(_) => format!("`{} {path}`", stranger.cure()),
+        };
+        let message = format!(
+            "use the folder `{path}`: {stranger}, so others decide what this run reads, removes and publishes; nothing in it was changed; {way_on}"
+        );
+        Failure::new(Outcome::OutputUnusable, message)
+    }
+
+    /// The nearest folder above this one in which others can put another folder in its place, or in that of one on the way; for
+    /// a warning. Goes by the path, links resolved.
+    pub fn exposed_by(&self) -> Option<String> {
+        let path = std::fs::canonicalize(&self.path).ok()?;
+        path.ancestors().skip(1).find_map(|above| {
+            let rights = Rights::from(&std::fs::symlink_metadata(above).ok()?);
+            match rights.stranger()? {
+                // There, others can neither rename nor remove what is not theirs.
+                Stranger::Everybody(_) | Stranger::Group(_) if rights.is_sticky() => None,
+                stranger => Some(format!("`{}`: {stranger}", above.display())),
+            }
+        })
+    }
+}
+
+/// `Err` (73) unless what was opened for writing is a regular file of this user with this one name: what is written to any
+/// other may be somebody else's. To be asked before anything is.
+pub fn refuse_foreign_file(stat: &Stat, shown: &str) -> Result<(), Failure> {
+    let rights = Rights::from(stat);
+    let why = if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        "it is no regular file".to_owned()
+    } else if stat.st_nlink != 1 {
+        format!(
+            "it has {} names (hard links), and what the others are is not known",
+            stat.st_nlink
+        )
+    } else if rights.is_ours() {
+        return Ok(());
+    } else {
+        format!("it belongs to user {}, not to this one", rights.owner)
+    };
+    let message = format!("open `{shown}`: {why}; nothing was written to it; move it away");
+    Err(Failure::new(Outcome::OutputUnusable, message))
+}
