@@ -4,11 +4,13 @@
 
 use std::path::Path;
 
+use serde_json::json;
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, OptLevel};
 
-use crate::cache;
+use crate::cache::Cache;
 use crate::limits::Limits;
+use crate::log::Log;
 use crate::manifest;
 use crate::outcome::{Failure, Outcome};
 
@@ -57,22 +59,50 @@ pub struct Loaded {
     pub sha256: String,
 }
 
-/// Compiles `bytes`, or takes the compiled form from `cache_dir`, and refuses imports that are not granted.
-pub fn load(engine: &Engine, bytes: &[u8], cache_dir: Option<&Path>) -> Result<Loaded, Failure> {
+/// Compiles `bytes`, or takes the compiled form from `cache_dir`, and refuses imports that are not granted. A cache that is not
+/// safe to use is a warning.
+pub fn load(
+    engine: &Engine,
+    bytes: &[u8],
+    cache_dir: Option<&Path>,
+    limits: &Limits,
+    log: &Log,
+) -> Result<Loaded, Failure> {
     let sha256 = manifest::sha256(bytes);
-    let component = match cache_dir.and_then(|folder| cache::take(folder, engine, &sha256)) {
+    let unused = |why: String| log.warn("compiled component not cached", json!({ "error": why }));
+    let mut cache = opened(cache_dir, limits, unused);
+    let taken = cache.as_ref().map(|cache| cache.take(engine, &sha256));
+    let component = match taken.transpose() {
+        Ok(taken) => taken.flatten(),
+        Err(why) => {
+            unused(why);
+            // Nothing is written through it, either.
+            cache = None;
+            None
+        }
+    };
+    let component = match component {
         Some(component) => component,
-        None => compile(engine, bytes, &sha256, cache_dir)?,
+        None => compile(engine, bytes, &sha256, cache.as_ref(), unused)?,
     };
     refuse_imports(engine, &component)?;
     Ok(Loaded { component, sha256 })
+}
+
+fn opened(cache_dir: Option<&Path>, limits: &Limits, unused: impl Fn(String)) -> Option<Cache> {
+    let opened = cache_dir.map(|named| Cache::open(named, limits));
+    opened.transpose().unwrap_or_else(|why| {
+        unused(why);
+        None
+    })?
 }
 
 fn compile(
     engine: &Engine,
     bytes: &[u8],
     sha256: &str,
-    cache_dir: Option<&Path>,
+    cache: Option<&Cache>,
+    unused: impl Fn(String),
 ) -> Result<Component, Failure> {
     if !is_component(bytes) {
         return Err(Failure::new(
@@ -86,11 +116,9 @@ fn compile(
             format!("compile the component: {error:#}"),
         )
     })?;
-    if let Some(folder) = cache_dir {
-        // Without a cache the next run compiles again: slower, not wrong.
-        let _ = component
-            .serialize()
-            .map(|compiled| cache::keep(folder, engine, sha256, &compiled));
+    if let (Some(cache), Ok(compiled)) = (cache, component.serialize()) {
+        // Without it the next run compiles again: slower, not wrong.
+        cache.keep(engine, sha256, &compiled).unwrap_or_else(unused);
     }
     Ok(component)
 }

@@ -74,7 +74,7 @@ impl Prepared {
     pub async fn new(given: &GivenArgs, plan: Plan, log: &Log) -> Result<Self, Failure> {
         let loaded = async {
             let bytes = component_file(given, &plan.limits)?;
-            let connector = Connector::load(&bytes, plan.cache_dir.as_deref(), &plan.limits)?;
+            let connector = Connector::load(&bytes, plan.cache_dir.as_deref(), &plan.limits, log)?;
             let description = connector.describe(log.clone(), &plan.limits).await?;
             Ok((connector, description))
         };

@@ -48,8 +48,6 @@ pub struct Staged {
     deleted: Option<File>,
     rejected: Option<File>,
     line_bytes_max: usize,
-    /// The most that the reason or the pointer of a rejected record may have.
-    pub words_bytes_max: usize,
 }
 
 /// Opens what the component left in `input`. `Err` is 70: it left something else than it may.
@@ -72,7 +70,6 @@ pub fn open(input: &Folder, reported: Counts, limits: &Limits) -> Result<Staged,
         deleted: file(DELETED)?,
         rejected: file(REJECTED)?,
         line_bytes_max: limits.staged_line_bytes,
-        words_bytes_max: limits.words_bytes,
     })
 }
 

@@ -1,14 +1,10 @@
 //! The summary of one run: the last line of its log, `last-run.json`, and what `--output json` prints.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::limits::Limits;
 use crate::outcome::{Committed, Failure, Outcome};
 use crate::quantity::counted;
-use crate::words;
 
 /// Everything worth knowing about a run that has ended. Counts are of this run unless they say otherwise.
 #[derive(Debug, Clone, Serialize)]
@@ -64,9 +60,6 @@ pub struct Summary {
     pub cursor: Option<String>,
     /// CPU time of the component.
     pub component_cpu_ms: u64,
-    /// The same, of which less than a millisecond counts too.
-    #[serde(skip)]
-    pub component_cpu: Duration,
     /// The most memory the component used.
     pub component_memory_peak_bytes: u64,
 }
@@ -100,7 +93,6 @@ impl Summary {
             echoes_redacted: 0,
             cursor: None,
             component_cpu_ms: 0,
-            component_cpu: Duration::ZERO,
             component_memory_peak_bytes: 0,
         }
     }
@@ -110,7 +102,7 @@ impl Summary {
         &mut self,
         result: &Result<Outcome, Failure>,
         finished: jiff::Timestamp,
-        took: Duration,
+        took: std::time::Duration,
     ) {
         self.finished = format!("{finished:.3}");
         self.duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -146,9 +138,8 @@ impl Summary {
         })
     }
 
-    /// The one line a failed run writes to stderr: what happened, what is still intact, and what to do. It has room for the
-    /// last two when the message is one of [`Failure::shown`].
-    pub fn error_line(&self, failure: &Failure, limits: &Limits) -> String {
+    /// The one line a failed run writes to stderr: what happened, what is still intact, and what to do.
+    pub fn error_line(&self, failure: &Failure) -> String {
         let intact = match (failure.committed, &self.generation) {
             (Committed::Unknown, _) => {
                 "readers see the old set or the new one, whole either way".to_owned()
@@ -179,6 +170,6 @@ impl Summary {
             _ => "",
         };
         let text = format!("{}; {intact}{advice}", failure.message);
-        words::line(&text, limits.error_line_bytes)
+        crate::log::escape_controls(&text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }

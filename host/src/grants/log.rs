@@ -1,11 +1,12 @@
 //! A component's stderr: each line becomes one event of the run's log.
 //!
-//! How long a line may be, how many there may be in a run, and that none of them can forge a line of the host's, is `log`'s
-//! business; here a line that never ends takes no memory.
+//! A line that begins with `warn: ` is a warning, any other is progress. Lines are cut at a limit, and after a number of
+//! them the rest is counted and dropped: a component can neither flood the log nor forge a line of the host's.
 
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use serde_json::json;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -22,8 +23,9 @@ pub fn grant(wasi: &mut WasiCtxBuilder, log: Log, limits: &Limits) {
     let lines = Stream {
         log,
         unfinished: Vec::new(),
-        unfinished_bytes: 0,
-        limits: limits.clone(),
+        bytes_max: limits.log_line_bytes,
+        lines_left: limits.log_lines,
+        dropped: 0,
     };
     wasi.stderr(Stderr(Arc::new(Mutex::new(lines))));
 }
@@ -33,47 +35,50 @@ struct Stderr(Arc<Mutex<Stream>>);
 
 struct Stream {
     log: Log,
-    /// The beginning of a line: twice as much as is shown of it, so that no secret is cut before it is hidden.
     unfinished: Vec<u8>,
-    /// How long that line is.
-    unfinished_bytes: u64,
-    limits: Limits,
+    bytes_max: usize,
+    lines_left: u64,
+    dropped: u64,
 }
 
 impl Stream {
     fn take(&mut self, bytes: &[u8]) {
-        let mut pieces = bytes.split(|&byte| byte == b'\n');
-        if let Some(piece) = pieces.next() {
-            self.go_on(piece);
+        for &byte in bytes {
+            if byte == b'\n' {
+                self.end_line();
+            } else if self.unfinished.len() < self.bytes_max {
+                self.unfinished.push(byte);
+            }
         }
-        for piece in pieces {
-            self.end_line();
-            self.go_on(piece);
-        }
-    }
-
-    fn go_on(&mut self, piece: &[u8]) {
-        let room = (2 * self.limits.log_line_bytes).saturating_sub(self.unfinished.len());
-        self.unfinished
-            .extend_from_slice(&piece[..piece.len().min(room)]);
-        self.unfinished_bytes = self.unfinished_bytes.saturating_add(piece.len() as u64);
     }
 
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.unfinished);
-        let whole_bytes = std::mem::take(&mut self.unfinished_bytes);
         if line.is_empty() {
             return;
         }
+        if self.lines_left == 0 {
+            self.dropped += 1;
+            return;
+        }
+        self.lines_left -= 1;
         let text = String::from_utf8_lossy(&line);
-        let cut_from = Some(whole_bytes).filter(|whole| *whole > line.len() as u64);
-        self.log.component(&text, cut_from, &self.limits);
+        match text.strip_prefix("warn: ") {
+            Some(text) => self.log.warn("component", json!({ "text": text })),
+            None => self.log.progress("component", json!({ "text": text })),
+        }
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
         self.end_line();
+        if self.dropped > 0 {
+            self.log.warn(
+                "component log cut",
+                json!({ "dropped_lines": self.dropped }),
+            );
+        }
     }
 }
 
