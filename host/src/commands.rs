@@ -14,6 +14,7 @@ use crate::quantity;
 use crate::settings;
 use crate::unpublished;
 use crate::values::{Problem, Values};
+use crate::words;
 
 /// Says what every setting is and where it came from, and all that is wrong. Only `--online` touches the network, and
 /// nothing the output folder.
@@ -36,10 +37,13 @@ fn check_settings(args: &CheckArgs, environment: Vec<(String, String)>) -> Ended
         let mut out = String::new();
         for row in settings::rows(&prepared.description, &prepared.plan) {
             if !row.value.is_empty() {
-                let _ = writeln!(out, "{:<24} {:<40} {}", row.name, row.value, row.origin);
+                let value = words::escaped(&row.value);
+                let origin = words::escaped(&row.origin.to_string());
+                let _ = writeln!(out, "{:<24} {value:<40} {origin}", row.name);
             }
         }
         for (name, meant) in settings::near_misses(&prepared.description, &prepared.plan) {
+            let name = words::escaped(&name);
             let _ = writeln!(
                 out,
                 "warning: {name} in the environment is not a setting; did you mean {meant}?"
@@ -58,7 +62,7 @@ fn check_settings(args: &CheckArgs, environment: Vec<(String, String)>) -> Ended
         }
         let _ = writeln!(out, "\n{} to mend:", counted(problems.len()));
         for problem in &problems {
-            let _ = writeln!(out, "  {problem}");
+            let _ = writeln!(out, "  {}", words::escaped(&problem.to_string()));
         }
         print(&prepared.redactor.hide(&out));
         Err(Failure::new(

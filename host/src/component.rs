@@ -33,12 +33,14 @@ mod bindings {
     });
 }
 
+mod described;
+mod said;
 mod sighting;
 
-pub use self::sighting::Sighting;
-pub use bindings::exports::tidegate::sync::job::{
-    Description, Extent, Failure as JobFailure, Report, Request, Setting, Window,
-};
+pub use self::described::{Description, Setting, is_settable};
+pub use self::said::{Extent, JobFailure, Report, Request, Sighting, Suggestion, Window};
+
+use bindings::exports::tidegate::sync::job::Failure as RawFailure;
 
 /// How often a computing component is looked at: its CPU time, the deadline, a signal.
 const TICK: Duration = Duration::from_millis(5);
@@ -115,13 +117,14 @@ impl Connector {
             cpu: limits.describe_cpu,
             memory_bytes: limits.describe_memory_bytes,
         };
+        let cpu_limit = limits.describe_cpu;
         let (result, _) = self
-            .call(grants, limits, async |store, instance| {
+            .call(grants, cpu_limit, limits, async |store, instance| {
                 let connector = bindings::Connector::new(&mut *store, instance)?;
                 connector.tidegate_sync_job().call_describe(store).await
             })
             .await;
-        result
+        described::description(result?, limits)
     }
 
     /// Runs the job once. The inner `Err` is what the component said; the outer one is what happened to it.
@@ -131,7 +134,8 @@ impl Connector {
         limits: &Limits,
         request: &Request,
     ) -> (Result<Result<Ran, JobFailure>, Failure>, Used) {
-        self.call(grants, limits, async |store, instance| {
+        let log = grants.log.clone();
+        let ran = self.call(grants, limits.cpu, limits, async |store, instance| {
             let connector = bindings::Connector::new(&mut *store, instance)?;
             let job = connector.tidegate_sync_job();
             match job.call_run(&mut *store, request).await? {
@@ -140,12 +144,20 @@ impl Connector {
                         Some(more) => called(store, more).await?,
                         None => false,
                     };
-                    Ok(Ok(Ran { report, more }))
+                    Ok(Ok((report, more)))
                 }
                 Err(failure) => Ok(Err(failure)),
             }
-        })
-        .await
+        });
+        let (said, used) = ran.await;
+        let heard = said.and_then(|said| match said {
+            Ok((report, more)) => {
+                let report = said::report(report, limits)?;
+                Ok(Ok(Ran { report, more }))
+            }
+            Err(failure) => Ok(Err(said::failure(failure, &log, limits))),
+        });
+        (heard, used)
     }
 
     /// Has a component that can take a first look take it; `None`: it cannot. Failures are told apart as in [`Self::run`].
@@ -154,24 +166,32 @@ impl Connector {
         grants: Grants,
         limits: &Limits,
     ) -> Result<Option<Result<Sighting, JobFailure>>, Failure> {
-        let (result, _) = self
-            .call(grants, limits, async |store, instance| {
-                match optional(store, instance, PROBE, "look")? {
-                    Some(look) => Ok(Some(called(store, look).await?)),
-                    None => Ok(None),
-                }
-            })
-            .await;
-        result
+        let log = grants.log.clone();
+        let looked = self.call(
+            grants,
+            limits.cpu,
+            limits,
+            async |store, instance| match optional(store, instance, PROBE, "look")? {
+                Some(look) => Ok(Some(called(store, look).await?)),
+                None => Ok(None),
+            },
+        );
+        let seen: Option<Result<sighting::Sighting, RawFailure>> = looked.await.0?;
+        Ok(seen.map(|seen| match seen {
+            Ok(sighting) => Ok(said::sighting(sighting, &log, limits)),
+            Err(failure) => Err(said::failure(failure, &log, limits)),
+        }))
     }
 
+    /// Calls one function of a new instance. `cpu_limit` is what is told of; of it, `grants` may have less to give.
     async fn call<T>(
         &self,
         grants: Grants,
+        cpu_limit: Duration,
         limits: &Limits,
         function: impl AsyncFnOnce(&mut Store<Granted>, &Instance) -> wasmtime::Result<T>,
     ) -> (Result<T, Failure>, Used) {
-        let (cpu_max, memory_max) = (grants.cpu, grants.memory_bytes);
+        let (cpu_left, memory_max) = (grants.cpu, grants.memory_bytes);
         let granted = match Granted::new(grants, limits) {
             Ok(granted) => granted,
             Err(error) => {
@@ -186,7 +206,7 @@ impl Connector {
         store.set_hostcall_fuel(limits.hostcall_bytes);
         let started = thread_cpu_time();
         store.epoch_deadline_callback(move |_| {
-            if thread_cpu_time().saturating_sub(started) > cpu_max {
+            if thread_cpu_time().saturating_sub(started) > cpu_left {
                 return Err(CpuUsedUp.into());
             }
             // Yielding lets the deadline and signals in, which wait beside us on the same thread.
@@ -205,7 +225,7 @@ impl Connector {
             memory_peak_bytes: store.data().meter.memory_peak_bytes,
         };
         let memory_refused = store.data().meter.memory_refused;
-        let result = result.map_err(|error| ending(&error, memory_refused, cpu_max, memory_max));
+        let result = result.map_err(|error| ending(&error, memory_refused, cpu_limit, memory_max));
         (result, used)
     }
 }
@@ -241,15 +261,13 @@ where
 fn ending(
     error: &wasmtime::Error,
     memory_refused: bool,
-    cpu_max: Duration,
+    cpu_limit: Duration,
     memory_max: u64,
 ) -> Failure {
-    let message = if error.downcast_ref::<CpuUsedUp>().is_some() {
-        format!(
-            "the component used more CPU time than `CPU_LIMIT` allows ({})",
-            crate::quantity::spoken(cpu_max)
-        )
-    } else if memory_refused {
+    if error.downcast_ref::<CpuUsedUp>().is_some() {
+        return cpu_used_up(cpu_limit);
+    }
+    let message = if memory_refused {
         format!(
             "the component needed more memory than `MEMORY_LIMIT` allows ({} MiB)",
             memory_max / (1024 * 1024)
@@ -263,6 +281,15 @@ fn ending(
         )
     };
     Failure::new(Outcome::ComponentFailed, message)
+}
+
+/// The component used more CPU time than it may, in one call or in all of a run.
+pub fn cpu_used_up(limit: Duration) -> Failure {
+    let limit = crate::quantity::spoken(limit);
+    Failure::new(
+        Outcome::ComponentFailed,
+        format!("the component used more CPU time than `CPU_LIMIT` allows ({limit})"),
+    )
 }
 
 fn defect(doing: &str, error: &wasmtime::Error) -> Failure {

@@ -313,7 +313,7 @@ pub const HOST: &[Declared] = &[
         "CPU_LIMIT",
         "5m",
         "1m",
-        "The most CPU time the component may use; waiting does not count",
+        "The most CPU time the component may use in one run, all portions together; waiting does not count",
     ),
     setting(
         Group::Limits,

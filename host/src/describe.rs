@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::component::Description;
+use crate::component::{Description, is_settable};
 use crate::declared::{Group, HOST};
+use crate::env_file;
 use crate::settings::SECRETS;
 
 /// One setting, wherever it was declared.
@@ -15,6 +16,8 @@ struct Entry {
     example: String,
     required: bool,
     secret: bool,
+    /// Whether the example of an env file may have a line in force for it.
+    settable: bool,
 }
 
 /// The table that `tidegate describe` prints.
@@ -54,8 +57,12 @@ pub fn env_example(description: &Description) -> String {
             } else {
                 &entry.default
             };
-            let comment = if entry.required { "" } else { "#" };
-            let _ = writeln!(out, "{comment}{}={value}", entry.name);
+            // What no line can say is left for a person to say.
+            let line = env_file::line(&entry.name, value);
+            let line = line.unwrap_or_else(|| format!("{}=", entry.name));
+            let in_force = entry.required && entry.settable;
+            let comment = if in_force { "" } else { "#" };
+            let _ = writeln!(out, "{comment}{line}");
         }
     });
     out
@@ -69,14 +76,10 @@ pub fn markdown(description: &Description) -> String {
             let default = match (&*entry.default, entry.required) {
                 (_, true) => "required".to_owned(),
                 ("", false) => "none".to_owned(),
-                (default, false) => format!("`{default}`"),
+                (default, false) => code(default),
             };
-            let _ = writeln!(
-                out,
-                "| `{}` | {} | {default} |",
-                entry.name,
-                entry.doc.replace('|', "\\|")
-            );
+            let doc = prose(&entry.doc);
+            let _ = writeln!(out, "| `{}` | {doc} | {default} |", entry.name);
         }
     });
     out
@@ -118,6 +121,7 @@ fn entries(description: &Description) -> Vec<Entry> {
             example: setting.example.clone().unwrap_or_default(),
             required: setting.required,
             secret: setting.secret,
+            settable: is_settable(setting),
         });
     let host = HOST.iter().map(|setting| Entry {
         group: setting.group,
@@ -127,6 +131,7 @@ fn entries(description: &Description) -> Vec<Entry> {
         example: setting.example.to_owned(),
         required: false,
         secret: SECRETS.contains(&setting.name),
+        settable: false,
     });
     declared.chain(host).collect()
 }
@@ -145,6 +150,46 @@ fn remarks(entry: &Entry) -> String {
         remarks.push(format!("e.g. {}", entry.example));
     }
     remarks.join(", ")
+}
+
+/// A text as a cell of a table: what stands between backticks stays code, and nothing else in it is markup.
+fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    let has_pairs = parts.len() % 2 == 1;
+    if !has_pairs || parts.iter().skip(1).step_by(2).any(|part| !is_code(part)) {
+        return plain(text);
+    }
+    let parts = parts.iter().enumerate();
+    let cells = parts.map(|(index, part)| match index % 2 {
+        0 => plain(part),
+        _ => code(part),
+    });
+    cells.collect()
+}
+
+/// A value as code in a cell of a table.
+fn code(value: &str) -> String {
+    if !is_code(value) || value.contains('`') {
+        return plain(value);
+    }
+    format!("`{}`", value.replace('|', "\\|"))
+}
+
+/// Whether it can be code in a cell: a `|` ends the cell there too, and an escape before one is read in two ways.
+fn is_code(text: &str) -> bool {
+    !text.is_empty() && !text.contains("\\|") && !text.ends_with('\\')
+}
+
+/// A text of which no character is markup.
+fn plain(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        if matches!(c, '|' | '<' | '[' | ']' | '&' | '\\' | '`') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
 }
 
 fn wrapped(text: &str, width: usize) -> Vec<String> {

@@ -40,6 +40,16 @@ pub fn parse_line(line: &str) -> Result<Option<(String, String)>, &'static str> 
     Ok(Some((name.to_owned(), value.to_owned())))
 }
 
+/// The line that [`parse_line`] reads as this name and value: quoted where it has to be. None where no line is.
+pub fn line(name: &str, value: &str) -> Option<String> {
+    let written = ["", "'", "\""].map(|quote| format!("{name}={quote}{value}{quote}"));
+    let is_read = |line: &String| {
+        let is_line = !line.contains(['\n', '\r']);
+        is_line && parse_line(line) == Ok(Some((name.to_owned(), value.to_owned())))
+    };
+    written.into_iter().find(is_read)
+}
+
 /// Whether this can be the name of a setting: upper case letters, digits and `_`, a letter first.
 pub fn is_name(name: &str) -> bool {
     name.bytes()
@@ -72,7 +82,29 @@ pub fn read_small(path: &Path, limits: &Limits) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn a_value_is_quoted_where_it_would_be_read_as_another() {
+        assert_eq!(line("A", "x y").as_deref(), Some("A=x y"));
+        assert_eq!(line("A", "x #y").as_deref(), Some("A='x #y'"));
+        assert_eq!(line("A", " x").as_deref(), Some("A=' x'"));
+        assert_eq!(line("A", "'x' #").as_deref(), Some("A=\"'x' #\""));
+        assert_eq!(line("A", "' \" #"), None);
+        assert_eq!(line("A", "x\ny"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_line_is_read_as_what_was_written(value in "[ #'\"=a\u{a0}\t\n\r\\\\]{0,12}") {
+            if let Some(line) = line("A", &value) {
+                prop_assert_eq!(line.lines().count(), 1);
+                prop_assert_eq!(parse_line(&line), Ok(Some(("A".to_owned(), value))));
+            }
+        }
+    }
 
     #[test]
     fn a_line_may_be_exported_quoted_or_commented() {

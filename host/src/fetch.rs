@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::fs::AtFlags;
 
-use crate::component::{self, JobFailure, Ran, Request, Used, Window, unless_stopped};
+use crate::component::{self, JobFailure, Ran, Request, Used, Window, cpu_used_up, unless_stopped};
 use crate::egress::{Egress, Origin, Policy, TlsFiles};
 use crate::folder::Folder;
 use crate::grants::Grants;
@@ -42,7 +42,7 @@ impl Run<'_> {
             staging: Some(staging.input_descriptor()?),
             environment: settings.environment.clone(),
             log: self.log.clone(),
-            cpu: plan.limits.cpu,
+            cpu: plan.limits.cpu.saturating_sub(self.summary.component_cpu),
             memory_bytes: plan.limits.memory_bytes,
         };
         let request = self.request(settings, last);
@@ -62,11 +62,16 @@ impl Run<'_> {
         self.summary.wire_bytes = traffic.wire_bytes;
         self.summary.echoes_redacted = traffic.echoes;
         let (result, used): (_, Used) = ran?;
-        self.summary.component_cpu_ms += u64::try_from(used.cpu.as_millis()).unwrap_or(u64::MAX);
+        let cpu = &mut self.summary.component_cpu;
+        *cpu = cpu.saturating_add(used.cpu);
+        self.summary.component_cpu_ms = u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX);
+        // Within one call it is looked at now and then; many short ones would each be over before that.
+        let used_up = (*cpu > plan.limits.cpu).then(|| cpu_used_up(plan.limits.cpu));
         let peak = &mut self.summary.component_memory_peak_bytes;
         *peak = (*peak).max(used.memory_peak_bytes as u64);
         let ran = disposed(result?, egress, prepared);
         let ran = ran.map_err(|failure| placed(failure, staging))?;
+        used_up.map_or(Ok(()), Err)?;
         self.accept(ran, &request, plan)
     }
 
@@ -89,12 +94,17 @@ impl Run<'_> {
         keeps_to_the_contract(&ran, request, self.summary.portions, &plan.limits)?;
         let report = &ran.report;
         self.summary.extent = Some(extent(report.extent).word());
-        self.summary.fetched += report.fetched;
-        self.summary.staged += report.staged;
-        self.summary.deleted += report.deleted;
-        self.summary.rejected += report.rejected;
-        self.summary.pages += report.pages;
-        self.summary.cursor.clone_from(&report.cursor);
+        let summary = &mut self.summary;
+        for (count, reported) in [
+            (&mut summary.fetched, report.fetched),
+            (&mut summary.staged, report.staged),
+            (&mut summary.deleted, report.deleted),
+            (&mut summary.rejected, report.rejected),
+            (&mut summary.pages, report.pages),
+        ] {
+            *count = count.saturating_add(reported);
+        }
+        summary.cursor.clone_from(&report.cursor);
         Ok(ran)
     }
 }
@@ -107,16 +117,6 @@ fn keeps_to_the_contract(
     limits: &Limits,
 ) -> Result<(), Failure> {
     let state = &ran.report.state;
-    if state.len() > limits.state_bytes {
-        return Err(staged::broken(format!(
-            "it returned a state of {} bytes, and {} are allowed",
-            state.len(),
-            limits.state_bytes
-        )));
-    }
-    if serde_json::from_str::<serde::de::IgnoredAny>(state).is_err() {
-        return Err(staged::broken("it returned a state that is not JSON"));
-    }
     if request.window.is_some() {
         if request.state.as_ref().is_some_and(|given| given != state) {
             return Err(staged::broken(

@@ -106,8 +106,9 @@ fn too_many_rejected(
             format!("{rejected} rejected, and `MAX_REJECTED` is {most}")
         }),
         MaxRejected::Percent(most) => {
+            let staged = totals.staged.saturating_add(totals.deleted);
             // What was staged is counted by the host, so a report cannot make the base smaller than that.
-            let base = fetched.max(totals.staged + totals.deleted + rejected);
+            let base = fetched.max(staged.saturating_add(rejected));
             let over = u128::from(rejected) * 100 > u128::from(base) * u128::from(most);
             over.then(|| {
                 let base = counted(base, "record");
@@ -298,5 +299,15 @@ mod tests {
             ..of(u64::MAX, 0)
         };
         assert!(refusal(&GATES, deleted, 0, Some(u64::MAX)).is_some());
+        let percent = Gates {
+            max_rejected: MaxRejected::Percent(1),
+            ..GATES
+        };
+        let all = Totals {
+            staged: u64::MAX,
+            deleted: u64::MAX,
+            ..of(u64::MAX, u64::MAX)
+        };
+        assert!(refusal(&percent, all, u64::MAX, None).is_some());
     }
 }

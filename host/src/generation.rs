@@ -43,6 +43,9 @@ pub struct Generation {
     output: Folder,
 }
 
+/// The data file of a generation, or the newest segment of an append job.
+pub type Contents = (Option<&'static str>, Option<segment::Name>);
+
 /// The set of a generation: its data file.
 #[derive(Debug, Clone, Copy)]
 pub struct Set<'g> {
@@ -149,21 +152,8 @@ impl Generation {
         let bytes = folder
             .read(manifest::FILE, limits.manifest_bytes)?
             .ok_or_else(|| untrusted(format!("`{shown}` is missing")))?;
-        if !name.is_of(&bytes) {
-            return Err(untrusted(format!(
-                "`{shown}` is not the one that its folder is named after (damaged or edited)"
-            )));
-        }
-        let manifest =
-            Manifest::from_bytes(&bytes).map_err(|what| untrusted(format!("`{shown}` {what}")))?;
-        if manifest.generation != name.number {
-            return Err(untrusted(format!(
-                "`{shown}` is of generation {}",
-                manifest.generation
-            )));
-        }
-        let (data_file, segment) =
-            contents(&manifest).map_err(|what| untrusted(format!("`{shown}` {what}")))?;
+        let (manifest, (data_file, segment)) =
+            read_manifest(&name, &bytes).map_err(|what| untrusted(format!("`{shown}` {what}")))?;
         let generation = Self {
             name,
             manifest,
@@ -179,8 +169,21 @@ impl Generation {
     }
 }
 
+/// Reads the manifest of the generation `name`. `Err` says what is wrong with it.
+pub fn read_manifest(name: &Name, bytes: &[u8]) -> Result<(Manifest, Contents), String> {
+    if !name.is_of(bytes) {
+        return Err("is not the one that its folder is named after (damaged or edited)".to_owned());
+    }
+    let manifest = Manifest::from_bytes(bytes)?;
+    if manifest.generation != name.number {
+        return Err(format!("is of generation {}", manifest.generation));
+    }
+    let contents = contents(&manifest)?;
+    Ok((manifest, contents))
+}
+
 /// The data file of a manifest, or of an append job's the newest segment, if there is one. `Err` says what is wrong with it.
-fn contents(manifest: &Manifest) -> Result<(Option<&'static str>, Option<segment::Name>), String> {
+fn contents(manifest: &Manifest) -> Result<Contents, String> {
     let listed = |file: &&'static str| manifest.files.contains_key(*file);
     let data_files: Vec<&'static str> = DATA_FILES.into_iter().filter(listed).collect();
     let segments: Vec<segment::Name> = manifest

@@ -12,10 +12,10 @@ use crate::folder::{Doing as _, Folder};
 use crate::generation::{self, Generation};
 use crate::last_run::{self, LastRun};
 use crate::limits::Limits;
-use crate::log::escape_controls;
 use crate::plan::Plan;
 use crate::quantity::{counted, spoken};
 use crate::sink::{Last, sha256_of};
+use crate::words;
 
 mod cursor;
 mod database;
@@ -147,17 +147,16 @@ impl HealthReport {
 
     /// A few words for a person, on one line.
     pub fn text(&self) -> String {
-        let mut parts = self.reasons.clone();
+        let mut parts: Vec<String> = self.reasons().collect();
         if let Some(facts) = &self.generation {
             let when = if self.status == Status::Fresh {
                 "published"
             } else {
                 "last published"
             };
-            let cursor = facts
-                .cursor
-                .as_ref()
-                .map_or_else(String::new, |cursor| format!(", cursor {cursor}"));
+            let cursor = facts.cursor.as_ref().map_or_else(String::new, |cursor| {
+                format!(", cursor {}", bounded(cursor))
+            });
             parts.push(format!(
                 "{when}: {} of {} ({} ago, generation {}{cursor})",
                 counted(facts.records, "record"),
@@ -166,7 +165,7 @@ impl HealthReport {
                 facts.name
             ));
         }
-        escape_controls(&format!("{}: {}", self.word(), parts.join("; ")))
+        words::escaped(&format!("{}: {}", self.word(), parts.join("; ")))
     }
 
     /// The same as one JSON object.
@@ -177,18 +176,23 @@ impl HealthReport {
                 "committed": facts.committed,
                 "age_seconds": facts.age.as_secs(),
                 "records": facts.records,
-                "cursor": facts.cursor,
+                "cursor": facts.cursor.as_deref().map(bounded),
                 "cursor_age_seconds": facts.cursor_age.map(|age| age.as_secs()),
             })
         });
         let value: Value = json!({
             "status": self.word(),
             "exit_code": self.exit_code(),
-            "reasons": self.reasons,
+            "reasons": self.reasons().collect::<Vec<_>>(),
             "generation": generation,
             "last_run": self.last_run,
         });
-        escape_controls(&value.to_string())
+        words::escaped(&value.to_string())
+    }
+
+    /// None longer than a message may be: what they quote was written by somebody else.
+    fn reasons(&self) -> impl Iterator<Item = String> {
+        self.reasons.iter().map(|reason| bounded(reason))
     }
 
     fn word(&self) -> &'static str {
@@ -307,6 +311,10 @@ impl HealthReport {
             self.reasons.push(reason);
         }
     }
+}
+
+fn bounded(text: &str) -> String {
+    words::shown(text, Limits::default().message_bytes)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::outcome::Ended;
 use crate::plan::Plan;
 use crate::prepare;
 use crate::summary::Summary;
+use crate::words;
 
 /// One run under way.
 pub struct Run<'a> {
@@ -53,6 +54,7 @@ pub fn run_and_tell(
     let plan = prepare::plan(&args.given, environment);
     let redactor = prepare::redactor(&plan);
     let output_dir = plan.output_dir.clone().map(|path| (path, plan.writers));
+    let limits = plan.limits.clone();
     let mut summary = Summary::begin(run_id(started), plan.job.clone(), started);
     summary.dry_run = args.dry_run;
     let context = Map::from_iter([
@@ -81,12 +83,12 @@ pub fn run_and_tell(
         temporary,
         ..
     } = run;
+    let result = result.map_err(|failure| failure.shown(|text| redactor.hide(text), &limits));
     summary.end(&result, Timestamp::now(), clock.elapsed());
-    let told = |message: String| log::escape_controls(&redactor.hide(&message));
-    summary.message = summary.message.map(told);
     let error = result
         .err()
-        .map(|failure| redactor.hide(&summary.error_line(&failure)));
+        .map(|failure| redactor.hide(&summary.error_line(&failure, &limits)));
+    log.component_ended();
     remember(&lock, output_dir, &summary, &log);
     tell(args, &log, &summary);
     drop(lock);
@@ -105,11 +107,7 @@ fn tell(args: &RunArgs, log: &Log, summary: &Summary) {
     if args.output == Some(OutputKind::Json) {
         let text = serde_json::to_string(summary).unwrap_or_default();
         // Nobody may be listening: that changes nothing.
-        let _ = writeln!(
-            std::io::stdout(),
-            "{}",
-            log::escape_controls(&log.hide(&text))
-        );
+        let _ = writeln!(std::io::stdout(), "{}", words::escaped(&log.hide(&text)));
     } else if log.is_for_a_person() {
         log.info("run finished", summary.spoken());
     } else {

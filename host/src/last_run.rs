@@ -6,6 +6,7 @@ use crate::folder::Folder;
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::publish;
+use crate::words;
 
 /// Its name.
 pub const FILE: &str = "last-run.json";
@@ -42,11 +43,11 @@ pub struct LastRun {
 ///
 /// At once or not at all, but not synced. `Err` is for a warning: the run ended as it ended.
 pub fn write(output: &Folder, run_id: &str, record: &impl Serialize) -> Result<(), Failure> {
-    let mut bytes = serde_json::to_vec_pretty(record).map_err(|error| {
+    let text = serde_json::to_string_pretty(record).map_err(|error| {
         Failure::new(Outcome::ComponentFailed, format!("write `{FILE}`: {error}"))
     })?;
-    bytes.push(b'\n');
-    publish::replace_file(output, FILE, run_id, &bytes)
+    let text = words::escaped_lines(&text) + "\n";
+    publish::replace_file(output, FILE, run_id, text.as_bytes())
 }
 
 /// Reads how the last run ended; `None` when no run wrote it down.
@@ -88,6 +89,24 @@ mod tests {
 
         assert_eq!(read(&folder, &Limits::default()).unwrap(), Some(run(0)));
         assert_eq!(folder.names(|_| true).unwrap(), [FILE]);
+    }
+
+    #[test]
+    fn nothing_in_it_steers_a_terminal() {
+        let (temp, folder) = folder();
+        let run = LastRun {
+            job: "a\u{9b}31m\u{202e}\u{7f}".into(),
+            ..LastRun::default()
+        };
+
+        write(&folder, "r", &run).unwrap();
+
+        let text = std::fs::read_to_string(temp.path().join(FILE)).unwrap();
+        assert!(
+            !text.contains(|c| words::steers(c) && c != '\n'),
+            "{text:?}"
+        );
+        assert_eq!(read(&folder, &Limits::default()).unwrap(), Some(run));
     }
 
     #[test]

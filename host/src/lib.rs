@@ -44,6 +44,7 @@ mod staged;
 mod steps;
 mod stop;
 pub mod unpublished;
+mod words;
 
 pub use job::{run, run_and_tell};
 

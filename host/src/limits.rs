@@ -14,7 +14,7 @@ const GIB: u64 = 1024 * MIB;
 pub struct Limits {
     /// The whole run, from the lock to the swap (`RUN_DEADLINE`).
     pub run_deadline: Duration,
-    /// CPU time of the component; waiting does not count (`CPU_LIMIT`).
+    /// CPU time of the component in one run, all portions together; waiting does not count (`CPU_LIMIT`).
     pub cpu: Duration,
     /// Linear memory of the component (`MEMORY_LIMIT`).
     pub memory_bytes: u64,
@@ -37,6 +37,15 @@ pub struct Limits {
     pub hostcall_bytes: usize,
     /// The state a component may return.
     pub state_bytes: usize,
+    /// Any other text that a component returns: its description, its cursor, its messages, what it found, and the reason and
+    /// the pointer of a rejected record. What is longer is refused, or cut where only people read it.
+    pub words_bytes: usize,
+    /// Settings a component may declare.
+    pub declared_settings: usize,
+    /// Their texts together, with the component's own.
+    pub description_bytes: usize,
+    /// Entries of any other list that a component returns: problems, findings, suggestions. The rest is counted.
+    pub words_listed: usize,
     /// Portions that one run may come in, each committed by itself.
     pub portions: u64,
     /// Bytes a component may write to its staging folder, all files together.
@@ -45,10 +54,18 @@ pub struct Limits {
     pub staged_files: usize,
     /// One line of a staged file.
     pub staged_line_bytes: usize,
-    /// Log lines taken from a component; the rest is counted and dropped.
+    /// Log lines taken from a component in one run, all portions together; the rest is counted and dropped.
     pub log_lines: u64,
-    /// Bytes of one log line taken from a component; the rest of the line is dropped.
+    /// Bytes of one log line taken from a component, as it is written; the rest of the line is dropped.
     pub log_line_bytes: usize,
+    /// Bytes that these lines take in the log, as they are written; the rest is counted and dropped.
+    pub log_bytes: u64,
+    /// Any other text in a line of the log: a reason that a server or a database gave, say. A longer one is cut.
+    pub log_field_bytes: usize,
+    /// The message of a failure, in `last-run.json` and in the summary; a longer one is cut.
+    pub message_bytes: usize,
+    /// The line a failure writes to stderr: the message, what is intact and what to do.
+    pub error_line_bytes: usize,
 
     /// Requests in one run, retries and redirects included.
     pub requests: u64,
@@ -147,12 +164,20 @@ impl Default for Limits {
             resource_handles: 1_000,
             hostcall_bytes: 8 * 1024 * 1024,
             state_bytes: 64 * 1024,
+            words_bytes: 4 * 1024,
+            declared_settings: 200,
+            description_bytes: 256 * 1024,
+            words_listed: 50,
             portions: 10_000,
             staged_bytes: 8 * GIB,
             staged_files: 100,
             staged_line_bytes: 32 * 1024 * 1024,
             log_lines: 10_000,
             log_line_bytes: 4 * 1024,
+            log_bytes: MIB,
+            log_field_bytes: 8 * 1024,
+            message_bytes: 3 * 1024,
+            error_line_bytes: 4 * 1024,
 
             requests: 50_000,
             requests_open: 6,

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
 
+use crate::limits::Limits;
 use crate::secret::{Redactor, Secret};
+use crate::words::{self, escaped, steers};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +38,18 @@ struct Shared {
     /// `run_id` and `job`, on every line.
     context: Map<String, Value>,
     redactor: Redactor,
+    taken: Mutex<Taken>,
     out: Mutex<Out>,
+}
+
+/// What was taken from the component so far: in one run, however many portions it has.
+#[derive(Default)]
+struct Taken {
+    lines: u64,
+    /// As they were written.
+    bytes: u64,
+    /// Lines after the limit.
+    dropped: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,6 +108,7 @@ impl Log {
                 format,
                 context,
                 redactor,
+                taken: Mutex::default(),
                 out: Mutex::new(Out {
                     writer: out,
                     shows_progress: false,
@@ -118,6 +132,44 @@ impl Log {
         self.write(Level::Warn, msg, fields);
     }
 
+    /// A line of the component's stderr; of a longer one, `text` is the beginning, and it had `cut_from` bytes. One that begins
+    /// with `warn: ` is a warning, any other is progress. After the limits of a run it is counted and dropped.
+    pub fn component(&self, text: &str, cut_from: Option<u64>, limits: &Limits) {
+        let Ok(mut taken) = self.shared.taken.lock() else {
+            return;
+        };
+        // Hidden before it is cut: the beginning of a secret would be found by nobody.
+        let hidden = self.hide(text);
+        let (level, text) = match hidden.strip_prefix("warn: ") {
+            Some(text) => (Level::Warn, text),
+            None => (Level::Progress, &*hidden),
+        };
+        let text = match cut_from {
+            None => words::shown(text, limits.log_line_bytes),
+            Some(whole_bytes) => words::shown_of(text, whole_bytes, limits.log_line_bytes),
+        };
+        let Some(line) = self.line(level, "component", json!({ "text": text })) else {
+            return;
+        };
+        let bytes = taken.bytes.saturating_add(line.len() as u64);
+        // Once cut it stays so: a short line after a dropped one would make no sense.
+        if taken.dropped > 0 || taken.lines >= limits.log_lines || bytes > limits.log_bytes {
+            taken.dropped = taken.dropped.saturating_add(1);
+            return;
+        }
+        taken.lines += 1;
+        taken.bytes = bytes;
+        self.print(level, &line);
+    }
+
+    /// Says how many lines of the component were dropped, if any were. Once, at the end of the run.
+    pub fn component_ended(&self) {
+        let dropped = self.shared.taken.lock().map_or(0, |taken| taken.dropped);
+        if dropped > 0 {
+            self.warn("component log cut", json!({ "dropped_lines": dropped }));
+        }
+    }
+
     /// Whether a person reads it as it is written.
     pub fn is_for_a_person(&self) -> bool {
         matches!(self.shared.format, Format::Text | Format::Terminal)
@@ -134,6 +186,13 @@ impl Log {
     }
 
     fn write(&self, level: Level, msg: &'static str, fields: Value) {
+        if let Some(line) = self.line(level, msg, fields) {
+            self.print(level, &line);
+        }
+    }
+
+    /// The line as it is written; none where nothing is.
+    fn line(&self, level: Level, msg: &'static str, fields: Value) -> Option<String> {
         let fields = match fields {
             Value::Object(fields) => fields,
             Value::Null => Map::new(),
@@ -143,17 +202,28 @@ impl Log {
         let mut fields = fields;
         // What the context says already is not said twice.
         fields.retain(|name, _| !self.shared.context.contains_key(name));
+        let most = Limits::default().log_field_bytes;
+        for field in fields.values_mut() {
+            if let Value::String(text) = field
+                && text.len() > most
+            {
+                *text = words::shown(&self.hide(text), most);
+            }
+        }
         let line = match self.shared.format {
-            Format::Silent => return,
+            Format::Silent => return None,
             Format::Json => self.json_line(ts, level.word(), msg, &fields),
             Format::Text | Format::Terminal => text_line(ts, level.word(), msg, &fields),
         };
-        let line = self.shared.redactor.hide(&line);
+        Some(self.shared.redactor.hide(&line))
+    }
+
+    fn print(&self, level: Level, line: &str) {
         if let Ok(mut out) = self.shared.out.lock() {
             // A closed or full stdout must not fail a run whose data is fine.
             let is_written_over =
                 level == Level::Progress && self.shared.format == Format::Terminal;
-            let _ = out.write(&line, is_written_over);
+            let _ = out.write(line, is_written_over);
         }
     }
 
@@ -172,7 +242,7 @@ impl Log {
         for (name, value) in fields.iter().chain(&self.shared.context) {
             let _ = write!(line, ",{}:{value}", json!(name));
         }
-        format!("{}}}\n", escape_controls(&line))
+        format!("{}}}\n", escaped(&line))
     }
 }
 
@@ -201,7 +271,7 @@ fn text_line(ts: jiff::Timestamp, level: &str, msg: &str, fields: &Map<String, V
                 let _ = write!(line, " {name}={text}");
             }
             other => {
-                let _ = write!(line, " {name}={}", escape_controls(&other.to_string()));
+                let _ = write!(line, " {name}={}", escaped(&other.to_string()));
             }
         }
     }
@@ -213,28 +283,7 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty()
         && text
             .chars()
-            .all(|c| !c.is_control() && !c.is_whitespace() && c != '"' && !is_bidi(c))
-}
-
-/// JSON text in which no character can steer a terminal: JSON itself only escapes the ones below U+0020.
-pub fn escape_controls(json_text: &str) -> String {
-    if !json_text.chars().any(|c| c.is_control() || is_bidi(c)) {
-        return json_text.to_owned();
-    }
-    let mut out = String::with_capacity(json_text.len() + 16);
-    for c in json_text.chars() {
-        if c.is_control() || is_bidi(c) {
-            let _ = write!(out, "\\u{:04x}", c as u32);
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// Characters that reorder the text around them.
-fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            .all(|c| !steers(c) && !c.is_whitespace() && c != '"')
 }
 
 #[cfg(test)]

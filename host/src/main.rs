@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Command::Component => tidegate::commands::component(),
         Command::Demo(args) => tidegate::demo::demo(&args, environment),
     };
-    if let Some(error) = &ended.error {
+    if let Some(error) = ended.error_line() {
         // Nobody may be listening: that changes nothing.
         let _ = writeln!(std::io::stderr(), "tidegate: {error}");
     }

@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::limits::Limits;
+use crate::outcome::{Failure, Outcome};
+use crate::words;
+
 /// The version of the manifest's format. A reader refuses a greater one and tolerates members it does not know.
 pub const FORMAT: u64 = 1;
 
@@ -128,12 +132,52 @@ impl Manifest {
         self.files.contains_key(DIGESTS)
     }
 
-    /// The bytes of the file: indented JSON and a newline.
+    /// The bytes of the file: indented JSON in which nothing steers a terminal, and a newline.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes =
-            serde_json::to_vec_pretty(self).expect("a manifest has only texts and numbers");
-        bytes.push(b'\n');
-        bytes
+        let text =
+            serde_json::to_string_pretty(self).expect("a manifest has only texts and numbers");
+        (words::escaped_lines(&text) + "\n").into_bytes()
+    }
+
+    /// Whether this manifest is what `read`, the reader of the next run, will find in `bytes`, which are about to be written.
+    /// `Err` is 70 where what the component returned is too large, and 73 where the names of columns are.
+    pub fn read_back(
+        &self,
+        bytes: &[u8],
+        limits: &Limits,
+        read: impl FnOnce(&[u8]) -> Result<Self, String>,
+    ) -> Result<(), Failure> {
+        let refused = |outcome, what: String| {
+            let message = format!("the manifest of this run {what}; nothing was published");
+            Err(Failure::new(outcome, message))
+        };
+        if bytes.len() as u64 > limits.manifest_bytes {
+            let (outcome, mend) = self.largest();
+            let (bytes, most) = (bytes.len(), limits.manifest_bytes);
+            let what = format!("would have {bytes} bytes, and {most} are allowed: {mend}");
+            return refused(outcome, what);
+        }
+        match read(bytes) {
+            Ok(read) if read == *self => Ok(()),
+            Ok(_) => refused(
+                Outcome::ComponentFailed,
+                "would be read as another one".to_owned(),
+            ),
+            Err(what) => refused(Outcome::ComponentFailed, what),
+        }
+    }
+
+    /// Whose words take the most room, and what can be done.
+    fn largest(&self) -> (Outcome, &'static str) {
+        let said = size(&self.state) + size(&self.cursor) + size(&self.component);
+        let layout = size(&self.csv) + size(&self.sorted_by);
+        if said > layout {
+            let mend = "the state, the cursor or the name that the component returned is too large";
+            (Outcome::ComponentFailed, mend)
+        } else {
+            let mend = "the names of its columns are too large; set OUTPUT_COLUMNS to fewer or shorter ones";
+            (Outcome::OutputUnusable, mend)
+        }
     }
 
     /// Reads the file. `Err` says what is wrong with it.
@@ -154,6 +198,12 @@ impl Manifest {
         }
         serde_json::from_slice(bytes).map_err(|error| format!("is no manifest: {error}"))
     }
+}
+
+/// What a part of it takes, as it is written.
+fn size(part: &impl Serialize) -> usize {
+    let text = serde_json::to_string(part).unwrap_or_default();
+    words::escaped(&text).len()
 }
 
 /// sha256 of `bytes` in hex.
@@ -210,6 +260,59 @@ pub mod tests {
         let manifest = empty();
 
         assert_eq!(Manifest::from_bytes(&manifest.to_bytes()), Ok(manifest));
+    }
+
+    #[test]
+    fn nothing_in_it_steers_a_terminal() {
+        let manifest = Manifest {
+            cursor: Some("a\u{9b}\u{202e}\n".into()),
+            state: "\"\u{7f}\u{feff}\"".into(),
+            ..empty()
+        };
+
+        let text = String::from_utf8(manifest.to_bytes()).unwrap();
+
+        assert!(
+            !text.contains(|c| words::steers(c) && c != '\n'),
+            "{text:?}"
+        );
+        assert_eq!(Manifest::from_bytes(text.as_bytes()), Ok(manifest));
+    }
+
+    #[test]
+    fn one_that_could_not_be_read_again_is_refused_with_whose_fault_it_is() {
+        let limits = Limits {
+            manifest_bytes: 2_000,
+            ..Limits::default()
+        };
+        let refused = |manifest: &Manifest| {
+            let failure = manifest
+                .read_back(&manifest.to_bytes(), &limits, Manifest::from_bytes)
+                .unwrap_err();
+            (failure.outcome, failure.message)
+        };
+
+        let state = Manifest {
+            state: "\u{7f}".repeat(400),
+            ..empty()
+        };
+        let columns = Manifest {
+            sorted_by: vec!["/x".repeat(1_000)],
+            ..empty()
+        };
+        let newer = Manifest {
+            format: FORMAT + 1,
+            ..empty()
+        };
+
+        let fine = empty().read_back(&empty().to_bytes(), &limits, Manifest::from_bytes);
+        assert!(fine.is_ok());
+        assert_eq!(refused(&state).0, Outcome::ComponentFailed);
+        assert!(refused(&state).1.contains("and 2000 are allowed"));
+        assert_eq!(refused(&columns).0, Outcome::OutputUnusable);
+        assert!(refused(&newer).1.contains("newer tidegate"));
+        let other = empty().read_back(&empty().to_bytes(), &limits, |_| Ok(newer));
+        assert!(other.unwrap_err().message.contains("another one"));
     }
 
     #[test]

@@ -5,6 +5,9 @@
 
 use std::fmt::Display;
 
+use crate::limits::Limits;
+use crate::words;
+
 /// The ways a run ends. README's table of exit codes is checked against [`Outcome::ALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -137,6 +140,13 @@ impl Failure {
         }
     }
 
+    /// The same with a message that may be shown and written down: one line, nothing in it that steers a terminal, and no more
+    /// of it than `limits` say. `hide` takes the secrets out, before it is cut.
+    pub fn shown(self, hide: impl Fn(&str) -> String, limits: &Limits) -> Self {
+        let message = words::line(&hide(&self.message), limits.message_bytes);
+        Self { message, ..self }
+    }
+
     /// Another run of this job is under way.
     pub fn overlap(message: impl Into<String>) -> Self {
         Self {
@@ -182,6 +192,13 @@ impl Ended {
             exit_code: 0,
             error: None,
         }
+    }
+
+    /// The line for stderr: one, with nothing in it that steers a terminal, and no longer than a line may be.
+    pub fn error_line(&self) -> Option<String> {
+        let bytes_max = Limits::default().error_line_bytes;
+        let error = self.error.as_ref()?;
+        Some(words::line(error, bytes_max))
     }
 
     /// It did not.

@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::folder::Check;
 use crate::folder::{Doing as _, Entry, Folder, sync_file};
 use crate::generation::{self, CURRENT, GENERATIONS, Generation, Name};
+use crate::limits::Limits;
 use crate::lock::{Lock, Staging};
 use crate::log::Log;
 use crate::manifest::{self, Manifest};
@@ -75,12 +76,20 @@ pub struct Commit {
 /// Makes `new` what readers and the next run see.
 ///
 /// `Ok`: it survives a power cut. `Err`: the last generation is in place, unless `committed` says that this is not known.
-pub fn commit(mut new: New<'_>, check: Check<'_>, log: &Log) -> Result<Commit, Failure> {
+pub fn commit(
+    mut new: New<'_>,
+    limits: &Limits,
+    check: Check<'_>,
+    log: &Log,
+) -> Result<Commit, Failure> {
     let output = new.lock.folder().clone();
     let now = Timestamp::now();
     new.manifest.finished = format!("{now:.3}");
     let manifest = new.manifest.to_bytes();
     let name = Name::new(new.manifest.generation, now, &manifest);
+    // A generation that the next run could not read would end every run from then on.
+    let read = |bytes: &[u8]| generation::read_manifest(&name, bytes).map(|(read, _)| read);
+    new.manifest.read_back(&manifest, limits, read)?;
 
     complete(&new, &manifest)?;
     let generations = move_in(&output, &new, &name)?;

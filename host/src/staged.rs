@@ -48,6 +48,8 @@ pub struct Staged {
     deleted: Option<File>,
     rejected: Option<File>,
     line_bytes_max: usize,
+    /// The most that the reason or the pointer of a rejected record may have.
+    pub words_bytes_max: usize,
 }
 
 /// Opens what the component left in `input`. `Err` is 70: it left something else than it may.
@@ -70,6 +72,7 @@ pub fn open(input: &Folder, reported: Counts, limits: &Limits) -> Result<Staged,
         deleted: file(DELETED)?,
         rejected: file(REJECTED)?,
         line_bytes_max: limits.staged_line_bytes,
+        words_bytes_max: limits.words_bytes,
     })
 }
 

@@ -1,10 +1,14 @@
 //! The summary of one run: the last line of its log, `last-run.json`, and what `--output json` prints.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::limits::Limits;
 use crate::outcome::{Committed, Failure, Outcome};
 use crate::quantity::counted;
+use crate::words;
 
 /// Everything worth knowing about a run that has ended. Counts are of this run unless they say otherwise.
 #[derive(Debug, Clone, Serialize)]
@@ -60,6 +64,9 @@ pub struct Summary {
     pub cursor: Option<String>,
     /// CPU time of the component.
     pub component_cpu_ms: u64,
+    /// The same, of which less than a millisecond counts too.
+    #[serde(skip)]
+    pub component_cpu: Duration,
     /// The most memory the component used.
     pub component_memory_peak_bytes: u64,
 }
@@ -93,6 +100,7 @@ impl Summary {
             echoes_redacted: 0,
             cursor: None,
             component_cpu_ms: 0,
+            component_cpu: Duration::ZERO,
             component_memory_peak_bytes: 0,
         }
     }
@@ -102,7 +110,7 @@ impl Summary {
         &mut self,
         result: &Result<Outcome, Failure>,
         finished: jiff::Timestamp,
-        took: std::time::Duration,
+        took: Duration,
     ) {
         self.finished = format!("{finished:.3}");
         self.duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -138,8 +146,9 @@ impl Summary {
         })
     }
 
-    /// The one line a failed run writes to stderr: what happened, what is still intact, and what to do.
-    pub fn error_line(&self, failure: &Failure) -> String {
+    /// The one line a failed run writes to stderr: what happened, what is still intact, and what to do. It has room for the
+    /// last two when the message is one of [`Failure::shown`].
+    pub fn error_line(&self, failure: &Failure, limits: &Limits) -> String {
         let intact = match (failure.committed, &self.generation) {
             (Committed::Unknown, _) => {
                 "readers see the old set or the new one, whole either way".to_owned()
@@ -170,6 +179,6 @@ impl Summary {
             _ => "",
         };
         let text = format!("{}; {intact}{advice}", failure.message);
-        crate::log::escape_controls(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+        words::line(&text, limits.error_line_bytes)
     }
 }

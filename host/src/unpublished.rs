@@ -11,8 +11,9 @@ use std::time::Duration;
 use serde_json::Map;
 
 use crate::cli::{GivenArgs, PreviewArgs};
-use crate::component::{Request, Sighting};
+use crate::component::{Description, Request, Sighting, Suggestion, is_settable};
 use crate::egress::Egress;
+use crate::env_file;
 use crate::fetch;
 use crate::folder::{self, Folder, Temporary};
 use crate::grants::Grants;
@@ -23,6 +24,7 @@ use crate::prepare::{self, Prepared, refusal};
 use crate::quantity::counted;
 use crate::staged::RECORDS;
 use crate::stop::Stop;
+use crate::words;
 
 /// How often the records staged so far are counted while the component runs.
 const COUNTED_EVERY: Duration = Duration::from_millis(20);
@@ -51,7 +53,7 @@ pub fn preview(
 pub fn online(args: &GivenArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
     with_source(args, environment, async |source| {
         let sighting = source.look().await?;
-        for line in in_words(&sighting) {
+        for line in in_words(&sighting, &source.prepared.description) {
             source.print(&line);
         }
         Ok(())
@@ -85,9 +87,9 @@ fn with_source(
         runtime.shutdown_background();
         acted
     }));
-    let shown = |error: String| log::escape_controls(&log.hide(&error));
+    log.component_ended();
     Ended {
-        error: ended.error.map(shown),
+        error: ended.error.map(|error| log.hide(&error)),
         ..ended
     }
 }
@@ -122,7 +124,7 @@ impl Source {
 
     /// Prints one line without secrets and controls; a closed stdout is no error.
     fn print(&self, line: &str) {
-        let line = log::escape_controls(&self.log.hide(line));
+        let line = words::escaped(&self.log.hide(line));
         let _ = writeln!(std::io::stdout(), "{line}");
     }
 
@@ -172,7 +174,7 @@ impl Source {
 }
 
 /// What was seen, for a person: findings, the first record, the next request, and lines to paste.
-fn in_words(sighting: &Sighting) -> Vec<String> {
+fn in_words(sighting: &Sighting, description: &Description) -> Vec<String> {
     let row = |topic: &str, found: &str| format!("  {topic:<12} {found}");
     let mut lines = vec![String::new(), "what one request showed:".to_owned()];
     for finding in &sighting.findings {
@@ -184,16 +186,48 @@ fn in_words(sighting: &Sighting) -> Vec<String> {
     let next = sighting.next_request.as_deref();
     lines.push(row("next request", next.unwrap_or("none")));
     lines.push(String::new());
-    if sighting.suggestions.is_empty() {
+    let fit: Vec<(&Suggestion, String)> = sighting
+        .suggestions
+        .iter()
+        .filter_map(|suggestion| Some((suggestion, to_paste(suggestion, description)?)))
+        .collect();
+    if fit.is_empty() {
         lines.push("nothing to add to the settings".to_owned());
-        return lines;
+    } else {
+        lines.push("lines to paste into the settings file, if they fit:".to_owned());
     }
-    lines.push("lines to paste into the settings file, if they fit:".to_owned());
-    for suggestion in &sighting.suggestions {
+    for (suggestion, line) in &fit {
         lines.push(format!("  # {}", suggestion.reason));
-        lines.push(format!("  {}={}", suggestion.name, suggestion.value));
+        lines.push(format!("  {line}"));
+    }
+    let refused = sighting.suggestions.len() - fit.len();
+    if refused > 0 {
+        let suggested = counted(refused as u64, "suggestion");
+        lines.push(format!(
+            "{suggested} of the component left out: it may suggest settings of the source that it declared, and nothing that widens what it may do"
+        ));
+    }
+    if sighting.left_out > 0 {
+        lines.push(format!(
+            "{} more findings and suggestions left out",
+            sighting.left_out
+        ));
     }
     lines
+}
+
+/// The line of a settings file. None where the component may not suggest it: it did not declare the setting, or it is one of
+/// the host's, or a secret, or the URL that decides who is talked to; or where no line says that value.
+fn to_paste(suggestion: &Suggestion, description: &Description) -> Option<String> {
+    let name = suggestion.name.as_str();
+    let declared = description
+        .settings
+        .iter()
+        .find(|known| known.name == name)?;
+    if !is_settable(declared) || name == "SOURCE_API_URL" {
+        return None;
+    }
+    env_file::line(name, suggestion.value.as_deref()?)
 }
 
 /// The first whole lines of what was staged, at most `limit`. What is no plain file or no text counts for nothing.

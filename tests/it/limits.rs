@@ -3,6 +3,7 @@
 //! What they do is in `tests/guests`; the rows of the exit-code table that belong to a component are in `exit_codes`.
 
 mod network;
+mod words;
 
 use std::time::Duration;
 

@@ -94,7 +94,7 @@ fn a_name_that_is_taken_by_a_folder_is_a_warning_and_the_refusal_stands() {
 
 #[test]
 fn a_reason_cannot_steer_a_terminal_or_fill_a_mail() {
-    let reason = format!("\\u001b[2J{}", "x".repeat(5_000));
+    let reason = format!("\\u001b[2J{}", "x".repeat(4_000));
     let line = format!("{{\"reason\":\"{reason}\",\"pointer\":\"\",\"record\":0}}\n");
 
     let run = rejecting().set("SOURCE_STAGE_REJECTED", &line).run();

@@ -86,7 +86,7 @@ fn a_look_is_not_taken_with_settings_that_do_not_do() {
 #[test]
 fn a_component_that_takes_no_look_says_so() {
     let job = Job::misbehaving("none");
-    let component = crate::world::guests::misbehaving().display().to_string();
+    let component = crate::world::guests::without_a_look().display().to_string();
 
     let shown = job.tidegate(["check", "--online", "--component", &component]);
 

@@ -269,6 +269,7 @@ impl Job {
             .expect("start tidegate");
         let printed = ended::wait(child, RUN_TIMEOUT);
         printed.shows_nothing_of(&self.key);
+        printed.steers_nothing();
         printed
     }
 

@@ -11,6 +11,9 @@ use crate::failure::{Failure, said};
 use crate::page::{self, Place, Shape};
 use crate::settings::Invalid;
 
+/// A reason is cut here: a URL may be longer, and the host takes no more.
+const REASON_BYTES_MAX: usize = 4 * 1024;
+
 /// Takes the records of one page.
 pub(super) struct Taker<'p, 's> {
     pub(super) shape: &'p Shape,
@@ -202,7 +205,11 @@ impl<'p> Taker<'p, '_> {
 
     /// Puts the record aside with the reason; where the settings want that, ends the run instead.
     fn reject(&mut self, index: u64, text: &str, Unusable(why): &Unusable) -> Result<(), Failure> {
-        let reason = format!("{}{why}", self.at(index));
+        let mut reason = format!("{}{why}", self.at(index));
+        if reason.len() > REASON_BYTES_MAX {
+            reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX - '…'.len_utf8()));
+            reason.push('…');
+        }
         if self.taken.made.invalid == Invalid::Fail {
             return Err(Failure::data(reason));
         }

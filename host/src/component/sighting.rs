@@ -1,5 +1,5 @@
-//! What a component says of a first look: the records of `tidegate:sync/probe`, read by hand because a component may leave
-//! that interface out.
+//! What a component says of a first look, as it comes: the records of `tidegate:sync/probe`, read by hand because a component
+//! may leave that interface out. What the host takes of it is [`super::said`]'s business.
 
 use wasmtime::component::{ComponentType, Lift};
 

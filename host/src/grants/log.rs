@@ -1,12 +1,11 @@
 //! A component's stderr: each line becomes one event of the run's log.
 //!
-//! A line that begins with `warn: ` is a warning, any other is progress. Lines are cut at a limit, and after a number of
-//! them the rest is counted and dropped: a component can neither flood the log nor forge a line of the host's.
+//! How long a line may be, how many there may be in a run, and that none of them can forge a line of the host's, is `log`'s
+//! business; here a line that never ends takes no memory.
 
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use serde_json::json;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -23,9 +22,8 @@ pub fn grant(wasi: &mut WasiCtxBuilder, log: Log, limits: &Limits) {
     let lines = Stream {
         log,
         unfinished: Vec::new(),
-        bytes_max: limits.log_line_bytes,
-        lines_left: limits.log_lines,
-        dropped: 0,
+        unfinished_bytes: 0,
+        limits: limits.clone(),
     };
     wasi.stderr(Stderr(Arc::new(Mutex::new(lines))));
 }
@@ -35,50 +33,47 @@ struct Stderr(Arc<Mutex<Stream>>);
 
 struct Stream {
     log: Log,
+    /// The beginning of a line: twice as much as is shown of it, so that no secret is cut before it is hidden.
     unfinished: Vec<u8>,
-    bytes_max: usize,
-    lines_left: u64,
-    dropped: u64,
+    /// How long that line is.
+    unfinished_bytes: u64,
+    limits: Limits,
 }
 
 impl Stream {
     fn take(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            if byte == b'\n' {
-                self.end_line();
-            } else if self.unfinished.len() < self.bytes_max {
-                self.unfinished.push(byte);
-            }
+        let mut pieces = bytes.split(|&byte| byte == b'\n');
+        if let Some(piece) = pieces.next() {
+            self.go_on(piece);
         }
+        for piece in pieces {
+            self.end_line();
+            self.go_on(piece);
+        }
+    }
+
+    fn go_on(&mut self, piece: &[u8]) {
+        let room = (2 * self.limits.log_line_bytes).saturating_sub(self.unfinished.len());
+        self.unfinished
+            .extend_from_slice(&piece[..piece.len().min(room)]);
+        self.unfinished_bytes = self.unfinished_bytes.saturating_add(piece.len() as u64);
     }
 
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.unfinished);
+        let whole_bytes = std::mem::take(&mut self.unfinished_bytes);
         if line.is_empty() {
             return;
         }
-        if self.lines_left == 0 {
-            self.dropped += 1;
-            return;
-        }
-        self.lines_left -= 1;
         let text = String::from_utf8_lossy(&line);
-        match text.strip_prefix("warn: ") {
-            Some(text) => self.log.warn("component", json!({ "text": text })),
-            None => self.log.progress("component", json!({ "text": text })),
-        }
+        let cut_from = Some(whole_bytes).filter(|whole| *whole > line.len() as u64);
+        self.log.component(&text, cut_from, &self.limits);
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
         self.end_line();
-        if self.dropped > 0 {
-            self.log.warn(
-                "component log cut",
-                json!({ "dropped_lines": self.dropped }),
-            );
-        }
     }
 }
 

@@ -84,11 +84,73 @@ fn a_line_cannot_be_forged_or_steer_a_terminal() {
 
     for line in [json_line, text_line] {
         assert_eq!(line.matches('\n').count(), 1, "{line:?}");
-        assert!(
-            !line
-                .trim_end()
-                .chars()
-                .any(|c| c.is_control() || is_bidi(c))
+        assert!(!line.trim_end().chars().any(steers));
+    }
+}
+
+/// What is written of these lines of a component, under these limits.
+fn component(lines: &[&str], limits: &Limits) -> String {
+    let sink = Sink::default();
+    let log = Log::to(
+        Format::Json,
+        Map::new(),
+        Redactor::new([Secret::from("k9!")]),
+        Box::new(sink.clone()),
+    );
+    for line in lines {
+        log.clone().component(line, None, limits);
+    }
+    log.component_ended();
+    let bytes = sink.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_line_of_a_component_is_cut_by_what_is_written_of_it() {
+    let limits = Limits::default();
+
+    let written = component(&[&"\u{1b}".repeat(4_000)], &limits);
+
+    assert!(written.len() < 5_000, "{} bytes", written.len());
+    assert!(written.contains("… (cut, 4000 bytes)"), "{written}");
+}
+
+#[test]
+fn a_secret_at_the_cut_is_hidden_whole() {
+    let limits = Limits {
+        log_line_bytes: 100,
+        ..Limits::default()
+    };
+
+    // The cut comes after the first two characters of the secret.
+    let written = component(
+        &[&format!("{}k9!{}", "x".repeat(58), "y".repeat(100))],
+        &limits,
+    );
+
+    assert!(!written.contains("xk9"), "{written}");
+}
+
+#[test]
+fn lines_and_bytes_of_a_component_end_for_all_handles_of_a_log() {
+    let lines = Limits {
+        log_lines: 2,
+        ..Limits::default()
+    };
+    let bytes = Limits {
+        log_bytes: 200,
+        ..Limits::default()
+    };
+
+    for limits in [lines, bytes] {
+        let written = component(&["one", "warn: two", "three", "four"], &limits);
+
+        assert_eq!(
+            written.matches("\"msg\":\"component\"").count(),
+            2,
+            "{written}"
         );
+        assert!(written.contains("component log cut"), "{written}");
+        assert!(written.contains("\"dropped_lines\":2"), "{written}");
     }
 }

@@ -334,10 +334,7 @@ fn the_link_of_a_format_that_is_no_more_goes() {
 
 #[test]
 fn a_limit_on_time_is_the_promise_of_the_readme() {
-    assert_eq!(
-        crate::limits::Limits::default().superseded_kept,
-        Duration::from_mins(1)
-    );
+    assert_eq!(Limits::default().superseded_kept, Duration::from_mins(1));
 }
 
 #[test]

@@ -341,8 +341,15 @@ impl<C: Connection> Taken for TakenRows<'_, '_, C> {
             sorted_by: self.database.table.keys.clone(),
         };
         let run_id = self.database.ground.lock.run_id().to_owned();
-        let manifest = draft.manifest(self.database.last(), &run_id, made);
-        let (row, name) = StateRow::new(manifest, self.now);
+        let mut manifest = draft.manifest(self.database.last(), &run_id, made);
+        manifest.finished = state::written(self.now);
+        let (row, name) = StateRow::new(manifest.clone(), self.now);
+        // A row that the next run could not read would end every run from then on.
+        let read = |_: &[u8]| match row.trusted() {
+            Ok((_, read)) => Ok(read),
+            Err(failure) => Err(failure.message),
+        };
+        manifest.read_back(row.manifest.as_bytes(), self.database.ground.limits, read)?;
         (self.database.ground.check)()?;
         self.database.connection.commit(&row)?;
         let Ground { lock, log, .. } = &self.database.ground;

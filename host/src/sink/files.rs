@@ -319,6 +319,7 @@ impl Taken for TakenFiles<'_> {
                 adopt: files.target.adopt,
                 file_mode: files.target.file_mode,
             },
+            files.ground.limits,
             files.ground.check,
             files.ground.log,
         )

@@ -53,7 +53,7 @@ impl Rejected {
                 }));
             };
             check_at(check, number, line.len())?;
-            let read = Rejection::read(number, line)?;
+            let read = Rejection::read(number, line, staged.words_bytes_max)?;
             if let Some((output, _)) = &mut rejected {
                 output.write(line, 1)?;
             } else {

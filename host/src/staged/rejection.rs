@@ -6,8 +6,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::log::escape_controls;
 use crate::outcome::Failure;
+use crate::words;
 
 use super::{REJECTED, broken, object};
 
@@ -59,9 +59,17 @@ impl Rejection {
         }
     }
 
-    /// Reads a line. `Err` is 70: it is not what the contract says.
-    pub fn read(number: u64, line: &[u8]) -> Result<Self, Failure> {
+    /// Reads a line whose reason and pointer have at most so many bytes. `Err` is 70: it is not what the contract says.
+    pub fn read(number: u64, line: &[u8], words_bytes_max: usize) -> Result<Self, Failure> {
         let line = RejectedLine::read(number, line)?;
+        for (what, text) in [("reason", &line.reason), ("pointer", &line.pointer)] {
+            if text.len() > words_bytes_max {
+                return Err(broken(format!(
+                    "line {number} of `{REJECTED}` has a {what} of {} bytes, and {words_bytes_max} are allowed",
+                    text.len()
+                )));
+            }
+        }
         Ok(Self::new(&line.reason, &line.pointer))
     }
 }
@@ -82,7 +90,7 @@ fn told(text: &str, chars_max: usize) -> String {
     if shown.len() < text.len() {
         shown.push('…');
     }
-    escape_controls(&shown)
+    words::escaped(&shown)
 }
 
 #[cfg(test)]
@@ -92,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_line_is_a_reason_a_pointer_and_a_record_and_nothing_else() {
-        let read = |text: &str| Rejection::read(1, text.as_bytes());
+        let read = |text: &str| Rejection::read(1, text.as_bytes(), 20);
 
         let whole = read(r#"{"reason":"no \u0022id\u0022","pointer":"/items/3","record":7}"#);
         assert_eq!(whole.unwrap().to_string(), r#"no "id" at `/items/3`"#);
@@ -108,6 +116,25 @@ mod tests {
         ] {
             let failure = read(odd).unwrap_err();
             assert_eq!(failure.outcome, Outcome::ComponentFailed, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_long_reason_or_pointer_is_refused() {
+        let long = "x".repeat(21);
+
+        for (reason, pointer, told) in [(&*long, "/0", "reason"), ("r", &*long, "pointer")] {
+            let line = format!(r#"{{"reason":"{reason}","pointer":"{pointer}","record":{{}}}}"#);
+            let failure = Rejection::read(3, line.as_bytes(), 20).unwrap_err();
+
+            assert_eq!(failure.outcome, Outcome::ComponentFailed);
+            assert!(
+                failure
+                    .message
+                    .contains(&format!("has a {told} of 21 bytes")),
+                "{}",
+                failure.message
+            );
         }
     }
 

@@ -62,6 +62,13 @@ impl Printed {
         self
     }
 
+    /// Nothing in either stream steers a terminal.
+    #[track_caller]
+    pub fn steers_nothing(&self) {
+        steers_nothing("stdout", &self.stdout);
+        steers_nothing("stderr", &self.stderr);
+    }
+
     /// Neither stream holds the credential.
     pub fn shows_nothing_of(&self, key: &str) {
         for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
@@ -279,14 +286,31 @@ impl Run {
             assert!(lines[0].starts_with("tidegate: "), "{context}");
         }
         for text in [&self.stdout, &self.stderr] {
-            let steering =
-                |c: char| c != '\n' && (c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c));
-            assert!(
-                !text.contains(steering),
-                "a control character was printed\n{text:?}"
-            );
+            steers_nothing("what was printed", text);
+        }
+        if let Some(recorded) = &self.recorded {
+            steers_nothing("last-run.json", recorded);
+        }
+        if let Some(manifest) = self.after.file("current/manifest.json") {
+            steers_nothing("the manifest", manifest);
         }
     }
+}
+
+/// A text has no character that does something else than to be seen: control characters, directions, separators, what has no
+/// width, tags.
+#[track_caller]
+fn steers_nothing(name: &str, text: &str) {
+    let steers = |c: char| {
+        let is_odd = matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+        c != '\n' && (c.is_control() || is_odd)
+    };
+    assert!(
+        !text.contains(steers),
+        "a character that steers a terminal is in {name}\n{:?}",
+        shortened(text)
+    );
 }
 
 /// Waits for the child, at most so long, and takes what it prints.

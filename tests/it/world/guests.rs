@@ -27,7 +27,7 @@ pub fn misbehaving() -> &'static Path {
     })
 }
 
-/// The misbehaving component with another `describe`: `loop`, `memory`, `trap`, `crowd` or `rename`.
+/// The misbehaving component with another `describe`: `loop`, `memory`, `trap`, `crowd` `rename`, `escapes`, `newline` or `huge`.
 pub fn describing(word: &str) -> PathBuf {
     let mut component = std::fs::read(misbehaving()).expect("read the misbehaving component");
     let at: Vec<usize> = memchr::memmem::find_iter(&component, SWITCH).collect();
@@ -35,6 +35,19 @@ pub fn describing(word: &str) -> PathBuf {
     let patched = format!("tidegate-describe:{word:<10}");
     component[at[0]..at[0] + SWITCH.len()].copy_from_slice(patched.as_bytes());
     let file = own_folder().join(format!("describing-{word}.wasm"));
+    std::fs::write(&file, component).expect("write the patched component");
+    file
+}
+
+/// The misbehaving component, which exports no `tidegate:sync/probe`.
+pub fn without_a_look() -> PathBuf {
+    let mut component = std::fs::read(misbehaving()).expect("read the misbehaving component");
+    let (probe, other) = (b"tidegate:sync/probe@", b"tidegate:sync/other@");
+    let at: Vec<usize> = memchr::memmem::find_iter(&component, probe).collect();
+    for at in at {
+        component[at..at + probe.len()].copy_from_slice(other);
+    }
+    let file = own_folder().join("without-a-look.wasm");
     std::fs::write(&file, component).expect("write the patched component");
     file
 }

@@ -4,7 +4,7 @@
 //! after the colon in [`SWITCH`].
 
 use crate::bindings::exports::tidegate::sync::job::{Description, Setting};
-use crate::spent;
+use crate::{spent, words};
 
 /// Looked for by the tests in the component file; the word is padded to ten bytes.
 static SWITCH: [u8; 28] = *b"tidegate-describe:honest    ";
@@ -52,12 +52,14 @@ pub fn describe() -> Description {
         "rename" => names.push("LD_PRELOAD=x\u{1b}[2J".to_owned()),
         _ => {}
     }
-    Description {
+    let mut description = Description {
         name: "misbehaving".to_owned(),
         version: "0.1.0".to_owned(),
         summary: "Does what a component must not do".to_owned(),
         settings: names.into_iter().map(declared).collect(),
-    }
+    };
+    words::describe(word.trim(), &mut description);
+    description
 }
 
 /// Nothing is required and nothing is called secret, least of all the secrets.

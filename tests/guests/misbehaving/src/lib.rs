@@ -11,6 +11,7 @@ mod said;
 mod spent;
 mod staged;
 mod told;
+mod words;
 
 mod bindings {
     #![expect(
@@ -23,6 +24,7 @@ mod bindings {
             world misbehaving {
                 include tidegate:sync/connector@0.1.0;
                 export tidegate:sync/portions@0.1.0;
+                export tidegate:sync/probe@0.1.0;
             }
         ",
         path: "../../../wit",
@@ -49,7 +51,8 @@ impl Guest for Misbehaving {
 
     fn run(request: Request) -> Ending {
         let behaviour = setting("SOURCE_MISBEHAVIOUR");
-        spent::run(&behaviour)
+        words::run(&behaviour, &request)
+            .or_else(|| spent::run(&behaviour))
             .or_else(|| portioned::run(&behaviour, &request))
             .or_else(|| staged::run(&behaviour))
             .or_else(|| told::run(&behaviour))
@@ -68,6 +71,12 @@ impl Guest for Misbehaving {
 impl bindings::exports::tidegate::sync::portions::Guest for Misbehaving {
     fn more() -> bool {
         portioned::more()
+    }
+}
+
+impl bindings::exports::tidegate::sync::probe::Guest for Misbehaving {
+    fn look() -> Result<bindings::exports::tidegate::sync::probe::Sighting, Failure> {
+        Ok(words::look())
     }
 }
 

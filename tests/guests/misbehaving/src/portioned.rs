@@ -22,6 +22,11 @@ pub fn more() -> bool {
     }
 }
 
+/// Decides what [`more`] answers.
+pub fn set_more(more: bool) {
+    MORE.set(more);
+}
+
 /// Does it, if it is one of these.
 pub fn run(behaviour: &str, request: &Request) -> Option<Ending> {
     let portion = request

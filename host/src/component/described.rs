@@ -1,0 +1,204 @@
+//! What a component says it is: the description as the host takes it, or why it is refused.
+//!
+//! All of it is one line each, short, and without a character that steers a terminal. A name of the host's own means what it
+//! means to the host, whatever the component says of it.
+
+use crate::declared::{Declared, HOST, LATER};
+use crate::env_file;
+use crate::limits::Limits;
+use crate::outcome::{Failure, Outcome};
+use crate::words::{self, steers};
+
+use super::bindings::exports::tidegate::sync::job as raw;
+
+/// The component's settings that may be set without a person's deliberate word, besides `SOURCE_…`.
+pub const AMBIENT: [&str; 4] = ["MAX_RETRIES", "MAX_PAGES", "PRIMARY_KEY", "TRANSFORM"];
+
+/// Problems with a description that are told of.
+const PROBLEMS_TOLD: usize = 10;
+/// The name of a setting.
+const NAME_BYTES_MAX: usize = 64;
+
+/// What the component is and which settings it reads.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// A short name.
+    pub name: String,
+    /// Its own version.
+    pub version: String,
+    /// What it does.
+    pub summary: String,
+    /// Its settings, each name once. Those with a name of the host's own mean what they mean to the host.
+    pub settings: Vec<Setting>,
+}
+
+/// One setting that it reads. All texts are one line.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// Upper case letters, digits and `_`, a letter first.
+    pub name: String,
+    /// What it means.
+    pub doc: String,
+    /// Whether a run without it is pointless.
+    pub required: bool,
+    /// Whether it is a secret.
+    pub secret: bool,
+    /// What stands when none is given.
+    pub default: Option<String>,
+    /// A value as a person would write it.
+    pub example: Option<String>,
+}
+
+/// Whether a value of the component's choosing may be put in the way of a person who fills in settings: its own settings of
+/// the source, and none of the host's, which say what it may touch.
+pub fn is_settable(setting: &Setting) -> bool {
+    let name = setting.name.as_str();
+    let is_of_the_source = name.starts_with("SOURCE_") && !is_hosts(name);
+    !setting.secret && (is_of_the_source || AMBIENT.contains(&name))
+}
+
+/// Whether a name is the host's own, whatever a component says of it: a setting of the host, or one that names a file with
+/// its value. The source's credential is the host's business too.
+fn is_hosts(name: &str) -> bool {
+    let is_known = |name: &str| hosts(name).is_some() || name == "SOURCE_API_KEY";
+    is_known(name) || name == LATER || name.strip_suffix("_FILE").is_some_and(is_known)
+}
+
+fn hosts(name: &str) -> Option<&'static Declared> {
+    HOST.iter().find(|setting| setting.name == name)
+}
+
+/// Takes a description. `Err` (78) says what the component declares that cannot be used.
+pub fn description(raw: raw::Description, limits: &Limits) -> Result<Description, Failure> {
+    let mut problems = Vec::new();
+    let texts = |setting: &raw::Setting| {
+        let optional =
+            [&setting.default, &setting.example].map(|text| text.as_ref().map_or(0, String::len));
+        setting.name.len() + setting.doc.len() + optional[0] + optional[1]
+    };
+    let all = raw.name.len() + raw.version.len() + raw.summary.len();
+    let all = raw
+        .settings
+        .iter()
+        .map(texts)
+        .fold(all, usize::saturating_add);
+    if all > limits.description_bytes {
+        problems.push(format!(
+            "describes itself in {all} bytes, and {} are allowed",
+            limits.description_bytes
+        ));
+    }
+    if raw.settings.len() > limits.declared_settings {
+        problems.push(format!(
+            "declares more than {} settings",
+            limits.declared_settings
+        ));
+    }
+    if !problems.is_empty() {
+        return Err(unusable(&problems));
+    }
+    let mut text = |what: &str, text: &str| {
+        if text.len() > limits.words_bytes {
+            problems.push(format!(
+                "declares {what} of {} bytes, and {} are allowed",
+                text.len(),
+                limits.words_bytes
+            ));
+        }
+        words::line(text, limits.words_bytes)
+    };
+    let (name, version) = (text("a name", &raw.name), text("a version", &raw.version));
+    let summary = text("a summary", &raw.summary);
+    let mut settings: Vec<Setting> = Vec::new();
+    for raw in raw.settings {
+        if !is_name(&raw.name) {
+            let name = words::shown(&raw.name, NAME_BYTES_MAX);
+            problems.push(format!(
+                "declares a setting with the unusable name `{name}`"
+            ));
+        } else if settings.iter().any(|known| known.name == raw.name) {
+            problems.push(format!("declares the setting `{}` twice", raw.name));
+        } else {
+            settings.push(setting(raw, limits, &mut problems));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(unusable(&problems));
+    }
+    Ok(Description {
+        name,
+        version,
+        summary,
+        settings,
+    })
+}
+
+fn unusable(problems: &[String]) -> Failure {
+    let told = problems.iter().take(PROBLEMS_TOLD);
+    let told: Vec<String> = told.map(|problem| format!("component {problem}")).collect();
+    let more = match problems.len().saturating_sub(PROBLEMS_TOLD) {
+        0 => String::new(),
+        more => format!("; and {more} more problems with it"),
+    };
+    Failure::new(Outcome::Settings, told.join("; ") + &more)
+}
+
+/// A declared setting whose name can be used.
+fn setting(raw: raw::Setting, limits: &Limits, problems: &mut Vec<String>) -> Setting {
+    if let Some(host) = hosts(&raw.name) {
+        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        return Setting {
+            required: raw.required && AMBIENT.contains(&host.name),
+            secret: false,
+            doc: host.doc.to_owned(),
+            default: given(host.default),
+            example: given(host.example),
+            name: raw.name,
+        };
+    }
+    let mut problem = |what: &str, found: &str| {
+        problems.push(format!(
+            "declares the setting `{}` with {what} {found}",
+            raw.name
+        ));
+    };
+    if raw.doc.len() > limits.words_bytes {
+        problem("a meaning", &too_long(&raw.doc, limits));
+    }
+    for (what, value) in [("a default", &raw.default), ("an example", &raw.example)] {
+        let Some(value) = value else { continue };
+        if value.len() > limits.words_bytes {
+            problem(what, &too_long(value, limits));
+        } else if value.contains(steers) {
+            problem(
+                what,
+                "that has control characters in it, such as a line break",
+            );
+        }
+    }
+    // A value of the component's choosing does not stand for one of the host's, not even as an example.
+    let own = !is_hosts(&raw.name) || raw.name == "SOURCE_API_KEY";
+    Setting {
+        doc: words::line(&raw.doc, limits.words_bytes),
+        required: raw.required && own,
+        secret: raw.secret,
+        default: raw.default.filter(|_| own),
+        example: raw.example.filter(|_| own),
+        name: raw.name,
+    }
+}
+
+fn too_long(text: &str, limits: &Limits) -> String {
+    format!(
+        "of {} bytes, and {} are allowed",
+        text.len(),
+        limits.words_bytes
+    )
+}
+
+fn is_name(name: &str) -> bool {
+    name.len() <= NAME_BYTES_MAX && env_file::is_name(name)
+}
+
+#[cfg(test)]
+mod tests;
