@@ -6,6 +6,7 @@ use serde_json::json;
 use tidegate::outcome::Outcome;
 
 use super::{ONE, is_refused};
+use crate::server::Reply;
 use crate::world::place::at;
 use crate::world::{Job, Place, Printed, guests};
 
@@ -309,3 +310,57 @@ fn a_manifest_that_is_too_large_is_refused_before_it_is_written(place: Place) {
 }
 
 at! { every place: a_manifest_that_is_too_large_is_refused_before_it_is_written }
+
+/// What a server or a database puts into its words.
+const STEERING: &str = "\u{1b}[2J\u{7f}\u{9b}31m\u{200b}\u{202e}\u{2066}\u{2028}\u{feff}\u{e0041}";
+const DATED: &str = r#"[{"id":1,"updated":"2026-01-01T00:00:00Z"}]"#;
+const LATER: &str = r#"[{"id":2,"updated":"2026-01-02T00:00:00Z"}]"#;
+
+#[test]
+fn what_a_server_says_is_shown_as_text() {
+    let message = format!("{{\"error\":{}}}", json!(format!("all is well{STEERING}")));
+    let odd = STEERING.replace(char::is_control, "");
+
+    let told = Job::new()
+        .set("SOURCE_ERROR", ".error")
+        .page(200, &message)
+        .run();
+    let encoded = Job::new()
+        .reply(Reply::new(200, "[]").header("content-encoding", odd.clone()))
+        .run();
+    let elsewhere = Job::new()
+        .reply(Reply::new(302, "").header("location", format!("http://{odd}.example/")))
+        .run();
+
+    // That nothing in it steers a terminal is checked after every run.
+    told.stderr_has("all is well");
+    for run in [told, encoded, elsewhere] {
+        assert_ne!(run.code, Some(0), "{}", run.stdout);
+    }
+}
+
+/// A trigger of somebody else's refuses the rows of a run with `message`.
+fn what_a_database_says_is_shown_as_text(place: Place) {
+    let mut job = Job::upsert().at(place).page(200, DATED);
+    job.run().exits(Outcome::Published);
+    let message = format!("all is well{STEERING}");
+    if let Some(database) = job.server_database() {
+        database.sql(&format!(
+            "CREATE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '{message}'; END $$"
+        ));
+        database.sql(
+            "CREATE TRIGGER told BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION told()",
+        );
+    } else {
+        job.rows(&format!(
+            "CREATE TRIGGER told BEFORE INSERT ON orders BEGIN SELECT RAISE(ABORT, '{message}'); END"
+        ));
+    }
+
+    let run = job.page(200, LATER).run();
+
+    run.publishes_nothing()
+        .stderr_has("all is well\\u001b[2J\\u007f\\u009b31m\\u200b");
+}
+
+at! { what_a_database_says_is_shown_as_text at sqlite postgres; }
