@@ -6,70 +6,72 @@ use std::io::Write as _;
 use crate::cli::{CheckArgs, DescribeArgs, GivenArgs, HealthArgs, OutputKind};
 use crate::describe;
 use crate::health::{self, Ages};
-use crate::limits::Limits;
+use crate::log::Log;
 use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
-use crate::plan::Plan;
 use crate::prepare::{self, Prepared};
 use crate::quantity;
 use crate::settings;
 use crate::unpublished;
-use crate::values::{Problem, Values};
+use crate::values::Problem;
+use crate::watch::{Watch, aside};
 use crate::words;
 
 /// Says what every setting is and where it came from, and all that is wrong. Only `--online` touches the network, and
 /// nothing the output folder.
 pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
-    let environment: Vec<_> = environment.into_iter().collect();
-    let checked = check_settings(args, environment.clone());
-    if args.online && checked.exit_code == 0 {
-        return unpublished::online(&args.given, environment);
-    }
-    checked
+    let watch = Watch::begin();
+    let plan = prepare::plan(&args.given, environment, &watch.stop);
+    let redactor = prepare::redactor(&plan);
+    let checked = watch.block_on(async {
+        let log = Log::silent();
+        let prepared = Prepared::new(&args.given, plan, &watch.stop, &log).await?;
+        let problems = prepared.problems(&watch.stop).await?;
+        print(&redactor.hide(&checked(&prepared, &problems, args.online)));
+        if !problems.is_empty() {
+            return Err(Failure::new(
+                Outcome::Settings,
+                format!("{} to mend, listed above", counted(problems.len())),
+            ));
+        }
+        if args.online {
+            unpublished::online(&prepared, &watch.stop, &redactor).await?;
+        }
+        Ok(())
+    });
+    Ended::hidden(checked, &redactor)
 }
 
-fn check_settings(args: &CheckArgs, environment: Vec<(String, String)>) -> Ended {
-    let online = args.online;
-    let args = &args.given;
-    Ended::of((|| {
-        let plan = prepare::plan(args, environment);
-        let runtime = prepare::runtime()?;
-        let prepared = runtime.block_on(Prepared::new(args, plan, &crate::log::Log::silent()))?;
-        let mut out = String::new();
-        for row in settings::rows(&prepared.description, &prepared.plan) {
-            if !row.value.is_empty() {
-                let value = words::escaped(&row.value);
-                let origin = words::escaped(&row.origin.to_string());
-                let _ = writeln!(out, "{:<24} {value:<40} {origin}", row.name);
-            }
+/// The settings, the warnings, and the problems or that there is none.
+fn checked(prepared: &Prepared, problems: &[Problem], online: bool) -> String {
+    let mut out = String::new();
+    for row in settings::rows(&prepared.description, &prepared.plan) {
+        if !row.value.is_empty() {
+            let value = words::escaped(&row.value);
+            let origin = words::escaped(&row.origin.to_string());
+            let _ = writeln!(out, "{:<24} {value:<40} {origin}", row.name);
         }
-        for (name, meant) in settings::near_misses(&prepared.description, &prepared.plan) {
-            let name = words::escaped(&name);
-            let _ = writeln!(
-                out,
-                "warning: {name} in the environment is not a setting; did you mean {meant}?"
-            );
-        }
-        let problems = runtime.block_on(prepared.problems());
-        if problems.is_empty() {
-            let asked = if online {
-                ""
-            } else {
-                "; nothing was asked of the network"
-            };
-            let _ = writeln!(out, "\nno problem found{asked}");
-            print(&out);
-            return Ok(());
-        }
-        let _ = writeln!(out, "\n{} to mend:", counted(problems.len()));
-        for problem in &problems {
-            let _ = writeln!(out, "  {}", words::escaped(&problem.to_string()));
-        }
-        print(&prepared.redactor.hide(&out));
-        Err(Failure::new(
-            Outcome::Settings,
-            format!("{} to mend, listed above", counted(problems.len())),
-        ))
-    })())
+    }
+    for (name, meant) in settings::near_misses(&prepared.description, &prepared.plan) {
+        let name = words::escaped(&name);
+        let _ = writeln!(
+            out,
+            "warning: {name} in the environment is not a setting; did you mean {meant}?"
+        );
+    }
+    if problems.is_empty() {
+        let asked = if online {
+            ""
+        } else {
+            "; nothing was asked of the network"
+        };
+        let _ = writeln!(out, "\nno problem found{asked}");
+        return out;
+    }
+    let _ = writeln!(out, "\n{} to mend:", counted(problems.len()));
+    for problem in problems {
+        let _ = writeln!(out, "  {}", words::escaped(&problem.to_string()));
+    }
+    out
 }
 
 /// Prints the settings, as a table or as a file to fill in.
@@ -77,17 +79,15 @@ pub fn describe(
     args: &DescribeArgs,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Ended {
-    Ended::of((|| {
-        let given = GivenArgs {
-            component: args.component.clone(),
-            ..GivenArgs::default()
-        };
-        let plan = prepare::plan(&given, environment);
-        let prepared = prepare::runtime()?.block_on(Prepared::new(
-            &given,
-            plan,
-            &crate::log::Log::silent(),
-        ))?;
+    let watch = Watch::begin();
+    let given = GivenArgs {
+        component: args.component.clone(),
+        ..GivenArgs::default()
+    };
+    let plan = prepare::plan(&given, environment, &watch.stop);
+    let redactor = prepare::redactor(&plan);
+    let described = watch.block_on(async {
+        let prepared = Prepared::new(&given, plan, &watch.stop, &Log::silent()).await?;
         print(&if args.env_example {
             describe::env_example(&prepared.description)
         } else if args.markdown {
@@ -96,21 +96,19 @@ pub fn describe(
             describe::table(&prepared.description)
         });
         Ok(())
-    })())
+    });
+    Ended::hidden(described, &redactor)
 }
 
 /// Says whether the published data is fresh. Needs OUTPUT_DIR alone, or OUTPUT_DATABASE_URL and the job's name.
 pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
-    let limits = Limits::default();
-    let mut problems = Vec::new();
-    let values = Values::collect(
-        &args.set,
-        environment,
-        &args.env_file,
-        &limits,
-        &mut problems,
-    );
-    let plan = Plan::new(values, limits, problems);
+    let watch = Watch::begin();
+    let given = GivenArgs {
+        env_file: args.env_file.clone(),
+        set: args.set.clone(),
+        ..GivenArgs::default()
+    };
+    let plan = prepare::plan(&given, environment, &watch.stop);
     let span = |flag: &str, given: Option<&str>| match given.map(quantity::duration) {
         None => Ok(None),
         Some(Ok(span)) => Ok(Some(span)),
@@ -142,20 +140,18 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
         return Ended::failed(Outcome::Settings, problem.to_string());
     }
     let redactor = prepare::redactor(&plan);
-    let hide = |text: String| redactor.hide(&format!("{text}\n"));
-    let look = || health::health(&plan, most, args.verify);
-    // A database server is waited for.
-    let report = match &plan.database {
-        None => look(),
-        Some(_) => match prepare::runtime() {
-            Ok(runtime) => runtime.block_on(async { look() }),
-            Err(failure) => return Ended::failed(failure.outcome, failure.message),
-        },
+    let verify = args.verify;
+    // A database server is waited for, and files may be large.
+    let looked = aside("health", move || Ok(health::health(&plan, most, verify)));
+    let report = match watch.block_on(watch.stop.unless(looked)) {
+        Ok(report) => report,
+        Err(failure) => return Ended::hidden(Err(failure), &redactor),
     };
-    match args.output {
-        Some(OutputKind::Json) => print(&hide(report.json())),
-        None => print(&hide(report.text())),
-    }
+    let text = match args.output {
+        Some(OutputKind::Json) => report.json(),
+        None => report.text(),
+    };
+    print(&redactor.hide(&format!("{text}\n")));
     Ended {
         exit_code: report.exit_code(),
         error: None,

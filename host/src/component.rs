@@ -84,15 +84,15 @@ pub struct Used {
 struct CpuUsedUp;
 
 impl Connector {
-    /// Compiles the component, or takes it compiled from the cache, and checks its imports.
-    pub fn load(
-        bytes: &[u8],
+    /// Checks what the component imports, and compiles it or takes it compiled from the cache.
+    pub async fn load(
+        bytes: Vec<u8>,
         cache_dir: Option<&std::path::Path>,
         limits: &Limits,
         log: &crate::log::Log,
     ) -> Result<Self, Failure> {
         let engine = engine::engine(limits)?;
-        let loaded = engine::load(&engine, bytes, cache_dir, limits, log)?;
+        let loaded = engine::load(&engine, bytes, cache_dir, limits, log).await?;
         let linker =
             grants::link(&engine).map_err(|error| defect("link the component's world", &error))?;
         Ok(Self {
@@ -103,7 +103,7 @@ impl Connector {
         })
     }
 
-    /// Asks the component what it is, with no grant but the log and under tiny limits.
+    /// Asks the component what it is, with no grant but the log and under tiny limits, of which one is wall time.
     pub async fn describe(
         &self,
         log: crate::log::Log,
@@ -118,12 +118,19 @@ impl Connector {
             memory_bytes: limits.describe_memory_bytes,
         };
         let cpu_limit = limits.describe_cpu;
-        let (result, _) = self
-            .call(grants, cpu_limit, limits, async |store, instance| {
-                let connector = bindings::Connector::new(&mut *store, instance)?;
-                connector.tidegate_sync_job().call_describe(store).await
-            })
-            .await;
+        let described = self.call(grants, cpu_limit, limits, async |store, instance| {
+            let connector = bindings::Connector::new(&mut *store, instance)?;
+            connector.tidegate_sync_job().call_describe(store).await
+        });
+        let Ok((result, _)) = tokio::time::timeout(limits.describe_wall, described).await else {
+            return Err(Failure::new(
+                Outcome::ComponentFailed,
+                format!(
+                    "the component did not describe itself within {}; `describe` and start functions must neither wait nor compute long",
+                    crate::quantity::spoken(limits.describe_wall)
+                ),
+            ));
+        };
         described::description(result?, limits)
     }
 

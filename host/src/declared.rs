@@ -317,6 +317,13 @@ pub const HOST: &[Declared] = &[
     ),
     setting(
         Group::Limits,
+        "COMPILE_CPU_LIMIT",
+        "60s",
+        "3m",
+        "The most CPU time that compiling the component may take; a compiled one is kept in the cache",
+    ),
+    setting(
+        Group::Limits,
         "MEMORY_LIMIT",
         "256MiB",
         "64MiB",

@@ -9,14 +9,16 @@ use jiff::Timestamp;
 use serde_json::{Map, json};
 
 use crate::cli::{OutputKind, RunArgs};
+use crate::defect;
 use crate::folder::{Folder, Temporary, Writers, random_digits};
 use crate::last_run;
 use crate::lock::Lock;
 use crate::log::{self, Log};
-use crate::outcome::Ended;
+use crate::outcome::{Committed, Ended};
 use crate::plan::Plan;
 use crate::prepare;
 use crate::summary::Summary;
+use crate::watch::Watch;
 use crate::words;
 
 /// One run under way.
@@ -28,6 +30,8 @@ pub struct Run<'a> {
     pub(crate) lock: Held,
     /// The folder in which it works, where it has no OUTPUT_DIR.
     pub(crate) temporary: Option<Temporary>,
+    /// Whether a commit was begun and nothing came of it yet.
+    pub(crate) is_committing: bool,
 }
 
 /// Where the run is with the lock, which decides who may write `last-run.json`.
@@ -50,8 +54,17 @@ pub fn run_and_tell(
     args: &RunArgs,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> (Ended, Summary) {
+    run_watched(&Watch::begin(), args, environment)
+}
+
+/// The same as part of a command that is under way.
+pub fn run_watched(
+    watch: &Watch,
+    args: &RunArgs,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> (Ended, Summary) {
     let (clock, started) = (Instant::now(), Timestamp::now());
-    let plan = prepare::plan(&args.given, environment);
+    let plan = prepare::plan(&args.given, environment, &watch.stop);
     let redactor = prepare::redactor(&plan);
     let output_dir = plan.output_dir.clone().map(|path| (path, plan.writers));
     let limits = plan.limits.clone();
@@ -69,13 +82,18 @@ pub fn run_and_tell(
         summary,
         lock: Held::NotYet,
         temporary: None,
+        is_committing: false,
     };
-    let result = prepare::runtime().and_then(|runtime| {
-        let result = runtime.block_on(run.flow(plan));
-        // Not waited for: a resolver that hangs would outlive the deadline.
-        runtime.shutdown_background();
-        result
-    });
+    let mut result = watch.block_on(run.flow(plan, &watch.stop));
+    if let (Err(failure), true) = (&mut result, run.is_committing) {
+        failure.committed = Committed::Unknown;
+    }
+    for defect in defect::uncaught() {
+        log.warn(
+            "a defect in tidegate, please report it",
+            json!({ "defect": defect }),
+        );
+    }
 
     let Run {
         mut summary,

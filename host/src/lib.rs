@@ -15,10 +15,12 @@ pub mod values;
 
 mod cache;
 mod columns;
+mod compile;
 mod component;
 mod data_file;
 mod database_url;
 mod declared;
+pub mod defect;
 mod egress;
 mod engine;
 mod env_file;
@@ -39,11 +41,13 @@ mod quantity;
 mod secret;
 mod segment;
 mod settings;
+mod shape;
 mod sink;
 mod staged;
 mod steps;
 mod stop;
 pub mod unpublished;
+mod watch;
 mod words;
 
 pub use job::{run, run_and_tell};
@@ -58,10 +62,9 @@ impl Run<'_> {
     /// One run, step by step. Most components are done after one portion; each is committed by itself.
     ///
     /// `Err`: what readers see is as it was after the last portion, unless it says `committed: unknown`.
-    async fn flow(&mut self, plan: Plan) -> Result<Outcome, Failure> {
-        let stop = Stop::watch(plan.limits.run_deadline)?;
-        let prepared = Prepared::new(&self.args.given, plan, self.log).await?;
-        let settings = self.usable(&prepared).await?;
+    async fn flow(&mut self, plan: Plan, stop: &Stop) -> Result<Outcome, Failure> {
+        let prepared = Prepared::new(&self.args.given, plan, stop, self.log).await?;
+        let settings = self.usable(&prepared, stop).await?;
         let plan = &prepared.plan;
 
         let check = || stop.check();
@@ -74,7 +77,7 @@ impl Run<'_> {
         loop {
             let staging = sink.staging()?;
             let ran = self
-                .fetch(&prepared, settings, &egress, sink.last(), &staging, &stop)
+                .fetch(&prepared, settings, &egress, sink.last(), &staging, stop)
                 .await?;
             let report = ran.report;
 
@@ -99,9 +102,12 @@ impl Run<'_> {
                 return Ok(self.leave_unpublished(totals, ran.more));
             }
 
-            let commit = taken.commit(self.draft(&prepared, settings, report))?;
+            let draft = self.draft(&prepared, settings, report);
+            self.is_committing = true;
+            let committed = taken.commit(draft);
+            self.is_committing = false;
+            self.published(committed?);
             sink.retire();
-            self.published(commit);
             if !ran.more {
                 return Ok(self.outcome());
             }

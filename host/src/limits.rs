@@ -1,6 +1,6 @@
 //! Every wait, buffer, count and file has a limit, and all of them stand here.
 //!
-//! Three can be set by the operator (`RUN_DEADLINE`, `CPU_LIMIT`, `MEMORY_LIMIT`); the others are the same for every job.
+//! Four can be set by the operator (`RUN_DEADLINE`, `CPU_LIMIT`, `COMPILE_CPU_LIMIT`, `MEMORY_LIMIT`); the others are the same for every job.
 //! A limit that is reached ends the run and is named in its error text.
 
 use std::time::Duration;
@@ -21,6 +21,18 @@ pub struct Limits {
 
     /// The component file.
     pub component_bytes: u64,
+    /// Components inside one another.
+    pub component_depth: usize,
+    /// Core modules in the component file.
+    pub component_modules: usize,
+    /// Instances of components inside the component, each counted as often as it is made.
+    pub component_instances: usize,
+    /// CPU time of compiling the component (`COMPILE_CPU_LIMIT`).
+    pub compile_cpu: Duration,
+    /// How much memory the process may take while it compiles, besides what it had.
+    pub compile_memory_bytes: u64,
+    /// From the start of the component for `describe` to its answer; the same for asking it what is wrong with its settings.
+    pub describe_wall: Duration,
     /// CPU time of `describe`.
     pub describe_cpu: Duration,
     /// Linear memory during `describe`.
@@ -155,7 +167,13 @@ impl Default for Limits {
             cpu: Duration::from_mins(5),
             memory_bytes: 256 * MIB,
 
-            component_bytes: 64 * MIB,
+            component_bytes: 32 * MIB,
+            component_depth: 8,
+            component_modules: 200,
+            component_instances: 200,
+            compile_cpu: Duration::from_mins(1),
+            compile_memory_bytes: GIB,
+            describe_wall: Duration::from_secs(5),
             describe_cpu: Duration::from_secs(1),
             describe_memory_bytes: 32 * MIB,
             stack_bytes: 512 * 1024,

@@ -6,16 +6,28 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use tidegate::cli::{Cli, Command};
-use tidegate::outcome::Outcome;
+use tidegate::defect;
+use tidegate::outcome::{Ended, Outcome};
 
 fn main() -> ExitCode {
+    defect::remember_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    let ended = defect::caught_without_values(|| carried_out(cli.command))
+        .unwrap_or_else(|failure| Ended::of(Err(failure)));
+    if let Some(error) = ended.error_line() {
+        // Nobody may be listening: that changes nothing.
+        let _ = writeln!(std::io::stderr(), "tidegate: {error}");
+    }
+    ExitCode::from(ended.exit_code)
+}
+
+fn carried_out(command: Command) -> Ended {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let ended = match cli.command {
+    match command {
         Command::Run(args) => tidegate::run(&args, environment),
         Command::Check(args) => tidegate::commands::check(&args, environment),
         Command::Preview(args) => tidegate::unpublished::preview(&args, environment),
@@ -23,12 +35,7 @@ fn main() -> ExitCode {
         Command::Health(args) => tidegate::commands::health(&args, environment),
         Command::Component => tidegate::commands::component(),
         Command::Demo(args) => tidegate::demo::demo(&args, environment),
-    };
-    if let Some(error) = ended.error_line() {
-        // Nobody may be listening: that changes nothing.
-        let _ = writeln!(std::io::stderr(), "tidegate: {error}");
     }
-    ExitCode::from(ended.exit_code)
 }
 
 /// Help and version go to stdout and are no error; the rest is wrong usage.

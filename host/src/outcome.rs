@@ -6,6 +6,7 @@
 use std::fmt::Display;
 
 use crate::limits::Limits;
+use crate::secret::Redactor;
 use crate::words;
 
 /// The ways a run ends. README's table of exit codes is checked against [`Outcome::ALL`].
@@ -214,6 +215,15 @@ impl Ended {
         match result {
             Ok(()) => Self::ok(),
             Err(failure) => Self::failed(failure.outcome, failure.message),
+        }
+    }
+
+    /// The same, with an error that hides every secret.
+    pub(crate) fn hidden(result: Result<(), Failure>, redactor: &Redactor) -> Self {
+        let ended = Self::of(result);
+        Self {
+            error: ended.error.map(|error| redactor.hide(&error)),
+            ..ended
         }
     }
 }

@@ -128,6 +128,7 @@ impl Plan {
         let mut limits = limits;
         limits.run_deadline = read.parsed("RUN_DEADLINE", quantity::duration);
         limits.cpu = read.parsed("CPU_LIMIT", quantity::duration);
+        limits.compile_cpu = read.parsed("COMPILE_CPU_LIMIT", quantity::duration);
         limits.memory_bytes = read.parsed("MEMORY_LIMIT", quantity::bytes);
         let plan = Self {
             job: output.job,

@@ -3,9 +3,6 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
-use std::time::Duration;
-
-use tokio::runtime::Runtime;
 
 use crate::cli::GivenArgs;
 use crate::component::{Connector, Description, JobFailure, Request};
@@ -17,13 +14,11 @@ use crate::outcome::{Failure, OrFail as _, Outcome};
 use crate::plan::Plan;
 use crate::secret::Redactor;
 use crate::settings::{self, Settings, Unusable};
+use crate::stop::Stop;
 use crate::values::{Problem, Values};
 
 /// The component that is built into the binary.
 pub const BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rest.wasm"));
-
-/// A component that would validate its settings for longer than this is stopped.
-const ASKED_FOR_PROBLEMS: Duration = Duration::from_secs(5);
 
 /// A component that is ready to run, with its settings or what is wrong with them.
 pub struct Prepared {
@@ -39,8 +34,12 @@ pub struct Prepared {
     pub redactor: Redactor,
 }
 
-/// The plan of `given` and the environment. Never fails: problems are in it.
-pub fn plan(given: &GivenArgs, environment: impl IntoIterator<Item = (String, String)>) -> Plan {
+/// The plan of `given` and the environment. Never fails: problems are in it. From now on `stop` knows the deadline.
+pub fn plan(
+    given: &GivenArgs,
+    environment: impl IntoIterator<Item = (String, String)>,
+    stop: &Stop,
+) -> Plan {
     let limits = Limits::default();
     let mut problems = Vec::new();
     let values = Values::collect(
@@ -50,7 +49,9 @@ pub fn plan(given: &GivenArgs, environment: impl IntoIterator<Item = (String, St
         &limits,
         &mut problems,
     );
-    Plan::new(values, limits, problems)
+    let plan = Plan::new(values, limits, problems);
+    stop.set_deadline(plan.limits.run_deadline);
+    plan
 }
 
 /// Hides every secret that was given.
@@ -58,27 +59,24 @@ pub fn redactor(plan: &Plan) -> Redactor {
     Redactor::new(settings::secrets(plan))
 }
 
-/// A runtime whose caller's thread runs the component, and whose own thread the network.
-pub fn runtime() -> Result<Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .max_blocking_threads(4)
-        .enable_all()
-        .build()
-        .or_fail(Outcome::ComponentFailed, || "start the runtime")
-}
-
 impl Prepared {
     /// Loads the component, asks what it is, and joins its settings with the plan. `Err` when there is no component to
-    /// ask; the plan's problems are in its text then.
-    pub async fn new(given: &GivenArgs, plan: Plan, log: &Log) -> Result<Self, Failure> {
+    /// ask, the plan's problems being in its text then, or when the command must end.
+    pub async fn new(
+        given: &GivenArgs,
+        plan: Plan,
+        stop: &Stop,
+        log: &Log,
+    ) -> Result<Self, Failure> {
         let loaded = async {
             let bytes = component_file(given, &plan.limits)?;
-            let connector = Connector::load(&bytes, plan.cache_dir.as_deref(), &plan.limits, log)?;
+            let cache_dir = plan.cache_dir.as_deref();
+            let connector = Connector::load(bytes, cache_dir, &plan.limits, log).await?;
             let description = connector.describe(log.clone(), &plan.limits).await?;
             Ok((connector, description))
         };
-        let (connector, description) = loaded
+        let (connector, description) = stop
+            .unless(loaded)
             .await
             .map_err(|failure: Failure| with_problems(failure, &plan))?;
         let settings = settings::join(&description, &plan);
@@ -93,13 +91,14 @@ impl Prepared {
     }
 
     /// Everything that is wrong with the settings: the host's view, and the component's, which is asked with nothing
-    /// granted, so that it can do no more than read its settings.
-    pub async fn problems(&self) -> Vec<Problem> {
+    /// granted, so that it can do no more than read its settings. `Err` when the command must end.
+    pub async fn problems(&self, stop: &Stop) -> Result<Vec<Problem>, Failure> {
         let (mut problems, environment) = match &self.settings {
             Ok(settings) => (Vec::new(), &settings.environment),
             Err(unusable) => (unusable.problems.clone(), &unusable.environment),
         };
-        for problem in self.component_problems(environment.clone()).await {
+        let asked = async { Ok(self.component_problems(environment.clone()).await) };
+        for problem in stop.unless(asked).await? {
             if !problems
                 .iter()
                 .any(|known| known.setting == problem.setting)
@@ -107,7 +106,7 @@ impl Prepared {
                 problems.push(problem);
             }
         }
-        problems
+        Ok(problems)
     }
 
     async fn component_problems(&self, environment: Vec<(String, String)>) -> Vec<Problem> {
@@ -125,7 +124,7 @@ impl Prepared {
             full_refresh: true,
         };
         let asked = self.connector.run(grants, &self.plan.limits, &request);
-        match tokio::time::timeout(ASKED_FOR_PROBLEMS, asked).await {
+        match tokio::time::timeout(self.plan.limits.describe_wall, asked).await {
             Ok((Ok(Err(JobFailure::Settings(problems))), _)) => problems
                 .into_iter()
                 .map(|problem| self.located(Problem::new(&problem.setting, problem.message)))

@@ -18,10 +18,15 @@ use crate::publish::Commit;
 use crate::settings::{self, Settings};
 use crate::sink::{self, Check, Draft, Extent, Ground, Last, Sink, Target, Totals};
 use crate::staged;
+use crate::stop::Stop;
 
 impl Run<'_> {
-    /// The settings, or every problem with them in one failure.
-    pub(crate) async fn usable<'p>(&self, prepared: &'p Prepared) -> Result<&'p Settings, Failure> {
+    /// The settings, or every problem with them in one failure, or that the run must end.
+    pub(crate) async fn usable<'p>(
+        &self,
+        prepared: &'p Prepared,
+        stop: &Stop,
+    ) -> Result<&'p Settings, Failure> {
         for (name, meant) in settings::near_misses(&prepared.description, &prepared.plan) {
             self.log.warn(
                 "environment variable is not a setting",
@@ -44,7 +49,7 @@ impl Run<'_> {
         }
         match &prepared.settings {
             Ok(settings) => Ok(settings),
-            Err(_) => Err(refusal(&prepared.problems().await)),
+            Err(_) => Err(refusal(&prepared.problems(stop).await?)),
         }
     }
 

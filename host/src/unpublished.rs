@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Map;
 
-use crate::cli::{GivenArgs, PreviewArgs};
+use crate::cli::PreviewArgs;
 use crate::component::{Description, Request, Sighting, Suggestion, is_settable};
 use crate::egress::Egress;
 use crate::env_file;
@@ -19,11 +19,12 @@ use crate::folder::{self, Folder, Temporary};
 use crate::grants::Grants;
 use crate::log::{self, Log};
 use crate::outcome::{Ended, Failure, Outcome};
-use crate::plan::Plan;
 use crate::prepare::{self, Prepared, refusal};
 use crate::quantity::counted;
+use crate::secret::Redactor;
 use crate::staged::RECORDS;
 use crate::stop::Stop;
+use crate::watch::Watch;
 use crate::words;
 
 /// How often the records staged so far are counted while the component runs.
@@ -36,9 +37,16 @@ pub fn preview(
     args: &PreviewArgs,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Ended {
-    with_source(&args.given, environment, async |source| {
-        let limits = &source.prepared.plan.limits;
-        let _ = folder::sweep("preview", limits, &|| source.stop.check());
+    let watch = Watch::begin();
+    let plan = prepare::plan(&args.given, environment, &watch.stop);
+    let redactor = prepare::redactor(&plan);
+    let log = log(&redactor);
+    let preparing = Prepared::new(&args.given, plan, &watch.stop, &log);
+    let previewed = watch.block_on(async {
+        let prepared = preparing.await?;
+        let source = Source::new(&prepared, &watch.stop, &log).await?;
+        let limits = &prepared.plan.limits;
+        let _ = folder::sweep("preview", limits, &|| watch.stop.check());
         let temporary = Temporary::new("preview", limits)?;
         let staging = temporary.folder();
         let ran = source.stage(staging, args.limit).await;
@@ -46,60 +54,42 @@ pub fn preview(
             source.print(&line);
         }
         ran
-    })
+    });
+    log.component_ended();
+    Ended::hidden(previewed, &redactor)
 }
 
-/// Prints what one request showed, once the settings can be used.
-pub fn online(args: &GivenArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
-    with_source(args, environment, async |source| {
-        let sighting = source.look().await?;
-        for line in in_words(&sighting, &source.prepared.description) {
-            source.print(&line);
-        }
-        Ok(())
-    })
+/// Prints what one request showed.
+pub async fn online(prepared: &Prepared, stop: &Stop, redactor: &Redactor) -> Result<(), Failure> {
+    let log = log(redactor);
+    let source = Source::new(prepared, stop, &log).await?;
+    let looked = source.look().await;
+    log.component_ended();
+    for line in in_words(&looked?, &prepared.description) {
+        source.print(&line);
+    }
+    Ok(())
+}
+
+/// A log for a person, beside what is printed.
+fn log(redactor: &Redactor) -> Log {
+    let stderr = Box::new(std::io::stderr());
+    Log::to(log::Format::Text, Map::new(), redactor.clone(), stderr)
 }
 
 /// A component that may be called, and what it may touch.
-struct Source {
-    prepared: Prepared,
+struct Source<'a> {
+    prepared: &'a Prepared,
     egress: Egress,
-    stop: Stop,
-    log: Log,
+    stop: &'a Stop,
+    log: &'a Log,
 }
 
-/// Makes everything ready and calls `act`; every text of it that leaves is free of secrets.
-fn with_source(
-    args: &GivenArgs,
-    environment: impl IntoIterator<Item = (String, String)>,
-    act: impl AsyncFnOnce(&Source) -> Result<(), Failure>,
-) -> Ended {
-    let plan = prepare::plan(args, environment);
-    let redactor = prepare::redactor(&plan);
-    let stderr = Box::new(std::io::stderr());
-    let log = Log::to(log::Format::Text, Map::new(), redactor, stderr);
-    let ended = Ended::of(prepare::runtime().and_then(|runtime| {
-        let acted = runtime.block_on(async {
-            let source = Source::ready(args, plan, log.clone()).await?;
-            act(&source).await
-        });
-        // Not waited for: a resolver that hangs would outlive the deadline.
-        runtime.shutdown_background();
-        acted
-    }));
-    log.component_ended();
-    Ended {
-        error: ended.error.map(|error| log.hide(&error)),
-        ..ended
-    }
-}
-
-impl Source {
-    async fn ready(args: &GivenArgs, plan: Plan, log: Log) -> Result<Self, Failure> {
-        let stop = Stop::watch(plan.limits.run_deadline)?;
-        let prepared = Prepared::new(args, plan, &log).await?;
+impl<'a> Source<'a> {
+    /// `Err`: its settings cannot be used, or the command must end.
+    async fn new(prepared: &'a Prepared, stop: &'a Stop, log: &'a Log) -> Result<Self, Failure> {
         let Ok(settings) = &prepared.settings else {
-            return Err(refusal(&prepared.problems().await));
+            return Err(refusal(&prepared.problems(stop).await?));
         };
         Ok(Self {
             egress: fetch::egress(&prepared.plan, settings, log.clone())?,
@@ -144,7 +134,7 @@ impl Source {
             () = has(staging, enough) => return Ok(()),
             (ran, _) = self.prepared.connector.run(grants, limits, &request) => ran?,
         };
-        let ran = fetch::disposed(ran, &self.egress, &self.prepared)?;
+        let ran = fetch::disposed(ran, &self.egress, self.prepared)?;
         let (report, fetched) = (&ran.report, counted(ran.report.fetched, "record"));
         let told = format!(
             "{fetched} fetched: {} to publish, {} deleted, {} rejected\n",
@@ -169,7 +159,7 @@ impl Source {
                 "this component takes no first look (it exports no `tidegate:sync/probe`): leave `--online` out, or try `tidegate preview`",
             )
         })?;
-        fetch::disposed(looked, &self.egress, &self.prepared)
+        fetch::disposed(looked, &self.egress, self.prepared)
     }
 }
 

@@ -8,6 +8,8 @@ mod alone;
 mod append;
 /// How we say who we are: tokens, client certificates, and what is sent in a query or as user and password.
 mod auth;
+/// What comes before a run: nothing there waits for ever, or takes more than it may.
+mod before;
 /// The credential is nowhere.
 mod canary;
 /// A run killed, or refused, at every call: readers see the old set or the new one.

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 pub use self::ended::{Printed, Run};
 pub use self::folder::{View, hex, names};
 pub use self::place::Place;
-pub use self::running::Running;
+pub use self::running::{Begun, Running};
 use crate::server::{Reply, Request, Server};
 
 /// No run of a test takes longer; one that does is killed and fails its test.
@@ -271,6 +271,12 @@ impl Job {
         printed.shows_nothing_of(&self.key);
         printed.steers_nothing();
         printed
+    }
+
+    /// Starts `tidegate` with the job's environment and these arguments.
+    pub fn begin<const N: usize>(&self, args: [&str; N]) -> Begun {
+        let child = self.command(&args.map(str::to_owned)).spawn();
+        Begun::new(child.expect("start tidegate"))
     }
 
     fn command(&self, args: &[String]) -> Command {

@@ -15,6 +15,7 @@ use crate::cli::{DemoArgs, GivenArgs, RunArgs};
 use crate::outcome::{Ended, Outcome};
 use crate::quantity::counted;
 use crate::summary::Summary;
+use crate::watch::Watch;
 
 /// Runs the demo and says on stdout what it does and sees.
 pub fn demo(args: &DemoArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
@@ -26,6 +27,7 @@ pub fn demo(args: &DemoArgs, environment: impl IntoIterator<Item = (String, Stri
 }
 
 fn story(args: &DemoArgs, environment: &[(String, String)]) -> anyhow::Result<Ended> {
+    let watch = Watch::begin();
     let source = Source::start(random_key())?;
     let folder = match &args.dir {
         Some(folder) => folder.clone(),
@@ -66,7 +68,7 @@ fn story(args: &DemoArgs, environment: &[(String, String)]) -> anyhow::Result<En
             "\n{title}\n  $ tidegate run --env-file {}",
             job.display()
         ));
-        let (ended, summary) = run(&job, &source.key, environment);
+        let (ended, summary) = run(&watch, &job, &source.key, environment);
         if ended.exit_code != 0 {
             return Ok(ended);
         }
@@ -86,7 +88,7 @@ fn story(args: &DemoArgs, environment: &[(String, String)]) -> anyhow::Result<En
     Ok(Ended::ok())
 }
 
-fn run(job: &Path, key: &str, environment: &[(String, String)]) -> (Ended, Summary) {
+fn run(watch: &Watch, job: &Path, key: &str, environment: &[(String, String)]) -> (Ended, Summary) {
     let args = RunArgs {
         given: GivenArgs {
             env_file: vec![job.to_owned()],
@@ -102,7 +104,7 @@ fn run(job: &Path, key: &str, environment: &[(String, String)]) -> (Ended, Summa
         .filter(|(name, _)| kept.contains(&name.as_str()))
         .cloned();
     let key = ("SOURCE_API_KEY".to_owned(), key.to_owned());
-    crate::run_and_tell(&args, environment.chain([key]))
+    crate::job::run_watched(watch, &args, environment.chain([key]))
 }
 
 fn settings(source: &Source, folder: &Path) -> String {

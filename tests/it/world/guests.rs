@@ -27,7 +27,7 @@ pub fn misbehaving() -> &'static Path {
     })
 }
 
-/// The misbehaving component with another `describe`: `loop`, `memory`, `trap`, `crowd` `rename`, `escapes`, `newline` or `huge`.
+/// The misbehaving component with another `describe`: `loop`, `memory`, `sleep`, `trap`, `crowd`, `rename`, `escapes`, `newline` or `huge`.
 pub fn describing(word: &str) -> PathBuf {
     let mut component = std::fs::read(misbehaving()).expect("read the misbehaving component");
     let at: Vec<usize> = memchr::memmem::find_iter(&component, SWITCH).collect();
@@ -35,7 +35,10 @@ pub fn describing(word: &str) -> PathBuf {
     let patched = format!("tidegate-describe:{word:<10}");
     component[at[0]..at[0] + SWITCH.len()].copy_from_slice(patched.as_bytes());
     let file = own_folder().join(format!("describing-{word}.wasm"));
-    std::fs::write(&file, component).expect("write the patched component");
+    // Other tests of this binary may be reading it.
+    let own = tempfile::NamedTempFile::new_in(own_folder()).expect("a temporary file");
+    std::fs::write(&own, component).expect("write the patched component");
+    own.persist(&file).expect("rename the patched component");
     file
 }
 

@@ -17,7 +17,66 @@ pub struct Running<'j> {
     pub(super) started: Instant,
 }
 
+/// A command other than `run` that has been started.
+pub struct Begun {
+    child: Child,
+}
+
+impl Begun {
+    pub(super) fn new(child: Child) -> Self {
+        Self { child }
+    }
+
+    /// Waits until it has its own way of taking SIGTERM.
+    pub fn hears_signals(self) -> Self {
+        wait_for_a_handler(self.child.id());
+        self
+    }
+
+    /// Sends it a signal.
+    pub fn signalled(self, signal: Signal) -> Self {
+        send(self.child.id(), signal);
+        self
+    }
+
+    /// Waits for its end, which has one line on stderr when it failed.
+    pub fn ends(self) -> Printed {
+        let printed = ended::wait(self.child, RUN_TIMEOUT);
+        let failed = usize::from(printed.code != Some(0));
+        assert_eq!(printed.stderr.lines().count(), failed, "{printed:?}");
+        printed
+    }
+}
+
+fn send(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    kill_process(pid.expect("a process id"), signal).expect("signal the process");
+}
+
+/// Waits until the process catches SIGTERM (`proc_pid_status(5)`), or has ended.
+fn wait_for_a_handler(pid: u32) {
+    let catches = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        caught.is_none_or(|mask| {
+            let mask = u64::from_str_radix(mask.trim(), 16).expect("a mask of signals");
+            mask & 1 << (Signal::TERM.as_raw() - 1) != 0
+        })
+    };
+    let begun = Instant::now();
+    while !catches() {
+        assert!(begun.elapsed() < RUN_TIMEOUT, "no handler of SIGTERM");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 impl Running<'_> {
+    /// Waits until it has its own way of taking SIGTERM.
+    pub fn hears_signals(self) -> Self {
+        wait_for_a_handler(self.child.id());
+        self
+    }
+
     /// Waits until the source has been asked so many times.
     pub fn has_asked(self, requests: usize) -> Self {
         self.job.server.wait_for_requests(requests);
@@ -26,11 +85,7 @@ impl Running<'_> {
 
     /// Sends it a signal.
     pub fn signalled(self, signal: Signal) -> Self {
-        let pid = i32::try_from(self.child.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .expect("a process id");
-        kill_process(pid, signal).expect("signal the run");
+        send(self.child.id(), signal);
         self
     }
 

@@ -48,6 +48,7 @@ pub fn describe() -> Description {
         "loop" => spent::spin(),
         "memory" => spent::eat_memory(),
         "trap" => spent::trap(),
+        "sleep" => spent::sleep(),
         "crowd" => names.extend((0..1_000).map(|number| format!("SOURCE_{number}"))),
         "rename" => names.push("LD_PRELOAD=x\u{1b}[2J".to_owned()),
         _ => {}
