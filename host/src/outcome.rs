@@ -143,6 +143,7 @@ impl Failure {
 
     /// The same with a message that may be shown and written down: one line, nothing in it that steers a terminal, and no more
     /// of it than `limits` say. `hide` takes the secrets out, before it is cut.
+    #[must_use]
     pub fn shown(self, hide: impl Fn(&str) -> String, limits: &Limits) -> Self {
         let message = words::line(&hide(&self.message), limits.message_bytes);
         Self { message, ..self }
