@@ -2,6 +2,8 @@
 //!
 //! One test binary, so that everything is built once. Where a new test goes:
 
+/// `tests/advisories.sh`.
+mod advisories;
 /// The component alone, in a plain runtime with stock WASI.
 mod alone;
 /// `WRITE_MODE=append`.
