@@ -1,12 +1,13 @@
 //! The cursor: from which value to ask, which records are new, and which value the next run begins with.
 //!
 //! The cursor is the greatest value seen, in the source's own words, and it never goes back. A record that changes while we
-//! page must be asked for again: so a point in time never passes the source's clock at the start of the run, and any other
-//! cursor never passes the first page's unless the source gave the records in its order. Where it is kept is the host's
+//! page must be asked for again: so a point in time never passes the source's clock at the start of the run, nor ours by more
+//! than a tolerance (see `guard`), and any other cursor never passes the first page's unless the source gave the records in its order. Where it is kept is the host's
 //! business, how it is sent is `fetch`'s.
 
 mod asking;
 mod form;
+mod guard;
 mod kind;
 mod lookback;
 mod mark;
@@ -23,6 +24,7 @@ use jiff::tz::Offset;
 
 pub use self::asking::{Asked, Asking};
 pub use self::form::{Back, Form};
+pub use self::guard::Clocks;
 pub use self::kind::{Kind, Point, VALUE_BYTES_MAX, Value};
 pub use self::lookback::{Lookback, window_seconds};
 use self::mark::Mark;
@@ -290,9 +292,13 @@ impl<'s> Cursor<'s> {
         is_before.then(|| (first.to_owned(), came.text.clone()))
     }
 
-    /// The state for the next run. `source_time` is the source's clock at the start of this one. `Err`: the source has gone
-    /// back.
-    pub fn end(self, source_time: Timestamp) -> Result<State, Failure> {
+    /// Whether it is a point in time, as far as that is known.
+    pub fn is_of_time(&self) -> bool {
+        self.form.is_some_and(|form| form.kind.is_time())
+    }
+
+    /// The state for the next run. `limit` is what a point in time does not pass. `Err`: the source has gone back.
+    pub fn end(self, limit: Timestamp) -> Result<State, Failure> {
         if let (Some((from, came)), true) = (self.goes_back(), self.settings.to != Asking::Nowhere)
         {
             return Err(Failure::data(format!(
@@ -300,14 +306,12 @@ impl<'s> Cursor<'s> {
             )));
         }
         let reached = match (self.form, self.span.reached()) {
-            (Some(form), Some(mark)) => Some(mark.at_most(source_time, form)?),
+            (Some(form), Some(mark)) => Some(mark.at_most(limit, form)?),
             _ => None,
         };
         let declared = self.settings.order == Some(Order::Ascending);
         let greatest = match (self.form, self.greatest) {
-            (Some(form), Some(mark)) if form.kind.is_time() => {
-                Some(mark.at_most(source_time, form)?)
-            }
+            (Some(form), Some(mark)) if form.kind.is_time() => Some(mark.at_most(limit, form)?),
             (_, mark) if self.is_ascending || declared || !self.has_first_page => mark,
             _ => self.first_page,
         };

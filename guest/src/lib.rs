@@ -23,7 +23,7 @@ pub use failure::{Detail, Failure, Problem};
 pub use settings::{Description, Setting, describe, validate};
 pub use tidegate_page::{failure, page, pointer};
 
-use cursor::{Cursor, Token};
+use cursor::{Clocks, Cursor, Token};
 use fetch::{Ask, Fetched, Getter, Page, Pages};
 use page::{Place, Shape};
 use ports::{Clock, Http, Staging};
@@ -150,7 +150,7 @@ struct Fetch<'f, H, C, S> {
     pages: Pages<'f>,
     stager: Stager<'f, S>,
     token: Option<Token<'f>>,
-    /// The source's clock at the start of the run, as far as it is known.
+    /// The source's clock at the start of the run, as far as it is known and believed.
     now: Timestamp,
     /// The fingerprint of the settings.
     shaping: String,
@@ -194,7 +194,8 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
             })?;
             let answer = &fetched.answer;
             if page == 1 {
-                self.now = self.getter.date().map_or(self.now, at);
+                let clocks = self.getter.clocks();
+                self.now = clocks.map_or(self.now, |clocks| at(clocks.limit()));
                 self.validators = Validators::of(answer, self.pages.ask(), &self.shaping);
             }
             if answer.status == 304 {
@@ -254,6 +255,11 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
         let (counts, cursor) = self.stager.finish();
         for remark in cursor.iter().flat_map(Cursor::remarks) {
             self.getter.clock().log(&remark);
+        }
+        if cursor.as_ref().is_some_and(Cursor::is_of_time)
+            && let Some(warning) = self.getter.clocks().and_then(Clocks::warning)
+        {
+            self.getter.clock().log(&warning);
         }
         let has_next = cursor.as_ref().is_some_and(Cursor::has_next);
         let is_past = |cursor: &Cursor<'_>| cursor.has_ended_window(self.now);

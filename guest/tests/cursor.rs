@@ -1,5 +1,5 @@
-//! The cursor against scripted sources: orders that are promised, records without one, what is sent, and a source that was set
-//! back.
+//! The cursor against scripted sources: orders that are promised, records without one, what is sent, a source that was set
+//! back, and clocks that are wrong.
 
 mod world;
 
@@ -303,4 +303,89 @@ fn pages_that_shift_and_come_again_do_not_break_an_order() {
         assert_eq!(last.as_deref(), Some(r#"{"id":80}"#), "{:?}", run.log);
         assert_eq!(run.report().cursor.as_deref(), Some("80"));
     }
+}
+
+#[test]
+fn a_date_far_ahead_moves_the_cursor_five_minutes_past_our_clock_and_a_later_run_asks_from_there() {
+    let job = Job::with(&[("SOURCE_CURSOR", "/u"), ("SOURCE_CURSOR_TO", "since")]);
+    let of_2098 = |_: &str| {
+        let records = r#"[{"u":"2026-11-23T11:00:00Z"},{"u":"2098-01-01T00:00:00Z"}]"#;
+        with_header(page(records), "date", "Thu, 01 Jan 2099 00:00:00 GMT")
+    };
+
+    let first = job.run(of_2098);
+    let second = job.clone().after(&first.report().state).run(of_2098);
+
+    assert_eq!(
+        first.report().cursor.as_deref(),
+        Some("2026-11-23T12:05:00Z")
+    );
+    assert_eq!(
+        second.asked,
+        ["https://x.example/o?since=2026-11-23T12%3A00%3A00Z"]
+    );
+    let warned = |run: &Run| run.log.iter().any(|line| line.contains("is ahead of this"));
+    assert!(warned(&first) && warned(&second), "{:?}", first.log);
+}
+
+#[test]
+fn a_date_far_behind_holds_the_cursor_back_and_never_takes_it_back() {
+    let job = Job::with(&[("SOURCE_CURSOR", "/u"), ("SOURCE_CURSOR_TO", "since")]);
+    let of_2020 = |_: &str| {
+        let records = r#"[{"u":"2026-11-23T11:30:00Z"}]"#;
+        with_header(page(records), "date", "Wed, 01 Jan 2020 00:00:00 GMT")
+    };
+
+    let first = job.run(of_2020);
+    let state = r#"{"v":2,"kind":"rfc3339","cursor":"2026-11-23T11:00:00Z"}"#;
+    let later = job.clone().after(state).run(of_2020);
+
+    assert_eq!(
+        first.report().cursor.as_deref(),
+        Some("2020-01-01T00:00:00Z")
+    );
+    assert_eq!(
+        later.report().cursor.as_deref(),
+        Some("2026-11-23T11:00:00Z")
+    );
+    assert!(
+        later.log.iter().any(|line| line.contains("is behind this")),
+        "{:?}",
+        later.log
+    );
+}
+
+#[test]
+fn a_clock_of_ours_that_is_behind_loses_nothing() {
+    let mut job = Job::with(&[("SOURCE_CURSOR", "/u"), ("SOURCE_CURSOR_TO", "since")]);
+    job.unix_seconds = 0;
+    let state = r#"{"v":2,"kind":"rfc3339","cursor":"2026-11-23T10:00:00Z"}"#;
+    let records = r#"[{"u":"2026-11-23T10:30:00Z"}]"#;
+
+    let run = job
+        .after(state)
+        .run(|_| with_header(page(records), "date", "Mon, 23 Nov 2026 11:00:00 GMT"));
+
+    assert_eq!(run.report().staged, 1);
+    assert_eq!(run.report().cursor.as_deref(), Some("2026-11-23T10:00:00Z"));
+}
+
+#[test]
+fn a_cursor_that_is_no_time_does_not_mind_the_clocks() {
+    let job = Job::with(&[("SOURCE_CURSOR", "/n")]);
+
+    let run = job.run(|_| {
+        with_header(
+            page(r#"[{"n":7}]"#),
+            "date",
+            "Thu, 01 Jan 2099 00:00:00 GMT",
+        )
+    });
+
+    assert_eq!(run.report().cursor.as_deref(), Some("7"));
+    assert!(
+        run.log.iter().all(|line| !line.starts_with("warn")),
+        "{:?}",
+        run.log
+    );
 }

@@ -10,6 +10,7 @@ use url::Url;
 use self::setback::Setback;
 use super::address::{resolve, shown};
 use super::ask::Ask;
+use crate::cursor::Clocks;
 use crate::failure::{Detail, Failure, quoted};
 use crate::page::{PAGE_BYTES_MAX, Place};
 use crate::ports::{Answer, Clock, Http};
@@ -52,7 +53,7 @@ pub struct Getter<'p, H, C> {
     check: Option<&'p ErrorCheck>,
     /// When the limit that the last page used up is reset, in the clock's monotonic nanoseconds.
     reset_ns: Option<u64>,
-    date: Option<i64>,
+    clocks: Option<Clocks>,
     /// The request for the page that is got next is on its way.
     has_begun: bool,
 }
@@ -75,7 +76,7 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
             pace: Pace::new(None),
             check: None,
             reset_ns: None,
-            date: None,
+            clocks: None,
             has_begun: false,
         }
     }
@@ -99,9 +100,9 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
         self.clock
     }
 
-    /// The first `Date` that an answer carried so far, in seconds since 1970.
-    pub fn date(&self) -> Option<i64> {
-        self.date
+    /// The first `Date` that an answer carried so far, with our clock when it came.
+    pub fn clocks(&self) -> Option<Clocks> {
+        self.clocks
     }
 
     /// Puts the request for the page that is got next on its way, unless it has to wait: what it leads to is `get`'s business,
@@ -185,7 +186,10 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                 Ok(answer) => answer,
                 Err(error) => return Setback::unanswered(error, &url, page).map(Try::Setback),
             };
-            self.date = self.date.or_else(|| date(&answer));
+            if let (None, Some(source)) = (self.clocks, date(&answer)) {
+                let ours = self.clock.unix_seconds();
+                self.clocks = Some(Clocks { source, ours });
+            }
             if answer.status == 304 && !ask.conditions.is_empty() {
                 return Ok(Try::Page(Fetched { url, answer }));
             }

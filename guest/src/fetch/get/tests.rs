@@ -95,7 +95,7 @@ fn got_for(
         ..ask()
     };
     let got = getter.get(&ask, 2);
-    let date = getter.date();
+    let date = getter.clocks().map(|clocks| clocks.source);
     Outcome {
         got,
         asked: http.asked,
