@@ -15,6 +15,58 @@ const HEADERS_MAX: usize = 20;
 /// The longest value of a header.
 const HEADER_BYTES_MAX: usize = 4 * 1024;
 
+/// Where a request ends, how it is encoded, and what is for the next hop alone. The host refuses the same, and the two lists
+/// below, in what any component sets.
+const FRAMING: [&str; 16] = [
+    "accept-encoding",
+    "alt-used",
+    "connection",
+    "content-length",
+    "early-data",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "max-forwards",
+    "set-cookie",
+    "te",
+    "trailer",
+    "trailers",
+    "transfer-encoding",
+    "upgrade",
+];
+/// What a server behind a proxy believes, from which a framework takes another method or target, or for which a cloud's
+/// metadata service hands out keys.
+const BELIEVED: [&str; 17] = [
+    "cdn-loop",
+    "cf-connecting-ip",
+    "client-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "metadata",
+    "metadata-flavor",
+    "true-client-ip",
+    "via",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-google-metadata-request",
+    "x-host",
+    "x-http-destinationurl",
+    "x-http-method",
+    "x-method-override",
+    "x-real-ip",
+];
+const BEGINNINGS: [&str; 8] = [
+    "proxy-",
+    "sec-",
+    "x-aws-ec2-metadata-",
+    "x-envoy-",
+    "x-forwarded",
+    "x-http-method-",
+    "x-original-",
+    "x-rewrite-",
+];
+
 impl Given<'_> {
     pub(super) fn body(&mut self) -> Option<String> {
         const NAME: &str = "SOURCE_BODY";
@@ -55,32 +107,24 @@ impl Given<'_> {
 
     /// `Err` says why a header of this name, in lower case, is not to be set here.
     fn may_set(&self, name: &str) -> Result<(), &'static str> {
-        const FRAMING: [&str; 13] = [
-            "accept-encoding",
-            "connection",
-            "content-length",
-            "expect",
-            "host",
-            "http2-settings",
-            "keep-alive",
-            "set-cookie",
-            "te",
-            "trailer",
-            "trailers",
-            "transfer-encoding",
-            "upgrade",
-        ];
         let by_header = self.get("SOURCE_AUTH") == Some("header");
         let credential = self.get("SOURCE_AUTH_NAME").unwrap_or("X-API-Key");
+        // Many servers take `X_Forwarded_For` for the same header.
+        let name = &*name.replace('_', "-");
         if matches!(name, "authorization" | "cookie" | "cookie2")
-            || by_header && name.eq_ignore_ascii_case(credential)
+            || by_header && name.eq_ignore_ascii_case(&credential.replace('_', "-"))
         {
             return Err(
                 "carries a credential, and this setting is no secret: give it as SOURCE_API_KEY, with SOURCE_AUTH",
             );
         }
-        if name.starts_with("proxy-") || FRAMING.contains(&name) {
+        if FRAMING.contains(&name) {
             return Err("is for the connection, which the host makes: remove it");
+        }
+        if BELIEVED.contains(&name) || BEGINNINGS.iter().any(|start| name.starts_with(start)) {
+            return Err(
+                "is a proxy's word, asks for something else than the URL, or opens a cloud's metadata service: remove it",
+            );
         }
         if name == "content-type" && self.get("SOURCE_BODY").is_none() {
             return Err("means nothing without SOURCE_BODY: remove it");

@@ -131,10 +131,10 @@ impl Credential {
 fn header_name(name: &str) -> Result<HeaderName, Failure> {
     let header = HeaderName::from_bytes(name.as_bytes())
         .map_err(|_| wrong("`SOURCE_AUTH_NAME` takes the name of a header"))?;
-    // These two carry credentials; the others of that list would break the request apart.
+    // These two carry credentials; the others of that list would break the request apart, or be believed of somebody else.
     if is_forbidden_header(&header) && header != AUTHORIZATION && header != COOKIE {
         return Err(wrong(
-            "`SOURCE_AUTH_NAME` names a header that HTTP itself needs",
+            "`SOURCE_AUTH_NAME` names a header that belongs to HTTP itself or to a proxy: name the one that the source's documentation has",
         ));
     }
     Ok(header)

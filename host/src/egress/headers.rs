@@ -1,31 +1,74 @@
 //! Headers: which of the component's go out, which of the server's come in, and what must be true of an answer's head.
 
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT,
-    HOST, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, SET_COOKIE,
+    STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-/// True if and only if a component cannot set this header: it carries a credential, frames the message or is the host's.
+/// A component cannot set these: where a message ends, how it is encoded, and what is for the next hop alone
+/// (RFC 9110, 7.6.1) are the host's.
+const FRAMING: [&str; 15] = [
+    "accept-encoding",
+    "alt-used",
+    "connection",
+    "content-length",
+    "early-data",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "max-forwards",
+    "te",
+    "trailer",
+    "trailers",
+    "transfer-encoding",
+    "upgrade",
+];
+/// Nor these: the credential is the host's, and cookies it has none.
+const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "cookie2", "set-cookie"];
+/// Nor these: a server behind a proxy believes them, a framework takes another method or target from them, and a cloud's
+/// metadata service hands out keys for them.
+const BELIEVED: [&str; 17] = [
+    "cdn-loop",
+    "cf-connecting-ip",
+    "client-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "metadata",
+    "metadata-flavor",
+    "true-client-ip",
+    "via",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-google-metadata-request",
+    "x-host",
+    "x-http-destinationurl",
+    "x-http-method",
+    "x-method-override",
+    "x-real-ip",
+];
+/// Nor what begins like this.
+const BEGINNINGS: [&str; 8] = [
+    "proxy-",
+    "sec-",
+    "x-aws-ec2-metadata-",
+    "x-envoy-",
+    "x-forwarded",
+    "x-http-method-",
+    "x-original-",
+    "x-rewrite-",
+];
+
+/// True if and only if a component cannot set this header.
 pub fn is_forbidden_header(name: &HeaderName) -> bool {
-    const FORBIDDEN: [HeaderName; 12] = [
-        ACCEPT_ENCODING,
-        AUTHORIZATION,
-        CONNECTION,
-        CONTENT_LENGTH,
-        COOKIE,
-        EXPECT,
-        HOST,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        SET_COOKIE,
-    ];
-    const FORBIDDEN_TOO: [&str; 4] = ["cookie2", "http2-settings", "keep-alive", "trailers"];
-    FORBIDDEN.contains(name)
-        || FORBIDDEN_TOO.contains(&name.as_str())
-        || name.as_str().starts_with("proxy-")
+    // Many servers take `X_Forwarded_For` for the same header.
+    let name = name.as_str().replace('_', "-");
+    let name = name.as_str();
+    FRAMING.contains(&name)
+        || CREDENTIALS.contains(&name)
+        || BELIEVED.contains(&name)
+        || BEGINNINGS.iter().any(|start| name.starts_with(start))
 }
 
 /// The component's headers without the forbidden ones, and ours.
@@ -125,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_frames_or_authorizes_a_request_is_forbidden() {
+    fn what_frames_authorizes_or_speaks_for_a_proxy_is_forbidden() {
         for name in [
             "authorization",
             "cookie",
@@ -141,6 +184,23 @@ mod tests {
             "expect",
             "accept-encoding",
             "content-length",
+            "x-http-method-override",
+            "x_http_method_override",
+            "x-http-method",
+            "x-method-override",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "forwarded",
+            "via",
+            "x-real-ip",
+            "metadata",
+            "metadata-flavor",
+            "x-aws-ec2-metadata-token",
+            "x-aws-ec2-metadata-token-ttl-seconds",
+            "sec-fetch-site",
+            "early-data",
         ] {
             assert!(
                 is_forbidden_header(&HeaderName::from_static(name)),
@@ -157,7 +217,11 @@ mod tests {
             "content-type",
             "if-none-match",
             "x-api-key",
+            "x-ms-version",
+            "x-request-id",
             "prefer",
+            "range",
+            "origin",
         ] {
             assert!(
                 !is_forbidden_header(&HeaderName::from_static(name)),

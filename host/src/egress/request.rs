@@ -8,6 +8,7 @@ use http::{Request, Response, request};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
@@ -25,11 +26,7 @@ impl Shared {
         given: request::Parts,
         origin: &Origin,
     ) -> Result<request::Parts, EgressError> {
-        let target = given
-            .uri
-            .path_and_query()
-            .cloned()
-            .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let target = target(&given.uri, origin)?;
         let first_line_bytes =
             given.method.as_str().len() + target.as_str().len() + " HTTP/1.1\r\n".len() + 1;
         let (mut head, ()) = Request::new(()).into_parts();
@@ -158,4 +155,29 @@ impl Shared {
             );
         }
     }
+}
+
+/// How much of a target an error shows.
+const TARGET_CHARS_SHOWN: usize = 32;
+
+/// The target as it goes out: a path and a query in ASCII, whatever was meant by less. `*` means a server, not a resource.
+fn target(uri: &Uri, origin: &Origin) -> Result<PathAndQuery, EgressError> {
+    let given = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let slash = if given.starts_with('?') { "/" } else { "" };
+    // What is beyond ASCII is meant as URLs write it.
+    let ascii = utf8_percent_encode(given, &AsciiSet::EMPTY);
+    let target = format!("{slash}{ascii}");
+    let denied = || EgressError::Denied {
+        message: format!(
+            "host refused http to `{origin}`: its target `{}` is not a path",
+            uri.path()
+                .chars()
+                .take(TARGET_CHARS_SHOWN)
+                .collect::<String>()
+        ),
+    };
+    if !target.starts_with('/') {
+        return Err(denied());
+    }
+    PathAndQuery::try_from(target).map_err(|_| denied())
 }

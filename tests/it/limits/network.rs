@@ -87,6 +87,118 @@ fn headers_that_are_the_hosts_are_not_taken_from_a_component() {
 }
 
 #[test]
+fn no_header_that_is_believed_of_somebody_else_is_taken_from_the_settings() {
+    for name in [
+        "X-HTTP-Method-Override",
+        "X_HTTP_Method_Override",
+        "X-Original-URL",
+        "X-Forwarded-Host",
+        "Forwarded",
+        "Via",
+        "Metadata-Flavor",
+        "X-aws-ec2-metadata-token",
+        "Sec-Fetch-Site",
+        "Proxy-Authorization",
+        "Early-Data",
+        "TE",
+    ] {
+        let run = Job::new()
+            .set("SOURCE_HEADERS", &format!("{name}: forged"))
+            .run();
+
+        run.exits(Outcome::Settings)
+            .asked(0)
+            .stderr_has("SOURCE_HEADERS")
+            .stderr_has("remove it");
+    }
+}
+
+/// What becomes of a request that is not as requests are.
+enum Odd {
+    /// The run ends with 77.
+    Denied(&'static str),
+    /// It cannot be made at all: the component is told.
+    Unmade,
+    /// It is sent, with this first line.
+    Sent(&'static str),
+}
+
+#[test]
+fn an_odd_method_authority_or_target_is_refused_or_sent_as_what_it_means() {
+    use Odd::{Denied, Sent, Unmade};
+    // `AT` is the authority of the source, `PORT` its port.
+    for (method, authority, target, odd) in [
+        ("GET", "AT", "/a?b=c", Sent("GET /a?b=c ")),
+        ("get", "AT", "/", Denied("method `get`")),
+        ("DELETE", "AT", "/", Denied("method `DELETE`")),
+        ("CONNECT", "AT", "/", Denied("method `CONNECT`")),
+        ("TRACE", "AT", "/", Denied("method `TRACE`")),
+        ("Get /x HTTP/1.1", "AT", "/", Unmade),
+        ("GET", "AT", "/a\r\nX: y", Unmade),
+        ("GET", "AT", "/a b", Unmade),
+        ("GET", "AT", "/a#part", Sent("GET /a ")),
+        (
+            "GET",
+            "AT",
+            "//other.example/x",
+            Sent("GET //other.example/x "),
+        ),
+        ("GET", "AT", "http://other.example/x", Unmade),
+        ("GET", "AT", "other.example:443", Unmade),
+        (
+            "GET",
+            "AT",
+            "/\u{e9}?\u{202e}",
+            Sent("GET /%C3%A9?%E2%80%AE "),
+        ),
+        ("GET", "AT", "*", Unmade),
+        ("GET", "AT", "?q", Sent("GET /?q ")),
+        ("GET", "AT", "/../../x", Sent("GET /../../x ")),
+        ("GET", "user@AT", "/", Denied("user or password")),
+        ("GET", "AT@other.example", "/", Denied("user or password")),
+        ("GET", "AT#", "/", Unmade),
+        ("GET", "AT\\@other.example", "/", Unmade),
+        ("GET", "AT:80", "/", Unmade),
+        ("GET", "AT ", "/", Unmade),
+        ("GET", "127.0.0.1:0PORT", "/", Sent("GET / ")),
+        ("GET", "0x7f.1:PORT", "/", Sent("GET / ")),
+        ("GET", "127.0.0.1:", "/", Denied("`http://127.0.0.1`")),
+        ("GET", "localhost.:PORT", "/", Denied("`http://localhost.:")),
+        ("GET", "[::ffff:7f00:1]:PORT", "/", Denied("ALLOW_HOSTS")),
+        ("GET", "[::1%25lo]:PORT", "/", Denied("no valid host")),
+        ("GET", "127.0.0.1:99999", "/", Denied("no valid host")),
+    ] {
+        let job = Job::misbehaving("ask-oddly").api(|_| Reply::new(200, "[]"));
+        let at = job.server.origin().trim_start_matches("http://").to_owned();
+        let port = at.rsplit(':').next().unwrap_or_default();
+        let authority = authority.replace("AT", &at).replace("PORT", port);
+        let ask = format!("{method}\n{authority}\n{target}");
+        eprintln!("asking {ask:?}");
+
+        let run = { job }.set("SOURCE_ASK", &ask).run();
+
+        match odd {
+            Denied(why) => {
+                run.exits(Outcome::Denied).asked(0).stderr_has(why);
+            }
+            Unmade => {
+                run.exits(Outcome::Published).asked(0);
+                assert!(run.stdout.contains("not asked"), "{ask:?}: {}", run.stdout);
+            }
+            Sent(line) => {
+                run.exits(Outcome::Published).asked(1);
+                let head = String::from_utf8_lossy(&run.requests[0].head).into_owned();
+                assert!(head.starts_with(line), "{ask:?}: {head}");
+                assert!(
+                    head.to_lowercase().contains(&format!("host: {at}\r\n")),
+                    "{head}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn an_answer_that_is_held_open_ends_at_the_deadline() {
     let job = Job::misbehaving("hold-an-answer-open")
         .set("SOURCE_ASK", "{server}/")

@@ -6,6 +6,7 @@ mod framing;
 mod identity;
 mod limits;
 mod requests;
+mod targets;
 mod times;
 mod tls;
 mod tokens;

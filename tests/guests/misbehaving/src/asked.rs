@@ -7,14 +7,14 @@ use crate::bindings::wasi::cli::environment;
 use crate::bindings::wasi::clocks::monotonic_clock;
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, OutgoingRequest, Scheme,
+    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, Method, OutgoingRequest, Scheme,
 };
 use crate::bindings::wasi::io::streams::StreamError;
 use crate::staged::{folder, put};
 use crate::{Ending, detail, everything, said, setting, spent};
 
 /// Headers that only the host may set.
-const RESERVED: [(&str, &[u8]); 7] = [
+const RESERVED: [(&str, &[u8]); 22] = [
     ("authorization", b"Bearer forged"),
     ("proxy-authorization", b"Basic Zm9yZ2Vk"),
     ("cookie", b"session=forged"),
@@ -22,6 +22,21 @@ const RESERVED: [(&str, &[u8]); 7] = [
     ("transfer-encoding", b"chunked"),
     ("content-length", b"7"),
     ("accept-encoding", b"br"),
+    ("x-http-method-override", b"FORGED"),
+    ("X_HTTP_Method_Override", b"FORGED"),
+    ("x-method-override", b"FORGED"),
+    ("x-http-method", b"FORGED"),
+    ("x-original-url", b"/forged"),
+    ("x-rewrite-url", b"/forged"),
+    ("x-forwarded-for", b"forged"),
+    ("forwarded", b"for=forged"),
+    ("via", b"1.1 forged"),
+    ("x-real-ip", b"forged"),
+    ("metadata-flavor", b"forged"),
+    ("metadata", b"forged"),
+    ("x-aws-ec2-metadata-token", b"forged"),
+    ("sec-fetch-site", b"forged"),
+    ("early-data", b"forged"),
 ];
 const OPEN_AT_ONCE: usize = 40;
 const READ_BYTES: u64 = 64 * 1024;
@@ -41,6 +56,11 @@ pub fn run(behaviour: &str, request: &Request) -> Option<Ending> {
         "ask-and-tell" => {
             if let Some(Err(error)) = urls.iter().map(|url| ask(url, &[])).find(Result::is_err) {
                 return Some(Err(Failure::Unavailable(detail(&format!("{error:?}")))));
+            }
+        }
+        "ask-oddly" => {
+            if let Err(error) = ask_oddly(&setting("SOURCE_ASK")) {
+                said::say(&format!("not asked: {error:?}\n"));
             }
         }
         "set-reserved-headers" => urls.iter().for_each(|url| drop(ask(url, &RESERVED))),
@@ -115,6 +135,27 @@ fn send(url: &str, headers: &[(&str, &[u8])]) -> Result<FutureIncomingResponse, 
         .and_then(|()| request.set_path_with_query(Some(if path.is_empty() { "/" } else { path })));
     set.map_err(|()| ErrorCode::HttpRequestUriInvalid)?;
     outgoing_handler::handle(request, None)
+}
+
+/// Asks by what stands on three lines: the method, the authority and the target, whatever they are.
+fn ask_oddly(said: &str) -> Result<(), ErrorCode> {
+    let mut said = said.splitn(3, '\n');
+    let mut next = || said.next().expect("three lines");
+    let (method, authority, target) = (next(), next(), next());
+    let method = match method {
+        "GET" => Method::Get,
+        "CONNECT" => Method::Connect,
+        "DELETE" => Method::Delete,
+        "TRACE" => Method::Trace,
+        other => Method::Other(other.to_owned()),
+    };
+    let request = OutgoingRequest::new(Fields::new());
+    let set = request.set_scheme(Some(&Scheme::Http));
+    let set = set.and_then(|()| request.set_method(&method));
+    let set = set.and_then(|()| request.set_authority(Some(authority)));
+    let set = set.and_then(|()| request.set_path_with_query(Some(target)));
+    set.map_err(|()| ErrorCode::HttpRequestUriInvalid)?;
+    head(&outgoing_handler::handle(request, None)?).map(drop)
 }
 
 fn head(
