@@ -1,7 +1,7 @@
 //! TLS: whom we trust, who we are, and what to tell the operator when the two sides do not come together.
 //!
-//! The system's trust store (`SSL_CERT_FILE` and `SSL_CERT_DIR` move it, as for other programs) and the certificates of
-//! `CA_FILE` besides. There is no setting that turns verification off.
+//! The system's trust store and the certificates of `CA_FILE` besides. `SSL_CERT_FILE` and `SSL_CERT_DIR`, by which other
+//! programs have it moved, are not read: whom we trust is a setting. There is none that turns verification off.
 
 mod identity;
 
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
+use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 
 pub use self::identity::ClientFiles;
 use self::identity::Identity;
@@ -74,7 +75,7 @@ pub fn roots(
         add_file(&mut roots, "CA_FILE", path, limits.settings_file_bytes)?;
     }
     if needed {
-        let system = rustls_native_certs::load_native_certs();
+        let system = system();
         roots.add_parsable_certificates(system.certs);
         if roots.is_empty() {
             let why = system
@@ -88,6 +89,35 @@ pub fn roots(
         }
     }
     Ok(roots)
+}
+
+/// Where systems keep the certificates they trust, in one file: the first that is there counts.
+const SYSTEM_FILES: [&str; 6] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/ssl/cert.pem",
+];
+/// And in a folder, one by one: all of these.
+const SYSTEM_FOLDERS: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
+
+/// What the system trusts. `load_native_certs` would ask the environment first.
+fn system() -> CertificateResult {
+    let is_there = |path: &&Path| path.exists();
+    let file = SYSTEM_FILES.iter().map(Path::new).find(is_there);
+    let mut found = load_certs_from_paths(file, None);
+    for folder in SYSTEM_FOLDERS.iter().map(Path::new).filter(is_there) {
+        let more = load_certs_from_paths(None, Some(folder));
+        found.certs.extend(more.certs);
+        found.errors.extend(more.errors);
+    }
+    found
+        .certs
+        .sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
+    found.certs.dedup();
+    found
 }
 
 fn config(roots: Arc<RootCertStore>, identity: Option<Identity>) -> Result<ClientConfig, Failure> {

@@ -1,11 +1,12 @@
 //! TLS, with the certificates of `tests/data/tls`.
 
-use tidegate::outcome::Outcome::{ProtocolBroken, TryLater};
+use tidegate::outcome::Outcome::{ProtocolBroken, Published, TryLater};
 
 use super::fault::Effect::{Harmless, Passes, Stalls, Stays};
 use super::fault::{Fault, answer, connection};
 use super::hold;
-use crate::server::Door;
+use crate::server::{Door, Reply, tls_file};
+use crate::world::Job;
 
 /// A fatal alert: `protocol_version`.
 const ALERT_VERSION: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
@@ -15,6 +16,31 @@ const ALERT_INTERNAL: &[u8] = &[0x15, 3, 3, 0, 2, 2, 80];
 #[test]
 fn a_bad_certificate_is_76_at_once_and_a_bad_link_is_tried_again() {
     hold(faults().into_iter().map(Fault::over_tls).collect());
+}
+
+#[test]
+fn whom_other_programs_trust_by_the_environment_is_not_trusted() {
+    let ca = tls_file("ca.pem").display().to_string();
+    let asked = |setting: &str| {
+        let mut job = Job::new()
+            .set("SOURCE_API_URL", "{server}/items")
+            .set(setting, &ca)
+            .set("MAX_RETRIES", "0")
+            .api(|_| Reply::new(200, "[]"));
+        job.server.receive_with(|| Door::Tls("server.pem"));
+        job.server.names_itself_https();
+        job.run()
+    };
+
+    asked("CA_FILE").exits(Published);
+    let run = asked("SSL_CERT_FILE");
+
+    run.exits(ProtocolBroken).asked(0).stderr_has("CA_FILE");
+    let warnings = format!("{:?}", run.warnings());
+    assert!(
+        warnings.contains("environment variable ignored") && warnings.contains("SSL_CERT_FILE"),
+        "{warnings}"
+    );
 }
 
 fn faults() -> Vec<Fault> {
