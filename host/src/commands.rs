@@ -58,6 +58,19 @@ fn checked(prepared: &Prepared, problems: &[Problem], online: bool) -> String {
             "warning: {name} in the environment is not a setting; did you mean {meant}?"
         );
     }
+    for (name, setting) in settings::ignored(&prepared.plan) {
+        let _ = writeln!(
+            out,
+            "warning: {name} in the environment is ignored; the setting is {setting}"
+        );
+    }
+    for kept_back in settings::ungranted(&prepared.description, &prepared.plan) {
+        let _ = writeln!(
+            out,
+            "warning: {} in the environment is not given to the component; to grant it, say `{}`",
+            kept_back.name, kept_back.grant
+        );
+    }
     if problems.is_empty() {
         let asked = if online {
             ""

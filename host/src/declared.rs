@@ -20,7 +20,7 @@ pub struct Declared {
 /// The headings of `describe`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
-    /// What the component declares.
+    /// What the component declares, and where it may take that from.
     Source,
     /// How we say who we are, besides `SOURCE_API_KEY`.
     Auth,
@@ -69,6 +69,14 @@ const fn setting(
 
 /// Every setting of the host, in the order in which a person should read them.
 pub const HOST: &[Declared] = &[
+    setting(
+        Group::Source,
+        "ALLOW_ENVIRONMENT",
+        "",
+        "SOURCE_REGION",
+        "Settings that a component given by path may take from the environment, comma-separated; without it, from \
+         `--env-file` and `--set` alone, and SOURCE_API_URL. The built-in component may take its own",
+    ),
     setting(
         Group::Auth,
         "SOURCE_TOKEN_URL",

@@ -60,6 +60,16 @@ pub fn is_name(name: &str) -> bool {
             .is_some_and(|byte| byte.is_ascii_uppercase())
 }
 
+/// The names of settings in a comma-separated list. `Err` completes a sentence that begins with the setting's name.
+pub fn names(text: &str) -> Result<Vec<String>, String> {
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    if names.iter().all(|name| is_name(name)) {
+        return Ok(names);
+    }
+    // What stands there may be a value in the wrong place: it is not repeated.
+    Err("takes names of settings, comma-separated: upper case letters, digits and `_`".to_owned())
+}
+
 /// Reads a regular file that is no larger than a settings file may be.
 pub fn read_small(path: &Path, limits: &Limits) -> Result<String, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::columns::Column;
 use crate::declared::HOST;
 use crate::egress::Origin;
+use crate::env_file::names;
 use crate::folder::Writers;
 use crate::limits::Limits;
 use crate::log;
@@ -62,6 +63,10 @@ pub struct Plan {
     pub max_age: Duration,
     /// `MAX_CURSOR_AGE`, when it is set.
     pub max_cursor_age: Option<Duration>,
+    /// `ALLOW_ENVIRONMENT`.
+    pub allow_environment: Vec<String>,
+    /// Whether the component is the one in the binary: it is granted what it declares.
+    pub has_built_in: bool,
     /// `ALLOW_HOSTS`.
     pub allow_hosts: Vec<Origin>,
     /// `ALLOW_PRIVATE_NETWORKS`.
@@ -151,6 +156,10 @@ impl Plan {
             max_rejected: read.parsed("MAX_REJECTED", max_rejected),
             max_age: read.parsed("MAX_AGE", quantity::duration),
             max_cursor_age: read.optional("MAX_CURSOR_AGE", quantity::duration),
+            allow_environment: read
+                .optional("ALLOW_ENVIRONMENT", names)
+                .unwrap_or_default(),
+            has_built_in: false,
             allow_hosts: read.optional("ALLOW_HOSTS", origins).unwrap_or_default(),
             allow_private_networks: read.parsed("ALLOW_PRIVATE_NETWORKS", yes_or_no),
             ca_file: read.optional("CA_FILE", |text| Ok(PathBuf::from(text))),
@@ -338,57 +347,4 @@ fn cache_dir(values: &Values) -> Option<PathBuf> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan(environment: &[(&str, &str)]) -> Plan {
-        let limits = Limits::default();
-        let environment = environment
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
-        let values = Values::collect(&[], environment, &[], &limits, &mut Vec::new());
-        Plan::new(values, limits, Vec::new())
-    }
-
-    #[test]
-    fn an_empty_environment_gives_every_default() {
-        let plan = plan(&[]);
-
-        assert_eq!(plan.problems, []);
-        assert_eq!(plan.job, "sync");
-        assert_eq!(plan.output_dir, Some(PathBuf::from("/data/sync")));
-        assert_eq!(plan.limits.run_deadline, Duration::from_mins(15));
-        assert_eq!(plan.cache_dir, None);
-    }
-
-    #[test]
-    fn every_problem_is_reported() {
-        let plan = plan(&[
-            ("OUTPUT_FORMAT", "xml"),
-            ("MIN_RECORDS", "-1"),
-            ("RUN_DEADLINE", "5"),
-            ("WRITE_MODE", "prepend"),
-        ]);
-
-        let names: Vec<&str> = plan
-            .problems
-            .iter()
-            .map(|problem| problem.setting.as_str())
-            .collect();
-        assert_eq!(
-            names,
-            ["RUN_DEADLINE", "OUTPUT_FORMAT", "WRITE_MODE", "MIN_RECORDS"]
-        );
-    }
-
-    #[test]
-    fn a_key_that_is_no_pointer_is_refused_with_the_pointer_meant() {
-        let plan = plan(&[("PRIMARY_KEY", "id")]);
-
-        assert!(
-            plan.problems[0].message.contains("`/id` instead of `id`"),
-            "{:?}",
-            plan.problems
-        );
-    }
-}
+mod tests;

@@ -49,7 +49,10 @@ pub fn plan(
         &limits,
         &mut problems,
     );
-    let plan = Plan::new(values, limits, problems);
+    let plan = Plan {
+        has_built_in: given.component.is_none(),
+        ..Plan::new(values, limits, problems)
+    };
     stop.set_deadline(plan.limits.run_deadline);
     plan
 }

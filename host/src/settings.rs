@@ -1,8 +1,9 @@
 //! Joins what the component declares with what was given: its environment, its source, and every problem at once.
 //!
-//! The component sees the names it declared and was given, never a secret. From the environment, where other programs
-//! keep theirs, it gets only the names that belong to a source; others must be given deliberately, by file or flag.
+//! The component sees the names it declared and was given, never a secret: by file or flag, or from the environment where it
+//! was granted the name.
 
+mod ambient;
 mod auth;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,11 +15,12 @@ use crate::declared::{Declared, HOST};
 use crate::egress::{Auth, ClientFiles};
 use crate::plan::{DatabaseUrl, Plan, WriteMode};
 use crate::secret::Secret;
-use crate::values::{Given, Origin, Problem};
+use crate::values::{Origin, Problem};
 
 use names::refuse_unknown;
 use texts::Texts;
 
+pub use ambient::{ignored, ungranted};
 pub use names::near_misses;
 
 mod appending;
@@ -40,8 +42,6 @@ pub const SECRETS: [&str; 4] = [
 const DATABASE_URL: &str = "OUTPUT_DATABASE_URL";
 /// Texts of the host's that may stand in a file which `NAME_FILE` names.
 const HOST_TEXTS: [&str; 1] = ["OUTPUT_COLUMNS"];
-/// Names that a component may take from the environment besides `SOURCE_…`.
-const AMBIENT: [&str; 4] = ["MAX_RETRIES", "MAX_PAGES", "PRIMARY_KEY", "TRANSFORM"];
 /// A component has no business with more.
 const DECLARED_MAX: usize = 200;
 /// Every secret that was given, and what of it is one by itself: what logs and errors hide.
@@ -118,13 +118,15 @@ pub struct Unusable {
 pub fn join(description: &Description, plan: &Plan) -> Result<Settings, Unusable> {
     let mut problems = plan.problems.clone();
     refuse_description(description, &mut problems);
+    ambient::refuse(plan, &mut problems);
     refuse_unknown(description, plan, &mut problems);
     let texts = Texts::read(description, plan, &mut problems);
     let environment = environment(description, plan, &texts, &mut problems);
     let source = source(description, plan, &mut problems);
     let auth = auth::auth(plan, &mut problems);
     let client = auth::client_files(plan, source.as_ref(), &auth, &mut problems);
-    let mode = mode(description, plan, &mut problems);
+    let has_cursor = environment.iter().any(|(name, _)| name == "SOURCE_CURSOR");
+    let mode = mode(description, plan, has_cursor, &mut problems);
     columns::refuse(plan, &mut problems);
     if let Some(mode) = mode {
         replacing::refuse(description, plan, mode, &mut problems);
@@ -224,7 +226,12 @@ pub fn origin(description: &Description, plan: &Plan, name: &str) -> Option<Orig
 }
 
 fn is_secret(setting: &Setting) -> bool {
-    setting.secret || SECRETS.contains(&setting.name.as_str())
+    setting.secret || is_the_hosts_secret(&setting.name)
+}
+
+/// A secret that the host uses on the component's behalf, or the file that it stands in.
+fn is_the_hosts_secret(name: &str) -> bool {
+    SECRETS.contains(&name.strip_suffix("_FILE").unwrap_or(name))
 }
 
 fn refuse_description(description: &Description, problems: &mut Vec<Problem>) {
@@ -248,6 +255,12 @@ fn refuse_description(description: &Description, problems: &mut Vec<Problem>) {
                 "component",
                 format!("declares a setting with the unusable name `{name}`"),
             ));
+        } else if setting.secret && !is_the_hosts_secret(&setting.name) {
+            problems.push(Problem::new(
+                &setting.name,
+                "is declared as a secret, and a component never gets a secret: the host adds SOURCE_API_KEY to its \
+                 requests, as SOURCE_AUTH says; use a component that declares no other",
+            ));
         }
     }
 }
@@ -264,16 +277,10 @@ fn environment(
         if is_secret(setting) {
             continue;
         }
-        match given_to_component(plan, texts, &setting.name) {
+        match texts.of_component(plan, &setting.name) {
             Some(given) => environment.push((setting.name.clone(), given.value)),
             None if setting.required && !problems.iter().any(|p| p.setting == setting.name) => {
-                let example = setting.example.as_deref().unwrap_or("…");
-                let message = format!(
-                    "is required ({}); say `{}={example}`",
-                    setting.doc.trim_end_matches('.'),
-                    setting.name
-                );
-                problems.push(Problem::new(&setting.name, message));
+                problems.push(missing(setting, plan));
             }
             None => {}
         }
@@ -281,11 +288,20 @@ fn environment(
     environment
 }
 
-fn given_to_component(plan: &Plan, texts: &Texts, name: &str) -> Option<Given> {
-    let given = texts.given(plan, name)?;
-    let ambient = given.origin == Origin::Environment;
-    let belongs = name.starts_with("SOURCE_") || AMBIENT.contains(&name);
-    (!ambient || belongs).then_some(given)
+fn missing(setting: &Setting, plan: &Plan) -> Problem {
+    let what = setting.doc.trim_end_matches('.');
+    let message = match ambient::of_setting(plan, &setting.name).first() {
+        None => {
+            let example = setting.example.as_deref().unwrap_or("…");
+            format!("is required ({what}); say `{}={example}`", setting.name)
+        }
+        Some(kept_back) => format!(
+            "is required ({what}), and {} is in the environment, which this component was not granted: say `{}`, or give \
+             it in an env file",
+            kept_back.name, kept_back.grant
+        ),
+    };
+    Problem::new(&setting.name, message)
 }
 
 fn source(description: &Description, plan: &Plan, problems: &mut Vec<Problem>) -> Option<Url> {
@@ -325,12 +341,16 @@ fn source(description: &Description, plan: &Plan, problems: &mut Vec<Problem>) -
     Some(url)
 }
 
-fn mode(description: &Description, plan: &Plan, problems: &mut Vec<Problem>) -> Option<WriteMode> {
+fn mode(
+    description: &Description,
+    plan: &Plan,
+    cursor: bool,
+    problems: &mut Vec<Problem>,
+) -> Option<WriteMode> {
     let declares_cursor = description
         .settings
         .iter()
         .any(|setting| setting.name == "SOURCE_CURSOR");
-    let cursor = plan.values.get("SOURCE_CURSOR").is_some();
     let keys = !plan.keys.is_empty();
     let mut problem = |message: &str| {
         problems.push(Problem::new("WRITE_MODE", message));

@@ -33,19 +33,17 @@ impl Run<'_> {
                 json!({ "name": name, "meant": meant }),
             );
         }
-        for name in [
-            "HTTPS_PROXY",
-            "https_proxy",
-            "HTTP_PROXY",
-            "http_proxy",
-            "ALL_PROXY",
-        ] {
-            if prepared.plan.values.environment(name).is_some() {
-                self.log.warn(
-                    "proxy variable ignored",
-                    json!({ "name": name, "setting": "OUTBOUND_PROXY, in a later version" }),
-                );
-            }
+        for kept_back in settings::ungranted(&prepared.description, &prepared.plan) {
+            self.log.warn(
+                "environment variable not given to the component",
+                json!({ "name": kept_back.name, "grant": kept_back.grant }),
+            );
+        }
+        for (name, setting) in settings::ignored(&prepared.plan) {
+            self.log.warn(
+                "environment variable ignored",
+                json!({ "name": name, "setting": setting }),
+            );
         }
         match &prepared.settings {
             Ok(settings) => Ok(settings),

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use zeroize::{Zeroize, Zeroizing};
+
 use crate::env_file::{is_name, parse_line, read_small};
 use crate::limits::Limits;
 use crate::secret::Secret;
@@ -104,13 +106,11 @@ impl Values {
         limits: &Limits,
         problems: &mut Vec<Problem>,
     ) -> Self {
-        let mut values = Self {
-            environment: environment
-                .into_iter()
-                .filter(|(_, value)| !value.is_empty())
-                .collect(),
-            ..Self::default()
-        };
+        let mut values = Self::default();
+        let environment = environment.into_iter();
+        values
+            .environment
+            .extend(environment.filter(|(_, value)| !value.is_empty()));
         for flag in flags {
             match flag.split_once('=') {
                 Some((name, value)) if is_name(name) => {
@@ -138,19 +138,25 @@ impl Values {
 
     /// The value that stands for `name`; empty ones count as not given.
     pub fn get(&self, name: &str) -> Option<Given> {
-        if let Some(value) = self.flags.get(name) {
-            return Some(Given {
-                value: value.clone(),
-                origin: Origin::Flag,
-            });
-        }
-        if let Some(value) = self.environment.get(name) {
-            return Some(Given {
-                value: value.clone(),
-                origin: Origin::Environment,
-            });
-        }
-        self.files.get(name).cloned()
+        let flag = self.flag(name);
+        flag.or_else(|| {
+            let value = self.environment.get(name)?.clone();
+            let origin = Origin::Environment;
+            Some(Given { value, origin })
+        })
+        .or_else(|| self.files.get(name).cloned())
+    }
+
+    /// The value that was given for `name` by flag or file, whatever the environment says.
+    pub fn deliberate_value(&self, name: &str) -> Option<Given> {
+        self.flag(name).or_else(|| self.files.get(name).cloned())
+    }
+
+    /// The value that `--set` gave for `name`.
+    pub fn flag(&self, name: &str) -> Option<Given> {
+        let value = self.flags.get(name)?.clone();
+        let origin = Origin::Flag;
+        Some(Given { value, origin })
     }
 
     /// A secret: `NAME`, else the file that `NAME_FILE` names, else `$CREDENTIALS_DIRECTORY/NAME`. One trailing newline of
@@ -170,11 +176,11 @@ impl Values {
             return None;
         }
         let (text, origin) = if let Some(given) = self.get(name) {
-            (given.value, given.origin)
+            (Zeroizing::new(given.value), given.origin)
         } else {
             let (path, origin) = self.secret_file(name)?;
             match read_small(&path, limits) {
-                Ok(text) => (text, origin),
+                Ok(text) => (Zeroizing::new(text), origin),
                 Err(error) => {
                     problems.push(Problem {
                         setting: name.to_owned(),
@@ -275,7 +281,7 @@ impl Values {
 
     fn read_env_file(&mut self, path: &Path, limits: &Limits, problems: &mut Vec<Problem>) {
         let text = match read_small(path, limits) {
-            Ok(text) => text,
+            Ok(text) => Zeroizing::new(text),
             Err(error) => {
                 let message = format!("`{}` cannot be read: {error}", path.display());
                 problems.push(Problem::new("--env-file", message));
@@ -311,6 +317,16 @@ impl Values {
                 Err(message) => problems.push(problem("--env-file", message.to_owned())),
             }
         }
+    }
+}
+
+/// What was given may be a secret: it does not outlive its use in memory.
+impl Drop for Values {
+    fn drop(&mut self) {
+        self.flags.values_mut().for_each(Zeroize::zeroize);
+        self.environment.values_mut().for_each(Zeroize::zeroize);
+        let files = self.files.values_mut();
+        files.for_each(|given| given.value.zeroize());
     }
 }
 

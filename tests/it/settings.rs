@@ -6,6 +6,9 @@ use tidegate::outcome::Outcome;
 use crate::server::Reply;
 use crate::world::Job;
 
+/// What a component given by path gets of the environment.
+mod granted;
+
 const ONE: &str = r#"[{"id":1}]"#;
 const DATED: &str = r#"[{"id":1,"updated":"2026-01-01T00:00:00Z"}]"#;
 

@@ -95,7 +95,8 @@ impl Job {
             .set("SOURCE_MISBEHAVIOUR", behaviour)
     }
 
-    /// With another component than the built-in one; it publishes what it stages.
+    /// With another component than the built-in one; it publishes what it stages. It is granted the settings of this job
+    /// that are a component's, unless the job says itself what is granted.
     pub fn component(self, file: &Path) -> Self {
         self.args(["--component", &file.display().to_string()])
             .set("WRITE_MODE", "replace")
@@ -297,7 +298,22 @@ impl Job {
         for (name, value) in &self.settings {
             command.env(name, value.replace("{server}", &self.server.origin()));
         }
+        let is_given = self.settings.contains_key("ALLOW_ENVIRONMENT");
+        if args.iter().any(|arg| arg == "--component") && !is_given {
+            command.env("ALLOW_ENVIRONMENT", self.of_component().join(","));
+        }
         command
+    }
+
+    /// The settings of this job that are a component's, and no secret.
+    fn of_component(&self) -> Vec<&str> {
+        let names = self.settings.keys().map(String::as_str);
+        let of_component = names.filter(|name| {
+            let is_text = matches!(name.trim_end_matches("_FILE"), "TRANSFORM" | "PRIMARY_KEY");
+            let is_secret = name.contains("API_KEY") || name.contains("SECRET");
+            is_text || (name.starts_with("SOURCE_") && !is_secret)
+        });
+        of_component.collect()
     }
 
     /// Has a plain run publish `body` first, through a script of its own.

@@ -4,6 +4,8 @@ use crate::component::Description;
 use crate::plan::{OutputFormat, Plan, WriteMode};
 use crate::values::Problem;
 
+use super::ambient;
+
 /// Adds what cannot be with it. `REPLACE_BY` is refused with every mode but upsert, and `--full-refresh` with the flags.
 pub fn refuse(
     description: &Description,
@@ -28,7 +30,7 @@ pub fn refuse(
             "is `json`, one array that nothing can be appended to: set OUTPUT_FORMAT=ndjson, or another WRITE_MODE",
         );
     }
-    if declares("SOURCE_DELETED") && plan.values.get("SOURCE_DELETED").is_some() {
+    if declares("SOURCE_DELETED") && ambient::given(plan, "SOURCE_DELETED").is_some() {
         problem(
             "SOURCE_DELETED",
             "says which records to take away, and WRITE_MODE=append only adds: unset it to have tombstones appended as the records they are, or set WRITE_MODE=upsert and PRIMARY_KEY",

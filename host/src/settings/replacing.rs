@@ -4,6 +4,8 @@ use crate::component::Description;
 use crate::plan::{Plan, WriteMode};
 use crate::values::Problem;
 
+use super::ambient;
+
 /// Adds what is missing for `REPLACE_BY`, or what makes no sense without it.
 pub fn refuse(
     description: &Description,
@@ -15,7 +17,7 @@ pub fn refuse(
         .settings
         .iter()
         .any(|setting| setting.name == "SOURCE_PARENT");
-    let parent = plan.values.get("SOURCE_PARENT").filter(|_| declared);
+    let parent = ambient::given(plan, "SOURCE_PARENT").filter(|_| declared);
     let mut problem = |setting: &str, message: &str| {
         problems.push(Problem {
             setting: setting.to_owned(),

@@ -4,6 +4,8 @@ use super::*;
 use crate::limits::Limits;
 use crate::values::Values;
 
+mod ambient;
+
 /// A component that declares the settings under test.
 fn description() -> Description {
     let declared = [
@@ -46,7 +48,10 @@ fn plan(environment: &[(&str, &str)]) -> Plan {
     let environment = source.iter().chain(environment);
     let environment = environment.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let values = Values::collect(&[], environment, &[], &limits, &mut Vec::new());
-    Plan::new(values, limits, Vec::new())
+    Plan {
+        has_built_in: true,
+        ..Plan::new(values, limits, Vec::new())
+    }
 }
 
 fn joined(environment: &[(&str, &str)]) -> Settings {

@@ -8,6 +8,8 @@ use crate::env_file::read_small;
 use crate::plan::Plan;
 use crate::values::{Given, Origin, Problem};
 
+use super::ambient;
+
 /// These may also be given as `NAME_FILE`.
 const WITH_FILE: [&str; 2] = ["TRANSFORM", "SOURCE_BODY"];
 /// This one names a file, unless it is the schema itself.
@@ -45,11 +47,20 @@ impl Texts {
         Self { read }
     }
 
-    /// What stands for `name`, whether it is a text or not; a text that cannot be used counts as not given.
+    /// What stands for `name`, a text or not, for whoever reads it: the host or the component. A text that cannot be used
+    /// counts as not given.
     pub fn given(&self, plan: &Plan, name: &str) -> Option<Given> {
+        if ambient::is_of_the_host(name) {
+            return plan.values.get(name);
+        }
+        self.of_component(plan, name)
+    }
+
+    /// What the component gets for `name`, likewise.
+    pub fn of_component(&self, plan: &Plan, name: &str) -> Option<Given> {
         match self.read.get(name) {
             Some(text) => text.clone(),
-            None => plan.values.get(name),
+            None => ambient::given(plan, name),
         }
     }
 
@@ -73,7 +84,7 @@ fn value_or_file(
     file_name: &str,
     problems: &mut Vec<Problem>,
 ) -> Option<Given> {
-    match (plan.values.get(name), plan.values.get(file_name)) {
+    match (ambient::given(plan, name), ambient::given(plan, file_name)) {
         (Some(given), Some(file)) => {
             problems.push(Problem {
                 setting: name.to_owned(),
@@ -92,7 +103,7 @@ fn value_or_file(
 }
 
 fn schema(plan: &Plan, problems: &mut Vec<Problem>) -> Option<Given> {
-    let given = plan.values.get(SCHEMA)?;
+    let given = ambient::given(plan, SCHEMA)?;
     if given.value.starts_with('{') {
         return Some(given);
     }

@@ -1,0 +1,175 @@
+//! What a component given by path gets of the environment.
+
+use super::super::ambient::Ungranted;
+use super::*;
+
+/// A plan for a component given by path, with this environment and these flags.
+fn plan_by_path(environment: &[(&str, &str)], flags: &[&str]) -> Plan {
+    let limits = Limits::default();
+    let environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    let mut problems = Vec::new();
+    let values = Values::collect(&flags, environment, &[], &limits, &mut problems);
+    Plan::new(values, limits, problems)
+}
+
+/// The test component, with one setting more.
+fn declaring(name: &str, required: bool, secret: bool) -> Description {
+    let mut description = description();
+    description.settings.push(Setting {
+        name: name.to_owned(),
+        doc: "What it wants.".to_owned(),
+        required,
+        secret,
+        ..description.settings[0].clone()
+    });
+    description
+}
+
+const SOURCE: (&str, &str) = ("SOURCE_API_URL", "https://api.example.com/v1");
+const PASSWORD: (&str, &str) = ("SOURCE_DB_PASSWORD", "hunter2");
+
+#[test]
+fn of_the_environment_a_component_given_by_path_gets_the_source_and_what_is_granted() {
+    let description = declaring(PASSWORD.0, false, false);
+    let kept_back = plan_by_path(&[SOURCE, PASSWORD], &["WRITE_MODE=replace"]);
+    let granted = plan_by_path(
+        &[
+            SOURCE,
+            PASSWORD,
+            ("ALLOW_ENVIRONMENT", "A, SOURCE_DB_PASSWORD"),
+        ],
+        &["WRITE_MODE=replace"],
+    );
+
+    let names = |plan: &Plan| -> Vec<String> {
+        let settings = join(&description, plan).unwrap();
+        settings
+            .environment
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect()
+    };
+
+    assert_eq!(names(&kept_back), ["SOURCE_API_URL"]);
+    assert_eq!(
+        ungranted(&description, &kept_back),
+        [Ungranted {
+            name: PASSWORD.0.to_owned(),
+            grant: "ALLOW_ENVIRONMENT=SOURCE_DB_PASSWORD".to_owned(),
+        }]
+    );
+    assert_eq!(names(&granted), ["SOURCE_API_URL", PASSWORD.0]);
+    assert_eq!(ungranted(&description, &granted), []);
+}
+
+#[test]
+fn what_is_required_and_kept_back_is_refused_with_the_line_that_grants_it() {
+    let description = declaring(PASSWORD.0, true, false);
+    let plan = plan_by_path(&[SOURCE, PASSWORD], &["WRITE_MODE=replace"]);
+
+    let unusable = join(&description, &plan).unwrap_err();
+
+    let problems: Vec<String> = unusable.problems.iter().map(Problem::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "SOURCE_DB_PASSWORD is required (What it wants), and SOURCE_DB_PASSWORD is in the environment, which this component \
+             was not granted: say `ALLOW_ENVIRONMENT=SOURCE_DB_PASSWORD`, or give it in an env file"
+        ]
+    );
+}
+
+#[test]
+fn a_setting_that_is_kept_back_decides_nothing() {
+    let environment = [
+        SOURCE,
+        ("SOURCE_CURSOR", "/updated"),
+        ("SOURCE_PARENT", "/order"),
+        ("SOURCE_BODY", "{}"),
+    ];
+
+    let settings = join(&description(), &plan_by_path(&environment, &[])).unwrap();
+
+    assert_eq!(settings.mode, WriteMode::Replace);
+    let without = join(&description(), &plan_by_path(&[SOURCE], &[])).unwrap();
+    assert_eq!(settings.shaping, without.shaping);
+    assert_eq!(settings.environment, without.environment);
+}
+
+#[test]
+fn what_the_host_reads_itself_needs_no_grant() {
+    let environment = [
+        SOURCE,
+        ("SOURCE_AUTH", "basic"),
+        ("SOURCE_API_KEY", "me:passw0rd"),
+    ];
+    let plan = plan_by_path(&environment, &[]);
+
+    let settings = join(&description(), &plan).unwrap();
+
+    assert!(
+        matches!(settings.auth, Auth::Basic(_)),
+        "{:?}",
+        settings.auth
+    );
+}
+
+#[test]
+fn a_component_that_declares_a_secret_of_its_own_is_refused() {
+    let problems = |name: &str| match join(
+        &declaring(name, false, true),
+        &plan_by_path(&[SOURCE], &["WRITE_MODE=replace"]),
+    ) {
+        Ok(_) => String::new(),
+        Err(unusable) => unusable.problems[0].to_string(),
+    };
+
+    let refused = problems(PASSWORD.0);
+    assert!(
+        refused.starts_with(
+            "SOURCE_DB_PASSWORD is declared as a secret, and a component never gets a secret"
+        ),
+        "{refused}"
+    );
+    assert_eq!(problems("SOURCE_API_KEY"), "");
+}
+
+#[test]
+fn a_file_that_the_environment_names_is_not_read_without_a_grant() {
+    let (_folder, path) = file(".a");
+    let environment = [SOURCE, ("TRANSFORM_FILE", path.as_str())];
+    let granted = [
+        environment[0],
+        environment[1],
+        ("ALLOW_ENVIRONMENT", "TRANSFORM"),
+    ];
+
+    let kept_back = plan_by_path(&environment, &[]);
+    let settings = join(&description(), &kept_back).unwrap();
+
+    assert_eq!(handed_on(&settings, "TRANSFORM"), None);
+    assert_eq!(
+        ungranted(&description(), &kept_back)[0].grant,
+        "ALLOW_ENVIRONMENT=TRANSFORM_FILE"
+    );
+    let settings = join(&description(), &plan_by_path(&granted, &[])).unwrap();
+    assert_eq!(handed_on(&settings, "TRANSFORM"), Some(".a"));
+}
+
+#[test]
+fn a_value_in_a_file_stands_where_the_environment_is_kept_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = folder.path().join("job.env");
+    std::fs::write(&job, "SOURCE_DB_PASSWORD=of-this-job\n").unwrap();
+    let environment = [SOURCE, PASSWORD].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let limits = Limits::default();
+    let values = Values::collect(&[], environment, &[job], &limits, &mut Vec::new());
+    let plan = Plan::new(values, limits, Vec::new());
+
+    let settings = join(&declaring(PASSWORD.0, true, false), &plan).unwrap();
+
+    assert_eq!(handed_on(&settings, PASSWORD.0), Some("of-this-job"));
+}
