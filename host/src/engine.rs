@@ -26,6 +26,8 @@ pub fn engine(limits: &Limits) -> Result<Engine, Failure> {
         .cranelift_opt_level(OptLevel::Speed)
         .wasm_backtrace_max_frames(None)
         .gc_support(false)
+        .wasm_exceptions(false)
+        .wasm_function_references(false)
         .wasm_memory64(false)
         .wasm_multi_memory(false)
         .wasm_relaxed_simd(false)

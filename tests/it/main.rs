@@ -8,6 +8,8 @@ mod advisories;
 mod alone;
 /// `WRITE_MODE=append`.
 mod append;
+/// Attacks that no other module performs.
+mod attacks;
 /// How we say who we are: tokens, client certificates, and what is sent in a query or as user and password.
 mod auth;
 /// What comes before a run: nothing there waits for ever, or takes more than it may.

@@ -5,6 +5,7 @@ mod encoding;
 mod framing;
 mod identity;
 mod limits;
+mod names;
 mod requests;
 mod targets;
 mod times;

@@ -1,0 +1,4 @@
+//! Attacks that have no module of their own.
+
+/// Of components, servers and neighbours.
+mod more;
