@@ -42,8 +42,6 @@ pub const SECRETS: [&str; 4] = [
 const DATABASE_URL: &str = "OUTPUT_DATABASE_URL";
 /// Texts of the host's that may stand in a file which `NAME_FILE` names.
 const HOST_TEXTS: [&str; 1] = ["OUTPUT_COLUMNS"];
-/// A component has no business with more.
-const DECLARED_MAX: usize = 200;
 /// Every secret that was given, and what of it is one by itself: what logs and errors hide.
 pub fn secrets(plan: &Plan) -> Vec<Secret> {
     // The URL of a database is one where it has a password in it, or cannot be understood: errors name the others.
@@ -117,7 +115,7 @@ pub struct Unusable {
 /// Joins the two.
 pub fn join(description: &Description, plan: &Plan) -> Result<Settings, Unusable> {
     let mut problems = plan.problems.clone();
-    refuse_description(description, &mut problems);
+    refuse_secrets(description, &mut problems);
     ambient::refuse(plan, &mut problems);
     refuse_unknown(description, plan, &mut problems);
     let texts = Texts::read(description, plan, &mut problems);
@@ -234,28 +232,10 @@ fn is_the_hosts_secret(name: &str) -> bool {
     SECRETS.contains(&name.strip_suffix("_FILE").unwrap_or(name))
 }
 
-fn refuse_description(description: &Description, problems: &mut Vec<Problem>) {
-    if description.settings.len() > DECLARED_MAX {
-        problems.push(Problem::new(
-            "component",
-            format!("declares more than {DECLARED_MAX} settings"),
-        ));
-    }
-    let is_name = |name: &str| {
-        name.len() <= 64
-            && !name.is_empty()
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-    };
+/// Refuses secrets of the component's own; what else cannot be used of a description never came this far.
+fn refuse_secrets(description: &Description, problems: &mut Vec<Problem>) {
     for setting in &description.settings {
-        if !is_name(&setting.name) {
-            let name = setting.name.escape_debug();
-            problems.push(Problem::new(
-                "component",
-                format!("declares a setting with the unusable name `{name}`"),
-            ));
-        } else if setting.secret && !is_the_hosts_secret(&setting.name) {
+        if setting.secret && !is_the_hosts_secret(&setting.name) {
             problems.push(Problem::new(
                 &setting.name,
                 "is declared as a secret, and a component never gets a secret: the host adds SOURCE_API_KEY to its \

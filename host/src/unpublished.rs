@@ -29,6 +29,8 @@ use crate::words;
 
 /// How often the records staged so far are counted while the component runs.
 const COUNTED_EVERY: Duration = Duration::from_millis(20);
+/// Settings of the source that the host reads: who is asked, and how the credential is sent.
+const NEVER_SUGGESTED: [&str; 3] = ["SOURCE_API_URL", "SOURCE_AUTH", "SOURCE_AUTH_NAME"];
 /// Bytes of staged records that are looked at.
 const SHOWN_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -207,14 +209,14 @@ fn in_words(sighting: &Sighting, description: &Description) -> Vec<String> {
 }
 
 /// The line of a settings file. None where the component may not suggest it: it did not declare the setting, or it is one of
-/// the host's, or a secret, or the URL that decides who is talked to; or where no line says that value.
+/// the host's, or a secret, or decides who is talked to and where the credential goes; or where no line says that value.
 fn to_paste(suggestion: &Suggestion, description: &Description) -> Option<String> {
     let name = suggestion.name.as_str();
     let declared = description
         .settings
         .iter()
         .find(|known| known.name == name)?;
-    if !is_settable(declared) || name == "SOURCE_API_URL" {
+    if !is_settable(declared) || NEVER_SUGGESTED.contains(&name) {
         return None;
     }
     env_file::line(name, suggestion.value.as_deref()?)

@@ -11,8 +11,8 @@ use crate::words::{self, steers};
 
 use super::bindings::exports::tidegate::sync::job as raw;
 
-/// The component's settings that may be set without a person's deliberate word, besides `SOURCE_…`.
-pub const AMBIENT: [&str; 4] = ["MAX_RETRIES", "MAX_PAGES", "PRIMARY_KEY", "TRANSFORM"];
+/// Settings whose values a component may propose, besides its own of the source.
+const PROPOSED: [&str; 4] = ["MAX_RETRIES", "MAX_PAGES", "PRIMARY_KEY", "TRANSFORM"];
 
 /// Problems with a description that are told of.
 const PROBLEMS_TOLD: usize = 10;
@@ -54,7 +54,7 @@ pub struct Setting {
 pub fn is_settable(setting: &Setting) -> bool {
     let name = setting.name.as_str();
     let is_of_the_source = name.starts_with("SOURCE_") && !is_hosts(name);
-    !setting.secret && (is_of_the_source || AMBIENT.contains(&name))
+    !setting.secret && (is_of_the_source || PROPOSED.contains(&name))
 }
 
 /// Whether a name is the host's own, whatever a component says of it: a setting of the host, or one that names a file with
@@ -148,7 +148,7 @@ fn setting(raw: raw::Setting, limits: &Limits, problems: &mut Vec<String>) -> Se
     if let Some(host) = hosts(&raw.name) {
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         return Setting {
-            required: raw.required && AMBIENT.contains(&host.name),
+            required: raw.required && PROPOSED.contains(&host.name),
             secret: false,
             doc: host.doc.to_owned(),
             default: given(host.default),
