@@ -28,7 +28,7 @@ mod writers;
 
 pub use remove::{Bounds, within};
 pub use temporary::{Temporary, random_digits, sweep};
-pub use writers::{Writers, refuse_foreign_file};
+pub use writers::{Writers, refuse_foreign_file, unless_unusable};
 
 /// `OUTPUT_DIR` where nothing was said.
 const DEFAULT_OUTPUT_DIR: &str = "/data/sync";

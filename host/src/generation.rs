@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 
 use crate::data_file::{OutputFormat, RECORDS_FILE, format_of};
-use crate::folder::{Entry, Folder};
+use crate::folder::{Entry, Folder, unless_unusable};
 use crate::limits::Limits;
 use crate::lock::Lock;
 use crate::manifest::{self, FileRecord, Manifest};
@@ -216,11 +216,10 @@ pub fn last(lock: &Lock, limits: &Limits) -> Result<Option<Generation>, Failure>
 fn refuse_strangers(output: &Folder) -> Result<(), Failure> {
     output.refuse_strangers_in(GENERATIONS)?;
     output.refuse_strangers_in(SEGMENTS)?;
-    match (current_name(output), output.folder(GENERATIONS)) {
-        (Ok(Some(name)), Ok(Some(generations))) => {
-            generations.refuse_strangers_in(&name.to_string())
-        }
-        // Any trouble here is met again, and told.
+    let name = unless_unusable(current_name(output))?.flatten();
+    let generations = unless_unusable(output.folder(GENERATIONS))?.flatten();
+    match (name, generations) {
+        (Some(name), Some(generations)) => generations.refuse_strangers_in(&name.to_string()),
         _ => Ok(()),
     }
 }

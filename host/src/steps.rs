@@ -103,7 +103,7 @@ impl Run<'_> {
     fn lock(&mut self, plan: &Plan, check: Check<'_>) -> Result<Arc<Lock>, Failure> {
         let folder = if let Some(path) = &plan.output_dir {
             let folder = Folder::open_or_create(path, plan.file_mode, plan.writers)?;
-            if let Some(above) = folder.exposed_by() {
+            if let Some(above) = folder.exposed_by()? {
                 self.log.warn(
                     "OUTPUT_DIR can be replaced by others",
                     json!({ "above": above }),

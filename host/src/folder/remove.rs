@@ -129,7 +129,7 @@ fn once(parent: BorrowedFd<'_>, name: &CStr, bounds: Bounds<'_>) -> Result<(), L
     };
     if !is_folder(&status) {
         removal.remove_file(parent, name, &status)?;
-    } else if let Some(top) = removal.enter(parent, name, device(&look_at(parent)?))? {
+    } else if let Some(top) = removal.enter(parent, name, device_around(parent, &status)?)? {
         // Held until it is gone: its inode is nobody else's so long.
         let (_held, top) = removal.empty(top)?;
         if !top.stays {
@@ -300,6 +300,15 @@ fn look_at(folder: BorrowedFd<'_>) -> Result<Statx, Errno> {
 
 fn is_folder(status: &Statx) -> bool {
     FileType::from_raw_mode(RawMode::from(status.stx_mode)) == FileType::Directory
+}
+
+/// The device of the folder that this one stands in. Where a mount point is told as one, its own will do.
+fn device_around(parent: BorrowedFd<'_>, status: &Statx) -> Result<(u32, u32), Errno> {
+    let tells = status.stx_attributes_mask;
+    if tells.contains(StatxAttributes::MOUNT_ROOT) {
+        return Ok(device(status));
+    }
+    Ok(device(&look_at(parent)?))
 }
 
 /// Also one of the same file system; kernels before 5.8 do not tell that one.

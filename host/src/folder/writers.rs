@@ -4,8 +4,8 @@ use rustix::fs::{FileType, Stat};
 
 use crate::outcome::{Failure, Outcome};
 
-use super::Folder;
 use super::trust::{Rights, Stranger};
+use super::{Doing as _, Folder};
 
 /// Who may write to a folder, besides root and the user that this process runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +29,11 @@ impl Writers {
 }
 
 impl Folder {
-    /// `Err` (73) when there is a folder of this name that others can write to; any other trouble is for who opens it.
+    /// `Err` (73) when there is a folder of this name that others can write to, or 74 when the disk is at fault. What else
+    /// stands there is for who opens it.
     pub fn refuse_strangers_in(&self, name: &str) -> Result<(), Failure> {
-        match self.unchecked(name) {
-            Ok(Some(folder)) => folder.refuse_strangers(),
-            Ok(None) | Err(_) => Ok(()),
-        }
+        let folder = unless_unusable(self.unchecked(name))?.flatten();
+        folder.map_or(Ok(()), |folder| folder.refuse_strangers())
     }
 
     /// `Err` (73) when others can write to this folder than may.
@@ -77,17 +76,33 @@ impl Folder {
     }
 
     /// The nearest folder above this one in which others can put another folder in its place, or in that of one on the way; for
-    /// a warning. Goes by the path, links resolved.
-    pub fn exposed_by(&self) -> Option<String> {
-        let path = std::fs::canonicalize(&self.path).ok()?;
-        path.ancestors().skip(1).find_map(|above| {
-            let rights = Rights::from(&std::fs::symlink_metadata(above).ok()?);
-            match rights.stranger()? {
+    /// a warning. Goes by the path, links resolved, as far as this user can see. `Err` (74) when the disk is at fault.
+    pub fn exposed_by(&self) -> Result<Option<String>, Failure> {
+        Ok(unless_unusable(self.look_above())?.flatten())
+    }
+
+    fn look_above(&self) -> Result<Option<String>, Failure> {
+        let doing = || format!("look above `{}`", self.path.display());
+        let path = std::fs::canonicalize(&self.path).doing(doing)?;
+        for above in path.ancestors().skip(1) {
+            let rights = Rights::from(&std::fs::symlink_metadata(above).doing(doing)?);
+            match rights.stranger() {
+                None => {}
                 // There, others can neither rename nor remove what is not theirs.
-                Stranger::Everybody(_) | Stranger::Group(_) if rights.is_sticky() => None,
-                stranger => Some(format!("`{}`: {stranger}", above.display())),
+                Some(Stranger::Everybody(_) | Stranger::Group(_)) if rights.is_sticky() => {}
+                Some(stranger) => return Ok(Some(format!("`{}`: {stranger}", above.display()))),
             }
-        })
+        }
+        Ok(None)
+    }
+}
+
+/// `None` where what is looked at is not as it must be: who uses it meets that again.
+pub fn unless_unusable<T>(looked: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match looked {
+        Ok(seen) => Ok(Some(seen)),
+        Err(failure) if failure.outcome == Outcome::OutputUnusable => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 
