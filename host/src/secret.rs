@@ -5,12 +5,21 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use base64::engine::general_purpose::{
+    GeneralPurpose, STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD,
+};
 use secrecy::{ExposeSecret, SecretString};
-use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
+
+pub(crate) use self::search::Search;
+
+mod escape;
+mod search;
 
 /// What stands where a secret would.
 pub const REDACTED: &str = "REDACTED";
+/// A form of a secret that is neither itself nor plain base64 is looked for from this length on.
+const DERIVED_BYTES_MIN: usize = 12;
 
 /// A secret value. Its memory is wiped when it is dropped; `Debug` shows nothing of it.
 #[derive(Clone)]
@@ -22,29 +31,64 @@ impl Secret {
         self.0.expose_secret()
     }
 
-    /// Every form in which this secret could come back: as it is, percent-encoded as URLs and forms have it, in base64, and
-    /// as JSON text writes it. Longest first, without repeats.
-    pub fn forms(&self) -> Vec<String> {
-        let raw = self.expose();
-        let json = serde_json::to_string(raw).unwrap_or_default();
-        let json = json.trim_matches('"').to_owned();
+    /// Every form in which this secret could come back, single characters aside, which may be escaped in any of them: as it
+    /// is, in base64 (by itself, and within something else), and in hex. Without repeats.
+    fn forms(&self) -> Vec<Zeroizing<Vec<u8>>> {
+        let raw = self.expose().as_bytes();
+        if raw.is_empty() {
+            return Vec::new();
+        }
         let mut forms = vec![
-            raw.to_owned(),
-            json.replace('/', "\\/"),
-            json,
-            percent_encoded(raw),
-            with_lower_hex(&percent_encoded(raw)),
-            // Forms write a blank as `+`; a URL's query keeps most of what need not be encoded there.
-            form_urlencoded::byte_serialize(raw.as_bytes()).collect(),
-            query_of_a_url(raw),
-            STANDARD.encode(raw),
-            URL_SAFE.encode(raw).trim_end_matches('=').to_owned(),
+            Zeroizing::new(raw.to_vec()),
+            // Forms write a blank as `+`.
+            Zeroizing::new(
+                raw.iter()
+                    .map(|&byte| if byte == b' ' { b'+' } else { byte })
+                    .collect(),
+            ),
+            encoded(&STANDARD, raw),
+            encoded(&STANDARD_NO_PAD, raw),
+            encoded(&URL_SAFE, raw),
+            encoded(&URL_SAFE_NO_PAD, raw),
         ];
-        forms.retain(|form| !form.is_empty());
-        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        let mut derived = vec![hex(raw, b"0123456789abcdef"), hex(raw, b"0123456789ABCDEF")];
+        for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+            derived.extend((0..3).map(|offset| within(engine, raw, offset)));
+        }
+        // Shorter ones occur by chance, also in what only people read.
+        forms.extend(
+            derived
+                .into_iter()
+                .filter(|form| form.len() >= DERIVED_BYTES_MIN),
+        );
+        forms.sort_by(|a, b| a.as_slice().cmp(b.as_slice()));
         forms.dedup();
         forms
     }
+}
+
+fn encoded(engine: &GeneralPurpose, bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(engine.encode(bytes).into_bytes())
+}
+
+/// What base64 of any text has in it that has `raw` at an `offset` of so many bytes (of three): all but the first and the
+/// last character, in which bits of its neighbours are.
+fn within(engine: &GeneralPurpose, raw: &[u8], offset: usize) -> Zeroizing<Vec<u8>> {
+    let shifted = [&[0; 2][..offset], raw].concat();
+    let shifted = Zeroizing::new(shifted);
+    let whole = encoded(engine, &shifted);
+    let (first, last) = ((8 * offset).div_ceil(6), 8 * shifted.len() / 6);
+    Zeroizing::new(whole.get(first..last).unwrap_or_default().to_vec())
+}
+
+fn hex(bytes: &[u8], digits: &[u8; 16]) -> Zeroizing<Vec<u8>> {
+    let pairs = bytes.iter().flat_map(|byte| {
+        [
+            digits[usize::from(byte >> 4)],
+            digits[usize::from(byte & 15)],
+        ]
+    });
+    Zeroizing::new(pairs.collect())
 }
 
 impl From<&str> for Secret {
@@ -69,30 +113,6 @@ pub(crate) fn percent_encoded(raw: &str) -> String {
             other => format!("%{other:02X}"),
         })
         .collect()
-}
-
-/// `encoded` with the digits of `%2F` in lower case, and nothing else of it.
-fn with_lower_hex(encoded: &str) -> String {
-    let mut digits = 0;
-    let lower = encoded.chars().map(|c| {
-        if c == '%' {
-            digits = 2;
-            c
-        } else if digits > 0 {
-            digits -= 1;
-            c.to_ascii_lowercase()
-        } else {
-            c
-        }
-    });
-    lower.collect()
-}
-
-/// `raw` as a query after the URL standard's own encoding.
-fn query_of_a_url(raw: &str) -> String {
-    let mut url = Url::parse("https://localhost").expect("a valid URL");
-    url.set_query(Some(raw));
-    url.query().unwrap_or_default().to_owned()
 }
 
 /// Access tokens that are looked for besides the secrets that were given; the ones before these expired long ago.
@@ -122,19 +142,13 @@ impl Secrets {
         self.learned.push_back(secret.clone());
     }
 
-    /// Every form of all of them, of at least so many bytes; the longest first: of two that begin at one place the longer
-    /// is meant.
-    pub(crate) fn forms(&self, bytes_min: usize) -> Vec<String> {
-        let secrets = self.given.iter().chain(&self.learned);
-        let mut forms: Vec<String> = secrets.flat_map(Secret::forms).collect();
-        forms.retain(|form| form.len() >= bytes_min);
-        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        forms.dedup();
-        forms
+    /// Looks for all of them, where they take at least so many bytes.
+    pub(crate) fn search(&self, bytes_min: usize) -> Search {
+        Search::new(self.given.iter().chain(&self.learned), bytes_min)
     }
 }
 
-/// Replaces every form of a set of secrets in texts that people will read. Clones share the set.
+/// Replaces a set of secrets, in every form, in texts that people will read. Clones share the set.
 #[derive(Clone, Default)]
 pub struct Redactor {
     known: Arc<RwLock<Known>>,
@@ -143,16 +157,16 @@ pub struct Redactor {
 #[derive(Default)]
 struct Known {
     secrets: Secrets,
-    forms: Vec<String>,
+    search: Search,
 }
 
 impl Redactor {
     /// Hides these secrets, whatever their length.
     pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
         let secrets = Secrets::new(secrets);
-        let forms = secrets.forms(1);
+        let search = secrets.search(1);
         Self {
-            known: Arc::new(RwLock::new(Known { secrets, forms })),
+            known: Arc::new(RwLock::new(Known { secrets, search })),
         }
     }
 
@@ -160,19 +174,17 @@ impl Redactor {
     pub fn learn(&self, secret: &Secret) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.secrets.learn(secret);
-        known.forms = known.secrets.forms(1);
+        known.search = known.secrets.search(1);
     }
 
     /// `text` without any of the secrets.
     pub fn hide(&self, text: &str) -> String {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let mut text = text.to_owned();
-        for form in &known.forms {
-            if text.contains(form.as_str()) {
-                text = text.replace(form.as_str(), REDACTED);
-            }
-        }
-        text
+        let mut shown = Vec::with_capacity(text.len());
+        known.search.hide(text.as_bytes(), true, &mut shown);
+        // Whole characters were replaced.
+        String::from_utf8(shown)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 }
 

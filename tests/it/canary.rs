@@ -191,6 +191,31 @@ fn the_built_in_component_publishes_no_echo() {
 }
 
 #[test]
+fn an_echo_whose_characters_are_escaped_is_none_the_less_one() {
+    let mut job = Job::new().api(|request| {
+        let ways: [fn(u32) -> String; 5] = [
+            |number| format!("\\u{number:04x}"),
+            |number| format!("&#{number};"),
+            |number| format!("&amp;#x{number:x};"),
+            |number| format!("%25{number:02X}"),
+            |number| char::from_u32(number).unwrap_or_default().to_string(),
+        ];
+        let key = key_of(request);
+        let numbers = key.chars().map(u32::from);
+        let key: String = numbers
+            .zip(ways.iter().cycle())
+            .map(|(n, way)| way(n))
+            .collect();
+        Reply::new(200, format!(r#"[{{"id":1,"you":"{key}"}}]"#)).chunked(5)
+    });
+
+    let run = job.run();
+
+    run.exits(Outcome::Published)
+        .publishes(&json!([{"id": 1, "you": "REDACTED"}]));
+}
+
+#[test]
 fn an_error_that_quotes_an_echo_shows_nothing() {
     let mut job = Job::new().set("SOURCE_PAGINATION", "link").api(|request| {
         let key = key_of(request);

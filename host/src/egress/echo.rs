@@ -1,16 +1,15 @@
 //! Echoes: a credential that a server sends back is replaced before a component can see it.
 //!
 //! This guards against servers that repeat what they were sent (debug pages, error texts, links). A server that wants to
-//! hand the credential over in disguise can: it has it. In headers forms from 8 bytes are replaced, in bodies from 16:
-//! shorter ones occur by chance.
+//! hand the credential over in disguise can: it has it. Whatever way characters are escaped, an echo is found. In headers
+//! those from 8 bytes are replaced, in bodies from 16: shorter ones occur by chance.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use memchr::memmem::Finder;
 
-use crate::secret::{REDACTED, Secret, Secrets};
+use crate::secret::{Search, Secret, Secrets};
 
 const HEADER_BYTES_MIN: usize = 8;
 const BODY_BYTES_MIN: usize = 16;
@@ -21,12 +20,12 @@ pub(super) struct Echoes(RwLock<LookedFor>);
 
 struct LookedFor {
     secrets: Secrets,
-    header: Forms,
-    body: Arc<Forms>,
+    header: Search,
+    body: Arc<Search>,
 }
 
 impl Echoes {
-    /// Looks for every form of these secrets.
+    /// Looks for these secrets.
     pub(super) fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
         Self(RwLock::new(LookedFor::new(Secrets::new(secrets))))
     }
@@ -46,10 +45,8 @@ impl Echoes {
     /// The value to show in place of `value`, and how many echoes were in it; `None` when there was none.
     pub(super) fn hide(&self, value: &HeaderValue) -> Option<(HeaderValue, u64)> {
         let mut shown = Vec::new();
-        let (_, found) =
-            self.looked_for()
-                .header
-                .hide_in(value.as_bytes(), value.len(), &mut shown);
+        let looked_for = self.looked_for();
+        let (_, found) = looked_for.header.hide(value.as_bytes(), true, &mut shown);
         (found > 0).then(|| {
             (
                 HeaderValue::from_bytes(&shown).expect("it was one, and only ASCII was added"),
@@ -61,9 +58,8 @@ impl Echoes {
     /// `text` of a server, without echoes and no longer than a word in an error should be.
     pub(super) fn hide_in_text(&self, text: &str) -> String {
         let mut shown = Vec::new();
-        self.looked_for()
-            .header
-            .hide_in(text.as_bytes(), text.len(), &mut shown);
+        let looked_for = self.looked_for();
+        looked_for.header.hide(text.as_bytes(), true, &mut shown);
         String::from_utf8_lossy(&shown)
             .chars()
             .take(TEXT_CHARS_MAX)
@@ -72,9 +68,9 @@ impl Echoes {
 
     /// Hides echoes in one body; `None` when there is nothing to look for.
     pub(super) fn scrubber(&self) -> Option<Scrubber> {
-        let forms = self.looked_for().body.clone();
-        (forms.longest > 0).then(|| Scrubber {
-            forms,
+        let search = self.looked_for().body.clone();
+        (!search.is_empty()).then(|| Scrubber {
+            search,
             pending: Vec::new(),
             found: 0,
         })
@@ -84,8 +80,8 @@ impl Echoes {
 impl LookedFor {
     fn new(secrets: Secrets) -> Self {
         Self {
-            header: Forms::new(&secrets, HEADER_BYTES_MIN),
-            body: Arc::new(Forms::new(&secrets, BODY_BYTES_MIN)),
+            header: secrets.search(HEADER_BYTES_MIN),
+            body: Arc::new(secrets.search(BODY_BYTES_MIN)),
             secrets,
         }
     }
@@ -93,8 +89,8 @@ impl LookedFor {
 
 /// Hides echoes in a stream: what comes out is the same wherever the chunks were cut.
 pub(super) struct Scrubber {
-    forms: Arc<Forms>,
-    /// The end of what has come, shorter than the longest form: an echo may have begun in it.
+    search: Arc<Search>,
+    /// The end of what has come, no longer than a secret with every character escaped: an echo may have begun in it.
     pending: Vec<u8>,
     /// Echoes hidden so far.
     pub(super) found: u64,
@@ -104,77 +100,20 @@ impl Scrubber {
     /// Takes the next bytes of the body and gives those that are decided; may be none.
     pub(super) fn push(&mut self, chunk: &[u8]) -> Bytes {
         self.pending.extend_from_slice(chunk);
-        self.release((self.pending.len() + 1).saturating_sub(self.forms.longest))
+        self.release(false)
     }
 
     /// The body is complete: gives the rest.
     pub(super) fn finish(&mut self) -> Bytes {
-        self.release(self.pending.len())
+        self.release(true)
     }
 
-    fn release(&mut self, decided: usize) -> Bytes {
-        if decided == 0 {
-            return Bytes::new();
-        }
-        let mut shown = Vec::with_capacity(decided + REDACTED.len());
-        let (taken, found) = self.forms.hide_in(&self.pending, decided, &mut shown);
+    fn release(&mut self, is_whole: bool) -> Bytes {
+        let mut shown = Vec::with_capacity(self.pending.len());
+        let (taken, found) = self.search.hide(&self.pending, is_whole, &mut shown);
         self.found += found;
         self.pending.drain(..taken);
         Bytes::from(shown)
-    }
-}
-
-struct Forms {
-    /// Longest first: of two that begin at one place the longer is meant.
-    finders: Vec<Finder<'static>>,
-    longest: usize,
-}
-
-impl Forms {
-    fn new(secrets: &Secrets, bytes_min: usize) -> Self {
-        let forms = secrets.forms(bytes_min);
-        Self {
-            longest: forms.first().map_or(0, String::len),
-            finders: forms
-                .iter()
-                .map(|form| Finder::new(form.as_bytes()).into_owned())
-                .collect(),
-        }
-    }
-
-    /// Copies `bytes` to `shown` with every echo that begins before `decided` replaced.
-    /// Gives how many bytes were dealt with, `decided` or up to an echo's end beyond it, and the number of echoes.
-    fn hide_in(&self, bytes: &[u8], decided: usize, shown: &mut Vec<u8>) -> (usize, u64) {
-        let find =
-            |finder: &Finder<'_>, from: usize| finder.find(&bytes[from..]).map(|at| at + from);
-        let mut next: Vec<Option<usize>> =
-            self.finders.iter().map(|finder| find(finder, 0)).collect();
-        let (mut taken, mut found) = (0, 0);
-        loop {
-            for (finder, at) in self.finders.iter().zip(&mut next) {
-                if at.is_some_and(|at| at < taken) {
-                    *at = find(finder, taken);
-                }
-            }
-            let places = next
-                .iter()
-                .zip(&self.finders)
-                .filter_map(|(at, finder)| at.map(|at| (at, finder)));
-            // `min_by_key` takes the first of equals, the longest form.
-            let Some((at, finder)) = places
-                .min_by_key(|(at, _)| *at)
-                .filter(|(at, _)| *at < decided)
-            else {
-                break;
-            };
-            shown.extend_from_slice(&bytes[taken..at]);
-            shown.extend_from_slice(REDACTED.as_bytes());
-            taken = at + finder.needle().len();
-            found += 1;
-        }
-        let rest = taken.max(decided);
-        shown.extend_from_slice(&bytes[taken..rest]);
-        (rest, found)
     }
 }
 
@@ -229,7 +168,9 @@ mod tests {
 
         assert_eq!(shown, "<https://a.example/?key=REDACTED&p=2>; rel=next");
         assert_eq!(found, 1);
-        assert!(echoes.scrubber().is_none());
+        let mut scrubber = echoes.scrubber().unwrap();
+        let shown = [scrubber.push(b"[\"eight8ch\"]"), scrubber.finish()].concat();
+        assert_eq!(shown, b"[\"eight8ch\"]");
     }
 
     #[test]

@@ -1,0 +1,228 @@
+//! Finds secrets in a text or a stream, whatever way their characters are escaped, and puts `REDACTED` in their place.
+//!
+//! A text without an escape is searched at the speed of memory. Of an escape only so much is read as could be a secret.
+
+use std::collections::BTreeSet;
+
+use memchr::memmem;
+use zeroize::Zeroizing;
+
+use super::escape::{Text, is_lead};
+use super::{REDACTED, Secret};
+
+/// What to look for: every secret in every encoding that is not one of single characters.
+#[derive(Default)]
+pub struct Search {
+    /// Longest first: of two that begin at one place the longer is meant.
+    patterns: Vec<Zeroizing<Vec<u8>>>,
+    /// What is shorter in the text, escapes included, occurs by chance.
+    bytes_min: usize,
+    /// For each byte, where it occurs: in which of the patterns, and where in that.
+    places: Vec<Vec<(usize, usize)>>,
+}
+
+/// Where a secret is, and how much of what follows is another matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Found {
+    start: usize,
+    end: usize,
+}
+
+impl Search {
+    /// Looks for these, where they take at least so many bytes in the text.
+    pub fn new<'s>(secrets: impl IntoIterator<Item = &'s Secret>, bytes_min: usize) -> Self {
+        let patterns = secrets.into_iter().flat_map(Secret::forms);
+        let mut patterns: Vec<_> = patterns
+            .filter(|pattern| pattern.len() >= bytes_min.div_ceil(2))
+            .collect();
+        patterns.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        patterns.dedup();
+        let mut places = vec![Vec::new(); 256];
+        for (number, pattern) in patterns.iter().enumerate() {
+            for (at, byte) in pattern.iter().enumerate() {
+                places[usize::from(*byte)].push((number, at));
+            }
+        }
+        Self {
+            patterns,
+            bytes_min,
+            places,
+        }
+    }
+
+    /// True if and only if nothing is looked for.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    /// Copies `bytes` to `shown` with every secret replaced, as far as that is decided: where the text goes on
+    /// (`is_whole` is false), what may be the beginning of a secret is not. Gives how many bytes were dealt with, and how
+    /// many secrets were in them.
+    pub fn hide(&self, bytes: &[u8], is_whole: bool, shown: &mut Vec<u8>) -> (usize, u64) {
+        let longest = self.patterns.first().map_or(0, |pattern| pattern.len());
+        let mut decided = bytes.len();
+        if !is_whole {
+            decided = (bytes.len() + 1).saturating_sub(longest.max(1));
+        }
+        let mut plain = Plain::new(&self.patterns, self.bytes_min, bytes);
+        let mut escaped = Escaped::new(self, bytes, is_whole);
+        let (mut taken, mut count) = (0, 0);
+        loop {
+            let next = earlier(plain.next(taken), escaped.next(taken));
+            decided = decided.min(escaped.undecided);
+            let Some(found) = next.filter(|found| found.start < decided) else {
+                break;
+            };
+            shown.extend_from_slice(&bytes[taken..found.start]);
+            shown.extend_from_slice(REDACTED.as_bytes());
+            taken = found.end;
+            count += 1;
+        }
+        let rest = taken.max(decided);
+        shown.extend_from_slice(&bytes[taken..rest]);
+        (rest, count)
+    }
+}
+
+/// The one that begins first, the longer one if both begin at one place.
+fn earlier(one: Option<Found>, other: Option<Found>) -> Option<Found> {
+    let both = [one, other].into_iter().flatten();
+    both.min_by_key(|found| (found.start, usize::MAX - found.end))
+}
+
+/// Looks for patterns as they are.
+struct Plain<'s> {
+    bytes: &'s [u8],
+    /// Each with where it is next.
+    patterns: Vec<(&'s [u8], Option<usize>)>,
+}
+
+impl<'s> Plain<'s> {
+    fn new(patterns: &'s [Zeroizing<Vec<u8>>], bytes_min: usize, bytes: &'s [u8]) -> Self {
+        let long = patterns.iter().filter(|pattern| pattern.len() >= bytes_min);
+        let next = long.map(|pattern| (pattern.as_slice(), memmem::find(bytes, pattern)));
+        let patterns = next.filter(|(_, at)| at.is_some()).collect();
+        Self { bytes, patterns }
+    }
+
+    /// The first that begins at `from` or behind it.
+    fn next(&mut self, from: usize) -> Option<Found> {
+        for (pattern, at) in &mut self.patterns {
+            if at.is_some_and(|at| at < from) {
+                *at = memmem::find(&self.bytes[from..], pattern).map(|found| found + from);
+            }
+        }
+        let found = self.patterns.iter().filter_map(|(pattern, at)| {
+            let start = (*at)?;
+            let end = start + pattern.len();
+            Some(Found { start, end })
+        });
+        found.min_by_key(|found| (found.start, usize::MAX - found.end))
+    }
+}
+
+/// Looks for patterns of which a character is escaped, by the first one that is.
+struct Escaped<'s> {
+    search: &'s Search,
+    bytes: &'s [u8],
+    text: Text<'s>,
+    is_whole: bool,
+    /// Where the next escape is looked for.
+    at: usize,
+    /// Behind the last byte that could have begun an escape: a pattern whose first one comes later begins there or later.
+    behind_lead: usize,
+    found: Option<Found>,
+    /// What begins here may be a secret whose end has not come.
+    undecided: usize,
+}
+
+impl<'s> Escaped<'s> {
+    fn new(search: &'s Search, bytes: &'s [u8], is_whole: bool) -> Self {
+        Self {
+            search,
+            bytes,
+            text: Text::new(bytes),
+            is_whole,
+            at: 0,
+            behind_lead: 0,
+            found: None,
+            undecided: usize::MAX,
+        }
+    }
+
+    /// The first that begins at `from` or behind it, unless something undecided comes before.
+    fn next(&mut self, from: usize) -> Option<Found> {
+        if let Some(found) = self.found.filter(|found| found.start >= from) {
+            return Some(found);
+        }
+        self.found = None;
+        if from > self.at {
+            (self.at, self.behind_lead) = (from, from);
+        }
+        while self.found.is_none() && self.undecided == usize::MAX {
+            let lead = memchr::memchr3(b'%', b'\\', b'&', &self.bytes[self.at..])?;
+            let lead = self.at + lead;
+            self.look_at(lead, self.behind_lead.max(from));
+            (self.at, self.behind_lead) = (lead + 1, lead + 1);
+        }
+        self.found
+    }
+
+    /// Looks for a pattern whose first escape is at `lead` and that begins at `least` or behind it.
+    fn look_at(&mut self, lead: usize, least: usize) {
+        let readings = self.text.readings(lead);
+        if self.text.has_run_out() && !self.is_whole {
+            let longest = self.search.patterns.first().map_or(0, |one| one.len());
+            self.undecided = least.max((lead + 1).saturating_sub(longest));
+        }
+        let search = self.search;
+        for reading in readings.iter() {
+            let read = reading.bytes();
+            for &(number, at) in &search.places[usize::from(read[0])] {
+                let pattern = &search.patterns[number];
+                let fits = |start: &usize| {
+                    *start >= least
+                        && (at == 0 || self.bytes[lead - 1] == pattern[at - 1])
+                        && self.bytes[*start..lead] == pattern[..at]
+                        && pattern[at..].starts_with(read)
+                };
+                if let Some(start) = lead.checked_sub(at).filter(fits) {
+                    self.follow(start, pattern, (at + read.len(), reading.end));
+                }
+            }
+        }
+    }
+
+    /// Reads on from where `so_far` of the pattern has been read, and keeps what it finds.
+    fn follow(&mut self, start: usize, pattern: &[u8], so_far: (usize, usize)) {
+        let mut states = BTreeSet::from([so_far]);
+        while let Some((done, at)) = states.pop_first() {
+            if done == pattern.len() {
+                if at - start >= self.search.bytes_min {
+                    let end = at;
+                    self.found = earlier(self.found, Some(Found { start, end }));
+                }
+                continue;
+            }
+            match self.text.at(at) {
+                Some(byte) if is_lead(byte) => {
+                    let readings = self.text.readings(at);
+                    let fitting = readings
+                        .iter()
+                        .filter(|read| pattern[done..].starts_with(read.bytes()));
+                    states.extend(fitting.map(|read| (done + read.bytes().len(), read.end)));
+                }
+                Some(byte) if byte == pattern[done] => {
+                    states.insert((done + 1, at + 1));
+                }
+                _ => {}
+            }
+        }
+        if self.text.has_run_out() && !self.is_whole {
+            self.undecided = self.undecided.min(start);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
