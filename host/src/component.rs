@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use wasmtime::component::{Component, ComponentNamedList, Instance, Lift, Linker, TypedFunc};
+use wasmtime::component::{
+    Component, ComponentNamedList, Instance, Lift, Linker, ResourceTableError, TypedFunc,
+};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
 use crate::engine;
-use crate::grants::{self, Granted, Grants};
+use crate::grants::{self, Exceeded, Granted, Grants};
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 
@@ -74,8 +76,10 @@ pub struct Ran {
 pub struct Used {
     /// CPU time of the component, its host calls included.
     pub cpu: Duration,
-    /// The largest its linear memory was.
+    /// The largest its memories and tables were, together.
     pub memory_peak_bytes: usize,
+    /// Bytes it staged: the largest its files were, together.
+    pub staged_bytes: u64,
 }
 
 /// Marks the error that ends a component which used up its CPU time.
@@ -112,6 +116,7 @@ impl Connector {
         let grants = Grants {
             outbound: None,
             staging: None,
+            staged_bytes_left: 0,
             environment: Vec::new(),
             log,
             cpu: limits.describe_cpu,
@@ -198,18 +203,9 @@ impl Connector {
         limits: &Limits,
         function: impl AsyncFnOnce(&mut Store<Granted>, &Instance) -> wasmtime::Result<T>,
     ) -> (Result<T, Failure>, Used) {
-        let (cpu_left, memory_max) = (grants.cpu, grants.memory_bytes);
-        let granted = match Granted::new(grants, limits) {
-            Ok(granted) => granted,
-            Err(error) => {
-                return (
-                    Err(Failure::new(Outcome::IoFailed, format!("{error:#}"))),
-                    Used::default(),
-                );
-            }
-        };
-        let mut store = Store::new(&self.engine, granted);
-        store.limiter(|granted| &mut granted.meter);
+        let cpu_left = grants.cpu;
+        let mut store = Store::new(&self.engine, Granted::new(grants, limits));
+        store.limiter(|granted| granted);
         store.set_hostcall_fuel(limits.hostcall_bytes);
         let started = thread_cpu_time();
         store.epoch_deadline_callback(move |_| {
@@ -229,10 +225,11 @@ impl Connector {
         drop(ticker);
         let used = Used {
             cpu: thread_cpu_time().saturating_sub(started),
-            memory_peak_bytes: store.data().meter.memory_peak_bytes,
+            memory_peak_bytes: store.data().memory_peak_bytes(),
+            staged_bytes: store.data().staged_bytes(),
         };
-        let memory_refused = store.data().meter.memory_refused;
-        let result = result.map_err(|error| ending(&error, memory_refused, cpu_limit, memory_max));
+        let refused = store.data().refused();
+        let result = result.map_err(|error| ending(&error, refused, cpu_limit, limits));
         (result, used)
     }
 }
@@ -264,28 +261,27 @@ where
     Ok(function.call_async(store, ()).await?.0)
 }
 
-/// Says in one line why a component stopped without an answer.
+/// Says in one line why a component stopped without an answer. `refused`: what it was refused before, if anything was.
 fn ending(
     error: &wasmtime::Error,
-    memory_refused: bool,
+    refused: Option<&Exceeded>,
     cpu_limit: Duration,
-    memory_max: u64,
+    limits: &Limits,
 ) -> Failure {
     if error.downcast_ref::<CpuUsedUp>().is_some() {
         return cpu_used_up(cpu_limit);
     }
-    let message = if memory_refused {
-        format!(
-            "the component needed more memory than `MEMORY_LIMIT` allows ({} MiB)",
-            memory_max / (1024 * 1024)
-        )
+    let root = one_line(&error.root_cause().to_string());
+    let message = if let Some(limit) = error.downcast_ref::<Exceeded>().or(refused) {
+        limit.to_string()
+    } else if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+        Exceeded::Handles(limits.resource_handles).to_string()
+    } else if let Some(things) = too_many(&root) {
+        Exceeded::Count(things, limits.instances).to_string()
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
         format!("the component trapped: {trap}; its last log lines may say more")
     } else {
-        format!(
-            "the component broke the contract: {}",
-            one_line(&error.root_cause().to_string())
-        )
+        format!("the component broke the contract: {root}")
     };
     Failure::new(Outcome::ComponentFailed, message)
 }
@@ -297,6 +293,18 @@ pub fn cpu_used_up(limit: Duration) -> Failure {
         Outcome::ComponentFailed,
         format!("the component used more CPU time than `CPU_LIMIT` allows ({limit})"),
     )
+}
+
+/// What there are too many of, where that is what wasmtime says. It has no type for it.
+fn too_many(root_cause: &str) -> Option<&'static str> {
+    let what = root_cause.strip_prefix("resource limit exceeded: ")?;
+    let things = [
+        ("instance ", "core instances"),
+        ("memory ", "memories"),
+        ("table ", "tables"),
+    ];
+    let named = things.into_iter().find(|(word, _)| what.starts_with(word));
+    named.map(|(_, things)| things)
 }
 
 fn defect(doing: &str, error: &wasmtime::Error) -> Failure {

@@ -335,7 +335,7 @@ pub const HOST: &[Declared] = &[
         "MEMORY_LIMIT",
         "256MiB",
         "64MiB",
-        "The most memory the component may use",
+        "The most memory the component may use, with what the host holds for it",
     ),
     setting(
         Group::Limits,

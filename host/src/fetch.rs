@@ -1,13 +1,9 @@
 //! The step that fetches: runs the component in its grants, and holds what it says against the host's own record.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use rustix::fs::AtFlags;
 
 use crate::component::{self, JobFailure, Ran, Request, Used, Window, cpu_used_up, unless_stopped};
 use crate::egress::{Egress, Origin, Policy, TlsFiles};
-use crate::folder::Folder;
 use crate::grants::Grants;
 use crate::job::Run;
 use crate::limits::Limits;
@@ -21,9 +17,6 @@ use crate::staged;
 use crate::steps::{extent, leaves_append};
 use crate::stop::Stop;
 use crate::values::Problem;
-
-/// How often the staging folder is measured while the component runs.
-const STAGING_MEASURED_EVERY: Duration = Duration::from_millis(250);
 
 impl Run<'_> {
     /// Runs the component in its grants and holds what it says against the host's own record.
@@ -40,21 +33,17 @@ impl Run<'_> {
         let grants = Grants {
             outbound: Some(Arc::new(egress.clone())),
             staging: Some(staging.input_descriptor()?),
+            staged_bytes_left: (plan.limits.staged_bytes)
+                .saturating_sub(self.summary.component_staged_bytes),
             environment: settings.environment.clone(),
             log: self.log.clone(),
             cpu: plan.limits.cpu.saturating_sub(self.summary.component_cpu),
             memory_bytes: plan.limits.memory_bytes,
         };
         let request = self.request(settings, last);
-        let stopped = async {
-            tokio::select! {
-                failure = stop.stopped() => failure,
-                failure = overfull(staging.input(), &plan.limits) => failure,
-            }
-        };
         let ran = unless_stopped(
             prepared.connector.run(grants, &plan.limits, &request),
-            stopped,
+            stop.stopped(),
         )
         .await;
         let traffic = egress.traffic();
@@ -62,6 +51,8 @@ impl Run<'_> {
         self.summary.wire_bytes = traffic.wire_bytes;
         self.summary.echoes_redacted = traffic.echoes;
         let (result, used): (_, Used) = ran?;
+        let staged = &mut self.summary.component_staged_bytes;
+        *staged = staged.saturating_add(used.staged_bytes);
         let cpu = &mut self.summary.component_cpu;
         *cpu = cpu.saturating_add(used.cpu);
         self.summary.component_cpu_ms = u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX);
@@ -218,28 +209,4 @@ fn told(failure: JobFailure, prepared: &Prepared) -> Failure {
         outcome,
         format!("{}{}", detail.message, wait.unwrap_or_default()),
     )
-}
-
-/// Ends when the component has staged more than it may, in bytes or in files.
-pub async fn overfull(input: &Folder, limits: &Limits) -> Failure {
-    loop {
-        tokio::time::sleep(STAGING_MEASURED_EVERY).await;
-        let (files, bytes) = measured(input);
-        if bytes > limits.staged_bytes {
-            return staged::broken(format!("it staged more than {} bytes", limits.staged_bytes));
-        }
-        if files > limits.staged_files {
-            return staged::broken(format!("it made more than {} files", limits.staged_files));
-        }
-    }
-}
-
-/// Files and bytes in the staging folder. What vanishes while it is looked at counts for nothing.
-fn measured(input: &Folder) -> (usize, u64) {
-    let names = input.names(|_| true).unwrap_or_default();
-    let bytes = |name: &String| {
-        let stat = rustix::fs::statat(input, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        Some(stat.st_blocks.unsigned_abs() * 512)
-    };
-    (names.len(), names.iter().filter_map(bytes).sum())
 }

@@ -16,7 +16,7 @@ pub struct Limits {
     pub run_deadline: Duration,
     /// CPU time of the component in one run, all portions together; waiting does not count (`CPU_LIMIT`).
     pub cpu: Duration,
-    /// Linear memory of the component (`MEMORY_LIMIT`).
+    /// Memory of the component: its own, and what the host holds for it (`MEMORY_LIMIT`).
     pub memory_bytes: u64,
 
     /// The component file.
@@ -41,9 +41,9 @@ pub struct Limits {
     pub stack_bytes: usize,
     /// Entries of each table of the component.
     pub table_elements: usize,
-    /// Core instances inside the component.
+    /// Core instances inside the component; as many memories and as many tables.
     pub instances: usize,
-    /// Resource handles a component may hold, besides one for each request it makes.
+    /// Things of the host that a component may hold at the same time: headers, requests, bodies, streams, pollables, files.
     pub resource_handles: usize,
     /// Bytes of strings and lists a component may pass in one host call.
     pub hostcall_bytes: usize,
@@ -60,9 +60,9 @@ pub struct Limits {
     pub words_listed: usize,
     /// Portions that one run may come in, each committed by itself.
     pub portions: u64,
-    /// Bytes a component may write to its staging folder, all files together.
+    /// Bytes a component may stage in one run, all files together, holes included.
     pub staged_bytes: u64,
-    /// Files a component may have in its staging folder.
+    /// Files a component may make in its staging folder. Each is held open.
     pub staged_files: usize,
     /// One line of a staged file.
     pub staged_line_bytes: usize,
@@ -83,6 +83,8 @@ pub struct Limits {
     pub requests: u64,
     /// Requests open at the same time.
     pub requests_open: usize,
+    /// Requests whose answer has not come, those that wait for their turn included.
+    pub requests_pending: usize,
     /// Method, URL and headers of one request.
     pub request_head_bytes: usize,
     /// The body of one request.
@@ -179,7 +181,7 @@ impl Default for Limits {
             stack_bytes: 512 * 1024,
             table_elements: 10_000,
             instances: 32,
-            resource_handles: 1_000,
+            resource_handles: 10_000,
             hostcall_bytes: 8 * 1024 * 1024,
             state_bytes: 64 * 1024,
             words_bytes: 4 * 1024,
@@ -199,6 +201,7 @@ impl Default for Limits {
 
             requests: 50_000,
             requests_open: 6,
+            requests_pending: 16,
             request_head_bytes: 64 * 1024,
             request_body_bytes: MIB,
             response_head_bytes: 64 * 1024,

@@ -116,6 +116,7 @@ impl Prepared {
         let grants = Grants {
             outbound: None,
             staging: None,
+            staged_bytes_left: 0,
             environment,
             log: Log::silent(),
             cpu: self.plan.limits.describe_cpu,

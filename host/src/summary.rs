@@ -67,6 +67,9 @@ pub struct Summary {
     /// The same, of which less than a millisecond counts too.
     #[serde(skip)]
     pub component_cpu: Duration,
+    /// Bytes that all portions staged, each at its most.
+    #[serde(skip)]
+    pub component_staged_bytes: u64,
     /// The most memory the component used.
     pub component_memory_peak_bytes: u64,
 }
@@ -101,6 +104,7 @@ impl Summary {
             cursor: None,
             component_cpu_ms: 0,
             component_cpu: Duration::ZERO,
+            component_staged_bytes: 0,
             component_memory_peak_bytes: 0,
         }
     }

@@ -107,6 +107,7 @@ impl<'a> Source<'a> {
         Ok(Grants {
             outbound: Some(Arc::new(self.egress.clone())),
             staging: staging.map(Folder::descriptor).transpose()?,
+            staged_bytes_left: limits.staged_bytes,
             environment: settings.map_or_else(|_| Vec::new(), |known| known.environment.clone()),
             log: self.log.clone(),
             cpu: limits.cpu,
@@ -132,7 +133,6 @@ impl<'a> Source<'a> {
         let ran = tokio::select! {
             biased;
             failure = self.stop.stopped() => return Err(failure),
-            failure = fetch::overfull(staging, limits) => return Err(failure),
             () = has(staging, enough) => return Ok(()),
             (ran, _) = self.prepared.connector.run(grants, limits, &request) => ran?,
         };

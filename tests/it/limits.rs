@@ -2,7 +2,9 @@
 //!
 //! What they do is in `tests/guests`; the rows of the exit-code table that belong to a component are in `exit_codes`.
 
+mod memory;
 mod network;
+mod staging;
 mod words;
 
 use std::time::Duration;
@@ -78,54 +80,6 @@ fn a_panic_says_why_in_the_log_or_traps_without_a_word() {
 }
 
 #[test]
-fn memory_beyond_the_limit_is_never_taken_from_the_machine() {
-    let idle = Job::misbehaving("sleep").set("RUN_DEADLINE", "2s").run();
-
-    let run = Job::misbehaving("eat-memory")
-        .old(ONE)
-        .set("MEMORY_LIMIT", "128MiB")
-        .run();
-
-    run.exits(Outcome::ComponentFailed)
-        .publishes_nothing()
-        .stderr_has("MEMORY_LIMIT");
-    let allowed = idle.memory_peak_bytes + (128 + 64) * MIB;
-    assert!(
-        run.memory_peak_bytes < allowed,
-        "{} MiB",
-        run.memory_peak_bytes / MIB
-    );
-}
-
-#[test]
-fn a_huge_list_is_refused_before_it_is_copied() {
-    let run = is_refused("pass-a-huge-list", Outcome::ComponentFailed, "tidegate");
-
-    // 100 MiB in the component itself, and no copy of it here.
-    assert!(
-        run.memory_peak_bytes < 220 * MIB,
-        "{} MiB",
-        run.memory_peak_bytes / MIB
-    );
-}
-
-#[test]
-fn handles_are_not_hoarded() {
-    is_refused("hoard-handles", Outcome::ComponentFailed, "tidegate");
-}
-
-#[test]
-fn a_flood_of_headers_is_refused() {
-    let run = is_refused("send-a-header-flood", Outcome::ComponentFailed, "tidegate");
-
-    assert!(
-        run.memory_peak_bytes < 128 * MIB,
-        "{} MiB",
-        run.memory_peak_bytes / MIB
-    );
-}
-
-#[test]
 fn describe_has_limits_of_its_own() {
     for (word, told) in [("loop", "CPU"), ("memory", "memory"), ("trap", "trapped")] {
         let run = Job::new()
@@ -185,35 +139,8 @@ fn a_state_that_cannot_be_kept_breaks_the_contract() {
 }
 
 #[test]
-fn staged_files_that_are_no_regular_files_of_their_own_are_refused() {
-    for behaviour in [
-        "stage-a-symbolic-link",
-        "stage-a-hard-link",
-        "stage-a-folder",
-    ] {
-        breaks_the_contract(behaviour, "records.ndjson");
-    }
-}
-
-#[test]
 fn files_that_were_not_agreed_are_refused() {
     breaks_the_contract("stage-one-file-more", "latest.json");
-    breaks_the_contract("stage-many-files", "files");
-}
-
-#[test]
-fn more_than_may_be_staged_is_refused_without_being_read() {
-    let run = is_refused(
-        "stage-a-sparse-file",
-        Outcome::ComponentFailed,
-        "8589934592",
-    );
-
-    assert!(
-        run.memory_peak_bytes < 128 * MIB,
-        "{} MiB",
-        run.memory_peak_bytes / MIB
-    );
 }
 
 #[test]

@@ -10,7 +10,13 @@ use http::{HeaderName, Request, Response};
 use http_body_util::BodyExt as _;
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
+use super::held::BODY_PIECE_BYTES;
+use super::meter::Pending;
 use crate::egress::{Egress, EgressBody, EgressError, is_forbidden_header};
+
+mod counted;
+
+pub use counted::{CountedHttp, link};
 
 /// A request's answer, some time.
 pub type Answer = Pin<Box<dyn Future<Output = Result<Response<EgressBody>, EgressError>> + Send>>;
@@ -32,12 +38,13 @@ impl Outbound for Egress {
 /// WASI's hooks, with the way out behind them.
 pub struct Hooks {
     outbound: Option<Arc<dyn Outbound>>,
+    pending: Pending,
 }
 
 impl Hooks {
-    /// Hooks that send through `outbound`, or refuse everything.
-    pub fn new(outbound: Option<Arc<dyn Outbound>>) -> Self {
-        Self { outbound }
+    /// Hooks that send through `outbound`, or refuse everything; what is under way is counted in `pending`.
+    pub fn new(outbound: Option<Arc<dyn Outbound>>, pending: Pending) -> Self {
+        Self { outbound, pending }
     }
 }
 
@@ -54,6 +61,15 @@ impl WasiHttpHooks for Hooks {
         Arc::new(|name: &HeaderName| is_forbidden_header(name))
     }
 
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_PIECE_BYTES
+    }
+
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        // One besides the one that is always there: see `OUTGOING_BODY_BYTES`.
+        1
+    }
+
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
@@ -61,7 +77,9 @@ impl WasiHttpHooks for Hooks {
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let outbound = self.outbound.clone();
+        let under_way = self.pending.one();
         Box::new(async move {
+            let _under_way = under_way;
             let outbound = outbound.ok_or(Error::HttpRequestDenied)?;
             let answer = outbound
                 .send(request)

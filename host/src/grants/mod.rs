@@ -3,10 +3,14 @@
 //! Five capabilities, one file each: requests ([`http`]), the staging folder ([`files`]), settings ([`mod@env`]), the log
 //! ([`log`]) and clocks (WASI's own). This side speaks WASI; `egress` behind it does not.
 
+mod clock;
 mod env;
+mod exceeded;
 mod files;
+mod held;
 mod http;
 mod log;
+mod meter;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -15,9 +19,13 @@ use std::time::Duration;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Engine, ResourceLimiter};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView};
 
+pub use self::exceeded::Exceeded;
+use self::files::{Staging, StagingView};
+use self::http::CountedHttp;
 pub use self::http::Outbound;
+use self::meter::Meter;
 use crate::limits::Limits;
 use crate::log::Log;
 
@@ -25,15 +33,17 @@ use crate::log::Log;
 pub struct Grants {
     /// Where its requests go; nowhere for `describe`.
     pub outbound: Option<Arc<dyn Outbound>>,
-    /// The staging folder, held open; none for `describe`.
+    /// The staging folder, empty and held open; none for `describe`.
     pub staging: Option<OwnedFd>,
+    /// Bytes it may stage: what its earlier portions left of `limits.staged_bytes`.
+    pub staged_bytes_left: u64,
     /// The settings it declared, never a secret.
     pub environment: Vec<(String, String)>,
     /// Where its lines of stderr go.
     pub log: Log,
     /// CPU time it may use.
     pub cpu: Duration,
-    /// Linear memory it may use.
+    /// Memory it may use: its own, and what the host holds for it.
     pub memory_bytes: u64,
 }
 
@@ -42,53 +52,71 @@ pub struct Granted {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: http::Hooks,
+    staging: Option<Staging>,
     table: ResourceTable,
-    /// What it has used up.
-    pub meter: Meter,
-}
-
-/// The component's use of memory, and which limit it ran into.
-pub struct Meter {
-    memory_bytes_max: usize,
-    table_elements_max: usize,
-    /// The largest its memories have been, together.
-    pub memory_peak_bytes: usize,
-    memory_bytes: usize,
-    /// A memory or a table was refused to grow.
-    pub memory_refused: bool,
+    meter: Meter,
 }
 
 impl Granted {
     /// Makes the component's world of `grants`.
-    pub fn new(grants: Grants, limits: &Limits) -> anyhow::Result<Self> {
+    pub fn new(grants: Grants, limits: &Limits) -> Self {
         let mut wasi = WasiCtxBuilder::new();
         wasi.allow_tcp(false)
             .allow_udp(false)
             .max_random_size(64 * 1024);
+        clock::grant(&mut wasi);
         env::grant(&mut wasi, &grants.environment);
         log::grant(&mut wasi, grants.log, limits);
-        if let Some(folder) = &grants.staging {
-            files::grant(&mut wasi, folder)?;
-        }
+        let staging = grants.staging.map(|folder| {
+            let (left, all) = (grants.staged_bytes_left, limits.staged_bytes);
+            Staging::new(folder, left, all, limits.staged_files)
+        });
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(limits.request_head_bytes.max(limits.response_head_bytes) * 2);
         let mut table = ResourceTable::new();
-        // wasmtime-wasi-http 48 keeps the options of every request until the end.
-        let kept = usize::try_from(limits.requests).unwrap_or(usize::MAX);
-        table.set_max_capacity(limits.resource_handles.saturating_add(kept));
-        Ok(Self {
+        table.set_max_capacity(limits.resource_handles);
+        let meter = Meter::new(grants.memory_bytes, limits);
+        Self {
             wasi: wasi.build(),
             http,
-            hooks: http::Hooks::new(grants.outbound),
+            hooks: http::Hooks::new(grants.outbound, meter.pending_requests()),
+            staging,
             table,
-            meter: Meter {
-                memory_bytes_max: usize::try_from(grants.memory_bytes).unwrap_or(usize::MAX),
-                table_elements_max: limits.table_elements,
-                memory_peak_bytes: 0,
-                memory_bytes: 0,
-                memory_refused: false,
+            meter,
+        }
+    }
+
+    /// Bytes that were staged: the largest its files were, together.
+    pub fn staged_bytes(&self) -> u64 {
+        self.staging.as_ref().map_or(0, Staging::peak_bytes)
+    }
+
+    /// The largest its memories and tables have been, together.
+    pub fn memory_peak_bytes(&self) -> usize {
+        self.meter.memory_peak_bytes
+    }
+
+    /// Why a memory or a table was refused to grow: what the component made of it may be any trap.
+    pub fn refused(&self) -> Option<&Exceeded> {
+        self.meter.exceeded.as_ref()
+    }
+
+    fn counted_http(&mut self) -> CountedHttp<'_> {
+        CountedHttp {
+            http: WasiHttpCtxView {
+                ctx: &mut self.http,
+                table: &mut self.table,
+                hooks: &mut self.hooks,
             },
-        })
+            meter: &mut self.meter,
+        }
+    }
+
+    fn staging(&mut self) -> StagingView<'_> {
+        StagingView {
+            staging: self.staging.as_mut(),
+            table: &mut self.table,
+        }
     }
 }
 
@@ -96,23 +124,17 @@ impl Granted {
 pub fn link(engine: &Engine) -> wasmtime::Result<Linker<Granted>> {
     use wasmtime_wasi::cli::{WasiCli, WasiCliView};
     use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
-    use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
-    use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem};
-    use wasmtime_wasi_http::WasiHttp;
-    use wasmtime_wasi_http::p2::bindings::http as wasi_http;
+    use wasmtime_wasi::p2::bindings::{cli, clocks};
 
     let mut linker = Linker::new(engine);
     let l = &mut linker;
     wasmtime_wasi_io::add_to_linker_async(l)?;
     clocks::monotonic_clock::add_to_linker::<Granted, WasiClocks>(l, Granted::clocks)?;
     clocks::wall_clock::add_to_linker::<Granted, WasiClocks>(l, Granted::clocks)?;
-    filesystem::types::add_to_linker::<Granted, WasiFilesystem>(l, Granted::filesystem)?;
-    filesystem::preopens::add_to_linker::<Granted, WasiFilesystem>(l, Granted::filesystem)?;
+    files::link(l, Granted::staging)?;
     cli::environment::add_to_linker::<Granted, WasiCli>(l, Granted::cli)?;
     cli::stderr::add_to_linker::<Granted, WasiCli>(l, Granted::cli)?;
-    let options = wasmtime_wasi_http::p2::bindings::LinkOptions::default();
-    wasi_http::types::add_to_linker::<Granted, WasiHttp>(l, &(&options).into(), Granted::http)?;
-    wasi_http::outgoing_handler::add_to_linker::<Granted, WasiHttp>(l, Granted::http)?;
+    http::link(l, Granted::counted_http)?;
     Ok(linker)
 }
 
@@ -131,59 +153,36 @@ impl wasmtime_wasi_io::IoView for Granted {
     }
 }
 
-impl WasiHttpView for Granted {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            ctx: &mut self.http,
-            table: &mut self.table,
-            hooks: &mut self.hooks,
-        }
-    }
-}
-
-impl ResourceLimiter for Meter {
+impl ResourceLimiter for Granted {
     fn memory_growing(
         &mut self,
         current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let total = self
-            .memory_bytes
-            .saturating_add(desired.saturating_sub(current));
-        let allowed = total <= self.memory_bytes_max;
-        if allowed {
-            self.memory_bytes = total;
-            self.memory_peak_bytes = self.memory_peak_bytes.max(total);
-        } else {
-            self.memory_refused = true;
-        }
-        Ok(allowed)
+        let more = desired.saturating_sub(current);
+        Ok(self.meter.grow(more, &mut self.table))
     }
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let allowed = desired <= self.table_elements_max;
-        self.memory_refused |= !allowed;
-        Ok(allowed)
+        let more = desired.saturating_sub(current);
+        Ok(self.meter.grow_table(desired, more, &mut self.table))
     }
 
     fn instances(&self) -> usize {
-        INSTANCES_MAX
+        self.meter.instances_max
     }
 
     fn memories(&self) -> usize {
-        INSTANCES_MAX
+        self.meter.instances_max
     }
 
     fn tables(&self) -> usize {
-        INSTANCES_MAX
+        self.meter.instances_max
     }
 }
-
-/// Core instances, memories and tables of one component: wit-component makes a handful.
-const INSTANCES_MAX: usize = 32;

@@ -38,7 +38,7 @@ const RESERVED: [(&str, &[u8]); 22] = [
     ("sec-fetch-site", b"forged"),
     ("early-data", b"forged"),
 ];
-const OPEN_AT_ONCE: usize = 40;
+const OPEN_AT_ONCE: usize = 16;
 const READ_BYTES: u64 = 64 * 1024;
 
 struct Answer {

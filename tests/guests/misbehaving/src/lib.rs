@@ -6,6 +6,8 @@
 
 mod asked;
 mod described;
+mod filed;
+mod hoarded;
 mod portioned;
 mod said;
 mod spent;
@@ -55,6 +57,8 @@ impl Guest for Misbehaving {
             .or_else(|| spent::run(&behaviour))
             .or_else(|| portioned::run(&behaviour, &request))
             .or_else(|| staged::run(&behaviour))
+            .or_else(|| filed::run(&behaviour))
+            .or_else(|| hoarded::run(&behaviour))
             .or_else(|| told::run(&behaviour))
             .or_else(|| said::run(&behaviour))
             .or_else(|| asked::run(&behaviour, &request))

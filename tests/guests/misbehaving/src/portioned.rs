@@ -40,6 +40,10 @@ pub fn run(behaviour: &str, request: &Request) -> Option<Ending> {
             return Some(Err(crate::said::failed("unavailable", "told to fail")?));
         }
         "portions-that-fail" | "portions-without-end" => (portion, true),
+        "fill-in-portions" => {
+            crate::filed::fill_some();
+            (portion, portion < PORTIONS)
+        }
         "portions-that-stand-still" => (1, true),
         "portions-trap" | "portions-loop" => (portion, false),
         _ => return None,

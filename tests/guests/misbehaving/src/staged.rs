@@ -26,18 +26,6 @@ pub fn run(behaviour: &str) -> Option<Ending> {
     let staged = match behaviour {
         "none" => put(&folder, RECORDS, TWO, 2),
         "stage-nothing" => 0,
-        "stage-a-symbolic-link" => {
-            put(&folder, "deleted.ndjson", TWO, 0);
-            link(folder.symlink_at("deleted.ndjson", RECORDS), 2)
-        }
-        "stage-a-hard-link" => {
-            put(&folder, "deleted.ndjson", TWO, 0);
-            link(
-                folder.link_at(PathFlags::empty(), "deleted.ndjson", &folder, RECORDS),
-                2,
-            )
-        }
-        "stage-a-folder" => link(folder.create_directory_at(RECORDS), 2),
         "stage-one-file-more" => {
             put(&folder, "latest.json", b"[]", 0);
             put(&folder, RECORDS, TWO, 2)
@@ -85,16 +73,12 @@ pub fn put(folder: &Descriptor, name: &str, bytes: &[u8], lines: u64) -> u64 {
     lines
 }
 
-fn create(folder: &Descriptor, name: &str) -> Descriptor {
+/// Makes a file, or empties it.
+pub fn create(folder: &Descriptor, name: &str) -> Descriptor {
     let flags = OpenFlags::CREATE | OpenFlags::TRUNCATE;
     folder
         .open_at(PathFlags::empty(), name, flags, DescriptorFlags::WRITE)
         .expect("create a file in the staging folder")
-}
-
-/// `lines`, or 0 when the host refused already here.
-fn link<E>(made: Result<(), E>, lines: u64) -> u64 {
-    made.map_or(0, |()| lines)
 }
 
 /// Stages one record for each name outside that could be opened, made or linked to.

@@ -1,0 +1,159 @@
+//! The component's memory: its own, and what the host holds for it, together within `MEMORY_LIMIT`.
+//!
+//! What the host is about to hold is counted first. Nothing is counted back: when the sum is too large, the table of
+//! handles is looked through ([`Held`]), and what is really there is what counts from then on. So a call costs an addition,
+//! and no way of letting a thing go can be forgotten.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use wasmtime::component::ResourceTable;
+
+use super::exceeded::Exceeded;
+use super::held::Held;
+use crate::limits::Limits;
+
+/// Bytes of one element of a table, from above.
+const ELEMENT_BYTES: usize = 16;
+
+/// The component's use of memory, and which limit it ran into.
+pub struct Meter {
+    bytes_max: usize,
+    table_elements_max: usize,
+    requests_pending_max: usize,
+    /// Core instances, memories and tables, each.
+    pub instances_max: usize,
+    /// Text of one part of a request's head.
+    pub request_head_bytes: usize,
+    /// What a request that is under way may hold, and what its answer may bring.
+    pub exchange_bytes: usize,
+    answer_head_bytes: usize,
+    bodies_open_max: usize,
+    /// Memories and tables, as they are now.
+    own_bytes: usize,
+    /// The largest its memories and tables have been, together.
+    pub memory_peak_bytes: usize,
+    /// What the host holds, from above.
+    held_bytes: usize,
+    pending: Arc<AtomicUsize>,
+    /// Why a memory or a table was refused to grow: what the component made of it may be any trap.
+    pub exceeded: Option<Exceeded>,
+}
+
+impl Meter {
+    /// Nothing used yet, of `bytes_max`.
+    pub fn new(bytes_max: u64, limits: &Limits) -> Self {
+        let request = limits.request_head_bytes as u64 + limits.request_body_bytes;
+        let request = usize::try_from(request).unwrap_or(usize::MAX);
+        Self {
+            bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX),
+            table_elements_max: limits.table_elements,
+            requests_pending_max: limits.requests_pending,
+            instances_max: limits.instances,
+            request_head_bytes: limits.request_head_bytes,
+            exchange_bytes: request.saturating_add(limits.response_head_bytes),
+            answer_head_bytes: limits.response_head_bytes,
+            bodies_open_max: limits.requests_open,
+            own_bytes: 0,
+            memory_peak_bytes: 0,
+            held_bytes: 0,
+            pending: Arc::default(),
+            exceeded: None,
+        }
+    }
+
+    /// Counts `bytes` that the host is about to hold for what is in `table`. `Err`: that would be too much.
+    pub fn charge(&mut self, bytes: usize, table: &mut ResourceTable) -> Result<(), Exceeded> {
+        self.held_bytes = self.held_bytes.saturating_add(bytes);
+        if self.fits(0) {
+            return Ok(());
+        }
+        let held = self.look_through(table);
+        self.held_bytes = self.held_bytes.saturating_add(bytes);
+        if self.fits(0) {
+            return Ok(());
+        }
+        Err(self.out_of_memory(held))
+    }
+
+    /// Counts one request more that is under way. `Err`: there are too many.
+    pub fn charge_exchange(&mut self, table: &mut ResourceTable) -> Result<(), Exceeded> {
+        if self.pending() >= self.requests_pending_max {
+            return Err(Exceeded::RequestsPending(self.requests_pending_max));
+        }
+        self.charge(self.exchange_bytes, table)
+    }
+
+    /// Where requests that are under way are counted.
+    pub fn pending_requests(&self) -> Pending {
+        Pending(Arc::clone(&self.pending))
+    }
+
+    /// Whether a memory may grow by `bytes`.
+    pub fn grow(&mut self, bytes: usize, table: &mut ResourceTable) -> bool {
+        if !self.fits(bytes) {
+            let held = self.look_through(table);
+            if !self.fits(bytes) {
+                self.exceeded = Some(self.out_of_memory(held));
+                return false;
+            }
+        }
+        self.own_bytes = self.own_bytes.saturating_add(bytes);
+        self.memory_peak_bytes = self.memory_peak_bytes.max(self.own_bytes);
+        true
+    }
+
+    /// Whether a table may grow to `elements`, by `more` of them.
+    pub fn grow_table(&mut self, elements: usize, more: usize, table: &mut ResourceTable) -> bool {
+        if elements > self.table_elements_max {
+            self.exceeded = Some(Exceeded::TableElements(self.table_elements_max));
+            return false;
+        }
+        self.grow(more.saturating_mul(ELEMENT_BYTES), table)
+    }
+
+    fn fits(&self, more: usize) -> bool {
+        let together = self.own_bytes.saturating_add(self.held_bytes);
+        together.saturating_add(more) <= self.bytes_max
+    }
+
+    fn look_through(&mut self, table: &mut ResourceTable) -> Held {
+        let mut held = Held::in_table(table, self.answer_head_bytes, self.bodies_open_max);
+        let under_way = self.pending().saturating_mul(self.exchange_bytes);
+        held.requests = held.requests.saturating_add(under_way);
+        self.held_bytes = held.bytes();
+        held
+    }
+
+    fn pending(&self) -> usize {
+        self.pending.load(Ordering::Relaxed)
+    }
+
+    fn out_of_memory(&self, held: Held) -> Exceeded {
+        Exceeded::Memory {
+            bytes_max: self.bytes_max as u64,
+            held,
+        }
+    }
+}
+
+/// Counts requests that are under way.
+#[derive(Clone)]
+pub struct Pending(Arc<AtomicUsize>);
+
+impl Pending {
+    /// One more, until what this returns is dropped.
+    pub fn one(&self) -> UnderWay {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(&self.0))
+    }
+}
+
+/// A request that is under way.
+pub struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
