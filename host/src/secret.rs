@@ -1,4 +1,8 @@
 //! Secrets: values that no log, error, file, argument or component ever sees.
+//!
+//! What holds one is wiped when it is dropped, as far as that is ours: settings, their files, forms that are looked for,
+//! headers, and the bodies and keys that are sent or read. It is not in the environment of the process, which the system
+//! keeps; in what hyper, rustls, tokio-postgres and the kernel copy to send it; and in an address with SOURCE_AUTH=query.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{
     GeneralPurpose, STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD,
 };
+use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
@@ -104,15 +109,40 @@ impl fmt::Debug for Secret {
 }
 
 /// `raw` with every byte encoded that RFC 3986 does not call unreserved.
-pub(crate) fn percent_encoded(raw: &str) -> String {
-    raw.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            other => format!("%{other:02X}"),
-        })
-        .collect()
+pub(crate) fn percent_encoded(raw: &str) -> Zeroizing<String> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut encoded = Zeroizing::new(String::with_capacity(3 * raw.len()));
+    for byte in raw.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+            encoded.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    encoded
+}
+
+/// `bytes` in base64, as `Authorization: Basic` has it.
+pub(crate) fn base64(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(STANDARD.encode(text))
+}
+
+/// One text of several. Its memory is wiped when it is dropped, and it was in no other on the way: a text that grows leaves
+/// copies behind.
+pub(crate) fn joined(parts: &[&str]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(
+        parts.iter().map(|part| part.len()).sum(),
+    ));
+    for part in parts {
+        text.push_str(part);
+    }
+    text
+}
+
+/// A text that can be sent: its memory is wiped once nobody holds it any more.
+pub(crate) fn shared(mut text: Zeroizing<String>) -> Bytes {
+    Bytes::from_owner(Zeroizing::new(std::mem::take(&mut *text).into_bytes()))
 }
 
 /// Access tokens that are looked for besides the secrets that were given; the ones before these expired long ago.

@@ -3,17 +3,16 @@
 //! It is put into a request at the last moment, after every check, so that no error can hold it. Replacing it where a
 //! server sends it back is `echo`'s job.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Uri, request};
 use url::form_urlencoded;
+use zeroize::Zeroizing;
 
 use super::headers::is_forbidden_header;
 use super::token::OAuth2;
 use crate::outcome::{Failure, Outcome};
-use crate::secret::{Secret, percent_encoded};
+use crate::secret::{Secret, base64, joined, percent_encoded, shared};
 
 /// How requests to the source are authorized (`SOURCE_AUTH`).
 #[derive(Debug, Clone, Default)]
@@ -84,13 +83,14 @@ impl Credential {
             // Its token comes later, and by another way.
             Auth::None | Auth::OAuth2(_) => Ok(Self::None),
             Auth::Bearer(token) => {
-                Self::header(AUTHORIZATION, &format!("Bearer {}", token.expose()))
+                Self::header(AUTHORIZATION, joined(&["Bearer ", token.expose()]))
             }
-            Auth::Basic(both) => Self::header(
-                AUTHORIZATION,
-                &format!("Basic {}", STANDARD.encode(both.expose())),
-            ),
-            Auth::Header { name, value } => Self::header(header_name(name)?, value.expose()),
+            Auth::Basic(both) => {
+                Self::header(AUTHORIZATION, joined(&["Basic ", &base64(both.expose())]))
+            }
+            Auth::Header { name, value } => {
+                Self::header(header_name(name)?, joined(&[value.expose()]))
+            }
             Auth::Query { name, value } if !name.is_empty() => Ok(Self::Query {
                 name: name.clone(),
                 value: value.clone(),
@@ -101,11 +101,10 @@ impl Credential {
         }
     }
 
-    fn header(name: HeaderName, value: &str) -> Result<Self, Failure> {
-        let mut value = HeaderValue::from_str(value).map_err(|_| {
+    fn header(name: HeaderName, value: Zeroizing<String>) -> Result<Self, Failure> {
+        let value = sensitive(value).ok_or_else(|| {
             wrong("`SOURCE_API_KEY` has a character that no header can carry, such as a line break in its file")
         })?;
-        value.set_sensitive(true);
         Ok(Self::Header(name, value))
     }
 
@@ -128,6 +127,18 @@ impl Credential {
     }
 }
 
+/// A header's value that no `Debug` shows and that is wiped when the last of its clones is dropped; `None`: it has a
+/// character that no header can carry.
+pub(super) fn sensitive(value: Zeroizing<String>) -> Option<HeaderValue> {
+    let is_visible = |byte: u8| matches!(byte, b' '..=b'~' | b'\t');
+    if !value.bytes().all(is_visible) {
+        return None;
+    }
+    let mut value = HeaderValue::from_maybe_shared(shared(value)).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
 fn header_name(name: &str) -> Result<HeaderName, Failure> {
     let header = HeaderName::from_bytes(name.as_bytes())
         .map_err(|_| wrong("`SOURCE_AUTH_NAME` takes the name of a header"))?;
@@ -147,13 +158,13 @@ fn with_parameter(uri: &Uri, name: &str, value: &str) -> Uri {
             .is_some_and(|(given, _)| given != name)
     };
     let others = uri.query().unwrap_or_default().split('&').filter(is_other);
-    let own = format!("{}={}", percent_encoded(name), percent_encoded(value));
-    let query = others
-        .map(str::to_owned)
-        .chain([own])
-        .collect::<Vec<_>>()
-        .join("&");
-    let target = PathAndQuery::try_from(format!("{}?{query}", uri.path()))
+    let (name, value) = (percent_encoded(name), percent_encoded(value));
+    let mut parts = vec![uri.path(), "?"];
+    for other in others {
+        parts.extend([other, "&"]);
+    }
+    parts.extend([&**name, "=", &**value]);
+    let target = PathAndQuery::from_maybe_shared(shared(joined(&parts)))
         .expect("a query stays valid with ASCII added");
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(target);

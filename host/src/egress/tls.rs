@@ -10,7 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
+use rustls::sign::SingleCertAndKey;
+use rustls::{AlertDescription, CertificateError, ClientConfig, InconsistentKeys, RootCertStore};
 use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 
 pub use self::identity::ClientFiles;
@@ -128,18 +129,23 @@ fn config(roots: Arc<RootCertStore>, identity: Option<Identity>) -> Result<Clien
         .with_root_certificates(roots);
     let mut config = match identity {
         None => builder.with_no_client_auth(),
-        Some(Identity { chain, key }) => {
-            builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|error| match error {
-                    rustls::Error::InconsistentKeys(_) => wrong(
+        Some(Identity(certified)) => {
+            match certified.keys_match() {
+                Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+                Err(rustls::Error::InconsistentKeys(_)) => {
+                    return Err(wrong(
                         "`CLIENT_KEY_FILE` is not the key of the first certificate in `CLIENT_CERT_FILE`"
                             .to_owned(),
-                    ),
-                    other => wrong(format!(
+                    ));
+                }
+                Err(other) => {
+                    return Err(wrong(format!(
                         "use `CLIENT_CERT_FILE` with `CLIENT_KEY_FILE`: {other}"
-                    )),
-                })?
+                    )));
+                }
+            }
+            let shown = SingleCertAndKey::from(certified);
+            builder.with_client_cert_resolver(Arc::new(shown))
         }
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -10,8 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Request, Response, StatusCode, request};
@@ -21,16 +19,18 @@ use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 use url::{Url, form_urlencoded};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use self::answer::Granted;
 use super::client::{Client, innermost};
+use super::credential::sensitive;
 use super::echo::Echoes;
 use super::headers::{Encoding, encoding};
 use super::{EgressError, Origin};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
-use crate::secret::Secret;
+use crate::secret::{Secret, base64, joined, shared};
 
 /// A token is fetched anew so long before it expires: it may be on its way when it does, and clocks differ.
 const SAFETY_MARGIN: Duration = Duration::from_secs(30);
@@ -67,26 +67,26 @@ impl OAuth2 {
 
     /// What must not come back: the secret, and the pair that the header is made of.
     pub(super) fn secrets(&self) -> Vec<Secret> {
-        vec![
-            self.client_secret.clone(),
-            Secret::from(self.pair().as_str()),
-        ]
+        vec![self.client_secret.clone(), Secret::from(&**self.pair())]
     }
 
     /// RFC 6749, 2.3.1: both are encoded as in a form before they become user and password.
-    fn pair(&self) -> String {
-        let encoded =
-            |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
-        format!(
-            "{}:{}",
-            encoded(&self.client_id),
-            encoded(self.client_secret.expose())
-        )
+    fn pair(&self) -> Zeroizing<String> {
+        let (id, secret) = (&self.client_id, self.client_secret.expose());
+        // Each byte becomes three at most.
+        let mut pair = Zeroizing::new(String::with_capacity(3 * (id.len() + secret.len()) + 1));
+        pair.extend(form_urlencoded::byte_serialize(id.as_bytes()));
+        pair.push(':');
+        pair.extend(form_urlencoded::byte_serialize(secret.as_bytes()));
+        pair
     }
 
     /// `Err`: the URL is none that HTTP can carry.
     fn request(&self) -> http::Result<Request<Full<Bytes>>> {
-        let mut form = form_urlencoded::Serializer::new(String::new());
+        let scope_bytes = self.scope.as_ref().map_or(0, String::len);
+        let bytes_max =
+            3 * (self.client_id.len() + self.client_secret.expose().len() + scope_bytes) + 128;
+        let mut form = form_urlencoded::Serializer::new(String::with_capacity(bytes_max));
         form.append_pair("grant_type", "client_credentials");
         if let Some(scope) = &self.scope {
             form.append_pair("scope", scope);
@@ -102,10 +102,10 @@ impl OAuth2 {
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")));
         if self.sent_in == SentIn::Header {
-            let basic = format!("Basic {}", STANDARD.encode(self.pair()));
-            request = request.header(AUTHORIZATION, sensitive(&basic).expect("base64 is ASCII"));
+            let basic = joined(&["Basic ", &base64(&self.pair())]);
+            request = request.header(AUTHORIZATION, sensitive(basic).expect("base64 is ASCII"));
         }
-        request.body(Full::new(Bytes::from(form.finish())))
+        request.body(Full::new(shared(Zeroizing::new(form.finish()))))
     }
 }
 
@@ -247,8 +247,14 @@ impl Tokens {
         let status = answer.status();
         let body = self.whole(answer, deadline).await;
         let granted = match (body, status) {
-            (Ok(body), _) => answer::read(status, &body, &self.oauth2)
-                .map_err(|unread| unread.of(&self.origin))?,
+            (Ok(body), _) => {
+                let granted = answer::read(status, &body, &self.oauth2);
+                // It has the token in it.
+                if let Ok(mut body) = body.try_into_mut() {
+                    body.zeroize();
+                }
+                granted.map_err(|unread| unread.of(&self.origin))?
+            }
             // Its text does not matter: the status says enough.
             (Err(_), status) if !status.is_success() => {
                 return Err(answer::in_place(status, None).of(&self.origin));
@@ -270,7 +276,7 @@ impl Tokens {
     fn ready(&self, granted: &Granted, asked: Instant) -> Result<Token, EgressError> {
         self.echoes.learn(&granted.token);
         self.log.learn(&granted.token);
-        let header = sensitive(&format!("Bearer {}", granted.token.expose()))
+        let header = sensitive(joined(&["Bearer ", granted.token.expose()]))
             .ok_or_else(|| self.bad("it has a character that no header can carry"))?;
         let stale_from = granted
             .lifetime
@@ -319,10 +325,4 @@ impl Tokens {
             reason: reason.to_owned(),
         }
     }
-}
-
-fn sensitive(value: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(value).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }

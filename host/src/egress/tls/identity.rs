@@ -5,9 +5,12 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::wrong;
 use crate::log::Log;
@@ -25,10 +28,7 @@ pub struct ClientFiles {
 }
 
 /// What we show to a server that asks who we are.
-pub(super) struct Identity {
-    pub(super) chain: Vec<CertificateDer<'static>>,
-    pub(super) key: PrivateKeyDer<'static>,
-}
+pub(super) struct Identity(pub(super) CertifiedKey);
 
 impl Identity {
     /// Reads both files. A key that everybody on this machine can read is warned of.
@@ -43,22 +43,38 @@ impl Identity {
                 json!({"setting": "CLIENT_KEY_FILE", "path": shown.to_string()}),
             );
         }
-        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
+        let mut key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
             wrong(format!(
                 "find no usable key in `CLIENT_KEY_FILE` `{shown}`: it takes PEM with PKCS#8, PKCS#1 or SEC1 in it, without a passphrase"
             ))
         })?;
-        Ok(Self { chain, key })
+        // Ring keeps its own form of it.
+        let signing = any_supported_type(&key);
+        key.zeroize();
+        let signing = signing.map_err(|error| {
+            wrong(format!(
+                "use `CLIENT_CERT_FILE` with `CLIENT_KEY_FILE`: {error}"
+            ))
+        })?;
+        Ok(Self(CertifiedKey::new(chain, signing)))
     }
 }
 
-/// The content of the file that `setting` names, and its mode.
-pub(super) fn read(setting: &str, path: &Path, bytes_max: u64) -> Result<(Vec<u8>, u32), Failure> {
+/// The content of the file that `setting` names, which may be a key, and its mode.
+pub(super) fn read(
+    setting: &str,
+    path: &Path,
+    bytes_max: u64,
+) -> Result<(Zeroizing<Vec<u8>>, u32), Failure> {
     let shown = path.display();
-    let mut pem = Vec::new();
+    let mut pem = Zeroizing::new(Vec::new());
     let mode = File::open(path)
         .and_then(|file| {
-            let mode = file.metadata()?.permissions().mode();
+            let metadata = file.metadata()?;
+            let mode = metadata.permissions().mode();
+            // At once: what grows leaves copies behind.
+            let bytes = metadata.len().min(bytes_max) + 1;
+            pem.reserve_exact(usize::try_from(bytes).unwrap_or_default());
             file.take(bytes_max + 1).read_to_end(&mut pem)?;
             Ok(mode)
         })

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
+use zeroize::Zeroize as _;
 
 use super::OAuth2;
 use crate::egress::EgressError;
@@ -50,6 +51,12 @@ struct Success {
     access_token: String,
     token_type: Option<String>,
     expires_in: Option<Value>,
+}
+
+impl Drop for Success {
+    fn drop(&mut self) {
+        self.access_token.zeroize();
+    }
 }
 
 /// RFC 6749, 5.2.
