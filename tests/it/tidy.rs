@@ -18,12 +18,13 @@ fn root() -> PathBuf {
         .to_owned()
 }
 
-fn text(name: &str) -> String {
+/// The text of a file, by its path from the top.
+pub fn text(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// Our text files, by their path from the top.
-fn ours() -> Vec<(String, String)> {
+pub fn ours() -> Vec<(String, String)> {
     let mut found = Vec::new();
     collect(&root(), &mut found);
     assert!(found.len() > 50, "only {} files were found", found.len());

@@ -10,14 +10,23 @@ const TWO: &[u8] = b"{\"id\":1,\"name\":\"one\"}\n{\"id\":2,\"name\":\"two\"}\n"
 const SPARSE_BYTES: u64 = 64 << 30;
 const FILES: u32 = 2_000;
 /// Names that lead out of the folder, were they followed.
-const OUTSIDE: [&str; 7] = [
+const OUTSIDE: [&str; 16] = [
+    "..",
+    "../",
     "../gen/latest.json",
+    "a/../../gen/latest.json",
+    "../../../other/current/manifest.json",
     "../../current/manifest.json",
     "../../.lock",
     "/etc/hostname",
     "//etc/hostname",
     "./../../last-run.json",
     "/proc/self/environ",
+    "/proc/self/mem",
+    "/dev/mem",
+    "/sys/kernel/notes",
+    "records.ndjson/../../gen",
+    "..\0/gen",
 ];
 
 /// Does it, if it is one of these.
