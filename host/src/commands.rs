@@ -122,6 +122,9 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
         ..GivenArgs::default()
     };
     let plan = prepare::plan(&given, environment, &watch.stop);
+    if let Err(failure) = watch.stop.check() {
+        return Ended::of(Err(failure));
+    }
     let span = |flag: &str, given: Option<&str>| match given.map(quantity::duration) {
         None => Ok(None),
         Some(Ok(span)) => Ok(Some(span)),

@@ -1,10 +1,4 @@
-//! The files that settings come in: one NAME=VALUE a line, or the value of one setting.
-
-use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
-
-use crate::limits::Limits;
+//! The lines of an env file: one NAME=VALUE each. Reading it is `given_file`'s business.
 
 /// One line of an env file: `NAME=VALUE`, perhaps after `export`, perhaps with quotes around the value. `#` begins a
 /// comment at the start of a line, or after a blank where the value is not quoted. No variable is expanded.
@@ -68,26 +62,6 @@ pub fn names(text: &str) -> Result<Vec<String>, String> {
     }
     // What stands there may be a value in the wrong place: it is not repeated.
     Err("takes names of settings, comma-separated: upper case letters, digits and `_`".to_owned())
-}
-
-/// Reads a regular file that is no larger than a settings file may be.
-pub fn read_small(path: &Path, limits: &Limits) -> Result<String, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let metadata = file.metadata().map_err(|error| error.to_string())?;
-    if metadata.is_dir() {
-        return Err("it is a folder".to_owned());
-    }
-    let mut text = String::new();
-    file.take(limits.settings_file_bytes + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| error.to_string())?;
-    if text.len() as u64 > limits.settings_file_bytes {
-        return Err(format!(
-            "it is larger than {} bytes",
-            limits.settings_file_bytes
-        ));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ mod fetch;
 mod folder;
 mod gates;
 mod generation;
+mod given_file;
 mod grants;
 mod health;
 mod job;

@@ -158,6 +158,8 @@ pub struct Limits {
     pub cache_bytes: u64,
     /// A settings file: `--env-file`, `NAME_FILE`.
     pub settings_file_bytes: u64,
+    /// From opening a settings file that is a pipe to the end of what comes from it.
+    pub settings_pipe_wait: Duration,
     /// How long a superseded generation stays at the least, so that a reader that opened it by name can finish.
     pub superseded_kept: Duration,
 }
@@ -239,6 +241,7 @@ impl Default for Limits {
             cache_files: 16,
             cache_bytes: 512 * MIB,
             settings_file_bytes: MIB,
+            settings_pipe_wait: Duration::from_secs(5),
             superseded_kept: Duration::from_mins(1),
         }
     }

@@ -125,17 +125,18 @@ pub enum MaxRejected {
 impl Plan {
     /// Understands `values`. What cannot be understood is in `problems`, with the default in its place.
     pub fn new(values: Values, limits: Limits, problems: Vec<Problem>) -> Self {
+        let given = values.clone();
         let mut read = Reader {
-            values: &values,
+            values: &given,
             problems,
         };
-        let output = output::read(&mut read, &limits);
+        let output = output::read(&mut read);
         let mut limits = limits;
         limits.run_deadline = read.parsed("RUN_DEADLINE", quantity::duration);
         limits.cpu = read.parsed("CPU_LIMIT", quantity::duration);
         limits.compile_cpu = read.parsed("COMPILE_CPU_LIMIT", quantity::duration);
         limits.memory_bytes = read.parsed("MEMORY_LIMIT", quantity::bytes);
-        let plan = Self {
+        Self {
             job: output.job,
             output_dir: output.dir,
             database: output.database,
@@ -167,12 +168,11 @@ impl Plan {
             client_key_file: read.optional("CLIENT_KEY_FILE", |text| Ok(PathBuf::from(text))),
             skip_on_overlap: read.parsed("ON_OVERLAP", on_overlap),
             log_format: read.optional("LOG_FORMAT", log_format),
-            cache_dir: cache_dir(&values),
+            cache_dir: cache_dir(&given),
             problems: read.problems,
             limits,
-            values: Values::default(),
-        };
-        Self { values, ..plan }
+            values,
+        }
     }
 }
 

@@ -1,16 +1,15 @@
 //! What comes before a run touches anything: the plan, the component and its description, and the settings joined.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use crate::cli::GivenArgs;
 use crate::component::{Connector, Description, JobFailure, Request};
+use crate::given_file::{self, Holds};
 use crate::grants::Grants;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::manifest;
-use crate::outcome::{Failure, OrFail as _, Outcome};
+use crate::outcome::{Failure, Outcome};
 use crate::plan::Plan;
 use crate::secret::Redactor;
 use crate::settings::{self, Settings, Unusable};
@@ -42,11 +41,12 @@ pub fn plan(
 ) -> Plan {
     let limits = Limits::default();
     let mut problems = Vec::new();
-    let values = Values::collect(
+    let values = Values::collect_until(
         &given.set,
         environment,
         &given.env_file,
         &limits,
+        stop,
         &mut problems,
     );
     let plan = Plan {
@@ -176,19 +176,12 @@ fn component_file(given: &GivenArgs, limits: &Limits) -> Result<Vec<u8>, Failure
 }
 
 fn read_component(path: &Path, limits: &Limits) -> Result<Vec<u8>, Failure> {
-    let doing = || format!("read the component `{}`", path.display());
-    let file = File::open(path).or_fail(Outcome::Settings, doing)?;
-    let mut bytes = Vec::new();
-    file.take(limits.component_bytes + 1)
-        .read_to_end(&mut bytes)
-        .or_fail(Outcome::Settings, doing)?;
-    if bytes.len() as u64 > limits.component_bytes {
-        let message = format!(
-            "{}: it is larger than {} MiB",
-            doing(),
-            limits.component_bytes / (1024 * 1024)
-        );
-        return Err(Failure::new(Outcome::Settings, message));
-    }
-    Ok(bytes)
+    let read = given_file::read_regular(path, limits.component_bytes, Holds::Other);
+    let (mut bytes, _) = read.map_err(|error| {
+        Failure::new(
+            Outcome::Settings,
+            format!("read the component `{}`: {error}", path.display()),
+        )
+    })?;
+    Ok(std::mem::take(&mut bytes))
 }

@@ -52,7 +52,7 @@ pub fn secrets(plan: &Plan) -> Vec<Secret> {
     let given: Vec<Secret> = SECRETS
         .iter()
         .filter_map(|name| {
-            let (secret, _) = plan.values.secret(name, &plan.limits, &mut Vec::new())?;
+            let (secret, _) = plan.values.secret(name, &mut Vec::new())?;
             Some((*name, secret))
         })
         .filter(is_secret)
@@ -170,7 +170,7 @@ pub fn rows(description: &Description, plan: &Plan) -> Vec<Row> {
             let (value, origin) = if let Some(url) = shown {
                 (url.to_string(), database_origin(plan))
             } else if secret {
-                let given = plan.values.secret(name, &plan.limits, &mut Vec::new());
+                let given = plan.values.secret(name, &mut Vec::new());
                 given.map_or((String::new(), Origin::Default), |(_, origin)| {
                     ("(secret)".to_owned(), origin)
                 })
@@ -209,9 +209,7 @@ fn database_origin(plan: &Plan) -> Origin {
         .get(DATABASE_URL)
         .map(|given| given.origin)
         .or_else(|| {
-            let secret = plan
-                .values
-                .secret(DATABASE_URL, &plan.limits, &mut Vec::new());
+            let secret = plan.values.secret(DATABASE_URL, &mut Vec::new());
             secret.map(|(_, origin)| origin)
         });
     given.unwrap_or(Origin::Default)

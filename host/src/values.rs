@@ -5,12 +5,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::env_file::{is_name, parse_line, read_small};
+use crate::env_file::{is_name, parse_line};
+use crate::given_file::{GivenFiles, Holds, Text};
 use crate::limits::Limits;
 use crate::secret::Secret;
+use crate::stop::Stop;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,28 +92,34 @@ impl fmt::Display for Problem {
 }
 
 /// All that was given, in order of precedence.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub struct Values {
     flags: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
     files: BTreeMap<String, Given>,
+    given_files: Arc<GivenFiles>,
 }
 
 impl Values {
     /// Takes the flags and the environment, and reads the files, later ones over earlier ones. What cannot be read or
-    /// understood is added to `problems`.
-    pub fn collect(
+    /// understood is added to `problems`, also that `stop` ended the wait for a file.
+    pub fn collect_until(
         flags: &[String],
         environment: impl IntoIterator<Item = (String, String)>,
         env_files: &[PathBuf],
         limits: &Limits,
+        stop: &Stop,
         problems: &mut Vec<Problem>,
     ) -> Self {
-        let mut values = Self::default();
-        let environment = environment.into_iter();
-        values
-            .environment
-            .extend(environment.filter(|(_, value)| !value.is_empty()));
+        let mut values = Self {
+            flags: BTreeMap::new(),
+            environment: environment
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .collect(),
+            files: BTreeMap::new(),
+            given_files: Arc::new(GivenFiles::new(stop.clone(), limits)),
+        };
         for flag in flags {
             match flag.split_once('=') {
                 Some((name, value)) if is_name(name) => {
@@ -131,9 +140,22 @@ impl Values {
         }
         values.flags.retain(|_, value| !value.is_empty());
         for path in env_files {
-            values.read_env_file(path, limits, problems);
+            values.read_env_file(path, problems);
         }
         values
+    }
+
+    /// The same with nothing that could end a wait.
+    #[cfg(test)]
+    pub fn collect(
+        flags: &[String],
+        environment: impl IntoIterator<Item = (String, String)>,
+        env_files: &[PathBuf],
+        limits: &Limits,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let stop = Stop::unwatched(std::time::Duration::from_hours(1));
+        Self::collect_until(flags, environment, env_files, limits, &stop, problems)
     }
 
     /// The value that stands for `name`; empty ones count as not given.
@@ -159,14 +181,14 @@ impl Values {
         Some(Given { value, origin })
     }
 
+    /// The text of a file that was given; each is read once, so that it may be a pipe.
+    pub fn file(&self, path: &Path, holds: Holds) -> Result<Text, String> {
+        self.given_files.text(path, holds)
+    }
+
     /// A secret: `NAME`, else the file that `NAME_FILE` names, else `$CREDENTIALS_DIRECTORY/NAME`. One trailing newline of
-    /// a file is not part of it.
-    pub fn secret(
-        &self,
-        name: &str,
-        limits: &Limits,
-        problems: &mut Vec<Problem>,
-    ) -> Option<(Secret, Origin)> {
+    /// a file is not part of it. A file with nothing in it is a problem: without it a run would go on without a credential.
+    pub fn secret(&self, name: &str, problems: &mut Vec<Problem>) -> Option<(Secret, Origin)> {
         if self.flags.contains_key(name) {
             problems.push(Problem {
                 setting: name.to_owned(),
@@ -175,45 +197,39 @@ impl Values {
             });
             return None;
         }
-        let (text, origin) = if let Some(given) = self.get(name) {
-            (Zeroizing::new(given.value), given.origin)
-        } else {
-            let (path, origin) = self.secret_file(name)?;
-            match read_small(&path, limits) {
-                Ok(text) => (Zeroizing::new(text), origin),
-                Err(error) => {
-                    problems.push(Problem {
-                        setting: name.to_owned(),
-                        message: format!("cannot be read: {error}"),
-                        origin: Some(origin),
-                    });
-                    return None;
-                }
-            }
-        };
-        let text = text.strip_suffix('\n').unwrap_or(&text);
-        let text = text.strip_suffix('\r').unwrap_or(text);
-        if text.is_empty() {
-            return None;
-        }
-        if text.chars().any(char::is_control) {
+        let mut problem = |message: String, origin: Origin| {
             problems.push(Problem {
                 setting: name.to_owned(),
-                message: "has control characters in it, such as a line break".to_owned(),
+                message,
                 origin: Some(origin),
             });
-            return None;
+            None
+        };
+        if let Some(given) = self.get(name) {
+            let value = Zeroizing::new(given.value);
+            return match secret_of(&value) {
+                Ok(secret) => Some((secret?, given.origin)),
+                Err(message) => problem(message, given.origin),
+            };
         }
-        Some((Secret::from(text), origin))
+        let (path, origin) = self.secret_file(name)?;
+        let read = match self.file(&path, Holds::Trusted) {
+            Ok(text) => secret_of(&text),
+            Err(error) => Err(format!("cannot be read: {error}")),
+        };
+        match read {
+            Ok(Some(secret)) => Some((secret, origin)),
+            Ok(None) => problem(
+                "was given by a file that is empty: put the secret in there, or do not name the file"
+                    .to_owned(),
+                origin,
+            ),
+            Err(message) => problem(message, origin),
+        }
     }
 
     /// A text of the host's: `NAME`, else the file that `NAME_FILE` names, whose lines stand one by one.
-    pub fn text(
-        &self,
-        name: &str,
-        limits: &Limits,
-        problems: &mut Vec<Problem>,
-    ) -> Option<(String, Origin)> {
+    pub fn text(&self, name: &str, problems: &mut Vec<Problem>) -> Option<(String, Origin)> {
         let file = self.get(&format!("{name}_FILE"));
         let mut problem = |message: String, origin: Origin| {
             problems.push(Problem {
@@ -235,8 +251,8 @@ impl Values {
             ),
             (None, Some(file)) => {
                 let path = PathBuf::from(file.value);
-                match read_small(&path, limits) {
-                    Ok(text) => Some((text, Origin::File(path))),
+                match self.file(&path, Holds::Other) {
+                    Ok(text) => Some((text.to_string(), Origin::File(path))),
                     Err(error) => problem(
                         format!(
                             "names the file `{}` ({name}_FILE): cannot read it: {error}",
@@ -255,8 +271,10 @@ impl Values {
             return Some((path.clone(), Origin::File(path)));
         }
         let path = Path::new(self.environment.get("CREDENTIALS_DIRECTORY")?).join(name);
-        path.exists()
-            .then(|| (path.clone(), Origin::Credential(path)))
+        // One that is there and cannot be seen is told when it is read.
+        let is_missing = std::fs::symlink_metadata(&path)
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+        (!is_missing).then(|| (path.clone(), Origin::Credential(path)))
     }
 
     /// Names given by flag or file, with where they stand: each of them must be known.
@@ -279,9 +297,9 @@ impl Values {
         self.environment.get(name).map(String::as_str)
     }
 
-    fn read_env_file(&mut self, path: &Path, limits: &Limits, problems: &mut Vec<Problem>) {
-        let text = match read_small(path, limits) {
-            Ok(text) => Zeroizing::new(text),
+    fn read_env_file(&mut self, path: &Path, problems: &mut Vec<Problem>) {
+        let text = match self.file(path, Holds::Trusted) {
+            Ok(text) => text,
             Err(error) => {
                 let message = format!("`{}` cannot be read: {error}", path.display());
                 problems.push(Problem::new("--env-file", message));
@@ -328,6 +346,19 @@ impl Drop for Values {
         let files = self.files.values_mut();
         files.for_each(|given| given.value.zeroize());
     }
+}
+
+/// The secret in a text, without one newline at its end; none where there is nothing but white space.
+fn secret_of(text: &str) -> Result<Option<Secret>, String> {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    if text.chars().any(char::is_control) {
+        return Err("has control characters in it, such as a line break".to_owned());
+    }
+    Ok(Some(Secret::from(text)))
 }
 
 #[cfg(test)]

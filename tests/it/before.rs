@@ -89,7 +89,12 @@ fn a_describe_that_waits_is_ended_after_five_seconds() {
 
 #[test]
 fn a_start_function_has_the_limits_of_describe() {
-    for (wat, told) in [(LOOPS, "CPU"), (RECURSES, "trapped"), (SLEEPS, "within 5s")] {
+    // On a busy machine the seconds may be over before the CPU time is.
+    for (wat, told) in [
+        (LOOPS, "the component"),
+        (RECURSES, "trapped"),
+        (SLEEPS, "within 5s"),
+    ] {
         let run = job(wat).run();
 
         run.exits(Outcome::ComponentFailed)

@@ -22,6 +22,8 @@ mod crash;
 mod exit_codes;
 /// What can go wrong between a source and a run, each at every place of a run.
 mod faults;
+/// Files that an operator names: pipes, devices, and what others can write.
+mod given;
 /// Random histories of a changing source, held to a model.
 mod histories;
 /// What the built component imports and exports, and that its WIT is documented.

@@ -17,6 +17,7 @@ use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 pub use self::identity::ClientFiles;
 use self::identity::Identity;
 use super::EgressError;
+use crate::given_file::Holds;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
@@ -165,7 +166,7 @@ fn add_file(
     path: &Path,
     bytes_max: u64,
 ) -> Result<(), Failure> {
-    let (pem, _) = identity::read(setting, path, bytes_max)?;
+    let (pem, _) = identity::read(setting, path, bytes_max, Holds::Other)?;
     let found = identity::certificates(setting, path, &pem)?;
     for (index, certificate) in found.into_iter().enumerate() {
         roots.add(certificate).map_err(|error| {

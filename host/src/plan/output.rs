@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use crate::columns::{self, Column};
 use crate::database_url::DatabaseUrl;
-use crate::limits::Limits;
 use crate::values::{Origin, Problem};
 
 use super::Reader;
@@ -25,8 +24,8 @@ pub(super) struct Output {
 
 /// Reads them. Without OUTPUT_DIR, a SQLite database has a folder beside it for the lock and the last run's record, one for
 /// each job; a server needs none.
-pub(super) fn read(read: &mut Reader<'_>, limits: &Limits) -> Output {
-    let database = database(read, limits);
+pub(super) fn read(read: &mut Reader<'_>) -> Output {
+    let database = database(read);
     let given = read.optional("OUTPUT_DIR", |text| Ok(PathBuf::from(text)));
     let table = read.optional("OUTPUT_TABLE", table_name);
     let named = given.as_deref().and_then(last_name);
@@ -51,14 +50,14 @@ pub(super) fn read(read: &mut Reader<'_>, limits: &Limits) -> Output {
     };
     Output {
         table: table.unwrap_or_else(|| job.clone()),
-        columns: columns(read, limits),
+        columns: columns(read),
         job,
         dir,
         database,
     }
 }
 
-fn database(read: &mut Reader<'_>, limits: &Limits) -> Option<DatabaseUrl> {
+fn database(read: &mut Reader<'_>) -> Option<DatabaseUrl> {
     const NAME: &str = "OUTPUT_DATABASE_URL";
     let given = read
         .values
@@ -67,7 +66,7 @@ fn database(read: &mut Reader<'_>, limits: &Limits) -> Option<DatabaseUrl> {
     let (text, origin) = if let Some(given) = given {
         (given.value, given.origin)
     } else {
-        let (secret, origin) = read.values.secret(NAME, limits, &mut read.problems)?;
+        let (secret, origin) = read.values.secret(NAME, &mut read.problems)?;
         (secret.expose().to_owned(), origin)
     };
     let parsed = DatabaseUrl::parse(&text).and_then(|url| match origin {
@@ -87,17 +86,15 @@ fn database(read: &mut Reader<'_>, limits: &Limits) -> Option<DatabaseUrl> {
     };
     let password = read
         .values
-        .secret("OUTPUT_DATABASE_PASSWORD", limits, &mut read.problems);
+        .secret("OUTPUT_DATABASE_PASSWORD", &mut read.problems);
     if let (Some((password, _)), DatabaseUrl::Postgres(address)) = (password, &mut url) {
         address.password = Some(password);
     }
     Some(url)
 }
 
-fn columns(read: &mut Reader<'_>, limits: &Limits) -> Vec<Column> {
-    let text = read
-        .values
-        .text("OUTPUT_COLUMNS", limits, &mut read.problems);
+fn columns(read: &mut Reader<'_>) -> Vec<Column> {
+    let text = read.values.text("OUTPUT_COLUMNS", &mut read.problems);
     let Some((text, origin)) = text else {
         return Vec::new();
     };

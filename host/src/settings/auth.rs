@@ -18,7 +18,7 @@ const OAUTH2: [&str; 5] = [
 
 /// How requests to the source are authorized; not at all where that is said, or what is said cannot be used.
 pub(super) fn auth(plan: &Plan, problems: &mut Vec<Problem>) -> Auth {
-    let secret = plan.values.secret("SOURCE_API_KEY", &plan.limits, problems);
+    let secret = plan.values.secret("SOURCE_API_KEY", problems);
     let scheme = plan.values.get("SOURCE_AUTH");
     let scheme_word = scheme
         .as_ref()
@@ -82,7 +82,7 @@ fn refuse_oauth2(plan: &Plan, problems: &mut Vec<Problem>) {
         let file = format!("{name}_FILE");
         let given = plan.values.get(name).map(|given| given.origin);
         let secret = || {
-            let secret = plan.values.secret(name, &plan.limits, &mut Vec::new());
+            let secret = plan.values.secret(name, &mut Vec::new());
             secret.map(|(_, origin)| origin)
         };
         let is_secret = super::SECRETS.contains(&name);
@@ -178,7 +178,7 @@ fn oauth2(plan: &Plan, problems: &mut Vec<Problem>) -> Option<OAuth2> {
 fn client_secret(plan: &Plan, problems: &mut Vec<Problem>) -> Option<Secret> {
     const NAME: &str = "SOURCE_CLIENT_SECRET";
     let problems_before = problems.len();
-    let secret = plan.values.secret(NAME, &plan.limits, problems);
+    let secret = plan.values.secret(NAME, problems);
     if secret.is_none() && problems.len() == problems_before {
         let file = format!("{NAME}_FILE=/etc/tidegate/client-secret");
         let mut problem = required(NAME, "");

@@ -42,7 +42,7 @@ pub fn refuse(plan: &Plan, mode: Option<WriteMode>, problems: &mut Vec<Problem>)
     };
     let is_given = |name: &str| {
         let is_secret = SECRETS.contains(&name);
-        let secret = || plan.values.secret(name, &plan.limits, &mut Vec::new());
+        let secret = || plan.values.secret(name, &mut Vec::new());
         plan.values.get(name).is_some() || (is_secret && secret().is_some())
     };
     let Some(url) = &plan.database else {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::component::Description;
-use crate::env_file::read_small;
+use crate::given_file::Holds;
 use crate::plan::Plan;
 use crate::values::{Given, Origin, Problem};
 
@@ -137,8 +137,10 @@ fn from_file(
 }
 
 fn text_of(path: &Path, plan: &Plan) -> Result<String, String> {
-    let mut text =
-        read_small(path, &plan.limits).map_err(|error| format!("cannot read it: {error}"))?;
+    let read = plan.values.file(path, Holds::Other);
+    let mut text = read
+        .map_err(|error| format!("cannot read it: {error}"))?
+        .to_string();
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {

@@ -60,9 +60,7 @@ fn a_secret_comes_from_its_file_without_the_newline() {
     std::fs::write(&file, "s3cret\n").unwrap();
     let (values, _) = collect(&[], &[("KEY_FILE", file.to_str().unwrap())], &[]);
 
-    let (secret, origin) = values
-        .secret("KEY", &Limits::default(), &mut Vec::new())
-        .unwrap();
+    let (secret, origin) = values.secret("KEY", &mut Vec::new()).unwrap();
 
     assert_eq!(secret.expose(), "s3cret");
     assert_eq!(origin, Origin::File(file));
@@ -72,11 +70,39 @@ fn a_secret_comes_from_its_file_without_the_newline() {
 fn a_secret_in_a_flag_is_refused_and_not_repeated() {
     let (values, mut problems) = collect(&["KEY=s3cret"], &[], &[]);
 
-    assert!(
-        values
-            .secret("KEY", &Limits::default(), &mut problems)
-            .is_none()
-    );
+    assert!(values.secret("KEY", &mut problems).is_none());
     assert_eq!(problems.len(), 1);
     assert!(!problems[0].to_string().contains("s3cret"));
+}
+
+#[test]
+fn a_secret_file_with_nothing_in_it_is_a_problem_and_an_empty_variable_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, " \n").unwrap();
+    let given = [("KEY_FILE", file.to_str().unwrap()), ("OTHER", "")];
+    let (values, mut problems) = collect(&[], &given, &[]);
+
+    let secret = values.secret("KEY", &mut problems);
+    let other = values.secret("OTHER", &mut problems);
+
+    assert!(secret.is_none() && other.is_none());
+    assert_eq!(problems.len(), 1);
+    let told = problems[0].to_string();
+    assert!(told.contains("empty") && told.contains("/key"), "{told}");
+}
+
+#[test]
+fn a_credential_that_cannot_be_read_is_a_problem() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("KEY");
+    std::os::unix::fs::symlink("no-such-file", nowhere).unwrap();
+    let given = [("CREDENTIALS_DIRECTORY", folder.path().to_str().unwrap())];
+    let (values, mut problems) = collect(&[], &given, &[]);
+
+    assert!(values.secret("KEY", &mut problems).is_none());
+    assert!(values.secret("NONE", &mut problems).is_none());
+
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0].setting, "KEY");
 }

@@ -260,7 +260,7 @@ fn a_ca_file_that_cannot_be_used_is_named() {
     assert!(
         with(&[b'#'; 10_001])
             .unwrap()
-            .contains("more than 10000 bytes")
+            .contains("larger than 10000 bytes")
     );
     std::fs::remove_file(&path).unwrap();
     let missing = Egress::new(

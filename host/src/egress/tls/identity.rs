@@ -1,7 +1,5 @@
 //! The client certificate: what it is made of, and what is wrong with it. No text here repeats anything of the key.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +11,7 @@ use serde_json::json;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::wrong;
+use crate::given_file::{self, Holds};
 use crate::log::Log;
 use crate::outcome::Failure;
 
@@ -33,9 +32,14 @@ pub(super) struct Identity(pub(super) CertifiedKey);
 impl Identity {
     /// Reads both files. A key that everybody on this machine can read is warned of.
     pub(super) fn read(files: &ClientFiles, bytes_max: u64, log: &Log) -> Result<Self, Failure> {
-        let (pem, _) = read("CLIENT_CERT_FILE", &files.certificates, bytes_max)?;
+        let (pem, _) = read(
+            "CLIENT_CERT_FILE",
+            &files.certificates,
+            bytes_max,
+            Holds::Other,
+        )?;
         let chain = certificates("CLIENT_CERT_FILE", &files.certificates, &pem)?;
-        let (pem, mode) = read("CLIENT_KEY_FILE", &files.key, bytes_max)?;
+        let (pem, mode) = read("CLIENT_KEY_FILE", &files.key, bytes_max, Holds::Trusted)?;
         let shown = files.key.display();
         if mode & READABLE_BY_OTHERS != 0 {
             log.warn(
@@ -65,26 +69,15 @@ pub(super) fn read(
     setting: &str,
     path: &Path,
     bytes_max: u64,
+    holds: Holds,
 ) -> Result<(Zeroizing<Vec<u8>>, u32), Failure> {
-    let shown = path.display();
-    let mut pem = Zeroizing::new(Vec::new());
-    let mode = File::open(path)
-        .and_then(|file| {
-            let metadata = file.metadata()?;
-            let mode = metadata.permissions().mode();
-            // At once: what grows leaves copies behind.
-            let bytes = metadata.len().min(bytes_max) + 1;
-            pem.reserve_exact(usize::try_from(bytes).unwrap_or_default());
-            file.take(bytes_max + 1).read_to_end(&mut pem)?;
-            Ok(mode)
-        })
-        .map_err(|error| wrong(format!("read `{setting}` `{shown}`: {error}")))?;
-    if pem.len() as u64 > bytes_max {
-        return Err(wrong(format!(
-            "read `{setting}` `{shown}`: it has more than {bytes_max} bytes"
-        )));
+    match given_file::read_regular(path, bytes_max, holds) {
+        Ok((pem, metadata)) => Ok((pem, metadata.permissions().mode())),
+        Err(error) => Err(wrong(format!(
+            "read `{setting}` `{}`: {error}",
+            path.display()
+        ))),
     }
-    Ok((pem, mode))
 }
 
 /// Every certificate in `pem`; at least one.
