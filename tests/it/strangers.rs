@@ -232,6 +232,36 @@ fn a_lock_of_another_user_is_73_and_is_intact() {
 }
 
 #[test]
+fn a_database_file_with_a_second_name_is_73_and_is_intact() {
+    let mut job = Job::new().sqlite().set("PRIMARY_KEY", "/id").page(200, ONE);
+    job.run().exits(Outcome::Published);
+    let database = job.database().unwrap();
+    fs::hard_link(&database, job.beside("second")).unwrap();
+
+    job.run()
+        .exits(Outcome::OutputUnusable)
+        .asked(0)
+        .publishes_nothing()
+        .stderr_has("data.db`: it has 2 names (hard links)");
+}
+
+#[test]
+fn a_database_file_of_another_user_is_73() {
+    if !is_root() {
+        return;
+    }
+    let mut job = Job::new().sqlite().set("PRIMARY_KEY", "/id").page(200, ONE);
+    job.run().exits(Outcome::Published);
+    chown(job.database().unwrap(), Some(NOBODY), None).unwrap();
+
+    job.run()
+        .exits(Outcome::OutputUnusable)
+        .asked(0)
+        .publishes_nothing()
+        .stderr_has("data.db`: it belongs to user 65534");
+}
+
+#[test]
 fn what_stands_in_the_place_of_last_run_json_is_replaced_and_never_written_to() {
     for link in ["hard", "symbolic"] {
         let mut job = published().page(200, TWO);

@@ -161,6 +161,8 @@ fn is_ours(output: &Folder, name: &str) -> Result<bool, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::lock::acquire;
 
@@ -194,6 +196,44 @@ mod tests {
         );
         let generations = lock.folder().folder(GENERATIONS).unwrap().unwrap();
         assert_eq!(generations.names(|_| true).unwrap(), ["mine"]);
+    }
+
+    #[test]
+    fn a_sweep_that_is_to_stop_ends_the_run_and_leaves_the_rest() {
+        let (temp, lock) = locked();
+        let stopped = || Err(Failure::new(Outcome::Terminated, "stopped by SIGTERM"));
+        let generation = "generations/000001-20261123T060000Z-0123456789abcdef";
+        for name in [".staging-r0/in", generation] {
+            std::fs::create_dir_all(temp.path().join(name)).unwrap();
+        }
+        let (limits, log) = (Limits::default(), Log::silent());
+
+        let work = lock.sweep_work(&limits, &stopped, &log).unwrap_err();
+        let above = lock.sweep_generations(None, &limits, &stopped, &log);
+
+        assert_eq!(work.outcome, Outcome::Terminated);
+        assert_eq!(above.unwrap_err().outcome, Outcome::Terminated);
+        assert!(temp.path().join(".staging-r0/in").exists());
+        assert!(temp.path().join(generation).exists());
+    }
+
+    #[test]
+    fn work_that_takes_longer_than_a_sweep_may_is_left_and_generations_are_not() {
+        let (temp, lock) = locked();
+        let generation = "generations/000001-20261123T060000Z-0123456789abcdef";
+        for name in [".staging-r0/in", generation] {
+            std::fs::create_dir_all(temp.path().join(name)).unwrap();
+        }
+        let limits = Limits {
+            sweep_time: Duration::ZERO,
+            ..Limits::default()
+        };
+
+        lock.sweep(None, &limits, &|| Ok(()), &Log::silent())
+            .unwrap();
+
+        assert!(temp.path().join(".staging-r0/in").exists());
+        assert!(!temp.path().join(generation).exists());
     }
 
     #[test]

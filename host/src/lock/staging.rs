@@ -150,6 +150,24 @@ mod tests {
     }
 
     #[test]
+    fn a_staging_folder_that_takes_too_long_to_remove_is_left_to_the_next_run() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap().unwrap();
+        let lock = acquire(&folder, "r1").unwrap();
+        let limits = Limits {
+            tidy_time: Duration::ZERO,
+            ..Limits::default()
+        };
+
+        drop(lock.staging(None, &limits).unwrap());
+
+        assert!(temp.path().join(".staging-r1/in").exists());
+        lock.sweep_work(&Limits::default(), &|| Ok(()), &crate::log::Log::silent())
+            .unwrap();
+        assert!(!temp.path().join(".staging-r1").exists());
+    }
+
+    #[test]
     fn output_mode_decides_who_may_enter_a_generation() {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::open(temp.path()).unwrap().unwrap();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection as Link, OpenFlags, OptionalExtension as _, params};
 
-use crate::folder::Folder;
+use crate::folder::{Doing as _, Folder, refuse_foreign_file};
 use crate::outcome::{Committed, Failure, Outcome};
 use crate::sink::Applied;
 use crate::sink::Ground;
@@ -63,6 +63,9 @@ impl<'r> Sqlite<'r> {
     ) -> Result<Self, Failure> {
         let place = Place::of(path);
         let exists = exists(path, &place)?;
+        if exists && !dry_run {
+            refuse_foreign(path)?;
+        }
         // An empty name is a database on disk that nobody else sees and that goes when it is closed.
         let opened = if dry_run && !exists {
             Path::new("")
@@ -306,6 +309,12 @@ fn exists(path: &Path, place: &Place) -> Result<bool, Failure> {
         }
         Err(error) => Err(place.unusable(format_args!("open: {error}"))),
     }
+}
+
+/// `Err` (73) when the file has a second name or is another user's: it is written to.
+fn refuse_foreign(path: &Path) -> Result<(), Failure> {
+    let stat = rustix::fs::stat(path).doing(|| format!("look at `{}`", path.display()))?;
+    refuse_foreign_file(&stat, &path.display().to_string())
 }
 
 /// A file that was just made survives a power cut only together with its name.
