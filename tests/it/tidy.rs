@@ -2,6 +2,9 @@
 //!
 //! What rustfmt and clippy already refuse is not repeated here.
 
+/// What `deny.toml` says.
+mod dependencies;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
