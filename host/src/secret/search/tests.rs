@@ -37,16 +37,20 @@ fn escaped(char: char, how: u8) -> String {
     let mut units = [0; 2];
     let units = char.encode_utf16(&mut units);
     let json = |backslash: &str, upper: bool| -> String {
-        let unit = |unit: &u16| match upper {
-            true => format!("{backslash}u{unit:04X}"),
-            false => format!("{backslash}u{unit:04x}"),
+        let unit = |unit: &u16| {
+            if upper {
+                format!("{backslash}u{unit:04X}")
+            } else {
+                format!("{backslash}u{unit:04x}")
+            }
         };
         units.iter().map(unit).collect()
     };
     let percent = |percent: &str| -> String {
         let mut bytes = [0; 4];
         let bytes = char.encode_utf8(&mut bytes).bytes();
-        bytes.map(|byte| format!("{percent}{byte:02X}")).collect()
+        let encoded = |byte| format!("{percent}{byte:02X}");
+        bytes.map(encoded).collect()
     };
     let number = u32::from(char);
     match how {
@@ -80,7 +84,8 @@ fn a_secret_is_hidden_in_every_form() {
     let json = serde_json::to_string(KEY).unwrap();
     let json = &json[1..json.len() - 1];
     let base64 = STANDARD.encode(KEY);
-    let hex: String = KEY.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex_digits = |byte| format!("{byte:02x}");
+    let hex: String = KEY.bytes().map(hex_digits).collect();
     for form in [
         KEY.to_owned(),
         json.to_owned(),
@@ -154,7 +159,7 @@ fn a_secret_that_repeats_itself_takes_no_forever() {
 proptest! {
     #[test]
     fn a_secret_is_hidden_however_its_characters_are_escaped(
-        secret in r#"[!-~ é😀]{16,40}"#,
+        secret in r"[!-~ é😀]{16,40}",
         how in prop::collection::vec(0_u8..14, 40),
         before in "[a-z ,:{}\\[\\]]{0,20}",
         after in "[a-z ,:{}\\[\\]]{0,20}",
