@@ -130,5 +130,8 @@ fn by_offset_an_edit_on_a_page_that_was_read_hides_no_other_contact() {
     let run = followed.job.run();
 
     followed.publishes_all(&run);
-    assert_eq!(run.warnings().len(), 1, "{}", run.stdout);
+    // The scripted source lives in another year, which each portion warns of.
+    let is_about_pages = |warning: &Value| !warning["text"].to_string().contains("clock");
+    let warned = run.warnings().into_iter().filter(is_about_pages).count();
+    assert_eq!(warned, 1, "{}", run.stdout);
 }
