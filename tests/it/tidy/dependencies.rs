@@ -138,12 +138,12 @@ fn what_deny_toml_bans_is_there_for_those_alone_that_it_names() {
         };
         for node in graph["resolve"]["nodes"].as_array().expect("nodes") {
             let user = name(node["id"].as_str().expect("an id"));
-            for used in node["deps"].as_array().expect("dependencies") {
-                let used = name(used["pkg"].as_str().expect("an id"));
-                if let Some(wrappers) = bans.get(&used) {
+            for dependency in node["deps"].as_array().expect("dependencies") {
+                let dependency = name(dependency["pkg"].as_str().expect("an id"));
+                if let Some(wrappers) = bans.get(&dependency) {
                     assert!(
                         wrappers.contains(&user),
-                        "{platform}: `{user}` uses `{used}`"
+                        "{platform}: `{user}` uses `{dependency}`"
                     );
                 }
             }
