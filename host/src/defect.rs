@@ -118,6 +118,26 @@ fn place(location: &Location<'_>) -> String {
     format!("{file}:{}", location.line())
 }
 
+#[cfg(test)]
+thread_local! {
+    static REHEARSED: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// Makes this thread panic once at this point of a run.
+#[cfg(test)]
+pub fn rehearse(at: &'static str) {
+    REHEARSED.set(Some(at));
+}
+
+/// This is that point.
+#[cfg(test)]
+pub fn rehearsed(at: &'static str) {
+    if REHEARSED.get() == Some(at) {
+        REHEARSED.set(None);
+        panic!("rehearsed: {at}");
+    }
+}
+
 /// Remembers panics and prints them as well: other tests of this process want to see theirs.
 #[cfg(test)]
 pub fn remember_panics_in_tests() {

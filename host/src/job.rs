@@ -17,6 +17,7 @@ use crate::log::{self, Log};
 use crate::outcome::{Committed, Ended};
 use crate::plan::Plan;
 use crate::prepare;
+use crate::process;
 use crate::summary::Summary;
 use crate::watch::Watch;
 use crate::words;
@@ -87,6 +88,12 @@ pub fn run_watched(
     let mut result = watch.block_on(run.flow(plan, &watch.stop));
     if let (Err(failure), true) = (&mut result, run.is_committing) {
         failure.committed = Committed::Unknown;
+    }
+    for what in process::still_open() {
+        log.warn(
+            "the memory of this process is not closed",
+            json!({ "what": what }),
+        );
     }
     for defect in defect::uncaught() {
         log.warn(
@@ -174,3 +181,6 @@ fn run_id(started: Timestamp) -> String {
         random_digits() & 0xff_ffff
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ pub mod describe;
 pub mod limits;
 pub mod outcome;
 pub mod prepare;
+pub mod process;
 pub mod summary;
 pub mod values;
 
@@ -80,6 +81,8 @@ impl Run<'_> {
             let ran = self
                 .fetch(&prepared, settings, &egress, sink.last(), &staging, stop)
                 .await?;
+            #[cfg(test)]
+            defect::rehearsed("fetched");
             let report = ran.report;
 
             let staged = staged::open(staging.input(), steps::reported(&report), &plan.limits)?
@@ -106,6 +109,8 @@ impl Run<'_> {
             let draft = self.draft(&prepared, settings, report);
             self.is_committing = true;
             let committed = taken.commit(draft);
+            #[cfg(test)]
+            defect::rehearsed("swapped");
             self.is_committing = false;
             self.published(committed?);
             sink.retire();

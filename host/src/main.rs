@@ -8,8 +8,10 @@ use clap::error::ErrorKind;
 use tidegate::cli::{Cli, Command};
 use tidegate::defect;
 use tidegate::outcome::{Ended, Outcome};
+use tidegate::process;
 
 fn main() -> ExitCode {
+    process::close_to_others();
     defect::remember_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

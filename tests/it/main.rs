@@ -36,6 +36,8 @@ mod limits;
 mod portions;
 /// PostgreSQL: a real server, in a temporary folder.
 mod postgres;
+/// What the process shows of its memory.
+mod process;
 /// Two runs at once.
 mod race;
 /// Readers that never stop reading.
