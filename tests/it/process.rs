@@ -67,9 +67,9 @@ fn nobody_else_reads_the_memory_of_a_run_and_a_crash_writes_none_of_it() {
     let run = running.signalled(Signal::TERM).ends();
 
     run.exits(Outcome::Terminated);
-    assert_eq!(run.warnings(), [""; 0]);
     assert_eq!(readable, [true, false, false], "status, environ, mem");
     let core = limits.lines().find(|line| line.contains("core file size"));
     let core: Vec<&str> = core.unwrap().split_whitespace().collect();
     assert_eq!(core[4..6], ["0", "0"], "{limits}");
+    assert_eq!(run.warnings(), [""; 0]);
 }
