@@ -246,6 +246,28 @@ fn a_database_file_with_a_second_name_is_73_and_is_intact() {
 }
 
 #[test]
+fn what_is_no_file_in_the_place_of_a_journal_is_73_and_nobody_waits_for_it() {
+    for ending in ["-journal", "-wal", "-shm"] {
+        let mut job = Job::new().sqlite().set("PRIMARY_KEY", "/id").page(200, ONE);
+        job.run().exits(Outcome::Published);
+        let mut journal = job.database().unwrap().into_os_string();
+        journal.push(ending);
+        let journal = journal.into_string().unwrap();
+        // Gone again when the run has ended: whoever looks at the database would wait for it, too.
+        let script = format!(
+            r#"mkfifo '{journal}'; timeout -k 1 20 "$@"; ended=$?; rm '{journal}'; exit $ended"#
+        );
+
+        job.launched_by(&script)
+            .run()
+            .exits(Outcome::OutputUnusable)
+            .asked(0)
+            .publishes_nothing()
+            .stderr_has(&format!("data.db{ending}`: it is no regular file"));
+    }
+}
+
+#[test]
 fn a_database_file_of_another_user_is_73() {
     if !is_root() {
         return;

@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 
-use super::{Bounds, Check, Doing as _, Folder, within};
+use super::{Bounds, Check, Doing as _, Folder, Writers, within};
 
 /// Digits in a name.
 const DIGITS: usize = 12;
@@ -46,7 +46,9 @@ impl Temporary {
             }
             made.doing(|| format!("create `{}`", path.display()))
                 .map_err(with_advice)?;
-            if let (Some(lock), Some(folder)) = (held(&path), Folder::open(&path)?) {
+            // Who may write to the folder above can have put another one in its place.
+            let folder = Folder::open_for(&path, Writers::Nobody)?;
+            if let (Some(lock), Some(folder)) = (held(&path), folder) {
                 return Ok(Self {
                     path,
                     folder,

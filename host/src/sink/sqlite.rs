@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection as Link, OpenFlags, OptionalExtension as _, params};
+use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
 
 use crate::folder::{Doing as _, Folder, refuse_foreign_file};
 use crate::outcome::{Committed, Failure, Outcome};
@@ -66,6 +68,7 @@ impl<'r> Sqlite<'r> {
         if exists && !dry_run {
             refuse_foreign(path)?;
         }
+        refuse_foreign_journals(path)?;
         // An empty name is a database on disk that nobody else sees and that goes when it is closed.
         let opened = if dry_run && !exists {
             Path::new("")
@@ -315,6 +318,28 @@ fn exists(path: &Path, place: &Place) -> Result<bool, Failure> {
 fn refuse_foreign(path: &Path) -> Result<(), Failure> {
     let stat = rustix::fs::stat(path).doing(|| format!("look at `{}`", path.display()))?;
     refuse_foreign_file(&stat, &path.display().to_string())
+}
+
+/// `Err` (73) when what SQLite opens beside the file is no file of this user or root: it waits for a FIFO without end, and what
+/// a journal says is written into the database.
+fn refuse_foreign_journals(path: &Path) -> Result<(), Failure> {
+    for ending in ["-journal", "-wal", "-shm"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(ending);
+        let shown = Path::new(&beside).display().to_string();
+        match rustix::fs::lstat(&beside) {
+            // Root's, when root looked at the database with a tool of SQLite's.
+            Ok(stat) if stat.st_uid == 0 && is_regular(&stat) => {}
+            Ok(stat) => refuse_foreign_file(&stat, &shown)?,
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error).doing(|| format!("look at `{shown}`")),
+        }
+    }
+    Ok(())
+}
+
+fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
 /// A file that was just made survives a power cut only together with its name.
