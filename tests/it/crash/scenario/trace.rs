@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::super::calls::{self, Call};
+use super::super::calls::{self, Call, Ended};
 use super::Scenario;
 use crate::world::{Place, Printed};
 
@@ -74,6 +74,12 @@ impl Scenario {
         let target = &recorded[at];
         let (wanted, came_before) = (target.identity(), identities(&recorded[..at]));
         let mut when = target.when;
+        // A run that was told of an error and was killed all the same was killed for another call: see `kill_when_deaf`.
+        let ends = if how(when).starts_with("error=") {
+            Ended::Told
+        } else {
+            Ended::Killed
+        };
         for _ in 0..TRIES {
             self.restore();
             let (printed, calls) =
@@ -81,7 +87,9 @@ impl Scenario {
             let hit = calls.iter().position(Call::is_hit);
             // Until then it did what the recorded run did, or something else was hit.
             if hit.is_some_and(|hit| {
-                calls[hit].identity() == wanted && identities(&calls[..hit]) == came_before
+                calls[hit].ended == ends
+                    && calls[hit].identity() == wanted
+                    && identities(&calls[..hit]) == came_before
             }) {
                 return printed;
             }
