@@ -1,9 +1,9 @@
 //! The cursor: from which value to ask, which records are new, and which value the next run begins with.
 //!
 //! The cursor is the greatest value seen, in the source's own words, and it never goes back. A record that changes while we
-//! page must be asked for again: so a point in time never passes the source's clock at the start of the run, nor ours by more
-//! than a tolerance (see `guard`), and any other cursor never passes the first page's unless the source gave the records in its order. Where it is kept is the host's
-//! business, how it is sent is `fetch`'s.
+//! page must be asked for again. So a point in time never passes the source's clock at the start of the run, nor ours by more
+//! than a tolerance (`guard`); any other cursor never passes the first page's unless the source gave the records in its
+//! order. Where it is kept is the host's business, how it is sent is `fetch`'s.
 
 mod asking;
 mod form;

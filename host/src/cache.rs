@@ -39,8 +39,6 @@ const KEPT: &str = ".native";
 const OUTDATED: &str = ".cwasm";
 /// How the names of unfinished files end.
 const PART: &str = ".part";
-/// After this long, nobody is still writing one.
-const PART_IS_LEFT: Duration = Duration::from_hours(1);
 
 /// The cache, held. Its errors are sentences: what is wrong with it, and how that is mended.
 pub struct Cache {
@@ -50,6 +48,7 @@ pub struct Cache {
     path: PathBuf,
     files_max: usize,
     bytes_max: u64,
+    unfinished_kept: Duration,
 }
 
 impl Cache {
@@ -69,6 +68,7 @@ impl Cache {
             path,
             files_max: limits.cache_files,
             bytes_max: limits.cache_bytes,
+            unfinished_kept: limits.cache_unfinished_kept,
         }))
     }
 
@@ -170,7 +170,7 @@ impl Cache {
                 continue;
             };
             let age = now.saturating_sub(stat.st_mtime);
-            let is_left = ends(PART) && age > PART_IS_LEFT.as_secs().cast_signed();
+            let is_left = ends(PART) && age > self.unfinished_kept.as_secs().cast_signed();
             if ends(KEPT) {
                 kept.push((stat.st_mtime, stat.st_size, name.to_owned()));
             } else if ends(OUTDATED) || is_left {
@@ -281,16 +281,20 @@ fn make_key(folder: &OwnedFd) -> std::io::Result<()> {
     let key = SecretBox::init_with_mut(|key: &mut [u8; KEY_BYTES]| made = random.fill(key));
     made.map_err(|_| std::io::Error::other("no random numbers"))?;
     let temporary = temporary(KEY);
-    write_new(folder, &temporary, &[key.expose_secret()])?;
-    let flags = RenameFlags::NOREPLACE;
-    let renamed = rustix::fs::renameat_with(folder, &temporary, folder, KEY, flags);
-    if renamed.is_err() {
-        let _ = rustix::fs::unlinkat(folder, &temporary, AtFlags::empty());
-    }
+    let renamed = write_new(folder, &temporary, &[key.expose_secret()]).and_then(|()| {
+        let flags = RenameFlags::NOREPLACE;
+        Ok(rustix::fs::renameat_with(
+            folder, &temporary, folder, KEY, flags,
+        )?)
+    });
     match renamed {
         Ok(()) => Ok(rustix::fs::fsync(folder)?),
-        Err(Errno::EXIST) => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            let _ = rustix::fs::unlinkat(folder, &temporary, AtFlags::empty());
+            // Another run made one meanwhile.
+            let is_there = error.kind() == std::io::ErrorKind::AlreadyExists;
+            is_there.then_some(()).ok_or(error)
+        }
     }
 }
 

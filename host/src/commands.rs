@@ -11,6 +11,7 @@ use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
 use crate::prepare::{self, Prepared};
 use crate::quantity;
 use crate::settings;
+use crate::stdout;
 use crate::unpublished;
 use crate::values::Problem;
 use crate::watch::{Watch, aside};
@@ -26,11 +27,14 @@ pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, St
         let log = Log::silent();
         let prepared = Prepared::new(&args.given, plan, &watch.stop, &log).await?;
         let problems = prepared.problems(&watch.stop).await?;
-        print(&redactor.hide(&checked(&prepared, &problems, args.online)));
+        stdout::print(&redactor.hide(&checked(&prepared, &problems, args.online)))?;
         if !problems.is_empty() {
             return Err(Failure::new(
                 Outcome::Settings,
-                format!("{} to mend, listed above", counted(problems.len())),
+                format!(
+                    "{} found, listed above",
+                    quantity::counted(problems.len() as u64, "problem")
+                ),
             ));
         }
         if args.online {
@@ -80,7 +84,11 @@ fn checked(prepared: &Prepared, problems: &[Problem], online: bool) -> String {
         let _ = writeln!(out, "\nno problem found{asked}");
         return out;
     }
-    let _ = writeln!(out, "\n{} to mend:", counted(problems.len()));
+    let _ = writeln!(
+        out,
+        "\n{} found:",
+        quantity::counted(problems.len() as u64, "problem")
+    );
     for problem in problems {
         let _ = writeln!(out, "  {}", words::escaped(&problem.to_string()));
     }
@@ -101,14 +109,13 @@ pub fn describe(
     let redactor = prepare::redactor(&plan);
     let described = watch.block_on(async {
         let prepared = Prepared::new(&given, plan, &watch.stop, &Log::silent()).await?;
-        print(&if args.env_example {
+        stdout::print(&if args.env_example {
             describe::env_example(&prepared.description)
         } else if args.markdown {
             describe::markdown(&prepared.description)
         } else {
             describe::table(&prepared.description)
-        });
-        Ok(())
+        })
     });
     Ended::hidden(described, &redactor)
 }
@@ -152,10 +159,11 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
         "--set",
     ];
     let relevant = |problem: &&Problem| matter.contains(&problem.setting.as_str());
-    if let Some(problem) = plan.problems.iter().find(relevant) {
-        return Ended::failed(Outcome::Settings, problem.to_string());
-    }
     let redactor = prepare::redactor(&plan);
+    if let Some(problem) = plan.problems.iter().find(relevant) {
+        let refused = Failure::new(Outcome::Settings, problem.to_string());
+        return Ended::hidden(Err(refused), &redactor);
+    }
     let verify = args.verify;
     // A database server is waited for, and files may be large.
     let looked = aside("health", move || Ok(health::health(&plan, most, verify)));
@@ -167,7 +175,8 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
         Some(OutputKind::Json) => report.json(),
         None => report.text(),
     };
-    print(&redactor.hide(&format!("{text}\n")));
+    // What monitors read is the exit code.
+    let _ = stdout::print(&redactor.hide(&format!("{text}\n")));
     Ended {
         exit_code: report.exit_code(),
         error: None,
@@ -188,13 +197,4 @@ pub fn component() -> Ended {
             .and_then(|()| out.flush())
             .or_fail(Outcome::IoFailed, || "write the component to stdout")
     })())
-}
-
-fn counted(problems: usize) -> String {
-    format!("{problems} problem{}", if problems == 1 { "" } else { "s" })
-}
-
-/// Prints; a closed stdout is no error.
-fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }

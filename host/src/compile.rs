@@ -44,20 +44,26 @@ pub async fn compile(
 
 /// Ends when the process has spent more on this than it may.
 async fn excess(limits: &Limits) -> Failure {
-    let (cpu, memory) = (cpu_time(), resident_bytes());
+    let (cpu, before) = (cpu_time(), resident_bytes());
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+        let (Some(before), Some(now)) = (before, resident_bytes()) else {
+            let message = format!(
+                "cannot compile the component: the memory that it takes is in `{STATM}`, which cannot be read; mount /proc"
+            );
+            return Failure::new(Outcome::ComponentFailed, message);
+        };
         let message = if cpu_time().saturating_sub(cpu) > limits.compile_cpu {
             format!(
                 "compiling the component took more CPU time than `COMPILE_CPU_LIMIT` allows ({})",
                 spoken(limits.compile_cpu)
             )
-        } else if resident_bytes().saturating_sub(memory) > limits.compile_memory_bytes {
+        } else if now.saturating_sub(before) > limits.compile_memory_bytes {
             format!(
                 "compiling the component took more than {} MiB of memory; make it smaller, or split its largest functions",
                 limits.compile_memory_bytes / (1024 * 1024)
             )
         } else {
+            tokio::time::sleep(LOOK_EVERY).await;
             continue;
         };
         return Failure::new(Outcome::ComponentFailed, message);
@@ -73,12 +79,11 @@ fn cpu_time() -> Duration {
     )
 }
 
-/// Memory that the process holds; 0 where the system does not say. It says so where a component can be run at all: the
-/// staging folder is granted by a path below `/proc/self`, too.
-fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string(STATM).unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
-    pages.unwrap_or(0_u64) * rustix::param::page_size() as u64
+/// Memory that the process holds; `None` where the system does not say.
+fn resident_bytes() -> Option<u64> {
+    let statm = std::fs::read_to_string(STATM).ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! Runs a component: instantiates it in its grants, calls `describe` or `run`, and tells the ways it can end apart.
 //!
-//! A report, a failure of its own, a trap, or a limit. What follows from each is decided in `lib.rs`; the store is
+//! A report, a failure of its own, a trap, or a limit. What follows from each is decided in `fetch.rs`; the store is
 //! dropped after every call, whatever came of it.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -349,17 +348,5 @@ impl Ticker {
 impl Drop for Ticker {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Polls `work` and `stop` on one thread; whichever ends first decides.
-pub async fn unless_stopped<T>(
-    work: impl Future<Output = T>,
-    stop: impl Future<Output = Failure>,
-) -> Result<T, Failure> {
-    tokio::select! {
-        biased;
-        failure = stop => Err(failure),
-        result = work => Ok(result),
     }
 }

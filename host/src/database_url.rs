@@ -10,6 +10,8 @@ use url::Url;
 use crate::secret::Secret;
 
 /// Where PostgreSQL listens when nothing is said.
+/// No parameter of libpq has a longer name.
+const PARAMETER_BYTES_MAX: usize = 32;
 const PORT: u16 = 5432;
 /// Waiting for a connection when nothing is said.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -139,10 +141,23 @@ impl Address {
             root_cert: None,
             connect_timeout: CONNECT_TIMEOUT,
         };
+        // A `?` in the password begins the parameters: what follows is a part of it, and is not repeated.
+        if url
+            .query()
+            .is_some_and(|parameters| parameters.contains('@'))
+        {
+            return Err(
+                "has a `?` before an `@`: write a `?` of the user or the password as `%3F`"
+                    .to_owned(),
+            );
+        }
+        if url.username().is_empty() {
+            return Err(takes());
+        }
         for (name, value) in url.query_pairs() {
             address.take(&name, &value)?;
         }
-        if address.host.is_empty() || address.user.is_empty() {
+        if address.host.is_empty() {
             return Err(takes());
         }
         if address.database.is_empty() {
@@ -177,10 +192,16 @@ impl Address {
                 );
             }
             _ => {
-                return Err(format!(
-                    "has the parameter `{}`, which is not known here; known are sslmode, sslrootcert, connect_timeout and host (the folder of a socket)",
-                    name.escape_debug()
-                ));
+                let known = "known are sslmode, sslrootcert, connect_timeout and host (the folder of a socket)";
+                let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+                // Anything else may be a part of the password.
+                return Err(
+                    if name.len() <= PARAMETER_BYTES_MAX && name.bytes().all(is_name) {
+                        format!("has the unknown parameter `{name}`; {known}")
+                    } else {
+                        format!("has an unknown parameter; {known}")
+                    },
+                );
             }
         }
         Ok(())

@@ -4,9 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
-use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
-use crate::words;
 
 /// Panics of threads that nobody looks at, which are remembered until somebody asks for them.
 const UNCAUGHT_MAX: usize = 16;
@@ -92,12 +90,12 @@ impl Defect {
         self
     }
 
+    /// As it is: whoever shows it hides secrets before it is cut or made one line.
     fn text(&self) -> String {
-        let text = match self.place.as_str() {
+        match self.place.as_str() {
             "" => "a panic".to_owned(),
             place => format!("{} at {place}", self.message),
-        };
-        words::line(&text, Limits::default().message_bytes)
+        }
     }
 
     fn failure(&self) -> Failure {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::component::{self, JobFailure, Ran, Request, Used, Window, cpu_used_up, unless_stopped};
+use crate::component::{self, JobFailure, Ran, Request, Used, Window, cpu_used_up};
 use crate::egress::{Egress, Origin, Policy, TlsFiles};
 use crate::grants::Grants;
 use crate::job::Run;
@@ -13,7 +13,6 @@ use crate::plan::Plan;
 use crate::prepare::{Prepared, refusal};
 use crate::settings::Settings;
 use crate::sink::Last;
-use crate::staged;
 use crate::steps::{extent, leaves_append};
 use crate::stop::Stop;
 use crate::values::Problem;
@@ -41,11 +40,8 @@ impl Run<'_> {
             memory_bytes: plan.limits.memory_bytes,
         };
         let request = self.request(settings, last);
-        let ran = unless_stopped(
-            prepared.connector.run(grants, &plan.limits, &request),
-            stop.stopped(),
-        )
-        .await;
+        let run = prepared.connector.run(grants, &plan.limits, &request);
+        let ran = stop.unless(async { Ok(run.await) }).await;
         let traffic = egress.traffic();
         self.summary.requests = traffic.requests;
         self.summary.wire_bytes = traffic.wire_bytes;
@@ -110,22 +106,22 @@ fn keeps_to_the_contract(
     let state = &ran.report.state;
     if request.window.is_some() {
         if request.state.as_ref().is_some_and(|given| given != state) {
-            return Err(staged::broken(
+            return Err(Failure::broken(
                 "it returned another state after reading a range again",
             ));
         }
         if ran.report.extent == component::Extent::Everything {
-            return Err(staged::broken("it reported a range as `everything`"));
+            return Err(Failure::broken("it reported a range as `everything`"));
         }
     }
     if ran.more {
         if request.state.as_ref() == Some(state) {
-            return Err(staged::broken(
+            return Err(Failure::broken(
                 "it says that there is more, and returned the state it was given",
             ));
         }
         if portions + 1 >= limits.portions {
-            return Err(staged::broken(format!(
+            return Err(Failure::broken(format!(
                 "it has more than {} portions",
                 limits.portions
             )));

@@ -33,9 +33,6 @@ pub use writers::{Writers, refuse_foreign_file, unless_unusable};
 /// `OUTPUT_DIR` where nothing was said.
 const DEFAULT_OUTPUT_DIR: &str = "/data/sync";
 
-/// Asked now and then by what takes long: `Err` ends it (the run's deadline, a signal).
-pub type Check<'r> = &'r dyn Fn() -> Result<(), Failure>;
-
 /// Gives an error of the operating system its outcome and says what was being done.
 pub trait Doing<T> {
     /// `Err`: 74 when the disk is full, read-only or damaged, 73 when the folder is not as it must be.

@@ -38,9 +38,9 @@ const PIPE_BYTES: usize = 64 * 1024;
 /// What a file holds, as far as it matters who else could write to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {
-    /// Settings or a secret: who could write it would decide where the data goes, or learn the key.
+    /// Settings, a secret, whom to trust, a component: who could write it would decide what is sent, or learn the key.
     Trusted,
-    /// Anything else.
+    /// What is checked in another way, or shown to everybody.
     Other,
 }
 

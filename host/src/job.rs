@@ -110,6 +110,8 @@ pub fn run_watched(
     } = run;
     let result = result.map_err(|failure| failure.shown(|text| redactor.hide(text), &limits));
     summary.end(&result, Timestamp::now(), clock.elapsed());
+    // Of the source's choosing, and written to `last-run.json`.
+    summary.cursor = summary.cursor.map(|cursor| redactor.hide(&cursor));
     let error = result
         .err()
         .map(|failure| redactor.hide(&summary.error_line(&failure, &limits)));

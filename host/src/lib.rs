@@ -46,6 +46,7 @@ mod settings;
 mod shape;
 mod sink;
 mod staged;
+mod stdout;
 mod steps;
 mod stop;
 pub mod unpublished;

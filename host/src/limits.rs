@@ -1,7 +1,8 @@
-//! Every wait, buffer, count and file has a limit, and all of them stand here.
+//! What an operator, a component, a server or a file can make wait or grow is limited here.
 //!
-//! Four can be set by the operator (`RUN_DEADLINE`, `CPU_LIMIT`, `COMPILE_CPU_LIMIT`, `MEMORY_LIMIT`); the others are the same for every job.
-//! A limit that is reached ends the run and is named in its error text.
+//! Four can be set: `RUN_DEADLINE`, `CPU_LIMIT`, `COMPILE_CPU_LIMIT` and `MEMORY_LIMIT`. The others are the same for every job.
+//! Reaching a limit ends the run and names it, unless its comment says that the rest is cut, counted or left. Block sizes,
+//! polling intervals and how much of a text a message quotes are beside the code that uses them.
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub struct Limits {
     /// Memory of the component: its own, and what the host holds for it (`MEMORY_LIMIT`).
     pub memory_bytes: u64,
 
+    // The component: its file, its memory, its calls.
     /// The component file.
     pub component_bytes: u64,
     /// Components inside one another.
@@ -27,6 +29,8 @@ pub struct Limits {
     pub component_modules: usize,
     /// Instances of components inside the component, each counted as often as it is made.
     pub component_instances: usize,
+    /// Components that have an index in one component, those that an alias or an export names again included.
+    pub component_indices: usize,
     /// CPU time of compiling the component (`COMPILE_CPU_LIMIT`).
     pub compile_cpu: Duration,
     /// How much memory the process may take while it compiles, besides what it had.
@@ -47,6 +51,8 @@ pub struct Limits {
     pub resource_handles: usize,
     /// Bytes of strings and lists a component may pass in one host call.
     pub hostcall_bytes: usize,
+
+    // What a component returns and stages.
     /// The state a component may return.
     pub state_bytes: usize,
     /// Any other text that a component returns: its description, its cursor, its messages, what it found, and the reason and
@@ -54,6 +60,8 @@ pub struct Limits {
     pub words_bytes: usize,
     /// Settings a component may declare.
     pub declared_settings: usize,
+    /// The name of one of them.
+    pub setting_name_bytes: usize,
     /// Their texts together, with the component's own.
     pub description_bytes: usize,
     /// Entries of any other list that a component returns: problems, findings, suggestions. The rest is counted.
@@ -64,8 +72,12 @@ pub struct Limits {
     pub staged_bytes: u64,
     /// Files a component may make in its staging folder. Each is held open.
     pub staged_files: usize,
+    /// Bytes of staged records that `preview` looks at; it shows the whole lines among them.
+    pub preview_bytes: u64,
     /// One line of a staged file.
     pub staged_line_bytes: usize,
+
+    // The log and messages.
     /// Log lines taken from a component in one run, all portions together; the rest is counted and dropped.
     pub log_lines: u64,
     /// Bytes of one log line taken from a component, as it is written; the rest of the line is dropped.
@@ -79,6 +91,7 @@ pub struct Limits {
     /// The line a failure writes to stderr: the message, what is intact and what to do.
     pub error_line_bytes: usize,
 
+    // The network.
     /// Requests in one run, retries and redirects included.
     pub requests: u64,
     /// Requests open at the same time.
@@ -116,6 +129,7 @@ pub struct Limits {
     /// Asking for one access token, from looking up the name to the end of the answer.
     pub token_timeout: Duration,
 
+    // The output.
     /// Memory for sorting records by key; what does not fit is sorted in files.
     pub sort_buffer_bytes: usize,
     /// Sorted files merged at once.
@@ -124,6 +138,8 @@ pub struct Limits {
     pub parents: usize,
     /// The keys of all these parents together.
     pub parents_bytes: usize,
+
+    // Databases.
     /// An answer of a database server to anything that is no load: its state, a lock, the beginning of a transaction.
     pub database_answer: Duration,
     /// Waiting for a lock that another transaction holds (`lock_timeout`). A statement may take as long as the run, and as
@@ -140,14 +156,20 @@ pub struct Limits {
     pub database_busy: Duration,
     /// What an append run remembers of its records in a database, 16 bytes of each: it is one value there.
     pub remembered_bytes: u64,
+
+    // csv.
     /// Columns of a csv file that no `OUTPUT_COLUMNS` names.
     pub csv_columns: usize,
     /// Their names together: the manifest holds them.
     pub csv_columns_bytes: usize,
+
+    // Files and folders of the host.
     /// A manifest, a `last-run.json`.
     pub manifest_bytes: u64,
     /// Folders inside one leftover that are removed; a larger one is left to a person.
     pub leftover_folders: usize,
+    /// Entries of the system's temporary folder, anybody's, among which leftovers are looked for.
+    pub temporary_entries: usize,
     /// Removing what killed runs left in the way of nobody; the next run goes on with the rest.
     pub sweep_time: Duration,
     /// Removing a run's own working folder at its end, after the deadline and a signal too; the next run goes on with the rest.
@@ -156,6 +178,8 @@ pub struct Limits {
     pub cache_files: usize,
     /// One of them, and all together.
     pub cache_bytes: u64,
+    /// An unfinished file in the cache stays this long: somebody may be writing it.
+    pub cache_unfinished_kept: Duration,
     /// A settings file: `--env-file`, `NAME_FILE`.
     pub settings_file_bytes: u64,
     /// From opening a settings file that is a pipe to the end of what comes from it.
@@ -175,6 +199,7 @@ impl Default for Limits {
             component_depth: 8,
             component_modules: 200,
             component_instances: 200,
+            component_indices: 1_000,
             compile_cpu: Duration::from_mins(1),
             compile_memory_bytes: GIB,
             describe_wall: Duration::from_secs(5),
@@ -188,11 +213,13 @@ impl Default for Limits {
             state_bytes: 64 * 1024,
             words_bytes: 4 * 1024,
             declared_settings: 200,
+            setting_name_bytes: 64,
             description_bytes: 256 * 1024,
             words_listed: 50,
             portions: 10_000,
             staged_bytes: 8 * GIB,
             staged_files: 100,
+            preview_bytes: 8 * MIB,
             staged_line_bytes: 32 * 1024 * 1024,
             log_lines: 10_000,
             log_line_bytes: 4 * 1024,
@@ -236,10 +263,12 @@ impl Default for Limits {
             csv_columns_bytes: 100 * 1024,
             manifest_bytes: MIB,
             leftover_folders: 100_000,
+            temporary_entries: 10_000,
             sweep_time: Duration::from_mins(1),
             tidy_time: Duration::from_secs(5),
             cache_files: 16,
             cache_bytes: 512 * MIB,
+            cache_unfinished_kept: Duration::from_hours(1),
             settings_file_bytes: MIB,
             settings_pipe_wait: Duration::from_secs(5),
             superseded_kept: Duration::from_mins(1),

@@ -57,9 +57,16 @@ pub fn acquire(folder: &Folder, run_id: &str) -> Result<Lock, Failure> {
     let shown = folder.shown(FILE);
     let flags =
         OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd = retry_on_intr(|| rustix::fs::openat(folder, FILE, flags, Mode::from_raw_mode(0o600)))
-        .doing(|| format!("open the lock `{shown}`"))?;
-    let file = File::from(fd);
+    let mode = Mode::from_raw_mode(0o600);
+    let file = match retry_on_intr(|| rustix::fs::openat(folder, FILE, flags, mode)) {
+        Ok(fd) => File::from(fd),
+        Err(Errno::LOOP) => {
+            let message =
+                format!("open the lock `{shown}`: it is a link; nothing was written; remove it");
+            return Err(Failure::new(Outcome::OutputUnusable, message));
+        }
+        Err(error) => return Err(error).doing(|| format!("open the lock `{shown}`")),
+    };
     let stat = rustix::fs::fstat(&file).doing(|| format!("look at the lock `{shown}`"))?;
     // Before it is written to: by a second name it could be anybody's file.
     refuse_foreign_file(&stat, &shown)?;

@@ -138,6 +138,10 @@ impl Log {
         let Ok(mut taken) = self.shared.taken.lock() else {
             return;
         };
+        if taken.dropped > 0 || taken.lines >= limits.log_lines {
+            taken.dropped = taken.dropped.saturating_add(1);
+            return;
+        }
         // Hidden before it is cut: the beginning of a secret would be found by nobody.
         let hidden = self.hide(text);
         let (level, text) = match hidden.strip_prefix("warn: ") {
@@ -153,7 +157,7 @@ impl Log {
         };
         let bytes = taken.bytes.saturating_add(line.len() as u64);
         // Once cut it stays so: a short line after a dropped one would make no sense.
-        if taken.dropped > 0 || taken.lines >= limits.log_lines || bytes > limits.log_bytes {
+        if bytes > limits.log_bytes {
             taken.dropped = taken.dropped.saturating_add(1);
             return;
         }
@@ -215,7 +219,9 @@ impl Log {
             Format::Json => self.json_line(ts, level.word(), msg, &fields),
             Format::Text | Format::Terminal => text_line(ts, level.word(), msg, &fields),
         };
-        Some(self.shared.redactor.hide(&line))
+        // The end of the line is ours.
+        let line = line.trim_end_matches('\n');
+        Some(self.shared.redactor.hide(line) + "\n")
     }
 
     fn print(&self, level: Level, line: &str) {

@@ -141,6 +141,14 @@ impl Failure {
         }
     }
 
+    /// What the component did against its contract.
+    pub fn broken(what: impl Display) -> Self {
+        Self::new(
+            Outcome::ComponentFailed,
+            format!("the component broke the contract: {what}"),
+        )
+    }
+
     /// The same with a message that may be shown and written down: one line, nothing in it that steers a terminal, and no more
     /// of it than `limits` say. `hide` takes the secrets out, before it is cut.
     #[must_use]

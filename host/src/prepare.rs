@@ -161,7 +161,16 @@ fn with_problems(failure: Failure, plan: &Plan) -> Failure {
 fn component_file(given: &GivenArgs, limits: &Limits) -> Result<Vec<u8>, Failure> {
     let bytes = match &given.component {
         None => BUILT_IN.to_vec(),
-        Some(path) => read_component(path, limits)?,
+        Some(path) => {
+            // One that is told by its digest may lie where others can write.
+            let is_pinned = given.component_sha256.is_some();
+            let holds = if is_pinned {
+                Holds::Other
+            } else {
+                Holds::Trusted
+            };
+            read_component(path, holds, limits)?
+        }
     };
     let found = manifest::sha256(&bytes);
     match &given.component_sha256 {
@@ -175,8 +184,8 @@ fn component_file(given: &GivenArgs, limits: &Limits) -> Result<Vec<u8>, Failure
     }
 }
 
-fn read_component(path: &Path, limits: &Limits) -> Result<Vec<u8>, Failure> {
-    let read = given_file::read_regular(path, limits.component_bytes, Holds::Other);
+fn read_component(path: &Path, holds: Holds, limits: &Limits) -> Result<Vec<u8>, Failure> {
+    let read = given_file::read_regular(path, limits.component_bytes, holds);
     let (mut bytes, _) = read.map_err(|error| {
         Failure::new(
             Outcome::Settings,

@@ -11,7 +11,6 @@ use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_O
 use rustix::io::Errno;
 use serde_json::json;
 
-use crate::folder::Check;
 use crate::folder::{Doing as _, Entry, Folder, sync_file};
 use crate::generation::{self, CURRENT, GENERATIONS, Generation, Name};
 use crate::limits::Limits;
@@ -19,6 +18,7 @@ use crate::lock::{Lock, Staging};
 use crate::log::Log;
 use crate::manifest::{self, Manifest};
 use crate::outcome::{Committed, Failure, Outcome};
+use crate::stop::Check;
 
 mod adopt;
 mod appended;

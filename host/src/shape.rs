@@ -143,7 +143,7 @@ impl Reader<'_> {
                     let (inner, after) = rest.split_at(unchecked_range.len().min(rest.len()));
                     let size = self.component(parser, inner)?;
                     rest = after;
-                    self.here().components.push(size);
+                    self.add(size)?;
                 }
                 Payload::End(_) => {
                     return Ok(self.scopes.pop().expect("pushed above").size);
@@ -175,7 +175,7 @@ impl Reader<'_> {
                     let export = export?;
                     if export.kind == ComponentExternalKind::Component {
                         let size = self.known(0, export.index)?;
-                        self.here().components.push(size);
+                        self.add(size)?;
                     }
                 }
             }
@@ -215,11 +215,23 @@ impl Reader<'_> {
                 index,
             } => {
                 let size = self.known(count, index)?;
-                self.here().components.push(size);
-                Ok(())
+                self.add(size)
             }
             _ => Ok(()),
         }
+    }
+
+    /// One component more that has an index here.
+    fn add(&mut self, size: Size) -> Result<(), Trouble> {
+        let most = self.limits.component_indices;
+        let components = &mut self.here().components;
+        if components.len() >= most {
+            return Err(Trouble::Excess(format!(
+                "it names more than {most} components"
+            )));
+        }
+        components.push(size);
+        Ok(())
     }
 
     /// The size of the component with this index, in this component or so many outside of it.

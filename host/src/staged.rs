@@ -3,7 +3,6 @@
 //! Only three names, only plain files that have no second name, only whole lines, and as many as it reported. What a record
 //! means is `sink`'s business.
 
-use std::fmt::Display;
 use std::fs::File;
 
 use rustix::fs::{Dir, FileType, Mode, OFlags};
@@ -11,7 +10,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use crate::folder::{Doing as _, Folder};
 use crate::limits::Limits;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::Failure;
 
 mod lines;
 mod rejection;
@@ -60,9 +59,9 @@ pub fn open(input: &Folder, reported: Counts, limits: &Limits) -> Result<Staged,
         let Some((file, bytes)) = plain_file(input, name)? else {
             return Ok(None);
         };
-        bytes_left = bytes_left
-            .checked_sub(bytes)
-            .ok_or_else(|| broken(format!("it staged more than {} bytes", limits.staged_bytes)))?;
+        bytes_left = bytes_left.checked_sub(bytes).ok_or_else(|| {
+            Failure::broken(format!("it staged more than {} bytes", limits.staged_bytes))
+        })?;
         Ok::<_, Failure>(Some(file))
     };
     Ok(Staged {
@@ -106,7 +105,7 @@ impl Staged {
         ];
         for (name, reported, found) in told {
             if reported != found {
-                return Err(broken(format!(
+                return Err(Failure::broken(format!(
                     "it reported {reported} lines in `{name}`, and there are {found}"
                 )));
             }
@@ -115,23 +114,16 @@ impl Staged {
     }
 }
 
-/// The component did what its contract excludes: 70.
-pub fn broken(what: impl Display) -> Failure {
-    Failure::new(
-        Outcome::ComponentFailed,
-        format!("the component broke the contract: {what}"),
-    )
-}
-
 /// A line as text, when it is one JSON object by its first look: valid UTF-8 from `{` to `}`.
 pub fn object<'l>(name: &str, number: u64, line: &'l [u8]) -> Result<&'l str, Failure> {
-    let text = std::str::from_utf8(line)
-        .map_err(|error| broken(format!("line {number} of `{name}` is not UTF-8: {error}")))?;
+    let text = std::str::from_utf8(line).map_err(|error| {
+        Failure::broken(format!("line {number} of `{name}` is not UTF-8: {error}"))
+    })?;
     // Nothing around it either: the line is published byte for byte.
     if text.starts_with('{') && text.ends_with('}') {
         return Ok(text);
     }
-    Err(broken(format!(
+    Err(Failure::broken(format!(
         "line {number} of `{name}` is not one JSON object"
     )))
 }
@@ -148,14 +140,18 @@ fn refuse_others(input: &Folder, files_max: usize) -> Result<(), Failure> {
         }
         files += 1;
         if files > files_max {
-            return Err(broken(format!("it made more than {files_max} files")));
+            return Err(Failure::broken(format!(
+                "it made more than {files_max} files"
+            )));
         }
         if ![RECORDS, DELETED, REJECTED].contains(&name.as_ref()) {
             other.get_or_insert_with(|| name.escape_debug().to_string());
         }
     }
     other.map_or(Ok(()), |name| {
-        Err(broken(format!("it left `{name}` in its staging folder")))
+        Err(Failure::broken(format!(
+            "it left `{name}` in its staging folder"
+        )))
     })
 }
 
@@ -165,16 +161,18 @@ fn plain_file(input: &Folder, name: &str) -> Result<Option<(File, u64)>, Failure
         Ok(fd) => fd,
         Err(Errno::NOENT) => return Ok(None),
         Err(Errno::LOOP | Errno::NXIO) => {
-            return Err(broken(format!("its `{name}` is no plain file")));
+            return Err(Failure::broken(format!("its `{name}` is no plain file")));
         }
         Err(error) => return Err(error).doing(|| format!("open the staged `{name}`")),
     };
     let stat = rustix::fs::fstat(&fd).doing(|| format!("look at the staged `{name}`"))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(broken(format!("its `{name}` is no plain file")));
+        return Err(Failure::broken(format!("its `{name}` is no plain file")));
     }
     if stat.st_nlink != 1 {
-        return Err(broken(format!("its `{name}` has a second name elsewhere")));
+        return Err(Failure::broken(format!(
+            "its `{name}` has a second name elsewhere"
+        )));
     }
     Ok(Some((
         File::from(fd),
@@ -187,6 +185,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::outcome::Outcome;
 
     fn opened(build: impl FnOnce(&Path)) -> Result<Staged, Failure> {
         let temp = tempfile::tempdir().unwrap();

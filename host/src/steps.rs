@@ -16,8 +16,9 @@ use crate::plan::{Plan, WriteMode};
 use crate::prepare::{Prepared, refusal};
 use crate::publish::Commit;
 use crate::settings::{self, Settings};
-use crate::sink::{self, Check, Draft, Extent, Ground, Last, Sink, Target, Totals};
+use crate::sink::{self, Draft, Extent, Ground, Last, Sink, Target, Totals};
 use crate::staged;
+use crate::stop::Check;
 use crate::stop::Stop;
 
 impl Run<'_> {

@@ -18,6 +18,10 @@ const RUNNING: u8 = 0;
 const DEADLINE: u8 = 1;
 const INTERRUPTED: u8 = 2;
 const TERMINATED: u8 = 3;
+const HUNG_UP: u8 = 4;
+
+/// Asked now and then by what takes long: `Err` ends it (the deadline, a signal).
+pub type Check<'r> = &'r dyn Fn() -> Result<(), Failure>;
 
 /// Knows whether the command must end. Clones watch the same command.
 #[derive(Clone)]
@@ -45,7 +49,7 @@ impl Stop {
         let signals = [
             (SignalKind::interrupt(), INTERRUPTED),
             (SignalKind::terminate(), TERMINATED),
-            (SignalKind::hangup(), TERMINATED),
+            (SignalKind::hangup(), HUNG_UP),
         ];
         for (kind, reason) in signals {
             let mut stream =
@@ -108,6 +112,7 @@ impl Stop {
             ),
             INTERRUPTED => (Outcome::Interrupted, "stopped by SIGINT".to_owned()),
             TERMINATED => (Outcome::Terminated, "stopped by SIGTERM".to_owned()),
+            HUNG_UP => (Outcome::Terminated, "stopped by SIGHUP".to_owned()),
             _ => return Ok(()),
         };
         Err(Failure::new(outcome, message))

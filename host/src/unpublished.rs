@@ -23,6 +23,7 @@ use crate::prepare::{self, Prepared, refusal};
 use crate::quantity::counted;
 use crate::secret::Redactor;
 use crate::staged::RECORDS;
+use crate::stdout;
 use crate::stop::Stop;
 use crate::watch::Watch;
 use crate::words;
@@ -31,8 +32,6 @@ use crate::words;
 const COUNTED_EVERY: Duration = Duration::from_millis(20);
 /// Settings of the source that the host reads: who is asked, and how the credential is sent.
 const NEVER_SUGGESTED: [&str; 3] = ["SOURCE_API_URL", "SOURCE_AUTH", "SOURCE_AUTH_NAME"];
-/// Bytes of staged records that are looked at.
-const SHOWN_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Prints the first records as they would be published, one JSON object a line.
 pub fn preview(
@@ -52,8 +51,8 @@ pub fn preview(
         let temporary = Temporary::new("preview", limits)?;
         let staging = temporary.folder();
         let ran = source.stage(staging, args.limit).await;
-        for line in lines(staging, args.limit) {
-            source.print(&line);
+        for line in lines(staging, args.limit, limits.preview_bytes) {
+            source.print(&line)?;
         }
         ran
     });
@@ -68,7 +67,7 @@ pub async fn online(prepared: &Prepared, stop: &Stop, redactor: &Redactor) -> Re
     let looked = source.look().await;
     log.component_ended();
     for line in in_words(&looked?, &prepared.description) {
-        source.print(&line);
+        source.print(&line)?;
     }
     Ok(())
 }
@@ -115,10 +114,10 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Prints one line without secrets and controls; a closed stdout is no error.
-    fn print(&self, line: &str) {
+    /// Prints a line of data or of findings, without secrets.
+    fn print(&self, line: &str) -> Result<(), Failure> {
         let line = words::escaped(&self.log.hide(line));
-        let _ = writeln!(std::io::stdout(), "{line}");
+        stdout::print(&format!("{line}\n"))
     }
 
     /// Runs the component until it is done or has staged enough.
@@ -133,7 +132,7 @@ impl<'a> Source<'a> {
         let ran = tokio::select! {
             biased;
             failure = self.stop.stopped() => return Err(failure),
-            () = has(staging, enough) => return Ok(()),
+            () = has(staging, enough, limits.preview_bytes) => return Ok(()),
             (ran, _) = self.prepared.connector.run(grants, limits, &request) => ran?,
         };
         let ran = fetch::disposed(ran, &self.egress, self.prepared)?;
@@ -222,12 +221,13 @@ fn to_paste(suggestion: &Suggestion, description: &Description) -> Option<String
     env_file::line(name, suggestion.value.as_deref()?)
 }
 
-/// The first whole lines of what was staged, at most `limit`. What is no plain file or no text counts for nothing.
-fn lines(staging: &Folder, limit: usize) -> Vec<String> {
+/// The first whole lines of what was staged, at most `limit` and as far as `bytes_max`. What is no plain file or no text counts
+/// for nothing.
+fn lines(staging: &Folder, limit: usize, bytes_max: u64) -> Vec<String> {
     let Ok(Some((file, _))) = staging.file(RECORDS) else {
         return Vec::new();
     };
-    let mut file = BufReader::new(file.take(SHOWN_BYTES_MAX));
+    let mut file = BufReader::new(file.take(bytes_max));
     let mut lines = Vec::new();
     let mut line = String::new();
     // The last one may not be whole yet.
@@ -238,9 +238,14 @@ fn lines(staging: &Folder, limit: usize) -> Vec<String> {
     lines
 }
 
-/// Ends when so many records are staged.
-async fn has(staging: &Folder, enough: usize) {
-    while lines(staging, enough).len() < enough {
+/// Ends when so many records are staged, or more bytes than are looked at.
+async fn has(staging: &Folder, enough: usize, bytes_max: u64) {
+    loop {
+        let staged = staging.size(RECORDS).ok().flatten().unwrap_or_default();
+        let is_much = u64::try_from(staged).is_ok_and(|bytes| bytes > bytes_max);
+        if is_much || lines(staging, enough, bytes_max).len() >= enough {
+            return;
+        }
         tokio::time::sleep(COUNTED_EVERY).await;
     }
 }

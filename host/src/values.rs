@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ use crate::given_file::{GivenFiles, Holds, Text};
 use crate::limits::Limits;
 use crate::secret::Secret;
 use crate::stop::Stop;
+
+/// Where systemd puts the credentials of a unit: `systemd.exec(5)`.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +81,15 @@ impl Problem {
             setting: setting.to_owned(),
             message: message.into(),
             origin: None,
+        }
+    }
+
+    /// A problem with the value that came from there.
+    pub fn of(setting: &str, message: String, origin: Origin) -> Self {
+        Self {
+            setting: setting.to_owned(),
+            message,
+            origin: Some(origin),
         }
     }
 }
@@ -189,42 +202,43 @@ impl Values {
     /// A secret: `NAME`, else the file that `NAME_FILE` names, else `$CREDENTIALS_DIRECTORY/NAME`. One trailing newline of
     /// a file is not part of it. A file with nothing in it is a problem: without it a run would go on without a credential.
     pub fn secret(&self, name: &str, problems: &mut Vec<Problem>) -> Option<(Secret, Origin)> {
-        if self.flags.contains_key(name) {
-            problems.push(Problem {
-                setting: name.to_owned(),
-                message: format!("is a secret and must not be an argument, which every user of the machine can read; use the environment, an env file or {name}_FILE"),
-                origin: Some(Origin::Flag),
-            });
-            return None;
-        }
-        let mut problem = |message: String, origin: Origin| {
-            problems.push(Problem {
-                setting: name.to_owned(),
-                message,
-                origin: Some(origin),
-            });
+        self.given_secret(name).unwrap_or_else(|problem| {
+            // A folder that cannot be searched is one problem, however many secrets could be there.
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
             None
-        };
+        })
+    }
+
+    fn given_secret(&self, name: &str) -> Result<Option<(Secret, Origin)>, Problem> {
+        if self.flags.contains_key(name) {
+            let message = format!(
+                "is a secret and must not be an argument, which every user of the machine can read; use the environment, an env file or {name}_FILE"
+            );
+            return Err(Problem::of(name, message, Origin::Flag));
+        }
         if let Some(given) = self.get(name) {
             let value = Zeroizing::new(given.value);
             return match secret_of(&value) {
-                Ok(secret) => Some((secret?, given.origin)),
-                Err(message) => problem(message, given.origin),
+                Ok(secret) => Ok(secret.map(|secret| (secret, given.origin))),
+                Err(message) => Err(Problem::of(name, message, given.origin)),
             };
         }
-        let (path, origin) = self.secret_file(name)?;
+        let Some((path, origin)) = self.secret_file(name)? else {
+            return Ok(None);
+        };
         let read = match self.file(&path, Holds::Trusted) {
             Ok(text) => secret_of(&text),
             Err(error) => Err(format!("cannot be read: {error}")),
         };
-        match read {
-            Ok(Some(secret)) => Some((secret, origin)),
-            Ok(None) => problem(
-                "was given by a file that is empty: put the secret in there, or do not name the file"
-                    .to_owned(),
-                origin,
-            ),
-            Err(message) => problem(message, origin),
+        let empty = || {
+            "was given by a file that is empty: write the secret into it, or do not name the file"
+                .to_owned()
+        };
+        match read.and_then(|secret| secret.ok_or_else(empty)) {
+            Ok(secret) => Ok(Some((secret, origin))),
+            Err(message) => Err(Problem::of(name, message, origin)),
         }
     }
 
@@ -232,11 +246,7 @@ impl Values {
     pub fn text(&self, name: &str, problems: &mut Vec<Problem>) -> Option<(String, Origin)> {
         let file = self.get(&format!("{name}_FILE"));
         let mut problem = |message: String, origin: Origin| {
-            problems.push(Problem {
-                setting: name.to_owned(),
-                message,
-                origin: Some(origin),
-            });
+            problems.push(Problem::of(name, message, origin));
             None
         };
         match (self.get(name), file) {
@@ -251,7 +261,7 @@ impl Values {
             ),
             (None, Some(file)) => {
                 let path = PathBuf::from(file.value);
-                match self.file(&path, Holds::Other) {
+                match self.file(&path, Holds::Trusted) {
                     Ok(text) => Some((text.to_string(), Origin::File(path))),
                     Err(error) => problem(
                         format!(
@@ -265,16 +275,26 @@ impl Values {
         }
     }
 
-    fn secret_file(&self, name: &str) -> Option<(PathBuf, Origin)> {
+    /// Where a secret would be read. `Err`: nobody can tell whether `$CREDENTIALS_DIRECTORY` has it.
+    fn secret_file(&self, name: &str) -> Result<Option<(PathBuf, Origin)>, Problem> {
         if let Some(given) = self.get(&format!("{name}_FILE")) {
             let path = PathBuf::from(given.value);
-            return Some((path.clone(), Origin::File(path)));
+            return Ok(Some((path.clone(), Origin::File(path))));
         }
-        let path = Path::new(self.environment.get("CREDENTIALS_DIRECTORY")?).join(name);
-        // One that is there and cannot be seen is told when it is read.
-        let is_missing = std::fs::symlink_metadata(&path)
-            .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
-        (!is_missing).then(|| (path.clone(), Origin::Credential(path)))
+        let Some(folder) = self.environment.get(CREDENTIALS) else {
+            return Ok(None);
+        };
+        let path = Path::new(folder).join(name);
+        match std::fs::symlink_metadata(&path) {
+            Ok(_) => Ok(Some((path.clone(), Origin::Credential(path)))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => {
+                let message = format!(
+                    "`{folder}` cannot be searched for secrets: {error}; run as the user of the systemd unit (`User=`), or unset it"
+                );
+                Err(Problem::of(CREDENTIALS, message, Origin::Environment))
+            }
+        }
     }
 
     /// Names given by flag or file, with where they stand: each of them must be known.
@@ -307,6 +327,8 @@ impl Values {
             }
         };
         let mut seen = BTreeMap::new();
+        // Editors of other systems begin a file with a mark of its encoding.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         for (index, line) in text.lines().enumerate() {
             let origin = Origin::EnvFile {
                 path: path.to_owned(),

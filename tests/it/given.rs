@@ -7,7 +7,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use tidegate::outcome::Outcome;
 
-use crate::world::Job;
+use crate::world::{Job, guests, hex};
 
 const ONE: &str = r#"[{"id":1}]"#;
 
@@ -169,4 +169,37 @@ fn what_every_user_can_write_is_no_settings_file_and_no_secret() {
     let job = Job::new().unset("SOURCE_API_KEY");
     let file = writable(&job, &job.key).display().to_string();
     is_refused(job, "SOURCE_API_KEY_FILE", &file, "mode 0666");
+
+    for name in ["CA_FILE", "TRANSFORM_FILE", "OUTPUT_COLUMNS_FILE"] {
+        let job = Job::new();
+        let file = writable(&job, ".\n").display().to_string();
+        is_refused(job, name, &file, "mode 0666");
+    }
+}
+
+#[test]
+fn a_component_that_every_user_can_write_is_78_unless_its_digest_is_given() {
+    let copy = |job: &Job| {
+        let file = job.beside("own.wasm");
+        std::fs::copy(guests::misbehaving(), &file).unwrap();
+        let_all_write(&file);
+        file
+    };
+    let job = Job::new();
+    let file = copy(&job);
+
+    let run = job.component(&file).run();
+
+    run.exits(Outcome::Settings)
+        .asked(0)
+        .stderr_has("every user can write to it");
+
+    let job = Job::new();
+    let file = copy(&job);
+    let digest = hex(&std::fs::read(&file).unwrap());
+    job.component(&file)
+        .set("SOURCE_MISBEHAVIOUR", "none")
+        .args(["--component-sha256", &digest])
+        .run()
+        .exits(Outcome::Published);
 }

@@ -1,6 +1,5 @@
 //! The process itself: nobody else of the same user reads its memory, and a crash writes none of it.
 
-use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::Command;
 
@@ -8,41 +7,7 @@ use rustix::process::Signal;
 use tidegate::outcome::Outcome;
 
 use crate::server::Reply;
-use crate::world::Job;
-
-/// A user that owns nothing.
-const NOBODY: u32 = 65_534;
-/// Becomes that user; as root alone.
-const AS_NOBODY: [&str; 4] = [
-    "setpriv",
-    "--reuid=65534",
-    "--regid=65534",
-    "--clear-groups",
-];
-
-/// Whether root runs these tests, who may read everything: the run and who looks at it are then another user.
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-/// A job that an ordinary user runs.
-fn ordinary() -> Job {
-    let job = Job::new();
-    if !is_root() {
-        return job;
-    }
-    let program = job.beside("tidegate");
-    std::fs::copy(env!("CARGO_BIN_EXE_tidegate"), &program).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    chown(job.beside("."), Some(NOBODY), Some(NOBODY)).unwrap();
-    let script = format!(
-        "shift; exec {} {} \"$@\"",
-        AS_NOBODY.join(" "),
-        program.display()
-    );
-    // The cache of these tests is root's.
-    job.launched_by(&script).set("TIDEGATE_CACHE_DIR", "")
-}
+use crate::world::{AS_NOBODY, Job, is_root};
 
 /// Whether another process of that user can read this.
 fn can_read(path: &Path) -> bool {
@@ -58,7 +23,7 @@ fn can_read(path: &Path) -> bool {
 
 #[test]
 fn nobody_else_reads_the_memory_of_a_run_and_a_crash_writes_none_of_it() {
-    let mut job = ordinary().reply(Reply::silence());
+    let mut job = Job::ordinary().reply(Reply::silence());
 
     let running = job.start().has_asked(1);
     let process = Path::new("/proc").join(running.pid().to_string());

@@ -236,7 +236,7 @@ fn settings_that_do_not_go_together_are_told_at_once() {
         "KEEP_GENERATIONS keeps sets of files",
         "gives the column `x` no type, and a table needs one: `x text /x`",
         "which are one to SQLite",
-        "4 problems to mend",
+        "4 problems found",
     ] {
         assert!(
             format!("{}{}", checked.stdout, checked.stderr).contains(what),

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use tidegate::outcome::Outcome;
 
-use crate::world::{Job, can_mount};
+use crate::world::{Job, NOBODY, can_mount, is_root};
 
 const ONE: &str = r#"[{"id":1}]"#;
 const TWO: &str = r#"[{"id":1},{"id":2}]"#;
-const NOBODY: u32 = 65_534;
 
 /// A job that has published once.
 fn published() -> Job {
@@ -30,15 +29,6 @@ fn chmod(path: &Path, mode: u32) {
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777
-}
-
-/// Why a test that needs two users shows nothing here.
-fn is_root() -> bool {
-    let is_root = rustix::process::geteuid().is_root();
-    if !is_root {
-        eprintln!("not shown here: only root can give files away");
-    }
-    is_root
 }
 
 /// Runs the job, which must refuse a folder before it asks the source for anything and change nothing in it.
@@ -268,6 +258,41 @@ fn what_is_no_file_in_the_place_of_a_journal_is_73_and_nobody_waits_for_it() {
 }
 
 #[test]
+fn a_database_whose_folder_others_can_write_to_is_73() {
+    for mode in [0o775, 0o777, 0o1777] {
+        let mut job = Job::new().sqlite().set("PRIMARY_KEY", "/id").page(200, ONE);
+        let folder = job.beside("databases");
+        fs::create_dir(&folder).unwrap();
+        chmod(&folder, mode);
+        let url = format!("sqlite://{}/data.db", folder.display());
+
+        job = job.set("OUTPUT_DATABASE_URL", &url);
+
+        job.run()
+            .exits(Outcome::OutputUnusable)
+            .asked(0)
+            .stderr_has("can write to it (owner ");
+        assert!(!folder.join("data.db").exists());
+    }
+}
+
+#[test]
+fn a_link_to_a_database_in_a_folder_that_others_can_write_to_is_73() {
+    let mut job = Job::new().sqlite().set("PRIMARY_KEY", "/id").page(200, ONE);
+    job.run().exits(Outcome::Published);
+    let (database, open) = (job.database().unwrap(), job.beside("open"));
+    fs::create_dir(&open).unwrap();
+    fs::rename(&database, open.join("data.db")).unwrap();
+    symlink(open.join("data.db"), &database).unwrap();
+    chmod(&open, 0o777);
+
+    job.run()
+        .exits(Outcome::OutputUnusable)
+        .asked(0)
+        .stderr_has("every user can write to it");
+}
+
+#[test]
 fn a_database_file_of_another_user_is_73() {
     if !is_root() {
         return;
@@ -348,4 +373,29 @@ fn a_file_system_that_is_mounted_in_a_leftover_is_not_entered() {
             .stdout_has("another file system is mounted at `.staging-old/in`");
         assert_eq!(fs::read_to_string(seen).unwrap(), "kept\n", "{mount}");
     }
+}
+
+#[test]
+fn a_folder_of_a_leftover_that_cannot_be_opened_stays_and_the_rest_goes() {
+    let mut job = Job::ordinary().page(200, ONE).page(200, TWO);
+    job.run().exits(Outcome::Published);
+    let left = job.output().join(".staging-left");
+    for name in ["a", "closed", "z"] {
+        fs::create_dir_all(left.join(name)).unwrap();
+        fs::write(left.join(name).join("file"), "").unwrap();
+    }
+    chmod(&left.join("closed"), 0);
+    if is_root() {
+        let given = std::process::Command::new("chown")
+            .args(["-R", "65534"])
+            .arg(&left)
+            .status();
+        assert!(given.unwrap().success());
+    }
+
+    let run = job.run();
+
+    run.exits(Outcome::Published);
+    assert_eq!(crate::world::names(&left), ["closed"]);
+    chmod(&left.join("closed"), 0o700);
 }

@@ -7,6 +7,7 @@ mod database;
 mod ended;
 mod folder;
 pub mod guests;
+mod ordinary;
 pub mod place;
 pub mod postgres;
 mod running;
@@ -22,6 +23,7 @@ use tempfile::TempDir;
 
 pub use self::ended::{Printed, Run};
 pub use self::folder::{View, hex, names};
+pub use self::ordinary::{AS_NOBODY, NOBODY, is_root};
 pub use self::place::Place;
 pub use self::running::{Begun, Running};
 use crate::server::{Reply, Request, Server};

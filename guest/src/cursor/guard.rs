@@ -1,15 +1,15 @@
 //! The clock guard: the moment that a cursor of time never passes, and what is said where two clocks disagree.
 //!
-//! The source's clock decides, as records carry its times. But it is only a header: one that says 2099 must not move the
-//! cursor there, as the next runs would then ask for nothing. So our clock holds it, with a tolerance. The limit only ever
-//! makes a cursor smaller, and from a smaller one records are asked for again: a clock of ours that is wrong loses none.
+//! The source's clock decides, because records carry its times. But it is only a header: a `Date` of 2099 would move the
+//! cursor there, and later runs would ask for nothing. So our clock limits it, with a tolerance. The limit only makes a
+//! cursor smaller, and a smaller one asks for records again: if our clock is wrong, nothing is lost.
 
 use jiff::Timestamp;
 
-/// How far a source's clock may be ahead of ours. As far as the default SOURCE_LOOKBACK asks back, so that what changes in
-/// between is still asked for.
+/// How far a source's clock may be ahead of ours. Equal to the default SOURCE_LOOKBACK, so that the next run still asks for
+/// records of that time.
 pub const AHEAD_SECONDS_MAX: i64 = 5 * 60;
-/// A source whose clock is further behind ours than this is told of: records are fetched again until it is right.
+/// A source whose clock is further behind ours gets a warning: records are fetched again until it is right.
 const BEHIND_SECONDS_MAX: i64 = 60 * 60;
 
 /// The source's clock and ours, at one moment, in seconds since 1970.
@@ -22,7 +22,7 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// The moment that the cursor does not pass: the source's time, unless that is further ahead of ours than it may be.
+    /// The greatest cursor allowed: the source's time, at most [`AHEAD_SECONDS_MAX`] after ours.
     pub fn limit(self) -> i64 {
         let most = self.ours.saturating_add(AHEAD_SECONDS_MAX);
         self.source.min(most)

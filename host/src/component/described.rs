@@ -14,11 +14,6 @@ use super::bindings::exports::tidegate::sync::job as raw;
 /// Settings whose values a component may propose, besides its own of the source.
 const PROPOSED: [&str; 4] = ["MAX_RETRIES", "MAX_PAGES", "PRIMARY_KEY", "TRANSFORM"];
 
-/// Problems with a description that are told of.
-const PROBLEMS_TOLD: usize = 10;
-/// The name of a setting.
-const NAME_BYTES_MAX: usize = 64;
-
 /// What the component is and which settings it reads.
 #[derive(Debug, Clone)]
 pub struct Description {
@@ -95,7 +90,7 @@ pub fn description(raw: raw::Description, limits: &Limits) -> Result<Description
         ));
     }
     if !problems.is_empty() {
-        return Err(unusable(&problems));
+        return Err(unusable(&problems, limits));
     }
     let mut text = |what: &str, text: &str| {
         if text.len() > limits.words_bytes {
@@ -111,8 +106,8 @@ pub fn description(raw: raw::Description, limits: &Limits) -> Result<Description
     let summary = text("a summary", &raw.summary);
     let mut settings: Vec<Setting> = Vec::new();
     for raw in raw.settings {
-        if !is_name(&raw.name) {
-            let name = words::shown(&raw.name, NAME_BYTES_MAX);
+        if !is_name(&raw.name, limits) {
+            let name = words::shown(&raw.name, limits.setting_name_bytes);
             problems.push(format!(
                 "declares a setting with the unusable name `{name}`"
             ));
@@ -123,7 +118,7 @@ pub fn description(raw: raw::Description, limits: &Limits) -> Result<Description
         }
     }
     if !problems.is_empty() {
-        return Err(unusable(&problems));
+        return Err(unusable(&problems, limits));
     }
     Ok(Description {
         name,
@@ -133,10 +128,10 @@ pub fn description(raw: raw::Description, limits: &Limits) -> Result<Description
     })
 }
 
-fn unusable(problems: &[String]) -> Failure {
-    let told = problems.iter().take(PROBLEMS_TOLD);
+fn unusable(problems: &[String], limits: &Limits) -> Failure {
+    let told = problems.iter().take(limits.words_listed);
     let told: Vec<String> = told.map(|problem| format!("component {problem}")).collect();
-    let more = match problems.len().saturating_sub(PROBLEMS_TOLD) {
+    let more = match problems.len().saturating_sub(limits.words_listed) {
         0 => String::new(),
         more => format!("; and {more} more problems with it"),
     };
@@ -196,8 +191,8 @@ fn too_long(text: &str, limits: &Limits) -> String {
     )
 }
 
-fn is_name(name: &str) -> bool {
-    name.len() <= NAME_BYTES_MAX && env_file::is_name(name)
+fn is_name(name: &str, limits: &Limits) -> bool {
+    name.len() <= limits.setting_name_bytes && env_file::is_name(name)
 }
 
 #[cfg(test)]

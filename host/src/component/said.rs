@@ -8,7 +8,6 @@
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::Failure;
-use crate::staged::broken;
 use crate::words::{self, steers};
 
 use super::bindings::exports::tidegate::sync::job as raw;
@@ -117,13 +116,13 @@ pub fn report(raw: raw::Report, limits: &Limits) -> Result<Report, Failure> {
         ("cursor", cursor_bytes, limits.words_bytes),
     ] {
         if bytes > most {
-            return Err(broken(format!(
+            return Err(Failure::broken(format!(
                 "it returned a {what} of {bytes} bytes, and {most} are allowed"
             )));
         }
     }
     if serde_json::from_str::<serde::de::IgnoredAny>(&raw.state).is_err() {
-        return Err(broken("it returned a state that is not JSON"));
+        return Err(Failure::broken("it returned a state that is not JSON"));
     }
     // A page is an answer, and a record a byte of one at the least, or a byte of a staged file.
     for (what, count, most) in [
@@ -134,7 +133,7 @@ pub fn report(raw: raw::Report, limits: &Limits) -> Result<Report, Failure> {
         ("records rejected", raw.rejected, limits.staged_bytes),
     ] {
         if count > most {
-            return Err(broken(format!(
+            return Err(Failure::broken(format!(
                 "it reported {count} {what}, and more than {most} are not possible"
             )));
         }

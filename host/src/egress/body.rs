@@ -147,6 +147,7 @@ impl EgressBody {
 
     fn fail(&mut self, error: EgressError) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
         self.shared.keep(&error);
+        self.scrubber = None;
         self.state = State::Failed(error.clone());
         Poll::Ready(Some(Err(error)))
     }
@@ -175,6 +176,8 @@ impl Body for EgressBody {
                 },
                 Ok(None) => {
                     let rest = this.scrub(Scrubber::finish).unwrap_or_default();
+                    // A component may keep a body that has ended: nothing is held for it then.
+                    this.scrubber = None;
                     this.state = State::Complete;
                     return Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))));
                 }

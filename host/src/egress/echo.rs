@@ -46,11 +46,11 @@ impl Echoes {
     pub(super) fn hide(&self, value: &HeaderValue) -> Option<(HeaderValue, u64)> {
         let mut shown = Vec::new();
         let looked_for = self.looked_for();
-        let (_, found) = looked_for.header.hide(value.as_bytes(), true, &mut shown);
-        (found > 0).then(|| {
+        let hidden = looked_for.header.hide(value.as_bytes(), true, &mut shown);
+        (hidden.count > 0).then(|| {
             (
                 HeaderValue::from_bytes(&shown).expect("it was one, and only ASCII was added"),
-                found,
+                hidden.count,
             )
         })
     }
@@ -73,6 +73,7 @@ impl Echoes {
             search,
             pending: Vec::new(),
             found: 0,
+            is_given_up: false,
         })
     }
 }
@@ -94,11 +95,16 @@ pub(super) struct Scrubber {
     pending: Vec<u8>,
     /// Echoes hidden so far.
     pub(super) found: u64,
+    /// The rest is hidden without being looked at.
+    is_given_up: bool,
 }
 
 impl Scrubber {
     /// Takes the next bytes of the body and gives those that are decided; may be none.
     pub(super) fn push(&mut self, chunk: &[u8]) -> Bytes {
+        if self.is_given_up {
+            return Bytes::new();
+        }
         self.pending.extend_from_slice(chunk);
         self.release(false)
     }
@@ -110,9 +116,10 @@ impl Scrubber {
 
     fn release(&mut self, is_whole: bool) -> Bytes {
         let mut shown = Vec::with_capacity(self.pending.len());
-        let (taken, found) = self.search.hide(&self.pending, is_whole, &mut shown);
-        self.found += found;
-        self.pending.drain(..taken);
+        let hidden = self.search.hide(&self.pending, is_whole, &mut shown);
+        self.found += hidden.count;
+        self.is_given_up |= hidden.is_given_up;
+        self.pending.drain(..hidden.taken);
         Bytes::from(shown)
     }
 }

@@ -166,7 +166,7 @@ fn add_file(
     path: &Path,
     bytes_max: u64,
 ) -> Result<(), Failure> {
-    let (pem, _) = identity::read(setting, path, bytes_max, Holds::Other)?;
+    let (pem, _) = identity::read(setting, path, bytes_max, Holds::Trusted)?;
     let found = identity::certificates(setting, path, &pem)?;
     for (index, certificate) in found.into_iter().enumerate() {
         roots.add(certificate).map_err(|error| {

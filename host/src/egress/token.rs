@@ -34,6 +34,8 @@ use crate::secret::{Secret, base64, joined, shared};
 
 /// A token is fetched anew so long before it expires: it may be on its way when it does, and clocks differ.
 const SAFETY_MARGIN: Duration = Duration::from_secs(30);
+/// An access token that is shorter is not hidden in the log.
+const LEARNED_BYTES_MIN: usize = 8;
 
 /// Who asks whom for tokens, and how.
 #[derive(Debug, Clone)]
@@ -275,7 +277,10 @@ impl Tokens {
     /// The token as it is sent; from here on nobody sees it.
     fn ready(&self, granted: &Granted, asked: Instant) -> Result<Token, EgressError> {
         self.echoes.learn(&granted.token);
-        self.log.learn(&granted.token);
+        // A shorter one is no secret: it would only let the token endpoint erase a word of its choice from the log.
+        if granted.token.expose().len() >= LEARNED_BYTES_MIN {
+            self.log.learn(&granted.token);
+        }
         let header = sensitive(joined(&["Bearer ", granted.token.expose()]))
             .ok_or_else(|| self.bad("it has a character that no header can carry"))?;
         let stale_from = granted

@@ -3,7 +3,8 @@
 //! Whoever does what meanwhile:
 //! - Nothing outside the tree is removed. The way up is `..`, and the folder it leads to must be the one that was left on the
 //!   way down (device and inode); so must a folder that was emptied be the one under its name. Otherwise removing stops.
-//! - What belongs to another user stays, for root too, and with it the folders around it. The rest goes.
+//! - What belongs to another user stays, for root too, and so does what this user may not open or remove; with it the folders
+//!   around it. The rest goes.
 //! - No link is followed and no mount point crossed.
 //!
 //! One folder is held at a time and nothing recurses, so depth costs a few bytes a level. Between the last look at an entry and
@@ -22,7 +23,7 @@ use rustix::io::Errno;
 
 use crate::outcome::{Failure, Outcome};
 
-use super::Check;
+use crate::stop::Check;
 
 /// A component that is being killed may still write; its folder is then found filled again.
 const TRIES: usize = 3;
@@ -181,6 +182,10 @@ impl Removal<'_> {
             Ok(folder) => folder,
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::NOTDIR | Errno::LOOP) => return Err(Left::Moved(self.shown(name))),
+            Err(error @ (Errno::ACCESS | Errno::PERM)) => {
+                self.keep(error.into());
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         };
         let status = look_at(folder.as_fd())?;
@@ -241,6 +246,10 @@ impl Removal<'_> {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(Errno::BUSY) => {
                 self.keep(Left::Mounted(self.shown(name)));
+                Ok(())
+            }
+            Err(error @ (Errno::ACCESS | Errno::PERM)) => {
+                self.keep(error.into());
                 Ok(())
             }
             Err(Errno::ISDIR) => Err(Left::Moved(self.shown(name))),

@@ -10,15 +10,15 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
+use crate::stop::Check;
 
-use super::{Bounds, Check, Doing as _, Folder, Writers, within};
+use super::trust::Rights;
+use super::{Bounds, Doing as _, Folder, Writers, within};
 
 /// Digits in a name.
 const DIGITS: usize = 12;
 /// Names that are tried: one that is taken, or is swept as it is made, is met once in a lifetime.
 const NAMES_MAX: usize = 10;
-/// Temporary files, anybody's, among which leftovers are looked for.
-const LOOKED_AT_MAX: usize = 10_000;
 
 /// Nobody else may look into it; dropped, it is removed. Held by a lock on the folder itself, which ends with its process.
 #[derive(Debug)]
@@ -93,11 +93,19 @@ pub fn sweep(what: &str, limits: &Limits, check: Check<'_>) -> Vec<String> {
     let in_time = within(limits.sweep_time);
     let both = || check().and_then(|()| in_time());
     let (prefix, ours) = (prefix(what), rustix::process::geteuid().as_raw());
+    // Where others can rename what is ours, a folder of this name may be anything.
+    let is_safe = std::fs::metadata(std::env::temp_dir()).is_ok_and(|metadata| {
+        let rights = Rights::from(&metadata);
+        rights.stranger().is_none() || rights.is_sticky()
+    });
+    if !is_safe {
+        return Vec::new();
+    }
     let entries = std::fs::read_dir(std::env::temp_dir())
         .into_iter()
         .flatten();
     let mut removed = Vec::new();
-    for entry in entries.flatten().take(LOOKED_AT_MAX) {
+    for entry in entries.flatten().take(limits.temporary_entries) {
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };

@@ -21,7 +21,7 @@ use self::bindings::wasi::filesystem::types::{
 };
 pub use self::folder::Staging;
 use self::folder::{Descriptor, FileError, Listing, Place, place};
-use self::stream::{Reading, Writing};
+use self::stream::{CALL_BYTES, Reading, Writing};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -40,9 +40,6 @@ mod bindings {
         },
     });
 }
-
-/// What one `read` may bring.
-const READ_BYTES: u64 = 1024 * 1024;
 
 /// The staging folder with the table that its handles are in, for one call.
 pub struct StagingView<'a> {
@@ -198,7 +195,7 @@ impl types::HostDescriptor for StagingView<'_> {
         offset: u64,
     ) -> Result<(Vec<u8>, bool), FileError> {
         let file = self.get(&file)?.readable()?;
-        let bytes_max = usize::try_from(bytes.min(READ_BYTES)).unwrap_or(usize::MAX);
+        let bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX).min(CALL_BYTES);
         let read = file.read(bytes_max, offset)?;
         let is_end = read.is_empty();
         Ok((read, is_end))

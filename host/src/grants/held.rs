@@ -66,6 +66,7 @@ impl Held {
                 held.fields += headers(fields);
             } else if let Some(request) = thing.downcast_ref::<HostOutgoingRequest>() {
                 held.requests += outgoing(request);
+                held.request_bodies += body(request.body.is_some());
             } else if thing.is::<HostOutgoingBody>() {
                 held.request_bodies += OUTGOING_BODY_BYTES;
             } else if let Some(answer) = thing.downcast_ref::<HostFutureIncomingResponse>() {
@@ -84,11 +85,17 @@ impl Held {
                 bodies += 1;
             } else if let Some(answer) = thing.downcast_ref::<HostOutgoingResponse>() {
                 held.fields += headers(&answer.headers);
+                held.request_bodies += body(answer.body.is_some());
             }
         }
         held.answers += bodies.min(bodies_open_max) * INCOMING_BODY_BYTES;
         held
     }
+}
+
+/// What was written of a body waits in its request, also when the body was finished or dropped.
+fn body(is_there: bool) -> usize {
+    if is_there { OUTGOING_BODY_BYTES } else { 0 }
 }
 
 /// What a map of headers takes.

@@ -9,12 +9,12 @@ use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::limits::Limits;
 use crate::log::Log;
 
-/// What one write may carry: more is refused by the stream.
+/// What one write may carry; more ends the run.
 const WRITE_BYTES: usize = 64 * 1024;
 
 /// Grants stderr, as lines in `log`.
@@ -96,6 +96,9 @@ impl StdoutStream for Stderr {
 
 impl OutputStream for Stderr {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > WRITE_BYTES {
+            return Err(StreamError::trap("it wrote more than `check-write` allows"));
+        }
         if let Ok(mut lines) = self.0.lock() {
             lines.take(&bytes);
         }

@@ -1,7 +1,8 @@
 //! Grants: everything a component may touch, in one value; what is not in it does not exist for the component.
 //!
 //! Five capabilities, one file each: requests ([`http`]), the staging folder ([`files`]), settings ([`mod@env`]), the log
-//! ([`log`]) and clocks (WASI's own). This side speaks WASI; `egress` behind it does not.
+//! ([`log`]) and the clocks ([`clock`]). What the host holds for a component is counted in [`meter`]. This side speaks WASI;
+//! `egress` behind it does not.
 
 mod clock;
 mod env;
@@ -61,9 +62,7 @@ impl Granted {
     /// Makes the component's world of `grants`.
     pub fn new(grants: Grants, limits: &Limits) -> Self {
         let mut wasi = WasiCtxBuilder::new();
-        wasi.allow_tcp(false)
-            .allow_udp(false)
-            .max_random_size(64 * 1024);
+        wasi.allow_tcp(false).allow_udp(false);
         clock::grant(&mut wasi);
         env::grant(&mut wasi, &grants.environment);
         log::grant(&mut wasi, grants.log, limits);

@@ -4,12 +4,13 @@
 
 use serde_json::json;
 
-use crate::folder::{Bounds, Check, Entry, Folder, within};
+use crate::folder::{Bounds, Entry, Folder, within};
 use crate::generation::{DATA_FILES, GENERATIONS, Generation, names};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
 use crate::segment::{self, SEGMENTS};
+use crate::stop::Check;
 
 use super::Lock;
 use super::staging::PREFIX;

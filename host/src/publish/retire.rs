@@ -7,7 +7,7 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use serde_json::json;
 
-use crate::folder::{Bounds, Check, Entry};
+use crate::folder::{Bounds, Entry};
 use crate::generation::{self, CURRENT, DATA_FILES, GENERATIONS, Name};
 use crate::limits::Limits;
 use crate::lock::Lock;
@@ -15,6 +15,7 @@ use crate::log::Log;
 use crate::manifest::{self, Manifest};
 use crate::outcome::Failure;
 use crate::segment;
+use crate::stop::Check;
 
 /// Keeps the newest generation of each of the `keep` latest different sets, and what was superseded just now. For an append
 /// job a set is what there is up to a segment. Segments stay.

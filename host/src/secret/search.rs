@@ -10,6 +10,14 @@ use zeroize::Zeroizing;
 use super::escape::{Text, is_lead};
 use super::{REDACTED, Secret};
 
+/// Steps that one text may take for each byte of it. An escape takes one for each place of a secret where it could stand: about
+/// ten in the texts of JSON APIs. In a secret that repeats itself, as a hostile token endpoint may give, it has no end of them.
+const STEPS_A_BYTE: usize = 256;
+/// Steps that a short text may take besides.
+const STEPS: usize = 100_000;
+/// Bytes that are compared in one step.
+const COMPARED_AT_ONCE: usize = 16;
+
 /// What to look for: every secret in every encoding that is not one of single characters.
 #[derive(Default)]
 pub struct Search {
@@ -19,6 +27,17 @@ pub struct Search {
     bytes_min: usize,
     /// For each byte, where it occurs: in which of the patterns, and where in that.
     places: Vec<Vec<(usize, usize)>>,
+}
+
+/// What became of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hidden {
+    /// Bytes that were dealt with.
+    pub taken: usize,
+    /// Secrets that were in them.
+    pub count: u64,
+    /// It was hidden from some byte on without being looked at, and so must be what follows.
+    pub is_given_up: bool,
 }
 
 /// Where a secret is, and how much of what follows is another matter.
@@ -56,9 +75,9 @@ impl Search {
     }
 
     /// Copies `bytes` to `shown` with every secret replaced, as far as that is decided: where the text goes on
-    /// (`is_whole` is false), what may be the beginning of a secret is not. Gives how many bytes were dealt with, and how
-    /// many secrets were in them.
-    pub fn hide(&self, bytes: &[u8], is_whole: bool, shown: &mut Vec<u8>) -> (usize, u64) {
+    /// (`is_whole` is false), what may be the beginning of a secret is not. A text that could hold a secret in too many ways
+    /// is hidden from there on.
+    pub fn hide(&self, bytes: &[u8], is_whole: bool, shown: &mut Vec<u8>) -> Hidden {
         let longest = self.patterns.first().map_or(0, |pattern| pattern.len());
         let mut decided = bytes.len();
         if !is_whole {
@@ -69,6 +88,14 @@ impl Search {
         let (mut taken, mut count) = (0, 0);
         loop {
             let next = earlier(plain.next(taken), escaped.next(taken));
+            if escaped.steps_left == 0 {
+                shown.extend_from_slice(REDACTED.as_bytes());
+                return Hidden {
+                    taken: bytes.len(),
+                    count: count + 1,
+                    is_given_up: true,
+                };
+            }
             decided = decided.min(escaped.undecided);
             let Some(found) = next.filter(|found| found.start < decided) else {
                 break;
@@ -80,7 +107,11 @@ impl Search {
         }
         let rest = taken.max(decided);
         shown.extend_from_slice(&bytes[taken..rest]);
-        (rest, count)
+        Hidden {
+            taken: rest,
+            count,
+            is_given_up: false,
+        }
     }
 }
 
@@ -134,6 +165,8 @@ struct Escaped<'s> {
     found: Option<Found>,
     /// What begins here may be a secret whose end has not come.
     undecided: usize,
+    /// None left: not all was looked at.
+    steps_left: usize,
 }
 
 impl<'s> Escaped<'s> {
@@ -147,6 +180,7 @@ impl<'s> Escaped<'s> {
             behind_lead: 0,
             found: None,
             undecided: usize::MAX,
+            steps_left: STEPS.saturating_add(bytes.len().saturating_mul(STEPS_A_BYTE)),
         }
     }
 
@@ -159,7 +193,7 @@ impl<'s> Escaped<'s> {
         if from > self.at {
             (self.at, self.behind_lead) = (from, from);
         }
-        while self.found.is_none() && self.undecided == usize::MAX {
+        while self.found.is_none() && self.undecided == usize::MAX && self.steps_left > 0 {
             let lead = memchr::memchr3(b'%', b'\\', b'&', &self.bytes[self.at..])?;
             let lead = self.at + lead;
             self.look_at(lead, self.behind_lead.max(from));
@@ -180,9 +214,17 @@ impl<'s> Escaped<'s> {
             let read = reading.bytes();
             for &(number, at) in &search.places[usize::from(read[0])] {
                 let pattern = &search.patterns[number];
+                let is_near = at == 0 || lead > 0 && self.bytes[lead - 1] == pattern[at - 1];
+                self.step(if is_near {
+                    1 + at / COMPARED_AT_ONCE
+                } else {
+                    1
+                });
+                if !is_near || self.steps_left == 0 {
+                    continue;
+                }
                 let fits = |start: &usize| {
                     *start >= least
-                        && (at == 0 || self.bytes[lead - 1] == pattern[at - 1])
                         && self.bytes[*start..lead] == pattern[..at]
                         && pattern[at..].starts_with(read)
                 };
@@ -193,10 +235,18 @@ impl<'s> Escaped<'s> {
         }
     }
 
+    fn step(&mut self, steps: usize) {
+        self.steps_left = self.steps_left.saturating_sub(steps);
+    }
+
     /// Reads on from where `so_far` of the pattern has been read, and keeps what it finds.
     fn follow(&mut self, start: usize, pattern: &[u8], so_far: (usize, usize)) {
         let mut states = BTreeSet::from([so_far]);
         while let Some((done, at)) = states.pop_first() {
+            self.step(1);
+            if self.steps_left == 0 {
+                return;
+            }
             if done == pattern.len() {
                 if at - start >= self.search.bytes_min {
                     let end = at;

@@ -4,7 +4,7 @@ use crate::manifest::Manifest;
 use crate::outcome::{Failure, Outcome};
 use crate::plan::WriteMode;
 use crate::sink::{Extent, Target};
-use crate::staged::{self, Staged, broken};
+use crate::staged::{self, Staged};
 
 /// What is there before the staged records are applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,12 +27,12 @@ pub fn of(
     // No set was published by a run that appended.
     let has_last = last.is_some_and(|last| appends || !last.appends());
     if appends && staged.reported.deleted > 0 {
-        return Err(broken(
+        return Err(Failure::broken(
             "it staged deletions, and WRITE_MODE=append only adds; set WRITE_MODE=upsert and PRIMARY_KEY",
         ));
     }
     match extent {
-        Extent::Changes if target.mode == WriteMode::Replace => Err(broken(
+        Extent::Changes if target.mode == WriteMode::Replace => Err(Failure::broken(
             "it answered `changes`, and WRITE_MODE=replace publishes the whole set; set WRITE_MODE=upsert and PRIMARY_KEY",
         )),
         Extent::Changes if target.mode == WriteMode::Upsert && target.keys.is_empty() => {
@@ -43,10 +43,10 @@ pub fn of(
         }
         Extent::Everything if !appends => Ok(Base::Empty),
         Extent::Everything | Extent::Changes if !has_last => Ok(Base::Empty),
-        Extent::NothingNew if !has_last => Err(broken(
+        Extent::NothingNew if !has_last => Err(Failure::broken(
             "it answered `nothing-new` when nothing had been published",
         )),
-        Extent::NothingNew if staged.reported != staged::Counts::default() => Err(broken(
+        Extent::NothingNew if staged.reported != staged::Counts::default() => Err(Failure::broken(
             "it answered `nothing-new` and reported staged lines",
         )),
         Extent::Everything | Extent::Changes | Extent::NothingNew => Ok(Base::Last),

@@ -1,10 +1,10 @@
 //! Reads what was staged: each record checked and given its key, each deletion put between the records where it belongs.
 
 use crate::outcome::{Failure, Outcome};
-use crate::sink::Check;
 use crate::sink::key::{KeyError, Keys};
 use crate::sink::parents::Parents;
-use crate::staged::{DELETED, LinesError, RECORDS, Staged, broken, object};
+use crate::staged::{DELETED, LinesError, RECORDS, Staged, object};
+use crate::stop::Check;
 
 mod deletions;
 
@@ -99,7 +99,7 @@ pub fn read(
     }
     match deletions.at {
         None => Ok(Some(read)),
-        Some(at) => Err(broken(format!(
+        Some(at) => Err(Failure::broken(format!(
             "line {} of `{DELETED}` says `\"at\":{at}`, and {} records were staged",
             deletions.number(),
             read.staged
@@ -114,14 +114,18 @@ pub fn line_failure(name: &str, error: LinesError) -> Failure {
             Outcome::IoFailed,
             format!("read the staged `{name}`: {error}"),
         ),
-        LinesError::TooLong { .. } | LinesError::CutOff => broken(format!("`{name}`: {error}")),
+        LinesError::TooLong { .. } | LinesError::CutOff => {
+            Failure::broken(format!("`{name}`: {error}"))
+        }
     }
 }
 
 /// A line without a usable key: the component's fault when it is not JSON, the data's otherwise.
 fn key_failure(name: &str, number: u64, error: &KeyError) -> Failure {
     let place = match error {
-        KeyError::NotJson(_) => return broken(format!("line {number} of `{name}` {error}")),
+        KeyError::NotJson(_) => {
+            return Failure::broken(format!("line {number} of `{name}` {error}"));
+        }
         KeyError::Missing(place) | KeyError::Twice(place) | KeyError::NoKey { place, .. } => place,
     };
     Failure::new(

@@ -141,7 +141,13 @@ pub fn open<'r>(
 ) -> Result<Box<dyn Sink + 'r>, Failure> {
     match url {
         DatabaseUrl::Sqlite(path) => {
-            let connection = Sqlite::open(ground.clone(), path, &plan.job, target.dry_run)?;
+            let connection = Sqlite::open(
+                ground.clone(),
+                path,
+                &plan.job,
+                plan.writers,
+                target.dry_run,
+            )?;
             Ok(Box::new(Database::new(ground, connection, plan, target)?))
         }
         DatabaseUrl::Postgres(address) => {

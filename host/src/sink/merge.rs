@@ -3,13 +3,13 @@
 use std::cmp::Ordering;
 
 use crate::outcome::{Failure, Outcome};
-use crate::sink::Check;
 use crate::sink::changes::check_at;
 use crate::sink::key::{KeyError, Keys};
 use crate::sink::last::{Block, LastRecords};
 use crate::sink::output::SetOutput;
 use crate::sink::parents::Parents;
 use crate::sink::sort::{Change, Sorted};
+use crate::stop::Check;
 
 /// Writes the set that is `last` with `changes` made to it, sorted by key. Returns how many records of `last` were deleted.
 ///

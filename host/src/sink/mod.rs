@@ -16,6 +16,7 @@ use crate::outcome::Failure;
 use crate::plan::{Compression, Formulas, OutputFormat, Plan, WriteMode};
 use crate::publish::Commit;
 use crate::staged::{self, Rejection, Staged};
+use crate::stop::Check;
 
 pub mod database;
 pub mod files;
@@ -40,9 +41,6 @@ pub mod world;
 
 pub use files::Files;
 pub use last::sha256_of;
-
-/// Asked now and then while a sink works. After the commit only by what the next run can go on with.
-pub use crate::folder::Check;
 
 /// A place that keeps data and state together.
 pub trait Sink {
@@ -101,7 +99,7 @@ pub struct Ground<'r> {
     pub folder_stays: bool,
     /// The limits of the run.
     pub limits: &'r Limits,
-    /// Asked now and then.
+    /// Asked now and then. After the commit only by what the next run can go on with.
     pub check: Check<'r>,
     /// The log of the run.
     pub log: &'r Log,

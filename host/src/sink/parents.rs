@@ -7,10 +7,10 @@ use std::collections::HashMap;
 
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
-use crate::sink::Check;
 use crate::sink::changes::{Deletions, Gone, check_at};
 use crate::sink::key::Keys;
 use crate::staged::Staged;
+use crate::stop::Check;
 
 /// The parents that this run replaced, each with the number of records that were staged before its last line.
 #[derive(Debug, Default)]

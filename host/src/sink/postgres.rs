@@ -16,8 +16,9 @@ use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::plan::Plan;
 use crate::sink::Applied;
+use crate::sink::Ground;
 use crate::sink::database::{Changes, Connection, Layout, StateRow, Table, overtaken, vanished};
-use crate::sink::{Check, Ground};
+use crate::stop::Check;
 
 use connect::{Session, Way};
 use names::Names;

@@ -9,10 +9,11 @@ use crate::folder::Folder;
 use crate::manifest::FileRecord;
 use crate::outcome::Failure;
 use crate::publish;
+use crate::sink::Ground;
 use crate::sink::changes::{check_at, line_failure};
 use crate::sink::output::{LINES, Output};
-use crate::sink::{Check, Ground};
 use crate::staged::{REJECTED, Rejection, Staged};
+use crate::stop::Check;
 
 /// A rejected record may hold anything: nobody but the owner reads it.
 const MODE: u32 = 0o600;

@@ -14,13 +14,13 @@ use crate::folder::{Doing as _, Folder};
 use crate::limits::Limits;
 use crate::manifest::{FileRecord, hex};
 use crate::outcome::{Failure, Outcome};
-use crate::sink::Check;
 use crate::sink::changes::{self, Flow, check_at};
 use crate::sink::key::Keys;
 use crate::sink::output::{BARE, Output};
 use crate::sink::parents::Parents;
 use crate::sink::sort::{Change, Sorted, Sorter};
-use crate::staged::{Staged, broken};
+use crate::staged::Staged;
+use crate::stop::Check;
 
 /// Of the sha256 of a record so many bytes are kept: two records that differ have the same ones once in 2^64 records.
 pub const DIGEST_BYTES: usize = 16;
@@ -75,7 +75,9 @@ impl Repeats {
             match staging {
                 changes::Staging::Record(_, record) => repeats.take(record)?,
                 changes::Staging::Deletion(_) => {
-                    return Err(broken("it staged a deletion that it did not report"));
+                    return Err(Failure::broken(
+                        "it staged a deletion that it did not report",
+                    ));
                 }
             }
             Ok(Flow::On)

@@ -9,7 +9,7 @@ use rusqlite::{Connection as Link, OpenFlags, OptionalExtension as _, params};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
-use crate::folder::{Doing as _, Folder, refuse_foreign_file};
+use crate::folder::{Doing as _, Folder, Writers, refuse_foreign_file};
 use crate::outcome::{Committed, Failure, Outcome};
 use crate::sink::Applied;
 use crate::sink::Ground;
@@ -56,19 +56,20 @@ pub struct Sqlite<'r> {
 impl<'r> Sqlite<'r> {
     /// Opens the file at `path`, which is made where it is missing. A dry run makes none: it works in a temporary one.
     ///
-    /// `Err` is 73 when it cannot be used, 74 when the disk is at fault, 75 when another writer holds it.
+    /// `Err` is 73 when it cannot be used, or others than `writers` can write to its folder, 74 when the disk is at fault, 75 when another writer holds it.
     pub fn open(
         ground: Ground<'r>,
         path: &Path,
         job: &str,
+        writers: Writers,
         dry_run: bool,
     ) -> Result<Self, Failure> {
         let place = Place::of(path);
         let exists = exists(path, &place)?;
-        if exists && !dry_run {
-            refuse_foreign(path)?;
+        if exists {
+            refuse_foreign(path, writers)?;
         }
-        refuse_foreign_journals(path)?;
+        refuse_foreign_beside(path, writers)?;
         // An empty name is a database on disk that nobody else sees and that goes when it is closed.
         let opened = if dry_run && !exists {
             Path::new("")
@@ -314,15 +315,21 @@ fn exists(path: &Path, place: &Place) -> Result<bool, Failure> {
     }
 }
 
-/// `Err` (73) when the file has a second name or is another user's: it is written to.
-fn refuse_foreign(path: &Path) -> Result<(), Failure> {
+/// `Err` (73) when the file has a second name or is another user's. A link is followed, and what it leads to is looked at.
+fn refuse_foreign(path: &Path, writers: Writers) -> Result<(), Failure> {
     let stat = rustix::fs::stat(path).doing(|| format!("look at `{}`", path.display()))?;
-    refuse_foreign_file(&stat, &path.display().to_string())
+    refuse_foreign_file(&stat, &path.display().to_string())?;
+    let linked = std::fs::canonicalize(path).doing(|| format!("look at `{}`", path.display()))?;
+    if linked == path {
+        return Ok(());
+    }
+    refuse_foreign_beside(&linked, writers)
 }
 
-/// `Err` (73) when what SQLite opens beside the file is no file of this user or root: it waits for a FIFO without end, and what
-/// a journal says is written into the database.
-fn refuse_foreign_journals(path: &Path) -> Result<(), Failure> {
+/// `Err` (73) when others can write to the folder of the database, or put something beside it: SQLite waits for a FIFO without
+/// end, and writes what a journal says into the database.
+fn refuse_foreign_beside(path: &Path, writers: Writers) -> Result<(), Failure> {
+    drop(Folder::open_for(&folder_of(path), writers)?);
     for ending in ["-journal", "-wal", "-shm"] {
         let mut beside = path.as_os_str().to_owned();
         beside.push(ending);

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::outcome::Failure;
 use crate::words;
 
-use super::{REJECTED, broken, object};
+use super::{REJECTED, object};
 
 /// What is told of a reason.
 const REASON_CHARS_MAX: usize = 200;
@@ -43,7 +43,7 @@ impl<'a> RejectedLine<'a> {
     pub fn read(number: u64, line: &'a [u8]) -> Result<Self, Failure> {
         let text = object(REJECTED, number, line)?;
         serde_json::from_str(text).map_err(|error| {
-            broken(format!(
+            Failure::broken(format!(
                 "line {number} of `{REJECTED}` is not one `reason`, `pointer` and `record`: {error}"
             ))
         })
@@ -64,7 +64,7 @@ impl Rejection {
         let line = RejectedLine::read(number, line)?;
         for (what, text) in [("reason", &line.reason), ("pointer", &line.pointer)] {
             if text.len() > words_bytes_max {
-                return Err(broken(format!(
+                return Err(Failure::broken(format!(
                     "line {number} of `{REJECTED}` has a {what} of {} bytes, and {words_bytes_max} are allowed",
                     text.len()
                 )));

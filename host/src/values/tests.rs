@@ -106,3 +106,28 @@ fn a_credential_that_cannot_be_read_is_a_problem() {
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert_eq!(problems[0].setting, "KEY");
 }
+
+#[test]
+fn a_credentials_folder_that_cannot_be_searched_is_one_problem_and_not_one_for_each_secret() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let given = [("CREDENTIALS_DIRECTORY", file.path().to_str().unwrap())];
+    let (values, mut problems) = collect(&[], &given, &[]);
+
+    assert!(values.secret("KEY", &mut problems).is_none());
+    assert!(values.secret("PASSWORD", &mut problems).is_none());
+
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0].setting, "CREDENTIALS_DIRECTORY");
+}
+
+#[test]
+fn an_env_file_may_begin_with_a_byte_order_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("job.env");
+    std::fs::write(&path, "\u{feff}A=1\n").unwrap();
+
+    let (values, problems) = collect(&[], &[], &[path.to_str().unwrap()]);
+
+    assert_eq!(problems, []);
+    assert_eq!(values.get("A").unwrap().value, "1");
+}

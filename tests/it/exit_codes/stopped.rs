@@ -40,7 +40,9 @@ fn sighup_while_waiting_for_the_next_try_is_143() {
 
     let run = job.start().has_asked(1).signalled(Signal::HUP).ends();
 
-    run.exits(Outcome::Terminated).publishes_nothing();
+    run.exits(Outcome::Terminated)
+        .publishes_nothing()
+        .stderr_has("stopped by SIGHUP");
 }
 
 #[test]

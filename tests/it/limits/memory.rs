@@ -16,7 +16,7 @@ const LIMIT: u64 = 256 * MIB;
 const HOARD: u64 = 64 * MIB;
 
 /// Behaviours that take what they can get, and how each ends. `None`: it takes nothing, and the run is published.
-const TAKING: [(&str, Option<&str>); 30] = [
+const TAKING: [(&str, Option<&str>); 34] = [
     (
         "eat-memory",
         Some("more memory than `MEMORY_LIMIT` allows (256 MiB)"),
@@ -39,6 +39,13 @@ const TAKING: [(&str, Option<&str>); 30] = [
     ("hoard-paths", Some("MiB of requests")),
     ("hoard-authorities", Some("MiB of requests")),
     ("hoard-request-bodies", Some("MiB of request bodies")),
+    ("hoard-finished-bodies", Some("MiB of request bodies")),
+    ("hoard-dropped-bodies", Some("MiB of request bodies")),
+    ("hoard-finished-answers", Some("MiB of request bodies")),
+    (
+        "log-more-than-is-taken",
+        Some("more than `check-write` allows"),
+    ),
     (
         "hoard-pending-requests",
         Some("more than 16 requests pending"),

@@ -16,6 +16,8 @@ use crate::secret::{Redactor, Secret};
 /// No token is kept for longer; it also keeps the arithmetic of clocks within its bounds.
 const LIFETIME_MAX: Duration = Duration::from_hours(24 * 365);
 const ERROR_CODE_BYTES_MAX: usize = 64;
+/// As much as most servers take in a header.
+const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 /// A token, and how long it is good for.
 #[derive(Debug)]
@@ -85,6 +87,18 @@ pub(super) fn read(status: StatusCode, body: &[u8], oauth2: &OAuth2) -> Result<G
     };
     if success.access_token.is_empty() {
         return nonsense("its answer has an empty `access_token`");
+    }
+    if success.access_token.len() > TOKEN_BYTES_MAX {
+        return nonsense(&format!(
+            "its `access_token` is longer than {TOKEN_BYTES_MAX} bytes"
+        ));
+    }
+    if !success
+        .access_token
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic())
+    {
+        return nonsense("its `access_token` has a character that no header can carry");
     }
     // Some servers leave it out, and mean this one.
     let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");

@@ -10,7 +10,7 @@ use super::file::{StagedFile, WriteError};
 use super::folder::error_code;
 
 /// What one call of a stream may carry.
-const CALL_BYTES: usize = 1024 * 1024;
+pub const CALL_BYTES: usize = 1024 * 1024;
 
 /// Reads from a place on.
 pub struct Reading {

@@ -342,8 +342,19 @@ impl types::HostOutgoingBody for CountedHttp<'_> {
         fn write(
             body: Resource<HostOutgoingBody>
         ) -> Result<std::result::Result<Resource<DynOutputStream>, ()>>;
-        fn finish(body: Resource<HostOutgoingBody>, trailers: Option<Resource<Trailers>>) -> HttpResult<()>;
         fn drop(body: Resource<HostOutgoingBody>) -> Result<()>;
+    }
+
+    fn finish(
+        &mut self,
+        body: Resource<HostOutgoingBody>,
+        trailers: Option<Resource<Trailers>>,
+    ) -> HttpResult<()> {
+        // Egress sends none; they would wait in the body, where nothing counts them.
+        if let Some(trailers) = trailers {
+            self.http.table.delete(trailers).map_err(HttpError::trap)?;
+        }
+        types::HostOutgoingBody::finish(&mut self.http, body, None)
     }
 }
 

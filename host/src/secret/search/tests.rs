@@ -14,9 +14,9 @@ fn search(secret: &str, bytes_min: usize) -> Search {
 
 fn hidden(secret: &str, text: &str) -> (String, u64) {
     let mut shown = Vec::new();
-    let (taken, found) = search(secret, 16).hide(text.as_bytes(), true, &mut shown);
-    assert_eq!(taken, text.len());
-    (String::from_utf8(shown).unwrap(), found)
+    let hidden = search(secret, 16).hide(text.as_bytes(), true, &mut shown);
+    assert_eq!(hidden.taken, text.len());
+    (String::from_utf8(shown).unwrap(), hidden.count)
 }
 
 /// The same, from a text that comes in these pieces.
@@ -24,12 +24,12 @@ fn hidden_in_pieces(search: &Search, pieces: &[&[u8]]) -> (Vec<u8>, u64) {
     let (mut pending, mut shown, mut count) = (Vec::new(), Vec::new(), 0);
     for piece in pieces {
         pending.extend_from_slice(piece);
-        let (taken, found) = search.hide(&pending, false, &mut shown);
-        pending.drain(..taken);
-        count += found;
+        let hidden = search.hide(&pending, false, &mut shown);
+        pending.drain(..hidden.taken);
+        count += hidden.count;
     }
-    let (_, found) = search.hide(&pending, true, &mut shown);
-    (shown, count + found)
+    let hidden = search.hide(&pending, true, &mut shown);
+    (shown, count + hidden.count)
 }
 
 /// One character, escaped in the way of this number.
@@ -201,8 +201,37 @@ proptest! {
     fn no_bytes_are_too_much(bytes in prop::collection::vec(prop::sample::select(&b"%25\\u003d&#x;ampX"[..]), 0..300)) {
         let mut shown = Vec::new();
 
-        let (taken, _) = search("%\\&amp;=3d25u0025", 8).hide(&bytes, false, &mut shown);
+        let hidden = search("%\\&amp;=3d25u0025", 8).hide(&bytes, false, &mut shown);
 
-        prop_assert!(taken <= bytes.len());
+        prop_assert!(hidden.taken <= bytes.len() && !hidden.is_given_up);
     }
+}
+
+#[test]
+fn a_text_that_could_hold_a_secret_in_too_many_ways_is_hidden_from_there_on() {
+    let secret = format!("{}b", "a".repeat(8_000));
+    let text = format!("[1] {}%61{}", "a".repeat(8_000), "a".repeat(8_000));
+    let mut shown = Vec::new();
+
+    let hidden = search(&secret, 16).hide(text.as_bytes(), true, &mut shown);
+
+    assert!(hidden.is_given_up);
+    assert_eq!((hidden.taken, hidden.count), (text.len(), 1));
+    assert_eq!(shown, b"REDACTED");
+}
+
+#[test]
+fn a_long_token_in_a_text_full_of_escapes_is_looked_for_to_the_end() {
+    let token = STANDARD.encode(
+        (0..1_500_u32)
+            .flat_map(u32::to_le_bytes)
+            .collect::<Vec<_>>(),
+    );
+    let text = format!("\\u0041\\/\\\"%41{}", "\\u0061\\/".repeat(8_000));
+    let mut shown = Vec::new();
+
+    let hidden = search(&token, 16).hide(text.as_bytes(), true, &mut shown);
+
+    assert_eq!((hidden.count, hidden.is_given_up), (0, false));
+    assert_eq!(shown, text.as_bytes());
 }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::outcome::Failure;
 use crate::sink::key::Keys;
-use crate::staged::{DELETED, Lines, Staged, broken, object};
+use crate::staged::{DELETED, Lines, Staged, object};
 
 use super::{key_failure, line_failure};
 
@@ -74,7 +74,7 @@ impl<'s> Deletions<'s> {
             self.at = None;
             return Ok(());
         };
-        let wrong = |what: String| broken(format!("line {number} of `{DELETED}` {what}"));
+        let wrong = |what: String| Failure::broken(format!("line {number} of `{DELETED}` {what}"));
         let text = object(DELETED, number, line)?;
         let deletion: Deletion<'_> = serde_json::from_str(text)
             .map_err(|error| wrong(format!("is no deletion: {error}")))?;

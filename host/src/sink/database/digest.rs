@@ -5,9 +5,9 @@ use sha2::{Digest as _, Sha256};
 use crate::columns::Column;
 use crate::manifest::{FileRecord, hex};
 use crate::outcome::Failure;
-use crate::sink::Check;
 use crate::sink::changes::{check_at, line_failure};
 use crate::staged::{self, Lines};
+use crate::stop::Check;
 
 /// The bytes of records without keys, and the columns that are made of them.
 pub fn digest(

@@ -3,13 +3,13 @@
 use crate::folder::Folder;
 use crate::limits::Limits;
 use crate::outcome::Failure;
-use crate::sink::Check;
 use crate::sink::changes::{self, Flow, line_failure};
 use crate::sink::key::Keys;
 use crate::sink::parents::Parents;
 use crate::sink::repeats::Compared;
 use crate::sink::sort::{Change, Sorted, Sorter};
 use crate::staged::{Lines, RECORDS, Staged};
+use crate::stop::Check;
 
 /// Rows in their order.
 pub enum Rows<'s> {

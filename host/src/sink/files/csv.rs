@@ -12,7 +12,7 @@ use crate::sink::base::Base;
 use crate::sink::changes::{check_at, line_failure};
 use crate::sink::last::{LastRecords, damaged};
 use crate::sink::output::Names;
-use crate::staged::{RECORDS, Staged, broken, object};
+use crate::staged::{RECORDS, Staged, object};
 
 use super::Next;
 use super::data::records_of;
@@ -86,7 +86,7 @@ impl Next<'_> {
             check_at(ground.check, number, line.len())?;
             let text = object(RECORDS, number, line)?;
             names.see(text, ground.limits).map_err(|what| {
-                broken(format!(
+                Failure::broken(format!(
                     "line {number} of `{RECORDS}` is not one JSON object: {what}"
                 ))
             })?;

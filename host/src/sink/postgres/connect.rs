@@ -15,7 +15,7 @@ use crate::egress::find;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
-use crate::sink::Check;
+use crate::stop::Check;
 
 use super::wait::{Given, Trouble, in_words, wait};
 

@@ -11,7 +11,7 @@ use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::outcome::{Failure, Outcome};
-use crate::sink::Check;
+use crate::stop::Check;
 
 /// Between two looks at the deadline and at signals.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -13,7 +13,6 @@ use crate::sink::database::{
 use crate::sink::key::parts;
 use crate::sink::parents::Parents;
 use crate::sink::sort::Change;
-use crate::staged::broken;
 
 use super::Sqlite;
 use super::error::number;
@@ -293,8 +292,8 @@ impl<'w> Work<'w, '_> {
     /// Binds a record and executes; returns how many rows changed.
     fn put(&self, statement: &mut Statement<'_>, record: &[u8]) -> Result<usize, Failure> {
         let record = std::str::from_utf8(record)
-            .map_err(|error| broken(format!("a record is not UTF-8: {error}")))?;
-        let cells = self.layout.cells(record).map_err(broken)?;
+            .map_err(|error| Failure::broken(format!("a record is not UTF-8: {error}")))?;
+        let cells = self.layout.cells(record).map_err(Failure::broken)?;
         let mut bound = 0;
         for (at, (column, cell)) in self.layout.columns.iter().zip(&cells).enumerate() {
             let exactly = at < self.layout.keys || self.layout.parent == Some(at);

@@ -149,7 +149,15 @@ impl World {
         act: impl FnOnce(&mut Sqlite<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let path = self.path();
-        self.grounded(|ground, plan| act(&mut Sqlite::open(ground, &path, &plan.job, false)?))
+        self.grounded(|ground, plan| {
+            act(&mut Sqlite::open(
+                ground,
+                &path,
+                &plan.job,
+                plan.writers,
+                false,
+            )?)
+        })
     }
 
     fn grounded<T>(

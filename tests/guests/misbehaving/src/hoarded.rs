@@ -6,9 +6,10 @@ use crate::bindings::wasi::clocks::monotonic_clock;
 use crate::bindings::wasi::filesystem::types::{DescriptorFlags, OpenFlags, PathFlags};
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{
-    Fields, Method, OutgoingRequest, OutgoingResponse, RequestOptions, Scheme,
+    Fields, Method, OutgoingBody, OutgoingRequest, OutgoingResponse, RequestOptions, Scheme,
 };
 use crate::bindings::wasi::io::poll;
+use crate::bindings::wasi::io::streams::OutputStream;
 use crate::staged::{folder, put};
 use crate::{Ending, everything, setting};
 
@@ -54,6 +55,27 @@ pub fn run(behaviour: &str) -> Option<Ending> {
             fill(&request);
             drop_never(request);
         }),
+        "hoard-finished-bodies" => each(|| {
+            let request = OutgoingRequest::new(Fields::new());
+            let (body, out) = filled(&request);
+            drop(out);
+            let _ = OutgoingBody::finish(body, Some(two()));
+            drop_never(request);
+        }),
+        "hoard-dropped-bodies" => each(|| {
+            let request = OutgoingRequest::new(Fields::new());
+            let (body, out) = filled(&request);
+            drop(out);
+            drop(body);
+            drop_never(request);
+        }),
+        "hoard-finished-answers" => each(|| {
+            let answer = OutgoingResponse::new(Fields::new());
+            let body = answer.body().expect("the first body");
+            drop(write_all(&body));
+            let _ = OutgoingBody::finish(body, None);
+            drop_never(answer);
+        }),
         "hoard-pending-requests" => each(|| drop_never(sent(&setting("SOURCE_ASK")))),
         "drop-requests-at-once" => {
             (0..20_000).for_each(|_| drop(sent(&setting("SOURCE_ASK"))));
@@ -83,6 +105,10 @@ pub fn run(behaviour: &str) -> Option<Ending> {
             let ready = monotonic_clock::subscribe_duration(0);
             let list: Vec<_> = (0..1_000_000).map(|_| &ready).collect();
             (0..20).for_each(|_| drop(poll::poll(&list)));
+        }
+        "log-more-than-is-taken" => {
+            let text = vec![b'\n'; LONG_BYTES];
+            let _ = crate::bindings::wasi::cli::stderr::get_stderr().write(&text);
         }
         "write-many-zeroes" => {
             let file = crate::staged::create(&folder(), "zeroes");
@@ -142,7 +168,16 @@ fn small_fields() {
 
 /// A body of which as much is written as is taken, and never finished.
 fn fill(request: &OutgoingRequest) {
+    drop_never(filled(request));
+}
+
+fn filled(request: &OutgoingRequest) -> (OutgoingBody, OutputStream) {
     let body = request.body().expect("the first body");
+    let out = write_all(&body);
+    (body, out)
+}
+
+fn write_all(body: &OutgoingBody) -> OutputStream {
     let out = body.write().expect("the first stream");
     while let Ok(bytes @ 1..) = out.check_write() {
         let bytes = usize::try_from(bytes).expect("it fits");
@@ -150,7 +185,7 @@ fn fill(request: &OutgoingRequest) {
             break;
         }
     }
-    drop_never((body, out));
+    out
 }
 
 fn sent(url: &str) -> crate::bindings::wasi::http::types::FutureIncomingResponse {
