@@ -324,7 +324,7 @@ fn a_date_far_ahead_moves_the_cursor_five_minutes_past_our_clock_and_a_later_run
         second.asked,
         ["https://x.example/o?since=2026-11-23T12%3A00%3A00Z"]
     );
-    let warned = |run: &Run| run.log.iter().any(|line| line.contains("is ahead of this"));
+    let warned = |run: &Run| run.log.iter().any(|line| line.contains("is ahead: "));
     assert!(warned(&first) && warned(&second), "{:?}", first.log);
 }
 
@@ -349,7 +349,7 @@ fn a_date_far_behind_holds_the_cursor_back_and_never_takes_it_back() {
         Some("2026-11-23T11:00:00Z")
     );
     assert!(
-        later.log.iter().any(|line| line.contains("is behind this")),
+        later.log.iter().any(|line| line.contains("is behind: ")),
         "{:?}",
         later.log
     );

@@ -98,7 +98,7 @@ impl Cache {
         let signed = self.signature(engine, sha256, &compiled);
         if signed.verify_slice(&tag).is_err() {
             return Err(format!(
-                "`{shown}` was not written by this host's user with this key, or is damaged; remove it and see who can write there"
+                "`{shown}` has no valid signature: it is damaged, or another user wrote it; it was not loaded; remove it, and check who can write there"
             ));
         }
         // SAFETY: `deserialize` runs the bytes as native code, so they must be what this engine serialized. These very bytes are
@@ -244,7 +244,7 @@ fn open_folder(named: &Path, path: &Path) -> Result<Option<OwnedFd>, String> {
         return Ok(Some(folder));
     }
     Err(format!(
-        "`{}` is not this user's alone (owner {}, mode {:04o}); remove it, and it is made again",
+        "`{}` is not this user's alone (owner {}, mode {:04o}); it was not used; remove it: the next run makes it again",
         path.display(),
         rights.owner,
         rights.mode & 0o7777
@@ -262,7 +262,7 @@ fn key(folder: &OwnedFd, path: &Path) -> Result<Option<SecretBox<[u8; KEY_BYTES]
     let (mut file, stat) = found.ok_or_else(|| format!("`{shown}` vanished as it was made"))?;
     if stat.st_mode & 0o077 != 0 || u64::try_from(stat.st_size) != Ok(KEY_BYTES as u64) {
         return Err(format!(
-            "`{shown}` is no key of this user's alone (mode {:04o}, {} bytes); remove `{}`, and it is made again",
+            "`{shown}` is no key of this user's alone (mode {:04o}, {} bytes); it was not used; remove `{}`: the next run makes it again",
             stat.st_mode & 0o7777,
             stat.st_size,
             path.display()

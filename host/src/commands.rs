@@ -68,18 +68,19 @@ fn checked(prepared: &Prepared, problems: &[Problem], online: bool) -> String {
             "warning: {name} in the environment is ignored; the setting is {setting}"
         );
     }
-    for kept_back in settings::ungranted(&prepared.description, &prepared.plan) {
+    if let Some(kept_back) = settings::ungranted(&prepared.description, &prepared.plan) {
         let _ = writeln!(
             out,
-            "warning: {} in the environment is not given to the component; to grant it, say `{}`",
-            kept_back.name, kept_back.grant
+            "warning: {} in the environment is not given to the component; to allow it, set `{}`",
+            kept_back.names.join(", "),
+            kept_back.grant
         );
     }
     if problems.is_empty() {
         let asked = if online {
             ""
         } else {
-            "; nothing was asked of the network"
+            "; the network and the output were not checked"
         };
         let _ = writeln!(out, "\nno problem found{asked}");
         return out;

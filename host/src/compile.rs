@@ -54,7 +54,7 @@ async fn excess(limits: &Limits) -> Failure {
         };
         let message = if cpu_time().saturating_sub(cpu) > limits.compile_cpu {
             format!(
-                "compiling the component took more CPU time than `COMPILE_CPU_LIMIT` allows ({})",
+                "compiling the component took more CPU time than `COMPILE_CPU_LIMIT` allows ({}); raise it, or use a smaller component",
                 spoken(limits.compile_cpu)
             )
         } else if now.saturating_sub(before) > limits.compile_memory_bytes {

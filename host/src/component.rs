@@ -14,7 +14,7 @@ use wasmtime::component::{
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
 use crate::engine;
-use crate::grants::{self, Exceeded, Granted, Grants};
+use crate::grants::{self, Exceeded, FIXED, Granted, Grants};
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 
@@ -45,6 +45,13 @@ use bindings::exports::tidegate::sync::job::Failure as RawFailure;
 
 /// How often a computing component is looked at: its CPU time, the deadline, a signal.
 const TICK: Duration = Duration::from_millis(5);
+
+/// What a component is called for: the limits of a run are settings, those of `describe` are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Run,
+    Describe,
+}
 
 /// A component that can be called.
 pub struct Connector {
@@ -121,8 +128,7 @@ impl Connector {
             cpu: limits.describe_cpu,
             memory_bytes: limits.describe_memory_bytes,
         };
-        let cpu_limit = limits.describe_cpu;
-        let described = self.call(grants, cpu_limit, limits, async |store, instance| {
+        let described = self.call(grants, Call::Describe, limits, async |store, instance| {
             let connector = bindings::Connector::new(&mut *store, instance)?;
             connector.tidegate_sync_job().call_describe(store).await
         });
@@ -130,7 +136,7 @@ impl Connector {
             return Err(Failure::new(
                 Outcome::ComponentFailed,
                 format!(
-                    "the component did not describe itself within {}; `describe` and start functions must neither wait nor compute long",
+                    "the component did not finish `describe` within {}{FIXED}",
                     crate::quantity::spoken(limits.describe_wall)
                 ),
             ));
@@ -146,7 +152,7 @@ impl Connector {
         request: &Request,
     ) -> (Result<Result<Ran, JobFailure>, Failure>, Used) {
         let log = grants.log.clone();
-        let ran = self.call(grants, limits.cpu, limits, async |store, instance| {
+        let ran = self.call(grants, Call::Run, limits, async |store, instance| {
             let connector = bindings::Connector::new(&mut *store, instance)?;
             let job = connector.tidegate_sync_job();
             match job.call_run(&mut *store, request).await? {
@@ -180,7 +186,7 @@ impl Connector {
         let log = grants.log.clone();
         let looked = self.call(
             grants,
-            limits.cpu,
+            Call::Run,
             limits,
             async |store, instance| match optional(store, instance, PROBE, "look")? {
                 Some(look) => Ok(Some(called(store, look).await?)),
@@ -194,11 +200,11 @@ impl Connector {
         }))
     }
 
-    /// Calls one function of a new instance. `cpu_limit` is what is told of; of it, `grants` may have less to give.
+    /// Calls one function of a new instance.
     async fn call<T>(
         &self,
         grants: Grants,
-        cpu_limit: Duration,
+        call: Call,
         limits: &Limits,
         function: impl AsyncFnOnce(&mut Store<Granted>, &Instance) -> wasmtime::Result<T>,
     ) -> (Result<T, Failure>, Used) {
@@ -228,7 +234,7 @@ impl Connector {
             staged_bytes: store.data().staged_bytes(),
         };
         let refused = store.data().refused();
-        let result = result.map_err(|error| ending(&error, refused, cpu_limit, limits));
+        let result = result.map_err(|error| ending(&error, refused, call, limits));
         (result, used)
     }
 }
@@ -264,15 +270,27 @@ where
 fn ending(
     error: &wasmtime::Error,
     refused: Option<&Exceeded>,
-    cpu_limit: Duration,
+    call: Call,
     limits: &Limits,
 ) -> Failure {
-    if error.downcast_ref::<CpuUsedUp>().is_some() {
-        return cpu_used_up(cpu_limit);
+    let is_out_of_cpu = error.downcast_ref::<CpuUsedUp>().is_some();
+    if is_out_of_cpu && call == Call::Run {
+        return cpu_used_up(limits.cpu);
     }
     let root = one_line(&error.root_cause().to_string());
-    let message = if let Some(limit) = error.downcast_ref::<Exceeded>().or(refused) {
-        limit.to_string()
+    let message = if is_out_of_cpu {
+        let limit = crate::quantity::spoken(limits.describe_cpu);
+        format!("the component used more than {limit} of CPU time in `describe`{FIXED}")
+    } else if let Some(limit) = error.downcast_ref::<Exceeded>().or(refused) {
+        match limit {
+            Exceeded::Memory { bytes_max, held } if call == Call::Describe => {
+                let mib = bytes_max / (1024 * 1024);
+                format!(
+                    "the component needed more than {mib} MiB of memory in `describe`{held}{FIXED}"
+                )
+            }
+            limit => limit.to_string(),
+        }
     } else if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
         Exceeded::Handles(limits.resource_handles).to_string()
     } else if let Some(things) = too_many(&root) {
@@ -290,7 +308,9 @@ pub fn cpu_used_up(limit: Duration) -> Failure {
     let limit = crate::quantity::spoken(limit);
     Failure::new(
         Outcome::ComponentFailed,
-        format!("the component used more CPU time than `CPU_LIMIT` allows ({limit})"),
+        format!(
+            "the component used more CPU time than `CPU_LIMIT` allows ({limit}); raise it, or fetch less in one run (SOURCE_WINDOW, MAX_PAGES)"
+        ),
     )
 }
 

@@ -74,8 +74,8 @@ pub const HOST: &[Declared] = &[
         "ALLOW_ENVIRONMENT",
         "",
         "SOURCE_REGION",
-        "Settings that a component given by path may take from the environment, comma-separated; without it, from \
-         `--env-file` and `--set` alone, and SOURCE_API_URL. The built-in component may take its own",
+        "Environment variables that a component given by path may read, comma-separated; SOURCE_API_URL is always allowed. \
+         No effect with the built-in component, which may read its own settings",
     ),
     setting(
         Group::Auth,
@@ -201,8 +201,8 @@ pub const HOST: &[Declared] = &[
         "ALLOW_SHARED_OUTPUT",
         "no",
         "yes",
-        "Whether the group of OUTPUT_DIR may write to it (a set-group-ID folder): its members can then change what is published, \
-         and have this user remove files of its own there",
+        "`yes`: the group may write to OUTPUT_DIR, which needs the set-group-ID bit. Its members can then replace what is \
+         published, and make a run delete files of its own user",
     ),
     setting(
         Group::Output,

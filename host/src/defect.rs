@@ -101,7 +101,10 @@ impl Defect {
     fn failure(&self) -> Failure {
         Failure::new(
             Outcome::ComponentFailed,
-            format!("a defect in tidegate, please report it: {}", self.text()),
+            format!(
+                "a defect in tidegate, please report it with `tidegate --version`: {}",
+                self.text()
+            ),
         )
     }
 }
@@ -161,7 +164,8 @@ mod tests {
 
         assert_eq!(failure.outcome, Outcome::ComponentFailed);
         assert!(
-            failure.message.contains("no way, 7 at ") && failure.message.contains("src/defect.rs:"),
+            failure.message.contains("no\nway, 7 at ")
+                && failure.message.contains("src/defect.rs:"),
             "{failure}"
         );
     }

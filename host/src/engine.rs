@@ -59,7 +59,12 @@ pub async fn load(
 ) -> Result<Loaded, Failure> {
     shape::check(&bytes, limits)?;
     let sha256 = manifest::sha256(&bytes);
-    let unused = |why: String| log.warn("compiled component not cached", json!({ "error": why }));
+    let unused = |why: String| {
+        log.warn(
+            "cache not used, component compiled",
+            json!({ "error": why }),
+        );
+    };
     let mut cache = opened(cache_dir, limits, unused);
     let taken = cache.as_ref().map(|cache| cache.take(engine, &sha256));
     match taken.transpose().map(Option::flatten) {

@@ -327,13 +327,13 @@ impl Folder {
             Left::Stopped(failure) => return Err(failure),
             Left::Io(error) => return Err(error).doing(|| format!("remove `{shown}`")),
             Left::Foreign(path, owner) => format!(
-                "`{path}` belongs to user {owner} and stays, as only what belongs to this user is removed; look at it, and remove it by hand"
+                "`{path}` belongs to user {owner}, and a run removes only what belongs to its own user; check it, then remove it as that user or root"
             ),
             Left::Mounted(path) => {
-                format!("another file system is mounted at `{path}`, which stays; unmount it")
+                format!("another file system is mounted at `{path}`; unmount it")
             }
             Left::Moved(path) => format!(
-                "somebody moved or replaced `{path}` meanwhile, so nothing more was removed; see who else can write there"
+                "`{path}` was moved or replaced meanwhile, so the rest was left; check who else can write there"
             ),
             Left::TooMany => {
                 format!(

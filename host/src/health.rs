@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::folder::{Doing as _, Folder};
+use crate::folder::{Doing as _, Folder, Writers};
 use crate::generation::{self, Generation};
 use crate::last_run::{self, LastRun};
 use crate::limits::Limits;
@@ -72,7 +72,10 @@ pub fn health(plan: &Plan, most: Ages, verify: bool) -> HealthReport {
     let (now, limits) = (Timestamp::now(), &plan.limits);
     match (&plan.database, &plan.output_dir) {
         (Some(url), _) => database::health_at(now, url, plan, most, verify),
-        (None, Some(folder)) => health_at(now, folder, most, verify, limits),
+        (None, Some(folder)) => {
+            let report = health_at(now, folder, most, verify, limits);
+            report.unless_refused(folder, plan.writers)
+        }
         (None, None) => HealthReport::empty().because("there is no OUTPUT_DIR".to_owned()),
     }
 }
@@ -206,6 +209,21 @@ impl HealthReport {
     fn because(mut self, reason: String) -> Self {
         self.reasons.push(reason);
         self
+    }
+
+    /// A folder that the next run will refuse makes nothing fresh any more. Whoever asks need not be the user of the job.
+    fn unless_refused(mut self, output_dir: &Path, writers: Writers) -> Self {
+        let folder = Folder::open(output_dir).ok().flatten();
+        let Some(stranger) = folder.and_then(|folder| folder.stranger_to_its_owner(writers)) else {
+            return self;
+        };
+        if self.status == Status::Fresh {
+            self.status = Status::Stale;
+        }
+        let (path, cure) = (output_dir.display(), stranger.cure());
+        self.because(format!(
+            "the next run will refuse `{path}`: {stranger}; `{cure} {path}`"
+        ))
     }
 
     fn judge(&mut self, now: Timestamp, last: Option<Last<'_>>, max_age: Duration) {

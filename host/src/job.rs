@@ -91,7 +91,7 @@ pub fn run_watched(
     }
     for what in process::still_open() {
         log.warn(
-            "the memory of this process is not closed",
+            "the memory of this process is not protected",
             json!({ "what": what }),
         );
     }

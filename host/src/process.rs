@@ -22,13 +22,10 @@ pub fn still_open() -> Vec<&'static str> {
     let dumps = getrlimit(Resource::Core).maximum != NO_DUMP.maximum;
     let readable = !is_traced() && dumpable_behavior() != Ok(DumpableBehavior::NotDumpable);
     [
-        (
-            dumps,
-            "a crash can write its memory to a core dump (RLIMIT_CORE)",
-        ),
+        (dumps, "core dumps are on (RLIMIT_CORE)"),
         (
             readable,
-            "other processes of this user can read its memory (PR_SET_DUMPABLE)",
+            "processes of the same user can read it (PR_SET_DUMPABLE)",
         ),
     ]
     .into_iter()

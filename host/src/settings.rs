@@ -236,8 +236,8 @@ fn refuse_secrets(description: &Description, problems: &mut Vec<Problem>) {
         if setting.secret && !is_the_hosts_secret(&setting.name) {
             problems.push(Problem::new(
                 &setting.name,
-                "is declared as a secret, and a component never gets a secret: the host adds SOURCE_API_KEY to its \
-                 requests, as SOURCE_AUTH says; use a component that declares no other",
+                "is declared as a secret by this component, and components get no secrets; use another component, or let \
+                 the host send SOURCE_API_KEY (SOURCE_AUTH)",
             ));
         }
     }
@@ -268,15 +268,16 @@ fn environment(
 
 fn missing(setting: &Setting, plan: &Plan) -> Problem {
     let what = setting.doc.trim_end_matches('.');
-    let message = match ambient::of_setting(plan, &setting.name).first() {
+    let message = match ambient::of_setting(plan, &setting.name) {
         None => {
             let example = setting.example.as_deref().unwrap_or("…");
             format!("is required ({what}); say `{}={example}`", setting.name)
         }
         Some(kept_back) => format!(
-            "is required ({what}), and {} is in the environment, which this component was not granted: say `{}`, or give \
-             it in an env file",
-            kept_back.name, kept_back.grant
+            "is required ({what}); {} is in the environment, but not allowed for this component: set `{}`, or put it in an \
+             env file",
+            kept_back.names.join(" and "),
+            kept_back.grant
         ),
     };
     Problem::new(&setting.name, message)

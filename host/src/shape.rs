@@ -36,7 +36,7 @@ pub fn check(bytes: &[u8], limits: &Limits) -> Result<(), Failure> {
     if !is_component(bytes) {
         return Err(Failure::new(
             Outcome::Settings,
-            "the component file is not a WebAssembly component; build one for wasm32-wasip2, or with `wasm-tools component new`",
+            "the component file is not a WebAssembly component; check the path of `--component`, build one for wasm32-wasip2, or use `wasm-tools component new`",
         ));
     }
     let mut reader = Reader {
@@ -52,11 +52,11 @@ pub fn check(bytes: &[u8], limits: &Limits) -> Result<(), Failure> {
     read.map(|_| ()).map_err(|trouble| match trouble {
         Trouble::Unreadable(error) => Failure::new(
             Outcome::Settings,
-            format!("the component file cannot be read: {error}; build it anew"),
+            format!("the component file is damaged or cut off: {error}; copy or build it again"),
         ),
         Trouble::Excess(what) => Failure::new(
             Outcome::ComponentFailed,
-            format!("host refused the component before compiling it: {what}"),
+            format!("host refused the component before compiling it: {what}; the limit is fixed: use another component"),
         ),
     })
 }
@@ -282,7 +282,7 @@ impl Reader<'_> {
         Err(Failure::new(
             Outcome::Denied,
             format!(
-                "host refused the component before compiling it: it imports {}{more}; only the interfaces of the world `connector` are available",
+                "host refused the component before compiling it: it imports {}{more}; only the interfaces of the world `connector` are available; use a component without these imports",
                 self.refused.join(", ")
             ),
         ))

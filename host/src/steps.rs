@@ -34,10 +34,10 @@ impl Run<'_> {
                 json!({ "name": name, "meant": meant }),
             );
         }
-        for kept_back in settings::ungranted(&prepared.description, &prepared.plan) {
+        if let Some(kept_back) = settings::ungranted(&prepared.description, &prepared.plan) {
             self.log.warn(
-                "environment variable not given to the component",
-                json!({ "name": kept_back.name, "grant": kept_back.grant }),
+                "environment variables not given to the component",
+                json!({ "names": kept_back.names, "grant": kept_back.grant }),
             );
         }
         for (name, setting) in settings::ignored(&prepared.plan) {
@@ -106,7 +106,7 @@ impl Run<'_> {
             let folder = Folder::open_or_create(path, plan.file_mode, plan.writers)?;
             if let Some(above) = folder.exposed_by()? {
                 self.log.warn(
-                    "OUTPUT_DIR can be replaced by others",
+                    "another user can replace the output folder",
                     json!({ "above": above }),
                 );
             }

@@ -160,7 +160,7 @@ impl Summary {
             (Committed::No, Some(generation)) if self.portions > 0 => {
                 let portions = counted(self.portions, "portion");
                 format!(
-                    "{portions} of this run published ({generation}), and the next run goes on there"
+                    "{portions} of this run published ({generation}), and the next run continues there"
                 )
             }
             // It may be the set itself that is not as it was left.
@@ -176,9 +176,9 @@ impl Summary {
             Outcome::TryLater if self.portions > 0 => "",
             Outcome::TryLater => "; the next run starts where the last good one ended",
             _ if failure.committed == Committed::Unknown => {
-                "; mend what failed and run again: the next run goes on from whichever is there"
+                "; fix the cause and run again: the next run continues from whichever is there"
             }
-            Outcome::IoFailed => "; run again when the disk is well",
+            Outcome::IoFailed => "; run again when the disk works",
             Outcome::Settings => "; `tidegate check` shows every setting and where it came from",
             _ => "",
         };

@@ -230,12 +230,10 @@ impl Values {
         };
         let read = match self.file(&path, Holds::Trusted) {
             Ok(text) => secret_of(&text),
-            Err(error) => Err(format!("cannot be read: {error}")),
+            Err(error) => Err(format!("was not used: {error}")),
         };
-        let empty = || {
-            "was given by a file that is empty: write the secret into it, or do not name the file"
-                .to_owned()
-        };
+        let empty =
+            || "is empty: write the secret into its file, or do not name the file".to_owned();
         match read.and_then(|secret| secret.ok_or_else(empty)) {
             Ok(secret) => Ok(Some((secret, origin))),
             Err(message) => Err(Problem::of(name, message, origin)),
@@ -321,7 +319,7 @@ impl Values {
         let text = match self.file(path, Holds::Trusted) {
             Ok(text) => text,
             Err(error) => {
-                let message = format!("`{}` cannot be read: {error}", path.display());
+                let message = format!("`{}` was not used: {error}", path.display());
                 problems.push(Problem::new("--env-file", message));
                 return;
             }

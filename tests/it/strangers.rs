@@ -176,7 +176,7 @@ fn a_folder_above_that_others_can_write_to_is_a_warning() {
     let run = job.run();
 
     run.exits(Outcome::Published);
-    let warnings = run.events("OUTPUT_DIR can be replaced by others");
+    let warnings = run.events("another user can replace the output folder");
     assert_eq!(warnings.len(), 1);
     let told = warnings[0]["above"].as_str().unwrap();
     assert!(told.contains(&above.display().to_string()), "{told}");
@@ -184,7 +184,11 @@ fn a_folder_above_that_others_can_write_to_is_a_warning() {
     chmod(&above, 0o1777);
     let mut job = job.page(200, TWO);
     let run = job.run();
-    assert_eq!(run.events("OUTPUT_DIR can be replaced by others").len(), 0);
+    assert_eq!(
+        run.events("another user can replace the output folder")
+            .len(),
+        0
+    );
 }
 
 #[test]

@@ -32,14 +32,14 @@ impl Clocks {
     pub fn warning(self) -> Option<String> {
         let ahead = self.source.saturating_sub(self.ours);
         let (which, what_follows) = if ahead > AHEAD_SECONDS_MAX {
-            ("ahead of", "the cursor stops 5 minutes after the latter")
+            ("ahead", "this machine's time plus 5 minutes")
         } else if ahead < -BEHIND_SECONDS_MAX {
-            ("behind", "the cursor stops at the former")
+            ("behind", "the source's time")
         } else {
             return None;
         };
         Some(format!(
-            "warn: the source's clock is {which} this machine's (`Date` says {}, this machine {}): {what_follows}, and newer records are fetched again; correct the wrong clock",
+            "warn: the source's clock is {which}: its `Date` is {}, this machine's time {}; the cursor stops at {what_follows}; no record is lost; correct the wrong clock",
             written(self.source),
             written(self.ours),
         ))
@@ -82,10 +82,10 @@ mod tests {
         assert_eq!(
             clocks(301).warning().as_deref(),
             Some(
-                "warn: the source's clock is ahead of this machine's (`Date` says 2026-11-23T12:05:01Z, this machine 2026-11-23T12:00:00Z): the cursor stops 5 minutes after the latter, and newer records are fetched again; correct the wrong clock"
+                "warn: the source's clock is ahead: its `Date` is 2026-11-23T12:05:01Z, this machine's time 2026-11-23T12:00:00Z; the cursor stops at this machine's time plus 5 minutes; no record is lost; correct the wrong clock"
             )
         );
-        assert!(clocks(-3601).warning().unwrap().contains("is behind this"));
+        assert!(clocks(-3601).warning().unwrap().contains("is behind: "));
     }
 
     proptest! {

@@ -123,7 +123,7 @@ impl Given<'_> {
         }
         if BELIEVED.contains(&name) || BEGINNINGS.iter().any(|start| name.starts_with(start)) {
             return Err(
-                "is a proxy's word, asks for something else than the URL, or opens a cloud's metadata service: remove it",
+                "is not allowed: it speaks for a proxy, overrides the method or the URL, or opens a cloud's metadata service; remove it",
             );
         }
         if name == "content-type" && self.get("SOURCE_BODY").is_none() {

@@ -70,7 +70,7 @@ pub fn within(time: Duration) -> impl Fn() -> Result<(), Failure> {
             return Ok(());
         }
         let message = format!(
-            "there is more than can be removed in {} s; the next run goes on with it",
+            "not all was removed within {} s; the next run continues",
             time.as_secs()
         );
         Err(Failure::new(Outcome::TryLater, message))

@@ -136,10 +136,7 @@ impl fmt::Display for Stranger {
 pub fn refuse_strangers(rights: Rights, path: &str) -> Result<(), String> {
     match rights.stranger() {
         None => Ok(()),
-        Some(stranger) => Err(format!(
-            "others can change it: {stranger}; `{} {path}`",
-            stranger.cure()
-        )),
+        Some(stranger) => Err(format!("{stranger}; `{} {path}`", stranger.cure())),
     }
 }
 
@@ -202,7 +199,7 @@ mod tests {
         assert_eq!(
             own(0o775),
             Err(format!(
-                "others can change it: group 100 can write to it (owner {owner}, mode 0775); `chmod g-w /srv/out`"
+                "group 100 can write to it (owner {owner}, mode 0775); `chmod g-w /srv/out`"
             ))
         );
         assert!(own(0o777).unwrap_err().ends_with("`chmod go-w /srv/out`"));

@@ -49,28 +49,36 @@ impl Folder {
         }
     }
 
+    /// Who makes the next run of this folder's owner refuse it; for whoever only looks.
+    pub fn stranger_to_its_owner(&self, writers: Writers) -> Option<Stranger> {
+        let rights = Rights::from(&self.stat().ok()?);
+        let stranger = rights.stranger_to(rights.owner)?;
+        let is_allowed = writers == Writers::Group && rights.is_group_folder();
+        (!is_allowed).then_some(stranger)
+    }
+
     fn refused_for(&self, stranger: Stranger, rights: Rights) -> Failure {
         let path = self.path.display();
+        let cure = stranger.cure();
         let way_on = match stranger {
             Stranger::Everybody(_) if rights.is_sticky() => {
                 format!("use a folder of this job's own in it, such as `{path}/orders`")
             }
-            Stranger::Owner(_) => format!(
-                "run as that user, or give the folder to this one: `{} {path}`",
-                stranger.cure()
-            ),
+            Stranger::Owner(_) => {
+                format!("run as that user, or give the folder to this one: `{cure} {path}`")
+            }
             Stranger::Group(_) if self.writers == Writers::Group => format!(
-                "`{} {path}`; ALLOW_SHARED_OUTPUT=yes takes a group's folder with the set-group-ID bit only: `chmod g+s {path}`",
-                stranger.cure()
+                "ALLOW_SHARED_OUTPUT=yes needs the set-group-ID bit: `chmod g+s {path}`; or close it to the group: `{cure} {path}`"
             ),
             Stranger::Group(_) => format!(
-                "`{} {path}`, or ALLOW_SHARED_OUTPUT=yes to trust the group's members as this user (set-group-ID folders)",
-                stranger.cure()
+                "`{cure} {path}`; or trust the group as this user: `chmod g+s {path}` and ALLOW_SHARED_OUTPUT=yes"
             ),
-            Stranger::Everybody(_) => format!("`{} {path}`", stranger.cure()),
+            Stranger::Everybody(_) => format!(
+                "check what is in it, then `{cure} {path}`; or use a folder of this job's own in it"
+            ),
         };
         let message = format!(
-            "use the folder `{path}`: {stranger}, so others decide what this run reads, removes and publishes; nothing in it was changed; {way_on}"
+            "host refused the folder `{path}`: {stranger}; nothing in it was changed; {way_on}"
         );
         Failure::new(Outcome::OutputUnusable, message)
     }
@@ -113,15 +121,14 @@ pub fn refuse_foreign_file(stat: &Stat, shown: &str) -> Result<(), Failure> {
     let why = if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         "it is no regular file".to_owned()
     } else if stat.st_nlink != 1 {
-        format!(
-            "it has {} names (hard links), and what the others are is not known",
-            stat.st_nlink
-        )
+        format!("it has {} names (hard links)", stat.st_nlink)
     } else if rights.is_ours() {
         return Ok(());
     } else {
         format!("it belongs to user {}, not to this one", rights.owner)
     };
-    let message = format!("open `{shown}`: {why}; nothing was written to it; move it away");
+    let message = format!(
+        "host refused `{shown}`: {why}; nothing was written to it; keep one regular file of this user under that name"
+    );
     Err(Failure::new(Outcome::OutputUnusable, message))
 }

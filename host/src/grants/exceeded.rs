@@ -28,32 +28,49 @@ pub enum Exceeded {
     Count(&'static str, usize),
 }
 
+/// What to do about a limit that no setting moves.
+pub const FIXED: &str = "; the limit is fixed: fix the component, or use another one";
+
 impl fmt::Display for Exceeded {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::StagedBytes(max) => write!(out, "the component staged more than {max} bytes"),
+            Self::StagedBytes(max) => {
+                let gib = max / (1024 * 1024 * 1024);
+                write!(
+                    out,
+                    "the component staged more than {gib} GiB in one run; fetch less in one run (SOURCE_WINDOW, MAX_PAGES)"
+                )
+            }
             Self::StagedFiles(max) => {
-                write!(out, "the component made more than {max} files in `/out`")
+                write!(
+                    out,
+                    "the component made more than {max} files in `/out`{FIXED}"
+                )
             }
             Self::Memory { bytes_max, held } => {
                 let mib = bytes_max / (1024 * 1024);
                 write!(
                     out,
-                    "the component needed more memory than `MEMORY_LIMIT` allows ({mib} MiB){held}"
+                    "the component needed more memory than `MEMORY_LIMIT` allows ({mib} MiB){held}; raise it, or use another component"
                 )
             }
             Self::TableElements(max) => write!(
                 out,
-                "the component needed a table of more than {max} elements"
+                "the component needed a table of more than {max} elements{FIXED}"
             ),
             Self::RequestsPending(max) => {
-                write!(out, "the component had more than {max} requests pending")
+                write!(
+                    out,
+                    "the component had more than {max} requests pending{FIXED}"
+                )
             }
             Self::Handles(max) => write!(
                 out,
-                "the component held more than {max} resources of the host (requests, bodies, streams, pollables, files)"
+                "the component held more than {max} resources of the host (requests, bodies, streams, pollables, files){FIXED}"
             ),
-            Self::Count(what, max) => write!(out, "the component has more than {max} {what}"),
+            Self::Count(what, max) => {
+                write!(out, "the component has more than {max} {what}{FIXED}")
+            }
         }
     }
 }

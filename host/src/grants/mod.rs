@@ -22,7 +22,7 @@ use wasmtime::{Engine, ResourceLimiter};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView};
 
-pub use self::exceeded::Exceeded;
+pub use self::exceeded::{Exceeded, FIXED};
 use self::files::{Staging, StagingView};
 use self::http::CountedHttp;
 pub use self::http::Outbound;

@@ -56,7 +56,7 @@ fn a_panic_is_70_is_written_down_and_leaves_nothing_behind() {
     assert_eq!((ended.exit_code, summary.exit_code), (70, 70));
     let line = ended.error.unwrap();
     for told in [
-        "a defect in tidegate, please report it: rehearsed: fetched at ",
+        "a defect in tidegate, please report it with `tidegate --version`: rehearsed: fetched at ",
         "src/defect.rs:",
         "nothing was published",
     ] {

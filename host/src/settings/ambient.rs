@@ -32,39 +32,43 @@ pub fn is_of_the_host(name: &str) -> bool {
     READ_BY_THE_HOST.contains(&name) || HOST.iter().any(|setting| setting.name == name)
 }
 
-/// A setting that is in the environment, and that the component does not get.
+/// What is in the environment, and the component does not get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ungranted {
-    /// The environment variable.
-    pub name: String,
-    /// The line that grants it.
+    /// The environment variables; at least one.
+    pub names: Vec<String>,
+    /// The line that grants them all, besides what is granted already.
     pub grant: String,
 }
 
 /// What the component declares, is in the environment and stays there; what a flag says anyway is not among it.
-pub fn ungranted(description: &Description, plan: &Plan) -> Vec<Ungranted> {
+pub fn ungranted(description: &Description, plan: &Plan) -> Option<Ungranted> {
     let declared = description.settings.iter();
     let declared = declared.filter(|setting| !is_secret(setting));
-    declared
-        .flat_map(|setting| of_setting(plan, &setting.name))
-        .collect()
+    kept_back(plan, declared.map(|setting| setting.name.as_str()))
 }
 
 /// The same of one setting.
-pub fn of_setting(plan: &Plan, setting: &str) -> Vec<Ungranted> {
-    let names = std::iter::once(setting.to_owned()).chain(texts::file_setting(setting));
-    let kept_back = names.filter(|name| {
-        let is_there = plan.values.environment(name).is_some();
-        is_there && !is_granted(plan, name) && plan.values.flag(name).is_none()
+pub fn of_setting(plan: &Plan, setting: &str) -> Option<Ungranted> {
+    kept_back(plan, std::iter::once(setting))
+}
+
+fn kept_back<'s>(plan: &Plan, settings: impl Iterator<Item = &'s str>) -> Option<Ungranted> {
+    let names = settings.flat_map(|setting| {
+        std::iter::once(setting.to_owned()).chain(texts::file_setting(setting))
     });
-    kept_back
-        .map(|name| {
-            let granted = plan.allow_environment.iter().map(String::as_str);
-            let granted: Vec<&str> = granted.chain([name.as_str()]).collect();
-            let grant = format!("{GRANT}={}", granted.join(","));
-            Ungranted { name, grant }
+    let names: Vec<String> = names
+        .filter(|name| {
+            let is_there = plan.values.environment(name).is_some();
+            is_there && !is_granted(plan, name) && plan.values.flag(name).is_none()
         })
-        .collect()
+        .collect();
+    // A name that is refused would be refused again.
+    let granted = plan.allow_environment.iter();
+    let granted = granted.filter(|name| !is_the_hosts_secret(name));
+    let all: Vec<&str> = granted.chain(&names).map(String::as_str).collect();
+    let grant = format!("{GRANT}={}", all.join(","));
+    (!names.is_empty()).then_some(Ungranted { names, grant })
 }
 
 /// What other programs take from the environment, with the setting that says the same here.
@@ -93,9 +97,7 @@ pub fn refuse(plan: &Plan, problems: &mut Vec<Problem>) {
     for name in secrets.filter(|name| is_the_hosts_secret(name)) {
         problems.push(Problem {
             setting: GRANT.to_owned(),
-            message: format!(
-                "has `{name}` in it, which the host keeps from every component: take it out"
-            ),
+            message: format!("contains `{name}`: no component gets a secret; remove that name"),
             origin: plan.values.get(GRANT).map(|given| given.origin),
         });
     }

@@ -122,11 +122,7 @@ fn a_credentials_folder_that_cannot_be_searched_is_one_problem_and_not_one_for_e
 
 #[test]
 fn an_env_file_may_begin_with_a_byte_order_mark() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("job.env");
-    std::fs::write(&path, "\u{feff}A=1\n").unwrap();
-
-    let (values, problems) = collect(&[], &[], &[path.to_str().unwrap()]);
+    let (values, problems) = collect(&[], &[], &["\u{feff}A=1\n"]);
 
     assert_eq!(problems, []);
     assert_eq!(values.get("A").unwrap().value, "1");

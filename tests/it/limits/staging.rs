@@ -34,11 +34,7 @@ fn no_way_to_write_stages_more_than_the_limit() {
         "stage-a-sparse-file",
     ];
     for way in ways {
-        is_refused(
-            way,
-            Outcome::ComponentFailed,
-            "staged more than 8589934592 bytes",
-        );
+        is_refused(way, Outcome::ComponentFailed, "staged more than 8 GiB");
     }
 }
 
@@ -51,7 +47,7 @@ fn the_limit_is_of_the_run_and_not_of_a_portion() {
         .run();
 
     run.exits(Outcome::ComponentFailed)
-        .stderr_has("staged more than 8589934592 bytes")
+        .stderr_has("staged more than 8 GiB")
         .stderr_has("2 portions of this run published");
 }
 

@@ -22,7 +22,7 @@ fn a_component_given_by_path_gets_nothing_of_the_environment_and_that_is_told() 
     run.exits(Outcome::Published).publishes(&json!([]));
     let warnings = format!("{:?}", run.warnings());
     assert!(
-        warnings.contains("environment variable not given to the component")
+        warnings.contains("environment variables not given to the component")
             && warnings.contains("ALLOW_ENVIRONMENT=SOURCE_STAGE_RECORDS"),
         "{warnings}"
     );
@@ -54,7 +54,7 @@ fn check_names_the_line_that_grants_what_is_kept_back() {
     let checked = job.tidegate(["check", "--component", &component]);
 
     checked.stdout_has(
-        "warning: SOURCE_STAGE_RECORDS in the environment is not given to the component; to grant it, say \
+        "warning: SOURCE_STAGE_RECORDS in the environment is not given to the component; to allow it, set \
          `ALLOW_ENVIRONMENT=SOURCE_BODY,SOURCE_STAGE_RECORDS`",
     );
 }
@@ -67,6 +67,6 @@ fn no_grant_gives_a_secret() {
 
     run.exits(Outcome::Settings)
         .asked(0)
-        .stderr_has("`SOURCE_API_KEY` in it")
-        .stderr_has("`SOURCE_API_KEY_FILE` in it");
+        .stderr_has("contains `SOURCE_API_KEY`")
+        .stderr_has("contains `SOURCE_API_KEY_FILE`");
 }

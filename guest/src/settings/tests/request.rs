@@ -73,7 +73,7 @@ fn a_header_that_carries_a_credential_or_frames_is_refused() {
         "Sec-Fetch-Site",
     ] {
         let problem = problem(&format!("{name}: x"));
-        assert!(problem.contains("is a proxy's word"), "{problem}");
+        assert!(problem.contains("it speaks for a proxy"), "{problem}");
     }
     let by_header = [
         ("SOURCE_AUTH", "header"),

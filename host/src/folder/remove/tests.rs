@@ -234,7 +234,7 @@ fn a_time_limit_that_is_over_says_that_the_next_run_goes_on() {
     let failure = in_time().unwrap_err();
 
     assert!(
-        failure.message.contains("the next run goes on"),
+        failure.message.contains("the next run continues"),
         "{failure}"
     );
     assert!(within(Duration::from_hours(1))().is_ok());

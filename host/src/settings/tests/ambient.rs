@@ -56,13 +56,13 @@ fn of_the_environment_a_component_given_by_path_gets_the_source_and_what_is_gran
     assert_eq!(names(&kept_back), ["SOURCE_API_URL"]);
     assert_eq!(
         ungranted(&description, &kept_back),
-        [Ungranted {
-            name: PASSWORD.0.to_owned(),
+        Some(Ungranted {
+            names: vec![PASSWORD.0.to_owned()],
             grant: "ALLOW_ENVIRONMENT=SOURCE_DB_PASSWORD".to_owned(),
-        }]
+        })
     );
     assert_eq!(names(&granted), ["SOURCE_API_URL", PASSWORD.0]);
-    assert_eq!(ungranted(&description, &granted), []);
+    assert_eq!(ungranted(&description, &granted), None);
 }
 
 #[test]
@@ -76,8 +76,8 @@ fn what_is_required_and_kept_back_is_refused_with_the_line_that_grants_it() {
     assert_eq!(
         problems,
         [
-            "SOURCE_DB_PASSWORD is required (What it wants), and SOURCE_DB_PASSWORD is in the environment, which this component \
-             was not granted: say `ALLOW_ENVIRONMENT=SOURCE_DB_PASSWORD`, or give it in an env file"
+            "SOURCE_DB_PASSWORD is required (What it wants); SOURCE_DB_PASSWORD is in the environment, but not allowed for \
+             this component: set `ALLOW_ENVIRONMENT=SOURCE_DB_PASSWORD`, or put it in an env file"
         ]
     );
 }
@@ -130,7 +130,7 @@ fn a_component_that_declares_a_secret_of_its_own_is_refused() {
     let refused = problems(PASSWORD.0);
     assert!(
         refused.starts_with(
-            "SOURCE_DB_PASSWORD is declared as a secret, and a component never gets a secret"
+            "SOURCE_DB_PASSWORD is declared as a secret by this component, and components get no secrets"
         ),
         "{refused}"
     );
@@ -152,7 +152,7 @@ fn a_file_that_the_environment_names_is_not_read_without_a_grant() {
 
     assert_eq!(handed_on(&settings, "TRANSFORM"), None);
     assert_eq!(
-        ungranted(&description(), &kept_back)[0].grant,
+        ungranted(&description(), &kept_back).unwrap().grant,
         "ALLOW_ENVIRONMENT=TRANSFORM_FILE"
     );
     let settings = join(&description(), &plan_by_path(&granted, &[])).unwrap();
