@@ -49,6 +49,9 @@ struct Taken<'s> {
     counts: Counts,
     lines: Lines,
     first_rejection: Option<String>,
+    /// Records on which TRANSFORM took too many steps, and the first of them.
+    out_of_steps: u64,
+    first_out_of_steps: Option<String>,
 }
 
 impl Taken<'_> {
@@ -152,6 +155,8 @@ impl<'s, S: Staging> Stager<'s, S> {
                 counts: Counts::default(),
                 lines: Lines::default(),
                 first_rejection: None,
+                out_of_steps: 0,
+                first_out_of_steps: None,
             },
         }
     }

@@ -3,12 +3,16 @@
 //! A program is compiled once a run. What becomes of the outputs of a record is `staged`'s job, what becomes of a body that
 //! says error is the fetch's.
 
-use tidegate_jq::{Jq, Names, Value, read_valid, shown, write};
+use tidegate_jq::{Jq, Names, RunError, Value, read_valid, shown, write};
 
 /// Outputs of one record.
 pub const OUTPUTS_MAX: u64 = 10_000;
 /// Bytes of all outputs of one record.
 pub const OUTPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Records of one run that may take more steps than a program has. At a good part of a second each, the run would otherwise
+/// go on until CPU_LIMIT ends it, which says nothing about the program.
+pub const OUT_OF_STEPS_MAX: u64 = 10;
 
 /// A TRANSFORM that is not `.`.
 #[derive(Debug)]
@@ -37,7 +41,7 @@ impl Transform {
     }
 
     /// Puts what `record` becomes into `outputs`, which is emptied first. `Err` says why it becomes nothing.
-    pub fn apply(&self, record: Value, outputs: &mut Outputs) -> Result<(), String> {
+    pub fn apply(&self, record: Value, outputs: &mut Outputs) -> Result<(), RunError> {
         outputs.clear();
         self.0.run(record, &mut |value| outputs.push(&value))
     }
@@ -103,7 +107,7 @@ impl ErrorCheck {
             return BodyVerdict::Fine;
         };
         let mut verdict = BodyVerdict::Fine;
-        let ran = read_valid(text).and_then(|value| {
+        let ran = read_valid(text).map_err(RunError::Other).and_then(|value| {
             self.0.run(value, &mut |output| {
                 verdict = match output {
                     Value::Null | Value::Bool(false) => return Ok(()),

@@ -4,7 +4,7 @@ mod world;
 
 use proptest::prelude::*;
 use tidegate_guest::{Failure, validate};
-use world::{Job, page};
+use world::{Job, page, with_header};
 
 fn run(settings: &[(&str, &str)], body: &str) -> world::Run {
     Job::with(settings).run(|_| page(body))
@@ -92,6 +92,31 @@ fn a_record_that_a_program_fails_on_is_put_aside_whole() {
         run.log
             .iter()
             .any(|line| line.starts_with("warn: a record was rejected"))
+    );
+}
+
+#[test]
+fn a_run_ends_at_the_10th_record_on_which_a_program_does_not_end() {
+    let endless = |from: u32, to: u32| {
+        let records: Vec<_> = (from..to).map(|id| format!("{{\"id\":{id}}}")).collect();
+        page(&format!("[{{\"n\":1}},{}]", records.join(",")))
+    };
+    let transform = "if .n then . else last(repeat(.)) end";
+    let settings = [("TRANSFORM", transform), ("SOURCE_PAGINATION", "link")];
+
+    let run = Job::with(&settings).run(|url| match url {
+        "https://x.example/o" => with_header(endless(0, 9), "link", "<?page=2>; rel=next"),
+        "https://x.example/o?page=2" => with_header(endless(9, 11), "link", "<?page=3>; rel=next"),
+        _ => page(r#"[{"n":2}]"#),
+    });
+
+    assert_eq!(rejected(&run).len(), 9, "the first page was staged");
+    assert_eq!(
+        *run.failure(),
+        Failure::data(
+            "page 1 of `https://x.example/o`: record `/1`: TRANSFORM: takes more than 5000000 steps; \
+             so do 9 more records: TRANSFORM does not end on records like these"
+        )
     );
 }
 

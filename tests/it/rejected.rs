@@ -116,3 +116,19 @@ fn a_line_that_is_no_rejection_breaks_the_contract() {
         .publishes_nothing()
         .stderr_has("missing field `pointer`");
 }
+
+#[test]
+fn records_on_which_a_transform_does_not_end_end_the_run() {
+    let records: Vec<_> = (0..12).map(|id| format!("{{\"id\":{id}}}")).collect();
+
+    let run = Job::new()
+        .set("TRANSFORM", "last(repeat(.))")
+        .set("MAX_REJECTED", "1000")
+        .page(200, &format!("[{}]", records.join(",")))
+        .run();
+
+    run.exits(Outcome::GateRefused)
+        .publishes_nothing()
+        .stderr_has("record `/0`: TRANSFORM: takes more than 5000000 steps")
+        .stderr_has("so do 9 more records");
+}

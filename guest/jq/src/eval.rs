@@ -20,7 +20,9 @@ pub(super) enum Stop {
     Error(Value),
     /// A `break` to the label of this number.
     Break(usize),
-    /// A limit, or the end of interest outside: nothing catches it.
+    /// Too many steps: nothing catches it.
+    Steps,
+    /// Another limit, or the end of interest outside: nothing catches it.
     Limit(String),
     /// Whoever asked has enough.
     Enough,
@@ -38,7 +40,8 @@ impl Stop {
         match self {
             Self::Error(why) => super::strings::text_of(why).to_string(),
             Self::Limit(why) => why.clone(),
-            Self::Break(_) | Self::Enough => "ended".to_owned(),
+            Self::Break(_) => "breaks out of nothing".to_owned(),
+            Self::Steps | Self::Enough => "ended".to_owned(),
         }
     }
 }
@@ -126,7 +129,7 @@ impl<'p> Machine<'p> {
     pub(super) fn step(&self) -> Flow {
         self.steps.set(self.steps.get() + 1);
         if self.steps.get() > STEPS_MAX {
-            return Err(Stop::Limit(format!("takes more than {STEPS_MAX} steps")));
+            return Err(Stop::Steps);
         }
         Ok(())
     }

@@ -48,6 +48,24 @@ pub const DEPTH_MAX: usize = 400;
 /// Bytes of a string, or elements of an array, that a program may build.
 pub(crate) const BUILT_MAX: usize = 16 * 1024 * 1024;
 
+/// Why a run gave no more outputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunError {
+    /// It took more than [`STEPS_MAX`] steps.
+    Steps,
+    /// The program raised an error or went beyond another limit, or whoever took its outputs refused one.
+    Other(String),
+}
+
+impl std::fmt::Display for RunError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Steps => write!(f, "takes more than {STEPS_MAX} steps"),
+            Self::Other(why) => f.write_str(why),
+        }
+    }
+}
+
 /// A compiled program.
 pub struct Jq {
     program: Program,
@@ -88,15 +106,17 @@ impl Jq {
         &self,
         input: Value,
         take: &mut dyn FnMut(Value) -> Result<(), String>,
-    ) -> Result<(), String> {
+    ) -> Result<(), RunError> {
         let machine = Machine::new(&self.program.defs, &self.tools);
         let mut out = |item: Item| take(item.value).map_err(Stop::Limit);
         match machine.run(&self.program.main, &None, Item::value(input), &mut out) {
             Ok(()) | Err(Stop::Enough) => Ok(()),
-            Err(Stop::Limit(why)) => Err(why),
-            Err(Stop::Break(_)) => Err("breaks out of nothing".to_owned()),
-            Err(Stop::Error(Value::Text(why))) => Err(why.to_string()),
-            Err(Stop::Error(why)) => Err(shown(&why)),
+            Err(Stop::Steps) => Err(RunError::Steps),
+            Err(stop) => Err(RunError::Other(match stop {
+                Stop::Error(Value::Text(why)) => why.to_string(),
+                Stop::Error(why) => shown(&why),
+                other => other.text(),
+            })),
         }
     }
 }

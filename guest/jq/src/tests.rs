@@ -12,7 +12,7 @@ fn outputs(program: &str, input: &str) -> Result<Vec<String>, String> {
             found.push(String::from_utf8(out).unwrap());
             Ok(())
         });
-        ran.map(|()| found)
+        ran.map(|()| found).map_err(|why| why.to_string())
     };
     let found = run(read(input)?);
     let looked_at = program.read(input, &mut Names::default())?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tidegate_jq::write_string;
+use tidegate_jq::{RunError, write_string};
 
 use super::reader::{Looked, Marks};
 use super::{Taken, Wanted, marks_as_deleted};
@@ -10,6 +10,7 @@ use crate::cursor::Number;
 use crate::failure::{Failure, said};
 use crate::page::{self, Place, Shape};
 use crate::settings::Invalid;
+use crate::transform::OUT_OF_STEPS_MAX;
 
 /// A reason is cut here: a URL may be longer, and the host takes no more.
 const REASON_BYTES_MAX: usize = 4 * 1024;
@@ -60,10 +61,30 @@ impl<'p> Taker<'p, '_> {
     /// Takes one record. `Err`: the run is over.
     pub(super) fn take(&mut self, record: Looked<'_>) -> Result<(), Failure> {
         let Looked { index, text, marks } = record;
+        let out_of_steps = self.taken.out_of_steps;
         match marks.and_then(|marks| self.outcome(text, &marks)) {
             Ok(()) => Ok(()),
-            Err(unusable) => self.reject(index, text, &unusable),
+            Err(unusable) => {
+                self.reject(index, text, &unusable)?;
+                if self.taken.out_of_steps > out_of_steps {
+                    self.goes_on(index, &unusable)?;
+                }
+                Ok(())
+            }
         }
+    }
+
+    /// Whether a run goes on after a record on which TRANSFORM took too many steps. `Err`: it was one too many.
+    fn goes_on(&mut self, index: u64, Unusable(why): &Unusable) -> Result<(), Failure> {
+        let here = format!("{}{why}", self.at(index));
+        let first = self.taken.first_out_of_steps.get_or_insert(here);
+        if self.taken.out_of_steps < OUT_OF_STEPS_MAX {
+            return Ok(());
+        }
+        Err(Failure::data(format!(
+            "{first}; so do {} more records: TRANSFORM does not end on records like these",
+            OUT_OF_STEPS_MAX - 1
+        )))
     }
 
     fn outcome(&mut self, text: &str, marks: &Marks<'_>) -> Result<(), Unusable> {
@@ -112,7 +133,10 @@ impl<'p> Taker<'p, '_> {
             None => self.rows(&[text], gone, parent),
             Some(transform) => transform
                 .apply(value, &mut outputs)
-                .map_err(|why| Unusable::setting("TRANSFORM", why))
+                .map_err(|why| {
+                    self.taken.out_of_steps += u64::from(why == RunError::Steps);
+                    Unusable::setting("TRANSFORM", why)
+                })
                 .and_then(|()| {
                     if outputs.iter().any(|(_, is_object)| !is_object) {
                         return Err(Unusable::setting("TRANSFORM", "an output is not an object"));

@@ -86,6 +86,7 @@ fn outputs_are_limited_in_number_and_bytes() {
         transform
             .apply(Value::Null, &mut Outputs::default())
             .unwrap_err()
+            .to_string()
     };
 
     assert_eq!(refused("range(1e18)"), "has more than 10000 outputs");

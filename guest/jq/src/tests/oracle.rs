@@ -46,7 +46,10 @@ fn gave(compiled: &Jq, input: Value) -> Gave<Value> {
             Err("enough".to_owned())
         }
     });
-    let error = ran.err().filter(|why| why != "enough");
+    let error = ran
+        .err()
+        .map(|why| why.to_string())
+        .filter(|why| why != "enough");
     Gave { values, error }
 }
 
