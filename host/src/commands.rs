@@ -4,25 +4,28 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use crate::cli::{CheckArgs, DescribeArgs, GivenArgs, HealthArgs, OutputKind};
-use crate::describe;
-use crate::health::{self, Ages};
+use crate::commands::health::Ages;
 use crate::log::Log;
 use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
-use crate::prepare::{self, Prepared};
-use crate::quantity;
+use crate::process::watch::{Watch, aside};
+use crate::run::setup::{self, Prepared};
 use crate::settings;
-use crate::stdout;
-use crate::unpublished;
-use crate::values::Problem;
-use crate::watch::{Watch, aside};
+use crate::settings::inputs::Problem;
+use crate::settings::units;
 use crate::words;
+
+pub mod demo;
+pub mod describe;
+pub mod health;
+pub mod preview;
+pub mod stdout;
 
 /// Says what every setting is and where it came from, and all that is wrong. Only `--online` touches the network, and
 /// nothing the output folder.
 pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
     let watch = Watch::begin();
-    let plan = prepare::plan(&args.given, environment, &watch.stop);
-    let redactor = prepare::redactor(&plan);
+    let plan = setup::plan(&args.given, environment, &watch.stop);
+    let redactor = setup::redactor(&plan);
     let checked = watch.block_on(async {
         let log = Log::silent();
         let prepared = Prepared::new(&args.given, plan, &watch.stop, &log).await?;
@@ -33,12 +36,12 @@ pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, St
                 Outcome::Settings,
                 format!(
                     "{} found, listed above",
-                    quantity::counted(problems.len() as u64, "problem")
+                    units::counted(problems.len() as u64, "problem")
                 ),
             ));
         }
         if args.online {
-            unpublished::online(&prepared, &watch.stop, &redactor).await?;
+            preview::online(&prepared, &watch.stop, &redactor).await?;
         }
         Ok(())
     });
@@ -88,7 +91,7 @@ fn checked(prepared: &Prepared, problems: &[Problem], online: bool) -> String {
     let _ = writeln!(
         out,
         "\n{} found:",
-        quantity::counted(problems.len() as u64, "problem")
+        units::counted(problems.len() as u64, "problem")
     );
     for problem in problems {
         let _ = writeln!(out, "  {}", words::escaped(&problem.to_string()));
@@ -106,8 +109,8 @@ pub fn describe(
         component: args.component.clone(),
         ..GivenArgs::default()
     };
-    let plan = prepare::plan(&given, environment, &watch.stop);
-    let redactor = prepare::redactor(&plan);
+    let plan = setup::plan(&given, environment, &watch.stop);
+    let redactor = setup::redactor(&plan);
     let described = watch.block_on(async {
         let prepared = Prepared::new(&given, plan, &watch.stop, &Log::silent()).await?;
         stdout::print(&if args.env_example {
@@ -129,11 +132,11 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
         set: args.set.clone(),
         ..GivenArgs::default()
     };
-    let plan = prepare::plan(&given, environment, &watch.stop);
+    let plan = setup::plan(&given, environment, &watch.stop);
     if let Err(failure) = watch.stop.check() {
         return Ended::of(Err(failure));
     }
-    let span = |flag: &str, given: Option<&str>| match given.map(quantity::duration) {
+    let span = |flag: &str, given: Option<&str>| match given.map(units::duration) {
         None => Ok(None),
         Some(Ok(span)) => Ok(Some(span)),
         Some(Err(message)) => Err(Ended::failed(Outcome::Usage, format!("{flag} {message}"))),
@@ -160,7 +163,7 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
         "--set",
     ];
     let relevant = |problem: &&Problem| matter.contains(&problem.setting.as_str());
-    let redactor = prepare::redactor(&plan);
+    let redactor = setup::redactor(&plan);
     if let Some(problem) = plan.problems.iter().find(relevant) {
         let refused = Failure::new(Outcome::Settings, problem.to_string());
         return Ended::hidden(Err(refused), &redactor);
@@ -194,7 +197,7 @@ pub fn component() -> Ended {
                 "stdout is a terminal, and the component is binary; say `tidegate component > rest.wasm`",
             ));
         }
-        out.write_all(prepare::BUILT_IN)
+        out.write_all(setup::BUILT_IN)
             .and_then(|()| out.flush())
             .or_fail(Outcome::IoFailed, || "write the component to stdout")
     })())

@@ -13,8 +13,7 @@ use wasmtime::component::{
 };
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
-use crate::engine;
-use crate::grants::{self, Exceeded, FIXED, Granted, Grants};
+use crate::component::grants::{Exceeded, FIXED, Granted, Grants};
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 
@@ -34,8 +33,13 @@ mod bindings {
     });
 }
 
+pub mod cache;
+pub mod compile;
 mod described;
+pub mod engine;
+pub mod grants;
 mod said;
+pub mod shape;
 mod sighting;
 
 pub use self::described::{Description, Setting, is_settable};
@@ -137,7 +141,7 @@ impl Connector {
                 Outcome::ComponentFailed,
                 format!(
                     "the component did not finish `describe` within {}{FIXED}",
-                    crate::quantity::spoken(limits.describe_wall)
+                    crate::settings::units::spoken(limits.describe_wall)
                 ),
             ));
         };
@@ -279,7 +283,7 @@ fn ending(
     }
     let root = one_line(&error.root_cause().to_string());
     let message = if is_out_of_cpu {
-        let limit = crate::quantity::spoken(limits.describe_cpu);
+        let limit = crate::settings::units::spoken(limits.describe_cpu);
         format!("the component used more than {limit} of CPU time in `describe`{FIXED}")
     } else if let Some(limit) = error.downcast_ref::<Exceeded>().or(refused) {
         match limit {
@@ -305,7 +309,7 @@ fn ending(
 
 /// The component used more CPU time than it may, in one call or in all of a run.
 pub fn cpu_used_up(limit: Duration) -> Failure {
-    let limit = crate::quantity::spoken(limit);
+    let limit = crate::settings::units::spoken(limit);
     Failure::new(
         Outcome::ComponentFailed,
         format!(

@@ -1,65 +1,35 @@
 //! tidegate: data-sync jobs for cron. A sandboxed component fetches and transforms, this host checks and publishes.
 //!
 //! `Run::flow` is the table of contents: one direction, each step one module, none calls back up. How a run is started and
-//! what is told of it afterwards is `job`'s business.
+//! what is told of it afterwards is `run`'s business.
 
 pub mod cli;
 pub mod commands;
-pub mod demo;
-pub mod describe;
 pub mod limits;
 pub mod outcome;
-pub mod prepare;
 pub mod process;
-pub mod summary;
-pub mod values;
+pub mod run;
+pub mod settings;
 
-mod cache;
-mod columns;
-mod compile;
 mod component;
-mod data_file;
-mod database_url;
-mod declared;
-pub mod defect;
 mod egress;
-mod engine;
-mod env_file;
-mod fetch;
-mod folder;
-mod gates;
-mod generation;
-mod given_file;
-mod grants;
-mod health;
-mod job;
-mod last_run;
-mod lock;
 mod log;
-mod manifest;
-mod plan;
-mod publish;
-mod quantity;
+mod records;
 mod secret;
-mod segment;
-mod settings;
-mod shape;
 mod sink;
-mod staged;
-mod stdout;
-mod steps;
-mod stop;
-pub mod unpublished;
-mod watch;
+mod staging;
 mod words;
 
-pub use job::{run, run_and_tell};
+pub use run::{run, run_and_tell};
 
-use job::Run;
 use outcome::{Failure, Outcome};
-use plan::Plan;
-use prepare::Prepared;
-use stop::Stop;
+#[cfg(test)]
+use process::defect;
+use process::stop::Stop;
+use run::setup::Prepared;
+use run::{Run, call_component, gates, steps};
+use settings::plan::Plan;
+use staging::read;
 
 impl Run<'_> {
     /// One run, step by step. Most components are done after one portion; each is committed by itself.
@@ -75,7 +45,7 @@ impl Run<'_> {
             return Ok(Outcome::Skipped);
         };
         self.refuse_changes(settings, sink.last())?;
-        let egress = fetch::egress(plan, settings, self.log.clone())?;
+        let egress = call_component::egress(plan, settings, self.log.clone())?;
 
         loop {
             let staging = sink.staging()?;
@@ -86,7 +56,7 @@ impl Run<'_> {
             defect::rehearsed("fetched");
             let report = ran.report;
 
-            let staged = staged::open(staging.input(), steps::reported(&report), &plan.limits)?
+            let staged = read::open(staging.input(), steps::reported(&report), &plan.limits)?
                 .with_more(ran.more);
             let last_records = sink
                 .last()

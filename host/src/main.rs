@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use tidegate::cli::{Cli, Command};
-use tidegate::defect;
 use tidegate::outcome::{Ended, Outcome};
-use tidegate::process;
+use tidegate::process::defect;
+use tidegate::process::memory;
 
 fn main() -> ExitCode {
-    process::close_to_others();
+    memory::close_to_others();
     defect::remember_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -32,11 +32,11 @@ fn carried_out(command: Command) -> Ended {
     match command {
         Command::Run(args) => tidegate::run(&args, environment),
         Command::Check(args) => tidegate::commands::check(&args, environment),
-        Command::Preview(args) => tidegate::unpublished::preview(&args, environment),
+        Command::Preview(args) => tidegate::commands::preview::preview(&args, environment),
         Command::Describe(args) => tidegate::commands::describe(&args, environment),
         Command::Health(args) => tidegate::commands::health(&args, environment),
         Command::Component => tidegate::commands::component(),
-        Command::Demo(args) => tidegate::demo::demo(&args, environment),
+        Command::Demo(args) => tidegate::commands::demo::demo(&args, environment),
     }
 }
 

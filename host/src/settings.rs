@@ -5,30 +5,37 @@
 
 mod ambient;
 mod auth;
+pub mod catalogue;
+pub mod columns;
+pub mod conflicts;
+pub mod data_file;
+pub mod database_url;
+pub mod env_file;
+pub mod fingerprint;
+pub mod given_file;
+pub mod inputs;
+pub mod plan;
+pub mod suggest;
+pub mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use url::Url;
 
 use crate::component::{Description, Setting};
-use crate::declared::{Declared, HOST};
 use crate::egress::{Auth, ClientFiles};
-use crate::plan::{DatabaseUrl, Plan, WriteMode};
 use crate::secret::Secret;
-use crate::values::{Origin, Problem};
+use crate::settings::catalogue::{Declared, HOST};
+use crate::settings::database_url::DatabaseUrl;
+use crate::settings::inputs::{Origin, Problem};
+use crate::settings::plan::{Plan, WriteMode};
 
-use names::refuse_unknown;
+use suggest::refuse_unknown;
 use texts::Texts;
 
 pub use ambient::{ignored, ungranted};
-pub use names::near_misses;
+pub use suggest::near_misses;
 
-mod appending;
-mod columns;
-mod database;
-mod names;
-mod replacing;
-mod shaping;
 mod texts;
 
 /// Settings that are secret whatever a component says of them.
@@ -125,15 +132,15 @@ pub fn join(description: &Description, plan: &Plan) -> Result<Settings, Unusable
     let client = auth::client_files(plan, source.as_ref(), &auth, &mut problems);
     let has_cursor = environment.iter().any(|(name, _)| name == "SOURCE_CURSOR");
     let mode = mode(description, plan, has_cursor, &mut problems);
-    columns::refuse(plan, &mut problems);
+    conflicts::columns::refuse(plan, &mut problems);
     if let Some(mode) = mode {
-        replacing::refuse(description, plan, mode, &mut problems);
-        appending::refuse(description, plan, mode, &mut problems);
+        conflicts::replacing::refuse(description, plan, mode, &mut problems);
+        conflicts::appending::refuse(description, plan, mode, &mut problems);
     }
-    database::refuse(plan, mode, &mut problems);
+    conflicts::database::refuse(plan, mode, &mut problems);
     match (source, mode) {
         (Some(source), Some(mode)) if problems.is_empty() => {
-            let shaping = shaping::hashes(plan, &texts, &source, mode);
+            let shaping = fingerprint::hashes(plan, &texts, &source, mode);
             Ok(Settings {
                 environment,
                 source,
@@ -198,7 +205,7 @@ fn default_of(setting: &Declared, plan: &Plan) -> String {
         }
         "JOB_NAME" => plan.job.clone(),
         "OUTPUT_TABLE" if plan.database.is_some() => plan.table.clone(),
-        name if plan.database.is_some() && database::is_of_files(name) => String::new(),
+        name if plan.database.is_some() && conflicts::database::is_of_files(name) => String::new(),
         _ => setting.default.to_owned(),
     }
 }

@@ -3,10 +3,10 @@
 //! All of it is one line each, short, and without a character that steers a terminal. A name of the host's own means what it
 //! means to the host, whatever the component says of it.
 
-use crate::declared::{Declared, HOST, LATER};
-use crate::env_file;
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
+use crate::settings::catalogue::{Declared, HOST, LATER};
+use crate::settings::env_file;
 use crate::words::{self, steers};
 
 use super::bindings::exports::tidegate::sync::job as raw;

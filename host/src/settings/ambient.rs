@@ -5,9 +5,9 @@
 //! ALLOW_ENVIRONMENT. What the host itself reads is none of this file's business.
 
 use crate::component::Description;
-use crate::declared::HOST;
-use crate::plan::Plan;
-use crate::values::{Given, Problem};
+use crate::settings::catalogue::HOST;
+use crate::settings::inputs::{Given, Problem};
+use crate::settings::plan::Plan;
 
 use super::{is_secret, is_the_hosts_secret, texts};
 

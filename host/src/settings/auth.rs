@@ -3,9 +3,9 @@
 use url::Url;
 
 use crate::egress::{Auth, ClientFiles, OAuth2, SentIn};
-use crate::plan::Plan;
 use crate::secret::Secret;
-use crate::values::{Given, Problem};
+use crate::settings::inputs::{Given, Problem};
+use crate::settings::plan::Plan;
 
 /// What means something with `SOURCE_AUTH=oauth2` alone.
 const OAUTH2: [&str; 5] = [

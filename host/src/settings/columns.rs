@@ -1,23 +1,270 @@
-//! What `OUTPUT_COLUMNS` needs: something that has columns.
+//! OUTPUT_COLUMNS: what becomes a column, one `name type /pointer` a line, and what a record has there.
 
-use crate::plan::{OutputFormat, Plan};
-use crate::values::Problem;
+use std::fmt;
 
-/// Refuses columns that would not be looked at: more would be published than was chosen.
-pub fn refuse(plan: &Plan, problems: &mut Vec<Problem>) {
-    let has_columns = plan.format == OutputFormat::Csv || plan.database.is_some();
-    if plan.columns.is_empty() || has_columns {
-        return;
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use serde_json::value::RawValue;
+
+/// More than this is a mistake; SQLite and PostgreSQL allow few more.
+const COLUMNS_MAX: usize = 500;
+/// PostgreSQL cuts a longer name.
+const NAME_BYTES_MAX: usize = 63;
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type; a file of text needs none.
+    pub kind: Option<ColumnType>,
+    /// The JSON Pointer to its value in a published record.
+    pub pointer: String,
+}
+
+/// The type of a column, by PostgreSQL's names: <https://www.postgresql.org/docs/current/datatype.html>.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// Any text.
+    Text,
+    /// Integers of 64 bits.
+    Bigint,
+    /// Numbers of any size, exactly.
+    Numeric,
+    /// Binary floating point of 64 bits.
+    Double,
+    /// True or false.
+    Boolean,
+    /// A moment.
+    Timestamptz,
+    /// Date and time without a zone.
+    Timestamp,
+    /// A day.
+    Date,
+    /// A UUID.
+    Uuid,
+    /// JSON, as it is written.
+    Json,
+    /// JSON, as PostgreSQL understands it.
+    Jsonb,
+}
+
+impl ColumnType {
+    const ALL: [Self; 11] = [
+        Self::Text,
+        Self::Bigint,
+        Self::Numeric,
+        Self::Double,
+        Self::Boolean,
+        Self::Timestamptz,
+        Self::Timestamp,
+        Self::Date,
+        Self::Uuid,
+        Self::Json,
+        Self::Jsonb,
+    ];
+
+    /// The word in OUTPUT_COLUMNS.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Bigint => "bigint",
+            Self::Numeric => "numeric",
+            Self::Double => "double",
+            Self::Boolean => "boolean",
+            Self::Timestamptz => "timestamptz",
+            Self::Timestamp => "timestamp",
+            Self::Date => "date",
+            Self::Uuid => "uuid",
+            Self::Json => "json",
+            Self::Jsonb => "jsonb",
+        }
     }
-    let given = ["OUTPUT_COLUMNS", "OUTPUT_COLUMNS_FILE"]
-        .into_iter()
-        .find_map(|name| plan.values.get(name));
-    problems.push(Problem {
-        setting: "OUTPUT_COLUMNS".to_owned(),
-        message: format!(
-            "names the columns of a table, and OUTPUT_FORMAT={} has none: set OUTPUT_FORMAT=csv or OUTPUT_DATABASE_URL, or unset it and choose in TRANSFORM",
-            plan.format.word()
-        ),
-        origin: given.map(|given| given.origin),
-    });
+
+    /// Whether a string is a value of this type: a moment or a UUID, in the form that ISO 8601, RFC 3339 and RFC 9562 give it.
+    /// False of types that are no such thing.
+    pub fn is_written_as(self, text: &str) -> bool {
+        let is_moment = || text.parse::<Timestamp>().is_ok();
+        let is_plain = || !text.contains('[');
+        match self {
+            Self::Timestamptz => is_plain() && is_moment(),
+            // At an offset it would be a moment, and the offset be lost.
+            Self::Timestamp => is_plain() && text.parse::<DateTime>().is_ok() && !is_moment(),
+            Self::Date => text.len() == 10 && text.parse::<Date>().is_ok(),
+            Self::Uuid => is_uuid(text),
+            _ => false,
+        }
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    let is_in_place = |(at, byte): (usize, u8)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    text.len() == 36 && text.bytes().enumerate().all(is_in_place)
+}
+
+/// Whether a string is a number as JSON writes one: many sources write amounts so, that no reader rounds them.
+pub fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    digits.starts_with(|c: char| c.is_ascii_digit())
+        && serde_json::from_str::<&RawValue>(text).is_ok_and(|value| value.get() == text)
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind.map_or("", ColumnType::word);
+        write!(f, "{} {kind} {}", self.name, self.pointer)
+    }
+}
+
+/// Reads OUTPUT_COLUMNS. `Err` names the line, counted from 1, and what it takes.
+pub fn parse(text: &str) -> Result<Vec<Column>, String> {
+    let mut columns: Vec<Column> = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let column = column(line).map_err(|what| format!("line {}: {what}", index + 1))?;
+        if let Some(first) = columns.iter().find(|known| known.name == column.name) {
+            return Err(format!(
+                "line {}: the column `{}` stands here again",
+                index + 1,
+                first.name
+            ));
+        }
+        columns.push(column);
+    }
+    match columns.len() {
+        0 => Err("names no column".to_owned()),
+        1..=COLUMNS_MAX => Ok(columns),
+        many => Err(format!(
+            "names {many} columns, and {COLUMNS_MAX} are allowed"
+        )),
+    }
+}
+
+fn column(line: &str) -> Result<Column, String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let (name, kind, pointer) = match words[..] {
+        [name, pointer] => (name, None, pointer),
+        [name, kind, pointer] => {
+            let known = ColumnType::ALL.iter().find(|known| known.word() == kind);
+            let known = known.ok_or_else(|| {
+                let words = ColumnType::ALL.map(ColumnType::word);
+                format!(
+                    "`{}` is no type; there are {}",
+                    kind.escape_debug(),
+                    words.join(", ")
+                )
+            })?;
+            (name, Some(*known), pointer)
+        }
+        _ => return Err("takes `name /pointer` or `name type /pointer`".to_owned()),
+    };
+    if name.len() > NAME_BYTES_MAX
+        || name.contains(['"', '\0'])
+        || name.chars().any(char::is_control)
+    {
+        return Err(format!(
+            "takes a name of at most {NAME_BYTES_MAX} bytes without quotes"
+        ));
+    }
+    if !pointer.starts_with('/') {
+        return Err(format!(
+            "takes a JSON Pointer, which begins with `/`: `/{pointer}` instead of `{pointer}`"
+        ));
+    }
+    Ok(Column {
+        name: name.to_owned(),
+        kind,
+        pointer: pointer.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_name_perhaps_a_type_and_a_pointer() {
+        let columns =
+            parse("id bigint /id\n\n  total numeric /totals/gross\nnote /note\n").unwrap();
+
+        let shown: Vec<String> = columns.iter().map(Column::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "id bigint /id",
+                "total numeric /totals/gross",
+                "note  /note"
+            ]
+        );
+    }
+
+    #[test]
+    fn times_and_uuids_have_their_form() {
+        for (kind, fit, unfit) in [
+            (
+                ColumnType::Timestamptz,
+                "2026-11-23T06:00:00+0100",
+                "2026-11-23T06:00:00",
+            ),
+            (
+                ColumnType::Timestamptz,
+                "2026-11-23T06:00:00.5Z",
+                "yesterday",
+            ),
+            (
+                ColumnType::Timestamptz,
+                "2026-11-23 06:00:00Z",
+                "2026-11-23T06:00:00+01:00[Europe/Berlin]",
+            ),
+            (
+                ColumnType::Timestamp,
+                "2026-11-23T06:00:00",
+                "2026-11-23T06:00:00Z",
+            ),
+            (
+                ColumnType::Timestamp,
+                "2026-11-23T06:00:00.5",
+                "2026-11-23T06:00:00+01:00",
+            ),
+            (ColumnType::Date, "2024-02-29", "2023-02-29"),
+            (
+                ColumnType::Uuid,
+                "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+                "6ba7b810",
+            ),
+        ] {
+            assert!(kind.is_written_as(fit), "{fit}");
+            assert!(!kind.is_written_as(unfit), "{unfit}");
+        }
+    }
+
+    #[test]
+    fn a_number_in_a_string_is_as_json_has_it() {
+        assert!(["1", "-1.50", "1e3"].into_iter().all(is_number));
+        assert!(
+            ![" 1", "01", "0x1", "", "NaN", "1,5"]
+                .into_iter()
+                .any(is_number)
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, what) in [
+            ("", "names no column"),
+            ("a /a\nb", "line 2: takes"),
+            ("a money /a", "line 1: `money` is no type"),
+            ("a text a", "`/a` instead of `a`"),
+            ("a /a\na /b", "line 2: the column `a` stands here again"),
+            ("a\"b /a", "without quotes"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(what), "{text:?}: {error}");
+        }
+    }
 }

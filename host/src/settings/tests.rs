@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::limits::Limits;
-use crate::values::Values;
+use crate::settings::inputs::Values;
 
 mod ambient;
 
@@ -183,11 +183,11 @@ fn a_text_that_is_not_declared_is_neither_read_nor_handed_on() {
 
 #[test]
 fn the_file_of_a_text_is_a_known_name_where_the_text_is_declared() {
-    let known = names::known_names(&description());
+    let known = suggest::known_names(&description());
 
     assert!(known.contains("TRANSFORM_FILE") && known.contains("SOURCE_BODY_FILE"));
     assert!(!known.contains("SOURCE_SCHEMA_FILE"));
-    assert!(!names::known_names(&without("TRANSFORM")).contains("TRANSFORM_FILE"));
+    assert!(!suggest::known_names(&without("TRANSFORM")).contains("TRANSFORM_FILE"));
 }
 
 const REPLACING: [(&str, &str); 4] = [

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::component::Description;
-use crate::given_file::Holds;
-use crate::plan::Plan;
-use crate::values::{Given, Origin, Problem};
+use crate::settings::given_file::Holds;
+use crate::settings::inputs::{Given, Origin, Problem};
+use crate::settings::plan::Plan;
 
 use super::ambient;
 

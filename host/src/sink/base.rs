@@ -1,10 +1,10 @@
 //! On what a run builds: nothing, or the last commit. Whether the component may say so is part of its contract.
 
-use crate::manifest::Manifest;
 use crate::outcome::{Failure, Outcome};
-use crate::plan::WriteMode;
+use crate::settings::plan::WriteMode;
+use crate::sink::manifest::Manifest;
 use crate::sink::{Extent, Target};
-use crate::staged::{self, Staged};
+use crate::staging::read::{self, Staged};
 
 /// What is there before the staged records are applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub fn of(
         Extent::NothingNew if !has_last => Err(Failure::broken(
             "it answered `nothing-new` when nothing had been published",
         )),
-        Extent::NothingNew if staged.reported != staged::Counts::default() => Err(Failure::broken(
+        Extent::NothingNew if staged.reported != read::Counts::default() => Err(Failure::broken(
             "it answered `nothing-new` and reported staged lines",
         )),
         Extent::Everything | Extent::Changes | Extent::NothingNew => Ok(Base::Last),

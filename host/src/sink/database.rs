@@ -5,22 +5,26 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::columns::Column;
-use crate::generation::Name;
-use crate::lock::Staging;
-use crate::manifest::{DIGESTS, FileRecord, Manifest};
 use crate::outcome::{Failure, Outcome};
-use crate::plan::{DatabaseUrl, Plan, WriteMode};
-use crate::publish::{self, Commit};
+use crate::records::changes;
+use crate::records::key::Keys;
+use crate::records::parents::Parents;
+use crate::settings::columns::Column;
+use crate::settings::database_url::DatabaseUrl;
+use crate::settings::plan::{Plan, WriteMode};
 use crate::sink::base::{self, Base};
-use crate::sink::changes;
-use crate::sink::key::Keys;
-use crate::sink::parents::Parents;
-use crate::sink::postgres::{self, Postgres};
+use crate::sink::database::postgres::Postgres;
+use crate::sink::database::sqlite::Sqlite;
+use crate::sink::files::commit::Commit;
+use crate::sink::files::generation::Name;
+use crate::sink::manifest::{DIGESTS, FileRecord, Manifest};
+use crate::sink::refused;
 use crate::sink::rejected::{self, Rejected};
-use crate::sink::sqlite::{self, Sqlite};
 use crate::sink::{self, Applied, Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
-use crate::staged::{Lines, Rejection, Staged};
+use crate::staging::lines::Lines;
+use crate::staging::read::Staged;
+use crate::staging::rejection::Rejection;
+use crate::staging::run_folder::Staging;
 
 use digest::digest;
 
@@ -32,7 +36,9 @@ mod append;
 mod digest;
 mod layout;
 pub mod names;
+pub mod postgres;
 mod rows;
+pub mod sqlite;
 mod state;
 
 /// What a run makes of a table.
@@ -359,7 +365,7 @@ impl<C: Connection> Taken for TakenRows<'_, '_, C> {
         (self.database.ground.check)()?;
         self.database.connection.commit(&row)?;
         let Ground { lock, log, .. } = &self.database.ground;
-        publish::forget_refused(lock.folder(), log);
+        refused::forget_refused(lock.folder(), log);
         Ok(Commit {
             generation: name.to_string(),
             records: self.totals.records,

@@ -1,34 +1,44 @@
 //! The sink of files: one data file a generation, made of what was staged and of the last generation's; or under append one
 //! segment, of what was not there.
 //!
-//! Bytes are read, merged and written here; what becomes visible, and when, is `publish`'s business.
+//! Bytes are read, merged and written here; what becomes visible, and when, is `commit`'s business.
 
 use std::collections::BTreeMap;
 
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
-use crate::data_file;
-use crate::folder::{Doing as _, Folder};
-use crate::generation::{self, GENERATIONS, Generation, Set};
-use crate::lock::Staging;
-use crate::manifest::{CsvLayout, FileRecord};
 use crate::outcome::Failure;
-use crate::plan::WriteMode;
-use crate::publish::{self, Commit, New, NewSegment, Written};
-use crate::segment::SEGMENTS;
+use crate::records::changes;
+use crate::records::key::Keys;
+use crate::settings::data_file;
+use crate::settings::plan::WriteMode;
 use crate::sink::base::{self, Base};
-use crate::sink::changes;
-use crate::sink::key::Keys;
-use crate::sink::last::{self, sha256_of};
-use crate::sink::output::SetFile;
+use crate::sink::files::commit::{Commit, New, Written};
+use crate::sink::files::generation::{GENERATIONS, Generation, Set};
+use crate::sink::files::last::sha256_of;
+use crate::sink::files::new_segment::NewSegment;
+use crate::sink::files::segment::SEGMENTS;
+use crate::sink::files::write::SetFile;
+use crate::sink::manifest::{CsvLayout, FileRecord};
 use crate::sink::rejected::{self, Rejected};
 use crate::sink::{Applied, Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
-use crate::staged::{REJECTED, Rejection, Staged};
+use crate::staging::folder::{Doing as _, Folder};
+use crate::staging::read::{REJECTED, Staged};
+use crate::staging::rejection::Rejection;
+use crate::staging::run_folder::Staging;
 
+pub mod adopt;
 mod append;
+pub mod commit;
 mod csv;
 mod data;
+pub mod generation;
+pub mod last;
+pub mod new_segment;
+pub mod retire;
+pub mod segment;
+pub mod write;
 
 /// An output folder, at its last generation.
 pub struct Files<'r> {
@@ -266,7 +276,7 @@ impl Sink for Files<'_> {
             log,
             ..
         } = &self.ground;
-        publish::retire(lock, self.keep_generations, limits, check, log);
+        retire::retire(lock, self.keep_generations, limits, check, log);
     }
 }
 
@@ -306,7 +316,7 @@ impl Taken for TakenFiles<'_> {
             sorted_by: files.target.merged_by().to_owned(),
         };
         let lock = &files.ground.lock;
-        publish::commit(
+        commit::commit(
             New {
                 lock,
                 staging,
@@ -326,13 +336,5 @@ impl Taken for TakenFiles<'_> {
     }
 }
 
-#[cfg(test)]
-mod appending;
-#[cfg(test)]
-mod history;
-#[cfg(test)]
-mod replacing;
-#[cfg(test)]
-mod tables;
 #[cfg(test)]
 mod tests;

@@ -6,41 +6,31 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::columns::Column;
-use crate::generation::Name;
 use crate::limits::Limits;
-use crate::lock::{Lock, Staging};
 use crate::log::Log;
-use crate::manifest::{self, Component, CsvLayout, FileRecord, Manifest, Window};
 use crate::outcome::Failure;
-use crate::plan::{Compression, Formulas, OutputFormat, Plan, WriteMode};
-use crate::publish::Commit;
-use crate::staged::{self, Rejection, Staged};
-use crate::stop::Check;
+use crate::process::stop::Check;
+use crate::records::{changes, key};
+use crate::settings::columns::Column;
+use crate::settings::data_file::{Compression, Formulas, OutputFormat};
+use crate::settings::plan::{Plan, WriteMode};
+use crate::sink::files::commit::Commit;
+use crate::sink::files::generation::Name;
+use crate::sink::manifest::{Component, CsvLayout, FileRecord, Manifest, Window};
+use crate::staging::lock::Lock;
+use crate::staging::read::{self, Staged};
+use crate::staging::rejection::Rejection;
+use crate::staging::run_folder::Staging;
 
 pub mod database;
 pub mod files;
 
-mod sqlite;
-
 mod base;
-mod changes;
-mod key;
-mod last;
-mod merge;
-mod output;
-mod parents;
-mod pointers;
-mod postgres;
+pub mod manifest;
+pub mod refused;
 mod rejected;
-mod repeats;
-mod sort;
-
-#[cfg(test)]
-pub mod world;
 
 pub use files::Files;
-pub use last::sha256_of;
 
 /// A place that keeps data and state together.
 pub trait Sink {
@@ -227,7 +217,7 @@ impl Totals {
         applied: Applied,
     ) -> Result<Self, Failure> {
         let rejected = rejected.map_or(0, |found| found.record.records);
-        staged.counted(staged::Counts {
+        staged.counted(read::Counts {
             staged: read.staged,
             deleted: read.deleted,
             rejected,
@@ -323,3 +313,6 @@ impl Draft {
 fn next_number(last: Option<Last<'_>>) -> u64 {
     last.map_or(1, |last| last.name.number + 1)
 }
+
+#[cfg(test)]
+pub mod tests;

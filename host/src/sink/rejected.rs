@@ -4,16 +4,17 @@ use std::fs::File;
 
 use serde_json::json;
 
-use crate::data_file::Compression;
-use crate::folder::Folder;
-use crate::manifest::FileRecord;
 use crate::outcome::Failure;
-use crate::publish;
+use crate::process::stop::Check;
+use crate::records::changes::{check_at, line_failure};
+use crate::settings::data_file::Compression;
 use crate::sink::Ground;
-use crate::sink::changes::{check_at, line_failure};
-use crate::sink::output::{LINES, Output};
-use crate::staged::{REJECTED, Rejection, Staged};
-use crate::stop::Check;
+use crate::sink::files::write::{LINES, Output};
+use crate::sink::manifest::FileRecord;
+use crate::sink::refused;
+use crate::staging::folder::Folder;
+use crate::staging::read::{REJECTED, Staged};
+use crate::staging::rejection::Rejection;
 
 /// A rejected record may hold anything: nobody but the owner reads it.
 const MODE: u32 = 0o600;
@@ -72,7 +73,7 @@ pub fn keep(refusal: Failure, many: u64, ground: &Ground<'_>, folder: &Folder) -
     if many == 0 || !ground.folder_stays {
         return refusal;
     }
-    match publish::keep_refused(ground.lock.folder(), folder, REJECTED) {
+    match refused::keep_refused(ground.lock.folder(), folder, REJECTED) {
         Ok(kept) => {
             let (rejected, are) = match many {
                 1 => ("rejected record".to_owned(), "is"),

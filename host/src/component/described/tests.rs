@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::describe;
-use crate::env_file::parse_line;
+use crate::commands::describe;
+use crate::settings::env_file::parse_line;
 
 fn limits() -> Limits {
     Limits {

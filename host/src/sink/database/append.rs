@@ -5,13 +5,13 @@ use std::io::{Read as _, Seek as _, Write as _};
 
 use serde_json::json;
 
-use crate::folder::Doing as _;
-use crate::lock::Staging;
-use crate::manifest::{DIGESTS, FileRecord};
 use crate::outcome::{Failure, Outcome};
-use crate::sink::changes;
-use crate::sink::repeats::{self, DIGEST_BYTES, Remembered, Repeats};
-use crate::staged::Staged;
+use crate::records::changes;
+use crate::records::dedup::{self, DIGEST_BYTES, Remembered, Repeats};
+use crate::sink::manifest::{DIGESTS, FileRecord};
+use crate::staging::folder::Doing as _;
+use crate::staging::read::Staged;
+use crate::staging::run_folder::Staging;
 
 use super::{Connection, Database, Rows};
 
@@ -57,7 +57,7 @@ impl<C: Connection> Database<'_, C> {
             );
         }
         let keep = read.staged == 0 || (is_one && fits);
-        let mut digests = repeats::create(folder, DIGESTS)?;
+        let mut digests = dedup::create(folder, DIGESTS)?;
         let compared = repeats.compare(remembered, keep, &mut digests, check)?;
         let (mut file, record) = digests.finish()?;
         if record.bytes > limits.remembered_bytes {

@@ -2,12 +2,13 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::columns::Column;
-use crate::manifest::{FileRecord, hex};
 use crate::outcome::Failure;
-use crate::sink::changes::{check_at, line_failure};
-use crate::staged::{self, Lines};
-use crate::stop::Check;
+use crate::process::stop::Check;
+use crate::records::changes::{check_at, line_failure};
+use crate::settings::columns::Column;
+use crate::sink::manifest::{FileRecord, hex};
+use crate::staging::lines::Lines;
+use crate::staging::read;
 
 /// The bytes of records without keys, and the columns that are made of them.
 pub fn digest(
@@ -23,7 +24,7 @@ pub fn digest(
     }
     loop {
         let line = lines.next_line();
-        let Some(line) = line.map_err(|error| line_failure(staged::RECORDS, error))? else {
+        let Some(line) = line.map_err(|error| line_failure(read::RECORDS, error))? else {
             break;
         };
         check_at(check, records, line.len())?;

@@ -8,10 +8,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::columns::{Column, ColumnType};
 use crate::outcome::{Failure, Outcome};
-use crate::sink::key::{KeyPart, parts, string};
-use crate::sink::pointers::Pointers;
+use crate::records::key::{KeyPart, parts, string};
+use crate::records::pointers::Pointers;
+use crate::settings::columns::{Column, ColumnType};
 
 use super::Table;
 
@@ -190,7 +190,7 @@ impl<'k> From<KeyPart<'k>> for Cell<'k> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::columns;
+    use crate::settings::columns;
 
     fn layout(keys: &[&str], replace_by: Option<&str>, columns: &str) -> Result<Layout, Failure> {
         let columns = if columns.is_empty() {
@@ -256,7 +256,7 @@ mod tests {
         let layout = layout(&["/a", "/b", "/c"], None, "").unwrap();
         let mut key = Vec::new();
         let record = r#"{"a":-120,"b":"x\u0000\"y","c":1000000000000000000000}"#;
-        let keys = crate::sink::key::Keys::new(&["/a".into(), "/b".into(), "/c".into()]);
+        let keys = crate::records::key::Keys::new(&["/a".into(), "/b".into(), "/c".into()]);
         keys.read(record, &mut key).unwrap();
 
         assert_eq!(layout.key_cells(&key), layout.cells(record).unwrap()[..3]);

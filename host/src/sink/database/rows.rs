@@ -1,15 +1,16 @@
 //! What goes into a table, row by row.
 
-use crate::folder::Folder;
 use crate::limits::Limits;
 use crate::outcome::Failure;
-use crate::sink::changes::{self, Flow, line_failure};
-use crate::sink::key::Keys;
-use crate::sink::parents::Parents;
-use crate::sink::repeats::Compared;
-use crate::sink::sort::{Change, Sorted, Sorter};
-use crate::staged::{Lines, RECORDS, Staged};
-use crate::stop::Check;
+use crate::process::stop::Check;
+use crate::records::changes::{self, Flow, line_failure};
+use crate::records::dedup::Compared;
+use crate::records::key::Keys;
+use crate::records::parents::Parents;
+use crate::records::sort::{Change, Sorted, Sorter};
+use crate::staging::folder::Folder;
+use crate::staging::lines::Lines;
+use crate::staging::read::{RECORDS, Staged};
 
 /// Rows in their order.
 pub enum Rows<'s> {

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::generation::Name;
-use crate::manifest::Manifest;
 use crate::outcome::{Failure, Outcome};
+use crate::sink::files::generation::Name;
+use crate::sink::manifest::Manifest;
 
 use super::names::STATE_TABLE;
 

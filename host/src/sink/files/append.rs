@@ -6,16 +6,17 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 
-use crate::generation::Generation;
-use crate::manifest::{DIGESTS, FileRecord};
 use crate::outcome::Failure;
-use crate::publish::{NewSegment, Written};
-use crate::segment;
-use crate::sink::changes::{check_at, line_failure};
-use crate::sink::output::{SetFile, SetOutput};
-use crate::sink::repeats::{self, Compared, Remembered, Repeats};
+use crate::records::changes::{check_at, line_failure};
+use crate::records::dedup::{self, Compared, Remembered, Repeats};
+use crate::sink::files::commit::Written;
+use crate::sink::files::generation::Generation;
+use crate::sink::files::new_segment::NewSegment;
+use crate::sink::files::segment;
+use crate::sink::files::write::{SetFile, SetOutput};
+use crate::sink::manifest::{DIGESTS, FileRecord};
 use crate::sink::{self, Applied, Sink as _};
-use crate::staged::{RECORDS, Staged};
+use crate::staging::read::{RECORDS, Staged};
 
 use super::{Content, Files, Next};
 
@@ -86,7 +87,7 @@ impl Next<'_> {
         last: Option<&Generation>,
         keep: bool,
     ) -> Result<(Compared, File, FileRecord), Failure> {
-        let mut digests = repeats::create(self.staging.generation(), DIGESTS)?;
+        let mut digests = dedup::create(self.staging.generation(), DIGESTS)?;
         let opened = last.map(|last| last.open(DIGESTS)).transpose()?;
         let remembered = match (last, &opened) {
             (Some(last), Some(file)) => {

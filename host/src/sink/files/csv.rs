@@ -4,15 +4,16 @@
 //! be among the staged records: they are read once more for their members. The last set is read for its own only when it
 //! was laid out in another way.
 
-use crate::generation::Generation;
-use crate::manifest::CsvLayout;
 use crate::outcome::Failure;
-use crate::plan::{OutputFormat, WriteMode};
+use crate::records::changes::{check_at, line_failure};
+use crate::settings::data_file::OutputFormat;
+use crate::settings::plan::WriteMode;
 use crate::sink::base::Base;
-use crate::sink::changes::{check_at, line_failure};
-use crate::sink::last::{LastRecords, damaged};
-use crate::sink::output::Names;
-use crate::staged::{RECORDS, Staged, object};
+use crate::sink::files::generation::Generation;
+use crate::sink::files::last::{LastRecords, damaged};
+use crate::sink::files::write::Names;
+use crate::sink::manifest::CsvLayout;
+use crate::staging::read::{RECORDS, Staged, object};
 
 use super::Next;
 use super::data::records_of;

@@ -3,18 +3,18 @@
 use std::fs::File;
 use std::io::Read as _;
 
-use crate::data_file::{Compression, RECORDS_FILE};
-use crate::folder::Doing as _;
-use crate::generation::{Generation, Set};
 use crate::outcome::{Failure, Outcome};
+use crate::records::changes::{self, Flow};
+use crate::records::merge::{merge, merge_replacing, read_old, read_old_key, write_all};
+use crate::records::parents::Parents;
+use crate::records::sort::{Sorted, Sorter};
+use crate::settings::data_file::{Compression, RECORDS_FILE};
 use crate::sink::base::Base;
-use crate::sink::changes::{self, Flow};
-use crate::sink::last::{LastRecords, framing_of};
-use crate::sink::merge::{merge, merge_replacing, read_old, read_old_key, write_all};
-use crate::sink::output::{BARE, Framing, Output, SetFile, SetOutput};
-use crate::sink::parents::Parents;
-use crate::sink::sort::{Sorted, Sorter};
-use crate::staged::Staged;
+use crate::sink::files::generation::{Generation, Set};
+use crate::sink::files::last::{LastRecords, framing_of};
+use crate::sink::files::write::{BARE, Framing, Output, SetFile, SetOutput};
+use crate::staging::folder::Doing as _;
+use crate::staging::read::Staged;
 
 use super::{Files, Next};
 

@@ -3,10 +3,20 @@
 use std::os::unix::fs::MetadataExt as _;
 
 use crate::outcome::Outcome;
-use crate::plan::{OutputFormat, WriteMode};
+use crate::settings::data_file::OutputFormat;
+use crate::settings::plan::WriteMode;
 use crate::sink::Extent::{Changes, Everything, NothingNew};
-use crate::sink::world::{Left, World};
-use crate::staged::Counts;
+use crate::sink::tests::world::{Left, World};
+use crate::staging::read::Counts;
+
+#[cfg(test)]
+pub mod appending;
+#[cfg(test)]
+pub mod history;
+#[cfg(test)]
+pub mod replacing;
+#[cfg(test)]
+pub mod tables;
 
 fn keyed(mode: WriteMode) -> World {
     World::new(mode, OutputFormat::Json, &["/id"])

@@ -1,0 +1,407 @@
+//! What the parser alone tells of a component file, before any of it is compiled: that it is a component, what it imports,
+//! and how large what it would build is.
+//!
+//! Core modules are counted and not looked into; whether the rest is valid is the compiler's to say.
+
+use wasmparser::{
+    BinaryReaderError, Chunk, ComponentAlias, ComponentExternalKind, ComponentInstance,
+    ComponentOuterAliasKind, Instance, Parser, Payload,
+};
+
+use crate::limits::Limits;
+use crate::outcome::{Failure, Outcome};
+
+/// The interfaces of the world `connector`, without their versions: any WASI 0.2 release of them is served.
+pub const GRANTED: [&str; 11] = [
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:filesystem/types",
+    "wasi:filesystem/preopens",
+    "wasi:cli/environment",
+    "wasi:cli/stderr",
+    "wasi:http/types",
+    "wasi:http/outgoing-handler",
+];
+
+/// Imports that are named when they are refused, and how much of the name of each.
+const REFUSED_NAMED_MAX: usize = 20;
+const NAME_CHARS_MAX: usize = 100;
+
+/// Refuses what is no component or cannot be read (78), what imports more than is granted (77), and what would grow beyond
+/// every honest component (70).
+pub fn check(bytes: &[u8], limits: &Limits) -> Result<(), Failure> {
+    if !is_component(bytes) {
+        return Err(Failure::new(
+            Outcome::Settings,
+            "the component file is not a WebAssembly component; check the path of `--component`, build one for wasm32-wasip2, or use `wasm-tools component new`",
+        ));
+    }
+    let mut reader = Reader {
+        limits,
+        modules: 0,
+        refused: Vec::new(),
+        refused_more: 0,
+        scopes: Vec::new(),
+    };
+    let read = reader.component(Parser::new(0), bytes);
+    // More than one thing may be wrong with it: what it asks for is the first that its owner should hear of.
+    reader.refuse_imports()?;
+    read.map(|_| ()).map_err(|trouble| match trouble {
+        Trouble::Unreadable(error) => Failure::new(
+            Outcome::Settings,
+            format!("the component file is damaged or cut off: {error}; copy or build it again"),
+        ),
+        Trouble::Excess(what) => Failure::new(
+            Outcome::ComponentFailed,
+            format!("host refused the component before compiling it: {what}; the limit is fixed: use another component"),
+        ),
+    })
+}
+
+/// A component's preamble: `\0asm`, version 13, layer 1 (the component model's binary format).
+fn is_component(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\0asm\x0d\0\x01\0")
+}
+
+fn is_granted(import: &str) -> bool {
+    let (interface, version) = import.split_once('@').unwrap_or((import, ""));
+    GRANTED.contains(&interface) && version.starts_with("0.2.")
+}
+
+/// Why a component was not read to its end.
+enum Trouble {
+    Unreadable(String),
+    Excess(String),
+}
+
+impl From<BinaryReaderError> for Trouble {
+    fn from(error: BinaryReaderError) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
+/// What one instance of a component comes to, with all the instances in it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    core_instances: usize,
+    instances: usize,
+}
+
+/// One component that is being read: what one instance of it comes to, and its index space of components.
+#[derive(Default)]
+struct Scope {
+    size: Size,
+    components: Vec<Size>,
+}
+
+struct Reader<'l> {
+    limits: &'l Limits,
+    modules: usize,
+    /// What it imports at the top and is not granted; of each the beginning of its name, and the first few of them.
+    refused: Vec<String>,
+    refused_more: usize,
+    /// The outermost component first.
+    scopes: Vec<Scope>,
+}
+
+impl Reader<'_> {
+    /// Reads one component to its end.
+    fn component(&mut self, mut parser: Parser, bytes: &[u8]) -> Result<Size, Trouble> {
+        if self.scopes.len() >= self.limits.component_depth {
+            return Err(Trouble::Excess(format!(
+                "it nests components more than {} deep",
+                self.limits.component_depth
+            )));
+        }
+        self.scopes.push(Scope::default());
+        let mut rest = bytes;
+        loop {
+            let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? else {
+                unreachable!("there is no more to come, and the parser was told so");
+            };
+            rest = &rest[consumed..];
+            match payload {
+                Payload::ModuleSection {
+                    unchecked_range, ..
+                } => {
+                    rest = &rest[unchecked_range.len().min(rest.len())..];
+                    self.modules += 1;
+                    if self.modules > self.limits.component_modules {
+                        return Err(Trouble::Excess(format!(
+                            "it has more than {} core modules",
+                            self.limits.component_modules
+                        )));
+                    }
+                }
+                Payload::ComponentSection {
+                    parser,
+                    unchecked_range,
+                } => {
+                    let (inner, after) = rest.split_at(unchecked_range.len().min(rest.len()));
+                    let size = self.component(parser, inner)?;
+                    rest = after;
+                    self.add(size)?;
+                }
+                Payload::End(_) => {
+                    return Ok(self.scopes.pop().expect("pushed above").size);
+                }
+                section => self.section(section)?,
+            }
+        }
+    }
+
+    fn section(&mut self, section: Payload<'_>) -> Result<(), Trouble> {
+        match section {
+            Payload::ComponentImportSection(imports) => {
+                for import in imports {
+                    let import = import?;
+                    let name = import.name.name;
+                    if self.scopes.len() == 1 && !is_granted(name) {
+                        self.refuse(name);
+                    }
+                    refuse_component_as_value(import.ty.kind())?;
+                }
+            }
+            Payload::ComponentAliasSection(aliases) => {
+                for alias in aliases {
+                    self.alias(&alias?)?;
+                }
+            }
+            Payload::ComponentExportSection(exports) => {
+                for export in exports {
+                    let export = export?;
+                    if export.kind == ComponentExternalKind::Component {
+                        let size = self.known(0, export.index)?;
+                        self.add(size)?;
+                    }
+                }
+            }
+            Payload::InstanceSection(instances) => {
+                for instance in instances {
+                    if matches!(instance?, Instance::Instantiate { .. }) {
+                        self.here().size.core_instances += 1;
+                        self.refuse_many()?;
+                    }
+                }
+            }
+            Payload::ComponentInstanceSection(instances) => {
+                for instance in instances {
+                    if let ComponentInstance::Instantiate {
+                        component_index, ..
+                    } = instance?
+                    {
+                        let inner = self.known(0, component_index)?;
+                        let size = &mut self.here().size;
+                        size.core_instances += inner.core_instances;
+                        size.instances += inner.instances + 1;
+                        self.refuse_many()?;
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn alias(&mut self, alias: &ComponentAlias<'_>) -> Result<(), Trouble> {
+        match *alias {
+            ComponentAlias::InstanceExport { kind, .. } => refuse_component_as_value(kind),
+            ComponentAlias::Outer {
+                kind: ComponentOuterAliasKind::Component,
+                count,
+                index,
+            } => {
+                let size = self.known(count, index)?;
+                self.add(size)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// One component more that has an index here.
+    fn add(&mut self, size: Size) -> Result<(), Trouble> {
+        let most = self.limits.component_indices;
+        let components = &mut self.here().components;
+        if components.len() >= most {
+            return Err(Trouble::Excess(format!(
+                "it names more than {most} components"
+            )));
+        }
+        components.push(size);
+        Ok(())
+    }
+
+    /// The size of the component with this index, in this component or so many outside of it.
+    fn known(&self, outwards: u32, index: u32) -> Result<Size, Trouble> {
+        let scope = usize::try_from(outwards)
+            .ok()
+            .and_then(|outwards| self.scopes.len().checked_sub(outwards + 1))
+            .and_then(|at| self.scopes.get(at));
+        let size = scope.and_then(|scope| scope.components.get(usize::try_from(index).ok()?));
+        size.copied().ok_or_else(|| {
+            Trouble::Unreadable(format!("it has no component {index} where it names one"))
+        })
+    }
+
+    fn refuse_many(&self) -> Result<(), Trouble> {
+        let Some(Scope { size, .. }) = self.scopes.last() else {
+            return Ok(());
+        };
+        let (what, most) = if size.core_instances > self.limits.instances {
+            ("core instances", self.limits.instances)
+        } else if size.instances > self.limits.component_instances {
+            ("component instances", self.limits.component_instances)
+        } else {
+            return Ok(());
+        };
+        Err(Trouble::Excess(format!(
+            "it would make more than {most} {what}"
+        )))
+    }
+
+    fn refuse(&mut self, import: &str) {
+        if self.refused.len() == REFUSED_NAMED_MAX {
+            self.refused_more += 1;
+            return;
+        }
+        let shown: String = import.chars().take(NAME_CHARS_MAX).collect();
+        self.refused.push(format!("`{}`", shown.escape_debug()));
+    }
+
+    fn refuse_imports(&self) -> Result<(), Failure> {
+        if self.refused.is_empty() {
+            return Ok(());
+        }
+        let more = match self.refused_more {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Err(Failure::new(
+            Outcome::Denied,
+            format!(
+                "host refused the component before compiling it: it imports {}{more}; only the interfaces of the world `connector` are available; use a component without these imports",
+                self.refused.join(", ")
+            ),
+        ))
+    }
+
+    fn here(&mut self) -> &mut Scope {
+        self.scopes.last_mut().expect("a component is being read")
+    }
+}
+
+/// What instances of a component that comes from elsewhere would come to is not known here; no toolchain needs that.
+fn refuse_component_as_value(kind: ComponentExternalKind) -> Result<(), Trouble> {
+    if kind == ComponentExternalKind::Component {
+        return Err(Trouble::Excess(
+            "it passes components from one to another".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(wat: &str) -> Result<(), Failure> {
+        check(&wat::parse_str(wat).unwrap(), &Limits::default())
+    }
+
+    fn refused(wat: &str) -> String {
+        let failure = checked(wat).unwrap_err();
+        assert_eq!(failure.outcome, Outcome::ComponentFailed, "{failure}");
+        failure.message
+    }
+
+    #[test]
+    fn the_built_in_component_has_an_honest_shape() {
+        check(crate::run::setup::BUILT_IN, &Limits::default()).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_component_or_is_torn_is_78() {
+        let core = wat::parse_str("(module)").unwrap();
+        let torn = &crate::run::setup::BUILT_IN[..1_000];
+
+        for bytes in [&core[..], torn, b"", b"\0asm"] {
+            let failure = check(bytes, &Limits::default()).unwrap_err();
+            assert_eq!(failure.outcome, Outcome::Settings, "{failure}");
+        }
+    }
+
+    #[test]
+    fn an_import_of_a_nested_component_is_its_parents_business() {
+        checked(r#"(component (component (import "anything" (func))))"#).unwrap();
+
+        let failure = checked(r#"(component (import "anything" (func)))"#).unwrap_err();
+
+        assert_eq!(failure.outcome, Outcome::Denied);
+        assert!(failure.message.contains("`anything`"), "{failure}");
+    }
+
+    #[test]
+    fn what_is_imported_is_told_before_what_is_too_large() {
+        let deep = format!("{}{}", "(component ".repeat(20), ")".repeat(20));
+        let wat = format!(r#"(component (import "anything" (func)) {deep})"#);
+
+        assert_eq!(checked(&wat).unwrap_err().outcome, Outcome::Denied);
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        let nested = |depth: usize| format!("{}{}", "(component ".repeat(depth), ")".repeat(depth));
+
+        checked(&nested(8)).unwrap();
+
+        assert!(refused(&nested(9)).contains("more than 8 deep"));
+    }
+
+    #[test]
+    fn many_core_modules_are_refused() {
+        let modules = |count: usize| format!("(component {})", "(core module)".repeat(count));
+
+        checked(&modules(200)).unwrap();
+
+        assert!(refused(&modules(201)).contains("more than 200 core modules"));
+    }
+
+    #[test]
+    fn instances_are_counted_as_often_as_they_would_be_made() {
+        let twice = |inner: &str| {
+            format!(
+                "(component $c {inner}) (instance (instantiate $c)) (instance (instantiate $c))"
+            )
+        };
+        let laughs = |depth: usize| {
+            let core = "(core module $m) (core instance (instantiate $m))".to_owned();
+            let wat = (0..depth).fold(core, |inner, _| twice(&inner));
+            format!("(component {wat})")
+        };
+
+        checked(&laughs(5)).unwrap();
+
+        assert!(refused(&laughs(6)).contains("more than 32 core instances"));
+    }
+
+    #[test]
+    fn instances_of_components_are_counted_too_also_through_an_alias() {
+        let wat = format!(
+            "(component (component $empty) (component $many (alias outer 1 $empty (component $e)) {}) {})",
+            "(instance (instantiate $e))".repeat(20),
+            "(instance (instantiate $many))".repeat(10),
+        );
+
+        assert!(refused(&wat).contains("more than 200 component instances"));
+    }
+
+    #[test]
+    fn components_that_come_from_elsewhere_are_refused() {
+        let wat = r#"(component (component (import "a" (component))))"#;
+
+        assert!(refused(wat).contains("passes components"));
+    }
+}

@@ -1,0 +1,103 @@
+//! A command under way: its runtime, and what ends it from outside. Every command that can wait begins with one.
+//!
+//! What cannot be interrupted is done [`aside`], on a thread that nobody waits for once the command must end.
+
+use std::thread;
+
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::oneshot;
+
+use crate::limits::Limits;
+use crate::outcome::{Failure, OrFail as _, Outcome};
+use crate::process::defect;
+use crate::process::stop::Stop;
+
+/// Of a thread that works aside: as much as a main thread has.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// A command under way.
+pub struct Watch {
+    /// Taken by the drop; or why there is none.
+    runtime: Result<Option<Runtime>, String>,
+    /// What ends it.
+    pub stop: Stop,
+}
+
+impl Watch {
+    /// Begins: signals are heard from now on, and the deadline counts from now. Where that cannot be, nothing can be
+    /// [done](Self::block_on).
+    pub fn begin() -> Self {
+        let deadline = Limits::default().run_deadline;
+        let watched = runtime().and_then(|runtime| {
+            let entered = runtime.enter();
+            let stop = Stop::watch(deadline)?;
+            drop(entered);
+            Ok((runtime, stop))
+        });
+        match watched {
+            Ok((runtime, stop)) => Self {
+                runtime: Ok(Some(runtime)),
+                stop,
+            },
+            Err(failure) => Self {
+                runtime: Err(failure.message),
+                stop: Stop::unwatched(deadline),
+            },
+        }
+    }
+
+    /// Does `work` on this thread. A panic in it is a [`Failure`].
+    pub fn block_on<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        match &self.runtime {
+            Ok(runtime) => {
+                let runtime = runtime.as_ref().expect("it is there until the drop");
+                defect::caught(|| runtime.block_on(work))
+            }
+            Err(why) => Err(Failure::new(Outcome::ComponentFailed, why.clone())),
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // Not waited for: a resolver that hangs would outlive the deadline.
+        if let Ok(Some(runtime)) = self.runtime.as_mut().map(Option::take) {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// What `work` gives, done on a thread of its own in the runtime in use. That thread is given up when this is dropped: it
+/// goes on until it is done or the process ends. A panic in `work` is a [`Failure`].
+pub async fn aside<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let (done, result) = oneshot::channel();
+    let runtime = Handle::current();
+    let working = move || {
+        let entered = runtime.enter();
+        // Nobody may be waiting any more.
+        let _ = done.send(defect::caught(work));
+        drop(entered);
+    };
+    thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(working)
+        .or_fail(Outcome::IoFailed, || "start a thread")?;
+    result.await.expect("the thread sends before it ends")
+}
+
+/// A runtime whose caller's thread runs the component, and whose own thread the network.
+fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(4)
+        .enable_all()
+        .build()
+        .or_fail(Outcome::ComponentFailed, || "start the runtime")
+}

@@ -1,0 +1,193 @@
+//! One run, from the command line to its summary. [`Run::flow`] is its table of contents.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use serde_json::{Map, json};
+
+use crate::cli::{OutputKind, RunArgs};
+use crate::log::{self, Log};
+use crate::outcome::{Committed, Ended};
+use crate::process::defect;
+use crate::process::memory;
+use crate::process::watch::Watch;
+use crate::run::summary::Summary;
+use crate::settings::plan::Plan;
+use crate::staging::folder::{Folder, Temporary, Writers, random_digits};
+use crate::staging::lock::Lock;
+use crate::words;
+
+pub mod call_component;
+pub mod gates;
+pub mod last_run;
+pub mod setup;
+pub mod steps;
+pub mod summary;
+
+/// One run under way.
+pub struct Run<'a> {
+    pub(crate) args: &'a RunArgs,
+    pub(crate) log: &'a Log,
+    /// What is known of it so far.
+    pub(crate) summary: Summary,
+    pub(crate) lock: Held,
+    /// The folder in which it works, where it has no OUTPUT_DIR.
+    pub(crate) temporary: Option<Temporary>,
+    /// Whether a commit was begun and nothing came of it yet.
+    pub(crate) is_committing: bool,
+}
+
+/// Where the run is with the lock, which decides who may write `last-run.json`.
+pub enum Held {
+    /// It has not come that far.
+    NotYet,
+    /// It holds it.
+    Yes(Arc<Lock>),
+    /// Another run holds it.
+    Lost,
+}
+
+/// Runs the job once: `tidegate run`.
+pub fn run(args: &RunArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
+    run_and_tell(args, environment).0
+}
+
+/// Runs the job once and also returns its summary.
+pub fn run_and_tell(
+    args: &RunArgs,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> (Ended, Summary) {
+    run_watched(&Watch::begin(), args, environment)
+}
+
+/// The same as part of a command that is under way.
+pub fn run_watched(
+    watch: &Watch,
+    args: &RunArgs,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> (Ended, Summary) {
+    let (clock, started) = (Instant::now(), Timestamp::now());
+    let plan = setup::plan(&args.given, environment, &watch.stop);
+    let redactor = setup::redactor(&plan);
+    let output_dir = plan.output_dir.clone().map(|path| (path, plan.writers));
+    let limits = plan.limits.clone();
+    let mut summary = Summary::begin(run_id(started), plan.job.clone(), started);
+    summary.dry_run = args.dry_run;
+    let context = Map::from_iter([
+        ("run_id".to_owned(), json!(summary.run_id)),
+        ("job".to_owned(), json!(summary.job)),
+    ]);
+    let log = Log::new(log_format(args, &plan), context, redactor.clone());
+
+    let mut run = Run {
+        args,
+        log: &log,
+        summary,
+        lock: Held::NotYet,
+        temporary: None,
+        is_committing: false,
+    };
+    let mut result = watch.block_on(run.flow(plan, &watch.stop));
+    if let (Err(failure), true) = (&mut result, run.is_committing) {
+        failure.committed = Committed::Unknown;
+    }
+    for what in memory::still_open() {
+        log.warn(
+            "the memory of this process is not protected",
+            json!({ "what": what }),
+        );
+    }
+    for defect in defect::uncaught() {
+        log.warn(
+            "a defect in tidegate, please report it",
+            json!({ "defect": defect }),
+        );
+    }
+
+    let Run {
+        mut summary,
+        lock,
+        temporary,
+        ..
+    } = run;
+    let result = result.map_err(|failure| failure.shown(|text| redactor.hide(text), &limits));
+    summary.end(&result, Timestamp::now(), clock.elapsed());
+    // Of the source's choosing, and written to `last-run.json`.
+    summary.cursor = summary.cursor.map(|cursor| redactor.hide(&cursor));
+    let error = result
+        .err()
+        .map(|failure| redactor.hide(&summary.error_line(&failure, &limits)));
+    log.component_ended();
+    remember(&lock, output_dir, &summary, &log);
+    tell(args, &log, &summary);
+    drop(lock);
+    drop(temporary);
+    (
+        Ended {
+            exit_code: summary.exit_code,
+            error,
+        },
+        summary,
+    )
+}
+
+/// Tells cron's log, or whoever asked for JSON, or a person at a terminal, how it went.
+fn tell(args: &RunArgs, log: &Log, summary: &Summary) {
+    if args.output == Some(OutputKind::Json) {
+        let text = serde_json::to_string(summary).unwrap_or_default();
+        // Nobody may be listening: that changes nothing.
+        let _ = writeln!(std::io::stdout(), "{}", words::escaped(&log.hide(&text)));
+    } else if log.is_for_a_person() {
+        log.info("run finished", summary.spoken());
+    } else {
+        log.info(
+            "run finished",
+            serde_json::to_value(summary).unwrap_or_default(),
+        );
+    }
+}
+
+/// Writes `last-run.json`: the holder of the lock does, and a run that failed before it, where the folder exists and nobody
+/// can write to it who may not.
+fn remember(lock: &Held, output_dir: Option<(PathBuf, Writers)>, summary: &Summary, log: &Log) {
+    let folder = match lock {
+        Held::Lost => return,
+        Held::Yes(lock) => Some(lock.folder().clone()),
+        Held::NotYet => {
+            output_dir.and_then(|(path, writers)| Folder::open_for(&path, writers).ok().flatten())
+        }
+    };
+    let Some(folder) = folder else { return };
+    if let Err(failure) = last_run::write(&folder, &summary.run_id, summary) {
+        log.warn(
+            "last-run.json not written",
+            json!({ "error": failure.message }),
+        );
+    }
+}
+
+fn log_format(args: &RunArgs, plan: &Plan) -> log::Format {
+    if args.quiet || args.output == Some(OutputKind::Json) {
+        return log::Format::Silent;
+    }
+    match (plan.log_format, std::io::stdout().is_terminal()) {
+        (None | Some(log::Format::Text), true) => log::Format::Terminal,
+        (None, false) => log::Format::Json,
+        (Some(format), _) => format,
+    }
+}
+
+/// When it began, to the second, and six digits that tell it from others of that second.
+fn run_id(started: Timestamp) -> String {
+    format!(
+        "{}-{:06x}",
+        started.strftime("%Y%m%dT%H%M%SZ"),
+        random_digits() & 0xff_ffff
+    )
+}
+
+#[cfg(test)]
+mod tests;

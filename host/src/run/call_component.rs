@@ -1,0 +1,208 @@
+//! The step that fetches: runs the component in its grants, and holds what it says against the host's own record.
+
+use std::sync::Arc;
+
+use crate::component::grants::Grants;
+use crate::component::{self, JobFailure, Ran, Request, Used, Window, cpu_used_up};
+use crate::egress::{Egress, Origin, Policy, TlsFiles};
+use crate::limits::Limits;
+use crate::outcome::{Failure, Outcome};
+use crate::process::stop::Stop;
+use crate::run::Run;
+use crate::run::setup::{Prepared, refusal};
+use crate::run::steps::{extent, leaves_append};
+use crate::settings::Settings;
+use crate::settings::inputs::Problem;
+use crate::settings::plan::Plan;
+use crate::sink::Last;
+use crate::staging::run_folder::Staging;
+
+impl Run<'_> {
+    /// Runs the component in its grants and holds what it says against the host's own record.
+    pub(crate) async fn fetch(
+        &mut self,
+        prepared: &Prepared,
+        settings: &Settings,
+        egress: &Egress,
+        last: Option<Last<'_>>,
+        staging: &Staging,
+        stop: &Stop,
+    ) -> Result<Ran, Failure> {
+        let plan = &prepared.plan;
+        let grants = Grants {
+            outbound: Some(Arc::new(egress.clone())),
+            staging: Some(staging.input_descriptor()?),
+            staged_bytes_left: (plan.limits.staged_bytes)
+                .saturating_sub(self.summary.component_staged_bytes),
+            environment: settings.environment.clone(),
+            log: self.log.clone(),
+            cpu: plan.limits.cpu.saturating_sub(self.summary.component_cpu),
+            memory_bytes: plan.limits.memory_bytes,
+        };
+        let request = self.request(settings, last);
+        let run = prepared.connector.run(grants, &plan.limits, &request);
+        let ran = stop.unless(async { Ok(run.await) }).await;
+        let traffic = egress.traffic();
+        self.summary.requests = traffic.requests;
+        self.summary.wire_bytes = traffic.wire_bytes;
+        self.summary.echoes_redacted = traffic.echoes;
+        let (result, used): (_, Used) = ran?;
+        let staged = &mut self.summary.component_staged_bytes;
+        *staged = staged.saturating_add(used.staged_bytes);
+        let cpu = &mut self.summary.component_cpu;
+        *cpu = cpu.saturating_add(used.cpu);
+        self.summary.component_cpu_ms = u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX);
+        // Within one call it is looked at now and then; many short ones would each be over before that.
+        let used_up = (*cpu > plan.limits.cpu).then(|| cpu_used_up(plan.limits.cpu));
+        let peak = &mut self.summary.component_memory_peak_bytes;
+        *peak = (*peak).max(used.memory_peak_bytes as u64);
+        let ran = disposed(result?, egress, prepared);
+        let ran = ran.map_err(|failure| placed(failure, staging))?;
+        used_up.map_or(Ok(()), Err)?;
+        self.accept(ran, &request, plan)
+    }
+
+    /// What the component is asked for. Only the first portion can be a full refresh: the others go on behind it. The first
+    /// run after append is one, too: segments are no set that changes could be made to.
+    fn request(&self, settings: &Settings, last: Option<Last<'_>>) -> Request {
+        let anew = self.args.full_refresh || last.is_some_and(|last| leaves_append(settings, last));
+        Request {
+            state: last.map(|last| last.manifest.state.clone()),
+            window: self.args.range().map(|(start, end)| Window {
+                start: start.to_owned(),
+                end: end.to_owned(),
+            }),
+            full_refresh: anew && self.summary.portions == 0,
+        }
+    }
+
+    /// Takes the component's report over into the summary, if it keeps to the contract.
+    fn accept(&mut self, ran: Ran, request: &Request, plan: &Plan) -> Result<Ran, Failure> {
+        keeps_to_the_contract(&ran, request, self.summary.portions, &plan.limits)?;
+        let report = &ran.report;
+        self.summary.extent = Some(extent(report.extent).word());
+        let summary = &mut self.summary;
+        for (count, reported) in [
+            (&mut summary.fetched, report.fetched),
+            (&mut summary.staged, report.staged),
+            (&mut summary.deleted, report.deleted),
+            (&mut summary.rejected, report.rejected),
+            (&mut summary.pages, report.pages),
+        ] {
+            *count = count.saturating_add(reported);
+        }
+        summary.cursor.clone_from(&report.cursor);
+        Ok(ran)
+    }
+}
+
+/// `Err` (70) says what the component did that its contract excludes.
+fn keeps_to_the_contract(
+    ran: &Ran,
+    request: &Request,
+    portions: u64,
+    limits: &Limits,
+) -> Result<(), Failure> {
+    let state = &ran.report.state;
+    if request.window.is_some() {
+        if request.state.as_ref().is_some_and(|given| given != state) {
+            return Err(Failure::broken(
+                "it returned another state after reading a range again",
+            ));
+        }
+        if ran.report.extent == component::Extent::Everything {
+            return Err(Failure::broken("it reported a range as `everything`"));
+        }
+    }
+    if ran.more {
+        if request.state.as_ref() == Some(state) {
+            return Err(Failure::broken(
+                "it says that there is more, and returned the state it was given",
+            ));
+        }
+        if portions + 1 >= limits.portions {
+            return Err(Failure::broken(format!(
+                "it has more than {} portions",
+                limits.portions
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The way out for this job.
+pub fn egress(plan: &Plan, settings: &Settings, log: crate::log::Log) -> Result<Egress, Failure> {
+    let policy = Policy {
+        source: Origin::of(&settings.source),
+        allow_hosts: plan.allow_hosts.clone(),
+        allow_private_networks: plan.allow_private_networks,
+    };
+    let files = TlsFiles {
+        ca: plan.ca_file.clone(),
+        client: settings.client.clone(),
+    };
+    Egress::new(policy, &settings.auth, &[], &files, &plan.limits, log)
+}
+
+/// What a component said, unless the host's own record outranks it: also when it said that all went well.
+pub fn disposed<T>(
+    said: Result<T, JobFailure>,
+    egress: &Egress,
+    prepared: &Prepared,
+) -> Result<T, Failure> {
+    match outranked(egress) {
+        Some(failure) => Err(failure),
+        None => said.map_err(|failure| explained(told(failure, prepared), egress)),
+    }
+}
+
+/// What the component takes for a source that is not there, with the reason that only the host knows.
+fn explained(mut failure: Failure, egress: &Egress) -> Failure {
+    if failure.outcome == Outcome::TryLater
+        && let Some(trouble) = egress.token_trouble()
+    {
+        failure.message = format!("{}: {trouble}", failure.message);
+    }
+    failure
+}
+
+/// What the component could not write, with the folder that only the host knows.
+fn placed(mut failure: Failure, staging: &Staging) -> Failure {
+    if failure.outcome == Outcome::IoFailed {
+        let folder = staging.input().path().display();
+        failure.message = format!("{}, in `{folder}`", failure.message);
+    }
+    failure
+}
+
+/// The host's own record of a denial or a limit, which outranks the component's word.
+fn outranked(egress: &Egress) -> Option<Failure> {
+    let error = egress.denial().or_else(|| egress.breach())?;
+    Some(Failure::new(error.outcome(), error.to_string()))
+}
+
+/// What the component said, as an ending.
+fn told(failure: JobFailure, prepared: &Prepared) -> Failure {
+    let (outcome, detail) = match failure {
+        JobFailure::Settings(problems) => {
+            let located: Vec<Problem> = problems
+                .into_iter()
+                .map(|problem| prepared.located(Problem::new(&problem.setting, problem.message)))
+                .collect();
+            return refusal(&located);
+        }
+        JobFailure::Denied(detail) => (Outcome::Denied, detail),
+        JobFailure::Refused(detail) => (Outcome::SourceRefused, detail),
+        JobFailure::Unavailable(detail) => (Outcome::TryLater, detail),
+        JobFailure::Protocol(detail) => (Outcome::ProtocolBroken, detail),
+        JobFailure::Data(detail) => (Outcome::GateRefused, detail),
+        JobFailure::Output(detail) => (Outcome::IoFailed, detail),
+    };
+    let wait = detail
+        .retry_after_seconds
+        .map(|seconds| format!("; it asks to be left alone for {seconds} s"));
+    Failure::new(
+        outcome,
+        format!("{}{}", detail.message, wait.unwrap_or_default()),
+    )
+}

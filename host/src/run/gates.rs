@@ -1,0 +1,313 @@
+//! The gates: is what would be published plausible? The source can answer 200 and be wrong.
+
+use crate::outcome::{Failure, Outcome};
+use crate::settings::plan::MaxRejected;
+use crate::settings::units::counted;
+use crate::sink::Totals;
+use crate::staging::rejection::Rejection;
+
+/// How much may be missing or bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gates {
+    /// `MIN_RECORDS`: the published set has at least as many, or under append this run.
+    pub min_records: u64,
+    /// Under append, the records of this run, of all its portions: all segments together can only grow.
+    pub run_records: Option<u64>,
+    /// `MAX_SHRINK_PERCENT`: against the last published set.
+    pub max_shrink_percent: u64,
+    /// `MAX_DELETE_PERCENT`: of the last published set, by this run's deletions.
+    pub max_delete_percent: u64,
+    /// `MAX_REJECTED`: of this run.
+    pub max_rejected: MaxRejected,
+    /// `--allow-shrink`: this once, the set may shrink, and records may be deleted.
+    pub allow_shrink: bool,
+}
+
+/// `Err` (65) names every gate that refused, and the setting that would let it pass.
+///
+/// `fetched` is the component's report; `last_records` the size of the last published set, if there is one to compare with;
+/// `first_rejected` what is known of the first record that was set aside.
+pub fn check(
+    gates: &Gates,
+    totals: &Totals,
+    fetched: u64,
+    last_records: Option<u64>,
+    first_rejected: Option<&Rejection>,
+) -> Result<(), Failure> {
+    let refused: Vec<String> = [
+        too_few(gates, totals),
+        shrunk(gates, totals, last_records),
+        deleted_too_many(gates, totals, last_records),
+        too_many_rejected(gates, totals, fetched, first_rejected),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Outcome::GateRefused,
+        format!("refuse to publish: {}", refused.join("; ")),
+    ))
+}
+
+fn too_few(gates: &Gates, totals: &Totals) -> Option<String> {
+    let (records, of) = match gates.run_records {
+        Some(records) => (records, "this run has"),
+        None => (totals.records, "there would be"),
+    };
+    (records < gates.min_records).then(|| {
+        format!(
+            "{of} {}, and `MIN_RECORDS` is {}",
+            counted(records, "record"),
+            gates.min_records
+        )
+    })
+}
+
+fn shrunk(gates: &Gates, totals: &Totals, last_records: Option<u64>) -> Option<String> {
+    let last = last_records.filter(|last| !gates.allow_shrink && totals.records < *last)?;
+    let gone = last - totals.records;
+    let over = u128::from(gone) * 100 > u128::from(last) * u128::from(gates.max_shrink_percent);
+    over.then(|| {
+        format!(
+            "{gone} of {} would be gone, and `MAX_SHRINK_PERCENT` is {}; if that is right, run once with `--allow-shrink`",
+            counted(last, "record"),
+            gates.max_shrink_percent
+        )
+    })
+}
+
+/// Unlike a set that shrank this is not hidden by as many new records.
+fn deleted_too_many(gates: &Gates, totals: &Totals, last_records: Option<u64>) -> Option<String> {
+    let last = last_records.filter(|_| !gates.allow_shrink)?;
+    let most = gates.max_delete_percent;
+    let over = u128::from(totals.removed) * 100 > u128::from(last) * u128::from(most);
+    over.then(|| {
+        format!(
+            "{} of {} would be deleted, and `MAX_DELETE_PERCENT` is {most}; if that is right, run once with `--allow-shrink`",
+            totals.removed,
+            counted(last, "record"),
+        )
+    })
+}
+
+fn too_many_rejected(
+    gates: &Gates,
+    totals: &Totals,
+    fetched: u64,
+    first: Option<&Rejection>,
+) -> Option<String> {
+    let rejected = totals.rejected;
+    let refused = match gates.max_rejected {
+        MaxRejected::Count(most) => (rejected > most).then(|| {
+            let rejected = counted(rejected, "record");
+            format!("{rejected} rejected, and `MAX_REJECTED` is {most}")
+        }),
+        MaxRejected::Percent(most) => {
+            let staged = totals.staged.saturating_add(totals.deleted);
+            // What was staged is counted by the host, so a report cannot make the base smaller than that.
+            let base = fetched.max(staged.saturating_add(rejected));
+            let over = u128::from(rejected) * 100 > u128::from(base) * u128::from(most);
+            over.then(|| {
+                let base = counted(base, "record");
+                format!("{rejected} of {base} rejected, and `MAX_REJECTED` is {most}%")
+            })
+        }
+    };
+    let first = first.map_or_else(String::new, |first| format!("; the first: {first}"));
+    refused.map(|text| text + &first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GATES: Gates = Gates {
+        min_records: 0,
+        run_records: None,
+        max_shrink_percent: 50,
+        max_delete_percent: 50,
+        max_rejected: MaxRejected::Count(0),
+        allow_shrink: false,
+    };
+
+    fn of(records: u64, rejected: u64) -> Totals {
+        Totals {
+            records,
+            rejected,
+            ..Totals::default()
+        }
+    }
+
+    fn refusal(gates: &Gates, totals: Totals, fetched: u64, last: Option<u64>) -> Option<String> {
+        let first = Rejection::new("no id", "/items/3");
+        check(gates, &totals, fetched, last, Some(&first))
+            .err()
+            .map(|failure| {
+                assert_eq!(failure.outcome, Outcome::GateRefused);
+                failure.message
+            })
+    }
+
+    #[test]
+    fn a_set_may_shrink_by_the_percentage_and_no_more() {
+        assert_eq!(refusal(&GATES, of(50, 0), 0, Some(100)), None);
+        assert!(
+            refusal(&GATES, of(49, 0), 0, Some(100))
+                .unwrap()
+                .contains("51 of 100")
+        );
+        assert!(refusal(&GATES, of(0, 0), 0, Some(1)).is_some());
+    }
+
+    #[test]
+    fn shrinking_is_allowed_once_by_flag_for_good_by_100_percent_and_before_a_last_set() {
+        let flag = Gates {
+            allow_shrink: true,
+            ..GATES
+        };
+        let setting = Gates {
+            max_shrink_percent: 100,
+            ..GATES
+        };
+
+        assert_eq!(refusal(&flag, of(0, 0), 0, Some(100)), None);
+        assert_eq!(refusal(&setting, of(0, 0), 0, Some(100)), None);
+        assert_eq!(refusal(&GATES, of(0, 0), 0, None), None);
+    }
+
+    #[test]
+    fn too_few_records_are_refused_whatever_was_there_before() {
+        let gates = Gates {
+            min_records: 10,
+            allow_shrink: true,
+            ..GATES
+        };
+
+        assert_eq!(refusal(&gates, of(10, 0), 0, None), None);
+        assert!(
+            refusal(&gates, of(9, 0), 0, None)
+                .unwrap()
+                .contains("`MIN_RECORDS` is 10")
+        );
+    }
+
+    #[test]
+    fn rejected_records_are_counted() {
+        let two = Gates {
+            max_rejected: MaxRejected::Count(2),
+            ..GATES
+        };
+
+        assert!(refusal(&GATES, of(5, 1), 5, None).is_some());
+        assert_eq!(refusal(&two, of(5, 2), 5, None), None);
+        assert!(refusal(&two, of(5, 3), 5, None).is_some());
+    }
+
+    #[test]
+    fn a_percentage_is_of_what_was_fetched_or_at_least_staged() {
+        let percent = Gates {
+            max_rejected: MaxRejected::Percent(1),
+            ..GATES
+        };
+
+        assert_eq!(refusal(&percent, of(5, 1), 100, None), None);
+        assert!(refusal(&percent, of(5, 2), 100, None).is_some());
+        let staged = Totals {
+            staged: 296,
+            ..of(5, 3)
+        };
+        assert!(
+            refusal(&percent, staged, 0, None)
+                .unwrap()
+                .contains("3 of 299")
+        );
+    }
+
+    #[test]
+    fn deletions_are_counted_although_as_many_records_are_new() {
+        let many = |removed| Totals {
+            removed,
+            ..of(100, 0)
+        };
+        let flag = Gates {
+            allow_shrink: true,
+            ..GATES
+        };
+
+        assert_eq!(refusal(&GATES, many(50), 0, Some(100)), None);
+        let text = refusal(&GATES, many(51), 0, Some(100)).unwrap();
+        assert!(
+            text.contains("51 of 100 records would be deleted, and `MAX_DELETE_PERCENT` is 50"),
+            "{text}"
+        );
+        assert!(text.contains("`--allow-shrink`"), "{text}");
+        assert!(!text.contains("MAX_SHRINK_PERCENT"), "{text}");
+        assert_eq!(refusal(&flag, many(100), 0, Some(100)), None);
+        assert_eq!(refusal(&GATES, many(0), 0, None), None);
+    }
+
+    #[test]
+    fn the_first_rejected_record_is_told_of_where_that_gate_refused() {
+        let text = refusal(&GATES, of(5, 1), 5, None).unwrap();
+
+        assert!(
+            text.ends_with("`MAX_REJECTED` is 0; the first: no id at `/items/3`"),
+            "{text}"
+        );
+        let too_few = Gates {
+            min_records: 10,
+            ..GATES
+        };
+        assert!(
+            !refusal(&too_few, of(5, 0), 5, None)
+                .unwrap()
+                .contains("first")
+        );
+    }
+
+    #[test]
+    fn every_gate_that_refused_is_named() {
+        let gates = Gates {
+            min_records: 10,
+            ..GATES
+        };
+
+        let totals = Totals {
+            removed: 99,
+            ..of(1, 1)
+        };
+        let text = refusal(&gates, totals, 2, Some(100)).unwrap();
+
+        for setting in [
+            "MIN_RECORDS",
+            "MAX_SHRINK_PERCENT",
+            "MAX_DELETE_PERCENT",
+            "MAX_REJECTED",
+        ] {
+            assert!(text.contains(setting), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_any_size_do_not_overflow() {
+        assert!(refusal(&GATES, of(1, 0), 0, Some(u64::MAX)).is_some());
+        let deleted = Totals {
+            removed: u64::MAX,
+            ..of(u64::MAX, 0)
+        };
+        assert!(refusal(&GATES, deleted, 0, Some(u64::MAX)).is_some());
+        let percent = Gates {
+            max_rejected: MaxRejected::Percent(1),
+            ..GATES
+        };
+        let all = Totals {
+            staged: u64::MAX,
+            deleted: u64::MAX,
+            ..of(u64::MAX, u64::MAX)
+        };
+        assert!(refusal(&percent, all, u64::MAX, None).is_some());
+    }
+}

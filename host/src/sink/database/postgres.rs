@@ -1,0 +1,398 @@
+//! PostgreSQL: a table, and tidegate's own beside it, changed in one transaction.
+//!
+//! One run at a time by an advisory lock of the session; and whatever becomes of that lock, the job's row is held in the
+//! transaction and must still be the parent's. What became of a commit whose answer was lost is read from that row.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Error, Row};
+
+use crate::limits::Limits;
+use crate::outcome::{Failure, Outcome};
+use crate::process::stop::Check;
+use crate::settings::database_url::Address;
+use crate::settings::plan::Plan;
+use crate::sink::Applied;
+use crate::sink::Ground;
+use crate::sink::database::{Changes, Connection, Layout, StateRow, Table, overtaken, vanished};
+
+use connect::{Session, Way};
+use names::Names;
+use resolve::Became;
+use wait::{Given, Trouble, wait};
+
+pub use look::look;
+
+mod beside;
+mod connect;
+mod copy;
+mod direct;
+mod fit;
+mod kinds;
+mod load;
+mod look;
+mod merge;
+mod names;
+mod own_tables;
+mod resolve;
+mod table;
+mod tls;
+mod wait;
+
+/// A session that ended a moment ago may still be seen to hold its lock.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+/// A session that does not roll back within this is busy with something else.
+const ROLLBACK_PAUSE: Duration = Duration::from_millis(250);
+/// A commit that was answered survives a power cut, whatever the role or the database are set to.
+const SYNCED: &str = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// A server, and a session there that holds the run lock.
+pub struct Postgres<'r> {
+    way: Way<'r>,
+    names: Names,
+    check: Check<'r>,
+    session: Option<Session>,
+    /// Whether a transaction was begun and not ended.
+    is_open: bool,
+    /// `--dry-run`: nothing is made that would outlive the transaction.
+    dry_run: bool,
+}
+
+impl<'r> Postgres<'r> {
+    /// Connects and takes the run lock. `Err` is 75 when another run has it, or the server cannot be reached now; 73 when it
+    /// cannot be used.
+    pub fn open(
+        ground: &Ground<'r>,
+        address: &'r Address,
+        plan: &'r Plan,
+        dry_run: bool,
+    ) -> Result<Self, Failure> {
+        let names = Names::new(&plan.table)?;
+        let way = Way {
+            address,
+            tls: tls::connector(address, plan.ca_file.as_deref(), ground.limits)?,
+            job: &plan.job,
+            lock: lock_of("run", &plan.job, names.schema.as_deref()),
+            limits: ground.limits,
+            log: ground.log,
+        };
+        way.warn_of_a_bare_password();
+        let mut opened = Self {
+            way,
+            names,
+            check: ground.check,
+            session: None,
+            is_open: false,
+            dry_run,
+        };
+        opened.reconnect()?;
+        Ok(opened)
+    }
+
+    /// A new session that holds the run lock.
+    fn reconnect(&mut self) -> Result<(), Failure> {
+        self.session = None;
+        let session = self.way.connect(Some(self.check))?;
+        self.way.takes_writes(&session)?;
+        for attempt in 1.. {
+            let locked = self.way.try_lock(&session, Some(self.check));
+            if locked.map_err(|trouble| self.failed("take the run lock in", trouble))? {
+                break;
+            }
+            if attempt == LOCK_TRIES {
+                return Err(self.way.held(&session, Some(self.check)));
+            }
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        self.session = Some(session);
+        Ok(())
+    }
+
+    fn client(&self) -> Result<&Client, Failure> {
+        let session = self.session.as_ref().map(|session| &session.client);
+        session.ok_or_else(|| {
+            Failure::new(
+                Outcome::TryLater,
+                format!(
+                    "use the database `{}`: the connection is lost",
+                    self.way.address
+                ),
+            )
+        })
+    }
+
+    fn failed(&self, doing: &str, trouble: Trouble) -> Failure {
+        trouble.failure(doing, self.way.address)
+    }
+
+    /// Runs a statement that takes as long as it takes; how many rows it touched.
+    fn run(&self, doing: &str, sql: &str) -> Result<u64, Failure> {
+        let client = self.client()?;
+        let ran = wait(
+            Some(self.check),
+            self.way.limits.run_deadline,
+            client.execute_typed(sql, &[]),
+        );
+        ran.map_err(|trouble| self.failed(doing, trouble))
+    }
+
+    /// Begins, and holds the job's row. The trouble is the server's, or the way to it.
+    fn start(&mut self, parent: Option<u64>) -> Result<Result<(), Trouble>, Failure> {
+        if !self.dry_run
+            && let Err(trouble) = self.make_own_tables(parent.is_none())?
+        {
+            return Ok(Err(trouble));
+        }
+        let limits: &Limits = self.way.limits;
+        let run_ms = limits.run_deadline.as_millis();
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {run_ms}; \
+             SET LOCAL idle_in_transaction_session_timeout = {run_ms}; SET LOCAL lock_timeout = {}; \
+             SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; {SYNCED}",
+            limits.database_lock.as_millis()
+        );
+        self.is_open = true;
+        let held = self.hold(&begin, parent);
+        match held {
+            Ok(Ok(())) => Ok(Ok(())),
+            Ok(Err(failure)) => {
+                self.roll_back();
+                Err(failure)
+            }
+            Err(trouble) => {
+                self.roll_back();
+                match trouble.code() {
+                    // Where there was a commit there was a table of commits.
+                    "42P01" if parent.is_some() => Err(vanished(self.way.job)),
+                    _ => Ok(Err(trouble)),
+                }
+            }
+        }
+    }
+
+    /// Holds the job's row. `Ok(Err)`: it is not the parent's.
+    fn hold(&self, begin: &str, parent: Option<u64>) -> Result<Result<(), Failure>, Trouble> {
+        let Some(session) = &self.session else {
+            return Err(Trouble::TimedOut(Duration::ZERO));
+        };
+        let (client, job, state) = (&session.client, &self.way.job, &self.names.state);
+        let limit = self.way.limits.database_answer;
+        wait(Some(self.check), limit, async {
+            client.batch_execute(begin).await?;
+            let Some(parent) = parent else {
+                if self.dry_run {
+                    return Ok(Ok(()));
+                }
+                // Nobody sees this row before the commit; and whoever writes it first has it.
+                let sql = format!(
+                    "INSERT INTO {state} (job, generation, state, manifest, committed_at) \
+                     VALUES ($1, 0, '', '', now()) ON CONFLICT (job) DO NOTHING"
+                );
+                let made = client.execute_typed(&sql, &[(job, Type::TEXT)]).await?;
+                return Ok((made == 1).then_some(()).ok_or_else(|| overtaken(job)));
+            };
+            let sql = format!("SELECT generation FROM {state} WHERE job = $1 FOR UPDATE");
+            let row = client.query_typed_opt(&sql, &[(job, Type::TEXT)]).await?;
+            let now = row.map(|row| row.try_get::<_, i64>(0)).transpose()?;
+            Ok(match now {
+                None => Err(vanished(job)),
+                Some(now) if u64::try_from(now) == Ok(parent) => Ok(()),
+                Some(_) => Err(overtaken(job)),
+            })
+        })
+    }
+
+    /// The job's row, for whoever waits that long.
+    fn read(&self, check: Option<Check<'_>>) -> Result<Option<StateRow>, Trouble> {
+        let Some(session) = &self.session else {
+            return Err(Trouble::TimedOut(Duration::ZERO));
+        };
+        let sql = state_sql(&self.names.state);
+        let of: Given<'_> = &[(&self.way.job, Type::TEXT)];
+        let asked = async {
+            let row = session.client.query_typed_opt(&sql, of).await?;
+            row.map(|row| row_of(self.way.job, &row)).transpose()
+        };
+        match wait(check, self.way.limits.database_answer, asked) {
+            Ok(row) => Ok(row),
+            // Nothing was ever committed here.
+            Err(trouble) if trouble.code() == "42P01" => Ok(None),
+            Err(trouble) => Err(trouble),
+        }
+    }
+}
+
+impl Connection for Postgres<'_> {
+    fn state(&mut self) -> Result<Option<StateRow>, Failure> {
+        self.client()?;
+        self.read(Some(self.check))
+            .map_err(|trouble| self.failed("read the last commit in", trouble))
+    }
+
+    fn begin(&mut self, parent: Option<u64>) -> Result<(), Failure> {
+        const DOING: &str = "begin a transaction in";
+        // The connection was idle while the component fetched: it may be gone. Whether somebody else committed since then is
+        // found out by the row.
+        let is_gone = self
+            .session
+            .as_ref()
+            .is_none_or(|session| session.client.is_closed());
+        if is_gone {
+            self.reconnect()?;
+        }
+        match self.start(parent)? {
+            Ok(()) => Ok(()),
+            Err(trouble) if trouble.is_lost() && !is_gone => {
+                let error = json!({ "error": self.failed(DOING, trouble).message });
+                self.way.log.info(
+                    "database connection lost while fetching, connecting anew",
+                    error,
+                );
+                self.reconnect()?;
+                let started = self.start(parent)?;
+                started.map_err(|trouble| self.failed(DOING, trouble))
+            }
+            Err(trouble) => Err(self.failed(DOING, trouble)),
+        }
+    }
+
+    fn remembered(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let sql = format!(
+            "SELECT digests FROM {} WHERE job = $1",
+            self.names.remembered
+        );
+        let of: Given<'_> = &[(&self.way.job, Type::TEXT)];
+        let client = self.client()?;
+        let read = wait(Some(self.check), self.way.limits.run_deadline, async {
+            let row = client.query_typed_opt(&sql, of).await?;
+            row.map(|row| row.try_get(0)).transpose()
+        });
+        read.map_err(|trouble| self.failed("read what is remembered in", trouble))
+    }
+
+    fn apply(&mut self, table: &Table, changes: Changes<'_>) -> Result<Applied, Failure> {
+        let layout = Layout::of(table)?;
+        load::apply(self, table, &layout, changes)
+    }
+
+    fn commit(&mut self, row: &StateRow) -> Result<(), Failure> {
+        const DOING: &str = "commit in";
+        let sql = format!(
+            "UPDATE {} SET generation = $2, parent = $3, state = $4, manifest = $5, committed_at = $6::timestamptz \
+             WHERE job = $1",
+            self.names.state
+        );
+        let generation = i64::try_from(row.generation).unwrap_or(i64::MAX);
+        let client = self.client()?;
+        let of: Given<'_> = &[
+            (&row.job, Type::TEXT),
+            (&generation, Type::INT8),
+            (&row.parent, Type::TEXT),
+            (&row.state, Type::TEXT),
+            (&row.manifest, Type::TEXT),
+            (&row.committed_at, Type::TEXT),
+        ];
+        let written = client.execute_typed(&sql, of);
+        let written = wait(Some(self.check), self.way.limits.database_answer, written);
+        written.map_err(|trouble| self.failed("write the state in", trouble))?;
+        // From here on nothing but its answer, or the row, says whether it is done.
+        let limit = self.way.limits.database_commit;
+        let committed = wait(None, limit, client.batch_execute("COMMIT"));
+        let trouble = match committed {
+            Ok(()) => {
+                self.is_open = false;
+                return Ok(());
+            }
+            Err(trouble) => trouble,
+        };
+        if !trouble.is_lost() {
+            return Err(self.failed(DOING, trouble));
+        }
+        self.is_open = false;
+        let lost = self.failed(DOING, trouble);
+        let warning = json!({ "error": lost.message });
+        self.way
+            .log
+            .warn("answer to COMMIT lost, reading the state", warning);
+        match resolve::resolve(self, row) {
+            Became::Committed => Ok(()),
+            Became::NotCommitted => Err(Failure::new(
+                Outcome::TryLater,
+                format!(
+                    "{}; the state there says that nothing was committed",
+                    lost.message
+                ),
+            )),
+            Became::Unknown(why) => Err(resolve::unknown(&lost, &why)),
+        }
+    }
+
+    fn roll_back(&mut self) {
+        if !std::mem::take(&mut self.is_open) {
+            return;
+        }
+        let Some(session) = &self.session else { return };
+        let limit = self.way.limits.database_goodbye;
+        let cancel = session.client.cancel_token();
+        let ended = wait(None, limit, async {
+            let mut rollback = pin!(session.client.batch_execute("ROLLBACK"));
+            if let Ok(done) = tokio::time::timeout(ROLLBACK_PAUSE, &mut rollback).await {
+                return done;
+            }
+            // What is under way there is told to stop, as after a signal. Not where nothing is: a request to cancel is the
+            // end of some poolers (PgBouncer 1.18.0).
+            let _ = cancel.cancel_query(self.way.tls.clone()).await;
+            rollback.await
+        });
+        if ended.is_err() {
+            self.session = None;
+        }
+    }
+}
+
+/// The next run need not wait until the server has noticed that we are gone.
+impl Drop for Postgres<'_> {
+    fn drop(&mut self) {
+        self.roll_back();
+        if let Some(session) = &self.session {
+            let unlock = session
+                .client
+                .batch_execute("SELECT pg_advisory_unlock_all()");
+            let _ = wait(None, self.way.limits.database_goodbye, unlock);
+        }
+    }
+}
+
+/// Asks for the row of the job `$1`.
+fn state_sql(table: &str) -> String {
+    format!(
+        "SELECT generation, parent, state, manifest, \
+         to_char(committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM {table} WHERE job = $1"
+    )
+}
+
+fn row_of(job: &str, row: &Row) -> Result<StateRow, Error> {
+    Ok(StateRow {
+        job: job.to_owned(),
+        generation: u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or_default(),
+        parent: row.try_get(1)?,
+        state: row.try_get(2)?,
+        manifest: row.try_get(3)?,
+        committed_at: row.try_get(4)?,
+    })
+}
+
+/// The advisory lock of a `what` of this name, among all of them in a database.
+fn lock_of(what: &str, name: &str, schema: Option<&str>) -> i64 {
+    let digest = Sha256::digest(format!(
+        "tidegate {what} lock\0{}\0{name}",
+        schema.unwrap_or_default()
+    ));
+    let head: [u8; 8] = digest[..8].try_into().expect("eight bytes of 32");
+    i64::from_be_bytes(head)
+}

@@ -1,0 +1,363 @@
+//! The sink of SQLite: a table in a file, in write-ahead mode, with the state in the same transaction.
+//!
+//! The file is reached through SQLite alone: to close it in any other way would give up SQLite's own locks on it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection as Link, OpenFlags, OptionalExtension as _, params};
+use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
+
+use crate::outcome::{Committed, Failure, Outcome};
+use crate::sink::Applied;
+use crate::sink::Ground;
+use crate::sink::database::{Changes, Connection, StateRow, Table, overtaken, vanished};
+use crate::staging::folder::{Doing as _, Folder, Writers, refuse_foreign_file};
+
+use error::Place;
+
+pub use look::look;
+
+mod apply;
+mod beside;
+mod error;
+mod look;
+mod table;
+mod value;
+
+/// The longest that SQLite itself waits for another writer before the run's deadline is looked at.
+const WAIT_SLICE: Duration = Duration::from_millis(100);
+/// Pages held in memory, in KiB: enough for the inner pages of an index of tens of millions of rows.
+const CACHE_KIB: i64 = 16 * 1024;
+
+/// The tables in which commits are kept.
+const OWN_TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS tidegate_state (
+        job TEXT NOT NULL PRIMARY KEY, generation INTEGER NOT NULL, parent TEXT, state TEXT NOT NULL,
+        manifest TEXT NOT NULL, committed_at TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS tidegate_rejected (
+        job TEXT NOT NULL, number INTEGER NOT NULL, reason TEXT NOT NULL, pointer TEXT NOT NULL, record TEXT NOT NULL,
+        PRIMARY KEY (job, number)
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS tidegate_remembered (
+        job TEXT NOT NULL PRIMARY KEY, digests BLOB NOT NULL
+    ) STRICT;";
+
+/// A database file, and the job that writes to it.
+pub struct Sqlite<'r> {
+    ground: Ground<'r>,
+    job: String,
+    place: Place,
+    link: Link,
+}
+
+impl<'r> Sqlite<'r> {
+    /// Opens the file at `path`, which is made where it is missing. A dry run makes none: it works in a temporary one.
+    ///
+    /// `Err` is 73 when it cannot be used, or others than `writers` can write to its folder, 74 when the disk is at fault, 75 when another writer holds it.
+    pub fn open(
+        ground: Ground<'r>,
+        path: &Path,
+        job: &str,
+        writers: Writers,
+        dry_run: bool,
+    ) -> Result<Self, Failure> {
+        let place = Place::of(path);
+        let exists = exists(path, &place)?;
+        if exists {
+            refuse_foreign(path, writers)?;
+        }
+        refuse_foreign_beside(path, writers)?;
+        // An empty name is a database on disk that nobody else sees and that goes when it is closed.
+        let opened = if dry_run && !exists {
+            Path::new("")
+        } else {
+            path
+        };
+        let sqlite = Self {
+            link: connect(opened, &place)?,
+            ground,
+            job: job.to_owned(),
+            place,
+        };
+        let doing = || "open";
+        // The header is read, and a file that is none is told.
+        let has_state = sqlite
+            .place
+            .done(table::exists(&sqlite.link, "tidegate_state"), doing)?;
+        if !dry_run {
+            sqlite.write_ahead()?;
+            if !has_state {
+                sync_folder_of(path)?;
+            }
+        }
+        Ok(sqlite)
+    }
+
+    /// Every commit is synced before it counts. Read back: SQLite ignores what it does not know.
+    fn write_ahead(&self) -> Result<(), Failure> {
+        let doing = || "switch to write-ahead mode";
+        let mode: String = self.patiently(doing, |link| {
+            link.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        })?;
+        self.place
+            .done(self.link.execute_batch("PRAGMA synchronous = FULL"), doing)?;
+        let synchronous: i64 = self.place.done(
+            self.link
+                .query_row("PRAGMA synchronous", [], |row| row.get(0)),
+            doing,
+        )?;
+        if mode == "wal" && synchronous == 2 {
+            return Ok(());
+        }
+        Err(self.place.unusable(format_args!(
+            "switch to write-ahead mode with full syncs: it stays in `{mode}` with synchronous={synchronous}; keep it on a local file system"
+        )))
+    }
+
+    /// Does `act` as soon as no other writer is in its way, within the limit.
+    fn patiently<T, D: std::fmt::Display>(
+        &self,
+        doing: impl Fn() -> D,
+        act: impl Fn(&Link) -> rusqlite::Result<T>,
+    ) -> Result<T, Failure> {
+        let since = Instant::now();
+        loop {
+            match act(&self.link) {
+                Err(error) if error::is_busy(&error) => {
+                    (self.ground.check)()?;
+                    if since.elapsed() >= self.ground.limits.database_busy {
+                        return Err(self.place.busy(doing(), self.ground.limits.database_busy));
+                    }
+                }
+                done => return self.place.done(done, doing),
+            }
+        }
+    }
+
+    /// What became of a commit that failed: nobody guesses, the row is read by a new connection.
+    ///
+    /// `Ok`: it was made after all, and is synced.
+    fn resolve(&mut self, row: &StateRow, failure: Failure) -> Result<(), Failure> {
+        let unknown = |what: String| Failure {
+            outcome: Outcome::IoFailed,
+            message: what,
+            committed: Committed::Unknown,
+            is_overlap: false,
+        };
+        let path = self.place.path.clone();
+        // A file that is gone would be made anew, and empty.
+        let is_there = exists(&path, &self.place).and_then(|is_there| {
+            let gone = || self.place.unusable("open: it is gone");
+            is_there.then_some(()).ok_or_else(gone)
+        });
+        let linked = is_there.and_then(|()| connect(&path, &self.place));
+        let again = linked.and_then(|link| {
+            // The old one is closed, and with it goes what it had not committed.
+            self.link = link;
+            self.state()
+        });
+        let found = again.map_err(|second| {
+            unknown(format!(
+                "{}; whether it was committed cannot be read: {}",
+                failure.message, second.message
+            ))
+        })?;
+        if found.as_ref() == Some(row) {
+            let synced = self
+                .link
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                    row.get::<_, i64>(0)
+                });
+            return match synced {
+                Ok(0) => Ok(()),
+                _ => Err(unknown(format!(
+                    "{}; it is there, and may not survive a power cut",
+                    failure.message
+                ))),
+            };
+        }
+        let parent = row.generation.checked_sub(1).filter(|number| *number > 0);
+        let became = match found.map(|found| found.generation) {
+            now if now == parent => return Err(failure),
+            None => "the row of the last commit is gone",
+            Some(_) => "somebody else committed meanwhile",
+        };
+        Err(unknown(format!("{}; {became}", failure.message)))
+    }
+}
+
+impl Connection for Sqlite<'_> {
+    fn state(&mut self) -> Result<Option<StateRow>, Failure> {
+        read_state(&self.link, &self.place, &self.job)
+    }
+
+    fn begin(&mut self, parent: Option<u64>) -> Result<(), Failure> {
+        self.patiently(
+            || "begin a transaction",
+            |link| link.execute_batch("BEGIN IMMEDIATE"),
+        )?;
+        let made = self.link.execute_batch(OWN_TABLES);
+        self.place.done(made, || "create the state table")?;
+        let now = self.state()?.map(|row| row.generation);
+        if now == parent {
+            return Ok(());
+        }
+        self.roll_back();
+        Err(match now {
+            None => vanished(&self.job),
+            Some(_) => overtaken(&self.job),
+        })
+    }
+
+    fn remembered(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let statement = "SELECT digests FROM tidegate_remembered WHERE job = ?1";
+        let read = self
+            .link
+            .query_row(statement, [&self.job], |row| row.get(0));
+        let doing = || "read `tidegate_remembered`";
+        self.place.done(read.optional(), doing)
+    }
+
+    fn apply(&mut self, table: &Table, changes: Changes<'_>) -> Result<Applied, Failure> {
+        apply::apply(self, table, changes)
+    }
+
+    fn commit(&mut self, row: &StateRow) -> Result<(), Failure> {
+        let number = error::number(row.generation);
+        let written = if number == 1 {
+            self.link.execute(
+                "INSERT INTO tidegate_state (job, generation, parent, state, manifest, committed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![row.job, number, row.parent, row.state, row.manifest, row.committed_at],
+            )
+        } else {
+            self.link.execute(
+                "UPDATE tidegate_state SET generation = ?2, parent = ?3, state = ?4, manifest = ?5, committed_at = ?6 WHERE job = ?1 AND generation = ?2 - 1",
+                params![row.job, number, row.parent, row.state, row.manifest, row.committed_at],
+            )
+        };
+        if self.place.done(written, || "write the state")? != 1 {
+            return Err(overtaken(&self.job));
+        }
+        match self.link.execute_batch("COMMIT") {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let failure = self.place.failed(&error, "commit");
+                self.resolve(row, failure)
+            }
+        }
+    }
+
+    fn roll_back(&mut self) {
+        if !self.link.is_autocommit() {
+            // What cannot be rolled back goes when the connection is closed.
+            let _ = self.link.execute_batch("ROLLBACK");
+        }
+    }
+}
+
+fn connect(path: &Path, place: &Place) -> Result<Link, Failure> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let doing = || "open";
+    let link = place.done(Link::open_with_flags(path, flags), doing)?;
+    place.done(link.busy_timeout(WAIT_SLICE), doing)?;
+    place.done(
+        link.execute_batch(&format!(
+            "PRAGMA cache_size = -{CACHE_KIB}; PRAGMA synchronous = FULL"
+        )),
+        doing,
+    )?;
+    Ok(link)
+}
+
+fn read_state(link: &Link, place: &Place, job: &str) -> Result<Option<StateRow>, Failure> {
+    let doing = || format!("read the row of the job `{job}` in `tidegate_state`");
+    if !place.done(table::exists(link, "tidegate_state"), doing)? {
+        return Ok(None);
+    }
+    let read = link.query_row(
+        "SELECT generation, parent, state, manifest, committed_at FROM tidegate_state WHERE job = ?1",
+        [job],
+        |row| {
+            Ok(StateRow {
+                job: job.to_owned(),
+                generation: row.get::<_, i64>(0)?.unsigned_abs(),
+                parent: row.get(1)?,
+                state: row.get(2)?,
+                manifest: row.get(3)?,
+                committed_at: row.get(4)?,
+            })
+        },
+    );
+    place.done(read.optional(), doing)
+}
+
+/// Whether there is a file. `Err` is 73: there is something else, or no folder to make it in.
+fn exists(path: &Path, place: &Place) -> Result<bool, Failure> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(true),
+        Ok(_) => Err(place.unusable("open: it is no file")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let folder = folder_of(path);
+            if folder.is_dir() {
+                return Ok(false);
+            }
+            Err(place.unusable(format_args!(
+                "create: the folder `{}` is not there; make it",
+                folder.display()
+            )))
+        }
+        Err(error) => Err(place.unusable(format_args!("open: {error}"))),
+    }
+}
+
+/// `Err` (73) when the file has a second name or is another user's. A link is followed, and what it leads to is looked at.
+fn refuse_foreign(path: &Path, writers: Writers) -> Result<(), Failure> {
+    let stat = rustix::fs::stat(path).doing(|| format!("look at `{}`", path.display()))?;
+    refuse_foreign_file(&stat, &path.display().to_string())?;
+    let linked = std::fs::canonicalize(path).doing(|| format!("look at `{}`", path.display()))?;
+    if linked == path {
+        return Ok(());
+    }
+    refuse_foreign_beside(&linked, writers)
+}
+
+/// `Err` (73) when others can write to the folder of the database, or put something beside it: SQLite waits for a FIFO without
+/// end, and writes what a journal says into the database.
+fn refuse_foreign_beside(path: &Path, writers: Writers) -> Result<(), Failure> {
+    drop(Folder::open_for(&folder_of(path), writers)?);
+    for ending in ["-journal", "-wal", "-shm"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(ending);
+        let shown = Path::new(&beside).display().to_string();
+        match rustix::fs::lstat(&beside) {
+            // Root's, when root looked at the database with a tool of SQLite's.
+            Ok(stat) if stat.st_uid == 0 && is_regular(&stat) => {}
+            Ok(stat) => refuse_foreign_file(&stat, &shown)?,
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error).doing(|| format!("look at `{shown}`")),
+        }
+    }
+    Ok(())
+}
+
+fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}
+
+/// A file that was just made survives a power cut only together with its name.
+fn sync_folder_of(path: &Path) -> Result<(), Failure> {
+    let folder = Folder::open(&folder_of(path))?;
+    folder.map_or(Ok(()), |folder| folder.sync())
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(Path::new("/")).to_owned()
+}
+
+#[cfg(test)]
+mod tests;

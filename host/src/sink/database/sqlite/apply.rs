@@ -1,0 +1,363 @@
+//! Rows into the table: each is compared with what is there, so that one that has not changed is left alone.
+
+use rusqlite::Statement;
+
+use crate::outcome::{Failure, Outcome};
+use crate::records::changes::check_at;
+use crate::records::key::parts;
+use crate::records::parents::Parents;
+use crate::records::sort::Change;
+use crate::sink::Applied;
+use crate::sink::base::Base;
+use crate::sink::database::names::{listed, quoted};
+use crate::sink::database::{
+    Cell, Changes, GENERATION, Layout, Rows, Source, Table, TableColumn, UPDATED_AT,
+};
+
+use super::Sqlite;
+use super::error::number;
+use super::table;
+use super::value::{found, stored};
+
+/// Where the keys of what was staged are kept until the end of the transaction.
+const STAGED: &str = "temp.tidegate_staged";
+
+/// What is being done.
+struct Work<'w, 'r> {
+    sqlite: &'w Sqlite<'r>,
+    table: &'w Table,
+    layout: Layout,
+    generation: u64,
+    at: &'w str,
+    done: Applied,
+}
+
+/// Makes the table what the changes say.
+pub fn apply(sqlite: &Sqlite<'_>, table: &Table, changes: Changes<'_>) -> Result<Applied, Failure> {
+    let layout = Layout::of(table)?;
+    let Sqlite {
+        link, place, job, ..
+    } = sqlite;
+    let is_there = place.done(table::exists(link, &table.name), || "look for the table")?;
+    if changes.base == Base::Last && !is_there {
+        return Err(place.unusable(format_args!(
+            "the table `{}` is missing, and the last set went into it; restore it from a backup, or run with `--full-refresh`",
+            table.name
+        )));
+    }
+    table::ready(link, place, job, table, &layout, changes.owned)?;
+    let mut work = Work {
+        sqlite,
+        table,
+        layout,
+        generation: changes.generation,
+        at: changes.committed_at,
+        done: Applied {
+            unchanged: true,
+            ..Applied::default()
+        },
+    };
+    let before = work.count()?;
+    match changes.rows {
+        Rows::New { .. } => work.insert(changes.rows)?,
+        Rows::AsStaged(_) if changes.base == Base::Last => {}
+        Rows::AsStaged(_) if changes.same_as_last == Some(before) => {}
+        Rows::AsStaged(_) => {
+            work.delete_all()?;
+            work.insert(changes.rows)?;
+        }
+        rows @ Rows::Keyed(_) if before == 0 => work.insert(rows)?,
+        rows @ Rows::Keyed(_) => {
+            let replaces = changes.base == Base::Empty;
+            let keep_keys = replaces || !changes.parents.is_empty();
+            work.merge(rows, keep_keys, replaces)?;
+            if replaces {
+                work.delete_unstaged()?;
+            }
+            work.delete_parents(changes.parents)?;
+        }
+    }
+    if let Some(digests) = changes.remembered {
+        sqlite.remember(digests)?;
+    }
+    sqlite.keep_rejected(changes.rejected)?;
+    work.done.records = work.count()?;
+    Ok(work.done)
+}
+
+impl<'w> Work<'w, '_> {
+    fn count(&self) -> Result<u64, Failure> {
+        let count = table::count(&self.sqlite.link, &self.table.name);
+        self.sqlite
+            .place
+            .done(count, || self.doing("count the rows of"))
+    }
+
+    fn doing(&self, verb: &str) -> String {
+        format!("{verb} the table `{}`", self.table.name)
+    }
+
+    fn execute(&self, statement: &str, doing: &str) -> Result<usize, Failure> {
+        let executed = self.sqlite.link.execute(statement, []);
+        self.sqlite.place.done(executed, || self.doing(doing))
+    }
+
+    fn prepared(&self, statement: &str, doing: &str) -> Result<Statement<'w>, Failure> {
+        let prepared = self.sqlite.link.prepare(statement);
+        self.sqlite.place.done(prepared, || self.doing(doing))
+    }
+
+    fn delete_all(&mut self) -> Result<(), Failure> {
+        let deleted = self.execute(
+            &format!("DELETE FROM {}", quoted(&self.table.name)),
+            "empty",
+        )?;
+        self.done.unchanged &= deleted == 0;
+        Ok(())
+    }
+
+    /// Rows into a table that has none.
+    fn insert(&mut self, mut rows: Rows<'_>) -> Result<(), Failure> {
+        let mut insert = self.prepared(&self.insert_statement(), "insert into")?;
+        let mut change = Change::default();
+        let (mut seen, mut changed) = (0, false);
+        while self.next(&mut rows, &mut change, &mut seen)? {
+            if !change.deleted {
+                self.put(&mut insert, &change.record)?;
+                changed = true;
+            }
+        }
+        drop(insert);
+        self.done.unchanged &= !changed;
+        Ok(())
+    }
+
+    /// Rows into a table that has some. `replaces`: what a deletion names is not staged, and goes with all else.
+    fn merge(
+        &mut self,
+        mut rows: Rows<'_>,
+        keep_keys: bool,
+        replaces: bool,
+    ) -> Result<(), Failure> {
+        let keys = listed(self.layout.key_names());
+        self.execute(&format!("DROP TABLE IF EXISTS {STAGED}"), "change")?;
+        if keep_keys {
+            self.execute(
+                &format!("CREATE TABLE {STAGED} ({keys}, PRIMARY KEY ({keys})) WITHOUT ROWID"),
+                "change",
+            )?;
+        }
+        let places = vec!["?"; self.layout.keys].join(", ");
+        let mut put = self.prepared(&self.upsert_statement(), "change")?;
+        let mut delete = self.prepared(
+            &format!(
+                "DELETE FROM {} WHERE ({keys}) = ({places})",
+                quoted(&self.table.name)
+            ),
+            "delete from",
+        )?;
+        let mut keep = keep_keys
+            .then(|| self.prepared(&format!("INSERT INTO {STAGED} VALUES ({places})"), "change"))
+            .transpose()?;
+        let mut change = Change::default();
+        let (mut seen, mut changed, mut removed) = (0, false, 0);
+        while self.next(&mut rows, &mut change, &mut seen)? {
+            if change.deleted {
+                if !replaces {
+                    removed += self.with_key(&mut delete, &change.key)?;
+                }
+                continue;
+            }
+            changed |= self.put(&mut put, &change.record)? > 0;
+            if let Some(keep) = &mut keep {
+                self.with_key(keep, &change.key)?;
+            }
+        }
+        drop((put, delete, keep));
+        self.done.removed += removed;
+        self.done.unchanged &= !changed && removed == 0;
+        Ok(())
+    }
+
+    fn next(
+        &self,
+        rows: &mut Rows<'_>,
+        change: &mut Change,
+        seen: &mut u64,
+    ) -> Result<bool, Failure> {
+        check_at(self.sqlite.ground.check, *seen, change.record.len())?;
+        *seen += 1;
+        rows.next(change)
+    }
+
+    /// Those that were not staged, of the whole table.
+    fn delete_unstaged(&mut self) -> Result<(), Failure> {
+        let statement = format!(
+            "DELETE FROM {} AS t WHERE {}",
+            quoted(&self.table.name),
+            self.is_unstaged()
+        );
+        let deleted = self.execute(&statement, "delete from")?;
+        self.done.unchanged &= deleted == 0;
+        Ok(())
+    }
+
+    /// Those of replaced parents.
+    fn delete_parents(&mut self, parents: &Parents) -> Result<(), Failure> {
+        let Some(at) = self.layout.parent.filter(|_| !parents.is_empty()) else {
+            return Ok(());
+        };
+        let column = &self.layout.columns[at];
+        let mut delete = self.prepared(
+            &format!(
+                "DELETE FROM {} AS t WHERE t.{} = ? AND {}",
+                quoted(&self.table.name),
+                quoted(&column.name),
+                self.is_unstaged()
+            ),
+            "delete from",
+        )?;
+        let mut removed = 0;
+        for parent in parents.iter() {
+            (self.sqlite.ground.check)()?;
+            let cells: Vec<Cell<'_>> = parts(parent).into_iter().map(Cell::from).collect();
+            let value = stored(column.kind, true, &cells[0])
+                .map_err(|found| self.refused(column, "a replaced parent", &found))?;
+            let deleted = delete.execute([value]);
+            let deleted = self
+                .sqlite
+                .place
+                .done(deleted, || self.doing("delete from"))?;
+            removed += deleted as u64;
+        }
+        drop(delete);
+        self.done.removed += removed;
+        self.done.unchanged &= removed == 0;
+        Ok(())
+    }
+
+    fn is_unstaged(&self) -> String {
+        let same: Vec<String> = self
+            .layout
+            .key_names()
+            .map(|name| format!("s.{0} = t.{0}", quoted(name)))
+            .collect();
+        format!(
+            "NOT EXISTS (SELECT 1 FROM {STAGED} AS s WHERE {})",
+            same.join(" AND ")
+        )
+    }
+
+    fn insert_statement(&self) -> String {
+        let names = self
+            .layout
+            .columns
+            .iter()
+            .map(|column| column.name.as_str());
+        format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            quoted(&self.table.name),
+            listed(names.chain([UPDATED_AT, GENERATION])),
+            vec!["?"; self.layout.columns.len() + 2].join(", ")
+        )
+    }
+
+    fn upsert_statement(&self) -> String {
+        let rest: Vec<String> = self.layout.columns[self.layout.keys..]
+            .iter()
+            .map(|column| quoted(&column.name))
+            .collect();
+        let keys = listed(self.layout.key_names());
+        let insert = self.insert_statement();
+        if rest.is_empty() {
+            return format!("{insert} ON CONFLICT ({keys}) DO NOTHING");
+        }
+        let set: Vec<String> = rest
+            .iter()
+            .cloned()
+            .chain([UPDATED_AT, GENERATION].map(quoted))
+            .map(|name| format!("{name} = excluded.{name}"))
+            .collect();
+        let differs: Vec<String> = rest
+            .iter()
+            .map(|name| format!("{}.{name} IS NOT excluded.{name}", quoted(&self.table.name)))
+            .collect();
+        format!(
+            "{insert} ON CONFLICT ({keys}) DO UPDATE SET {} WHERE {}",
+            set.join(", "),
+            differs.join(" OR ")
+        )
+    }
+
+    /// Binds a record and executes; returns how many rows changed.
+    fn put(&self, statement: &mut Statement<'_>, record: &[u8]) -> Result<usize, Failure> {
+        let record = std::str::from_utf8(record)
+            .map_err(|error| Failure::broken(format!("a record is not UTF-8: {error}")))?;
+        let cells = self.layout.cells(record).map_err(Failure::broken)?;
+        let mut bound = 0;
+        for (at, (column, cell)) in self.layout.columns.iter().zip(&cells).enumerate() {
+            let exactly = at < self.layout.keys || self.layout.parent == Some(at);
+            let value = stored(column.kind, exactly, cell)
+                .map_err(|found| self.refused(column, &self.named(&cells), &found))?;
+            bound += 1;
+            self.bind(statement, bound, value)?;
+        }
+        self.bind(statement, bound + 1, self.at)?;
+        self.bind(statement, bound + 2, number(self.generation))?;
+        let executed = statement.raw_execute();
+        self.sqlite.place.done(executed, || {
+            format!(
+                "write {} into the table `{}`",
+                self.named(&cells),
+                self.table.name
+            )
+        })
+    }
+
+    /// Binds a key and executes; returns how many rows changed.
+    fn with_key(&self, statement: &mut Statement<'_>, key: &[u8]) -> Result<u64, Failure> {
+        let cells = self.layout.key_cells(key);
+        for (at, (column, cell)) in self.layout.columns.iter().zip(&cells).enumerate() {
+            let value = stored(column.kind, true, cell)
+                .map_err(|found| self.refused(column, "a deleted key", &found))?;
+            self.bind(statement, at + 1, value)?;
+        }
+        let executed = statement.raw_execute();
+        let executed = self.sqlite.place.done(executed, || self.doing("change"))?;
+        Ok(executed as u64)
+    }
+
+    fn bind(
+        &self,
+        statement: &mut Statement<'_>,
+        at: usize,
+        value: impl rusqlite::ToSql,
+    ) -> Result<(), Failure> {
+        let bound = statement.raw_bind_parameter(at, value);
+        self.sqlite.place.done(bound, || self.doing("change"))
+    }
+
+    /// The record, by its key.
+    fn named(&self, cells: &[Cell<'_>]) -> String {
+        if self.layout.keys == 0 {
+            return "a record".to_owned();
+        }
+        let key: Vec<String> = cells[..self.layout.keys].iter().map(found).collect();
+        format!("the record with the key {}", key.join(", "))
+    }
+
+    fn refused(&self, column: &TableColumn, what: &str, found: &str) -> Failure {
+        let pointer = match &column.source {
+            Source::At(_, pointer) => pointer.as_str(),
+            Source::Record => "",
+        };
+        let kind = column.kind.map_or("any", |kind| kind.word());
+        Failure::new(
+            Outcome::GateRefused,
+            format!(
+                "write {what} into the table `{}`: the column `{}` is {kind}, and there is {found} at `{pointer}`; give it another type in OUTPUT_COLUMNS, or change or drop such records with TRANSFORM",
+                self.table.name, column.name
+            ),
+        )
+    }
+}

@@ -1,0 +1,357 @@
+//! The last published generation: what `current` names, believed only when its manifest is the one the name was made of.
+//!
+//! Missing, torn, edited or newer: refused with the way back, and never read as "first run". The data file, or of an append
+//! job the newest segment, is checked by size here, by hash where it is merged from or under `health --verify`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+
+use crate::limits::Limits;
+use crate::outcome::{Failure, Outcome};
+use crate::settings::data_file::DATA_FILES;
+use crate::settings::data_file::{OutputFormat, RECORDS_FILE, format_of};
+use crate::sink::files::segment::{self, SEGMENTS};
+use crate::sink::manifest::{self, FileRecord, Manifest};
+use crate::staging::folder::{Entry, Folder, unless_unusable};
+use crate::staging::lock::Lock;
+
+mod name;
+
+pub use name::Name;
+
+/// The link whose rename is the commit.
+pub const CURRENT: &str = "current";
+/// The folder of the generations.
+pub const GENERATIONS: &str = "generations";
+
+/// Older generations that are looked at for the way back.
+const WAY_BACK_TRIES: usize = 20;
+
+/// A published generation whose manifest can be trusted.
+#[derive(Debug)]
+pub struct Generation {
+    /// Its name.
+    pub name: Name,
+    /// What it holds.
+    pub manifest: Manifest,
+    /// The name of its data file; none of an append job.
+    data_file: Option<&'static str>,
+    /// The newest segment of an append job; none before the first.
+    pub segment: Option<segment::Name>,
+    folder: Folder,
+    output: Folder,
+}
+
+/// The data file of a generation, or the newest segment of an append job.
+pub type Contents = (Option<&'static str>, Option<segment::Name>);
+
+/// The set of a generation: its data file.
+#[derive(Debug, Clone, Copy)]
+pub struct Set<'g> {
+    /// The generation.
+    pub generation: &'g Generation,
+    /// The name of its data file.
+    pub file: &'static str,
+    /// What the manifest says of that.
+    pub record: &'g FileRecord,
+}
+
+impl Set<'_> {
+    /// The data file, for messages.
+    pub fn shown(&self) -> String {
+        self.generation.shown(self.file)
+    }
+}
+
+impl Generation {
+    /// Its folder, held.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Its set; an append job has none.
+    pub fn set(&self) -> Option<Set<'_>> {
+        let file = self.data_file?;
+        Some(Set {
+            generation: self,
+            file,
+            record: &self.manifest.files[file],
+        })
+    }
+
+    /// The name of the file that holds the records exactly; none where only a table was published, or segments.
+    pub fn records_file(&self) -> Option<&'static str> {
+        if self.manifest.files.contains_key(RECORDS_FILE) {
+            return Some(RECORDS_FILE);
+        }
+        self.data_file
+            .filter(|name| format_of(name) != OutputFormat::Csv)
+    }
+
+    /// Opens a file that the manifest lists; its size is the manifest's.
+    pub fn open(&self, name: &str) -> Result<File, Failure> {
+        let (folder, file) = self.place(name)?;
+        let found = folder.file(&file)?;
+        let size = found.as_ref().map(|(_, stat)| stat.st_size);
+        self.has_its_size(name, size)?;
+        let missing = || untrusted(format!("`{}` is missing", self.shown(name)));
+        found.map(|(file, _)| file).ok_or_else(missing)
+    }
+
+    /// A file that the manifest lists, for messages.
+    pub fn shown(&self, name: &str) -> String {
+        let of = if segment::Name::listed(name).is_some() {
+            &self.output
+        } else {
+            &self.folder
+        };
+        of.shown(name)
+    }
+
+    /// Looks at a file that the manifest lists without opening it: not everybody who may ask may read it.
+    fn look_at(&self, name: &str) -> Result<(), Failure> {
+        let (folder, file) = self.place(name)?;
+        self.has_its_size(name, folder.size(&file)?)
+    }
+
+    /// The folder in which a listed file stands, and its name there.
+    fn place(&self, name: &str) -> Result<(Folder, String), Failure> {
+        let Some(segment) = segment::Name::listed(name) else {
+            return Ok((self.folder.clone(), name.to_owned()));
+        };
+        let missing = || untrusted(format!("`{}` is missing", self.output.shown(SEGMENTS)));
+        let segments = self.output.folder(SEGMENTS)?.ok_or_else(missing)?;
+        Ok((segments, segment.file().to_owned()))
+    }
+
+    fn has_its_size(&self, name: &str, found: Option<i64>) -> Result<(), Failure> {
+        let listed = self.manifest.files.get(name);
+        let wanted = listed.map_or(0, |record| record.bytes);
+        match found {
+            Some(size) if u64::try_from(size) == Ok(wanted) => Ok(()),
+            Some(size) => Err(untrusted(format!(
+                "`{}` has {size} bytes, and its manifest says {wanted}",
+                self.shown(name)
+            ))),
+            None => Err(untrusted(format!("`{}` is missing", self.shown(name)))),
+        }
+    }
+
+    fn read(
+        output: &Folder,
+        generations: &Folder,
+        name: Name,
+        limits: &Limits,
+    ) -> Result<Self, Failure> {
+        let text = name.to_string();
+        let folder = generations
+            .folder(&text)?
+            .ok_or_else(|| untrusted(format!("`{}` is missing", generations.shown(&text))))?;
+        let shown = folder.shown(manifest::FILE);
+        let bytes = folder
+            .read(manifest::FILE, limits.manifest_bytes)?
+            .ok_or_else(|| untrusted(format!("`{shown}` is missing")))?;
+        let (manifest, (data_file, segment)) =
+            read_manifest(&name, &bytes).map_err(|what| untrusted(format!("`{shown}` {what}")))?;
+        let generation = Self {
+            name,
+            manifest,
+            data_file,
+            segment,
+            folder,
+            output: output.clone(),
+        };
+        for file in generation.manifest.files.keys() {
+            generation.look_at(file)?;
+        }
+        Ok(generation)
+    }
+}
+
+/// Reads the manifest of the generation `name`. `Err` says what is wrong with it.
+pub fn read_manifest(name: &Name, bytes: &[u8]) -> Result<(Manifest, Contents), String> {
+    if !name.is_of(bytes) {
+        return Err("is not the one that its folder is named after (damaged or edited)".to_owned());
+    }
+    let manifest = Manifest::from_bytes(bytes)?;
+    if manifest.generation != name.number {
+        return Err(format!("is of generation {}", manifest.generation));
+    }
+    let contents = contents(&manifest)?;
+    Ok((manifest, contents))
+}
+
+/// The data file of a manifest, or of an append job's the newest segment, if there is one. `Err` says what is wrong with it.
+fn contents(manifest: &Manifest) -> Result<Contents, String> {
+    let listed = |file: &&'static str| manifest.files.contains_key(*file);
+    let data_files: Vec<&'static str> = DATA_FILES.into_iter().filter(listed).collect();
+    let segments: Vec<segment::Name> = manifest
+        .files
+        .keys()
+        .filter_map(|file| segment::Name::listed(file))
+        .collect();
+    let is_segment = |file: &str| segment::Name::listed(file).is_some();
+    let is_odd = |file: &str| (file.contains('/') && !is_segment(file)) || file.starts_with('.');
+    if let Some(odd) = manifest.files.keys().find(|file| is_odd(file)) {
+        return Err(format!("names the file `{}`", odd.escape_debug()));
+    }
+    match (manifest.appends(), &data_files[..], &segments[..]) {
+        (false, [data_file], []) => Ok((Some(data_file), None)),
+        (true, [], []) => Ok((None, None)),
+        (true, [], [newest]) => Ok((None, Some(newest.clone()))),
+        (false, ..) => Err("does not name one data file".to_owned()),
+        (true, ..) => Err("does not name one segment at the most, and no data file".to_owned()),
+    }
+}
+
+/// The last published generation, `None` before the first. `Err` is 73, or 74 when it could not be read.
+pub fn last(lock: &Lock, limits: &Limits) -> Result<Option<Generation>, Failure> {
+    refuse_strangers(lock.folder())?;
+    current(lock.folder(), limits)
+}
+
+/// `Err` (73) when others could change what is read here. Told before anything is read, in its own words: an older generation
+/// is no way on from that.
+fn refuse_strangers(output: &Folder) -> Result<(), Failure> {
+    output.refuse_strangers_in(GENERATIONS)?;
+    output.refuse_strangers_in(SEGMENTS)?;
+    let name = unless_unusable(current_name(output))?.flatten();
+    let generations = unless_unusable(output.folder(GENERATIONS))?.flatten();
+    match (name, generations) {
+        (Some(name), Some(generations)) => generations.refuse_strangers_in(&name.to_string()),
+        _ => Ok(()),
+    }
+}
+
+/// The same for somebody without the lock, who only looks.
+pub fn current(output: &Folder, limits: &Limits) -> Result<Option<Generation>, Failure> {
+    let named = current_name(output).map_err(|failure| no_trust(failure, output, None, limits))?;
+    let Some(name) = named else {
+        refuse_a_lost_current(output, limits)?;
+        return Ok(None);
+    };
+    let read = || {
+        let generations = output
+            .folder(GENERATIONS)?
+            .ok_or_else(|| untrusted(format!("`{}` is missing", output.shown(GENERATIONS))))?;
+        Generation::read(output, &generations, name.clone(), limits)
+    };
+    read()
+        .map(Some)
+        .map_err(|failure| no_trust(failure, output, Some(&name), limits))
+}
+
+/// A failure to read the generation that `current` names, with the way back where it cannot be trusted.
+fn no_trust(failure: Failure, output: &Folder, name: Option<&Name>, limits: &Limits) -> Failure {
+    if failure.outcome != Outcome::OutputUnusable {
+        return failure;
+    }
+    untrusted(format!(
+        "trust the generation that `{}` names: {}; {}",
+        output.shown(CURRENT),
+        failure.message,
+        way_back(output, name, limits)
+    ))
+}
+
+/// What `current` names, without looking there.
+pub fn current_name(output: &Folder) -> Result<Option<Name>, Failure> {
+    let refused =
+        |what: String| untrusted(format!("read the link `{}`: {what}", output.shown(CURRENT)));
+    match output.entry(CURRENT)? {
+        Entry::Absent => Ok(None),
+        Entry::Other => Err(refused("it is no link; move it away".to_owned())),
+        Entry::Link(target) => target
+            .strip_prefix("generations/")
+            .and_then(Name::parse)
+            .map(Some)
+            .ok_or_else(|| {
+                refused(format!(
+                    "it names `{}`, which is no generation",
+                    target.escape_debug()
+                ))
+            }),
+    }
+}
+
+/// The generations there are, oldest first; published, left over by a crash, or half removed.
+pub fn names(generations: &Folder) -> Result<Vec<Name>, Failure> {
+    let listed = generations.names(|name| Name::parse(name).is_some())?;
+    let mut names: Vec<Name> = listed.iter().filter_map(|name| Name::parse(name)).collect();
+    names.sort_by_key(|name| name.number);
+    Ok(names)
+}
+
+/// Reads the manifest of any generation; `None` when it has none, as one half removed has.
+pub fn manifest_of(
+    generations: &Folder,
+    name: &Name,
+    limits: &Limits,
+) -> Result<Option<Manifest>, Failure> {
+    let Some(folder) = generations.folder(&name.to_string())? else {
+        return Ok(None);
+    };
+    let bytes = folder.read(manifest::FILE, limits.manifest_bytes)?;
+    Ok(bytes.and_then(|bytes| Manifest::from_bytes(&bytes).ok()))
+}
+
+/// The data-shaping settings that differ from those of `manifest`, in order; one that is missing on a side was not given.
+pub fn changed_settings(manifest: &Manifest, now: &BTreeMap<String, String>) -> Vec<String> {
+    let not_given = manifest::sha256(b"");
+    let hash =
+        |side: &BTreeMap<String, String>, name: &str| side.get(name).unwrap_or(&not_given).clone();
+    let names: BTreeSet<&String> = manifest.settings.keys().chain(now.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| hash(&manifest.settings, name) != hash(now, name))
+        .cloned()
+        .collect()
+}
+
+/// A crash of the first run leaves a first generation and no `current`, and perhaps a first segment. Anything later was
+/// published, and `current` is what got lost: going on would begin from nothing, and remove what is above that.
+fn refuse_a_lost_current(output: &Folder, limits: &Limits) -> Result<(), Failure> {
+    let generations = output.folder(GENERATIONS)?;
+    let newest = generations.as_ref().map(names).transpose()?;
+    let newest = newest.and_then(|names| names.last().map(|name| name.number));
+    let segment = segment::names(output)?.last().map(|name| name.number);
+    match newest.max(segment) {
+        Some(number) if number > 1 => Err(untrusted(format!(
+            "read the link `{}`: it is missing, and generation {} was published; {}",
+            output.shown(CURRENT),
+            number - 1,
+            way_back(output, None, limits)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What a person can do: the newest other generation that can be trusted, and the line that goes back to it.
+fn way_back(output: &Folder, from: Option<&Name>, limits: &Limits) -> String {
+    let dir = output.path().display();
+    let trusted = || {
+        let generations = output.folder(GENERATIONS).ok()??;
+        let names = names(&generations).ok()?;
+        let older = names
+            .into_iter()
+            .rev()
+            .filter(|name| from.is_none_or(|from| name.number < from.number));
+        older
+            .take(WAY_BACK_TRIES)
+            .find(|name| Generation::read(output, &generations, name.clone(), limits).is_ok())
+    };
+    match trusted() {
+        Some(name) => format!(
+            "to go on from {name}: `ln -s {} {dir}/.new && mv -T {dir}/.new {dir}/{CURRENT}`",
+            name.link()
+        ),
+        None => format!("restore `{dir}` from a backup, or move it away to fetch everything anew"),
+    }
+}
+
+fn untrusted(message: String) -> Failure {
+    Failure::new(Outcome::OutputUnusable, message)
+}
+
+#[cfg(test)]
+mod tests;

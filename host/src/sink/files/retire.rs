@@ -1,0 +1,127 @@
+//! Removes old generations, after the commit. What cannot be removed is a warning: the data is published.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+use serde_json::json;
+
+use crate::limits::Limits;
+use crate::log::Log;
+use crate::outcome::Failure;
+use crate::process::stop::Check;
+use crate::settings::data_file::DATA_FILES;
+use crate::sink::files::generation::{self, CURRENT, GENERATIONS, Name};
+use crate::sink::files::segment;
+use crate::sink::manifest::{self, Manifest};
+use crate::staging::folder::{Bounds, Entry};
+use crate::staging::lock::Lock;
+
+/// Keeps the newest generation of each of the `keep` latest different sets, and what was superseded just now. For an append
+/// job a set is what there is up to a segment. Segments stay.
+///
+/// Also removes a link of another format that leads nowhere now. Never fails: it warns. `check` stops it, and the next run
+/// goes on.
+pub fn retire(lock: &Lock, keep: usize, limits: &Limits, check: Check<'_>, log: &Log) {
+    let result = retire_at(lock, keep, limits, check, log, Timestamp::now());
+    if let Err(failure) = result.and_then(|()| remove_stale_links(lock)) {
+        log.warn(
+            "old generations not removed",
+            json!({ "error": failure.message }),
+        );
+    }
+}
+
+pub(super) fn retire_at(
+    lock: &Lock,
+    keep: usize,
+    limits: &Limits,
+    check: Check<'_>,
+    log: &Log,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let output = lock.folder();
+    let Some(current) = generation::current_name(output)? else {
+        return Ok(());
+    };
+    let Some(generations) = output.folder(GENERATIONS)? else {
+        return Ok(());
+    };
+    let mut names = generation::names(&generations)?;
+    names.retain(|name| name.number <= current.number);
+    let bounds = Bounds {
+        folders_max: limits.leftover_folders,
+        check,
+    };
+    let mut kept_sets = BTreeSet::new();
+    let mut superseded: Option<Name> = None;
+    for name in names.into_iter().rev() {
+        let text = name.to_string();
+        let kept = match generation::manifest_of(&generations, &name, limits) {
+            // Half removed: the manifest goes first.
+            Ok(None) if name != current => false,
+            Ok(Some(manifest)) => {
+                let set = set_of(&manifest).unwrap_or_else(|| text.clone());
+                !kept_sets.contains(&set) && kept_sets.len() < keep.max(2) && kept_sets.insert(set)
+            }
+            Ok(None) => true,
+            // Not to be judged, so not to be removed.
+            Err(failure) => {
+                log.warn(
+                    "old generation not judged, so kept",
+                    json!({ "generation": text, "error": failure.message }),
+                );
+                true
+            }
+        };
+        let just_now = superseded.as_ref().is_some_and(|by| {
+            // The name knows whole seconds. A clock that was set back counts as long ago, or nothing would ever go.
+            let since = now.duration_since(by.committed).as_secs() - 1;
+            since.unsigned_abs() < limits.superseded_kept.as_secs()
+        });
+        if !kept && !just_now && name != current {
+            let removed = generations
+                .folder(&text)
+                .and_then(|folder| {
+                    folder.map_or(Ok(()), |folder| folder.remove_file(manifest::FILE))
+                })
+                .and_then(|()| generations.remove_all(&text, bounds));
+            if let Err(failure) = removed {
+                check()?;
+                log.warn(
+                    "old generation not removed",
+                    json!({ "generation": text, "error": failure.message }),
+                );
+            }
+        }
+        superseded = Some(name);
+    }
+    Ok(())
+}
+
+/// What tells the set of a generation from others.
+fn set_of(manifest: &Manifest) -> Option<String> {
+    if manifest.appends() {
+        let newest = |file: &&String| segment::Name::listed(file).is_some();
+        let newest = manifest.files.keys().find(newest).cloned();
+        return Some(newest.unwrap_or_else(|| "no segment yet".to_owned()));
+    }
+    let data = DATA_FILES
+        .iter()
+        .find_map(|file| manifest.files.get(*file))?;
+    Some(data.sha256.clone())
+}
+
+/// After a change of `OUTPUT_FORMAT` the other format's link leads nowhere; under append every one does.
+fn remove_stale_links(lock: &Lock) -> Result<(), Failure> {
+    let output = lock.folder();
+    for name in DATA_FILES {
+        let ours = output.entry(name)? == Entry::Link(format!("{CURRENT}/{name}"));
+        let leads_to = rustix::fs::statat(output, name, AtFlags::empty());
+        if ours && leads_to.is_err_and(|error| error == Errno::NOENT) {
+            output.remove_file(name)?;
+        }
+    }
+    Ok(())
+}

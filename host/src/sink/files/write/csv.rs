@@ -1,0 +1,215 @@
+//! A table of text, RFC 4180: a header, CRLF, UTF-8 without a mark. Records go in, and are not to be had back exactly.
+//!
+//! A string stands there as its text, a number, true and false as they are written, an array or object as its JSON. Null and
+//! what is missing is an empty cell, an empty string `""`; where there is one column alone, both are `""`, as readers pass
+//! over an empty line. Text that a spreadsheet takes for a formula can be made text for it, as OWASP says:
+//! <https://owasp.org/www-community/attacks/CSV_Injection>.
+
+use csv_core::{Terminator, Writer, WriterBuilder};
+use serde_json::value::RawValue;
+
+use crate::outcome::{Failure, Outcome};
+use crate::records::pointers::Pointers;
+use crate::settings::data_file::Formulas;
+use crate::sink::manifest::{CsvLayout, FileRecord};
+
+use super::Output;
+use super::columns::Names;
+
+/// A csv file that is being written.
+pub struct Table {
+    output: Output,
+    header: Vec<u8>,
+    source: Source,
+    rows: Rows,
+}
+
+/// Where the cells of a row are found.
+enum Source {
+    /// At these pointers; the second is the place of each column's among them.
+    Pointers(Pointers, Vec<usize>),
+    /// They are the members.
+    Members(Names),
+}
+
+impl Table {
+    /// Writes to `output`, which holds nothing yet and frames nothing.
+    pub fn new(mut output: Output, layout: &CsvLayout) -> Result<Self, Failure> {
+        let source = match &layout.pointers {
+            Some(pointers) => {
+                let mut all = Pointers::default();
+                let places = pointers.iter().map(|pointer| all.add(pointer)).collect();
+                Source::Pointers(all, places)
+            }
+            None => Source::Members(Names::of(&layout.columns)),
+        };
+        let mut rows = Rows::new(
+            layout.columns.len(),
+            layout.formulas == Formulas::Escape.word(),
+        );
+        for name in &layout.columns {
+            rows.text(name);
+        }
+        rows.end();
+        let header = std::mem::take(&mut rows.row);
+        output.put(&header)?;
+        Ok(Self {
+            output,
+            header,
+            source,
+            rows,
+        })
+    }
+
+    /// Records written so far.
+    pub fn records(&self) -> u64 {
+        self.output.records()
+    }
+
+    /// Adds records, one a line.
+    pub fn write(&mut self, joined: &[u8]) -> Result<(), Failure> {
+        for line in joined.split(|byte| *byte == b'\n') {
+            self.row(line).map_err(|what| {
+                let message = format!("write `{}`: a record {what}", self.output.shown);
+                Failure::new(Outcome::OutputUnusable, message)
+            })?;
+            self.output.write(&self.rows.row, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets everything written so far.
+    pub fn restart(&mut self) -> Result<(), Failure> {
+        self.output.restart()?;
+        self.output.put(&self.header)
+    }
+
+    /// Ends the file, as [`Output::finish`] does.
+    pub fn finish(self) -> Result<(std::fs::File, FileRecord), Failure> {
+        self.output.finish()
+    }
+
+    /// Makes the row of one record.
+    fn row(&mut self, record: &[u8]) -> Result<(), String> {
+        let text = std::str::from_utf8(record).map_err(|error| error.to_string())?;
+        self.rows.row.clear();
+        match &self.source {
+            Source::Pointers(pointers, places) => {
+                let found = pointers.find(text)?;
+                for place in places {
+                    self.rows.cell(found.values[*place]);
+                }
+            }
+            Source::Members(names) => {
+                for value in names.values(text)? {
+                    self.rows.cell(value);
+                }
+            }
+        }
+        self.rows.end();
+        Ok(())
+    }
+}
+
+/// Makes rows, one at a time.
+struct Rows {
+    writer: Writer,
+    row: Vec<u8>,
+    columns: usize,
+    /// Cells in the row so far.
+    cells: usize,
+    escape_formulas: bool,
+}
+
+impl Rows {
+    fn new(columns: usize, escape_formulas: bool) -> Self {
+        Self {
+            writer: WriterBuilder::new().terminator(Terminator::CRLF).build(),
+            row: Vec::new(),
+            columns,
+            cells: 0,
+            escape_formulas,
+        }
+    }
+
+    fn cell(&mut self, value: Option<&RawValue>) {
+        let written = value.map_or("null", RawValue::get);
+        match written.as_bytes() {
+            b"null" => self.next(),
+            [b'"', inner @ .., b'"'] if memchr::memchr(b'\\', inner).is_none() => {
+                self.text(&written[1..written.len() - 1]);
+            }
+            [b'"', ..] => self.text(&unescaped(written)),
+            _ => self.field(written.as_bytes()),
+        }
+    }
+
+    /// A cell of text.
+    fn text(&mut self, text: &str) {
+        if text.is_empty() && self.columns > 1 {
+            self.next();
+            self.row.extend_from_slice(b"\"\"");
+        } else if self.escape_formulas && text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+            self.field(format!("'{text}").as_bytes());
+        } else {
+            self.field(text.as_bytes());
+        }
+    }
+
+    fn field(&mut self, bytes: &[u8]) {
+        self.next();
+        let writer = &mut self.writer;
+        // The most that quoting can make of it.
+        append(&mut self.row, 2 * bytes.len() + 2, |out| {
+            writer.field(bytes, out).2
+        });
+    }
+
+    /// Begins a cell.
+    fn next(&mut self) {
+        if self.cells > 0 {
+            let writer = &mut self.writer;
+            append(&mut self.row, 2, |out| writer.delimiter(out).1);
+        }
+        self.cells += 1;
+    }
+
+    /// Ends the row. Without columns there is none.
+    fn end(&mut self) {
+        if self.columns > 0 {
+            let writer = &mut self.writer;
+            append(&mut self.row, 5, |out| writer.terminator(out).1);
+        }
+        self.cells = 0;
+    }
+}
+
+/// Adds what `write` says it wrote into at most `bytes_max` bytes.
+fn append(row: &mut Vec<u8>, bytes_max: usize, write: impl FnOnce(&mut [u8]) -> usize) {
+    let start = row.len();
+    row.resize(start + bytes_max, 0);
+    let written = write(&mut row[start..]);
+    row.truncate(start + written);
+}
+
+/// The text of a JSON string; half a surrogate pair, which stands for no character, is U+FFFD.
+fn unescaped(written: &str) -> String {
+    struct Bytes;
+    impl serde::de::Visitor<'_> for Bytes {
+        type Value = String;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
+            Ok(String::from_utf8_lossy(bytes).into_owned())
+        }
+    }
+    let mut parser = serde_json::Deserializer::from_str(written);
+    let text = serde::Deserializer::deserialize_bytes(&mut parser, Bytes);
+    text.unwrap_or_else(|_| written.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! The files of a published set, written together: the data file, and the records themselves where it does not hold them.
+
+use std::fs::File;
+
+use crate::outcome::Failure;
+use crate::settings::data_file::{OutputFormat, RECORDS_FILE, name};
+use crate::sink::Target;
+use crate::sink::manifest::{CsvLayout, FileRecord};
+use crate::staging::folder::Folder;
+
+use super::csv::Table;
+use super::{BARE, Framing, Output};
+use crate::settings::data_file::Compression;
+
+/// A set that is being written.
+pub struct SetOutput {
+    data_file: &'static str,
+    table: Option<Table>,
+    /// The data file of a format that holds records, or the records beside a table.
+    records: Option<Output>,
+}
+
+/// One of its files.
+pub struct SetFile {
+    /// Its name.
+    pub name: &'static str,
+    /// What the manifest says of it.
+    pub record: FileRecord,
+    /// It, still open as it was written; none when it is the last generation's.
+    pub file: Option<File>,
+}
+
+impl SetOutput {
+    /// New files in `folder`; a csv file is laid out by `csv`.
+    pub fn create(
+        folder: &Folder,
+        target: &Target,
+        csv: Option<&CsvLayout>,
+    ) -> Result<Self, Failure> {
+        let data_file = name(target.format, target.compression);
+        Self::create_as(data_file, folder, target, csv)
+    }
+
+    /// The same with another name for the data file.
+    pub fn create_as(
+        data_file: &'static str,
+        folder: &Folder,
+        target: &Target,
+        csv: Option<&CsvLayout>,
+    ) -> Result<Self, Failure> {
+        let (compression, mode) = (target.compression, target.file_mode);
+        let framing = Framing::of(target.format);
+        let Some(layout) = csv else {
+            let records = Output::create(folder, data_file, framing, compression, mode)?;
+            return Ok(Self {
+                data_file,
+                table: None,
+                records: Some(records),
+            });
+        };
+        let output = Output::create(folder, data_file, BARE, compression, mode)?;
+        let records = target
+            .keeps_records()
+            .then(|| Output::create(folder, RECORDS_FILE, framing, Compression::None, mode));
+        Ok(Self {
+            data_file,
+            table: Some(Table::new(output, layout)?),
+            records: records.transpose()?,
+        })
+    }
+
+    /// Records written so far.
+    pub fn records(&self) -> u64 {
+        let beside = || self.records.as_ref().map_or(0, Output::records);
+        self.table.as_ref().map_or_else(beside, Table::records)
+    }
+
+    /// Adds `records` records, already joined by the separator of the target's framing.
+    pub fn write(&mut self, joined: &[u8], records: u64) -> Result<(), Failure> {
+        if records == 0 {
+            return Ok(());
+        }
+        if let Some(output) = &mut self.records {
+            output.write(joined, records)?;
+        }
+        self.table
+            .as_mut()
+            .map_or(Ok(()), |table| table.write(joined))
+    }
+
+    /// Forgets everything written so far.
+    pub fn restart(&mut self) -> Result<(), Failure> {
+        self.records.as_mut().map_or(Ok(()), Output::restart)?;
+        self.table.as_mut().map_or(Ok(()), Table::restart)
+    }
+
+    /// Ends the files, the data file first. They are not yet synced.
+    pub fn finish(self) -> Result<Vec<SetFile>, Failure> {
+        let records_name = match &self.table {
+            Some(_) => RECORDS_FILE,
+            None => self.data_file,
+        };
+        let table = self.table.map(Table::finish).transpose()?;
+        let records = self.records.map(Output::finish).transpose()?;
+        let named = table.map(|made| (self.data_file, made));
+        let files = named
+            .into_iter()
+            .chain(records.map(|made| (records_name, made)));
+        Ok(files
+            .map(|(name, (file, record))| SetFile {
+                name,
+                record,
+                file: Some(file),
+            })
+            .collect())
+    }
+}
+
+impl Target {
+    /// Whether the records are kept beside the data file: a run merges into them, and a table does not hold them exactly.
+    pub fn keeps_records(&self) -> bool {
+        self.format == OutputFormat::Csv && self.mode == crate::settings::plan::WriteMode::Upsert
+    }
+}

@@ -1,0 +1,3 @@
+//! What the unit tests of sinks have in common.
+
+pub mod world;

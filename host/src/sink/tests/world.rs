@@ -1,0 +1,197 @@
+//! For unit tests: an output folder, and runs that stage what they are told.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::limits::Limits;
+use crate::log::Log;
+use crate::outcome::Failure;
+use crate::settings::data_file::{Compression, Formulas, OutputFormat};
+use crate::settings::plan::WriteMode;
+use crate::sink::files::commit::Commit;
+use crate::sink::files::generation::{self, Generation};
+use crate::sink::manifest::Component;
+use crate::sink::{Draft, Extent, Files, Ground, Sink, Target, Totals};
+use crate::staging::folder::{Folder, Writers};
+use crate::staging::lock;
+use crate::staging::read::{self, Counts};
+
+/// An output folder and the way it is published to.
+pub struct World {
+    temp: tempfile::TempDir,
+    /// How the set is made.
+    pub target: Target,
+    /// The limits of every run.
+    pub limits: Limits,
+    /// Called with the output folder while a run takes and commits.
+    pub meanwhile: fn(&Path) -> Result<(), Failure>,
+    /// Whether every run has a further portion to come.
+    pub more: bool,
+    /// The cursor that every run reports.
+    pub cursor: Option<String>,
+    runs: u32,
+}
+
+/// What a component leaves.
+#[derive(Debug, Clone, Default)]
+pub struct Left {
+    /// `records.ndjson`.
+    pub records: String,
+    /// `deleted.ndjson`.
+    pub deleted: String,
+    /// `rejected.ndjson`.
+    pub rejected: String,
+    /// Whether the run has further portions to come.
+    pub more: bool,
+}
+
+impl Left {
+    /// These records and nothing else.
+    pub fn records(records: &str) -> Self {
+        Self {
+            records: records.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// What a component reports of it.
+    pub fn counts(&self) -> Counts {
+        let lines = |text: &str| text.matches('\n').count() as u64;
+        Counts {
+            staged: lines(&self.records),
+            deleted: lines(&self.deleted),
+            rejected: lines(&self.rejected),
+        }
+    }
+}
+
+impl World {
+    /// An empty folder.
+    pub fn new(mode: WriteMode, format: OutputFormat, keys: &[&str]) -> Self {
+        Self {
+            // In memory where there is some: a property test syncs thousands of times.
+            temp: tempfile::tempdir_in("/dev/shm")
+                .or_else(|_| tempfile::tempdir())
+                .unwrap(),
+            target: Target {
+                format,
+                compression: Compression::None,
+                columns: Vec::new(),
+                formulas: Formulas::Keep,
+                mode,
+                keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+                replace_by: None,
+                file_mode: None,
+                adopt: false,
+                dry_run: false,
+            },
+            limits: Limits::default(),
+            meanwhile: |_| Ok(()),
+            more: false,
+            cursor: Some("c".into()),
+            runs: 0,
+        }
+    }
+
+    /// A path in the output folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.temp.path().join(name)
+    }
+
+    /// The output folder, held.
+    pub fn folder(&self) -> Folder {
+        Folder::open(self.temp.path()).unwrap().unwrap()
+    }
+
+    /// The text of a file in the output folder.
+    pub fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// The generation that readers see.
+    pub fn current(&self) -> Result<Option<Generation>, Failure> {
+        generation::current(&self.folder(), &self.limits)
+    }
+
+    /// The names in the output folder.
+    pub fn names(&self) -> Vec<String> {
+        self.folder().names(|_| true).unwrap()
+    }
+
+    /// One run, as `run` makes it.
+    pub fn run(&mut self, extent: Extent, left: &Left) -> Result<(Commit, Totals), Failure> {
+        self.run_reporting(extent, left, left.counts())
+    }
+
+    /// One run whose component reports these counts.
+    pub fn run_reporting(
+        &mut self,
+        extent: Extent,
+        left: &Left,
+        counts: Counts,
+    ) -> Result<(Commit, Totals), Failure> {
+        self.runs += 1;
+        let log = Log::silent();
+        let folder = Folder::open_or_create(self.temp.path(), None, Writers::Nobody)?;
+        let lock = lock::acquire(&folder, &format!("run-{}", self.runs))?;
+        let check = || (self.meanwhile)(self.temp.path());
+        let ground = Ground {
+            lock: Arc::new(lock),
+            folder_stays: true,
+            limits: &self.limits,
+            check: &check,
+            log: &log,
+        };
+        let mut files = Files::open(ground, 3, self.target.clone())?;
+        let left = Left {
+            more: self.more,
+            ..left.clone()
+        };
+        let run = self.runs;
+        publish(&mut files, extent, &left, counts, &self.limits, |draft| {
+            draft.cursor.clone_from(&self.cursor);
+            draft.state = format!("{{\"v\":1,\"run\":{run}}}");
+        })
+    }
+}
+
+/// Stages what a component left, takes it and commits it, as `run` does.
+pub fn publish(
+    sink: &mut dyn Sink,
+    extent: Extent,
+    left: &Left,
+    counts: Counts,
+    limits: &Limits,
+    change: impl FnOnce(&mut Draft),
+) -> Result<(Commit, Totals), Failure> {
+    let staging = sink.staging()?;
+    for (name, text) in [
+        (read::RECORDS, &left.records),
+        (read::DELETED, &left.deleted),
+        (read::REJECTED, &left.rejected),
+    ] {
+        if !text.is_empty() {
+            std::fs::write(staging.input().path().join(name), text).unwrap();
+        }
+    }
+    let staged = read::open(staging.input(), counts, limits)?.with_more(left.more);
+    let taken = sink.take(&staged, staging, extent)?;
+    let totals = taken.totals();
+    let mut draft = Draft {
+        job: "orders".into(),
+        component: Component {
+            name: "rest".into(),
+            sha256: "0".repeat(64),
+        },
+        started: format!("{:.3}", jiff::Timestamp::now()),
+        fetched: counts.staged,
+        pages: 1,
+        window: None,
+        cursor: None,
+        state: "{\"v\":1}".into(),
+        settings: std::collections::BTreeMap::new(),
+    };
+    change(&mut draft);
+    let commit = taken.commit(draft)?;
+    Ok((commit, totals))
+}
