@@ -4,25 +4,34 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-const ABOUT: &str = "Data-sync jobs for cron: fetches what changed from an HTTP API, and publishes data and cursor in one rename";
+const ABOUT: &str = "Data-sync jobs for cron: fetches changes from an HTTP API, and publishes data and cursor in one rename";
 
 const EXAMPLES: &str = "\
 Examples:
-  tidegate demo                                      see it work, on your machine, in a second
-  tidegate describe --env-example > orders.env       start a job: fill in the file
-  tidegate check --env-file orders.env               is anything wrong with it? all of it at once
-  tidegate check --online --env-file orders.env      what does the API answer, and which settings fit it?
-  tidegate preview --env-file orders.env             the first records as they would be published
-  tidegate run --env-file orders.env                 the line for cron
-  tidegate health --env-file orders.env              is the data fresh? 0 yes, 1 no, 2 unknown
+  tidegate demo                                   see it work on this machine
+  tidegate describe --env-example > orders.env    start a job: fill in the file
+  tidegate check --env-file orders.env            list all mistakes in it
+  tidegate check --online --env-file orders.env   try one request
+  tidegate preview --env-file orders.env          print the first records
+  tidegate run --env-file orders.env              the line for cron
+  tidegate health --env-file orders.env           fresh? 0 yes, 1 no, 2 unknown
 
-Exit codes: 0 published or nothing new, 64/78 your command or settings, 65 a gate refused the data,
-69 the source refused, 70 the component failed, 73/74 the output folder, 75 try again later,
-76 the answer made no sense, 77 not allowed, 130/143 stopped. `README.md` has the whole table.";
+Exit codes:
+  0       published, or nothing new
+  64, 78  wrong command line or settings
+  65      a gate refused the data
+  69      the source refused the request
+  70      the component failed
+  73, 74  the output cannot be used, or writing failed
+  75      try again later
+  76      the source's answer made no sense
+  77      access denied
+  130     stopped by SIGINT
+  143     stopped by SIGTERM or SIGHUP";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, about = ABOUT, after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(name = "tidegate", version, about = ABOUT, after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 80)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -35,17 +44,17 @@ pub enum Command {
     /// Run the job once: fetch, check, publish
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
-    /// Say whether the settings make sense; with `--online`, what one request shows. Touches no output folder
+    /// Check the settings; with `--online`, try one request. Writes no output
     Check(CheckArgs),
-    /// Fetch, and print the first records as they would be published; publishes nothing
+    /// Print the first records as they would be published. Publishes nothing
     Preview(PreviewArgs),
-    /// List every setting: what it means, its default, an example
+    /// List all settings: meaning, default, example
     Describe(DescribeArgs),
-    /// Say whether the published data is fresh: exit 0 fresh, 1 stale or the last run failed, 2 unknown
+    /// Report whether the data is fresh: exit 0 fresh, 1 stale or failing, 2 unknown
     Health(HealthArgs),
-    /// Print the built-in component, to run it in another WASI 0.2 runtime
+    /// Print the built-in component, for another WASI 0.2 runtime
     Component,
-    /// Start a small API on this machine, sync it three times, and show what happened
+    /// Start a small API on this machine, and sync it three times
     Demo(DemoArgs),
 }
 
@@ -53,23 +62,26 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   tidegate run --env-file shared.env --env-file orders.env
   tidegate run --env-file orders.env --set MAX_PAGES=3 --dry-run
-  tidegate run --env-file orders.env --full-refresh       weekly, say: finds what was deleted at the source
+  tidegate run --env-file orders.env --full-refresh
   tidegate run --env-file orders.env --from 2026-11-01 --to 2026-11-08
-  0 6 * * *  tidegate run --env-file /etc/sync/orders.env >> /var/log/orders.log     in crontab, with MAILTO";
+
+A weekly --full-refresh finds what was deleted at the source.
+In crontab, with MAILTO set, so that failures are mailed:
+  0 6 * * *  /usr/local/bin/tidegate run --env-file /etc/sync/orders.env >> LOG";
 
 /// Where settings come from.
 #[derive(Debug, Args, Default, Clone)]
 pub struct GivenArgs {
-    /// Read settings from this file, one NAME=VALUE a line; may be repeated, later files win
+    /// Read settings from this file, one NAME=VALUE a line. Repeatable: the last file wins
     #[arg(long, value_name = "FILE", help_heading = "Settings")]
     pub env_file: Vec<PathBuf>,
-    /// Set one setting, over the environment and the files; no secrets
+    /// Set one setting. It takes precedence over environment and files. Secrets are refused
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Settings")]
     pub set: Vec<String>,
     /// Use this component instead of the built-in one
     #[arg(long, value_name = "FILE", help_heading = "Settings")]
     pub component: Option<PathBuf>,
-    /// Refuse a component whose sha256 is another one
+    /// Refuse the component unless its sha256 is this
     #[arg(long, value_name = "HEX", help_heading = "Settings")]
     pub component_sha256: Option<String>,
 }
@@ -80,7 +92,7 @@ pub struct CheckArgs {
     /// Where settings come from.
     #[command(flatten)]
     pub given: GivenArgs,
-    /// Make one request as well: show what was understood of its answer, and lines to paste into the settings
+    /// Make one request: show how its answer was read, and settings to paste
     #[arg(long)]
     pub online: bool,
 }
@@ -91,7 +103,7 @@ pub struct PreviewArgs {
     /// Where settings come from.
     #[command(flatten)]
     pub given: GivenArgs,
-    /// How many records to print
+    /// Number of records to print
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub limit: usize,
 }
@@ -106,10 +118,10 @@ pub struct RunArgs {
     /// Where settings come from.
     #[command(flatten)]
     pub given: GivenArgs,
-    /// Fetch everything and publish it in place of the old set; not with WRITE_MODE=append
+    /// Fetch everything, and replace the published set. Refused with WRITE_MODE=append
     #[arg(long, help_heading = "This run")]
     pub full_refresh: bool,
-    /// Read a range of the cursor again, from this value on, and leave the cursor where it is
+    /// Fetch a range of the cursor again, from this value on. The saved cursor stays
     #[arg(
         long,
         value_name = "VALUE",
@@ -118,7 +130,7 @@ pub struct RunArgs {
         help_heading = "This run"
     )]
     pub from: Option<String>,
-    /// Where that range ends; this value is not part of it
+    /// End of that range. The value itself is excluded
     #[arg(
         long,
         value_name = "VALUE",
@@ -129,16 +141,16 @@ pub struct RunArgs {
     /// Do everything but publish
     #[arg(long, help_heading = "This run")]
     pub dry_run: bool,
-    /// Let a set through that shrank by more than MAX_SHRINK_PERCENT, or lost more than MAX_DELETE_PERCENT to deletions
+    /// Publish even if MAX_SHRINK_PERCENT or MAX_DELETE_PERCENT is exceeded
     #[arg(long, help_heading = "This run")]
     pub allow_shrink: bool,
-    /// Go on although this setting differs from the last run's; may be repeated
+    /// Run although this setting changed since the last run. Repeatable
     #[arg(long, value_name = "NAME", help_heading = "This run")]
     pub accept_change: Vec<String>,
-    /// Move a `latest.*` or `state.json` that is not ours to `before-tidegate/`, and go on
+    /// Move a `latest.*` or `state.json` of another program to `before-tidegate/`, and run
     #[arg(long, help_heading = "This run")]
     pub adopt: bool,
-    /// `json`: print the summary and nothing else to stdout
+    /// `json`: print only the summary to stdout
     #[arg(long, value_name = "FORMAT", help_heading = "This run")]
     pub output: Option<OutputKind>,
     /// Log nothing; for callers within the library.
@@ -166,10 +178,10 @@ pub struct DescribeArgs {
     /// Describe this component instead of the built-in one
     #[arg(long, value_name = "FILE")]
     pub component: Option<PathBuf>,
-    /// Print a file to fill in
+    /// Print an env file to fill in
     #[arg(long)]
     pub env_example: bool,
-    /// Print a Markdown table, as README has it
+    /// Print a Markdown table
     #[arg(long, conflicts_with = "env_example")]
     pub markdown: bool,
 }
@@ -177,19 +189,19 @@ pub struct DescribeArgs {
 /// `tidegate health`.
 #[derive(Debug, Args)]
 pub struct HealthArgs {
-    /// Read settings from this file; only those that say where the data is, MAX_AGE and MAX_CURSOR_AGE matter here
+    /// Read settings from this file. Only those for the output, MAX_AGE and MAX_CURSOR_AGE are used
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
-    /// Set one setting, say OUTPUT_DIR
+    /// Set one setting, such as OUTPUT_DIR
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
-    /// The last success may be this old, say 2h; instead of MAX_AGE
+    /// Maximum age of the last success, such as 2h. Overrides MAX_AGE
     #[arg(long, value_name = "SPAN")]
     pub max_age: Option<String>,
-    /// The newest record may be this old, say 6h; instead of MAX_CURSOR_AGE
+    /// Maximum age of the newest record, such as 6h. Overrides MAX_CURSOR_AGE
     #[arg(long, value_name = "SPAN")]
     pub max_cursor_age: Option<String>,
-    /// Read the published files and compare their checksums; of a database, count the rows
+    /// Compare the checksums of the published files, or count the rows of the table
     #[arg(long)]
     pub verify: bool,
     /// `json`: print one JSON object
@@ -200,7 +212,7 @@ pub struct HealthArgs {
 /// `tidegate demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Where to put the result; without it a new temporary folder
+    /// Folder for the result. Default: a new temporary folder
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<PathBuf>,
 }

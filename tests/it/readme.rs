@@ -86,7 +86,7 @@ fn the_timeout_of_systemd_stands_behind_the_deadline() {
     };
 
     let timeout = minutes("TimeoutStartSec=", "min");
-    let deadline = minutes("| The longest a run may take | `", "m`");
+    let deadline = minutes("| Maximum duration of a run | `", "m`");
 
     assert!(timeout > deadline, "{timeout} and {deadline} minutes");
 }

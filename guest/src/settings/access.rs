@@ -88,7 +88,7 @@ pub(super) fn described() -> Vec<Setting> {
         secret: true,
         ..optional(
             "SOURCE_API_KEY",
-            "The credential for the source; without it, requests are made without one.",
+            "Credential for the source. Without it, requests carry none.",
             "",
             "a-secret-key",
         )
@@ -98,7 +98,7 @@ pub(super) fn described() -> Vec<Setting> {
             required: true,
             ..optional(
                 "SOURCE_API_URL",
-                "The URL of the first request, query included.",
+                "URL of the first request, query included.",
                 "",
                 "https://api.example.com/v1/orders?status=open",
             )
@@ -106,13 +106,13 @@ pub(super) fn described() -> Vec<Setting> {
         api_key,
         optional(
             "SOURCE_AUTH",
-            "How the credential is sent: `bearer`, `header`, `query`, `basic` (`user:password`), or `oauth2`: a token is fetched.",
+            "How the credential is sent: `bearer`, `header`, `query`, `basic` (`user:password`) or `oauth2` (an access token is fetched).",
             "bearer",
             "header",
         ),
         optional(
             "SOURCE_AUTH_NAME",
-            "The header's name for `header` (default X-API-Key), the parameter's for `query` (default api_key).",
+            "Name of the header for `header` (default X-API-Key), or of the query parameter for `query` (default api_key).",
             "",
             "X-Auth-Token",
         ),

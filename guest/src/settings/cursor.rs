@@ -249,62 +249,62 @@ pub(super) fn described() -> Vec<Setting> {
     let rows = [
         (
             "SOURCE_CURSOR",
-            "JSON Pointer in a record to its change time, sequence or id; without it, every run fetches everything.",
+            "JSON Pointer in a record to its change time, sequence number or id. Without it, every run fetches everything.",
             "/updated_at",
         ),
         (
             "SOURCE_CURSOR_TO",
-            "What takes the cursor, a query parameter or a JSON Pointer into SOURCE_BODY; or write `{cursor}` into the query of SOURCE_API_URL; without both, older records are fetched and left out.",
+            "Where the cursor is sent: a query parameter, or a JSON Pointer into SOURCE_BODY. Or write `{cursor}` into the query of SOURCE_API_URL. Without both, older records are fetched and dropped.",
             "updated_since",
         ),
         (
             "SOURCE_CURSOR_KIND",
-            "What the cursor is: `rfc3339`, `date`, `epoch`, `epoch-ms`, `integer`, `text`, or `token` (the source's own, then SOURCE_CURSOR is a pointer into the page or `header:NAME`); told from the first value, epochs and token never.",
+            "Type of the cursor: `rfc3339`, `date`, `epoch`, `epoch-ms`, `integer`, `text` or `token`. Default: detected from the first value, but never as an epoch or a token. With `token` (an opaque sync token), SOURCE_CURSOR is a JSON Pointer into the page, or `header:NAME`.",
             "epoch-ms",
         ),
         (
             "SOURCE_CURSOR_ZONE",
-            "The offset of times that name none, `UTC` or a fixed one; without it, such a time fails the run.",
+            "UTC offset of times that have none: `UTC` or a fixed offset. Without it, such a time fails the run.",
             "+02:00",
         ),
         (
             "SOURCE_CURSOR_SEND",
-            "The kind of time that the cursor is sent as, in UTC and rounded down: `rfc3339`, `date`, `epoch` or `epoch-ms`; as it was read where this is not set.",
+            "Format in which a time cursor is sent: `rfc3339`, `date`, `epoch` or `epoch-ms`, in UTC and rounded down. Default: as it was read.",
             "date",
         ),
         (
             "SOURCE_CURSOR_START",
-            "The cursor of a first run.",
+            "Cursor of the first run.",
             "2026-01-01T00:00:00Z",
         ),
         (
             "SOURCE_LOOKBACK",
-            "How far back to ask again, for records that were committed late: `90s`, `5m`, `2h`, `7d`, or a number of integers; 5m for times.",
+            "How far before the cursor each run asks, to catch records that were committed late: `90s`, `5m`, `2h`, `7d`, or a number for integer cursors. Default for times: 5m.",
             "1h",
         ),
         (
             "SOURCE_CURSOR_MISSING",
-            "What becomes of a record whose cursor is missing or null: `fail` (the default) ends the run, `keep` stages it, `drop` leaves it out.",
+            "What happens to a record whose cursor is missing or null: `fail` (default) ends the run, `keep` stages the record, `drop` leaves it out.",
             "keep",
         ),
         (
             "SOURCE_CURSOR_ORDER",
-            "The order that the source promises, `asc` or `desc`; it is checked, and with `desc` the fetch ends at the first older record.",
+            "Sort order that the source promises: `asc` or `desc`. It is checked. With `desc` the fetch ends at the first older record.",
             "desc",
         ),
         (
             "SOURCE_CURSOR_PAGE",
-            "Which page's token is kept for the next run, `first` or `last`; required with SOURCE_CURSOR_KIND `token`.",
+            "The page whose token is kept for the next run: `first` or `last`. Required with SOURCE_CURSOR_KIND `token`.",
             "last",
         ),
         (
             "SOURCE_WINDOW",
-            "How much time is asked for at once, `12h` or `30d`: a long first load is then fetched, and published, one window after the other.",
+            "Maximum time range of one fetch, such as `12h` or `30d`. A long first load is fetched and published window by window. Needs SOURCE_CURSOR_KIND, SOURCE_CURSOR_START and SOURCE_CURSOR_END_TO.",
             "30d",
         ),
         (
             "SOURCE_CURSOR_END_TO",
-            "What takes the end of a window, or of a range that is read again: a query parameter or a JSON Pointer into SOURCE_BODY.",
+            "Where the end of a window, or of a range given by `--from` and `--to`, is sent: a query parameter, or a JSON Pointer into SOURCE_BODY.",
             "updated_before",
         ),
     ];

@@ -189,13 +189,13 @@ fn header(number: usize, line: &str) -> Result<(String, String), String> {
 /// The settings of this module, as `describe` tells them.
 pub(super) fn described() -> Vec<Setting> {
     let body = format!(
-        "A JSON body, which makes every request a POST; `{CURSOR}` in its strings is replaced where SOURCE_CURSOR is set and SOURCE_CURSOR_TO is not."
+        "JSON body. It makes every request a POST. `{CURSOR}` in its strings is replaced by the cursor if SOURCE_CURSOR is set and SOURCE_CURSOR_TO is not."
     );
     vec![
         optional("SOURCE_BODY", &body, "", r#"{"limit":100}"#),
         optional(
             "SOURCE_HEADERS",
-            "Further headers, one `Name: value` a line; not a secret, so none that carries a credential.",
+            "Further headers, one `Name: value` a line. They are not secret: headers that carry a credential are refused.",
             "",
             "Notion-Version: 2022-06-28",
         ),

@@ -40,22 +40,22 @@ pub(super) fn described() -> Vec<Setting> {
     vec![
         optional(
             "SOURCE_ERROR",
-            "A jq program over the body of an answer 200: null, false or nothing is a page, the text `retry` is tried again like a 503, all else fails the run; pages are parsed twice then.",
+            "jq program that looks for an error in the body of a 200 answer. Null, false or no result: no error. The text `retry`: retry as after a 503. Any other result fails the run. Every page is parsed twice then.",
             "",
             ".errors[0].message",
         ),
         optional(
             "SOURCE_RATE",
-            "The most requests a second, retries and redirects included: 0.001 to 1000; without it, the source's own limits alone slow a run down.",
+            "Maximum requests per second, retries and redirects included: 0.001 to 1000. Without it, only the source's own limits slow a run down.",
             "",
             "0.5",
         ),
         optional(
             "MAX_RETRIES",
-            "How often a request is tried again: 3 means four attempts.",
+            "Retries per request: 3 means four attempts.",
             &retries,
             "5",
         ),
-        optional("MAX_PAGES", "The most pages of one run.", &pages, "500"),
+        optional("MAX_PAGES", "Maximum pages per run.", &pages, "500"),
     ]
 }

@@ -30,12 +30,14 @@ pub fn table(description: &Description) -> String {
         let _ = write!(out, "\n{}\n", group.title());
         for entry in entries {
             let _ = writeln!(out, "  {:<23} {}", entry.name, remarks(entry));
-            for line in wrapped(&entry.doc, 88) {
+            for line in wrapped(&entry.doc, 74) {
                 let _ = writeln!(out, "      {line}");
             }
         }
     });
-    out.push_str("\nA secret is given as NAME, as NAME_FILE, or by systemd as $CREDENTIALS_DIRECTORY/NAME.\n");
+    out.push_str(
+        "\nGive a secret as NAME, as NAME_FILE, or by systemd as $CREDENTIALS_DIRECTORY/NAME.\n",
+    );
     out
 }
 

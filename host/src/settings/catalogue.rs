@@ -74,268 +74,271 @@ pub const HOST: &[Declared] = &[
         "ALLOW_ENVIRONMENT",
         "",
         "SOURCE_REGION",
-        "Environment variables that a component given by path may read, comma-separated; SOURCE_API_URL is always allowed. \
-         No effect with the built-in component, which may read its own settings",
+        "Environment variables that a component given by path may read, comma-separated. SOURCE_API_URL is always \
+         allowed. No effect with the built-in component, which may read all its settings",
     ),
     setting(
         Group::Auth,
         "SOURCE_TOKEN_URL",
         "",
         "https://login.example.com/oauth2/token",
-        "With SOURCE_AUTH=oauth2: where an access token is fetched (client credentials); kept for the run, \
-         fetched anew before it expires, and once after a 401",
+        "OAuth2 token endpoint (client credentials), for SOURCE_AUTH=oauth2. A token is kept for the run, and renewed \
+         before it expires and once after a 401",
     ),
     setting(
         Group::Auth,
         "SOURCE_CLIENT_ID",
         "",
         "tidegate",
-        "With SOURCE_AUTH=oauth2: who asks for the token",
+        "OAuth2 client id, for SOURCE_AUTH=oauth2",
     ),
     setting(
         Group::Auth,
         "SOURCE_CLIENT_SECRET",
         "",
         "a-client-secret",
-        "With SOURCE_AUTH=oauth2: what proves it; sent to SOURCE_TOKEN_URL alone",
+        "OAuth2 client secret, for SOURCE_AUTH=oauth2. It is sent to SOURCE_TOKEN_URL only",
     ),
     setting(
         Group::Auth,
         "SOURCE_SCOPE",
         "",
         "orders.read",
-        "With SOURCE_AUTH=oauth2: what the token is asked for, words separated by blanks",
+        "OAuth2 scopes to request, separated by spaces, for SOURCE_AUTH=oauth2",
     ),
     setting(
         Group::Auth,
         "SOURCE_TOKEN_AUTH",
         "basic",
         "body",
-        "With SOURCE_AUTH=oauth2: how id and secret are sent: `basic` (a header), or `body` (among the parameters)",
+        "How client id and secret are sent to SOURCE_TOKEN_URL: `basic` (a header) or `body` (form parameters)",
     ),
     setting(
         Group::Auth,
         "CLIENT_CERT_FILE",
         "",
         "/etc/tidegate/client.pem",
-        "Certificate chain (PEM) shown to servers that ask who we are: to the origins of SOURCE_API_URL and \
-         SOURCE_TOKEN_URL alone",
+        "Client certificate chain (PEM). Only the origins of SOURCE_API_URL and SOURCE_TOKEN_URL receive it",
     ),
     setting(
         Group::Auth,
         "CLIENT_KEY_FILE",
         "",
         "/etc/tidegate/client.key",
-        "The key of that certificate (PEM: PKCS#8, PKCS#1 or SEC1, without a passphrase)",
+        "Private key of CLIENT_CERT_FILE (PEM: PKCS#8, PKCS#1 or SEC1, without a passphrase)",
     ),
     setting(
         Group::Output,
         "OUTPUT_DIR",
         "/data/sync",
         "/srv/sync/orders",
-        "The folder that holds everything of this job; readers open `latest.*` in it, under append `segments/*`; \
-         a database needs none, and keeps no data there",
+        "Folder of this job. Readers open `latest.*` in it or, with append, `segments/*`. Optional with \
+         OUTPUT_DATABASE_URL; no data is kept there then",
     ),
     setting(
         Group::Output,
         "OUTPUT_DATABASE_URL",
         "",
         "postgres://etl@db.example.com/shop?sslmode=verify-full",
-        "The database that the data goes to instead of files: `sqlite:///path/to/file.db`, or `postgres://user:password@host/database` \
-         with `sslmode`, `sslrootcert` and `connect_timeout` as libpq has them",
+        "Write to a database instead of files: `sqlite:///path/to/file.db` or \
+         `postgres://user:password@host/database`. The parameters `sslmode`, `sslrootcert` and `connect_timeout` work \
+         as in libpq",
     ),
     setting(
         Group::Output,
         "OUTPUT_DATABASE_PASSWORD",
         "",
         "a-password",
-        "The password for OUTPUT_DATABASE_URL; it stands over one that is in there",
+        "Password for OUTPUT_DATABASE_URL. It takes precedence over a password in the URL",
     ),
     setting(
         Group::Output,
         "OUTPUT_TABLE",
         "",
         "orders",
-        "The table in OUTPUT_DATABASE_URL, made where it is missing and never altered; without it JOB_NAME",
+        "Table in OUTPUT_DATABASE_URL. It is created if missing, and never altered. Default: JOB_NAME",
     ),
     setting(
         Group::Output,
         "OUTPUT_COLUMNS",
         "",
         "total numeric /totals/gross",
-        "The columns of a csv file or a table, one `name type /pointer` a line (types: text, bigint, numeric, double, boolean, \
-         timestamptz, timestamp, date, uuid, json, jsonb; csv needs none); without it the members of the records, or in a table the key, and the whole record as `data`",
+        "Columns of a csv file or a table, one `name type /pointer` a line. Types: text, bigint, numeric, double, \
+         boolean, timestamptz, timestamp, date, uuid, json, jsonb; csv needs none. Default for csv: the members of \
+         the records. Default for a table: the key, and the whole record as `data`",
     ),
     setting(
         Group::Output,
         "OUTPUT_FORMAT",
         "json",
         "ndjson",
-        "`json` (one array, one record a line), `ndjson`, or `csv` (RFC 4180; columns by OUTPUT_COLUMNS, or the members \
-         of the records as they are first seen)",
+        "`json` (one array, one record a line), `ndjson` or `csv` (RFC 4180). Columns of csv: OUTPUT_COLUMNS, or the \
+         members of the records in order of first appearance",
     ),
     setting(
         Group::Output,
         "OUTPUT_COMPRESSION",
         "none",
         "zstd",
-        "`none`, `gzip` (`latest.json.gz`; level 6) or `zstd` (`latest.json.zst`; level 3); may be changed between runs",
+        "`none`, `gzip` (`latest.json.gz`, level 6) or `zstd` (`latest.json.zst`, level 3). It may change between \
+         runs",
     ),
     setting(
         Group::Output,
         "OUTPUT_CSV_FORMULAS",
         "keep",
         "escape",
-        "Text of a csv file that a spreadsheet takes for a formula: `keep` as it is, or `escape`: a `'` is put before \
-         text that begins with = + - @, a tab or a carriage return (owasp.org, CSV Injection)",
+        "csv text that a spreadsheet would run as a formula: `keep` leaves it as it is. `escape` puts a `'` before \
+         text that begins with = + - @, a tab or a carriage return (OWASP: CSV Injection)",
     ),
     setting(
         Group::Output,
         "OUTPUT_MODE",
         "",
         "0640",
-        "Octal mode of the published files; without it they follow the umask",
+        "Octal file mode of the published files. Default: by the umask",
     ),
     setting(
         Group::Output,
         "ALLOW_SHARED_OUTPUT",
         "no",
         "yes",
-        "`yes`: the group may write to OUTPUT_DIR, which needs the set-group-ID bit. Its members can then replace what is \
-         published, and make a run delete files of its own user",
+        "`yes`: the group may write to OUTPUT_DIR, which needs the set-group-ID bit. Group members can then replace \
+         published data, and make a run delete files of the job's user",
     ),
     setting(
         Group::Output,
         "PRIMARY_KEY",
         "",
         "/id",
-        "JSON Pointers to the key of a published record, comma-separated; strings or integers; under append every record \
-         must have it, and nothing is merged by it",
+        "Key of a published record: JSON Pointers to strings or integers, comma-separated. With append every record \
+         must have the key, but nothing is merged",
     ),
     setting(
         Group::Output,
         "REPLACE_BY",
         "",
         "/order_id",
-        "JSON Pointer to the parent of a published record: when a source record is fetched again, all records of that \
-         parent are replaced by the new ones; needs upsert, PRIMARY_KEY and SOURCE_PARENT",
+        "JSON Pointer to the parent id in a published record. When a source record is fetched again, all records of \
+         its parent are replaced. Needs upsert, PRIMARY_KEY and SOURCE_PARENT",
     ),
     setting(
         Group::Output,
         "WRITE_MODE",
         "",
         "upsert",
-        "`replace` (each run publishes all records), `upsert` (new and changed ones are merged by key) or `append` (what the \
-         last run did not stage is added: a segment of its own in `segments/`, ndjson or csv, or rows); without SOURCE_CURSOR \
-         replace, with it and PRIMARY_KEY upsert",
+        "`replace` publishes all records of a run. `upsert` merges new and changed records by PRIMARY_KEY. `append` \
+         adds the records that the previous run did not stage: as a segment (ndjson or csv) in `segments/`, or as \
+         rows. Default: `replace` without SOURCE_CURSOR, `upsert` with SOURCE_CURSOR and PRIMARY_KEY",
     ),
     setting(
         Group::Output,
         "JOB_NAME",
         "",
         "orders",
-        "The label of this job in logs, and its name in a database; without it the last name of OUTPUT_DIR, or OUTPUT_TABLE",
+        "Name of this job in logs and in a database. Default: the last part of OUTPUT_DIR, or OUTPUT_TABLE",
     ),
     setting(
         Group::Output,
         "KEEP_GENERATIONS",
         "3",
         "10",
-        "How many different published sets are kept, at least 2; segments are always kept",
+        "How many different published sets to keep, at least 2. Segments are always kept",
     ),
     setting(
         Group::Gates,
         "MIN_RECORDS",
         "0",
         "100",
-        "Refuse to publish fewer records than this; under append, a run that stages fewer, repeats included",
+        "Refuse to publish fewer records than this. With append, the records that the run stages count, repeats \
+         included",
     ),
     setting(
         Group::Gates,
         "MAX_SHRINK_PERCENT",
         "50",
         "10",
-        "Refuse to publish a set smaller than the last one by more than this; `--allow-shrink` lets one run through; not \
-         under append",
+        "Refuse to publish a set that is smaller than the last one by more than this percentage. `--allow-shrink` \
+         allows it for one run. No effect with append",
     ),
     setting(
         Group::Gates,
         "MAX_DELETE_PERCENT",
         "50",
         "5",
-        "Refuse to publish when this run deletes more than this of the last set, however many new records come; \
-         `--allow-shrink` lets one run through; not under append",
+        "Refuse to publish when the run deletes more than this percentage of the last set, however many new records \
+         it has. `--allow-shrink` allows it for one run. No effect with append",
     ),
     setting(
         Group::Gates,
         "MAX_REJECTED",
         "0",
         "1%",
-        "Refuse to publish when more records than this were rejected; a count, or a percentage of those fetched",
+        "Refuse to publish when more records than this are rejected: a count, or a percentage of the fetched records",
     ),
     setting(
         Group::Health,
         "MAX_AGE",
         "25h",
         "2h",
-        "`health`: the last success may be this old",
+        "`health`: maximum age of the last success",
     ),
     setting(
         Group::Health,
         "MAX_CURSOR_AGE",
         "",
         "6h",
-        "`health`: the newest record, which is the cursor read as a time, may be this old",
+        "`health`: maximum age of the newest record, which is the cursor read as a time",
     ),
     setting(
         Group::Network,
         "ALLOW_HOSTS",
         "",
         "https://files.example.com",
-        "Further origins that may be asked, comma-separated, `scheme://host[:port]`; a bare host means https. \
-         They never get the credential",
+        "Further origins that may be requested, comma-separated: `scheme://host[:port]`. A bare host means https. \
+         They never receive the credential",
     ),
     setting(
         Group::Network,
         "ALLOW_PRIVATE_NETWORKS",
         "no",
         "yes",
-        "Whether granted names may resolve to private addresses",
+        "Whether granted host names may resolve to private addresses",
     ),
     setting(
         Group::Network,
         "CA_FILE",
         "",
         "/etc/ssl/company.pem",
-        "Certificates (PEM) trusted besides the system's",
+        "CA certificates (PEM) to trust in addition to the system's",
     ),
     setting(
         Group::Limits,
         "RUN_DEADLINE",
         "15m",
         "1h",
-        "The longest a run may take",
+        "Maximum duration of a run",
     ),
     setting(
         Group::Limits,
         "CPU_LIMIT",
         "5m",
         "1m",
-        "The most CPU time the component may use in one run, all portions together; waiting does not count",
+        "Maximum CPU time of the component per run, all portions together. Waiting does not count",
     ),
     setting(
         Group::Limits,
         "COMPILE_CPU_LIMIT",
         "60s",
         "3m",
-        "The most CPU time that compiling the component may take; a compiled one is kept in the cache",
+        "Maximum CPU time to compile the component. A compiled component is cached",
     ),
     setting(
         Group::Limits,
         "MEMORY_LIMIT",
         "256MiB",
         "64MiB",
-        "The most memory the component may use, with what the host holds for it",
+        "Maximum memory of the component, including what the host holds for it",
     ),
     setting(
         Group::Limits,
@@ -349,7 +352,7 @@ pub const HOST: &[Declared] = &[
         "LOG_FORMAT",
         "",
         "json",
-        "`json` or `text`; without it text on a terminal and json elsewhere",
+        "`json` or `text`. Default: text on a terminal, json elsewhere",
     ),
 ];
 

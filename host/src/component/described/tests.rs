@@ -147,7 +147,7 @@ fn a_name_of_the_hosts_means_what_it_means_to_the_host() {
         panic!("{taken:?}")
     };
     assert!(
-        networks.doc.starts_with("Whether granted names"),
+        networks.doc.starts_with("Whether granted host names"),
         "{}",
         networks.doc
     );
