@@ -3,18 +3,15 @@
 //! The cursor is the greatest value seen, in the source's own words, and it never goes back. A record that changes while we
 //! page must be asked for again. So a point in time never passes the source's clock at the start of the run, nor ours by more
 //! than a tolerance (`guard`); any other cursor never passes the first page's unless the source gave the records in its
-//! order. Where it is kept is the host's business, how it is sent is `fetch`'s.
+//! order. Where it is kept is the host's business, how it is sent is `source`'s.
 
 mod asking;
 mod form;
-mod guard;
 mod kind;
 mod lookback;
 mod mark;
-mod number;
 mod order;
 mod span;
-pub(crate) mod time;
 mod token;
 
 use std::fmt::Display;
@@ -24,21 +21,19 @@ use jiff::tz::Offset;
 
 pub use self::asking::{Asked, Asking};
 pub use self::form::{Back, Form};
-pub use self::guard::Clocks;
 pub use self::kind::{Kind, Point, VALUE_BYTES_MAX, Value};
 pub use self::lookback::{Lookback, window_seconds};
 use self::mark::Mark;
-pub use self::number::Number;
 use self::order::InOrder;
 pub use self::order::Order;
 use self::span::Span;
-pub use self::time::{offset as zone, write_offset as write_zone};
 pub use self::token::{TOKEN_BYTES_MAX, Token, TokenPage, TokenSettings};
 use crate::failure::Failure;
-use crate::fetch::To;
-use crate::pointer::Pointer;
+use crate::source::To;
 use crate::state::State;
+pub use crate::time::{offset as zone, write_offset as write_zone};
 use crate::{Window, counted};
+use tidegate_json::Pointer;
 
 /// The settings of a cursor that stands in records.
 #[derive(Debug, Clone, PartialEq, Eq)]

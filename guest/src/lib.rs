@@ -3,33 +3,29 @@
 //! This file is the whole job on one screen. The core does no I/O and reads neither clock nor environment: all of that comes
 //! through the ports, so everything here is tested natively. What is published, and whether, is the host's decision.
 
-pub mod alone;
 pub mod cursor;
-pub mod fetch;
+pub mod failure;
 pub mod ports;
 pub mod probe;
-pub mod retry;
+pub mod records;
 pub mod settings;
-pub mod staged;
+pub mod source;
 pub mod state;
-pub mod transform;
-
-#[cfg(target_family = "wasm")]
-mod component;
+mod time;
+pub mod wasi;
 
 use jiff::Timestamp;
 
 pub use failure::{Detail, Failure, Problem};
 pub use settings::{Description, Setting, describe, validate};
-pub use tidegate_page::{failure, page, pointer};
 
-use cursor::{Clocks, Cursor, Token};
-use fetch::{Ask, Fetched, Getter, Page, Pages};
-use page::{Place, Shape};
+use cursor::{Cursor, Token};
 use ports::{Clock, Http, Staging};
+use records::{Read, Stager};
 use settings::Settings;
-use staged::{Read, Stager};
-use state::{State, Validators, fingerprint};
+use source::page::{Place, Shape};
+use source::{Ask, Clocks, Fetched, Getter, Page, Pages, Validators, fingerprint};
+use state::State;
 
 /// Without a `Date` from the source, its clock is taken to be no more than this behind ours.
 const CLOCK_SKEW_SECONDS: i64 = 60;

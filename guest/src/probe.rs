@@ -12,11 +12,11 @@ use jiff::Timestamp;
 use self::outline::{Member, elements, members};
 use crate::cursor::{Cursor, Token};
 use crate::failure::{Failure, quoted};
-use crate::fetch::{Ask, Fetched, Getter, Page, Pages, Style};
-use crate::page::{self, Format, Shape};
 use crate::ports::{Clock, Http, StagedFile, Staging};
+use crate::records::Stager;
 use crate::settings::Settings;
-use crate::staged::Stager;
+use crate::source::page::{self, Format, Shape};
+use crate::source::{Ask, Fetched, Getter, Page, Pages, Style};
 use crate::state::State;
 use crate::{counted, first_ask};
 
@@ -311,7 +311,7 @@ fn records(records: &[&str]) -> String {
 /// A record on one line, cut where it is long.
 fn cut(record: &str) -> String {
     let mut line = Vec::new();
-    page::append_line(record, &mut line);
+    tidegate_json::append_line(record, &mut line);
     let line = String::from_utf8_lossy(&line).into_owned();
     match line.char_indices().nth(RECORD_CHARS_SHOWN) {
         Some((at, _)) => format!("{}…", &line[..at]),

@@ -5,7 +5,7 @@
 
 mod access;
 mod cursor;
-mod described;
+mod description;
 mod pages;
 mod records;
 mod request;
@@ -16,15 +16,15 @@ use std::ops::RangeInclusive;
 
 use url::Url;
 
-pub use self::described::{Description, Setting, describe};
-pub use self::records::{Invalid, RecordSettings};
+pub use self::description::{Description, Setting, describe};
 use crate::cursor::{CursorSettings, TokenSettings};
 use crate::failure::{Failure, Problem, quoted};
-use crate::fetch::Pagination;
-use crate::page::Format;
-use crate::pointer::Pointer;
-use crate::retry::Rate;
-use crate::transform::ErrorCheck;
+use crate::records::RecordSettings;
+use crate::source::ErrorCheck;
+use crate::source::Pagination;
+use crate::source::page::Format;
+use crate::source::retry::Rate;
+use tidegate_json::Pointer;
 
 /// What a run needs to know.
 #[derive(Debug)]

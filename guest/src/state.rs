@@ -4,14 +4,12 @@
 //! to ask whether anything changed; version 1 had neither. A state of a newer version is refused, never guessed at: it was
 //! written by a newer component, and going on without it would fetch everything or lose changes.
 
-mod validators;
-
 use jiff::tz::Offset;
 use serde::{Deserialize, Serialize};
 
-pub use self::validators::{VALIDATOR_BYTES_MAX, Validators, fingerprint};
 use crate::cursor::{Form, Kind, TOKEN_BYTES_MAX, write_zone, zone};
 use crate::failure::{Failure, quoted};
+use crate::source::Validators;
 
 /// The version written, and the newest one read.
 const VERSION: u64 = 2;

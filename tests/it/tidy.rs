@@ -9,7 +9,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const LINES_MAX: usize = 400;
 /// Not written by us, or made by a program.
 const NOT_OURS: [&str; 3] = ["wit/deps", "target", ".git"];
 const OURS: [&str; 6] = ["rs", "wit", "toml", "sh", "py", "md"];
@@ -78,14 +77,6 @@ fn has_ending(name: &str, wanted: &str) -> bool {
     Path::new(name)
         .extension()
         .is_some_and(|ending| ending == wanted)
-}
-
-#[test]
-fn no_file_is_longer_than_a_person_reads() {
-    assert_eq!(
-        breaking(|name, text| is_code(name) && text.lines().count() > LINES_MAX),
-        [""; 0]
-    );
 }
 
 #[test]
@@ -171,11 +162,11 @@ fn only_main_reads_the_environment() {
 }
 
 #[test]
-fn one_module_of_the_guest_names_waki_and_wasi() {
+fn one_folder_of_the_guest_names_waki_and_wasi() {
     let names = |name: &str, text: &str| {
         name.starts_with("guest/src/")
-            && name != "guest/src/component.rs"
-            && !name.starts_with("guest/src/component/")
+            && name != "guest/src/wasi.rs"
+            && !name.starts_with("guest/src/wasi/")
             && ["waki::", "wit_bindgen", "bindings::"]
                 .iter()
                 .any(|word| text.contains(word))

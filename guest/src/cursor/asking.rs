@@ -2,7 +2,7 @@
 
 use super::Kind;
 use crate::failure::Failure;
-use crate::fetch::{Ask, Json, To};
+use crate::source::{Ask, Json, To};
 
 /// What of a request takes the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
 use super::kind::{Kind, Point, SECOND_DIGITS, Value};
-use super::number::Number;
-use super::time;
 use crate::failure::quoted;
+use crate::time;
+use tidegate_json::Number;
 
 /// Digits of a millisecond in nanoseconds.
 const MILLISECOND_DIGITS: u32 = 6;

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-use super::number::Number;
-use super::time;
 use crate::failure::quoted;
+use crate::time;
+use tidegate_json::Number;
 
 /// One cursor value. It is part of a URL and of the state, and both are small.
 pub const VALUE_BYTES_MAX: usize = 1024;

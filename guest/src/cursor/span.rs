@@ -6,14 +6,15 @@
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
+use super::CursorSettings;
 use super::asking::Asked;
 use super::form::{Form, duration};
 use super::kind::{Kind, Point};
 use super::mark::Mark;
-use super::{CursorSettings, time};
 use crate::Window;
 use crate::failure::{Failure, quoted};
 use crate::state::State;
+use crate::time;
 
 /// The start of a range, as the host's command line names it.
 const FROM: &str = "--from";

@@ -29,7 +29,7 @@ fn state(kind: Kind, cursor: &str) -> State {
 }
 
 fn at(text: &str) -> Timestamp {
-    time::rfc3339(text, None).unwrap()
+    crate::time::rfc3339(text, None).unwrap()
 }
 
 fn begin<'s>(settings: &'s CursorSettings, state: &State) -> Result<Cursor<'s>, Failure> {

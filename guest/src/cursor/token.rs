@@ -6,10 +6,10 @@
 use super::asking::{Asked, Asking};
 use super::kind::Kind;
 use crate::failure::{Detail, Failure};
-use crate::fetch::PageFrom;
-use crate::page::{Contents, Place, Shape, leading_text};
 use crate::ports::Answer;
-use crate::retry::header;
+use crate::source::PageFrom;
+use crate::source::page::{Contents, Place, Shape, leading_text};
+use crate::source::retry::header;
 use crate::state::State;
 
 /// The longest token: it is part of a URL or a body.

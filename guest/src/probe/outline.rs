@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::pointer::escape;
+use tidegate_json::escape;
 
 /// Levels below the top that are looked at: envelopes are flat.
 const LEVELS_MAX: usize = 3;

@@ -2,9 +2,9 @@
 
 use super::outline::Member;
 use super::{Suggestion, suggestion};
-use crate::fetch::next_link;
 use crate::ports::Answer;
-use crate::retry::header;
+use crate::source::next_link;
+use crate::source::retry::header;
 
 /// Headers that hold the URL of the next page.
 const NEXT_HEADERS: [&str; 4] = ["next-page", "x-next-page", "x-next", "x-next-url"];

@@ -2,10 +2,10 @@
 
 use url::Url;
 
-use super::described::{Setting, optional};
+use super::description::{Setting, optional};
 use super::{Given, is_header_name, not_one_of};
 use crate::failure::quoted;
-use crate::fetch::{CURSOR, URL_BYTES_MAX, holds_cursor};
+use crate::source::{CURSOR, URL_BYTES_MAX, holds_cursor};
 
 impl Given<'_> {
     pub(super) fn url(&mut self) -> Option<Url> {

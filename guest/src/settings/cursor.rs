@@ -1,12 +1,12 @@
 //! What the cursor is, and how it is asked from. A cursor that is a token is `token`'s business.
 
-use super::described::{Setting, optional};
+use super::description::{Setting, optional};
 use super::{Given, not_one_of};
 use crate::cursor::{
     Asking, CursorSettings, Form, Kind, Lookback, Missing, Order, VALUE_BYTES_MAX, window_seconds,
     zone,
 };
-use crate::fetch::{CURSOR, To};
+use crate::source::{CURSOR, To};
 
 /// A day, which is what a cursor of days is counted in.
 const DAY_SECONDS: u64 = 24 * 60 * 60;

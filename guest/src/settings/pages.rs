@@ -1,10 +1,10 @@
 //! How a source is paged.
 
-use super::described::{Setting, optional};
+use super::description::{Setting, optional};
 use super::{Given, is_header_name, not_one_of};
 use crate::failure::quoted;
-use crate::fetch::{PageFrom, Pagination, Style, To};
-use crate::pointer::Pointer;
+use crate::source::{PageFrom, Pagination, Style, To};
+use tidegate_json::Pointer;
 
 /// The largest `SOURCE_PAGE_SIZE`.
 const SIZE_MAX: u64 = 1_000_000;

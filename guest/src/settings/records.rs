@@ -4,42 +4,15 @@ use std::collections::BTreeSet;
 
 use tidegate_jq::schema::Schema;
 
-use super::described::{Setting, optional};
+use super::description::{Setting, optional};
 use super::{Given, not_one_of};
 use crate::failure::quoted;
-use crate::page::Format;
-use crate::pointer::Pointer;
-use crate::transform::Transform;
+use crate::records::{Invalid, RecordSettings, Transform};
+use crate::source::page::Format;
+use tidegate_json::Pointer;
 
 /// Pointers of one key.
 const KEY_PARTS_MAX: usize = 8;
-
-/// What becomes of a record that cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Invalid {
-    /// It is put aside, and counted.
-    #[default]
-    Reject,
-    /// The run ends.
-    Fail,
-}
-
-/// What is made of records.
-#[derive(Debug, Default)]
-pub struct RecordSettings {
-    /// `SOURCE_SCHEMA`.
-    pub schema: Option<Schema>,
-    /// `SOURCE_INVALID`.
-    pub invalid: Invalid,
-    /// `TRANSFORM`, when it does something.
-    pub transform: Option<Transform>,
-    /// `SOURCE_DELETED`.
-    pub deleted: Option<Pointer>,
-    /// `SOURCE_PARENT`.
-    pub parent: Option<Pointer>,
-    /// `PRIMARY_KEY`.
-    pub key: Vec<Pointer>,
-}
 
 impl Given<'_> {
     pub(super) fn format(&mut self) -> Format {

@@ -2,11 +2,11 @@
 
 use serde::de::IgnoredAny;
 
-use super::described::{Setting, optional};
+use super::description::{Setting, optional};
 use super::{Given, is_header_name};
 use crate::failure::quoted;
-use crate::fetch::{CURSOR, To, check_place};
-use crate::pointer::Pointer;
+use crate::source::{CURSOR, To, check_place};
+use tidegate_json::Pointer;
 
 /// The largest `SOURCE_BODY`.
 const BODY_BYTES_MAX: usize = 64 * 1024;

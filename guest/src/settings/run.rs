@@ -1,9 +1,9 @@
 //! How much one run may ask of the source.
 
 use super::Given;
-use super::described::{Setting, optional};
-use crate::retry::Rate;
-use crate::transform::ErrorCheck;
+use super::description::{Setting, optional};
+use crate::source::ErrorCheck;
+use crate::source::retry::Rate;
 
 /// `MAX_RETRIES` when it is not set.
 const MAX_RETRIES_DEFAULT: u64 = 3;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::fetch::Style;
+use crate::source::Style;
 
 mod pages;
 mod request;

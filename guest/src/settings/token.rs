@@ -3,8 +3,8 @@
 use super::{Given, is_header_name, not_one_of};
 use crate::cursor::{Asking, TOKEN_BYTES_MAX, TokenPage, TokenSettings};
 use crate::failure::quoted;
-use crate::fetch::{CURSOR, PageFrom};
-use crate::pointer::Pointer;
+use crate::source::{CURSOR, PageFrom};
+use tidegate_json::Pointer;
 
 /// What is said of values that are compared, which a token never is.
 pub(super) const OF_VALUES: [&str; 7] = [

@@ -1,8 +1,8 @@
 //! How a source is paged: what the settings say, and what cannot work together.
 
 use super::{problems, read};
-use crate::fetch::{PageFrom, Style, To};
-use crate::pointer::Pointer;
+use crate::source::{PageFrom, Style, To};
+use tidegate_json::Pointer;
 
 #[test]
 fn next_urls_stand_at_next_in_a_header_or_where_it_is_said() {

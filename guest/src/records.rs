@@ -1,0 +1,292 @@
+//! What becomes of each record: lines of `records.ndjson`, a deletion in `deleted.ndjson`, a line of `rejected.ndjson`, or nothing
+//! when it is older than what was asked for or transformed away.
+//!
+//! A page is staged whole: its lines are written after its last byte was read and every record was agreed to. First it is
+//! read, which tells all that the next request hangs on; what takes time, making lines of its records, can wait until that
+//! request is on its way.
+
+mod reader;
+mod rules;
+mod taker;
+mod transform;
+
+use self::reader::{Looked, Reader};
+pub use self::rules::{Invalid, RecordSettings};
+use self::taker::Taker;
+pub use self::transform::{OUTPUT_BYTES_MAX, OUTPUTS_MAX, Outputs, Transform};
+use crate::cursor::Cursor;
+use crate::failure::{Detail, Failure};
+use crate::ports::{StagedFile, Staging};
+use crate::settings::Settings;
+use crate::source::page::{self, Contents, Place, Shape};
+use crate::source::{Expect, Seen, Watch};
+use tidegate_jq::Names;
+use tidegate_json::{Paths, Pointer};
+
+/// Records of a page that wait to be staged while the next page is asked for; of a larger page, those before them do not.
+const WAITING_MAX: usize = 16 * 1024;
+
+/// Stages records and counts them.
+pub struct Stager<'s, S> {
+    staging: &'s mut S,
+    cursor: Option<Cursor<'s>>,
+    shape: Shape,
+    wanted: Wanted,
+    watch: Watch,
+    taken: Taken<'s>,
+}
+
+/// A page that was read, and the records of it that are still to be staged.
+#[must_use = "a page that is not staged is lost"]
+pub struct Read<'b> {
+    /// What stood in it.
+    pub contents: Contents,
+    /// What was noticed of its records.
+    pub seen: Seen,
+    waiting: Vec<Looked<'b>>,
+}
+
+/// What became of the records so far.
+struct Taken<'s> {
+    made: &'s RecordSettings,
+    counts: Counts,
+    lines: Lines,
+    first_rejection: Option<String>,
+    /// Records on which TRANSFORM took too many steps, and the first of them.
+    out_of_steps: u64,
+    first_out_of_steps: Option<String>,
+}
+
+impl Taken<'_> {
+    /// How many records of a page may wait. Where lines are as quick to make as records are to put aside, none has to; and
+    /// none may where one that cannot be used ends the run, which then asks for nothing more.
+    fn waiting_max(&self) -> usize {
+        let is_quick = self.made.transform.is_none() && self.made.schema.is_none();
+        if is_quick || self.made.invalid == Invalid::Fail {
+            0
+        } else {
+            WAITING_MAX
+        }
+    }
+}
+
+/// How many records came and what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Records found in pages.
+    pub fetched: u64,
+    /// Lines of `records.ndjson`.
+    pub staged: u64,
+    /// Lines of `deleted.ndjson`.
+    pub deleted: u64,
+    /// Lines of `rejected.ndjson`.
+    pub rejected: u64,
+}
+
+/// The lines of one page, and what is used again for each record.
+#[derive(Default)]
+struct Lines {
+    records: Vec<u8>,
+    deleted: Vec<u8>,
+    rejected: Vec<u8>,
+    outputs: Outputs,
+    names: Names,
+}
+
+/// What is read of each record as it comes, and in which slot it is found; and of a record that is gone, its key.
+#[derive(Default)]
+struct Wanted {
+    paths: Paths,
+    cursor: Option<usize>,
+    deleted: Option<usize>,
+    parent: Option<(Pointer, usize)>,
+    key_paths: Paths,
+    key: Vec<(Pointer, usize)>,
+}
+
+impl Wanted {
+    fn new(settings: &Settings) -> Self {
+        let made = &settings.made;
+        let mut wanted = Self::default();
+        let cursor = settings.cursor.as_ref();
+        wanted.cursor = cursor.map(|cursor| wanted.paths.add(&cursor.pointer));
+        wanted.deleted = made
+            .deleted
+            .as_ref()
+            .map(|pointer| wanted.paths.add(pointer));
+        let parent = made.parent.as_ref();
+        wanted.parent = parent.map(|pointer| (pointer.clone(), wanted.paths.add(pointer)));
+        if made.deleted.is_some() {
+            let key = made.key.iter();
+            wanted.key = key
+                .map(|part| (part.clone(), wanted.key_paths.add(part)))
+                .collect();
+        }
+        wanted
+    }
+}
+
+impl<'s, S: Staging> Stager<'s, S> {
+    /// Stages what `settings` ask for; `shape` says where records stand in a page.
+    pub fn new(
+        settings: &'s Settings,
+        cursor: Option<Cursor<'s>>,
+        shape: Shape,
+        staging: &'s mut S,
+    ) -> Self {
+        let mut wanted = Wanted::new(settings);
+        // In a record as it comes; where TRANSFORM makes the key, such a record is told by its bytes.
+        let watch = Watch::new(
+            &settings.pagination,
+            if settings.made.transform.is_none() {
+                &settings.made.key
+            } else {
+                &[]
+            },
+            settings.cursor.as_ref().map(|cursor| &cursor.pointer),
+            &mut wanted.paths,
+        )
+        .of_feed(settings.token.is_some());
+        Self {
+            staging,
+            cursor,
+            shape,
+            wanted,
+            watch,
+            taken: Taken {
+                made: &settings.made,
+                counts: Counts::default(),
+                lines: Lines::default(),
+                first_rejection: None,
+                out_of_steps: 0,
+                first_out_of_steps: None,
+            },
+        }
+    }
+
+    /// Reads one page, whose first record should be as `expect` says. `Err`: the run is over, whatever was staged.
+    pub fn read<'b>(
+        &mut self,
+        body: &'b [u8],
+        place: &Place,
+        expect: Expect,
+    ) -> Result<Read<'b>, Failure> {
+        self.watch.page_begins(expect);
+        self.taken.lines.records.clear();
+        self.taken.lines.deleted.clear();
+        self.taken.lines.rejected.clear();
+        let mut reader = Reader {
+            wanted: &self.wanted,
+            found: vec![None; self.wanted.paths.slots()],
+            watch: &mut self.watch,
+            cursor: self.cursor.as_mut(),
+            waiting: Vec::new(),
+            waiting_max: self.taken.waiting_max(),
+            taker: Taker {
+                shape: &self.shape,
+                place,
+                wanted: &self.wanted,
+                taken: &mut self.taken,
+            },
+        };
+        let contents = page::read(body, &self.shape, place, &mut |index, text| {
+            reader.read(index, text)
+        })?;
+        let waiting = reader.waiting;
+        if let Some(cursor) = &mut self.cursor {
+            cursor.page_ends();
+        }
+        let seen = self.watch.page_ends();
+        self.taken.counts.fetched += contents.records - seen.left_out;
+        Ok(Read {
+            contents,
+            seen,
+            waiting,
+        })
+    }
+
+    /// Stages the page that was read last. `Err`: the run is over.
+    pub fn stage(&mut self, read: Read<'_>, place: &Place) -> Result<(), Failure> {
+        let mut taker = Taker {
+            shape: &self.shape,
+            place,
+            wanted: &self.wanted,
+            taken: &mut self.taken,
+        };
+        for looked in read.waiting {
+            taker.take(looked)?;
+        }
+        let lines = &self.taken.lines;
+        for (file, lines) in [
+            (StagedFile::Records, &lines.records),
+            (StagedFile::Deleted, &lines.deleted),
+            (StagedFile::Rejected, &lines.rejected),
+        ] {
+            if !lines.is_empty() {
+                self.staging
+                    .append(file, lines)
+                    .map_err(|why| Failure::Output(Detail::from(why)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next page is the first one of another window.
+    pub fn window_begins(&mut self) {
+        self.watch.begins_anew();
+    }
+
+    /// The cursor, if it stands in records.
+    pub fn cursor(&mut self) -> Option<&mut Cursor<'s>> {
+        self.cursor.as_mut()
+    }
+
+    /// Why the first record was rejected, if one was.
+    pub fn first_rejection(&self) -> Option<&str> {
+        self.taken.first_rejection.as_deref()
+    }
+
+    /// What was staged, and where the cursor stands.
+    pub fn finish(self) -> (Counts, Option<Cursor<'s>>) {
+        (self.taken.counts, self.cursor)
+    }
+}
+
+/// A record is live when its mark is null, false, 0 or empty. Where it could be read both ways, a record stays.
+fn marks_as_deleted(raw: &str) -> bool {
+    match raw.as_bytes()[0] {
+        b'n' | b'f' => false,
+        b'"' => raw != "\"\"",
+        b'-' | b'0'..=b'9' => {
+            let mantissa = raw.split(['e', 'E']).next().unwrap_or(raw);
+            mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'))
+        }
+        b'[' | b'{' => !raw[1..raw.len() - 1].trim_ascii().is_empty(),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_that_says_nothing_leaves_a_record_live() {
+        for live in [
+            "null", "false", "0", "-0", "0.0", "0e9", "\"\"", "[]", "{ }",
+        ] {
+            assert!(!marks_as_deleted(live), "{live}");
+        }
+        for deleted in [
+            "true",
+            "1",
+            "0.1",
+            "\"2026-11-23T06:00:00Z\"",
+            "\"0\"",
+            "[0]",
+            "{\"a\":1}",
+        ] {
+            assert!(marks_as_deleted(deleted), "{deleted}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What the settings say about records: what they are held to, what is made of them, and what identifies one.
+
+use tidegate_jq::schema::Schema;
+use tidegate_json::Pointer;
+
+use super::Transform;
+
+/// What becomes of a record that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Invalid {
+    /// It is put aside, and counted.
+    #[default]
+    Reject,
+    /// The run ends.
+    Fail,
+}
+
+/// What is made of records.
+#[derive(Debug, Default)]
+pub struct RecordSettings {
+    /// `SOURCE_SCHEMA`.
+    pub schema: Option<Schema>,
+    /// `SOURCE_INVALID`.
+    pub invalid: Invalid,
+    /// `TRANSFORM`, when it does something.
+    pub transform: Option<Transform>,
+    /// `SOURCE_DELETED`.
+    pub deleted: Option<Pointer>,
+    /// `SOURCE_PARENT`.
+    pub parent: Option<Pointer>,
+    /// `PRIMARY_KEY`.
+    pub key: Vec<Pointer>,
+}

@@ -1,0 +1,35 @@
+//! The source: what is asked of it, what its answers hold, and which request comes next.
+//!
+//! A request is made and made again by `get`, a body is read by `page`, and `pages` leads from one to the next. The records
+//! themselves are `records`' business.
+
+mod address;
+mod ask;
+mod clocks;
+mod error_check;
+mod get;
+mod link;
+mod named;
+mod next_page;
+mod novelty;
+pub mod page;
+mod pages;
+mod pagination;
+pub mod retry;
+mod template;
+mod validators;
+mod watch;
+
+pub use self::address::{URL_BYTES_MAX, holds_cursor, resolve, shown, with_parameter};
+pub use self::ask::{Ask, Json, To};
+pub use self::clocks::{AHEAD_SECONDS_MAX, Clocks};
+pub use self::error_check::{BodyVerdict, ErrorCheck};
+pub use self::get::{Fetched, Getter};
+pub use self::link::next as next_link;
+pub use self::next_page::Page;
+pub use self::novelty::Novelty;
+pub use self::pages::Pages;
+pub use self::pagination::{PageFrom, Pagination, Style};
+pub use self::template::{CURSOR, check as check_place};
+pub use self::validators::{VALIDATOR_BYTES_MAX, Validators, fingerprint};
+pub use self::watch::{Expect, Join, Seen, Watch};

@@ -1,0 +1,284 @@
+//! One page's answer: sends the request, follows redirects, and tries again what may pass.
+//!
+//! Every try begins at the page's own URL, since the target of a redirect may be valid for moments only. Which page comes
+//! next is `pages`' business; whether a request may go out, and with which credential, is the host's.
+
+mod setback;
+
+use url::Url;
+
+use self::setback::Setback;
+use super::address::{resolve, shown};
+use super::ask::Ask;
+use super::clocks::Clocks;
+use super::error_check::{BodyVerdict, ErrorCheck};
+use super::page::{PAGE_BYTES_MAX, Place};
+use crate::failure::{Detail, Failure, quoted};
+use crate::ports::{Answer, Clock, Http};
+use crate::source::retry::{
+    Backoff, Budget, Pace, RETRY_AFTER_SECONDS_MAX, Rate, Verdict, date, header, ms_until,
+    reset_seconds, verdict,
+};
+
+/// Redirects from one page's URL.
+const REDIRECTS_MAX: usize = 5;
+
+/// A page as it came, or the answer 304 to an ask with conditions.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The URL that answered, redirects followed.
+    pub url: Url,
+    /// The answer.
+    pub answer: Answer,
+}
+
+impl Fetched {
+    /// Where this is, for messages, as page number `page`.
+    pub fn place(&self, page: u64) -> Place {
+        Place {
+            page,
+            url: shown(&self.url),
+        }
+    }
+}
+
+/// Fetches pages through the ports, as politely as a run has to be.
+pub struct Getter<'p, H, C> {
+    http: &'p mut H,
+    clock: &'p mut C,
+    tries_max: u32,
+    backoff: Backoff,
+    budget: Budget,
+    pace: Pace,
+    check: Option<&'p ErrorCheck>,
+    /// When the limit that the last page used up is reset, in the clock's monotonic nanoseconds.
+    reset_ns: Option<u64>,
+    clocks: Option<Clocks>,
+    /// The request for the page that is got next is on its way.
+    has_begun: bool,
+}
+
+enum Try {
+    Page(Fetched),
+    Setback(Setback),
+}
+
+impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
+    /// Makes at most `1 + retries_max` tries for each page, and no more retries in all than the run's budget has.
+    pub fn new(http: &'p mut H, clock: &'p mut C, retries_max: u32) -> Self {
+        let backoff = Backoff::new(clock.monotonic_ns());
+        Self {
+            http,
+            clock,
+            tries_max: retries_max.saturating_add(1),
+            backoff,
+            budget: Budget::default(),
+            pace: Pace::new(None),
+            check: None,
+            reset_ns: None,
+            clocks: None,
+            has_begun: false,
+        }
+    }
+
+    /// The same, where requests, retries and redirects included, follow each other no faster than `rate`.
+    #[must_use]
+    pub fn at_rate(mut self, rate: Option<Rate>) -> Self {
+        self.pace = Pace::new(rate);
+        self
+    }
+
+    /// The same, where `check` may say that the body of a good answer is an error.
+    #[must_use]
+    pub fn judged_by(mut self, check: Option<&'p ErrorCheck>) -> Self {
+        self.check = check;
+        self
+    }
+
+    /// The clock, for the log.
+    pub fn clock(&mut self) -> &mut C {
+        self.clock
+    }
+
+    /// The first `Date` that an answer carried so far, with our clock when it came.
+    pub fn clocks(&self) -> Option<Clocks> {
+        self.clocks
+    }
+
+    /// Puts the request for the page that is got next on its way, unless it has to wait: what it leads to is `get`'s business,
+    /// which takes it for its first try.
+    pub fn begin(&mut self, ask: &Ask) {
+        if self.reset_ns.is_none() && self.pace.wait_ms(self.clock).is_none() {
+            self.pace.begin(self.clock);
+            self.http.begin(&ask.request(&ask.url));
+            self.has_begun = true;
+        }
+    }
+
+    /// Gets the page that `ask` asks for. `Err`: it cannot be had, and trying again now is useless.
+    pub fn get(&mut self, ask: &Ask, page: u64) -> Result<Fetched, Failure> {
+        self.await_reset(page);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let setback = match self.attempt(ask, page)? {
+                Try::Page(fetched) => {
+                    if tries == 1 {
+                        self.budget.put_back();
+                    }
+                    self.note_reset(&fetched.answer);
+                    return Ok(fetched);
+                }
+                Try::Setback(setback) => setback,
+            };
+            if tries >= self.tries_max || setback.asks_for_too_long() {
+                return Err(setback.failure(page, tries));
+            }
+            if !self.budget.take(setback.reason()) {
+                return Err(setback.exhausted(page, tries, self.budget.retries()));
+            }
+            let wait_ms = self.backoff.wait_ms(tries, setback.asked_seconds);
+            self.clock.log(&format!(
+                "warn: {}, waiting {} s before try {} of {}",
+                setback.what(page, ""),
+                tenths(wait_ms),
+                tries + 1,
+                self.tries_max,
+            ));
+            self.clock.sleep_ms(wait_ms);
+        }
+    }
+
+    /// Remembers that a good answer used up a limit. A reset that is too far off is not waited for: a source that means it
+    /// refuses the next request.
+    fn note_reset(&mut self, answer: &Answer) {
+        let seconds = reset_seconds(answer, self.clock.unix_seconds());
+        self.reset_ns = seconds
+            .filter(|seconds| (1..=RETRY_AFTER_SECONDS_MAX).contains(seconds))
+            .map(|seconds| {
+                let wait_ns = 1_000_000 * self.backoff.asked_ms(seconds);
+                self.clock.monotonic_ns().saturating_add(wait_ns)
+            });
+    }
+
+    fn await_reset(&mut self, page: u64) {
+        let Some(reset_ns) = self.reset_ns.take() else {
+            return;
+        };
+        let wait_ms = ms_until(reset_ns, self.clock);
+        if wait_ms > 0 {
+            self.clock.log(&format!(
+                "page {page}: the source's rate limit is used up, waiting {} s for its reset",
+                tenths(wait_ms)
+            ));
+            self.clock.sleep_ms(wait_ms);
+        }
+    }
+
+    /// One try: the request and the redirects it leads to.
+    fn attempt(&mut self, ask: &Ask, page: u64) -> Result<Try, Failure> {
+        let mut url = ask.url.clone();
+        for _ in 0..=REDIRECTS_MAX {
+            if !std::mem::take(&mut self.has_begun) {
+                self.pace.begin(self.clock);
+            }
+            let answer = match self.http.send(&ask.request(&url), PAGE_BYTES_MAX) {
+                Ok(answer) => answer,
+                Err(error) => return Setback::unanswered(error, &url, page).map(Try::Setback),
+            };
+            if let (None, Some(source)) = (self.clocks, date(&answer)) {
+                let ours = self.clock.unix_seconds();
+                self.clocks = Some(Clocks { source, ours });
+            }
+            if answer.status == 304 && !ask.conditions.is_empty() {
+                return Ok(Try::Page(Fetched { url, answer }));
+            }
+            match verdict(&answer) {
+                Verdict::Page => return self.judged(Fetched { url, answer }, page),
+                Verdict::Redirect => url = redirected(&url, ask, &answer, page)?,
+                Verdict::Busy => {
+                    let now = self.clock.unix_seconds();
+                    return Ok(Try::Setback(Setback::busy(&url, &answer, now)));
+                }
+                other => return Err(refusal(other, &url, answer.status, page)),
+            }
+        }
+        let url = shown(&url);
+        Err(Failure::protocol(format!(
+            "`{url}` redirects page {page} for more than {REDIRECTS_MAX} times"
+        )))
+    }
+
+    /// What SOURCE_ERROR makes of a good answer.
+    fn judged(&mut self, fetched: Fetched, page: u64) -> Result<Try, Failure> {
+        let Fetched { url, answer } = &fetched;
+        let verdict = self.check.map(|check| check.judge(&answer.body));
+        match verdict.unwrap_or(BodyVerdict::Fine) {
+            BodyVerdict::Fine => Ok(Try::Page(fetched)),
+            BodyVerdict::Retry => {
+                let now = self.clock.unix_seconds();
+                Ok(Try::Setback(Setback::judged(url, answer, now)))
+            }
+            BodyVerdict::Failed(said) => {
+                let said = said.map_or_else(|| "that it is an error".to_owned(), |s| quoted(&s));
+                let (url, status) = (shown(url), answer.status);
+                Err(Failure::Protocol(Detail {
+                    message: format!(
+                        "`{url}` answered {status} on page {page} and SOURCE_ERROR says {said}"
+                    ),
+                    status: Some(status),
+                    retry_after_seconds: None,
+                }))
+            }
+        }
+    }
+}
+
+fn redirected(url: &Url, ask: &Ask, answer: &Answer, page: u64) -> Result<Url, Failure> {
+    let wrong = |why: String| {
+        let (url, status) = (shown(url), answer.status);
+        Failure::protocol(format!(
+            "`{url}` answered {status} on page {page} and redirects to {why}"
+        ))
+    };
+    let location = header(answer, "location")
+        .next()
+        .ok_or_else(|| wrong("nowhere".to_owned()))?;
+    let location = std::str::from_utf8(location).map_err(|_| wrong("no URL".to_owned()))?;
+    let target = resolve(url, location).map_err(wrong)?;
+    // A client turns a POST into a GET there, and a GET without the body asks for something else.
+    if ask.body.is_some() && matches!(answer.status, 301..=303) {
+        return Err(wrong(format!(
+            "`{}`, where a POST would lose its SOURCE_BODY: give that URL as SOURCE_API_URL if it takes the POST",
+            shown(&target)
+        )));
+    }
+    Ok(target)
+}
+
+fn refusal(verdict: Verdict, url: &Url, status: u16, page: u64) -> Failure {
+    let detail = |what: &str| Detail {
+        message: format!("`{}` answered {status} on page {page}{what}", shown(url)),
+        status: Some(status),
+        retry_after_seconds: None,
+    };
+    match verdict {
+        Verdict::Denied => Failure::Denied(detail(
+            ": the source refused the credential; look at SOURCE_API_KEY and SOURCE_AUTH",
+        )),
+        Verdict::Refused if page == 1 => Failure::Refused(detail("; look at SOURCE_API_URL")),
+        Verdict::Refused => Failure::Refused(detail("")),
+        Verdict::OutOfOrder => Failure::Unavailable(detail("")),
+        Verdict::Page | Verdict::Redirect | Verdict::Busy | Verdict::Unexpected => {
+            Failure::Protocol(detail(", where a page was expected"))
+        }
+    }
+}
+
+/// Seconds with one decimal, for messages.
+fn tenths(ms: u64) -> String {
+    format!("{}.{}", ms / 1000, ms % 1000 / 100)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! What an answer names, in its body or in a header: a URL, a token, a flag or a number.
+
+use std::fmt;
+
+use super::address::URL_BYTES_MAX;
+use super::ask::Json;
+use super::page::{Contents, Shape, leading_text};
+use super::pagination::PageFrom;
+use crate::ports::Answer;
+use crate::source::retry::header;
+
+/// Where a value is read in every page.
+#[derive(Debug)]
+pub struct Named<'s> {
+    from: &'s PageFrom,
+    slot: usize,
+    setting: &'static str,
+}
+
+/// A value that is sent back to the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// As it is put into a query.
+    pub text: String,
+    /// What it was.
+    pub json: Json,
+}
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.from {
+            PageFrom::Body(pointer) => write!(f, "`{pointer}` ({})", self.setting),
+            PageFrom::Header(name) => write!(f, "header `{name}` ({})", self.setting),
+        }
+    }
+}
+
+impl<'s> Named<'s> {
+    /// What `setting` says stands at `from` of every page; `shape` reads it.
+    pub fn new(from: &'s PageFrom, setting: &'static str, shape: &mut Shape) -> Self {
+        let slot = match from {
+            PageFrom::Body(pointer) => shape.also(pointer),
+            PageFrom::Header(_) => 0,
+        };
+        Self {
+            from,
+            slot,
+            setting,
+        }
+    }
+
+    /// The JSON of the value; a header's is a string. `None`: there is none.
+    fn json(&self, answer: &Answer, contents: &Contents) -> Result<Option<String>, String> {
+        match self.from {
+            PageFrom::Body(_) => Ok(contents.value(self.slot).map(str::to_owned)),
+            PageFrom::Header(name) => {
+                let value = header(answer, name)
+                    .map(<[u8]>::trim_ascii)
+                    .find(|value| !value.is_empty());
+                let text = value.map(std::str::from_utf8).transpose();
+                let text = text.map_err(|_| format!("has a {self} that is not UTF-8"))?;
+                Ok(text.map(|text| serde_json::Value::from(text).to_string()))
+            }
+        }
+    }
+
+    /// The URL that stands there. Missing, null, false and empty mean that there is none.
+    pub fn url(&self, answer: &Answer, contents: &Contents) -> Result<Option<String>, String> {
+        let json = self.json(answer, contents)?;
+        leading_text(json.as_deref()).map_err(|what| format!("has {what} as {self}, not a URL"))
+    }
+
+    /// The token that stands there. Missing, null, false and empty mean that there is none.
+    pub fn token(&self, answer: &Answer, contents: &Contents) -> Result<Option<Token>, String> {
+        let json = self.json(answer, contents)?;
+        token(json.as_deref()).map_err(|what| format!("has {what} as {self}, not a token"))
+    }
+
+    /// The flag that stands there. Missing and null mean false.
+    pub fn flag(&self, answer: &Answer, contents: &Contents) -> Result<bool, String> {
+        match self.json(answer, contents)?.as_deref() {
+            Some("true" | "\"true\"") => Ok(true),
+            None | Some("false" | "\"false\"" | "null") => Ok(false),
+            Some(_) => Err(format!("has neither true nor false as {self}")),
+        }
+    }
+
+    /// The number of things that stands there; missing, and null, mean that it does not say.
+    pub fn count(&self, answer: &Answer, contents: &Contents) -> Result<Option<u64>, String> {
+        let json = self.json(answer, contents)?;
+        let Some(json) = json.as_deref().filter(|json| *json != "null") else {
+            return Ok(None);
+        };
+        let digits = json.trim_matches('"');
+        let count = digits.parse().ok();
+        let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        count
+            .filter(|_| is_plain)
+            .map(Some)
+            .ok_or_else(|| format!("has no number of records as {self}"))
+    }
+}
+
+/// A value that is sent back, from its JSON: a string or an integer. Missing, null, false and empty mean that there is none;
+/// `Err` says what stands there instead.
+pub fn token(json: Option<&str>) -> Result<Option<Token>, &'static str> {
+    let token = match json {
+        Some(number) if number.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
+            if number.contains(['.', 'e', 'E']) {
+                return Err("a fraction");
+            }
+            Some(Token {
+                text: number.to_owned(),
+                json: Json::Number,
+            })
+        }
+        other => leading_text(other)?.map(|text| Token {
+            text,
+            json: Json::Text,
+        }),
+    };
+    match token {
+        Some(token) if token.text.len() > URL_BYTES_MAX => Err("more than 8192 bytes"),
+        token => Ok(token),
+    }
+}

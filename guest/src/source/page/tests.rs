@@ -1,0 +1,290 @@
+use super::*;
+
+/// The slot of what is read besides the records.
+const NEXT: usize = 1;
+
+fn place() -> Place {
+    Place {
+        page: 2,
+        url: "https://api.example.com/orders".to_owned(),
+    }
+}
+
+fn shape(records: &str, next: &str) -> Shape {
+    let pointer = |text: &str| (!text.is_empty()).then(|| Pointer::parse(text).unwrap());
+    let mut shape = Shape::new(pointer(records).as_ref());
+    if let Some(next) = pointer(next) {
+        assert_eq!(shape.also(&next), NEXT);
+    }
+    shape
+}
+
+fn read_all(body: &str, shape: &Shape) -> Result<(Vec<String>, Option<String>), Failure> {
+    let mut records = Vec::new();
+    let contents = read(body.as_bytes(), shape, &place(), &mut |_, text| {
+        records.push(text.to_owned());
+        Ok(())
+    })?;
+    assert_eq!(contents.records, records.len() as u64);
+    let next = leading_text(contents.value(NEXT));
+    Ok((records, next.expect("a text that leads on")))
+}
+
+fn refused(body: &str, records: &str, next: &str) -> String {
+    match read_all(body, &shape(records, next)).unwrap_err() {
+        Failure::Protocol(detail) => detail.message,
+        other => panic!("expected a protocol failure: {other:?}"),
+    }
+}
+
+#[test]
+fn a_body_that_is_an_array_holds_the_records() {
+    let (records, next) = read_all(r#" [ {"a":1} , {"b": 2}] "#, &shape("", "")).unwrap();
+
+    assert_eq!(records, [r#"{"a":1}"#, r#"{"b": 2}"#]);
+    assert_eq!(next, None);
+}
+
+#[test]
+fn records_and_next_are_read_wherever_they_stand() {
+    let body = r#"{"meta":{"next":"/p?2","n":1e400},"data":{"items":[{"a":1}]}}"#;
+
+    let (records, next) = read_all(body, &shape("/data/items", "/meta/next")).unwrap();
+
+    assert_eq!(records, [r#"{"a":1}"#]);
+    assert_eq!(next.as_deref(), Some("/p?2"));
+}
+
+#[test]
+fn numbers_are_handed_on_byte_for_byte() {
+    let record = r#"{"a":9007199254740993,"b":1234567890123456789012345678901234567890,"c":1.10,"d":1e400,"e":-0}"#;
+
+    let (records, _) = read_all(&format!("[{record}]"), &shape("", "")).unwrap();
+
+    assert_eq!(records, [record]);
+}
+
+#[test]
+fn no_next_is_null_false_empty_or_missing() {
+    let shape = shape("/items", "/next");
+    let next = |body: &str| read_all(body, &shape).unwrap().1;
+
+    assert_eq!(next(r#"{"items":[],"next":null}"#), None);
+    assert_eq!(next(r#"{"items":[],"next":false}"#), None);
+    assert_eq!(next(r#"{"items":[],"next":""}"#), None);
+    assert_eq!(next(r#"{"items":[]}"#), None);
+}
+
+#[test]
+fn what_is_no_text_leads_nowhere() {
+    assert_eq!(leading_text(Some("3")), Err("a number"));
+    assert_eq!(leading_text(Some("true")), Err("`true`"));
+    assert_eq!(leading_text(Some("{}")), Err("an object"));
+    assert_eq!(leading_text(Some("[]")), Err("an array"));
+    assert_eq!(leading_text(Some(r#""\ud800""#)), Err("a damaged string"));
+}
+
+#[test]
+fn an_object_without_pointer_is_refused_with_the_arrays_it_has() {
+    let message = refused(r#"{"total":2,"items":[{}],"a/b":[]}"#, "", "");
+
+    assert!(
+        message.ends_with("has an object as the body, not an array of records; set SOURCE_RECORDS, say `/items` or `/a~1b`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_page_without_the_array_is_refused() {
+    assert!(
+        refused(r#"{"error":"x"}"#, "/items", "").ends_with("has no `/items` (SOURCE_RECORDS)")
+    );
+    assert!(
+        refused(r#"{"items":null}"#, "/items", "").contains("has null as `/items`, not an array")
+    );
+    assert!(refused(r#""x""#, "", "").contains("has a string as the body"));
+}
+
+#[test]
+fn what_is_not_json_is_refused_with_line_and_column() {
+    assert!(refused("[{}\n,]", "", "").contains("is not JSON: trailing comma at line 2 column 2"));
+    assert!(refused("[{}]x", "", "").contains("trailing characters at line 1 column 5"));
+    assert!(refused("[{\"a\":1}", "", "").contains("is not JSON: EOF"));
+    assert!(refused("[{\"a\":NaN}]", "", "").contains("is not JSON"));
+    assert!(refused(" \n", "", "").ends_with("is empty, not JSON"));
+}
+
+#[test]
+fn html_is_named() {
+    assert!(refused("<!doctype html>", "", "").contains("it looks like HTML"));
+}
+
+#[test]
+fn one_byte_order_mark_is_skipped() {
+    assert_eq!(read_all("\u{feff}[{}]", &shape("", "")).unwrap().0, ["{}"]);
+    assert!(refused("\u{feff}\u{feff}[{}]", "", "").contains("is not JSON"));
+}
+
+#[test]
+fn what_is_not_utf_8_is_refused_with_the_offset() {
+    let failure = read(
+        b"[{\"a\":\"\xff\"}]",
+        &shape("", ""),
+        &place(),
+        &mut |_, _| Ok(()),
+    );
+
+    let message = failure.unwrap_err().to_string();
+    assert!(message.ends_with("is not UTF-8 at byte 7"), "{message}");
+}
+
+#[test]
+fn a_page_that_is_not_json_wins_over_a_bad_record() {
+    assert!(refused("[7,", "", "").contains("is not JSON"));
+}
+
+#[test]
+fn a_refused_record_ends_the_taking() {
+    let mut taken = 0;
+
+    let failure = read(b"[{},{},{}]", &shape("", ""), &place(), &mut |index, _| {
+        taken += 1;
+        if index == 1 {
+            Err(Failure::data("no"))
+        } else {
+            Ok(())
+        }
+    });
+
+    assert_eq!(failure, Err(Failure::data("no")));
+    assert_eq!(taken, 2);
+}
+
+#[test]
+fn a_repeated_member_on_the_way_to_the_records_is_refused() {
+    let message = refused(r#"{"items":[{}],"items":[]}"#, "/items", "");
+
+    assert!(message.ends_with("has two members `items`"), "{message}");
+}
+
+#[test]
+fn nesting_has_a_limit_and_text_does_not_count() {
+    let nested = |levels: usize| {
+        let open = "{\"a\":".repeat(levels - 1) + "{";
+        format!("{open}{}", "}".repeat(levels))
+    };
+    let text = format!(r#"{{"a":"{}\"["}}"#, "[{".repeat(500));
+
+    assert_eq!(
+        tidegate_json::unfit(&nested(tidegate_json::DEPTH_MAX)),
+        None
+    );
+    assert_eq!(tidegate_json::unfit(&text), None);
+    assert_eq!(
+        tidegate_json::unfit(&nested(tidegate_json::DEPTH_MAX + 1)).as_deref(),
+        Some("is nested deeper than 126 levels")
+    );
+    assert_eq!(
+        tidegate_json::unfit("7").as_deref(),
+        Some("is not an object")
+    );
+}
+
+#[test]
+fn nesting_of_a_million_levels_is_passed_without_recursion() {
+    let deep = format!(
+        "{}1{}",
+        "{\"a\":[".repeat(1_000_000),
+        "]}".repeat(1_000_000)
+    );
+
+    let (records, _) = read_all(&format!("[{deep}]"), &shape("", "")).unwrap();
+    assert!(
+        tidegate_json::unfit(&records[0])
+            .unwrap()
+            .contains("nested deeper")
+    );
+    assert!(
+        read_all(
+            &format!(r#"{{"x":{deep},"items":[]}}"#),
+            &shape("/items", "")
+        )
+        .is_ok()
+    );
+}
+
+fn read_as(format: Format, records: &str, body: &str) -> Result<Vec<String>, String> {
+    let pointer = (!records.is_empty()).then(|| Pointer::parse(records).unwrap());
+    let shape = Shape::of(format, pointer.as_ref());
+    let mut found = Vec::new();
+    let read = read(body.as_bytes(), &shape, &place(), &mut |index, text| {
+        found.push(format!("{} {text}", shape.record_at(index)));
+        Ok(())
+    });
+    read.map(|_| found).map_err(|failure| failure.to_string())
+}
+
+#[test]
+fn a_body_of_lines_holds_a_record_a_line() {
+    let lines = |body: &str| read_as(Format::Ndjson, "", body);
+
+    assert_eq!(
+        lines("\u{feff}{\"a\":1.10}\r\n\n  {\"b\": 2} \n").unwrap(),
+        [r#"/0 {"a":1.10}"#, r#"/1 {"b": 2}"#]
+    );
+    assert_eq!(lines("\n\n").unwrap(), [""; 0]);
+    assert_eq!(lines("").unwrap(), [""; 0]);
+    assert!(
+        lines("{}\n\n{\"a\":")
+            .unwrap_err()
+            .ends_with("is not NDJSON: EOF while parsing a value at line 3 column 5")
+    );
+    assert!(
+        lines("{} {}\n")
+            .unwrap_err()
+            .contains("trailing characters at line 1 column 4")
+    );
+    assert!(lines("[{},\n{}]").unwrap_err().contains("is not NDJSON"));
+}
+
+#[test]
+fn an_object_can_be_the_one_record() {
+    let object = |records: &str, body: &str| read_as(Format::Object, records, body);
+
+    assert_eq!(object("", r#"{"a": 1.10}"#).unwrap(), [r#" {"a": 1.10}"#]);
+    assert_eq!(
+        object("/data/me", r#"{"data":{"me":{"a":1}}}"#).unwrap(),
+        [r#"/data/me {"a":1}"#]
+    );
+    assert!(
+        object("", "[{}]")
+            .unwrap_err()
+            .ends_with("has an array as the body, not one record (SOURCE_FORMAT)")
+    );
+    assert!(
+        object("/me", r#"{"me":null}"#)
+            .unwrap_err()
+            .contains("has null as `/me`")
+    );
+    assert!(object("/me", "{}").unwrap_err().contains("has no `/me`"));
+}
+
+#[test]
+fn the_one_record_may_hold_the_next_url_too() {
+    let mut shape = Shape::of(Format::Object, None);
+    let next = shape.also(&Pointer::parse("/next").unwrap());
+    let mut found = Vec::new();
+
+    let contents = read(
+        br#"{"a":1,"next":"/p2"}"#,
+        &shape,
+        &place(),
+        &mut |_, text| {
+            found.push(text.to_owned());
+            Ok(())
+        },
+    );
+
+    assert_eq!(contents.unwrap().value(next), Some("\"/p2\""));
+    assert_eq!(found, [r#"{"a":1,"next":"/p2"}"#]);
+}

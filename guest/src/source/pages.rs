@@ -1,0 +1,201 @@
+//! Which request comes next: given the last answer, the next page's URL or the end. No I/O happens here.
+//!
+//! A source cannot hold a run for ever: pages are counted, and a request or a page that comes again, or pages that bring
+//! nothing new, end the run as broken, never as complete. How one page leads to the next is `next_page`'s business, and getting it
+//! is `get`'s.
+
+use std::collections::BTreeSet;
+
+use super::ask::Ask;
+use super::next_page::{NextPage, Page, Step};
+use super::novelty::hash;
+use super::page::{Place, Shape};
+use super::watch::{Expect, Join, Seen};
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+/// Pages in a row that bring nothing but records that came before: so many are a circle. Fewer also come of rows put in before
+/// small pages while they are read.
+const STALE_PAGES: u32 = 10;
+
+/// The pages of one run.
+#[derive(Debug)]
+pub struct Pages<'s> {
+    next: NextPage<'s>,
+    number_max: u64,
+    /// The request for the page at hand.
+    ask: Ask,
+    /// Hashes of the requests made. A run has few enough pages for 64 bits to tell them apart.
+    asked: BTreeSet<u64>,
+    /// Hashes of the bodies that held records.
+    bodies: BTreeSet<u64>,
+    number: u64,
+    /// Pages in a row without a new record.
+    stale: u32,
+    /// Pages shifted, and no new record came since: what joins the page before leads to where they are.
+    catches_up: bool,
+    warning: Warning,
+}
+
+/// A warning is given once.
+#[derive(Debug)]
+enum Warning {
+    NotYet,
+    Due(String),
+    Given,
+}
+
+impl<'s> Pages<'s> {
+    /// Pages of `settings` that begin at `first`. What is to be read of each is added to `shape`.
+    pub fn new(settings: &'s Settings, first: &Ask, shape: &mut Shape) -> Result<Self, Failure> {
+        // What TRANSFORM makes the key of, a record as it comes may have more than once.
+        let has_key = !settings.made.key.is_empty() && settings.made.transform.is_none();
+        let mut next = NextPage::new(&settings.pagination, has_key, shape);
+        let ask = next.begin(first)?;
+        Ok(Self {
+            next,
+            number_max: settings.pages_max,
+            asked: BTreeSet::from([hash_of(&ask)]),
+            ask,
+            bodies: BTreeSet::new(),
+            number: 1,
+            stale: 0,
+            catches_up: false,
+            warning: Warning::NotYet,
+        })
+    }
+
+    /// Lets the source answer the first request by saying that nothing changed.
+    pub fn allow_unchanged(&mut self, conditions: Vec<(String, String)>) {
+        self.ask.conditions = conditions;
+    }
+
+    /// Goes on to the first page of another window. `Err`: there are more pages than allowed.
+    pub fn begin_anew(&mut self, first: &Ask) -> Result<(), Failure> {
+        if self.number >= self.number_max {
+            return Err(Failure::protocol(format!(
+                "the next window (SOURCE_WINDOW) begins behind page {}, but MAX_PAGES is {}: raise it",
+                self.number, self.number_max
+            )));
+        }
+        self.ask = self.next.begin(first)?;
+        self.number += 1;
+        self.asked = BTreeSet::from([hash_of(&self.ask)]);
+        self.bodies.clear();
+        self.stale = 0;
+        self.catches_up = false;
+        Ok(())
+    }
+
+    /// The number of the page that is asked for, from 1.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The request for the page at hand.
+    pub fn ask(&self) -> &Ask {
+        &self.ask
+    }
+
+    /// What the first record of the page at hand must be.
+    pub fn expect(&self) -> Expect {
+        self.next.expect()
+    }
+
+    /// What the last step gave reason to warn of.
+    pub fn warning(&mut self) -> Option<String> {
+        if !matches!(self.warning, Warning::Due(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.warning, Warning::Given) {
+            Warning::Due(line) => Some(line),
+            Warning::NotYet | Warning::Given => None,
+        }
+    }
+
+    /// Goes on to the page after this one; false after the last one. `Err`: the source goes in circles, or has more pages than
+    /// allowed, or names something that cannot be followed.
+    pub fn go_on(&mut self, page: Page<'_>) -> Result<bool, Failure> {
+        let place = page.fetched.place(self.number);
+        let broken = |what: String| Failure::protocol(format!("{place} {what}"));
+        self.note_shift(page.seen, &place);
+        let is_lost = page.seen.join == Join::Lost;
+        self.catches_up |= is_lost;
+        let has_records = !is_lost && page.contents.records > 0;
+        // Rows that were put in before a page can bring all of the last one again: three times is the limit then.
+        let may_repeat = page.seen.join == Join::Shifted;
+        if has_records && !may_repeat && !self.bodies.insert(hash(&page.fetched.answer.body)) {
+            return Err(broken(
+                "repeats the content of an earlier page: look at SOURCE_PAGINATION and, where the source sends its last page again, at SOURCE_PAGE_SIZE, SOURCE_PAGE_MORE or SOURCE_TOTAL".to_owned(),
+            ));
+        }
+        let next = match self.next.next(&self.ask, page).map_err(broken)? {
+            Step::End => return Ok(false),
+            Step::On(next) => next,
+            Step::Back(next) => {
+                // What was asked before is asked again, on purpose.
+                self.asked.clear();
+                self.bodies.clear();
+                next
+            }
+        };
+        if has_records {
+            self.count_stale(page.seen);
+        }
+        if self.stale >= STALE_PAGES {
+            return Err(broken(format!(
+                "brings nothing but records that came before, as {STALE_PAGES} pages in a row do: look at SOURCE_PAGINATION"
+            )));
+        }
+        if !self.asked.insert(hash_of(&next)) {
+            return Err(broken(
+                "names as next page one that was read already".to_owned(),
+            ));
+        }
+        if self.number >= self.number_max {
+            return Err(broken(format!(
+                "names a next page, but MAX_PAGES is {}: raise it",
+                self.number_max
+            )));
+        }
+        self.number += 1;
+        self.ask = next;
+        self.ask.conditions.clear();
+        Ok(true)
+    }
+
+    fn count_stale(&mut self, seen: &Seen) {
+        self.catches_up = !seen.news && (self.catches_up || seen.join == Join::Shifted);
+        let leads_on = self.catches_up && seen.join == Join::Overlap;
+        if seen.news {
+            self.stale = 0;
+        } else if !leads_on && !self.next.reads_again() {
+            self.stale += 1;
+        }
+    }
+
+    fn note_shift(&mut self, seen: &Seen, place: &Place) {
+        let what = match seen.join {
+            Join::Plain | Join::Overlap => return,
+            Join::Shifted | Join::Lost => {
+                "does not begin with the last record of the one before; going on from a record that is known"
+            }
+            Join::Repeat => {
+                "has a record of the one before again; rows that were deleted meanwhile may hide others until the next full fetch"
+            }
+        };
+        if matches!(self.warning, Warning::NotYet) {
+            self.warning = Warning::Due(format!(
+                "warn: pages shifted while they were read: {place} {what}"
+            ));
+        }
+    }
+}
+
+fn hash_of(ask: &Ask) -> u64 {
+    let body = ask.body.as_deref().unwrap_or_default();
+    hash(format!("{}\n{body}", ask.url).as_bytes())
+}
+
+#[cfg(test)]
+mod tests;

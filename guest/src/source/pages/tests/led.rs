@@ -1,0 +1,84 @@
+//! What each page of a scripted source leads to.
+
+use super::super::*;
+use super::{FIRST, fetched, pages, settings};
+use crate::source::{PageFrom, Style};
+
+/// A page as the source sends it, read by the shape that the settings make.
+fn next(pages: &mut Pages<'_>, settings: &Settings, page: Sent<'_>) -> Result<bool, Failure> {
+    let mut shape = Shape::new(settings.records.as_ref());
+    let mut read = |from: &Option<PageFrom>| {
+        if let Some(PageFrom::Body(pointer)) = from {
+            shape.also(pointer);
+        }
+    };
+    if let Style::NextUrl(from) | Style::Token { from, .. } = &settings.pagination.style {
+        read(&Some(from.clone()));
+    }
+    read(&settings.pagination.more);
+    read(&settings.pagination.total);
+    let fetched = fetched(FIRST, page.headers, page.body);
+    let place = fetched.place(1);
+    let contents =
+        crate::source::page::read(page.body.as_bytes(), &shape, &place, &mut |_, _| Ok(()));
+    let seen = Seen {
+        news: true,
+        last: page.last.map(str::to_owned),
+        ..Seen::default()
+    };
+    pages.go_on(Page {
+        fetched: &fetched,
+        contents: &contents.unwrap(),
+        seen: &seen,
+    })
+}
+
+#[derive(Default, Clone, Copy)]
+pub struct Sent<'p> {
+    pub headers: &'p [(&'p str, &'p str)],
+    pub body: &'p str,
+    pub last: Option<&'p str>,
+}
+
+pub fn body(body: &str) -> Sent<'_> {
+    Sent {
+        body,
+        ..Sent::default()
+    }
+}
+
+/// What each page leads to: a request (its query, or its body), `end`, or what is wrong.
+pub fn led(pairs: &[(&str, &str)], sent: &[Sent<'_>]) -> Vec<String> {
+    let settings = settings(pairs);
+    let mut pages = pages(&settings);
+    let asked = |pages: &Pages<'_>| match &pages.ask().body {
+        Some(body) => body.clone(),
+        None => pages.ask().url.query().unwrap_or_default().to_owned(),
+    };
+    let mut led = vec![asked(&pages)];
+    for page in sent {
+        led.push(match next(&mut pages, &settings, *page) {
+            Ok(true) => asked(&pages),
+            Ok(false) => "end".to_owned(),
+            Err(failure) => {
+                assert!(matches!(failure, Failure::Protocol(_)), "{failure:?}");
+                failure.to_string()
+            }
+        });
+    }
+    led
+}
+
+pub const TOKEN: [(&str, &str); 3] = [
+    ("SOURCE_PAGINATION", "token"),
+    ("SOURCE_PAGE_FROM", "/next"),
+    ("SOURCE_PAGE_TO", "after"),
+];
+pub const LAST: [(&str, &str); 3] = [
+    ("SOURCE_PAGINATION", "last-record"),
+    ("SOURCE_PAGE_FROM", "/id"),
+    ("SOURCE_PAGE_TO", "after"),
+];
+pub const MORE: (&str, &str) = ("SOURCE_PAGE_MORE", "/more");
+pub const TOTAL: (&str, &str) = ("SOURCE_TOTAL", "/total");
+pub const SIZE: (&str, &str) = ("SOURCE_PAGE_SIZE", "2");

@@ -1,0 +1,90 @@
+//! How a source is paged, as the settings say it.
+
+use super::ask::To;
+use tidegate_json::Pointer;
+
+/// How a source is paged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pagination {
+    /// How one page leads to the next.
+    pub style: Style,
+    /// How many records a page should have.
+    pub size: Option<u64>,
+    /// What takes `size`.
+    pub size_to: Option<To>,
+    /// What says whether there is more.
+    pub more: Option<PageFrom>,
+    /// What says how many records there are.
+    pub total: Option<PageFrom>,
+}
+
+impl Pagination {
+    /// Whether it may be a header alone that tells of a next page: then a body that is the same says nothing of it.
+    pub fn is_told_by_header(&self) -> bool {
+        let in_header = |from: &PageFrom| matches!(from, PageFrom::Header(_));
+        let named = match &self.style {
+            Style::Link => true,
+            Style::NextUrl(from) | Style::Token { from, .. } => in_header(from),
+            _ => false,
+        };
+        named || self.more.iter().chain(&self.total).any(in_header)
+    }
+}
+
+/// How one page leads to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Style {
+    /// One page.
+    None,
+    /// `Link` headers with the relation `next`.
+    Link,
+    /// The next page's URL stands in the answer.
+    NextUrl(PageFrom),
+    /// What the answer names, is sent along with the next request.
+    Token {
+        /// Where the token stands.
+        from: PageFrom,
+        /// What takes it.
+        to: To,
+    },
+    /// A value of the last record is sent along with the next request.
+    LastRecord {
+        /// Where in the record it stands.
+        from: Pointer,
+        /// What takes it.
+        to: To,
+    },
+    /// Pages are numbered.
+    Page {
+        /// What takes the number.
+        to: To,
+        /// The number of the first page.
+        first: u64,
+    },
+    /// Pages are asked for by the number of records before them.
+    Offset {
+        /// What takes the offset.
+        to: To,
+    },
+}
+
+/// Where in an answer a value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PageFrom {
+    /// In the body.
+    Body(Pointer),
+    /// In the header of this name, in lower case.
+    Header(String),
+}
+
+impl From<Style> for Pagination {
+    fn from(style: Style) -> Self {
+        Self {
+            style,
+            size: None,
+            size_to: None,
+            more: None,
+            total: None,
+        }
+    }
+}
