@@ -74,7 +74,7 @@ fn checked(prepared: &Prepared, problems: &[Problem], online: bool) -> String {
     if let Some(kept_back) = settings::ungranted(&prepared.description, &prepared.plan) {
         let _ = writeln!(
             out,
-            "warning: {} in the environment is not given to the component; to allow it, set `{}`",
+            "warning: environment variables not given to the component: {}; to allow them, set `{}`",
             kept_back.names.join(", "),
             kept_back.grant
         );

@@ -88,7 +88,7 @@ fn a_pipe_that_nobody_writes_to_is_78() {
 
     run.exits(Outcome::Settings)
         .asked(0)
-        .stderr_has("nobody has closed for 5 s");
+        .stderr_has("whose writer did not close it within 5 s");
 }
 
 #[test]

@@ -110,7 +110,7 @@ const LARGE: [(&str, &str, &str); 7] = [
     (
         "one memory of 4 GiB",
         "(core module $m (memory 65536)) (core instance (instantiate $m))",
-        "more memory than",
+        "needed more than 32 MiB of memory",
     ),
     (
         "one table of 100,000,000",
@@ -130,7 +130,7 @@ const LARGE: [(&str, &str, &str); 7] = [
     (
         "30 memories of 6 MiB",
         "(core module $m (memory 100)) {30 instances}",
-        "more memory than",
+        "needed more than 32 MiB of memory",
     ),
     (
         "60 components in a component",

@@ -39,7 +39,7 @@ fn nobody_knows(arrives: bool) {
         .stderr_has("whether it was committed is not known")
         .stderr_has("connect to the database `postgres://etl@127.0.0.1:")
         .stderr_has(
-            "; mend what failed and run again: the next run goes on from whichever is there",
+            "; fix the cause and run again: the next run continues from whichever is there",
         );
     assert!(!run.stderr.contains("disk"), "{}", run.stderr);
     assert_eq!(run.summary()["committed"], "unknown");

@@ -23,7 +23,7 @@ fn a_component_given_by_path_gets_nothing_of_the_environment_and_that_is_told() 
     let warnings = format!("{:?}", run.warnings());
     assert!(
         warnings.contains("environment variables not given to the component")
-            && warnings.contains("ALLOW_ENVIRONMENT=SOURCE_STAGE_RECORDS"),
+            && warnings.contains("ALLOW_ENVIRONMENT=TIDEGATE_CACHE_DIR,SOURCE_STAGE_RECORDS"),
         "{warnings}"
     );
 }
@@ -54,8 +54,8 @@ fn check_names_the_line_that_grants_what_is_kept_back() {
     let checked = job.tidegate(["check", "--component", &component]);
 
     checked.stdout_has(
-        "warning: SOURCE_STAGE_RECORDS in the environment is not given to the component; to allow it, set \
-         `ALLOW_ENVIRONMENT=SOURCE_BODY,SOURCE_STAGE_RECORDS`",
+        "warning: environment variables not given to the component: TIDEGATE_CACHE_DIR, SOURCE_STAGE_RECORDS; to allow \
+         them, set `ALLOW_ENVIRONMENT=SOURCE_BODY,TIDEGATE_CACHE_DIR,SOURCE_STAGE_RECORDS`",
     );
 }
 
