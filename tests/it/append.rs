@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tidegate::outcome::Outcome;
 
-use crate::readme::block_after;
+use crate::docs::block_after;
 use crate::server::{Reply, Request};
 use crate::world::{Job, Run};
 

@@ -18,6 +18,8 @@ mod before;
 mod canary;
 /// A run killed, or refused, at every call: readers see the old set or the new one.
 mod crash;
+/// README and `docs/`: their examples, errors and links.
+mod docs;
 /// One test or more for each row of README's table of exit codes.
 mod exit_codes;
 /// What can go wrong between a source and a run, each at every place of a run.
@@ -42,9 +44,7 @@ mod process;
 mod race;
 /// Readers that never stop reading.
 mod readers;
-/// README's console blocks.
-mod readme;
-/// README's recipes, each against a scripted copy of its API.
+/// The recipes of `docs/`, each against a scripted copy of its API.
 mod recipes;
 /// Records that were set aside, in a run that is published and in one that is refused.
 mod rejected;

@@ -1,4 +1,4 @@
-//! README's recipes, each followed as it stands there against a scripted copy of the API that it is for.
+//! The recipes of `docs/`, each followed as it stands there against a scripted copy of the API that it is for.
 //!
 //! A copy does what the API's documentation says: it filters, its pages have the size that was asked for and no more than is
 //! allowed, and it refuses what it does not know in its own words. What is published is compared with the records behind it.
@@ -23,10 +23,10 @@ mod salesforce;
 mod shopify;
 mod stripe;
 
-const README: &str = include_str!("../../README.md");
+use crate::docs::text_of;
 
-/// Each module in the list has a recipe, and the recipe its test: one that is not in README, or is there and not here, is an
-/// error.
+/// Each module in the list has a recipe, and the recipe its test: one that is not in `docs/`, or is there and not here, is
+/// an error.
 macro_rules! recipes {
     ($($module:ident)*) => {
         mod publishes_what_the_source_has {
@@ -48,37 +48,40 @@ recipes! {
     salesforce
     hubspot
     notion
+    kinto
+    shopify
     graphql
     products
     odata
     invoices
     order_lines
-    kinto
-    shopify
 }
 
-/// README's section of recipes.
-fn section() -> &'static str {
-    let (_, after) = README
-        .split_once("\n## Recipes\n")
-        .expect("README has recipes");
-    after.split("\n## ").next().unwrap_or_default()
+/// The recipes of both pages: heading and all that follows.
+fn parts() -> Vec<&'static str> {
+    let pages = ["docs/recipes.md", "docs/recipes-by-pattern.md"].map(text_of);
+    let parts = pages
+        .into_iter()
+        .flat_map(|page| page.split("\n## ").skip(1));
+    parts.collect()
 }
 
 /// The block of code under this heading, counted from 0.
 fn block(heading: &str, at: usize) -> &'static str {
-    let mut parts = section().split("\n### ");
-    let part = parts.find(|part| part.lines().next() == Some(heading));
-    let part = part.unwrap_or_else(|| panic!("README has a recipe `{heading}`"));
+    let parts = parts();
+    let part = parts
+        .iter()
+        .find(|part| part.lines().next() == Some(heading));
+    let part = part.unwrap_or_else(|| panic!("`docs/` has a recipe `{heading}`"));
     let block = part.split("```").nth(2 * at + 1).expect("a block of code");
     block.split_once('\n').expect("it begins on its own line").1
 }
 
 #[test]
-fn every_recipe_of_readme_is_followed() {
-    let told: Vec<&str> = section()
-        .split("\n### ")
-        .skip(1)
+fn every_recipe_of_the_docs_is_followed() {
+    let parts = parts();
+    let told: Vec<&str> = parts
+        .iter()
         .filter_map(|part| part.lines().next())
         .collect();
 

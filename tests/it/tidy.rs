@@ -212,7 +212,7 @@ fn the_example_of_settings_is_what_describe_prints() {
 }
 
 #[test]
-fn the_readme_lists_the_settings_that_there_are() {
+fn the_docs_list_the_settings_that_there_are() {
     let printed = Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .arg("describe")
         .output()
@@ -222,12 +222,12 @@ fn the_readme_lists_the_settings_that_there_are() {
 
     assert!(table.lines().count() > 30, "{table}");
     assert!(
-        text("README.md").contains(&table),
-        "README's table of settings should be:\n{table}"
+        text("docs/settings.md").contains(&table),
+        "the table in docs/settings.md should be:\n{table}"
     );
 }
 
-/// What `tidegate describe` prints, as README's table.
+/// What `tidegate describe` prints, as the table of `docs/settings.md`.
 fn settings_table(described: &str) -> String {
     let mut rows: Vec<(&str, &str, Vec<&str>)> = Vec::new();
     for line in described.lines() {

@@ -1,4 +1,4 @@
-//! Prints the settings: as a table for people, as a file to fill in, and as README's table.
+//! Prints the settings: as a table for people, as a file to fill in, and as the table of `docs/settings.md`.
 
 use std::fmt::Write as _;
 
@@ -70,7 +70,7 @@ pub fn env_example(description: &Description) -> String {
     out
 }
 
-/// The rows of README's table of settings.
+/// The rows of the table in `docs/settings.md`.
 pub fn markdown(description: &Description) -> String {
     let mut out = String::from("| setting | meaning | default |\n|---|---|---|\n");
     each_group(description, |_, entries| {

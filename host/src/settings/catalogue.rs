@@ -1,4 +1,4 @@
-//! The host's own settings: one table, from which `describe`, `.env.example` and README's table are made.
+//! The host's own settings: one table, from which `describe`, `.env.example` and the table of `docs/settings.md` are made.
 //!
 //! The component declares the others; `settings` joins the two.
 

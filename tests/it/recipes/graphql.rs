@@ -9,7 +9,7 @@ use super::source::{
 };
 use crate::server::Request;
 
-/// README's recipe.
+/// The recipe of `docs/`.
 pub const RECIPE: Recipe = Recipe {
     heading: "GraphQL connection",
     rows: 250,

@@ -9,7 +9,7 @@ use super::source::{
 };
 use crate::server::Request;
 
-/// README's recipe. The records are of 300 days, 240 in each window of 30, which is two pages.
+/// The recipe of `docs/`. The records are of 300 days, 240 in each window of 30, which is two pages.
 pub const RECIPE: Recipe = Recipe {
     heading: "HubSpot search",
     rows: 2_400,

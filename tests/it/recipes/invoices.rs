@@ -8,7 +8,7 @@ use super::source::{
 };
 use crate::server::Request;
 
-/// README's recipe. Pages overlap by one record, and a day has 48.
+/// The recipe of `docs/`. Pages overlap by one record, and a day has 48.
 pub const RECIPE: Recipe = Recipe {
     heading: "A filter that takes a date",
     rows: 250,

@@ -7,7 +7,7 @@ use super::recipe::{Auth, Deletes, Recipe};
 use super::source::{Answer, Refusal, Row, Source, must, number, page, part, unknown_parameter};
 use crate::server::Request;
 
-/// README's recipe.
+/// The recipe of `docs/`.
 pub const RECIPE: Recipe = Recipe {
     heading: "Page numbers and a total",
     rows: 250,

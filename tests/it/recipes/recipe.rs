@@ -1,4 +1,4 @@
-//! One recipe: README's settings, the API that they are for, and what becomes of its records from run to run.
+//! One recipe: the settings of the docs, the API that they are for, and what becomes of its records from run to run.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -40,7 +40,7 @@ pub enum Deletes {
     Untold,
 }
 
-/// One recipe of README.
+/// One recipe of the docs.
 pub struct Recipe {
     /// Its heading there.
     pub heading: &'static str,
@@ -62,7 +62,7 @@ pub struct Recipe {
 
 /// A recipe that is being followed.
 pub struct Followed<'r> {
-    /// The job, with README's settings.
+    /// The job, with the settings of the docs.
     pub job: Job,
     recipe: &'r Recipe,
     keys: Vec<String>,
@@ -70,7 +70,7 @@ pub struct Followed<'r> {
 }
 
 impl Recipe {
-    /// The job that README describes, against a copy of the API.
+    /// The job that the docs describe, against a copy of the API.
     pub fn job(&self) -> Followed<'_> {
         self.job_without("")
     }

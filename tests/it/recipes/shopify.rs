@@ -8,7 +8,7 @@ use super::source::{
 };
 use crate::server::Request;
 
-/// README's recipe.
+/// The recipe of `docs/`.
 pub const RECIPE: Recipe = Recipe {
     heading: "Shopify orders",
     rows: 600,

@@ -6,7 +6,7 @@ use super::recipe::{Auth, Deletes, Recipe};
 use super::source::{Answer, Refusal, Row, Source, number, page, part, unknown_parameter};
 use crate::server::Request;
 
-/// README's recipe. A change may be 20 days behind the creation, and the look-back is 30.
+/// The recipe of `docs/`. A change may be 20 days behind the creation, and the look-back is 30.
 pub const RECIPE: Recipe = Recipe {
     heading: "Stripe charges",
     rows: 250,

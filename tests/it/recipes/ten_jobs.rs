@@ -1,4 +1,4 @@
-//! Ten jobs on one machine, as README has them: a file that they share, one each, and two lines of crontab.
+//! Ten jobs on one machine, as the docs have them: a file that they share, one each, and two lines of crontab.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::server::{Reply, Request};
 use crate::world::Job;
 
-/// Its heading in README.
+/// Its heading in the docs.
 pub const HEADING: &str = "Ten jobs on one machine";
 
 const NAMES: [&str; 10] = [
@@ -17,7 +17,7 @@ const NAMES: [&str; 10] = [
     "stores", "taxes",
 ];
 
-/// A machine with README's files on it; the folders of the machine are below the job's.
+/// A machine with the files of the docs on it; the folders of the machine are below the job's.
 struct Machine {
     job: Job,
     crontab: String,
