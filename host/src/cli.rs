@@ -27,7 +27,9 @@ Exit codes:
   76      the source's answer made no sense
   77      access denied
   130     stopped by SIGINT
-  143     stopped by SIGTERM or SIGHUP";
+  143     stopped by SIGTERM or SIGHUP
+
+`tidegate help exit-codes` says what to do; see also `help settings`, `help cron`.";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -56,6 +58,12 @@ pub enum Command {
     Component,
     /// Start a small API on this machine, and sync it three times
     Demo(DemoArgs),
+    /// Print help for a command or a topic: `exit-codes`, `settings`, `cron`
+    Help(HelpArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page of tidegate or of a command, in roff
+    Man(ManArgs),
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -215,4 +223,39 @@ pub struct DemoArgs {
     /// Folder for the result. Default: a new temporary folder
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<PathBuf>,
+}
+
+/// `tidegate help`.
+#[derive(Debug, Args)]
+pub struct HelpArgs {
+    /// A command, or one of the topics `exit-codes`, `settings`, `cron`
+    #[arg(value_name = "TOPIC")]
+    pub topic: Option<String>,
+}
+
+/// `tidegate completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: CompletedShell,
+}
+
+/// `tidegate man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The command; without it, tidegate itself
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
+}
+
+/// The shells that completions are for.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum CompletedShell {
+    /// bash
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
 }

@@ -17,6 +17,7 @@ use crate::words;
 pub mod demo;
 pub mod describe;
 pub mod health;
+pub mod help;
 pub mod preview;
 pub mod stdout;
 

@@ -37,6 +37,9 @@ fn carried_out(command: Command) -> Ended {
         Command::Health(args) => tidegate::commands::health(&args, environment),
         Command::Component => tidegate::commands::component(),
         Command::Demo(args) => tidegate::commands::demo::demo(&args, environment),
+        Command::Help(args) => tidegate::commands::help::help(&args),
+        Command::Completions(args) => tidegate::commands::help::completions(&args),
+        Command::Man(args) => tidegate::commands::help::man(&args),
     }
 }
 

@@ -4,6 +4,8 @@
 mod exit_codes;
 /// Form: links, lengths.
 mod form;
+/// The same pages in the binary.
+mod help;
 
 use std::path::Path;
 

@@ -194,7 +194,8 @@ fn plain(text: &str) -> String {
     out
 }
 
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+/// The words of a text, in lines of at most `width` bytes where no word is longer.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("never empty");
