@@ -17,3 +17,5 @@ mod protocol;
 mod scenario;
 /// What SQLite syncs, and when.
 mod sqlite;
+/// Which calls of a run are disturbed.
+mod sweep;

@@ -9,6 +9,7 @@ use super::calls::{Call, OUTPUT};
 use super::kills::is_seen;
 use super::protocol;
 use super::scenario::{LEFT_BY, Scenario};
+use super::sweep::Drawn;
 use crate::world::place::at;
 use crate::world::{Place, Printed};
 
@@ -164,8 +165,10 @@ fn fail_every_call(mut scenario: Scenario) {
         }
     }
     scenario.tell(&format!(
-        "EIO or ENOSPC at each of its {} calls: {failed} failed, {unknown} of them with `committed: unknown` by a table",
-        targets.len()
+        "EIO or ENOSPC at {} of its {} calls: {failed} failed, {unknown} of them with `committed: unknown` by a table; {}",
+        targets.len(),
+        recorded.len(),
+        Drawn::of_this_process()
     ));
 }
 

@@ -6,6 +6,7 @@
 
 use super::protocol;
 use super::scenario::{Content, Scenario};
+use super::sweep::Drawn;
 use crate::world::Place;
 use crate::world::place::at;
 
@@ -103,8 +104,10 @@ fn kill_at_every_call(mut scenario: Scenario) {
     }
     let first = first_new.expect("some kills came after the commit");
     scenario.tell(&format!(
-        "killed at each of its {} calls, from call {first} on after the commit",
-        targets.len()
+        "killed at {} of its {} calls, from call {first} on after the commit; {}",
+        targets.len(),
+        recorded.len(),
+        Drawn::of_this_process()
     ));
 }
 

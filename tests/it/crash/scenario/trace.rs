@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::super::calls::{self, Call, Ended};
+use super::super::{protocol, sweep};
 use super::Scenario;
 use crate::world::{Place, Printed};
 
@@ -39,12 +40,26 @@ impl Scenario {
             .expect("it was recorded")
     }
 
-    /// The recorded calls that can be aimed at. A run into PostgreSQL wakes its other threads so often that a write to a
-    /// file is not found among those; the calls around it are.
+    /// The recorded calls that are aimed at: the first, the last, those from the one that names the generation to the sync
+    /// that makes it last, and of the others what is [drawn](sweep::Drawn).
+    ///
+    /// A run into PostgreSQL wakes its other threads so often that a write to a file is not found among those; the calls
+    /// around it are.
     pub fn targets<'c>(&self, recorded: &'c [Call]) -> Vec<(usize, &'c Call)> {
         let is_found = |call: &Call| self.place() != Place::Postgres || call.name != "write";
+        let commit = match protocol::marks(recorded) {
+            Ok(marks) => marks.moved..=marks.lasts,
+            // A table has no such calls.
+            Err(_) => recorded.len() - 1..=recorded.len() - 1,
+        };
+        let drawn = sweep::Drawn::of_this_process();
+        let is_aimed_at = |at: usize| {
+            at == 0 || commit.contains(&at) || at + 1 == recorded.len() || drawn.has(at)
+        };
         let calls = recorded.iter().enumerate();
-        calls.filter(|(_, call)| is_found(call)).collect()
+        calls
+            .filter(|&(at, call)| is_aimed_at(at) && is_found(call))
+            .collect()
     }
 
     /// Runs from the beginning and disturbs it at this one of its recorded calls: `how` is the rest of an `inject` of strace.
