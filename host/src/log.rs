@@ -38,13 +38,13 @@ struct Shared {
     /// `run_id` and `job`, on every line.
     context: Map<String, Value>,
     redactor: Redactor,
-    taken: Mutex<Taken>,
+    taken: Mutex<ComponentLines>,
     out: Mutex<Out>,
 }
 
 /// What was taken from the component so far: in one run, however many portions it has.
 #[derive(Default)]
-struct Taken {
+struct ComponentLines {
     lines: u64,
     /// As they were written.
     bytes: u64,

@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::run::last_run::{self, LastRun};
 use crate::settings::plan::Plan;
 use crate::settings::units::{counted, spoken};
-use crate::sink::Last;
+use crate::sink::LastCommit;
 use crate::sink::files::generation::{self, Generation};
 use crate::sink::files::last::sha256_of;
 use crate::staging::folder::{Doing as _, Folder, Writers};
@@ -115,7 +115,7 @@ fn health_at(
         }
     };
     report.last_run = last_run;
-    let last = generation.as_ref().map(|generation| Last {
+    let last = generation.as_ref().map(|generation| LastCommit {
         name: &generation.name,
         manifest: &generation.manifest,
     });
@@ -227,7 +227,7 @@ impl HealthReport {
         ))
     }
 
-    fn judge(&mut self, now: Timestamp, last: Option<Last<'_>>, max_age: Duration) {
+    fn judge(&mut self, now: Timestamp, last: Option<LastCommit<'_>>, max_age: Duration) {
         let committed = last.and_then(|last| last.manifest.finished.parse::<Timestamp>().ok());
         let ended = self
             .last_run

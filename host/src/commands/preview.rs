@@ -45,7 +45,7 @@ pub fn preview(
     let preparing = Prepared::new(&args.given, plan, &watch.stop, &log);
     let previewed = watch.block_on(async {
         let prepared = preparing.await?;
-        let source = Source::new(&prepared, &watch.stop, &log).await?;
+        let source = Callable::new(&prepared, &watch.stop, &log).await?;
         let limits = &prepared.plan.limits;
         let _ = folder::sweep("preview", limits, &|| watch.stop.check());
         let temporary = Temporary::new("preview", limits)?;
@@ -63,7 +63,7 @@ pub fn preview(
 /// Prints what one request showed.
 pub async fn online(prepared: &Prepared, stop: &Stop, redactor: &Redactor) -> Result<(), Failure> {
     let log = log(redactor);
-    let source = Source::new(prepared, stop, &log).await?;
+    let source = Callable::new(prepared, stop, &log).await?;
     let looked = source.look().await;
     log.component_ended();
     for line in in_words(&looked?, &prepared.description) {
@@ -79,14 +79,14 @@ fn log(redactor: &Redactor) -> Log {
 }
 
 /// A component that may be called, and what it may touch.
-struct Source<'a> {
+struct Callable<'a> {
     prepared: &'a Prepared,
     egress: Egress,
     stop: &'a Stop,
     log: &'a Log,
 }
 
-impl<'a> Source<'a> {
+impl<'a> Callable<'a> {
     /// `Err`: its settings cannot be used, or the command must end.
     async fn new(prepared: &'a Prepared, stop: &'a Stop, log: &'a Log) -> Result<Self, Failure> {
         let Ok(settings) = &prepared.settings else {

@@ -39,14 +39,14 @@ pub struct EgressBody {
 
 enum State {
     Open(
-        Source,
+        WireFormat,
         #[expect(dead_code, reason = "held until the body ends")] OwnedSemaphorePermit,
     ),
     Failed(EgressError),
     Complete,
 }
 
-enum Source {
+enum WireFormat {
     Plain(Box<Wire>),
     /// The decoder, and the buffer it decodes into.
     Gzip(Box<GzipDecoder<StreamReader<Wire, Bytes>>>, BytesMut),
@@ -69,12 +69,12 @@ impl EgressBody {
         } else {
             let wire = Wire::new(incoming, origin, deadline, shared.clone());
             let source = match encoding {
-                Encoding::Identity => Source::Plain(Box::new(wire)),
+                Encoding::Identity => WireFormat::Plain(Box::new(wire)),
                 Encoding::Gzip => {
                     let mut decoder = GzipDecoder::new(StreamReader::new(wire));
                     // RFC 1952 allows a file of several; anything else after the first is an error.
                     decoder.multiple_members(true);
-                    Source::Gzip(Box::new(decoder), BytesMut::new())
+                    WireFormat::Gzip(Box::new(decoder), BytesMut::new())
                 }
             };
             State::Open(source, permit)
@@ -191,7 +191,7 @@ impl Body for EgressBody {
     }
 }
 
-impl Source {
+impl WireFormat {
     fn wire(&self) -> &Wire {
         match self {
             Self::Plain(wire) => wire,

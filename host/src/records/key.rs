@@ -36,28 +36,28 @@ pub enum KeyError {
     /// It is not JSON; the parser's words.
     NotJson(String),
     /// There is nothing at a pointer.
-    Missing(Place),
+    Missing(KeyField),
     /// What stands at a pointer is no key.
     NoKey {
         /// The pointer.
-        place: Place,
+        place: KeyField,
         /// What was found.
         found: String,
     },
     /// A pointer's value stands there twice.
-    Twice(Place),
+    Twice(KeyField),
 }
 
 /// A pointer and the setting that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct KeyField {
     /// The pointer.
     pub pointer: String,
     /// `PRIMARY_KEY` or `REPLACE_BY`.
     pub setting: &'static str,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for KeyField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` ({})", self.pointer, self.setting)
     }
@@ -182,7 +182,7 @@ impl Keys {
         Ok(())
     }
 
-    fn place(&self, index: usize) -> Place {
+    fn place(&self, index: usize) -> KeyField {
         match (self.pointers.get(index), &self.parent) {
             (None, Some(parent)) => parent.place(),
             (pointer, _) => key_place(pointer.map_or("", String::as_str)),
@@ -191,16 +191,16 @@ impl Keys {
 }
 
 impl Parent {
-    fn place(&self) -> Place {
-        Place {
+    fn place(&self) -> KeyField {
+        KeyField {
             pointer: self.pointer.clone(),
             setting: "REPLACE_BY",
         }
     }
 }
 
-fn key_place(pointer: &str) -> Place {
-    Place {
+fn key_place(pointer: &str) -> KeyField {
+    KeyField {
         pointer: pointer.to_owned(),
         setting: "PRIMARY_KEY",
     }

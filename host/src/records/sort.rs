@@ -147,7 +147,7 @@ impl Sorter {
                 std::mem::take(&mut self.entries),
             );
             let entries = entries.into_iter();
-            return Ok(Sorted(Source::Memory { arena, entries }));
+            return Ok(Sorted(SortedIn::Memory { arena, entries }));
         }
         self.spill()?;
         self.arena = Vec::new();
@@ -172,7 +172,7 @@ impl Sorter {
                 self.runs.push(name);
             }
         }
-        Ok(Sorted(Source::Files(Merge::open(
+        Ok(Sorted(SortedIn::Files(Merge::open(
             &self.folder,
             &self.runs,
         )?)))
@@ -241,9 +241,9 @@ fn write(
 }
 
 /// Changes in the order of their keys, each key once.
-pub struct Sorted(Source);
+pub struct Sorted(SortedIn);
 
-enum Source {
+enum SortedIn {
     Memory {
         arena: Vec<u8>,
         entries: std::vec::IntoIter<Entry>,
@@ -255,8 +255,8 @@ impl Sorted {
     /// Writes the next change into `change`; `false` after the last.
     pub fn next(&mut self, change: &mut Change) -> Result<bool, Failure> {
         match &mut self.0 {
-            Source::Files(merge) => merge.next(change),
-            Source::Memory { arena, entries } => {
+            SortedIn::Files(merge) => merge.next(change),
+            SortedIn::Memory { arena, entries } => {
                 let Some(entry) = entries.next() else {
                     return Ok(false);
                 };

@@ -14,7 +14,7 @@ use crate::run::steps::{extent, leaves_append};
 use crate::settings::Settings;
 use crate::settings::inputs::Problem;
 use crate::settings::plan::Plan;
-use crate::sink::Last;
+use crate::sink::LastCommit;
 use crate::staging::run_folder::Staging;
 
 impl Run<'_> {
@@ -24,7 +24,7 @@ impl Run<'_> {
         prepared: &Prepared,
         settings: &Settings,
         egress: &Egress,
-        last: Option<Last<'_>>,
+        last: Option<LastCommit<'_>>,
         staging: &Staging,
         stop: &Stop,
     ) -> Result<Ran, Failure> {
@@ -64,7 +64,7 @@ impl Run<'_> {
 
     /// What the component is asked for. Only the first portion can be a full refresh: the others go on behind it. The first
     /// run after append is one, too: segments are no set that changes could be made to.
-    fn request(&self, settings: &Settings, last: Option<Last<'_>>) -> Request {
+    fn request(&self, settings: &Settings, last: Option<LastCommit<'_>>) -> Request {
         let anew = self.args.full_refresh || last.is_some_and(|last| leaves_append(settings, last));
         Request {
             state: last.map(|last| last.manifest.state.clone()),

@@ -16,7 +16,7 @@ use crate::settings::{self, Settings};
 use crate::sink::files::commit::Commit;
 use crate::sink::files::generation;
 use crate::sink::manifest::{Component, Window};
-use crate::sink::{self, Draft, Extent, Ground, Last, Sink, Target, Totals};
+use crate::sink::{self, Draft, Extent, LastCommit, Sink, SinkContext, Target, Totals};
 use crate::staging::folder::{self, Folder, Temporary};
 use crate::staging::lock::{self, Lock};
 use crate::staging::read;
@@ -69,14 +69,14 @@ impl Run<'_> {
             ));
         }
         let opened = self.lock(plan, check).and_then(|lock| {
-            let ground = Ground {
+            let context = SinkContext {
                 lock,
                 folder_stays: plan.output_dir.is_some(),
                 limits: &plan.limits,
                 check,
                 log: self.log,
             };
-            sink::open(ground, plan, self.target(settings, plan))
+            sink::open(context, plan, self.target(settings, plan))
         });
         match opened {
             Ok(sink) => {
@@ -130,7 +130,7 @@ impl Run<'_> {
     pub(crate) fn refuse_changes(
         &self,
         settings: &Settings,
-        last: Option<Last<'_>>,
+        last: Option<LastCommit<'_>>,
     ) -> Result<(), Failure> {
         self.refuse_flags(settings)?;
         let Some(last) = last.filter(|_| !self.args.full_refresh) else {
@@ -269,12 +269,12 @@ impl Run<'_> {
 }
 
 /// Whether the last commit is of an append job and this run makes a set again.
-pub fn leaves_append(settings: &Settings, last: Last<'_>) -> bool {
+pub fn leaves_append(settings: &Settings, last: LastCommit<'_>) -> bool {
     settings.mode != WriteMode::Append && last.manifest.appends()
 }
 
 /// The size of the last set, if the new one can be held against it: what was appended is no set, and cannot shrink.
-pub fn comparable(settings: &Settings, last: Last<'_>) -> Option<u64> {
+pub fn comparable(settings: &Settings, last: LastCommit<'_>) -> Option<u64> {
     let is_set = settings.mode != WriteMode::Append && !last.manifest.appends();
     is_set.then_some(last.manifest.counts.records)
 }

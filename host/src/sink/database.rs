@@ -12,15 +12,18 @@ use crate::records::parents::Parents;
 use crate::settings::columns::Column;
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::plan::{Plan, WriteMode};
-use crate::sink::base::{self, Base};
+use crate::sink::builds_on::{self, BuildsOn};
 use crate::sink::database::postgres::Postgres;
 use crate::sink::database::sqlite::Sqlite;
 use crate::sink::files::commit::Commit;
-use crate::sink::files::generation::Name;
+use crate::sink::files::generation::GenerationName;
 use crate::sink::manifest::{DIGESTS, FileRecord, Manifest};
 use crate::sink::refused;
 use crate::sink::rejected::{self, Rejected};
-use crate::sink::{self, Applied, Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
+use crate::sink::{
+    self, Applied, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink, SinkContext,
+    Target, Totals,
+};
 use crate::staging::lines::Lines;
 use crate::staging::read::Staged;
 use crate::staging::rejection::Rejection;
@@ -28,7 +31,7 @@ use crate::staging::run_folder::Staging;
 
 use digest::digest;
 
-pub use layout::{Cell, GENERATION, Layout, Source, TableColumn, UPDATED_AT};
+pub use layout::{Cell, ColumnSource, GENERATION, Layout, TableColumn, UPDATED_AT};
 pub use rows::Rows;
 pub use state::StateRow;
 
@@ -75,7 +78,7 @@ pub struct Changes<'s> {
     /// Records and deletions, each key once and in the order of the keys; without keys, the records as they were staged.
     pub rows: Rows<'s>,
     /// Whether they are the whole set.
-    pub base: Base,
+    pub base: BuildsOn,
     /// Parents all of whose records are gone, but for those among `rows`.
     pub parents: &'s Parents,
     /// Lines of `rejected.ndjson`, known to be well-formed.
@@ -117,9 +120,9 @@ pub trait Connection {
 
 /// A table and its state, at the last commit.
 pub struct Database<'r, C> {
-    ground: Ground<'r>,
+    context: SinkContext<'r>,
     connection: C,
-    last: Option<(Name, Manifest)>,
+    last: Option<(GenerationName, Manifest)>,
     target: Target,
     keys: Keys,
     table: Table,
@@ -140,7 +143,7 @@ struct TakenRows<'s, 'r, C: Connection> {
 
 /// Opens the database at the job's last commit.
 pub fn open<'r>(
-    ground: Ground<'r>,
+    context: SinkContext<'r>,
     url: &'r DatabaseUrl,
     plan: &'r Plan,
     target: Target,
@@ -148,17 +151,17 @@ pub fn open<'r>(
     match url {
         DatabaseUrl::Sqlite(path) => {
             let connection = Sqlite::open(
-                ground.clone(),
+                context.clone(),
                 path,
                 &plan.job,
                 plan.writers,
                 target.dry_run,
             )?;
-            Ok(Box::new(Database::new(ground, connection, plan, target)?))
+            Ok(Box::new(Database::new(context, connection, plan, target)?))
         }
         DatabaseUrl::Postgres(address) => {
-            let connection = Postgres::open(&ground, address, plan, target.dry_run)?;
-            Ok(Box::new(Database::new(ground, connection, plan, target)?))
+            let connection = Postgres::open(&context, address, plan, target.dry_run)?;
+            Ok(Box::new(Database::new(context, connection, plan, target)?))
         }
     }
 }
@@ -183,19 +186,19 @@ pub fn look(url: &DatabaseUrl, plan: &Plan, count: bool) -> Result<Seen, Failure
 impl<'r, C: Connection> Database<'r, C> {
     /// Begins from the job's row. `Err` is 73 when it cannot be trusted.
     pub fn new(
-        ground: Ground<'r>,
+        context: SinkContext<'r>,
         mut connection: C,
         plan: &Plan,
         target: Target,
     ) -> Result<Self, Failure> {
-        ground
+        context
             .lock
-            .sweep_work(ground.limits, ground.check, ground.log)?;
+            .sweep_work(context.limits, context.check, context.log)?;
         let last = read_last(&mut connection)?;
         Ok(Self {
             keys: target.keys(),
             table: Table::of(plan, target.mode),
-            ground,
+            context,
             connection,
             last,
             target,
@@ -207,10 +210,10 @@ impl<'r, C: Connection> Database<'r, C> {
         &mut self,
         staged: &Staged,
         staging: &Staging,
-        base: Base,
+        base: BuildsOn,
         committed_at: &str,
     ) -> Result<(Applied, changes::Read, BTreeMap<String, FileRecord>), Failure> {
-        let Ground { limits, check, .. } = self.ground;
+        let SinkContext { limits, check, .. } = self.context;
         let parents = Parents::read(staged, &self.keys, limits, check)?;
         let appends = self.target.mode == WriteMode::Append;
         let (rows, read, remembered) = if appends {
@@ -223,13 +226,15 @@ impl<'r, C: Connection> Database<'r, C> {
         let last = self.last.as_ref().map(|(_, manifest)| manifest);
         let table = &self.table.name;
         let owned = last.is_some_and(|last| last.table.as_ref() == Some(table));
-        if base == Base::Last && !owned {
+        if base == BuildsOn::LastCommit && !owned {
             return Err(elsewhere(table, last));
         }
         let digest = match (&rows, base) {
             (Rows::Keyed(_) | Rows::New { .. }, _) => None,
-            (Rows::AsStaged(_), Base::Last) => last.and_then(|last| last.files.get(table).cloned()),
-            (Rows::AsStaged(_), Base::Empty) => {
+            (Rows::AsStaged(_), BuildsOn::LastCommit) => {
+                last.and_then(|last| last.files.get(table).cloned())
+            }
+            (Rows::AsStaged(_), BuildsOn::Nothing) => {
                 Some(digest(staged.records(), &self.table.columns, check)?)
             }
         };
@@ -271,20 +276,22 @@ fn elsewhere(table: &str, last: Option<&Manifest>) -> Failure {
     )
 }
 
-fn read_last(connection: &mut impl Connection) -> Result<Option<(Name, Manifest)>, Failure> {
+fn read_last(
+    connection: &mut impl Connection,
+) -> Result<Option<(GenerationName, Manifest)>, Failure> {
     let row = connection.state()?;
     row.map(|row| row.trusted()).transpose()
 }
 
 impl<C: Connection> Sink for Database<'_, C> {
-    fn last(&self) -> Option<Last<'_>> {
+    fn last(&self) -> Option<LastCommit<'_>> {
         self.last
             .as_ref()
-            .map(|(name, manifest)| Last { name, manifest })
+            .map(|(name, manifest)| LastCommit { name, manifest })
     }
 
     fn staging(&self) -> Result<Staging, Failure> {
-        self.ground.lock.staging(None, self.ground.limits)
+        self.context.lock.staging(None, self.context.limits)
     }
 
     fn take<'s>(
@@ -292,10 +299,10 @@ impl<C: Connection> Sink for Database<'_, C> {
         staged: &Staged,
         staging: Staging,
         extent: Extent,
-    ) -> Result<Box<dyn Taken + 's>, Failure> {
+    ) -> Result<Box<dyn PendingCommit + 's>, Failure> {
         let last = self.last.as_ref().map(|(_, manifest)| manifest);
-        let base = base::of(extent, last, &self.target, staged)?;
-        let rejected = Rejected::copy(staged, staging.generation(), self.ground.check)?;
+        let base = builds_on::of(extent, last, &self.target, staged)?;
+        let rejected = Rejected::copy(staged, staging.generation(), self.context.check)?;
         let parent = self.last.as_ref().map(|(name, _)| name.number);
         self.connection.begin(parent)?;
         let now = Timestamp::now();
@@ -326,7 +333,7 @@ impl<C: Connection> Sink for Database<'_, C> {
     }
 }
 
-impl<C: Connection> Taken for TakenRows<'_, '_, C> {
+impl<C: Connection> PendingCommit for TakenRows<'_, '_, C> {
     fn totals(&self) -> Totals {
         self.totals
     }
@@ -337,13 +344,13 @@ impl<C: Connection> Taken for TakenRows<'_, '_, C> {
 
     fn refused(self: Box<Self>, refusal: Failure) -> Failure {
         self.database.connection.roll_back();
-        let ground = &self.database.ground;
+        let context = &self.database.context;
         let folder = self.staging.generation();
-        rejected::keep(refusal, self.totals.rejected, ground, folder)
+        rejected::keep(refusal, self.totals.rejected, context, folder)
     }
 
     fn commit(mut self: Box<Self>, draft: Draft) -> Result<Commit, Failure> {
-        let made = Made {
+        let made = ManifestFacts {
             unfinished: self.more,
             csv: None,
             extent: self.extent,
@@ -352,7 +359,7 @@ impl<C: Connection> Taken for TakenRows<'_, '_, C> {
             table: Some(self.database.table.name.clone()),
             sorted_by: self.database.table.keys.clone(),
         };
-        let run_id = self.database.ground.lock.run_id().to_owned();
+        let run_id = self.database.context.lock.run_id().to_owned();
         let mut manifest = draft.manifest(self.database.last(), &run_id, made);
         manifest.finished = state::written(self.now);
         let (row, name) = StateRow::new(manifest.clone(), self.now);
@@ -361,10 +368,10 @@ impl<C: Connection> Taken for TakenRows<'_, '_, C> {
             Ok((_, read)) => Ok(read),
             Err(failure) => Err(failure.message),
         };
-        manifest.read_back(row.manifest.as_bytes(), self.database.ground.limits, read)?;
-        (self.database.ground.check)()?;
+        manifest.read_back(row.manifest.as_bytes(), self.database.context.limits, read)?;
+        (self.database.context.check)()?;
         self.database.connection.commit(&row)?;
-        let Ground { lock, log, .. } = &self.database.ground;
+        let SinkContext { lock, log, .. } = &self.database.context;
         refused::forget_refused(lock.folder(), log);
         Ok(Commit {
             generation: name.to_string(),

@@ -13,7 +13,7 @@ use crate::records::changes;
 use crate::records::key::Keys;
 use crate::settings::data_file;
 use crate::settings::plan::WriteMode;
-use crate::sink::base::{self, Base};
+use crate::sink::builds_on::{self, BuildsOn};
 use crate::sink::files::commit::{Commit, New, Written};
 use crate::sink::files::generation::{GENERATIONS, Generation, Set};
 use crate::sink::files::last::sha256_of;
@@ -22,7 +22,10 @@ use crate::sink::files::segment::SEGMENTS;
 use crate::sink::files::write::SetFile;
 use crate::sink::manifest::{CsvLayout, FileRecord};
 use crate::sink::rejected::{self, Rejected};
-use crate::sink::{Applied, Draft, Extent, Ground, Last, Made, Sink, Taken, Target, Totals};
+use crate::sink::{
+    Applied, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink, SinkContext, Target,
+    Totals,
+};
 use crate::staging::folder::{Doing as _, Folder};
 use crate::staging::read::{REJECTED, Staged};
 use crate::staging::rejection::Rejection;
@@ -42,7 +45,7 @@ pub mod write;
 
 /// An output folder, at its last generation.
 pub struct Files<'r> {
-    ground: Ground<'r>,
+    context: SinkContext<'r>,
     last: Option<Generation>,
     target: Target,
     keys: Keys,
@@ -85,26 +88,26 @@ struct TakenFiles<'s> {
 impl<'r> Files<'r> {
     /// Opens the locked folder at its last generation, and removes what killed runs left. `Err` is 73, or 74.
     pub fn open(
-        ground: Ground<'r>,
+        context: SinkContext<'r>,
         keep_generations: usize,
         target: Target,
     ) -> Result<Self, Failure> {
-        let last = generation::last(&ground.lock, ground.limits)?;
-        ground
+        let last = generation::last(&context.lock, context.limits)?;
+        context
             .lock
-            .sweep(last.as_ref(), ground.limits, ground.check, ground.log)?;
-        ground.lock.sweep_segments(last.as_ref(), ground.log)?;
+            .sweep(last.as_ref(), context.limits, context.check, context.log)?;
+        context.lock.sweep_segments(last.as_ref(), context.log)?;
         if !target.adopt {
-            ground.lock.refuse_foreign()?;
+            context.lock.refuse_foreign()?;
         }
-        ground.lock.prepare_folder(GENERATIONS, target.file_mode)?;
+        context.lock.prepare_folder(GENERATIONS, target.file_mode)?;
         if target.mode == WriteMode::Append {
-            ground.lock.prepare_folder(SEGMENTS, target.file_mode)?;
+            context.lock.prepare_folder(SEGMENTS, target.file_mode)?;
         }
         Ok(Self {
             data_file: data_file::name(target.format, target.compression),
             keys: target.keys(),
-            ground,
+            context,
             last,
             target,
             keep_generations,
@@ -119,7 +122,7 @@ impl<'r> Files<'r> {
 
 impl Next<'_> {
     /// Makes the set, alone or on top of the last one.
-    fn set(&self, staged: &Staged, base: Base) -> Result<Content, Failure> {
+    fn set(&self, staged: &Staged, base: BuildsOn) -> Result<Content, Failure> {
         let mut data = self.data(staged, base)?;
         for made in &mut data.files {
             self.share(made)?;
@@ -212,17 +215,17 @@ fn link(last: &Generation, to: &Folder, name: &str) -> Result<(), Errno> {
 }
 
 impl Sink for Files<'_> {
-    fn last(&self) -> Option<Last<'_>> {
-        self.last.as_ref().map(|last| Last {
+    fn last(&self) -> Option<LastCommit<'_>> {
+        self.last.as_ref().map(|last| LastCommit {
             name: &last.name,
             manifest: &last.manifest,
         })
     }
 
     fn staging(&self) -> Result<Staging, Failure> {
-        self.ground
+        self.context
             .lock
-            .staging(self.target.file_mode, self.ground.limits)
+            .staging(self.target.file_mode, self.context.limits)
     }
 
     fn take<'s>(
@@ -230,10 +233,10 @@ impl Sink for Files<'_> {
         staged: &Staged,
         staging: Staging,
         extent: Extent,
-    ) -> Result<Box<dyn Taken + 's>, Failure> {
+    ) -> Result<Box<dyn PendingCommit + 's>, Failure> {
         let last = self.last.as_ref().map(|last| &last.manifest);
-        let base = base::of(extent, last, &self.target, staged)?;
-        let rejected = Rejected::copy(staged, staging.generation(), self.ground.check)?;
+        let base = builds_on::of(extent, last, &self.target, staged)?;
+        let rejected = Rejected::copy(staged, staging.generation(), self.context.check)?;
         let mut next = Next {
             files: self,
             staging,
@@ -264,23 +267,23 @@ impl Sink for Files<'_> {
     }
 
     fn go_on(&mut self) -> Result<(), Failure> {
-        self.last = generation::last(&self.ground.lock, self.ground.limits)?;
+        self.last = generation::last(&self.context.lock, self.context.limits)?;
         Ok(())
     }
 
     fn retire(&self) {
-        let Ground {
+        let SinkContext {
             lock,
             limits,
             check,
             log,
             ..
-        } = &self.ground;
+        } = &self.context;
         retire::retire(lock, self.keep_generations, limits, check, log);
     }
 }
 
-impl Taken for TakenFiles<'_> {
+impl PendingCommit for TakenFiles<'_> {
     fn totals(&self) -> Totals {
         self.totals
     }
@@ -294,7 +297,7 @@ impl Taken for TakenFiles<'_> {
         rejected::keep(
             refusal,
             self.totals.rejected,
-            &files.ground,
+            &files.context,
             staging.generation(),
         )
     }
@@ -306,7 +309,7 @@ impl Taken for TakenFiles<'_> {
             csv,
         } = self.next;
         let appends = files.target.mode == WriteMode::Append;
-        let made = Made {
+        let made = ManifestFacts {
             unfinished: self.more,
             csv,
             extent: self.extent,
@@ -315,7 +318,7 @@ impl Taken for TakenFiles<'_> {
             table: None,
             sorted_by: files.target.merged_by().to_owned(),
         };
-        let lock = &files.ground.lock;
+        let lock = &files.context.lock;
         commit::commit(
             New {
                 lock,
@@ -329,9 +332,9 @@ impl Taken for TakenFiles<'_> {
                 adopt: files.target.adopt,
                 file_mode: files.target.file_mode,
             },
-            files.ground.limits,
-            files.ground.check,
-            files.ground.log,
+            files.context.limits,
+            files.context.check,
+            files.context.log,
         )
     }
 }

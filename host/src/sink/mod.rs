@@ -15,7 +15,7 @@ use crate::settings::columns::Column;
 use crate::settings::data_file::{Compression, Formulas, OutputFormat};
 use crate::settings::plan::{Plan, WriteMode};
 use crate::sink::files::commit::Commit;
-use crate::sink::files::generation::Name;
+use crate::sink::files::generation::GenerationName;
 use crate::sink::manifest::{Component, CsvLayout, FileRecord, Manifest, Window};
 use crate::staging::lock::Lock;
 use crate::staging::read::{self, Staged};
@@ -25,7 +25,7 @@ use crate::staging::run_folder::Staging;
 pub mod database;
 pub mod files;
 
-mod base;
+mod builds_on;
 pub mod manifest;
 pub mod refused;
 mod rejected;
@@ -35,7 +35,7 @@ pub use files::Files;
 /// A place that keeps data and state together.
 pub trait Sink {
     /// The last commit, from which this run goes on; none before the first.
-    fn last(&self) -> Option<Last<'_>>;
+    fn last(&self) -> Option<LastCommit<'_>>;
 
     /// A new folder for the component to stage into.
     fn staging(&self) -> Result<Staging, Failure>;
@@ -46,7 +46,7 @@ pub trait Sink {
         staged: &Staged,
         staging: Staging,
         extent: Extent,
-    ) -> Result<Box<dyn Taken + 's>, Failure>;
+    ) -> Result<Box<dyn PendingCommit + 's>, Failure>;
 
     /// Reads the last commit anew: one was just made.
     fn go_on(&mut self) -> Result<(), Failure>;
@@ -56,7 +56,7 @@ pub trait Sink {
 }
 
 /// What a sink took, ready for the gates and then to be committed; dropped, it changes nothing.
-pub trait Taken {
+pub trait PendingCommit {
     /// How many records there would be, and were staged.
     fn totals(&self) -> Totals;
 
@@ -73,16 +73,16 @@ pub trait Taken {
 
 /// A commit that was made.
 #[derive(Debug, Clone, Copy)]
-pub struct Last<'s> {
+pub struct LastCommit<'s> {
     /// Its generation.
-    pub name: &'s Name,
+    pub name: &'s GenerationName,
     /// What it holds, and the state with which the next run begins.
     pub manifest: &'s Manifest,
 }
 
 /// What every sink works with.
 #[derive(Clone)]
-pub struct Ground<'r> {
+pub struct SinkContext<'r> {
     /// The lock on the folder in which the run works.
     pub lock: Arc<Lock>,
     /// Whether that folder is there after the run.
@@ -99,17 +99,17 @@ pub struct Ground<'r> {
 ///
 /// `Err` with [`Outcome::TryLater`](crate::outcome::Outcome::TryLater) may mean that another run of this job is under way.
 pub fn open<'r>(
-    ground: Ground<'r>,
+    context: SinkContext<'r>,
     plan: &'r Plan,
     target: Target,
 ) -> Result<Box<dyn Sink + 'r>, Failure> {
     match &plan.database {
         None => Ok(Box::new(Files::open(
-            ground,
+            context,
             plan.keep_generations,
             target,
         )?)),
-        Some(url) => database::open(ground, url, plan, target),
+        Some(url) => database::open(context, url, plan, target),
     }
 }
 
@@ -258,7 +258,7 @@ pub struct Draft {
 
 /// What a sink adds to a draft.
 #[derive(Debug)]
-pub struct Made {
+pub struct ManifestFacts {
     /// Whether the run has a further portion to come.
     pub unfinished: bool,
     /// How a csv file is laid out, if there is one.
@@ -277,7 +277,7 @@ pub struct Made {
 
 impl Draft {
     /// The manifest of the generation after `last`, made by the run `run_id`; when it is finished is the commit's to say.
-    fn manifest(self, last: Option<Last<'_>>, run_id: &str, made: Made) -> Manifest {
+    fn manifest(self, last: Option<LastCommit<'_>>, run_id: &str, made: ManifestFacts) -> Manifest {
         Manifest {
             format: manifest::FORMAT,
             generation: next_number(last),
@@ -310,7 +310,7 @@ impl Draft {
 }
 
 /// The number of the generation after `last`.
-fn next_number(last: Option<Last<'_>>) -> u64 {
+fn next_number(last: Option<LastCommit<'_>>) -> u64 {
     last.map_or(1, |last| last.name.number + 1)
 }
 

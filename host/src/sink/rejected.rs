@@ -8,7 +8,7 @@ use crate::outcome::Failure;
 use crate::process::stop::Check;
 use crate::records::changes::{check_at, line_failure};
 use crate::settings::data_file::Compression;
-use crate::sink::Ground;
+use crate::sink::SinkContext;
 use crate::sink::files::write::{LINES, Output};
 use crate::sink::manifest::FileRecord;
 use crate::sink::refused;
@@ -69,11 +69,11 @@ impl Rejected {
 }
 
 /// Keeps the `many` copied ones in `folder` for a person, as a gate refused their run. Returns the refusal, which says where.
-pub fn keep(refusal: Failure, many: u64, ground: &Ground<'_>, folder: &Folder) -> Failure {
-    if many == 0 || !ground.folder_stays {
+pub fn keep(refusal: Failure, many: u64, context: &SinkContext<'_>, folder: &Folder) -> Failure {
+    if many == 0 || !context.folder_stays {
         return refusal;
     }
-    match refused::keep_refused(ground.lock.folder(), folder, REJECTED) {
+    match refused::keep_refused(context.lock.folder(), folder, REJECTED) {
         Ok(kept) => {
             let (rejected, are) = match many {
                 1 => ("rejected record".to_owned(), "is"),
@@ -84,7 +84,7 @@ pub fn keep(refusal: Failure, many: u64, ground: &Ground<'_>, folder: &Folder) -
         }
         Err(failure) => {
             let error = json!({ "error": failure.message });
-            ground.log.warn("rejected records not kept", error);
+            context.log.warn("rejected records not kept", error);
             refusal
         }
     }

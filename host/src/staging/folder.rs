@@ -19,7 +19,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use crate::outcome::{Failure, Outcome};
 
-use remove::Left;
+use remove::NotRemoved;
 
 mod remove;
 mod temporary;
@@ -324,18 +324,18 @@ impl Folder {
         };
         let shown = self.shown(name);
         let why = match left {
-            Left::Stopped(failure) => return Err(failure),
-            Left::Io(error) => return Err(error).doing(|| format!("remove `{shown}`")),
-            Left::Foreign(path, owner) => format!(
+            NotRemoved::Stopped(failure) => return Err(failure),
+            NotRemoved::Io(error) => return Err(error).doing(|| format!("remove `{shown}`")),
+            NotRemoved::Foreign(path, owner) => format!(
                 "`{path}` belongs to user {owner}, and a run removes only what belongs to its own user; check it, then remove it as that user or root"
             ),
-            Left::Mounted(path) => {
+            NotRemoved::Mounted(path) => {
                 format!("another file system is mounted at `{path}`; unmount it")
             }
-            Left::Moved(path) => format!(
+            NotRemoved::Moved(path) => format!(
                 "`{path}` was moved or replaced meanwhile, so the rest was left; check who else can write there"
             ),
-            Left::TooMany => {
+            NotRemoved::TooMany => {
                 format!(
                     "it holds more than {} folders; remove it by hand",
                     bounds.folders_max

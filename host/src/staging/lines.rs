@@ -9,7 +9,7 @@ const BLOCK_BYTES: usize = if cfg!(test) { 64 } else { 256 * 1024 };
 
 /// Reads a file by its lines, from its beginning, leaving the file's own position alone.
 pub struct Lines<'f> {
-    source: Source<'f>,
+    source: ByteSource<'f>,
     buffer: Vec<u8>,
     /// The part of `buffer` that was read and not yet handed out.
     start: usize,
@@ -20,7 +20,7 @@ pub struct Lines<'f> {
 }
 
 /// Where the bytes come from.
-enum Source<'f> {
+enum ByteSource<'f> {
     Nothing,
     /// A file, read from this offset.
     File(&'f File, u64),
@@ -50,16 +50,16 @@ pub enum LinesError {
 impl<'f> Lines<'f> {
     /// The lines of `file`; of nothing when there is none.
     pub fn new(file: Option<&'f File>, line_bytes_max: usize) -> Self {
-        let source = file.map_or(Source::Nothing, |file| Source::File(file, 0));
+        let source = file.map_or(ByteSource::Nothing, |file| ByteSource::File(file, 0));
         Self::from(source, line_bytes_max)
     }
 
     /// The lines of what `reader` makes.
     pub fn made(reader: Box<dyn Read + 'f>, line_bytes_max: usize) -> Self {
-        Self::from(Source::Made(reader), line_bytes_max)
+        Self::from(ByteSource::Made(reader), line_bytes_max)
     }
 
-    fn from(source: Source<'f>, line_bytes_max: usize) -> Self {
+    fn from(source: ByteSource<'f>, line_bytes_max: usize) -> Self {
         Self {
             source,
             buffer: Vec::new(),
@@ -113,7 +113,7 @@ impl<'f> Lines<'f> {
 
     /// Reads on; `false` at the end of the file.
     fn fill(&mut self) -> Result<bool, LinesError> {
-        if matches!(self.source, Source::Nothing) {
+        if matches!(self.source, ByteSource::Nothing) {
             return Ok(false);
         }
         let unread = self.end - self.start;
@@ -132,11 +132,11 @@ impl<'f> Lines<'f> {
         let read = loop {
             let free = &mut self.buffer[self.end..];
             let result = match &mut self.source {
-                Source::Nothing => Ok(0),
-                Source::File(file, offset) => file
+                ByteSource::Nothing => Ok(0),
+                ByteSource::File(file, offset) => file
                     .read_at(free, *offset)
                     .inspect(|read| *offset += *read as u64),
-                Source::Made(reader) => reader.read(free),
+                ByteSource::Made(reader) => reader.read(free),
             };
             match result {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

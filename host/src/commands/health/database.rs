@@ -10,7 +10,7 @@ use crate::run::last_run::{self, LastRun};
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::plan::Plan;
 use crate::settings::units::counted;
-use crate::sink::{self, Last};
+use crate::sink::{self, LastCommit};
 use crate::staging::folder::Folder;
 
 use super::{Ages, HealthReport, Status};
@@ -42,7 +42,7 @@ pub fn health_at(
     report.last_run = last_run;
     let last = last
         .as_ref()
-        .map(|(name, manifest)| Last { name, manifest });
+        .map(|(name, manifest)| LastCommit { name, manifest });
     report.judge(now, last, most.success);
     if let Some(most) = most.cursor {
         report.judge_cursor(now, most);

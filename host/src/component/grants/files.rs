@@ -20,7 +20,7 @@ use self::bindings::wasi::filesystem::types::{
     MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
 };
 pub use self::folder::Staging;
-use self::folder::{Descriptor, FileError, Listing, Place, place};
+use self::folder::{Descriptor, FileError, Listing, Resolved, place};
 use self::stream::{CALL_BYTES, Reading, Writing};
 
 mod bindings {
@@ -227,7 +227,7 @@ impl types::HostDescriptor for StagingView<'_> {
         path: String,
     ) -> Result<(), FileError> {
         match place(&path) {
-            Ok(Place::Folder) => Err(ErrorCode::Exist.into()),
+            Ok(Resolved::Folder) => Err(ErrorCode::Exist.into()),
             _ => self.refuse(&descriptor),
         }
     }

@@ -28,7 +28,7 @@ impl<C: Connection> Database<'_, C> {
         staged: &'s Staged,
         staging: &Staging,
     ) -> Result<NewRows<'s>, Failure> {
-        let (limits, check) = (self.ground.limits, self.ground.check);
+        let (limits, check) = (self.context.limits, self.context.check);
         let folder = staging.root();
         let (repeats, read) = Repeats::of(staged, &self.keys, folder, limits, check)?;
         let last = self.last.as_ref().map(|(_, manifest)| manifest);
@@ -50,7 +50,7 @@ impl<C: Connection> Database<'_, C> {
         let is_one = staged.more || last.is_some_and(|last| last.unfinished);
         if is_one && !fits {
             let told = json!({ "records": known });
-            let log = self.ground.log;
+            let log = self.context.log;
             log.warn(
                 "what earlier portions of this run appended is no longer remembered",
                 told,

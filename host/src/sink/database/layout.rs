@@ -42,12 +42,12 @@ pub struct TableColumn {
     /// Its type, where OUTPUT_COLUMNS says it; of a key column it may have to be told from the first records.
     pub kind: Option<ColumnType>,
     /// Where its value stands.
-    pub source: Source,
+    pub source: ColumnSource,
 }
 
 /// Where a value stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum ColumnSource {
     /// At a JSON Pointer, known by its place among all of them.
     At(usize, String),
     /// The whole record.
@@ -92,7 +92,7 @@ impl Layout {
             layout.push(TableColumn {
                 name: DATA.to_owned(),
                 kind: None,
-                source: Source::Record,
+                source: ColumnSource::Record,
             })?;
             return Ok(layout);
         }
@@ -108,8 +108,8 @@ impl Layout {
     pub fn cells<'r>(&self, record: &'r str) -> Result<Vec<Cell<'r>>, String> {
         let found = self.pointers.find(record)?;
         let cell = |column: &TableColumn| match &column.source {
-            Source::At(index, _) => found.values[*index].map_or(Ok(Cell::Null), cell),
-            Source::Record => Ok(Cell::Json(record)),
+            ColumnSource::At(index, _) => found.values[*index].map_or(Ok(Cell::Null), cell),
+            ColumnSource::Record => Ok(Cell::Json(record)),
         };
         self.columns.iter().map(cell).collect()
     }
@@ -127,7 +127,7 @@ impl Layout {
     }
 
     fn place_of(&self, pointer: &str) -> Option<usize> {
-        let is_at = |column: &TableColumn| matches!(&column.source, Source::At(_, known) if known == pointer);
+        let is_at = |column: &TableColumn| matches!(&column.source, ColumnSource::At(_, known) if known == pointer);
         self.columns.iter().position(is_at)
     }
 
@@ -138,7 +138,7 @@ impl Layout {
             Some(column) => (column.name.clone(), column.kind),
             None => (last_step(pointer), None),
         };
-        let source = Source::At(self.pointers.add(pointer), pointer.to_owned());
+        let source = ColumnSource::At(self.pointers.add(pointer), pointer.to_owned());
         self.push(TableColumn { name, kind, source })
     }
 

@@ -17,7 +17,7 @@ use crate::process::stop::Check;
 use crate::settings::database_url::Address;
 use crate::settings::plan::Plan;
 use crate::sink::Applied;
-use crate::sink::Ground;
+use crate::sink::SinkContext;
 use crate::sink::database::{Changes, Connection, Layout, StateRow, Table, overtaken, vanished};
 
 use connect::{Session, Way};
@@ -67,7 +67,7 @@ impl<'r> Postgres<'r> {
     /// Connects and takes the run lock. `Err` is 75 when another run has it, or the server cannot be reached now; 73 when it
     /// cannot be used.
     pub fn open(
-        ground: &Ground<'r>,
+        context: &SinkContext<'r>,
         address: &'r Address,
         plan: &'r Plan,
         dry_run: bool,
@@ -75,17 +75,17 @@ impl<'r> Postgres<'r> {
         let names = Names::new(&plan.table)?;
         let way = Way {
             address,
-            tls: tls::connector(address, plan.ca_file.as_deref(), ground.limits)?,
+            tls: tls::connector(address, plan.ca_file.as_deref(), context.limits)?,
             job: &plan.job,
             lock: lock_of("run", &plan.job, names.schema.as_deref()),
-            limits: ground.limits,
-            log: ground.log,
+            limits: context.limits,
+            log: context.log,
         };
         way.warn_of_a_bare_password();
         let mut opened = Self {
             way,
             names,
-            check: ground.check,
+            check: context.check,
             session: None,
             is_open: false,
             dry_run,

@@ -11,11 +11,11 @@ use rustix::io::Errno;
 
 use crate::outcome::{Committed, Failure, Outcome};
 use crate::sink::Applied;
-use crate::sink::Ground;
+use crate::sink::SinkContext;
 use crate::sink::database::{Changes, Connection, StateRow, Table, overtaken, vanished};
 use crate::staging::folder::{Doing as _, Folder, Writers, refuse_foreign_file};
 
-use error::Place;
+use error::DatabaseFile;
 
 pub use look::look;
 
@@ -47,9 +47,9 @@ const OWN_TABLES: &str = "
 
 /// A database file, and the job that writes to it.
 pub struct Sqlite<'r> {
-    ground: Ground<'r>,
+    context: SinkContext<'r>,
     job: String,
-    place: Place,
+    place: DatabaseFile,
     link: Link,
 }
 
@@ -58,13 +58,13 @@ impl<'r> Sqlite<'r> {
     ///
     /// `Err` is 73 when it cannot be used, or others than `writers` can write to its folder, 74 when the disk is at fault, 75 when another writer holds it.
     pub fn open(
-        ground: Ground<'r>,
+        context: SinkContext<'r>,
         path: &Path,
         job: &str,
         writers: Writers,
         dry_run: bool,
     ) -> Result<Self, Failure> {
-        let place = Place::of(path);
+        let place = DatabaseFile::of(path);
         let exists = exists(path, &place)?;
         if exists {
             refuse_foreign(path, writers)?;
@@ -78,7 +78,7 @@ impl<'r> Sqlite<'r> {
         };
         let sqlite = Self {
             link: connect(opened, &place)?,
-            ground,
+            context,
             job: job.to_owned(),
             place,
         };
@@ -127,9 +127,9 @@ impl<'r> Sqlite<'r> {
         loop {
             match act(&self.link) {
                 Err(error) if error::is_busy(&error) => {
-                    (self.ground.check)()?;
-                    if since.elapsed() >= self.ground.limits.database_busy {
-                        return Err(self.place.busy(doing(), self.ground.limits.database_busy));
+                    (self.context.check)()?;
+                    if since.elapsed() >= self.context.limits.database_busy {
+                        return Err(self.place.busy(doing(), self.context.limits.database_busy));
                     }
                 }
                 done => return self.place.done(done, doing),
@@ -258,7 +258,7 @@ impl Connection for Sqlite<'_> {
     }
 }
 
-fn connect(path: &Path, place: &Place) -> Result<Link, Failure> {
+fn connect(path: &Path, place: &DatabaseFile) -> Result<Link, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -274,7 +274,7 @@ fn connect(path: &Path, place: &Place) -> Result<Link, Failure> {
     Ok(link)
 }
 
-fn read_state(link: &Link, place: &Place, job: &str) -> Result<Option<StateRow>, Failure> {
+fn read_state(link: &Link, place: &DatabaseFile, job: &str) -> Result<Option<StateRow>, Failure> {
     let doing = || format!("read the row of the job `{job}` in `tidegate_state`");
     if !place.done(table::exists(link, "tidegate_state"), doing)? {
         return Ok(None);
@@ -297,7 +297,7 @@ fn read_state(link: &Link, place: &Place, job: &str) -> Result<Option<StateRow>,
 }
 
 /// Whether there is a file. `Err` is 73: there is something else, or no folder to make it in.
-fn exists(path: &Path, place: &Place) -> Result<bool, Failure> {
+fn exists(path: &Path, place: &DatabaseFile) -> Result<bool, Failure> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_file() => Ok(true),
         Ok(_) => Err(place.unusable("open: it is no file")),

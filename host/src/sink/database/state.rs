@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::outcome::{Failure, Outcome};
-use crate::sink::files::generation::Name;
+use crate::sink::files::generation::GenerationName;
 use crate::sink::manifest::Manifest;
 
 use super::names::STATE_TABLE;
@@ -32,10 +32,10 @@ pub struct StateRow {
 
 impl StateRow {
     /// The row of a commit that is made now, and its name.
-    pub fn new(mut manifest: Manifest, now: Timestamp) -> (Self, Name) {
+    pub fn new(mut manifest: Manifest, now: Timestamp) -> (Self, GenerationName) {
         manifest.finished = written(now);
         let bytes = manifest.to_bytes();
-        let name = Name::new(manifest.generation, now, &bytes);
+        let name = GenerationName::new(manifest.generation, now, &bytes);
         let row = Self {
             job: manifest.job,
             generation: manifest.generation,
@@ -48,7 +48,7 @@ impl StateRow {
     }
 
     /// The commit that this row speaks of. `Err` is 73: it was edited, or a newer version wrote it.
-    pub fn trusted(&self) -> Result<(Name, Manifest), Failure> {
+    pub fn trusted(&self) -> Result<(GenerationName, Manifest), Failure> {
         let untrusted = |what: &str| {
             Failure::new(
                 Outcome::OutputUnusable,
@@ -67,7 +67,7 @@ impl StateRow {
         if (manifest.generation, &manifest.state) != (self.generation, &self.state) {
             return Err(untrusted("its generation or state is not its manifest's"));
         }
-        let name = Name::new(manifest.generation, finished, self.manifest.as_bytes());
+        let name = GenerationName::new(manifest.generation, finished, self.manifest.as_bytes());
         Ok((name, manifest))
     }
 }

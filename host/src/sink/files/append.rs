@@ -27,13 +27,13 @@ impl Next<'_> {
     /// Writes what is new to a segment, in the order in which it was staged, and remembers all that was staged.
     pub(super) fn append(&self, staged: &Staged) -> Result<Content, Failure> {
         let last = self.last_of_append();
-        let Files { keys, ground, .. } = self.files;
+        let Files { keys, context, .. } = self.files;
         let (repeats, read) = Repeats::of(
             staged,
             keys,
             self.staging.root(),
-            ground.limits,
-            ground.check,
+            context.limits,
+            context.check,
         )?;
         let unfinished = last.is_some_and(|last| last.manifest.unfinished);
         // A run's portions are one run: what came before it matters until the last of them.
@@ -96,7 +96,7 @@ impl Next<'_> {
             }
             _ => Remembered::nothing(),
         };
-        let check = self.files.ground.check;
+        let check = self.files.context.check;
         let compared = repeats.compare(remembered, keep, &mut digests, check)?;
         let (file, record) = digests.finish()?;
         Ok((compared, file, record))
@@ -117,7 +117,7 @@ impl Next<'_> {
                 .next_line()
                 .map_err(|error| line_failure(RECORDS, error))?;
             let Some(record) = line else { break };
-            check_at(self.files.ground.check, number, record.len())?;
+            check_at(self.files.context.check, number, record.len())?;
             if !compared.next_is_repeat()? {
                 output.write(record, 1)?;
             }
@@ -132,7 +132,7 @@ impl Next<'_> {
             unreachable!("a segment was written");
         };
         let number = sink::next_number(self.files.last());
-        let name = segment::Name::new(number, self.files.data_file);
+        let name = segment::SegmentName::new(number, self.files.data_file);
         content.applied.records += record.records;
         content.applied.unchanged = false;
         content.files.insert(name.to_string(), record);

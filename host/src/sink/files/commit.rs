@@ -15,7 +15,7 @@ use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Committed, Failure, Outcome};
 use crate::process::stop::Check;
-use crate::sink::files::generation::{self, CURRENT, GENERATIONS, Generation, Name};
+use crate::sink::files::generation::{self, CURRENT, GENERATIONS, Generation, GenerationName};
 use crate::sink::files::new_segment::NewSegment;
 use crate::sink::files::{adopt, new_segment};
 use crate::sink::manifest::{self, Manifest};
@@ -81,7 +81,7 @@ pub fn commit(
     let now = Timestamp::now();
     new.manifest.finished = format!("{now:.3}");
     let manifest = new.manifest.to_bytes();
-    let name = Name::new(new.manifest.generation, now, &manifest);
+    let name = GenerationName::new(new.manifest.generation, now, &manifest);
     // A generation that the next run could not read would end every run from then on.
     let read = |bytes: &[u8]| generation::read_manifest(&name, bytes).map(|(read, _)| read);
     new.manifest.read_back(&manifest, limits, read)?;
@@ -131,7 +131,7 @@ fn complete(new: &New<'_>, manifest: &[u8]) -> Result<(), Failure> {
 }
 
 /// Moves the generation to its final name. Nobody looks there yet.
-fn move_in(output: &Folder, new: &New<'_>, name: &Name) -> Result<Folder, Failure> {
+fn move_in(output: &Folder, new: &New<'_>, name: &GenerationName) -> Result<Folder, Failure> {
     let generations = output.ensure_folder(GENERATIONS, 0o777)?;
     let from = crate::staging::run_folder::GENERATION;
     rustix::fs::renameat(new.staging.root(), from, &generations, name.to_string()).doing(|| {
@@ -216,8 +216,9 @@ fn fence(output: &Folder, new: &New<'_>) -> Result<(), Failure> {
     if now.as_ref() == parent {
         return Ok(());
     }
-    let shown =
-        |name: Option<&Name>| name.map_or_else(|| "nothing".to_owned(), |name| format!("`{name}`"));
+    let shown = |name: Option<&GenerationName>| {
+        name.map_or_else(|| "nothing".to_owned(), |name| format!("`{name}`"))
+    };
     let message = format!(
         "publish into `{}`: `{CURRENT}` names {} now, and this run began from {}; somebody else published meanwhile",
         output.path().display(),
@@ -228,7 +229,12 @@ fn fence(output: &Folder, new: &New<'_>) -> Result<(), Failure> {
 }
 
 /// THE COMMIT POINT.
-fn swap(output: &Folder, new: &New<'_>, name: &Name, kept: &adopt::Kept) -> Result<(), Failure> {
+fn swap(
+    output: &Folder,
+    new: &New<'_>,
+    name: &GenerationName,
+    kept: &adopt::Kept,
+) -> Result<(), Failure> {
     let temporary = format!(".{CURRENT}-{}", new.lock.run_id());
     rustix::fs::symlinkat(name.link(), output, &temporary).doing(|| {
         format!(
@@ -280,7 +286,7 @@ fn after_swap(mut failure: Failure, how_it_stands: &str) -> Failure {
 }
 
 /// For monitors that look at the data file's time: data that is still current is fresh. Their trouble is not the run's.
-fn touch(generations: &Folder, name: &Name, data_file: &str, log: &Log) {
+fn touch(generations: &Folder, name: &GenerationName, data_file: &str, log: &Log) {
     let times = Timestamps {
         last_access: Timespec {
             tv_sec: 0,

@@ -8,10 +8,10 @@ use crate::outcome::Failure;
 use crate::records::changes::{check_at, line_failure};
 use crate::settings::data_file::OutputFormat;
 use crate::settings::plan::WriteMode;
-use crate::sink::base::Base;
+use crate::sink::builds_on::BuildsOn;
 use crate::sink::files::generation::Generation;
 use crate::sink::files::last::{LastRecords, damaged};
-use crate::sink::files::write::Names;
+use crate::sink::files::write::MemberNames;
 use crate::sink::manifest::CsvLayout;
 use crate::staging::read::{RECORDS, Staged, object};
 
@@ -20,7 +20,11 @@ use super::data::records_of;
 
 impl Next<'_> {
     /// The layout; none where no csv file is made.
-    pub(super) fn layout(&self, staged: &Staged, base: Base) -> Result<Option<CsvLayout>, Failure> {
+    pub(super) fn layout(
+        &self,
+        staged: &Staged,
+        base: BuildsOn,
+    ) -> Result<Option<CsvLayout>, Failure> {
         let target = &self.files.target;
         if target.format != OutputFormat::Csv {
             return Ok(None);
@@ -36,14 +40,17 @@ impl Next<'_> {
         }
         let last = self.files.last.as_ref();
         let known = last.and_then(|last| last.manifest.csv.as_ref());
-        let set = self.files.last_set().filter(|_| base == Base::Last);
+        let set = self
+            .files
+            .last_set()
+            .filter(|_| base == BuildsOn::LastCommit);
         let mut names = match (known.filter(|known| known.pointers.is_none()), set) {
-            (Some(known), _) => Names::of(&known.columns),
+            (Some(known), _) => MemberNames::of(&known.columns),
             // A segment has nothing of what was there before.
             (None, Some(set)) if target.mode != WriteMode::Append => {
                 self.members_of(set.generation)?
             }
-            (None, _) => Names::default(),
+            (None, _) => MemberNames::default(),
         };
         self.see_staged(staged, &mut names)?;
         Ok(Some(CsvLayout {
@@ -54,27 +61,27 @@ impl Next<'_> {
     }
 
     /// The members of the last set's records.
-    fn members_of(&self, last: &Generation) -> Result<Names, Failure> {
-        let ground = &self.files.ground;
+    fn members_of(&self, last: &Generation) -> Result<MemberNames, Failure> {
+        let context = &self.files.context;
         let name = records_of(last)?;
         let file = last.open(name)?;
-        let mut records = LastRecords::new(last, name, &file, ground.limits)?;
-        let mut names = Names::default();
+        let mut records = LastRecords::new(last, name, &file, context.limits)?;
+        let mut names = MemberNames::default();
         while let Some(block) = records.next_block()? {
-            (ground.check)()?;
+            (context.check)()?;
             for index in 0..block.len() {
                 let text =
                     std::str::from_utf8(block.record(index)).map_err(|error| error.to_string());
-                text.and_then(|text| names.see(text, ground.limits))
+                text.and_then(|text| names.see(text, context.limits))
                     .map_err(|what| damaged(last, name, &what))?;
-                names.fit(ground.limits)?;
+                names.fit(context.limits)?;
             }
         }
         Ok(names)
     }
 
-    fn see_staged(&self, staged: &Staged, names: &mut Names) -> Result<(), Failure> {
-        let ground = &self.files.ground;
+    fn see_staged(&self, staged: &Staged, names: &mut MemberNames) -> Result<(), Failure> {
+        let context = &self.files.context;
         let mut lines = staged.records();
         loop {
             let number = lines.number() + 1;
@@ -84,14 +91,14 @@ impl Next<'_> {
             let Some(line) = line else {
                 return Ok(());
             };
-            check_at(ground.check, number, line.len())?;
+            check_at(context.check, number, line.len())?;
             let text = object(RECORDS, number, line)?;
-            names.see(text, ground.limits).map_err(|what| {
+            names.see(text, context.limits).map_err(|what| {
                 Failure::broken(format!(
                     "line {number} of `{RECORDS}` is not one JSON object: {what}"
                 ))
             })?;
-            names.fit(ground.limits)?;
+            names.fit(context.limits)?;
         }
     }
 }

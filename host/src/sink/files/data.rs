@@ -9,7 +9,7 @@ use crate::records::merge::{merge, merge_replacing, read_old, read_old_key, writ
 use crate::records::parents::Parents;
 use crate::records::sort::{Sorted, Sorter};
 use crate::settings::data_file::{Compression, RECORDS_FILE};
-use crate::sink::base::Base;
+use crate::sink::builds_on::BuildsOn;
 use crate::sink::files::generation::{Generation, Set};
 use crate::sink::files::last::{LastRecords, framing_of};
 use crate::sink::files::write::{BARE, Framing, Output, SetFile, SetOutput};
@@ -30,11 +30,11 @@ pub struct Data {
 
 impl Next<'_> {
     /// Makes the files of the set, if they are not the last ones over again.
-    pub(super) fn data(&self, staged: &Staged, base: Base) -> Result<Data, Failure> {
-        let Files { keys, ground, .. } = self.files;
-        let parents = Parents::read(staged, keys, ground.limits, ground.check)?;
+    pub(super) fn data(&self, staged: &Staged, base: BuildsOn) -> Result<Data, Failure> {
+        let Files { keys, context, .. } = self.files;
+        let parents = Parents::read(staged, keys, context.limits, context.check)?;
         match (base, self.files.last_set()) {
-            (Base::Last, Some(last)) => self.upsert(staged, &parents, last),
+            (BuildsOn::LastCommit, Some(last)) => self.upsert(staged, &parents, last),
             _ => self.replace(staged, &parents),
         }
     }
@@ -47,7 +47,7 @@ impl Next<'_> {
         } else {
             output.restart()?;
             let (sorted, read) = self.sort(staged, parents, None)?;
-            write_all(sorted, &mut output, self.files.ground.check)?;
+            write_all(sorted, &mut output, self.files.context.check)?;
             read
         };
         Ok(Data {
@@ -65,7 +65,7 @@ impl Next<'_> {
         output: &mut SetOutput,
     ) -> Result<Option<changes::Read>, Failure> {
         let mut before: Vec<u8> = Vec::new();
-        let (keys, check) = (&self.files.keys, self.files.ground.check);
+        let (keys, check) = (&self.files.keys, self.files.context.check);
         changes::read(staged, keys, parents, check, |staging| match staging {
             // Without keys a deletion names nothing: what is deleted was not staged in the first place.
             changes::Staging::Deletion(_) if self.files.keys.is_empty() => Ok(Flow::On),
@@ -100,7 +100,7 @@ impl Next<'_> {
         let name = records_of(last)?;
         let old = last.open(name)?;
         let same_framing = framing_of(name) == framing;
-        let old = LastRecords::new(last, name, &old, self.files.ground.limits)?;
+        let old = LastRecords::new(last, name, &old, self.files.context.limits)?;
         let mut output = self.output()?;
         let (read, removed) = if self.files.keys.is_empty() {
             // Nothing new, and another format.
@@ -108,7 +108,7 @@ impl Next<'_> {
             (self.count(staged, parents)?, 0)
         } else if same_order && !parents.is_empty() {
             let (sorted, read) = self.sort(staged, parents, None)?;
-            let (keys, check) = (&self.files.keys, self.files.ground.check);
+            let (keys, check) = (&self.files.keys, self.files.context.check);
             let removed = merge_replacing(old, sorted, keys, parents, &mut output, check)?;
             (read, removed)
         } else if same_order && same_framing {
@@ -118,14 +118,14 @@ impl Next<'_> {
                 sorted,
                 &self.files.keys,
                 &mut output,
-                self.files.ground.check,
+                self.files.context.check,
             )?;
             (read, removed)
         } else {
             let (sorted, read) = self.sort(staged, parents, Some(old))?;
             (
                 read,
-                write_all(sorted, &mut output, self.files.ground.check)?,
+                write_all(sorted, &mut output, self.files.context.check)?,
             )
         };
         Ok(Data {
@@ -142,11 +142,11 @@ impl Next<'_> {
         parents: &Parents,
         old: Option<LastRecords<'_>>,
     ) -> Result<(Sorted, changes::Read), Failure> {
-        let mut sorter = Sorter::new(self.staging.root(), self.files.ground.limits);
+        let mut sorter = Sorter::new(self.staging.root(), self.files.context.limits);
         let (mut key, mut parent) = (Vec::new(), Vec::new());
         if let Some(mut old) = old {
             while let Some(block) = old.next_block()? {
-                (self.files.ground.check)()?;
+                (self.files.context.check)()?;
                 for index in 0..block.len() {
                     let record = block.record(index);
                     if parents.is_empty() {
@@ -163,7 +163,7 @@ impl Next<'_> {
             staged,
             &self.files.keys,
             parents,
-            self.files.ground.check,
+            self.files.context.check,
             |staging| {
                 match staging {
                     changes::Staging::Record(key, record) => sorter.push(key, Some(record))?,
@@ -181,7 +181,7 @@ impl Next<'_> {
             staged,
             &self.files.keys,
             parents,
-            self.files.ground.check,
+            self.files.context.check,
             |_| Ok(Flow::On),
         )?;
         Ok(read.unwrap_or_default())
@@ -190,7 +190,7 @@ impl Next<'_> {
     /// Writes the old records as they are, in this run's format.
     fn copy(&self, mut old: LastRecords<'_>, output: &mut SetOutput) -> Result<(), Failure> {
         while let Some(block) = old.next_block()? {
-            (self.files.ground.check)()?;
+            (self.files.context.check)()?;
             for index in 0..block.len() {
                 output.write(block.record(index), 1)?;
             }
@@ -238,7 +238,7 @@ impl Next<'_> {
         let mut block = vec![0; 256 * 1024];
         let mut reader = old;
         loop {
-            (self.files.ground.check)()?;
+            (self.files.context.check)()?;
             match reader.read(&mut block).doing(|| format!("read `{name}`"))? {
                 0 => break,
                 read => output.write(&block[..read], 1)?,

@@ -17,7 +17,7 @@ use crate::staging::lock::Lock;
 
 mod name;
 
-pub use name::Name;
+pub use name::GenerationName;
 
 /// The link whose rename is the commit.
 pub const CURRENT: &str = "current";
@@ -31,19 +31,19 @@ const WAY_BACK_TRIES: usize = 20;
 #[derive(Debug)]
 pub struct Generation {
     /// Its name.
-    pub name: Name,
+    pub name: GenerationName,
     /// What it holds.
     pub manifest: Manifest,
     /// The name of its data file; none of an append job.
     data_file: Option<&'static str>,
     /// The newest segment of an append job; none before the first.
-    pub segment: Option<segment::Name>,
+    pub segment: Option<segment::SegmentName>,
     folder: Folder,
     output: Folder,
 }
 
 /// The data file of a generation, or the newest segment of an append job.
-pub type Contents = (Option<&'static str>, Option<segment::Name>);
+pub type Contents = (Option<&'static str>, Option<segment::SegmentName>);
 
 /// The set of a generation: its data file.
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +100,7 @@ impl Generation {
 
     /// A file that the manifest lists, for messages.
     pub fn shown(&self, name: &str) -> String {
-        let of = if segment::Name::listed(name).is_some() {
+        let of = if segment::SegmentName::listed(name).is_some() {
             &self.output
         } else {
             &self.folder
@@ -116,7 +116,7 @@ impl Generation {
 
     /// The folder in which a listed file stands, and its name there.
     fn place(&self, name: &str) -> Result<(Folder, String), Failure> {
-        let Some(segment) = segment::Name::listed(name) else {
+        let Some(segment) = segment::SegmentName::listed(name) else {
             return Ok((self.folder.clone(), name.to_owned()));
         };
         let missing = || untrusted(format!("`{}` is missing", self.output.shown(SEGMENTS)));
@@ -140,7 +140,7 @@ impl Generation {
     fn read(
         output: &Folder,
         generations: &Folder,
-        name: Name,
+        name: GenerationName,
         limits: &Limits,
     ) -> Result<Self, Failure> {
         let text = name.to_string();
@@ -169,7 +169,7 @@ impl Generation {
 }
 
 /// Reads the manifest of the generation `name`. `Err` says what is wrong with it.
-pub fn read_manifest(name: &Name, bytes: &[u8]) -> Result<(Manifest, Contents), String> {
+pub fn read_manifest(name: &GenerationName, bytes: &[u8]) -> Result<(Manifest, Contents), String> {
     if !name.is_of(bytes) {
         return Err("is not the one that its folder is named after (damaged or edited)".to_owned());
     }
@@ -185,12 +185,12 @@ pub fn read_manifest(name: &Name, bytes: &[u8]) -> Result<(Manifest, Contents), 
 fn contents(manifest: &Manifest) -> Result<Contents, String> {
     let listed = |file: &&'static str| manifest.files.contains_key(*file);
     let data_files: Vec<&'static str> = DATA_FILES.into_iter().filter(listed).collect();
-    let segments: Vec<segment::Name> = manifest
+    let segments: Vec<segment::SegmentName> = manifest
         .files
         .keys()
-        .filter_map(|file| segment::Name::listed(file))
+        .filter_map(|file| segment::SegmentName::listed(file))
         .collect();
-    let is_segment = |file: &str| segment::Name::listed(file).is_some();
+    let is_segment = |file: &str| segment::SegmentName::listed(file).is_some();
     let is_odd = |file: &str| (file.contains('/') && !is_segment(file)) || file.starts_with('.');
     if let Some(odd) = manifest.files.keys().find(|file| is_odd(file)) {
         return Err(format!("names the file `{}`", odd.escape_debug()));
@@ -242,7 +242,12 @@ pub fn current(output: &Folder, limits: &Limits) -> Result<Option<Generation>, F
 }
 
 /// A failure to read the generation that `current` names, with the way back where it cannot be trusted.
-fn no_trust(failure: Failure, output: &Folder, name: Option<&Name>, limits: &Limits) -> Failure {
+fn no_trust(
+    failure: Failure,
+    output: &Folder,
+    name: Option<&GenerationName>,
+    limits: &Limits,
+) -> Failure {
     if failure.outcome != Outcome::OutputUnusable {
         return failure;
     }
@@ -255,7 +260,7 @@ fn no_trust(failure: Failure, output: &Folder, name: Option<&Name>, limits: &Lim
 }
 
 /// What `current` names, without looking there.
-pub fn current_name(output: &Folder) -> Result<Option<Name>, Failure> {
+pub fn current_name(output: &Folder) -> Result<Option<GenerationName>, Failure> {
     let refused =
         |what: String| untrusted(format!("read the link `{}`: {what}", output.shown(CURRENT)));
     match output.entry(CURRENT)? {
@@ -263,7 +268,7 @@ pub fn current_name(output: &Folder) -> Result<Option<Name>, Failure> {
         Entry::Other => Err(refused("it is no link; move it away".to_owned())),
         Entry::Link(target) => target
             .strip_prefix("generations/")
-            .and_then(Name::parse)
+            .and_then(GenerationName::parse)
             .map(Some)
             .ok_or_else(|| {
                 refused(format!(
@@ -275,9 +280,12 @@ pub fn current_name(output: &Folder) -> Result<Option<Name>, Failure> {
 }
 
 /// The generations there are, oldest first; published, left over by a crash, or half removed.
-pub fn names(generations: &Folder) -> Result<Vec<Name>, Failure> {
-    let listed = generations.names(|name| Name::parse(name).is_some())?;
-    let mut names: Vec<Name> = listed.iter().filter_map(|name| Name::parse(name)).collect();
+pub fn names(generations: &Folder) -> Result<Vec<GenerationName>, Failure> {
+    let listed = generations.names(|name| GenerationName::parse(name).is_some())?;
+    let mut names: Vec<GenerationName> = listed
+        .iter()
+        .filter_map(|name| GenerationName::parse(name))
+        .collect();
     names.sort_by_key(|name| name.number);
     Ok(names)
 }
@@ -285,7 +293,7 @@ pub fn names(generations: &Folder) -> Result<Vec<Name>, Failure> {
 /// Reads the manifest of any generation; `None` when it has none, as one half removed has.
 pub fn manifest_of(
     generations: &Folder,
-    name: &Name,
+    name: &GenerationName,
     limits: &Limits,
 ) -> Result<Option<Manifest>, Failure> {
     let Some(folder) = generations.folder(&name.to_string())? else {
@@ -327,7 +335,7 @@ fn refuse_a_lost_current(output: &Folder, limits: &Limits) -> Result<(), Failure
 }
 
 /// What a person can do: the newest other generation that can be trusted, and the line that goes back to it.
-fn way_back(output: &Folder, from: Option<&Name>, limits: &Limits) -> String {
+fn way_back(output: &Folder, from: Option<&GenerationName>, limits: &Limits) -> String {
     let dir = output.path().display();
     let trusted = || {
         let generations = output.folder(GENERATIONS).ok()??;

@@ -24,7 +24,7 @@ pub struct LastRecords<'f> {
     /// None where the checksum was found right before the first record.
     hash: Option<Sha256>,
     framing: Framing,
-    place: Place,
+    place: Expected,
     records: u64,
     /// Where the records of a block stand in it.
     spans: Vec<(usize, usize)>,
@@ -32,7 +32,7 @@ pub struct LastRecords<'f> {
 
 /// What may come next.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Expected {
     Start,
     /// A record or, in an array, its end; after a comma a record only.
     Record {
@@ -113,9 +113,9 @@ impl<'f> LastRecords<'f> {
             name,
             hash,
             place: if framing == ARRAY {
-                Place::Start
+                Expected::Start
             } else {
-                Place::Record { or_end: true }
+                Expected::Record { or_end: true }
             },
             framing,
             records: 0,
@@ -132,7 +132,7 @@ impl<'f> LastRecords<'f> {
                 let wanted = &generation.manifest.files[name];
                 let hash = self.hash.take();
                 let intact = hash.is_none_or(|hash| hex(&hash.finalize()) == wanted.sha256);
-                let ended = self.place == Place::Over || self.framing == LINES;
+                let ended = self.place == Expected::Over || self.framing == LINES;
                 if intact && self.records == wanted.records && ended {
                     return Ok(None);
                 }
@@ -176,20 +176,20 @@ impl<'f> LastRecords<'f> {
 }
 
 /// Takes one line: what may come next, and how much of the line is a record.
-fn step(place: Place, framing: Framing, line: &[u8]) -> Option<(Place, usize)> {
+fn step(place: Expected, framing: Framing, line: &[u8]) -> Option<(Expected, usize)> {
     let is_record = |line: &[u8]| line.starts_with(b"{") && line.ends_with(b"}");
     match (place, line) {
-        (Place::Start, b"[") => Some((Place::Record { or_end: true }, 0)),
-        (Place::Record { or_end: true } | Place::End, b"]") if framing == ARRAY => {
-            Some((Place::Over, 0))
+        (Expected::Start, b"[") => Some((Expected::Record { or_end: true }, 0)),
+        (Expected::Record { or_end: true } | Expected::End, b"]") if framing == ARRAY => {
+            Some((Expected::Over, 0))
         }
-        (Place::Record { .. }, record) if framing == LINES => {
+        (Expected::Record { .. }, record) if framing == LINES => {
             is_record(record).then_some((place, record.len()))
         }
-        (Place::Record { .. }, line) => {
+        (Expected::Record { .. }, line) => {
             let (next, record) = match line.strip_suffix(b",") {
-                Some(record) => (Place::Record { or_end: false }, record),
-                None => (Place::End, line),
+                Some(record) => (Expected::Record { or_end: false }, record),
+                None => (Expected::End, line),
             };
             is_record(record).then_some((next, record.len()))
         }
@@ -229,9 +229,9 @@ mod tests {
 
     fn records(framing: Framing, text: &str) -> Option<usize> {
         let mut place = if framing == ARRAY {
-            Place::Start
+            Expected::Start
         } else {
-            Place::Record { or_end: true }
+            Expected::Record { or_end: true }
         };
         let mut records = 0;
         for line in text.lines() {
@@ -239,7 +239,7 @@ mod tests {
             place = next;
             records += usize::from(bytes > 0);
         }
-        (place == Place::Over || framing == LINES).then_some(records)
+        (place == Expected::Over || framing == LINES).then_some(records)
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::log::Log;
 use crate::outcome::Failure;
 use crate::process::stop::Check;
 use crate::settings::data_file::DATA_FILES;
-use crate::sink::files::generation::{self, CURRENT, GENERATIONS, Name};
+use crate::sink::files::generation::{self, CURRENT, GENERATIONS, GenerationName};
 use crate::sink::files::segment;
 use crate::sink::manifest::{self, Manifest};
 use crate::staging::folder::{Bounds, Entry};
@@ -55,7 +55,7 @@ pub(super) fn retire_at(
         check,
     };
     let mut kept_sets = BTreeSet::new();
-    let mut superseded: Option<Name> = None;
+    let mut superseded: Option<GenerationName> = None;
     for name in names.into_iter().rev() {
         let text = name.to_string();
         let kept = match generation::manifest_of(&generations, &name, limits) {
@@ -103,7 +103,7 @@ pub(super) fn retire_at(
 /// What tells the set of a generation from others.
 fn set_of(manifest: &Manifest) -> Option<String> {
     if manifest.appends() {
-        let newest = |file: &&String| segment::Name::listed(file).is_some();
+        let newest = |file: &&String| segment::SegmentName::listed(file).is_some();
         let newest = manifest.files.keys().find(newest).cloned();
         return Some(newest.unwrap_or_else(|| "no segment yet".to_owned()));
     }

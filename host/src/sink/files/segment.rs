@@ -16,13 +16,13 @@ const LATEST: &str = "latest.";
 
 /// The name of a segment: the number of the generation that committed it, and its format.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Name {
+pub struct SegmentName {
     /// That generation's number.
     pub number: u64,
     file: String,
 }
 
-impl Name {
+impl SegmentName {
     /// The segment of generation `number`, in the format of the data file of that name.
     pub fn new(number: u64, data_file: &str) -> Self {
         let format = data_file.strip_prefix(LATEST).unwrap_or(data_file);
@@ -59,19 +59,22 @@ impl Name {
 }
 
 /// As a manifest lists it: `segments/000042.ndjson`.
-impl fmt::Display for Name {
+impl fmt::Display for SegmentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{SEGMENTS}/{}", self.file)
     }
 }
 
 /// The segments there are in the output folder, oldest first; committed, or left over by a crash.
-pub fn names(output: &Folder) -> Result<Vec<Name>, Failure> {
+pub fn names(output: &Folder) -> Result<Vec<SegmentName>, Failure> {
     let Some(segments) = output.folder(SEGMENTS)? else {
         return Ok(Vec::new());
     };
-    let listed = segments.names(|name| Name::parse(name).is_some())?;
-    let mut names: Vec<Name> = listed.iter().filter_map(|name| Name::parse(name)).collect();
+    let listed = segments.names(|name| SegmentName::parse(name).is_some())?;
+    let mut names: Vec<SegmentName> = listed
+        .iter()
+        .filter_map(|name| SegmentName::parse(name))
+        .collect();
     names.sort_by_key(|name| name.number);
     Ok(names)
 }
@@ -82,12 +85,12 @@ mod tests {
 
     #[test]
     fn a_name_that_is_written_is_read() {
-        let name = Name::new(42, "latest.ndjson");
+        let name = SegmentName::new(42, "latest.ndjson");
 
         assert_eq!(name.to_string(), "segments/000042.ndjson");
-        assert_eq!(Name::listed("segments/000042.ndjson"), Some(name));
+        assert_eq!(SegmentName::listed("segments/000042.ndjson"), Some(name));
         assert_eq!(
-            Name::parse("1234567.ndjson").map(|name| name.number),
+            SegmentName::parse("1234567.ndjson").map(|name| name.number),
             Some(1_234_567)
         );
     }
@@ -104,9 +107,9 @@ mod tests {
             "000042",
             ".ndjson",
         ] {
-            assert_eq!(Name::parse(odd), None, "{odd}");
+            assert_eq!(SegmentName::parse(odd), None, "{odd}");
         }
-        assert_eq!(Name::listed("segments000042.ndjson"), None);
-        assert_eq!(Name::listed("segments/../000042.ndjson"), None);
+        assert_eq!(SegmentName::listed("segments000042.ndjson"), None);
+        assert_eq!(SegmentName::listed("segments/../000042.ndjson"), None);
     }
 }

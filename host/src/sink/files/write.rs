@@ -11,7 +11,7 @@ use crate::staging::folder::{Doing as _, Folder};
 
 use compress::Stream;
 
-pub use columns::Names;
+pub use columns::MemberNames;
 pub use compress::decoded;
 pub use set::{SetFile, SetOutput};
 

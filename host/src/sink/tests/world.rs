@@ -11,7 +11,7 @@ use crate::settings::plan::WriteMode;
 use crate::sink::files::commit::Commit;
 use crate::sink::files::generation::{self, Generation};
 use crate::sink::manifest::Component;
-use crate::sink::{Draft, Extent, Files, Ground, Sink, Target, Totals};
+use crate::sink::{Draft, Extent, Files, Sink, SinkContext, Target, Totals};
 use crate::staging::folder::{Folder, Writers};
 use crate::staging::lock;
 use crate::staging::read::{self, Counts};
@@ -135,14 +135,14 @@ impl World {
         let folder = Folder::open_or_create(self.temp.path(), None, Writers::Nobody)?;
         let lock = lock::acquire(&folder, &format!("run-{}", self.runs))?;
         let check = || (self.meanwhile)(self.temp.path());
-        let ground = Ground {
+        let context = SinkContext {
             lock: Arc::new(lock),
             folder_stays: true,
             limits: &self.limits,
             check: &check,
             log: &log,
         };
-        let mut files = Files::open(ground, 3, self.target.clone())?;
+        let mut files = Files::open(context, 3, self.target.clone())?;
         let left = Left {
             more: self.more,
             ..left.clone()

@@ -41,7 +41,7 @@ pub struct Bounds<'r> {
 
 /// Why a part was left.
 #[derive(Debug)]
-pub enum Left {
+pub enum NotRemoved {
     /// The operating system refused.
     Io(io::Error),
     /// It was to stop.
@@ -56,7 +56,7 @@ pub enum Left {
     TooMany,
 }
 
-impl From<Errno> for Left {
+impl From<Errno> for NotRemoved {
     fn from(error: Errno) -> Self {
         Self::Io(error.into())
     }
@@ -78,12 +78,12 @@ pub fn within(time: Duration) -> impl Fn() -> Result<(), Failure> {
 }
 
 /// Removes `name` in `parent` and all below it. Nothing there is fine. `Err` leaves a part of it.
-pub fn all(parent: BorrowedFd<'_>, name: &str, bounds: Bounds<'_>) -> Result<(), Left> {
-    let name = CString::new(name).map_err(|error| Left::Io(error.into()))?;
+pub fn all(parent: BorrowedFd<'_>, name: &str, bounds: Bounds<'_>) -> Result<(), NotRemoved> {
+    let name = CString::new(name).map_err(|error| NotRemoved::Io(error.into()))?;
     let mut tries = 1;
     loop {
         match once(parent, &name, bounds) {
-            Err(Left::Io(error))
+            Err(NotRemoved::Io(error))
                 if Errno::from_io_error(&error) == Some(Errno::NOTEMPTY) && tries < TRIES =>
             {
                 tries += 1;
@@ -112,12 +112,12 @@ struct Removal<'r> {
     us: u32,
     folders_left: usize,
     /// The first of what stays.
-    kept: Option<Left>,
+    kept: Option<NotRemoved>,
     /// From the top to the folder in hand.
     levels: Vec<Level>,
 }
 
-fn once(parent: BorrowedFd<'_>, name: &CStr, bounds: Bounds<'_>) -> Result<(), Left> {
+fn once(parent: BorrowedFd<'_>, name: &CStr, bounds: Bounds<'_>) -> Result<(), NotRemoved> {
     let mut removal = Removal {
         bounds,
         us: rustix::process::geteuid().as_raw(),
@@ -142,9 +142,9 @@ fn once(parent: BorrowedFd<'_>, name: &CStr, bounds: Bounds<'_>) -> Result<(), L
 
 impl Removal<'_> {
     /// Empties the folder that was just entered, which is `here`, as far as nothing stays.
-    fn empty(&mut self, mut here: OwnedFd) -> Result<(OwnedFd, Level), Left> {
+    fn empty(&mut self, mut here: OwnedFd) -> Result<(OwnedFd, Level), NotRemoved> {
         loop {
-            (self.bounds.check)().map_err(Left::Stopped)?;
+            (self.bounds.check)().map_err(NotRemoved::Stopped)?;
             let level = self.levels.last_mut().expect("the top is left last");
             let device = (level.identity.0, level.identity.1);
             if let Some(below) = level.folders.pop() {
@@ -161,7 +161,7 @@ impl Removal<'_> {
             let identity = above.identity;
             let climbed = match open(here.as_fd(), c"..") {
                 Ok(climbed) if identity_of(&look_at(climbed.as_fd())?) == identity => climbed,
-                Ok(_) | Err(Errno::NOENT) => return Err(Left::Moved(self.shown(&done.name))),
+                Ok(_) | Err(Errno::NOENT) => return Err(NotRemoved::Moved(self.shown(&done.name))),
                 Err(error) => return Err(error.into()),
             };
             if !done.stays {
@@ -177,11 +177,11 @@ impl Removal<'_> {
         parent: BorrowedFd<'_>,
         name: &CStr,
         device: (u32, u32),
-    ) -> Result<Option<OwnedFd>, Left> {
+    ) -> Result<Option<OwnedFd>, NotRemoved> {
         let folder = match open(parent, name) {
             Ok(folder) => folder,
             Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::NOTDIR | Errno::LOOP) => return Err(Left::Moved(self.shown(name))),
+            Err(Errno::NOTDIR | Errno::LOOP) => return Err(NotRemoved::Moved(self.shown(name))),
             Err(error @ (Errno::ACCESS | Errno::PERM)) => {
                 self.keep(error.into());
                 return Ok(None);
@@ -190,11 +190,11 @@ impl Removal<'_> {
         };
         let status = look_at(folder.as_fd())?;
         if self::device(&status) != device || is_mount_point(&status) {
-            self.keep(Left::Mounted(self.shown(name)));
+            self.keep(NotRemoved::Mounted(self.shown(name)));
             return Ok(None);
         }
         if status.stx_uid != self.us {
-            self.keep(Left::Foreign(self.shown(name), status.stx_uid));
+            self.keep(NotRemoved::Foreign(self.shown(name), status.stx_uid));
             return Ok(None);
         }
         self.levels.push(Level {
@@ -208,10 +208,10 @@ impl Removal<'_> {
     }
 
     /// Removes everything in `folder`, the level in hand, that is no folder; those are noted.
-    fn remove_files(&mut self, folder: &OwnedFd) -> Result<(), Left> {
+    fn remove_files(&mut self, folder: &OwnedFd) -> Result<(), NotRemoved> {
         for (index, entry) in Dir::read_from(folder)?.enumerate() {
             if index % ENTRIES_UNASKED == 0 {
-                (self.bounds.check)().map_err(Left::Stopped)?;
+                (self.bounds.check)().map_err(NotRemoved::Stopped)?;
             }
             let entry = entry?;
             let name = entry.file_name();
@@ -225,7 +225,10 @@ impl Removal<'_> {
                 self.remove_file(folder.as_fd(), name, &status)?;
                 continue;
             }
-            self.folders_left = self.folders_left.checked_sub(1).ok_or(Left::TooMany)?;
+            self.folders_left = self
+                .folders_left
+                .checked_sub(1)
+                .ok_or(NotRemoved::TooMany)?;
             let level = self.levels.last_mut().expect("it was just entered");
             level.folders.push(name.to_owned());
         }
@@ -237,40 +240,40 @@ impl Removal<'_> {
         folder: BorrowedFd<'_>,
         name: &CStr,
         status: &Statx,
-    ) -> Result<(), Left> {
+    ) -> Result<(), NotRemoved> {
         if status.stx_uid != self.us {
-            self.keep(Left::Foreign(self.shown(name), status.stx_uid));
+            self.keep(NotRemoved::Foreign(self.shown(name), status.stx_uid));
             return Ok(());
         }
         match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(Errno::BUSY) => {
-                self.keep(Left::Mounted(self.shown(name)));
+                self.keep(NotRemoved::Mounted(self.shown(name)));
                 Ok(())
             }
             Err(error @ (Errno::ACCESS | Errno::PERM)) => {
                 self.keep(error.into());
                 Ok(())
             }
-            Err(Errno::ISDIR) => Err(Left::Moved(self.shown(name))),
+            Err(Errno::ISDIR) => Err(NotRemoved::Moved(self.shown(name))),
             Err(error) => Err(error.into()),
         }
     }
 
     /// Removes the folder that was emptied, if it is still the one under its name.
-    fn remove_emptied(&self, parent: BorrowedFd<'_>, emptied: &Level) -> Result<(), Left> {
+    fn remove_emptied(&self, parent: BorrowedFd<'_>, emptied: &Level) -> Result<(), NotRemoved> {
         match look(parent, &emptied.name)? {
             Some(status) if identity_of(&status) == emptied.identity => Ok(rustix::fs::unlinkat(
                 parent,
                 &emptied.name,
                 AtFlags::REMOVEDIR,
             )?),
-            _ => Err(Left::Moved(self.shown(&emptied.name))),
+            _ => Err(NotRemoved::Moved(self.shown(&emptied.name))),
         }
     }
 
     /// Notes what stays. What it stands in stays then, too.
-    fn keep(&mut self, left: Left) {
+    fn keep(&mut self, left: NotRemoved) {
         if let Some(level) = self.levels.last_mut() {
             level.stays = true;
         }

@@ -52,11 +52,11 @@ impl Staging {
         access: DescriptorFlags,
     ) -> Result<Descriptor, FileError> {
         match place(path)? {
-            Place::Folder if flags.contains(OpenFlags::CREATE) => {
+            Resolved::Folder if flags.contains(OpenFlags::CREATE) => {
                 Err(ErrorCode::IsDirectory.into())
             }
-            Place::Folder => Ok(Descriptor::Folder),
-            Place::Name(name) if flags.contains(OpenFlags::DIRECTORY) => {
+            Resolved::Folder => Ok(Descriptor::Folder),
+            Resolved::Name(name) if flags.contains(OpenFlags::DIRECTORY) => {
                 let known = self.files.contains_key(name);
                 Err(if known {
                     ErrorCode::NotDirectory
@@ -65,7 +65,7 @@ impl Staging {
                 }
                 .into())
             }
-            Place::Name(name) => Ok(Descriptor::File(self.open(name, flags)?, access)),
+            Resolved::Name(name) => Ok(Descriptor::File(self.open(name, flags)?, access)),
         }
     }
 
@@ -232,7 +232,7 @@ pub fn error_code(error: Errno) -> ErrorCode {
 }
 
 /// Where a path of a component leads.
-pub enum Place<'p> {
+pub enum Resolved<'p> {
     /// To the folder itself.
     Folder,
     /// To a file in it, which may be there.
@@ -240,14 +240,14 @@ pub enum Place<'p> {
 }
 
 /// `Err` is what WASI says of a path that leads nowhere, or out of the folder.
-pub fn place(path: &str) -> Result<Place<'_>, ErrorCode> {
+pub fn place(path: &str) -> Result<Resolved<'_>, ErrorCode> {
     let path = path.strip_prefix("./").unwrap_or(path);
     match path {
-        "." | "" => Ok(Place::Folder),
+        "." | "" => Ok(Resolved::Folder),
         ".." => Err(ErrorCode::NotPermitted),
         _ if path.contains('\0') => Err(ErrorCode::Invalid),
         _ if path.contains('/') => Err(ErrorCode::NotPermitted),
         _ if path.len() > NAME_BYTES => Err(ErrorCode::NameTooLong),
-        name => Ok(Place::Name(name)),
+        name => Ok(Resolved::Name(name)),
     }
 }

@@ -4,7 +4,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::records::sort::Change;
 use crate::settings::columns::ColumnType;
 use crate::sink::Applied;
-use crate::sink::base::Base;
+use crate::sink::builds_on::BuildsOn;
 use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{Cell, Changes, GENERATION, Layout, Rows, Table, UPDATED_AT};
 
@@ -58,7 +58,7 @@ pub fn apply(
             && layout.columns.len() == layout.keys + 1,
     };
     let Some(found) = found else {
-        if changes.base == Base::Last {
+        if changes.base == BuildsOn::LastCommit {
             return Err(unusable(format!(
                 "write into {} in `{}`: it is gone, and `tidegate_state` speaks of a commit to it; restore it, or run with `--full-refresh`",
                 load.table, postgres.way.address
@@ -76,12 +76,12 @@ pub fn apply(
             direct::add(postgres, &mut load, &mut changes)?
         }
         // Nothing else is staged without a key but whole sets.
-        (false, Base::Last) if layout.keys == 0 => Applied {
+        (false, BuildsOn::LastCommit) if layout.keys == 0 => Applied {
             records: load.count(postgres)?,
             removed: 0,
             unchanged: true,
         },
-        (false, Base::Empty) if layout.keys == 0 => {
+        (false, BuildsOn::Nothing) if layout.keys == 0 => {
             direct::replace_all(postgres, &mut load, &mut changes)?
         }
         (false, _) => merge::merge(postgres, &load, &mut changes)?,

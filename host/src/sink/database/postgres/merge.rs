@@ -5,7 +5,7 @@ use crate::records::changes::check_at;
 use crate::records::key::parts;
 use crate::records::sort::Change;
 use crate::sink::Applied;
-use crate::sink::base::Base;
+use crate::sink::builds_on::BuildsOn;
 use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{Cell, Changes, GENERATION, UPDATED_AT};
 
@@ -37,7 +37,7 @@ pub fn merge(
     let staged_anew = format!("SELECT FROM {STAGED} s WHERE {same_key} AND NOT s.{DELETED}");
     let mut removed = 0;
     let mut dropped = 0;
-    if changes.base == Base::Empty {
+    if changes.base == BuildsOn::Nothing {
         let sql = format!("DELETE FROM {table} t WHERE NOT EXISTS ({staged_anew})");
         dropped = postgres.run(DOING, &sql)?;
     } else {

@@ -7,7 +7,7 @@ use tokio_postgres::{Error, Row};
 use crate::outcome::{Failure, Outcome};
 use crate::settings::columns::ColumnType;
 use crate::sink::database::names::{listed, quoted};
-use crate::sink::database::{GENERATION, Layout, Source, TableColumn, UPDATED_AT};
+use crate::sink::database::{ColumnSource, GENERATION, Layout, TableColumn, UPDATED_AT};
 
 use super::kinds::{named, retype, sql};
 
@@ -128,9 +128,9 @@ pub fn refuse_anothers(postgres: &Postgres<'_>, name: &str) -> Result<(), Failur
 pub fn declared(layout: &Layout) -> Vec<Option<ColumnType>> {
     let is_told = |at: usize| at < layout.keys || layout.parent == Some(at);
     let kind = |(at, column): (usize, &TableColumn)| match &column.source {
-        Source::Record => Some(ColumnType::Jsonb),
-        Source::At(..) if is_told(at) => column.kind,
-        Source::At(..) => Some(column.kind.unwrap_or(ColumnType::Jsonb)),
+        ColumnSource::Record => Some(ColumnType::Jsonb),
+        ColumnSource::At(..) if is_told(at) => column.kind,
+        ColumnSource::At(..) => Some(column.kind.unwrap_or(ColumnType::Jsonb)),
     };
     layout.columns.iter().enumerate().map(kind).collect()
 }

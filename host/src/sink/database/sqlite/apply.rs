@@ -8,10 +8,10 @@ use crate::records::key::parts;
 use crate::records::parents::Parents;
 use crate::records::sort::Change;
 use crate::sink::Applied;
-use crate::sink::base::Base;
+use crate::sink::builds_on::BuildsOn;
 use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{
-    Cell, Changes, GENERATION, Layout, Rows, Source, Table, TableColumn, UPDATED_AT,
+    Cell, Changes, ColumnSource, GENERATION, Layout, Rows, Table, TableColumn, UPDATED_AT,
 };
 
 use super::Sqlite;
@@ -39,7 +39,7 @@ pub fn apply(sqlite: &Sqlite<'_>, table: &Table, changes: Changes<'_>) -> Result
         link, place, job, ..
     } = sqlite;
     let is_there = place.done(table::exists(link, &table.name), || "look for the table")?;
-    if changes.base == Base::Last && !is_there {
+    if changes.base == BuildsOn::LastCommit && !is_there {
         return Err(place.unusable(format_args!(
             "the table `{}` is missing, and the last set went into it; restore it from a backup, or run with `--full-refresh`",
             table.name
@@ -60,7 +60,7 @@ pub fn apply(sqlite: &Sqlite<'_>, table: &Table, changes: Changes<'_>) -> Result
     let before = work.count()?;
     match changes.rows {
         Rows::New { .. } => work.insert(changes.rows)?,
-        Rows::AsStaged(_) if changes.base == Base::Last => {}
+        Rows::AsStaged(_) if changes.base == BuildsOn::LastCommit => {}
         Rows::AsStaged(_) if changes.same_as_last == Some(before) => {}
         Rows::AsStaged(_) => {
             work.delete_all()?;
@@ -68,7 +68,7 @@ pub fn apply(sqlite: &Sqlite<'_>, table: &Table, changes: Changes<'_>) -> Result
         }
         rows @ Rows::Keyed(_) if before == 0 => work.insert(rows)?,
         rows @ Rows::Keyed(_) => {
-            let replaces = changes.base == Base::Empty;
+            let replaces = changes.base == BuildsOn::Nothing;
             let keep_keys = replaces || !changes.parents.is_empty();
             work.merge(rows, keep_keys, replaces)?;
             if replaces {
@@ -185,7 +185,7 @@ impl<'w> Work<'w, '_> {
         change: &mut Change,
         seen: &mut u64,
     ) -> Result<bool, Failure> {
-        check_at(self.sqlite.ground.check, *seen, change.record.len())?;
+        check_at(self.sqlite.context.check, *seen, change.record.len())?;
         *seen += 1;
         rows.next(change)
     }
@@ -219,7 +219,7 @@ impl<'w> Work<'w, '_> {
         )?;
         let mut removed = 0;
         for parent in parents.iter() {
-            (self.sqlite.ground.check)()?;
+            (self.sqlite.context.check)()?;
             let cells: Vec<Cell<'_>> = parts(parent).into_iter().map(Cell::from).collect();
             let value = stored(column.kind, true, &cells[0])
                 .map_err(|found| self.refused(column, "a replaced parent", &found))?;
@@ -348,8 +348,8 @@ impl<'w> Work<'w, '_> {
 
     fn refused(&self, column: &TableColumn, what: &str, found: &str) -> Failure {
         let pointer = match &column.source {
-            Source::At(_, pointer) => pointer.as_str(),
-            Source::Record => "",
+            ColumnSource::At(_, pointer) => pointer.as_str(),
+            ColumnSource::Record => "",
         };
         let kind = column.kind.map_or("any", |kind| kind.word());
         Failure::new(

@@ -10,12 +10,12 @@ use crate::outcome::{Failure, Outcome};
 
 /// Which database, for messages.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct DatabaseFile {
     /// Its file.
     pub path: PathBuf,
 }
 
-impl Place {
+impl DatabaseFile {
     /// The database in this file.
     pub fn of(path: &Path) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl Place {
     }
 }
 
-impl Display for Place {
+impl Display for DatabaseFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "`sqlite://{}`", self.path.display())
     }

@@ -8,12 +8,12 @@ use crate::limits::Limits;
 use crate::outcome::Failure;
 use crate::sink::database::Seen;
 
-use super::error::{Place, code};
+use super::error::{DatabaseFile, code};
 use super::{read_state, table};
 
 /// The job's row and, where `count` says so, how many rows its table has.
 pub fn look(path: &Path, job: &str, count: bool, limits: &Limits) -> Result<Seen, Failure> {
-    let place = Place::of(path);
+    let place = DatabaseFile::of(path);
     let doing = || "open";
     if !path.exists() {
         return Ok(Seen {

@@ -6,9 +6,9 @@ use rusqlite::{Connection as Link, OptionalExtension as _, Result, params};
 
 use crate::outcome::{Failure, Outcome};
 use crate::sink::database::names::{listed, quoted};
-use crate::sink::database::{GENERATION, Layout, Source, Table, UPDATED_AT};
+use crate::sink::database::{ColumnSource, GENERATION, Layout, Table, UPDATED_AT};
 
-use super::error::{Place, number};
+use super::error::{DatabaseFile, number};
 use super::value::declared;
 
 /// A column as it must be, and as it is.
@@ -47,7 +47,7 @@ pub fn count(link: &Link, name: &str) -> Result<u64> {
 /// `Err` is 73: there is something else, with the statement that would mend it; 78 when it is another job's.
 pub fn ready(
     link: &Link,
-    place: &Place,
+    place: &DatabaseFile,
     job: &str,
     table: &Table,
     layout: &Layout,
@@ -97,7 +97,7 @@ pub fn ready(
 /// One table, one job: two would delete each other's rows.
 fn refuse_anothers(
     link: &Link,
-    place: &Place,
+    place: &DatabaseFile,
     job: &str,
     name: &str,
 ) -> std::result::Result<(), Failure> {
@@ -123,7 +123,7 @@ fn refuse_anothers(
 
 fn shapes(layout: &Layout) -> Vec<Shape> {
     let own = layout.columns.iter().enumerate().map(|(at, column)| {
-        let is_record = column.source == Source::Record;
+        let is_record = column.source == ColumnSource::Record;
         let kind = if is_record {
             "TEXT"
         } else {

@@ -242,7 +242,7 @@ fn retire_in(world: &World, keep: usize, hours_later: i64) {
 fn numbers(world: &World) -> Vec<u64> {
     generations(world)
         .iter()
-        .map(|name| Name::parse(name).unwrap().number)
+        .map(|name| GenerationName::parse(name).unwrap().number)
         .collect()
 }
 

@@ -15,7 +15,7 @@ const HEAD_DIGITS: usize = 16;
 
 /// The name of a generation: its number, when it was committed, and the head of its manifest's sha256.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Name {
+pub struct GenerationName {
     text: String,
     /// Its number.
     pub number: u64,
@@ -23,7 +23,7 @@ pub struct Name {
     pub committed: Timestamp,
 }
 
-impl Name {
+impl GenerationName {
     /// The name of generation `number`, committed at `committed` with this manifest.
     pub fn new(number: u64, committed: Timestamp, manifest: &[u8]) -> Self {
         let head = &manifest::sha256(manifest)[..HEAD_DIGITS];
@@ -70,7 +70,7 @@ impl Name {
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for GenerationName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }

@@ -28,27 +28,27 @@ fn refused(world: &mut World) -> String {
     failure.message
 }
 
-fn names_of(world: &World) -> Vec<Name> {
+fn names_of(world: &World) -> Vec<GenerationName> {
     names(&world.folder().folder(GENERATIONS).unwrap().unwrap()).unwrap()
 }
 
 #[test]
 fn a_name_is_read_as_it_was_written() {
-    let name = Name::new(42, "2026-11-23T06:00:00.7Z".parse().unwrap(), b"{}");
+    let name = GenerationName::new(42, "2026-11-23T06:00:00.7Z".parse().unwrap(), b"{}");
 
     assert_eq!(name.to_string(), "000042-20261123T060000Z-44136fa355b3678a");
-    assert_eq!(Name::parse(&name.to_string()).unwrap().number, 42);
+    assert_eq!(GenerationName::parse(&name.to_string()).unwrap().number, 42);
     assert_eq!(
-        Name::parse(&name.to_string()).unwrap().committed,
+        GenerationName::parse(&name.to_string()).unwrap().committed,
         "2026-11-23T06:00:00Z".parse().unwrap()
     );
 }
 
 #[test]
 fn a_number_of_more_digits_is_a_number() {
-    let name = Name::new(1_234_567, Timestamp::UNIX_EPOCH, b"");
+    let name = GenerationName::new(1_234_567, Timestamp::UNIX_EPOCH, b"");
 
-    assert_eq!(Name::parse(&name.to_string()), Some(name));
+    assert_eq!(GenerationName::parse(&name.to_string()), Some(name));
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn what_only_looks_like_a_name_is_none() {
         "000042-20261123T060000Z",
         "../042-20261123T060000Z-44136fa355b3678a",
     ] {
-        assert_eq!(Name::parse(odd), None, "{odd}");
+        assert_eq!(GenerationName::parse(odd), None, "{odd}");
     }
 }
 
@@ -250,7 +250,7 @@ fn a_changed_setting_is_named_and_one_that_was_never_given_is_not() {
 /// Puts `manifest` into the current generation and names the folder after it.
 fn rename_current(world: &World, manifest: &str) {
     let old = names_of(world).pop().unwrap();
-    let new = Name::new(old.number, old.committed, manifest.as_bytes());
+    let new = GenerationName::new(old.number, old.committed, manifest.as_bytes());
     std::fs::write(world.path("current/manifest.json"), manifest).unwrap();
     std::fs::rename(world.path(&old.link()), world.path(&new.link())).unwrap();
     std::fs::remove_file(world.path(CURRENT)).unwrap();

@@ -9,15 +9,15 @@ use serde_json::value::RawValue;
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 
-/// Names of members, each with its place.
+/// MemberNames of members, each with its place.
 #[derive(Debug, Clone, Default)]
-pub struct Names {
+pub struct MemberNames {
     all: Vec<String>,
     places: HashMap<String, usize>,
     bytes: usize,
 }
 
-impl Names {
+impl MemberNames {
     /// These.
     pub fn of(names: &[String]) -> Self {
         let mut all = Self::default();
@@ -121,7 +121,7 @@ impl<'r> Visitor<'r> for Members<'_, 'r> {
     fn visit_map<A: MapAccess<'r>>(self, mut members: A) -> Result<(), A::Error> {
         let mut name = String::new();
         let mut number = 0;
-        while members.next_key_seed(Name(&mut name))?.is_some() {
+        while members.next_key_seed(MemberName(&mut name))?.is_some() {
             let value = members.next_value::<&'r RawValue>()?;
             (self.take)(&name, value, number).map_err(serde::de::Error::custom)?;
             number += 1;
@@ -131,9 +131,9 @@ impl<'r> Visitor<'r> for Members<'_, 'r> {
 }
 
 /// Reads a member's name into a text that is used again.
-struct Name<'n>(&'n mut String);
+struct MemberName<'n>(&'n mut String);
 
-impl<'r> DeserializeSeed<'r> for Name<'_> {
+impl<'r> DeserializeSeed<'r> for MemberName<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'r>>(self, name: D) -> Result<(), D::Error> {
@@ -141,7 +141,7 @@ impl<'r> DeserializeSeed<'r> for Name<'_> {
     }
 }
 
-impl Visitor<'_> for Name<'_> {
+impl Visitor<'_> for MemberName<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn columns_are_in_the_order_in_which_they_were_first_seen() {
-        let mut names = Names::of(&["id".to_owned()]);
+        let mut names = MemberNames::of(&["id".to_owned()]);
 
         names.see(r#"{"b":1,"id":2}"#, &Limits::default()).unwrap();
         names
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_member_that_is_no_column_is_not_passed_over() {
-        let names = Names::of(&["id".to_owned()]);
+        let names = MemberNames::of(&["id".to_owned()]);
 
         let refused = names.values(r#"{"id":1,"b":2}"#).unwrap_err();
 
@@ -188,7 +188,7 @@ mod tests {
             ..Limits::default()
         };
         let refused = |record: &str| {
-            let mut names = Names::default();
+            let mut names = MemberNames::default();
             names.see(record, &Limits::default()).unwrap();
             names.fit(&limits).err()
         };

@@ -14,34 +14,34 @@ use crate::settings::data_file::Formulas;
 use crate::sink::manifest::{CsvLayout, FileRecord};
 
 use super::Output;
-use super::columns::Names;
+use super::columns::MemberNames;
 
 /// A csv file that is being written.
-pub struct Table {
+pub struct CsvFile {
     output: Output,
     header: Vec<u8>,
-    source: Source,
+    source: CellSource,
     rows: Rows,
 }
 
 /// Where the cells of a row are found.
-enum Source {
+enum CellSource {
     /// At these pointers; the second is the place of each column's among them.
     Pointers(Pointers, Vec<usize>),
     /// They are the members.
-    Members(Names),
+    Members(MemberNames),
 }
 
-impl Table {
+impl CsvFile {
     /// Writes to `output`, which holds nothing yet and frames nothing.
     pub fn new(mut output: Output, layout: &CsvLayout) -> Result<Self, Failure> {
         let source = match &layout.pointers {
             Some(pointers) => {
                 let mut all = Pointers::default();
                 let places = pointers.iter().map(|pointer| all.add(pointer)).collect();
-                Source::Pointers(all, places)
+                CellSource::Pointers(all, places)
             }
-            None => Source::Members(Names::of(&layout.columns)),
+            None => CellSource::Members(MemberNames::of(&layout.columns)),
         };
         let mut rows = Rows::new(
             layout.columns.len(),
@@ -94,13 +94,13 @@ impl Table {
         let text = std::str::from_utf8(record).map_err(|error| error.to_string())?;
         self.rows.row.clear();
         match &self.source {
-            Source::Pointers(pointers, places) => {
+            CellSource::Pointers(pointers, places) => {
                 let found = pointers.find(text)?;
                 for place in places {
                     self.rows.cell(found.values[*place]);
                 }
             }
-            Source::Members(names) => {
+            CellSource::Members(names) => {
                 for value in names.values(text)? {
                     self.rows.cell(value);
                 }

@@ -8,14 +8,14 @@ use crate::sink::Target;
 use crate::sink::manifest::{CsvLayout, FileRecord};
 use crate::staging::folder::Folder;
 
-use super::csv::Table;
+use super::csv::CsvFile;
 use super::{BARE, Framing, Output};
 use crate::settings::data_file::Compression;
 
 /// A set that is being written.
 pub struct SetOutput {
     data_file: &'static str,
-    table: Option<Table>,
+    table: Option<CsvFile>,
     /// The data file of a format that holds records, or the records beside a table.
     records: Option<Output>,
 }
@@ -64,7 +64,7 @@ impl SetOutput {
             .then(|| Output::create(folder, RECORDS_FILE, framing, Compression::None, mode));
         Ok(Self {
             data_file,
-            table: Some(Table::new(output, layout)?),
+            table: Some(CsvFile::new(output, layout)?),
             records: records.transpose()?,
         })
     }
@@ -72,7 +72,7 @@ impl SetOutput {
     /// Records written so far.
     pub fn records(&self) -> u64 {
         let beside = || self.records.as_ref().map_or(0, Output::records);
-        self.table.as_ref().map_or_else(beside, Table::records)
+        self.table.as_ref().map_or_else(beside, CsvFile::records)
     }
 
     /// Adds `records` records, already joined by the separator of the target's framing.
@@ -91,7 +91,7 @@ impl SetOutput {
     /// Forgets everything written so far.
     pub fn restart(&mut self) -> Result<(), Failure> {
         self.records.as_mut().map_or(Ok(()), Output::restart)?;
-        self.table.as_mut().map_or(Ok(()), Table::restart)
+        self.table.as_mut().map_or(Ok(()), CsvFile::restart)
     }
 
     /// Ends the files, the data file first. They are not yet synced.
@@ -100,7 +100,7 @@ impl SetOutput {
             Some(_) => RECORDS_FILE,
             None => self.data_file,
         };
-        let table = self.table.map(Table::finish).transpose()?;
+        let table = self.table.map(CsvFile::finish).transpose()?;
         let records = self.records.map(Output::finish).transpose()?;
         let named = table.map(|made| (self.data_file, made));
         let files = named

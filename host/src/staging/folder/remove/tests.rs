@@ -38,7 +38,7 @@ impl Tree {
     }
 
     /// Removes `top`, in which somebody does `meanwhile` whenever it is asked whether to stop.
-    fn remove_while(&self, meanwhile: impl Fn() -> Result<(), Failure>) -> Result<(), Left> {
+    fn remove_while(&self, meanwhile: impl Fn() -> Result<(), Failure>) -> Result<(), NotRemoved> {
         let parent = fs::File::open(self.temp.path()).unwrap();
         let bounds = Bounds {
             folders_max: FOLDERS_MAX,
@@ -47,7 +47,7 @@ impl Tree {
         all(parent.as_fd(), "top", bounds)
     }
 
-    fn remove(&self) -> Result<(), Left> {
+    fn remove(&self) -> Result<(), NotRemoved> {
         self.remove_while(|| Ok(()))
     }
 }
@@ -105,7 +105,7 @@ fn a_folder_that_is_moved_out_does_not_take_the_removal_with_it() {
     let left = tree.remove_while(meanwhile);
 
     assert!(
-        matches!(&left, Err(Left::Moved(path)) if path == "top/moved"),
+        matches!(&left, Err(NotRemoved::Moved(path)) if path == "top/moved"),
         "{left:?}"
     );
     assert!(moved.get() && tree.exists("top") && tree.exists("outside/pit"));
@@ -134,7 +134,7 @@ fn a_folder_that_was_emptied_and_replaced_is_not_removed() {
     let left = tree.remove_while(meanwhile);
 
     assert!(
-        matches!(&left, Err(Left::Moved(path)) if path == "top/inner"),
+        matches!(&left, Err(NotRemoved::Moved(path)) if path == "top/inner"),
         "{left:?}"
     );
     let there = fs::metadata(tree.path("top/inner")).unwrap();
@@ -155,7 +155,7 @@ fn a_top_that_was_replaced_is_not_removed() {
 
     let left = tree.remove_while(meanwhile);
 
-    assert!(matches!(left, Err(Left::Moved(_))), "{left:?}");
+    assert!(matches!(left, Err(NotRemoved::Moved(_))), "{left:?}");
     assert!(tree.exists("top"));
 }
 
@@ -177,7 +177,10 @@ fn what_belongs_to_another_user_stays_and_the_rest_goes() {
 
     let left = tree.remove();
 
-    assert!(matches!(left, Err(Left::Foreign(_, NOBODY))), "{left:?}");
+    assert!(
+        matches!(left, Err(NotRemoved::Foreign(_, NOBODY))),
+        "{left:?}"
+    );
     for (name, stays) in [
         ("top/a/theirs", true),
         ("top/c/d/ours", true),
@@ -200,7 +203,10 @@ fn a_top_of_another_user_stays_whatever_it_is() {
 
         let left = tree.remove();
 
-        assert!(matches!(left, Err(Left::Foreign(_, NOBODY))), "{left:?}");
+        assert!(
+            matches!(left, Err(NotRemoved::Foreign(_, NOBODY))),
+            "{left:?}"
+        );
     }
     assert!(file.exists("top") && folder.exists("top/ours"));
 }
@@ -220,7 +226,7 @@ fn what_it_stops_at_is_left_for_the_next_time() {
 
     let left = tree.remove_while(twice);
 
-    assert!(matches!(left, Err(Left::Stopped(_))), "{left:?}");
+    assert!(matches!(left, Err(NotRemoved::Stopped(_))), "{left:?}");
     let files = fs::read_dir(tree.path("top")).unwrap().count();
     assert!((1..1_000).contains(&files), "{files}");
     tree.remove().unwrap();
@@ -261,7 +267,7 @@ fn a_tree_with_more_folders_than_allowed_is_left_to_a_person() {
 
     let left = all(parent.as_fd(), "top", bounds);
 
-    assert!(matches!(left, Err(Left::TooMany)), "{left:?}");
+    assert!(matches!(left, Err(NotRemoved::TooMany)), "{left:?}");
     assert!(tree.exists("top"));
 }
 

@@ -13,7 +13,7 @@ use crate::settings::inputs::Values;
 use crate::settings::plan::{Plan, WriteMode};
 use crate::sink::files::commit::Commit;
 use crate::sink::tests::world::{Left, publish};
-use crate::sink::{self, Extent, Ground, Sink, Target, Totals};
+use crate::sink::{self, Extent, Sink, SinkContext, Target, Totals};
 use crate::staging::folder::{Folder, Writers};
 use crate::staging::lock;
 
@@ -126,7 +126,7 @@ impl World {
         act: impl FnOnce(&mut dyn Sink) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let (mode, dry_run) = (self.mode, self.dry_run);
-        self.grounded(|ground, plan| {
+        self.grounded(|context, plan| {
             let target = Target {
                 format: OutputFormat::Json,
                 compression: plan.compression,
@@ -139,7 +139,7 @@ impl World {
                 adopt: false,
                 dry_run,
             };
-            let mut sink = sink::open(ground, plan, target)?;
+            let mut sink = sink::open(context, plan, target)?;
             act(sink.as_mut())
         })
     }
@@ -150,9 +150,9 @@ impl World {
         act: impl FnOnce(&mut Sqlite<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let path = self.path();
-        self.grounded(|ground, plan| {
+        self.grounded(|context, plan| {
             act(&mut Sqlite::open(
-                ground,
+                context,
                 &path,
                 &plan.job,
                 plan.writers,
@@ -163,20 +163,20 @@ impl World {
 
     fn grounded<T>(
         &mut self,
-        act: impl FnOnce(Ground<'_>, &Plan) -> Result<T, Failure>,
+        act: impl FnOnce(SinkContext<'_>, &Plan) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         self.runs += 1;
         let (log, plan) = (Log::silent(), self.plan());
         let folder =
             Folder::open_or_create(plan.output_dir.as_ref().unwrap(), None, Writers::Nobody)?;
         let lock = lock::acquire(&folder, &format!("run-{}", self.runs))?;
-        let ground = Ground {
+        let context = SinkContext {
             lock: Arc::new(lock),
             folder_stays: true,
             limits: &plan.limits,
             check: &self.meanwhile,
             log: &log,
         };
-        act(ground, &plan)
+        act(context, &plan)
     }
 }

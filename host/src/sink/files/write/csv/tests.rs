@@ -21,7 +21,7 @@ fn written(layout: &CsvLayout, joined: &str) -> String {
     let temp = tempfile::tempdir().unwrap();
     let folder = Folder::open(temp.path()).unwrap().unwrap();
     let output = Output::create(&folder, "f", BARE, Compression::None, None).unwrap();
-    let mut table = Table::new(output, layout).unwrap();
+    let mut table = CsvFile::new(output, layout).unwrap();
     if !joined.is_empty() {
         table.write(b"{}").unwrap();
         table.restart().unwrap();

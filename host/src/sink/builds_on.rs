@@ -8,11 +8,11 @@ use crate::staging::read::{self, Staged};
 
 /// What is there before the staged records are applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Base {
+pub enum BuildsOn {
     /// Nothing: the staged records are the set.
-    Empty,
+    Nothing,
     /// What is there: the last published set, or under append everything so far.
-    Last,
+    LastCommit,
 }
 
 /// What `extent` is built on; `last` is the last commit. `Err` is 70, the component cannot say that; or 78, the settings do
@@ -22,7 +22,7 @@ pub fn of(
     last: Option<&Manifest>,
     target: &Target,
     staged: &Staged,
-) -> Result<Base, Failure> {
+) -> Result<BuildsOn, Failure> {
     let appends = target.mode == WriteMode::Append;
     // No set was published by a run that appended.
     let has_last = last.is_some_and(|last| appends || !last.appends());
@@ -41,14 +41,14 @@ pub fn of(
                 "merge what changed: PRIMARY_KEY is not set",
             ))
         }
-        Extent::Everything if !appends => Ok(Base::Empty),
-        Extent::Everything | Extent::Changes if !has_last => Ok(Base::Empty),
+        Extent::Everything if !appends => Ok(BuildsOn::Nothing),
+        Extent::Everything | Extent::Changes if !has_last => Ok(BuildsOn::Nothing),
         Extent::NothingNew if !has_last => Err(Failure::broken(
             "it answered `nothing-new` when nothing had been published",
         )),
         Extent::NothingNew if staged.reported != read::Counts::default() => Err(Failure::broken(
             "it answered `nothing-new` and reported staged lines",
         )),
-        Extent::Everything | Extent::Changes | Extent::NothingNew => Ok(Base::Last),
+        Extent::Everything | Extent::Changes | Extent::NothingNew => Ok(BuildsOn::LastCommit),
     }
 }
