@@ -11,7 +11,7 @@ use crate::process::watch::{Watch, aside};
 use crate::run::setup::{self, Prepared};
 use crate::settings;
 use crate::settings::inputs::Problem;
-use crate::settings::units;
+use crate::units;
 use crate::words;
 
 pub mod demo;

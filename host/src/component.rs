@@ -141,7 +141,7 @@ impl Connector {
                 Outcome::ComponentFailed,
                 format!(
                     "the component did not finish `describe` within {}{FIXED}",
-                    crate::settings::units::spoken(limits.describe_wall)
+                    crate::units::spoken(limits.describe_wall)
                 ),
             ));
         };
@@ -283,7 +283,7 @@ fn ending(
     }
     let root = one_line(&error.root_cause().to_string());
     let message = if is_out_of_cpu {
-        let limit = crate::settings::units::spoken(limits.describe_cpu);
+        let limit = crate::units::spoken(limits.describe_cpu);
         format!("the component used more than {limit} of CPU time in `describe`{FIXED}")
     } else if let Some(limit) = error.downcast_ref::<Exceeded>().or(refused) {
         match limit {
@@ -309,7 +309,7 @@ fn ending(
 
 /// The component used more CPU time than it may, in one call or in all of a run.
 pub fn cpu_used_up(limit: Duration) -> Failure {
-    let limit = crate::settings::units::spoken(limit);
+    let limit = crate::units::spoken(limit);
     Failure::new(
         Outcome::ComponentFailed,
         format!(

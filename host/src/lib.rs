@@ -18,6 +18,7 @@ mod records;
 mod secret;
 mod sink;
 mod staging;
+mod units;
 mod words;
 
 pub use run::{run, run_and_tell};

@@ -16,7 +16,6 @@ pub mod given_file;
 pub mod inputs;
 pub mod plan;
 pub mod suggest;
-pub mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 

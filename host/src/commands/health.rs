@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use crate::limits::Limits;
 use crate::run::last_run::{self, LastRun};
 use crate::settings::plan::Plan;
-use crate::settings::units::{counted, spoken};
 use crate::sink::LastCommit;
 use crate::sink::files::generation::{self, Generation};
 use crate::sink::files::last::sha256_of;
 use crate::staging::folder::{Doing as _, Folder, Writers};
+use crate::units::{counted, spoken};
 use crate::words;
 
 mod cursor;

@@ -23,9 +23,9 @@ use crate::run::call_component;
 use crate::run::setup::{self, Prepared, refusal};
 use crate::secret::Redactor;
 use crate::settings::env_file;
-use crate::settings::units::counted;
 use crate::staging::folder::{self, Folder, Temporary};
 use crate::staging::read::RECORDS;
+use crate::units::counted;
 use crate::words;
 
 /// How often the records staged so far are counted while the component runs.

@@ -13,7 +13,7 @@ use wasmtime::component::Component;
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::process::watch::aside;
-use crate::settings::units::spoken;
+use crate::units::spoken;
 
 /// How often the time and the memory that it takes are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use crate::outcome::{Failure, OrFail, Outcome};
-use crate::settings::units::spoken;
+use crate::units::spoken;
 
 const RUNNING: u8 = 0;
 const DEADLINE: u8 = 1;

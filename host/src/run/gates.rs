@@ -2,9 +2,9 @@
 
 use crate::outcome::{Failure, Outcome};
 use crate::settings::plan::MaxRejected;
-use crate::settings::units::counted;
 use crate::sink::Totals;
 use crate::staging::rejection::Rejection;
+use crate::units::counted;
 
 /// How much may be missing or bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::limits::Limits;
 use crate::outcome::{Committed, Failure, Outcome};
-use crate::settings::units::counted;
+use crate::units::counted;
 use crate::words;
 
 /// Everything worth knowing about a run that has ended. Counts are of this run unless they say otherwise.

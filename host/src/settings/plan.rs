@@ -14,8 +14,8 @@ use crate::settings::data_file::{Compression, Formulas, OutputFormat};
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::env_file::names;
 use crate::settings::inputs::{Problem, Values};
-use crate::settings::units;
 use crate::staging::folder::Writers;
+use crate::units;
 
 mod output;
 

@@ -38,6 +38,7 @@ mod csv;
 mod data;
 pub mod generation;
 pub mod last;
+mod merge;
 pub mod new_segment;
 pub mod retire;
 pub mod segment;

@@ -25,6 +25,9 @@ use crate::staging::run_folder::Staging;
 pub mod database;
 pub mod files;
 
+mod dedup;
+pub mod leftovers;
+
 mod builds_on;
 pub mod manifest;
 pub mod refused;

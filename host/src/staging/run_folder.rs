@@ -10,7 +10,7 @@ use crate::staging::folder::{Bounds, Folder, within};
 use crate::staging::lock::Lock;
 
 /// The beginning of every staging folder's name.
-pub(super) const PREFIX: &str = ".staging-";
+pub const PREFIX: &str = ".staging-";
 const INPUT: &str = "in";
 /// The generation that is being made.
 pub const GENERATION: &str = "gen";

@@ -23,14 +23,16 @@ impl Drawn {
     /// The same for every test of this process.
     pub fn of_this_process() -> Self {
         static DRAWN: OnceLock<Drawn> = OnceLock::new();
-        *DRAWN.get_or_init(|| match std::env::var("TIDEGATE_SWEEP") {
-            Ok(text) => Self::named(&text).unwrap_or_else(|| {
-                panic!("TIDEGATE_SWEEP is `all` or a number below {ONE_IN}, not `{text}`")
-            }),
-            Err(_) => {
+        *DRAWN.get_or_init(|| {
+            let Ok(text) = std::env::var("TIDEGATE_SWEEP") else {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH);
-                Self::Third(now.map_or(0, |now| now.subsec_nanos() as usize / 1_000) % ONE_IN)
-            }
+                return Self::Third(
+                    now.map_or(0, |now| now.subsec_nanos() as usize / 1_000) % ONE_IN,
+                );
+            };
+            Self::named(&text).unwrap_or_else(|| {
+                panic!("TIDEGATE_SWEEP is `all` or a number below {ONE_IN}, not `{text}`")
+            })
         })
     }
 

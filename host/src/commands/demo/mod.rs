@@ -15,7 +15,7 @@ use crate::cli::{DemoArgs, GivenArgs, RunArgs};
 use crate::outcome::{Ended, Outcome};
 use crate::process::watch::Watch;
 use crate::run::summary::Summary;
-use crate::settings::units::counted;
+use crate::units::counted;
 
 /// Runs the demo and says on stdout what it does and sees.
 pub fn demo(args: &DemoArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {

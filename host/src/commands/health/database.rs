@@ -9,9 +9,9 @@ use crate::outcome::Failure;
 use crate::run::last_run::{self, LastRun};
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::plan::Plan;
-use crate::settings::units::counted;
 use crate::sink::{self, LastCommit};
 use crate::staging::folder::Folder;
+use crate::units::counted;
 
 use super::{Ages, HealthReport, Status};
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::outcome::{Failure, Outcome};
 use crate::records::changes;
-use crate::records::dedup::{self, DIGEST_BYTES, Remembered, Repeats};
+use crate::sink::dedup::{self, DIGEST_BYTES, Remembered, Repeats};
 use crate::sink::manifest::{DIGESTS, FileRecord};
 use crate::staging::folder::Doing as _;
 use crate::staging::read::Staged;

@@ -7,8 +7,8 @@ use rustix::io::Errno;
 
 use crate::outcome::{Failure, Outcome};
 use crate::sink::files::generation::CURRENT;
+use crate::sink::leftovers::FOREIGN_KEPT_IN;
 use crate::staging::folder::{Doing as _, Folder};
-use crate::staging::leftovers::FOREIGN_KEPT_IN;
 use crate::staging::lock::Lock;
 
 use crate::sink::files::commit::New;

@@ -8,7 +8,7 @@ use std::fs::File;
 
 use crate::outcome::Failure;
 use crate::records::changes::{check_at, line_failure};
-use crate::records::dedup::{self, Compared, Remembered, Repeats};
+use crate::sink::dedup::{self, Compared, Remembered, Repeats};
 use crate::sink::files::commit::Written;
 use crate::sink::files::generation::Generation;
 use crate::sink::files::new_segment::NewSegment;

@@ -5,13 +5,13 @@ use std::io::Read as _;
 
 use crate::outcome::{Failure, Outcome};
 use crate::records::changes::{self, Flow};
-use crate::records::merge::{merge, merge_replacing, read_old, read_old_key, write_all};
 use crate::records::parents::Parents;
 use crate::records::sort::{Sorted, Sorter};
 use crate::settings::data_file::{Compression, RECORDS_FILE};
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::files::generation::{Generation, Set};
 use crate::sink::files::last::{LastRecords, framing_of};
+use crate::sink::files::merge::{merge, merge_replacing, read_old, read_old_key, write_all};
 use crate::sink::files::write::{BARE, Framing, Output, SetFile, SetOutput};
 use crate::staging::folder::Doing as _;
 use crate::staging::read::Staged;

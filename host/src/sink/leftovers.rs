@@ -12,7 +12,6 @@ use crate::settings::data_file::DATA_FILES;
 use crate::sink::files::generation::{GENERATIONS, Generation, names};
 use crate::sink::files::segment::{self, SEGMENTS};
 use crate::staging::folder::{Bounds, Entry, Folder, within};
-
 use crate::staging::lock::Lock;
 use crate::staging::run_folder::PREFIX;
 
