@@ -22,7 +22,6 @@ mod nesting;
 mod number;
 mod paths;
 mod regexes;
-pub mod schema;
 mod strings;
 mod term;
 mod text;

@@ -1,7 +1,7 @@
 //! What the settings say about records: what they are held to, what is made of them, and what identifies one.
 
-use tidegate_jq::schema::Schema;
 use tidegate_json::Pointer;
+use tidegate_schema::Schema;
 
 use super::Transform;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tidegate_jq::schema::Schema;
+use tidegate_schema::Schema;
 
 use super::description::{Setting, optional};
 use super::{Given, not_one_of};

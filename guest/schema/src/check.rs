@@ -1,9 +1,9 @@
 //! Holding a value to a compiled schema. Numbers are compared by all their digits.
 
+use tidegate_jq::{Decimal, Number, Object, Value, in_order, shown};
+use tidegate_json::{escape, quoted};
+
 use super::{Broken, Check, Node, Properties, Range, Schema, Type};
-use crate::text::escape;
-use crate::text::quoted;
-use crate::{Decimal, Number, Object, Value, in_order, shown};
 
 /// Schemas inside each other at one time: more than records are deep, so only one that refers to itself without end has more.
 const NESTED_MAX: usize = 400;

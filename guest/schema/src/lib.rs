@@ -12,11 +12,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use regex_lite::Regex;
+use tidegate_jq::{Number, Value, read};
+use tidegate_json::{escape, quoted};
 
 use self::check::Crumb;
-use crate::text::quoted;
-use crate::text::{escape, unescape};
-use crate::{Number, Value, read};
 
 /// Schemas within one.
 const NODES_MAX: usize = 10_000;
@@ -185,6 +184,11 @@ impl<'d> Compiler<'d> {
     fn below(&mut self, at: &str, step: &str) -> Result<Node, String> {
         self.node(&format!("{at}/{}", escape(step)))
     }
+}
+
+/// The step of a JSON Pointer that a text stands for.
+fn unescape(text: &str) -> String {
+    text.replace("~1", "/").replace("~0", "~")
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! Compiling keywords: each becomes a check, or the schema is refused.
 
 use regex_lite::Regex;
+use tidegate_jq::{Decimal, Number, Object, Value, shown};
+use tidegate_json::{escape, quoted};
 
 use super::{Check, Compiler, Node, Properties, Range, Type};
-use crate::text::escape;
-use crate::text::quoted;
-use crate::{Decimal, Number, Object, Value, shown};
 
 /// Keywords that say nothing about validity.
 const ANNOTATIONS: &[&str] = &[
