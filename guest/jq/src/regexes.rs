@@ -1,8 +1,10 @@
-//! Filters on regular expressions; each expression is compiled once. Their syntax is that of `regex-lite`.
+//! Filters on regular expressions; each expression is compiled once. Their syntax is that of the
+//! `regex` crate, whose classes are those of Unicode, as in jq; it has no look-around and no back-references, and so no expression takes
+//! longer than the text is long.
 
 use std::rc::Rc;
 
-pub(super) use regex_lite::Regex;
+pub(super) use regex::Regex;
 
 use super::builtins::{Native, Tools, entry};
 use super::strings::string;
@@ -11,6 +13,8 @@ use crate::text::quoted;
 
 /// Compiled expressions that are kept.
 const KEPT_MAX: usize = 100;
+/// What matching with one expression may keep for the next time.
+const DFA_BYTES_MAX: usize = 256 * 1024;
 
 pub(super) const NATIVES: &[Native] = &[
     entry("_match", 2, |tools, value, given| {
@@ -91,7 +95,8 @@ fn compiled(tools: &Tools, text: &str, flags: &str) -> Result<Rc<Regex>, String>
     if let Some(regex) = kept.get(&key) {
         return Ok(regex.clone());
     }
-    let mut builder = regex_lite::RegexBuilder::new(text);
+    let mut builder = regex::RegexBuilder::new(text);
+    builder.dfa_size_limit(DFA_BYTES_MAX);
     for flag in flags.chars() {
         match flag {
             'g' | 'n' => {}
@@ -107,7 +112,13 @@ fn compiled(tools: &Tools, text: &str, flags: &str) -> Result<Rc<Regex>, String>
         }
     }
     let regex = builder.build();
-    let regex = regex.map_err(|error| format!("{} is no expression: {error}", quoted(text)))?;
+    let regex = regex.map_err(|error| {
+        // The last line says what is wrong, those before it show where.
+        let error = error.to_string();
+        let why = error.lines().last().unwrap_or_default();
+        let why = why.trim_start_matches("error: ");
+        format!("{} is no expression: {why}", quoted(text))
+    })?;
     let regex = Rc::new(regex);
     if kept.len() >= KEPT_MAX {
         kept.clear();

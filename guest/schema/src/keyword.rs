@@ -1,10 +1,9 @@
 //! Compiling keywords: each becomes a check, or the schema is refused.
 
-use regex_lite::Regex;
 use tidegate_jq::{Decimal, Number, Object, Value, shown};
 use tidegate_json::{escape, quoted};
 
-use super::{Check, Compiler, Node, Properties, Range, Type};
+use super::{Check, Compiler, Node, Properties, Range, Type, pattern};
 
 /// Keywords that say nothing about validity.
 const ANNOTATIONS: &[&str] = &[
@@ -62,7 +61,7 @@ impl<'d> Compiler<'d> {
             "exclusiveMaximum" => Check::LessThan(number(value)?),
             "minLength" => Check::Lengths(at_least(value)?),
             "maxLength" => Check::Lengths(at_most(value)?),
-            "pattern" => Check::Pattern(regex(string(value)?)?),
+            "pattern" => Check::Pattern(pattern::compile(string(value)?)?),
             "minItems" => Check::ItemCount(at_least(value)?),
             "maxItems" => Check::ItemCount(at_most(value)?),
             "minProperties" => Check::PropertyCount(at_least(value)?),
@@ -197,7 +196,9 @@ impl<'d> Compiler<'d> {
         }
         if let Some(patterns) = schema.get("patternProperties") {
             for (pattern, node) in self.members(patterns, at, "patternProperties")? {
-                properties.patterns.push((regex(&pattern)?, node));
+                properties
+                    .patterns
+                    .push((pattern::compile(&pattern)?, node));
             }
         }
         if schema.get("additionalProperties").is_some() {
@@ -288,8 +289,4 @@ fn at_least(value: &Value) -> Result<Range, String> {
 fn at_most(value: &Value) -> Result<Range, String> {
     let most = Some(count(value)?);
     Ok(Range { least: None, most })
-}
-
-fn regex(pattern: &str) -> Result<Regex, String> {
-    Regex::new(pattern).map_err(|error| format!("{} is no expression: {error}", quoted(pattern)))
 }

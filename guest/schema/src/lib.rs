@@ -7,11 +7,12 @@
 
 mod check;
 mod keyword;
+mod pattern;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use regex_lite::Regex;
+use regex::Regex;
 use tidegate_jq::{Number, Value, read};
 use tidegate_json::{escape, quoted};
 

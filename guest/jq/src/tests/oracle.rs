@@ -115,7 +115,7 @@ fn same(ours: &Value, theirs: &Val) -> bool {
 fn same_text(ours: &str, theirs: &str) -> bool {
     ours == theirs
         || ours
-            == regex_lite::Regex::new(r"(\d)\.0\b")
+            == regex::Regex::new(r"(\d)\.0\b")
                 .unwrap()
                 .replace_all(theirs, "$1")
 }
