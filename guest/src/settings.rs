@@ -16,7 +16,7 @@ use std::ops::RangeInclusive;
 
 use url::Url;
 
-pub use self::description::{Description, Setting, describe};
+pub use self::description::{Description, Setting, Staging, describe};
 use crate::cursor::{CursorSettings, TokenSettings};
 use crate::failure::{Failure, Problem, quoted};
 use crate::records::RecordSettings;

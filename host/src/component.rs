@@ -42,7 +42,7 @@ mod said;
 pub mod shape;
 mod sighting;
 
-pub use self::described::{Description, Setting, is_settable};
+pub use self::described::{Announced, Description, Setting, Staging, is_settable};
 pub use self::said::{Extent, JobFailure, Report, Request, Sighting, Suggestion, Window};
 
 use bindings::exports::tidegate::sync::job::Failure as RawFailure;
@@ -66,20 +66,8 @@ pub struct Connector {
     pub sha256: String,
 }
 
-/// The interface of a component whose job comes in portions; most have none.
-const PORTIONS: &str = "tidegate:sync/portions@0.1.0";
-
 /// The interface of a component that can take a first look at its source.
 const PROBE: &str = "tidegate:sync/probe@0.1.0";
-
-/// The end of a run that worked.
-#[derive(Debug)]
-pub struct Ran {
-    /// What the component says of it.
-    pub report: Report,
-    /// Whether another run, given the new state, goes on where this one ended.
-    pub more: bool,
-}
 
 /// What a run used, for the summary.
 #[derive(Debug, Default, Clone, Copy)]
@@ -154,28 +142,15 @@ impl Connector {
         grants: Grants,
         limits: &Limits,
         request: &Request,
-    ) -> (Result<Result<Ran, JobFailure>, Failure>, Used) {
+    ) -> (Result<Result<Report, JobFailure>, Failure>, Used) {
         let log = grants.log.clone();
         let ran = self.call(grants, Call::Run, limits, async |store, instance| {
             let connector = bindings::Connector::new(&mut *store, instance)?;
-            let job = connector.tidegate_sync_job();
-            match job.call_run(&mut *store, request).await? {
-                Ok(report) => {
-                    let more = match optional(store, instance, PORTIONS, "more")? {
-                        Some(more) => called(store, more).await?,
-                        None => false,
-                    };
-                    Ok(Ok((report, more)))
-                }
-                Err(failure) => Ok(Err(failure)),
-            }
+            connector.tidegate_sync_job().call_run(store, request).await
         });
         let (said, used) = ran.await;
         let heard = said.and_then(|said| match said {
-            Ok((report, more)) => {
-                let report = said::report(report, limits)?;
-                Ok(Ok(Ran { report, more }))
-            }
+            Ok(report) => said::report(report, limits).map(Ok),
             Err(failure) => Ok(Err(said::failure(failure, &log, limits))),
         });
         (heard, used)

@@ -50,22 +50,22 @@ impl Run<'_> {
 
         loop {
             let staging = sink.staging()?;
-            let ran = self
+            let report = self
                 .fetch(&prepared, settings, &egress, sink.last(), &staging, stop)
                 .await?;
             #[cfg(test)]
             defect::rehearsed("fetched");
-            let report = ran.report;
+            let more = report.more;
 
             let staged = read::open(staging.input(), steps::reported(&report), &plan.limits)?
-                .with_more(ran.more);
+                .with_more(more);
             let last_records = sink
                 .last()
                 .and_then(|last| steps::comparable(settings, last));
             let taken = sink.take(&staged, staging, steps::extent(report.extent))?;
             let totals = taken.totals();
             let plausible = gates::check(
-                &self.gates(settings, plan, ran.more),
+                &self.gates(settings, plan, more),
                 &totals,
                 report.fetched,
                 last_records,
@@ -75,7 +75,7 @@ impl Run<'_> {
                 return Err(taken.refused(refusal));
             }
             if self.args.dry_run {
-                return Ok(self.leave_unpublished(totals, ran.more));
+                return Ok(self.leave_unpublished(totals, more));
             }
 
             let draft = self.draft(&prepared, settings, report);
@@ -86,7 +86,7 @@ impl Run<'_> {
             self.is_committing = false;
             self.published(committed?);
             sink.retire();
-            if !ran.more {
+            if !more {
                 return Ok(self.outcome());
             }
             stop.check()?;

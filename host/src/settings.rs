@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use url::Url;
 
-use crate::component::{Description, Setting};
+use crate::component::{Announced, Description, Setting, Staging};
 use crate::egress::{Auth, ClientFiles};
 use crate::secret::Secret;
 use crate::settings::catalogue::{Declared, HOST};
@@ -92,6 +92,8 @@ pub struct Settings {
     pub auth: Auth,
     /// `CLIENT_CERT_FILE` and `CLIENT_KEY_FILE`.
     pub client: Option<ClientFiles>,
+    /// What the component announces that it stages besides records, with these settings.
+    pub stages: Staging,
     /// How staged records become the published set.
     pub mode: WriteMode,
     /// sha256 in hex of each data-shaping setting, by name; one that is not given has the hash of nothing.
@@ -129,18 +131,19 @@ pub fn join(description: &Description, plan: &Plan) -> Result<Settings, Unusable
     let source = source(description, plan, &mut problems);
     let auth = auth::auth(plan, &mut problems);
     let client = auth::client_files(plan, source.as_ref(), &auth, &mut problems);
-    let has_cursor = environment.iter().any(|(name, _)| name == "SOURCE_CURSOR");
-    let mode = mode(description, plan, has_cursor, &mut problems);
+    let is_given = |name: &str| environment.iter().any(|(given, _)| given == name);
+    let mode = mode(description, plan, is_given, &mut problems);
     conflicts::columns::refuse(plan, &mut problems);
     if let Some(mode) = mode {
-        conflicts::replacing::refuse(description, plan, mode, &mut problems);
-        conflicts::appending::refuse(description, plan, mode, &mut problems);
+        conflicts::replacing::refuse(description, plan, is_given, mode, &mut problems);
+        conflicts::appending::refuse(description, plan, is_given, mode, &mut problems);
     }
     conflicts::database::refuse(plan, mode, &mut problems);
     match (source, mode) {
         (Some(source), Some(mode)) if problems.is_empty() => {
-            let shaping = fingerprint::hashes(plan, &texts, &source, mode);
+            let shaping = fingerprint::hashes(description, plan, &texts, &source, mode);
             Ok(Settings {
+                stages: description.stages(is_given),
                 environment,
                 source,
                 auth,
@@ -326,37 +329,42 @@ fn source(description: &Description, plan: &Plan, problems: &mut Vec<Problem>) -
     Some(url)
 }
 
+/// How staged records become the published set: as given, or as follows from what the component stages.
 fn mode(
     description: &Description,
     plan: &Plan,
-    cursor: bool,
+    is_given: impl Fn(&str) -> bool,
     problems: &mut Vec<Problem>,
 ) -> Option<WriteMode> {
-    let declares_cursor = description
-        .settings
-        .iter()
-        .any(|setting| setting.name == "SOURCE_CURSOR");
+    let changes = description.announces(|stages| stages.changes, is_given);
     let keys = !plan.keys.is_empty();
-    let mut problem = |message: &str| {
+    let mut problem = |message: String| {
         problems.push(Problem::new("WRITE_MODE", message));
         None
     };
-    match plan.mode {
-        Some(WriteMode::Upsert) if !keys => {
-            problem("`upsert` merges by key: set PRIMARY_KEY, say `PRIMARY_KEY=/id`")
+    match (plan.mode, changes) {
+        (Some(WriteMode::Upsert), _) if !keys => {
+            problem("`upsert` merges by key: set PRIMARY_KEY, say `PRIMARY_KEY=/id`".to_owned())
         }
-        Some(WriteMode::Replace) if cursor => problem(
-            "`replace` publishes the whole set, and SOURCE_CURSOR fetches only changes: unset one of the two, or set WRITE_MODE=upsert and PRIMARY_KEY",
+        (Some(WriteMode::Replace), Some(Announced::By(Setting { name, .. }))) => problem(format!(
+            "`replace` publishes the whole set, and {name} fetches only changes: unset one of the two, or set WRITE_MODE=upsert and PRIMARY_KEY"
+        )),
+        (Some(WriteMode::Replace), Some(Announced::Always)) => problem(
+            "`replace` publishes the whole set, and this component fetches only changes: set WRITE_MODE=upsert and PRIMARY_KEY, or WRITE_MODE=append"
+                .to_owned(),
         ),
-        Some(mode) => Some(mode),
-        None if !declares_cursor => problem(
-            "is not given, and this component does not say what it stages: set WRITE_MODE=replace, upsert or append",
-        ),
-        None if cursor && !keys => problem(
-            "cannot be told: with SOURCE_CURSOR, set PRIMARY_KEY to merge by key, say `PRIMARY_KEY=/id`; or keep every version of every record with `WRITE_MODE=append`",
-        ),
-        None if cursor => Some(WriteMode::Upsert),
-        None => Some(WriteMode::Replace),
+        (Some(mode), _) => Some(mode),
+        (None, None) => Some(WriteMode::Replace),
+        (None, Some(_)) if keys => Some(WriteMode::Upsert),
+        (None, Some(announced)) => {
+            let cause = match announced {
+                Announced::By(Setting { name, .. }) => format!("with {name}"),
+                Announced::Always => "with this component, which fetches only changes".to_owned(),
+            };
+            problem(format!(
+                "cannot be told: {cause}, set PRIMARY_KEY to merge by key, say `PRIMARY_KEY=/id`; or keep every version of every record with `WRITE_MODE=append`"
+            ))
+        }
     }
 }
 

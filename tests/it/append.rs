@@ -126,6 +126,7 @@ fn a_full_fetch_appends_what_the_last_one_did_not_bring() {
 fn each_portion_is_a_segment() {
     let run = Job::misbehaving("portions")
         .set("WRITE_MODE", "append")
+        .set("SOURCE_CHANGES", "yes")
         .set("OUTPUT_FORMAT", "ndjson")
         .set("MIN_RECORDS", "3")
         .run();

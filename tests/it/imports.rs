@@ -86,7 +86,6 @@ fn the_world_is_eleven_interfaces_without_sockets_random_stdin_or_exit() {
         offered.iter().map(String::as_str).collect::<Vec<_>>(),
         [
             "tidegate:sync/job@0.1.0",
-            "tidegate:sync/portions@0.1.0",
             "tidegate:sync/probe@0.1.0",
             "wasi:cli/run@0.2.12"
         ]

@@ -128,8 +128,9 @@ fn counts_that_are_not_true_break_the_contract() {
 
 #[test]
 fn an_extent_that_is_not_true_breaks_the_contract() {
-    breaks_the_contract("call-everything-changes", "replace");
+    breaks_the_contract("call-everything-changes", "reported `changes`");
     breaks_the_contract("stage-under-nothing-new", "nothing");
+    breaks_the_contract("delete-unannounced", "staged deletions");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::world::{Job, Run};
 fn job(behaviour: &str) -> Job {
     Job::misbehaving(behaviour)
         .set("WRITE_MODE", "upsert")
+        .set("SOURCE_CHANGES", "yes")
         .set("PRIMARY_KEY", "/id")
         .set("MAX_SHRINK_PERCENT", "100")
 }
@@ -113,15 +114,4 @@ fn portions_without_end_run_into_the_deadline() {
 
     is_refused(&run, Outcome::TryLater, "RUN_DEADLINE");
     assert_eq!(run.summary()["committed"], "yes");
-}
-
-#[test]
-fn a_component_that_traps_or_never_answers_there_publishes_nothing() {
-    let trapped = job("portions-trap").run();
-    let looped = job("portions-loop").set("CPU_LIMIT", "1s").run();
-
-    is_refused(&trapped, Outcome::ComponentFailed, "trapped");
-    is_refused(&looped, Outcome::ComponentFailed, "CPU_LIMIT");
-    trapped.publishes_nothing();
-    looped.publishes_nothing();
 }

@@ -14,6 +14,7 @@ const LINES: &str = r#"{"reason":"no \"id\"","pointer":"/items/3","record":{"a":
 fn rejecting() -> Job {
     Job::misbehaving("stage-as-told")
         .set("WRITE_MODE", "upsert")
+        .set("SOURCE_CHANGES", "yes")
         .set("PRIMARY_KEY", "/id")
         .set("SOURCE_STAGE_RECORDS", "{\"id\":1}\n{\"id\":2}\n")
         .set("SOURCE_STAGE_REJECTED", LINES)

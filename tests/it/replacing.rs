@@ -16,6 +16,7 @@ const ROWS: &str = r#"{"id":1,"order":1}
 fn published() -> Job {
     let mut job = Job::misbehaving("stage-as-told")
         .set("WRITE_MODE", "upsert")
+        .set("SOURCE_CHANGES", "yes")
         .set("PRIMARY_KEY", "/id")
         .set("REPLACE_BY", "/order")
         .set("SOURCE_PARENT", "/id")

@@ -82,6 +82,7 @@ fn deletions_and_replaced_parents_take_rows_away() {
     let mut job = Job::misbehaving("stage-as-told")
         .sqlite()
         .set("WRITE_MODE", "upsert")
+        .set("SOURCE_CHANGES", "yes")
         .set("PRIMARY_KEY", "/id")
         .set("REPLACE_BY", "/order")
         .set("SOURCE_PARENT", "/id")

@@ -15,6 +15,7 @@ const ROWS: &str = r#"{"id":2,"total":1.10,"note":"a \"b\", c","lines":[1, 2]}
 fn staging(rows: &str) -> Job {
     Job::misbehaving("stage-as-told")
         .set("WRITE_MODE", "upsert")
+        .set("SOURCE_CHANGES", "yes")
         .set("PRIMARY_KEY", "/id")
         .set("SOURCE_STAGE_RECORDS", rows)
 }

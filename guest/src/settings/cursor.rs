@@ -1,6 +1,6 @@
 //! What the cursor is, and how it is asked from. A cursor that is a token is `token`'s business.
 
-use super::description::{Setting, optional};
+use super::description::{Setting, Staging, optional};
 use super::{Given, not_one_of};
 use crate::cursor::{
     Asking, CursorSettings, Form, Kind, Lookback, Missing, Order, VALUE_BYTES_MAX, window_seconds,
@@ -309,7 +309,15 @@ pub(super) fn described() -> Vec<Setting> {
         ),
     ];
     rows.into_iter()
-        .map(|(name, doc, example)| optional(name, doc, "", example))
+        .map(|(name, doc, example)| Setting {
+            shapes_records: ["SOURCE_CURSOR", "SOURCE_CURSOR_KIND"].contains(&name),
+            stages: if name == "SOURCE_CURSOR" {
+                Staging::CHANGES
+            } else {
+                Staging::NOTHING
+            },
+            ..optional(name, doc, "", example)
+        })
         .collect()
 }
 

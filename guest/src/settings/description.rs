@@ -13,10 +13,49 @@ pub struct Setting {
     pub required: bool,
     /// Whether it is a secret, which our host keeps to itself.
     pub secret: bool,
+    /// Whether it decides what the records are, so that a change of it needs a decision.
+    pub shapes_records: bool,
+    /// What is staged besides records when it is given.
+    pub stages: Staging,
     /// The value that stands when none is given.
     pub default: Option<String>,
     /// A value as a person would write it.
     pub example: Option<String>,
+}
+
+/// What may be staged besides records. None of these: every run stages all records there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Staging {
+    /// Only new and changed records.
+    pub changes: bool,
+    /// Deletions of records.
+    pub deletions: bool,
+    /// The parents whose records were fetched again.
+    pub parents: bool,
+}
+
+impl Staging {
+    /// Records only.
+    pub const NOTHING: Self = Self {
+        changes: false,
+        deletions: false,
+        parents: false,
+    };
+    /// Only new and changed records.
+    pub const CHANGES: Self = Self {
+        changes: true,
+        ..Self::NOTHING
+    };
+    /// Deletions of records.
+    pub const DELETIONS: Self = Self {
+        deletions: true,
+        ..Self::NOTHING
+    };
+    /// The parents whose records were fetched again.
+    pub const PARENTS: Self = Self {
+        parents: true,
+        ..Self::NOTHING
+    };
 }
 
 /// What the component is and which settings it reads.
@@ -28,7 +67,7 @@ pub struct Description {
     pub version: String,
     /// What it does, in one sentence.
     pub summary: String,
-    /// All its settings.
+    /// All its settings. Each says what it has the component stage besides records; without one, that is nothing.
     pub settings: Vec<Setting>,
 }
 
@@ -62,6 +101,8 @@ pub(super) fn optional(name: &str, doc: &str, default: &str, example: &str) -> S
         doc: doc.to_owned(),
         required: false,
         secret: false,
+        shapes_records: false,
+        stages: Staging::NOTHING,
         default: text(default),
         example: text(example),
     }

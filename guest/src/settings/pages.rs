@@ -213,12 +213,15 @@ fn place(to: &To) -> &str {
 /// The settings of this module, as `describe` tells them.
 pub(super) fn described() -> Vec<Setting> {
     vec![
-        optional(
-            "SOURCE_RECORDS",
-            "JSON Pointer to the array of records. Not needed if the body is the array.",
-            "",
-            "/data/items",
-        ),
+        Setting {
+            shapes_records: true,
+            ..optional(
+                "SOURCE_RECORDS",
+                "JSON Pointer to the array of records. Not needed if the body is the array.",
+                "",
+                "/data/items",
+            )
+        },
         optional(
             "SOURCE_PAGINATION",
             "How the next page is found: `none`, `link` (Link header with rel=next), `next-url`, `token`, `last-record` (a value of the last record), `page` (a number) or `offset`. With `page`, rows deleted during a run may hide others until the next full fetch. With `offset` and PRIMARY_KEY, pages overlap by one record, so that shifts are detected.",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tidegate_schema::Schema;
 
-use super::description::{Setting, optional};
+use super::description::{Setting, Staging, optional};
 use super::{Given, not_one_of};
 use crate::failure::quoted;
 use crate::records::{Invalid, RecordSettings, Transform};
@@ -127,24 +127,34 @@ pub(super) fn described() -> Vec<Setting> {
             "reject",
             "fail",
         ),
-        optional(
-            "TRANSFORM",
-            "jq program that makes zero or more records of each source record. Numbers that it does not touch keep their digits.",
-            ".",
-            "{id, total: .amount}",
-        ),
-        optional(
-            "SOURCE_PARENT",
-            "JSON Pointer in a source record to the value that REPLACE_BY has in the records made from it.",
-            "",
-            "/id",
-        ),
-        optional(
-            "SOURCE_DELETED",
-            "JSON Pointer in a source record to its deletion mark. A record is live if the mark is missing, null, false, 0 or empty.",
-            "",
-            "/deleted_at",
-        ),
+        Setting {
+            shapes_records: true,
+            ..optional(
+                "TRANSFORM",
+                "jq program that makes zero or more records of each source record. Numbers that it does not touch keep their digits.",
+                ".",
+                "{id, total: .amount}",
+            )
+        },
+        Setting {
+            stages: Staging::PARENTS,
+            ..optional(
+                "SOURCE_PARENT",
+                "JSON Pointer in a source record to the value that REPLACE_BY has in the records made from it.",
+                "",
+                "/id",
+            )
+        },
+        Setting {
+            shapes_records: true,
+            stages: Staging::DELETIONS,
+            ..optional(
+                "SOURCE_DELETED",
+                "JSON Pointer in a source record to its deletion mark. A record is live if the mark is missing, null, false, 0 or empty.",
+                "",
+                "/deleted_at",
+            )
+        },
         optional(
             "PRIMARY_KEY",
             "Key of a record: JSON Pointers, comma-separated.",

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use crate::ports::{Clock, StagedFile};
+use crate::settings::Staging;
 use crate::{Extent, Failure, Report, Request};
 
 pub mod bindings {
@@ -12,7 +13,7 @@ pub mod bindings {
 use super::files::Files;
 use super::http::Waki;
 use super::standalone_run;
-use bindings::exports::tidegate::sync::{job, portions, probe};
+use bindings::exports::tidegate::sync::{job, probe};
 use bindings::exports::wasi::cli::run;
 use bindings::wasi::cli::{environment, stderr};
 use bindings::wasi::clocks::{monotonic_clock, wall_clock};
@@ -27,6 +28,8 @@ impl job::Guest for Component {
             name: ours.name,
             version: ours.version,
             summary: ours.summary,
+            // Each setting says what it adds; whatever they are, records are staged.
+            stages: job::Staging::empty(),
             settings: ours
                 .settings
                 .into_iter()
@@ -35,6 +38,8 @@ impl job::Guest for Component {
                     doc: setting.doc,
                     required: setting.required,
                     secret: setting.secret,
+                    shapes_records: setting.shapes_records,
+                    stages: stages(setting.stages),
                     default: setting.default,
                     example: setting.example,
                 })
@@ -65,10 +70,7 @@ impl job::Guest for Component {
             &mut staging,
             &mut WasiClock,
         )
-        .map(|ours| {
-            MORE.set(ours.more);
-            report(ours)
-        })
+        .map(report)
         .map_err(failure)
     }
 }
@@ -81,17 +83,6 @@ impl probe::Guest for Component {
             .map(sighting)
             .map_err(failure)
     }
-}
-
-impl portions::Guest for Component {
-    fn more() -> bool {
-        MORE.get()
-    }
-}
-
-thread_local! {
-    /// Whether another run goes on where the last one ended.
-    static MORE: Cell<bool> = const { Cell::new(false) };
 }
 
 impl run::Guest for Component {
@@ -148,7 +139,19 @@ fn report(report: Report) -> job::Report {
         staged: report.staged,
         deleted: report.deleted,
         rejected: report.rejected,
+        more: report.more,
     }
+}
+
+fn stages(ours: Staging) -> job::Staging {
+    [
+        (ours.changes, job::Staging::CHANGES),
+        (ours.deletions, job::Staging::DELETIONS),
+        (ours.parents, job::Staging::PARENTS),
+    ]
+    .into_iter()
+    .filter_map(|(stages, flag)| stages.then_some(flag))
+    .fold(job::Staging::empty(), |all, flag| all | flag)
 }
 
 fn failure(failure: Failure) -> job::Failure {

@@ -135,8 +135,8 @@ impl<'a> Callable<'a> {
             () = has(staging, enough, limits.preview_bytes) => return Ok(()),
             (ran, _) = self.prepared.connector.run(grants, limits, &request) => ran?,
         };
-        let ran = call_component::disposed(ran, &self.egress, self.prepared)?;
-        let (report, fetched) = (&ran.report, counted(ran.report.fetched, "record"));
+        let report = call_component::disposed(ran, &self.egress, self.prepared)?;
+        let fetched = counted(report.fetched, "record");
         let told = format!(
             "{fetched} fetched: {} to publish, {} deleted, {} rejected\n",
             report.staged, report.deleted, report.rejected

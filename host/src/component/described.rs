@@ -25,6 +25,63 @@ pub struct Description {
     pub summary: String,
     /// Its settings, each name once. Those with a name of the host's own mean what they mean to the host.
     pub settings: Vec<Setting>,
+    /// What it stages besides records, whatever the settings are.
+    pub stages: Staging,
+}
+
+/// What a component announces that it stages besides records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Staging {
+    /// Only new and changed records.
+    pub changes: bool,
+    /// Deletions of records.
+    pub deletions: bool,
+    /// The parents whose records were fetched again.
+    pub parents: bool,
+}
+
+/// By what a component announces something that it stages.
+#[derive(Debug, Clone, Copy)]
+pub enum Announced<'d> {
+    /// It always stages it.
+    Always,
+    /// It does because this setting is given.
+    By(&'d Setting),
+}
+
+impl Description {
+    /// What the component stages besides records when the settings are given that `is_given` names.
+    pub fn stages(&self, is_given: impl Fn(&str) -> bool) -> Staging {
+        let given = self.settings.iter().filter(|known| is_given(&known.name));
+        given.fold(self.stages, |all, setting| Staging {
+            changes: all.changes || setting.stages.changes,
+            deletions: all.deletions || setting.stages.deletions,
+            parents: all.parents || setting.stages.parents,
+        })
+    }
+
+    /// By what the component announces that it stages `what`; `None`: it does not, with these settings.
+    pub fn announces(
+        &self,
+        what: impl Fn(Staging) -> bool,
+        is_given: impl Fn(&str) -> bool,
+    ) -> Option<Announced<'_>> {
+        if what(self.stages) {
+            return Some(Announced::Always);
+        }
+        let mut given = self.settings.iter().filter(|known| is_given(&known.name));
+        given.find(|known| what(known.stages)).map(Announced::By)
+    }
+}
+
+impl From<raw::Staging> for Staging {
+    fn from(raw: raw::Staging) -> Self {
+        Self {
+            changes: raw.contains(raw::Staging::CHANGES),
+            deletions: raw.contains(raw::Staging::DELETIONS),
+            parents: raw.contains(raw::Staging::PARENTS),
+        }
+    }
 }
 
 /// One setting that it reads. All texts are one line.
@@ -38,6 +95,10 @@ pub struct Setting {
     pub required: bool,
     /// Whether it is a secret.
     pub secret: bool,
+    /// Whether it decides what the records are.
+    pub shapes_records: bool,
+    /// What the component stages besides records when it is given.
+    pub stages: Staging,
     /// What stands when none is given.
     pub default: Option<String>,
     /// A value as a person would write it.
@@ -125,6 +186,7 @@ pub fn description(raw: raw::Description, limits: &Limits) -> Result<Description
         version,
         summary,
         settings,
+        stages: raw.stages.into(),
     })
 }
 
@@ -145,6 +207,9 @@ fn setting(raw: raw::Setting, limits: &Limits, problems: &mut Vec<String>) -> Se
         return Setting {
             required: raw.required && PROPOSED.contains(&host.name),
             secret: false,
+            // The host knows which of its own decide what is published, and what they do.
+            shapes_records: false,
+            stages: Staging::default(),
             doc: host.doc.to_owned(),
             default: given(host.default),
             example: given(host.example),
@@ -177,6 +242,8 @@ fn setting(raw: raw::Setting, limits: &Limits, problems: &mut Vec<String>) -> Se
         doc: words::line(&raw.doc, limits.words_bytes),
         required: raw.required && own,
         secret: raw.secret,
+        shapes_records: raw.shapes_records && own,
+        stages: raw.stages.into(),
         default: raw.default.filter(|_| own),
         example: raw.example.filter(|_| own),
         name: raw.name,

@@ -34,6 +34,8 @@ pub struct Report {
     pub deleted: u64,
     /// Records set aside.
     pub rejected: u64,
+    /// Whether another run, given the new state, goes on where this one ended.
+    pub more: bool,
 }
 
 /// Why a run ended without a report.
@@ -149,6 +151,7 @@ pub fn report(raw: raw::Report, limits: &Limits) -> Result<Report, Failure> {
         staged: raw.staged,
         deleted: raw.deleted,
         rejected: raw.rejected,
+        more: raw.more,
     })
 }
 

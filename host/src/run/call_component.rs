@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::component::grants::Grants;
-use crate::component::{self, JobFailure, Ran, Request, Used, Window, cpu_used_up};
+use crate::component::{self, JobFailure, Report, Request, Used, Window, cpu_used_up};
 use crate::egress::{Egress, Origin, Policy, TlsFiles};
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
@@ -27,7 +27,7 @@ impl Run<'_> {
         last: Option<LastCommit<'_>>,
         staging: &Staging,
         stop: &Stop,
-    ) -> Result<Ran, Failure> {
+    ) -> Result<Report, Failure> {
         let plan = &prepared.plan;
         let grants = Grants {
             outbound: Some(Arc::new(egress.clone())),
@@ -59,7 +59,7 @@ impl Run<'_> {
         let ran = disposed(result?, egress, prepared);
         let ran = ran.map_err(|failure| placed(failure, staging))?;
         used_up.map_or(Ok(()), Err)?;
-        self.accept(ran, &request, plan)
+        self.accept(ran, &request, settings, plan)
     }
 
     /// What the component is asked for. Only the first portion can be a full refresh: the others go on behind it. The first
@@ -77,9 +77,20 @@ impl Run<'_> {
     }
 
     /// Takes the component's report over into the summary, if it keeps to the contract.
-    fn accept(&mut self, ran: Ran, request: &Request, plan: &Plan) -> Result<Ran, Failure> {
-        keeps_to_the_contract(&ran, request, self.summary.portions, &plan.limits)?;
-        let report = &ran.report;
+    fn accept(
+        &mut self,
+        report: Report,
+        request: &Request,
+        settings: &Settings,
+        plan: &Plan,
+    ) -> Result<Report, Failure> {
+        keeps_to_the_contract(
+            &report,
+            request,
+            settings.stages,
+            self.summary.portions,
+            &plan.limits,
+        )?;
         self.summary.extent = Some(extent(report.extent).word());
         let summary = &mut self.summary;
         for (count, reported) in [
@@ -92,29 +103,40 @@ impl Run<'_> {
             *count = count.saturating_add(reported);
         }
         summary.cursor.clone_from(&report.cursor);
-        Ok(ran)
+        Ok(report)
     }
 }
 
 /// `Err` (70) says what the component did that its contract excludes.
 fn keeps_to_the_contract(
-    ran: &Ran,
+    report: &Report,
     request: &Request,
+    stages: component::Staging,
     portions: u64,
     limits: &Limits,
 ) -> Result<(), Failure> {
-    let state = &ran.report.state;
+    let state = &report.state;
+    if report.extent == component::Extent::Changes && !stages.changes {
+        return Err(Failure::broken(
+            "it reported `changes`, which neither its description nor a setting that was given announces",
+        ));
+    }
+    if report.deleted > 0 && !stages.deletions && !stages.parents {
+        return Err(Failure::broken(
+            "it staged deletions, which neither its description nor a setting that was given announces",
+        ));
+    }
     if request.window.is_some() {
         if request.state.as_ref().is_some_and(|given| given != state) {
             return Err(Failure::broken(
                 "it returned another state after reading a range again",
             ));
         }
-        if ran.report.extent == component::Extent::Everything {
+        if report.extent == component::Extent::Everything {
             return Err(Failure::broken("it reported a range as `everything`"));
         }
     }
-    if ran.more {
+    if report.more {
         if request.state.as_ref() == Some(state) {
             return Err(Failure::broken(
                 "it says that there is more, and returned the state it was given",

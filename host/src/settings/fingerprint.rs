@@ -1,22 +1,20 @@
-//! The data-shaping settings: which they are, and what a manifest remembers of each.
+//! The data-shaping settings: which they are, and what a manifest remembers of each. Under upsert and append, a change of one
+//! needs a decision.
 
 use std::collections::BTreeMap;
 
 use url::Url;
 
+use crate::component::Description;
 use crate::settings::plan::{Plan, WriteMode};
 use crate::sink::manifest;
 
+use super::is_secret;
 use super::texts::Texts;
 
-/// The settings that decide what the published records are: under upsert and append a change of one needs a decision.
-pub const SHAPING: [&str; 12] = [
+/// The host's own settings that decide what the published records are. Of a component's, it says so itself.
+const SHAPING: [&str; 7] = [
     "SOURCE_API_URL",
-    "SOURCE_RECORDS",
-    "SOURCE_CURSOR",
-    "SOURCE_CURSOR_KIND",
-    "SOURCE_DELETED",
-    "TRANSFORM",
     "PRIMARY_KEY",
     "REPLACE_BY",
     "WRITE_MODE",
@@ -27,6 +25,7 @@ pub const SHAPING: [&str; 12] = [
 
 /// sha256 in hex of each, by name. Of one that stands in a file it is that of the text; of one not given, of nothing.
 pub fn hashes(
+    description: &Description,
     plan: &Plan,
     texts: &Texts,
     source: &Url,
@@ -51,13 +50,18 @@ pub fn hashes(
             lines.join("\n")
         }
         "PRIMARY_KEY" => plan.keys.join(","),
+        // Of the component's, what it gets.
         other => texts
             .given(plan, other)
             .map(|given| given.value)
             .unwrap_or_default(),
     };
+    let declared = description.settings.iter();
+    // A hash of a secret could be guessed at.
+    let declared = declared.filter(|setting| setting.shapes_records && !is_secret(setting));
     SHAPING
-        .iter()
-        .map(|name| ((*name).to_owned(), manifest::sha256(value(name).as_bytes())))
+        .into_iter()
+        .chain(declared.map(|setting| setting.name.as_str()))
+        .map(|name| (name.to_owned(), manifest::sha256(value(name).as_bytes())))
         .collect()
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::limits::Limits;
 use crate::settings::inputs::Values;
+use crate::sink::manifest;
 
 mod ambient;
 
@@ -22,6 +23,12 @@ fn description() -> Description {
         doc: String::new(),
         required: false,
         secret: false,
+        shapes_records: ["SOURCE_CURSOR", "TRANSFORM"].contains(&name),
+        stages: Staging {
+            changes: name == "SOURCE_CURSOR",
+            deletions: false,
+            parents: name == "SOURCE_PARENT",
+        },
         default: None,
         example: None,
     });
@@ -30,6 +37,61 @@ fn description() -> Description {
         version: "1".to_owned(),
         summary: String::new(),
         settings: settings.to_vec(),
+        stages: Staging::default(),
+    }
+}
+
+/// A component whose settings have names that the host never heard of.
+fn foreign() -> Description {
+    let own = |name: &str, stages| Setting {
+        name: name.to_owned(),
+        stages,
+        shapes_records: true,
+        example: Some("yes".to_owned()),
+        doc: "What it says.".to_owned(),
+        ..description().settings[0].clone()
+    };
+    Description {
+        settings: vec![
+            own("REGION", Staging::default()),
+            own("SINCE", ALL.changes()),
+            own("TOMBSTONES", ALL.deletions()),
+            own("FAMILY", ALL.parents()),
+        ],
+        ..description()
+    }
+}
+
+/// What a component may stage besides records.
+const ALL: Staging = Staging {
+    changes: true,
+    deletions: true,
+    parents: true,
+};
+
+impl Staging {
+    fn changes(self) -> Self {
+        Self {
+            deletions: false,
+            parents: false,
+            ..self
+        }
+    }
+
+    fn deletions(self) -> Self {
+        Self {
+            changes: false,
+            parents: false,
+            ..self
+        }
+    }
+
+    fn parents(self) -> Self {
+        Self {
+            changes: false,
+            deletions: false,
+            ..self
+        }
     }
 }
 
@@ -233,9 +295,100 @@ fn replace_by_shapes_the_data_and_needs_upsert_a_key_and_source_parent() {
     );
     let undeclared = refused(&without("SOURCE_PARENT"), &REPLACING);
     assert!(
-        undeclared.contains("declares SOURCE_PARENT"),
+        undeclared.starts_with("REPLACE_BY needs a component that stages which parents"),
         "{undeclared}"
     );
+}
+
+#[test]
+fn the_write_mode_follows_from_what_the_component_stages_whatever_its_settings_are_called() {
+    let mode = |environment: &[(&str, &str)]| join(&foreign(), &plan(environment)).unwrap().mode;
+    let refused = |environment: &[(&str, &str)]| refused(&foreign(), environment);
+    let (since, key) = (("SINCE", "2026"), ("PRIMARY_KEY", "/id"));
+
+    assert_eq!(mode(&[]), WriteMode::Replace);
+    assert_eq!(mode(&[key]), WriteMode::Replace);
+    assert_eq!(mode(&[since, key]), WriteMode::Upsert);
+    let no_key = refused(&[since]);
+    assert!(
+        no_key.starts_with("WRITE_MODE cannot be told: with SINCE,"),
+        "{no_key}"
+    );
+    let replace = refused(&[since, ("WRITE_MODE", "replace")]);
+    assert!(replace.contains("SINCE fetches only changes"), "{replace}");
+}
+
+#[test]
+fn what_a_component_always_stages_is_no_setting_to_unset() {
+    let always = |stages| Description {
+        stages,
+        ..description()
+    };
+    let append = [("WRITE_MODE", "append"), ("OUTPUT_FORMAT", "ndjson")];
+
+    let no_key = refused(&always(ALL.changes()), &[]);
+    assert!(no_key.contains("with this component"), "{no_key}");
+    let replace = refused(&always(ALL.changes()), &[("WRITE_MODE", "replace")]);
+    assert!(
+        replace.contains("this component fetches only changes"),
+        "{replace}"
+    );
+    let append = refused(&always(ALL.deletions()), &append);
+    assert!(
+        append.starts_with("WRITE_MODE `append` only adds"),
+        "{append}"
+    );
+    let parents = refused(&always(ALL.parents()), &[]);
+    assert!(parents.starts_with("REPLACE_BY is required"), "{parents}");
+}
+
+#[test]
+fn deletions_and_parents_are_refused_by_the_name_of_the_setting_that_has_them_staged() {
+    let refused = |environment: &[(&str, &str)]| refused(&foreign(), environment);
+
+    let append = refused(&[
+        ("TOMBSTONES", "yes"),
+        ("WRITE_MODE", "append"),
+        ("OUTPUT_FORMAT", "ndjson"),
+    ]);
+    assert!(
+        append.starts_with("TOMBSTONES says which records to take away"),
+        "{append}"
+    );
+    let parents = refused(&[("FAMILY", "yes")]);
+    assert!(
+        parents.starts_with("FAMILY says which records were fetched anew"),
+        "{parents}"
+    );
+    let no_parent = refused(&[
+        ("SINCE", "2026"),
+        ("PRIMARY_KEY", "/id"),
+        ("REPLACE_BY", "/order"),
+    ]);
+    assert_eq!(
+        no_parent,
+        "REPLACE_BY needs FAMILY (What it says), say `FAMILY=yes` (environment)"
+    );
+}
+
+#[test]
+fn what_a_component_says_decides_what_the_records_are_is_remembered_but_no_secret() {
+    let mut foreign = foreign();
+    foreign.settings.push(Setting {
+        name: "SOURCE_API_KEY".to_owned(),
+        ..foreign.settings[0].clone()
+    });
+    let given = [("SOURCE_API_KEY", "sk-1"), ("REGION", "north")];
+
+    let with = join(&foreign, &plan(&given)).unwrap().shaping;
+    let changed = join(&foreign, &plan(&[given[0], ("REGION", "south")]))
+        .unwrap()
+        .shaping;
+
+    assert_ne!(with["REGION"], changed["REGION"]);
+    assert_eq!(with["SINCE"], manifest::sha256(b""));
+    assert!(!with.contains_key("SOURCE_API_KEY"));
+    assert!(!with.contains_key("TRANSFORM"));
 }
 
 #[test]

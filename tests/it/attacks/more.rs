@@ -68,6 +68,7 @@ fn proposals_that_are_switched_off_are_refused() {
 fn staging(lines: &str) -> Job {
     Job::misbehaving("stage-as-told")
         .set("WRITE_MODE", "upsert")
+        .set("SOURCE_CHANGES", "yes")
         .set("PRIMARY_KEY", "/id")
         .set("SOURCE_STAGE_RECORDS", lines)
 }

@@ -43,6 +43,7 @@ fn health_of_an_old_set_is_1() {
 fn health_of_a_newest_record_that_is_too_old_is_1_and_of_one_that_is_no_time_2() {
     let mut job = Job::misbehaving("stage-as-told")
         .set("WRITE_MODE", "upsert")
+        .set("SOURCE_CHANGES", "yes")
         .set("PRIMARY_KEY", "/id")
         .set("SOURCE_STAGE_RECORDS", "{\"id\":1}\n")
         .set("SOURCE_STAGE_CURSOR", "2024-05-01T00:00:00+0200");

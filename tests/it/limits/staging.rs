@@ -43,6 +43,7 @@ fn the_limit_is_of_the_run_and_not_of_a_portion() {
     // Three portions of nearly half of it each.
     let run = Job::misbehaving("fill-in-portions")
         .set("WRITE_MODE", "upsert")
+        .set("SOURCE_CHANGES", "yes")
         .set("PRIMARY_KEY", "/id")
         .run();
 

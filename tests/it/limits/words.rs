@@ -16,6 +16,7 @@ const KIB: usize = 1024;
 fn in_portions(behaviour: &str) -> Job {
     Job::misbehaving(behaviour)
         .set("WRITE_MODE", "upsert")
+        .set("SOURCE_CHANGES", "yes")
         .set("PRIMARY_KEY", "/id")
 }
 
@@ -265,6 +266,7 @@ fn a_manifest_that_is_too_large_is_refused_before_it_is_written(place: Place) {
     let mut job = Job::misbehaving("stage-nothing")
         .at(place)
         .set("WRITE_MODE", "upsert")
+        .set("SOURCE_CHANGES", "yes")
         .set("PRIMARY_KEY", "/id");
     if place.is_table() {
         job = job.set("OUTPUT_COLUMNS", "id text /id\ndata text /data");

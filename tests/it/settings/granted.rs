@@ -10,6 +10,7 @@ fn ungranted() -> Job {
     Job::misbehaving("unused")
         .unset("SOURCE_MISBEHAVIOUR")
         .args(["--set", "SOURCE_MISBEHAVIOUR=stage-as-told"])
+        .args(["--set", "SOURCE_CHANGES=yes"])
         .args(["--set", "WRITE_MODE=upsert", "--set", "PRIMARY_KEY=/id"])
         .set("ALLOW_ENVIRONMENT", "")
         .set("SOURCE_STAGE_RECORDS", "{\"id\":\"environment\"}\n")

@@ -22,6 +22,8 @@ fn declared(name: &str) -> raw::Setting {
         doc: "What it means".to_owned(),
         required: false,
         secret: false,
+        shapes_records: false,
+        stages: raw::Staging::empty(),
         default: None,
         example: None,
     }
@@ -33,6 +35,7 @@ fn described(settings: Vec<raw::Setting>) -> raw::Description {
         version: "1".to_owned(),
         summary: "Fetches a shop".to_owned(),
         settings,
+        stages: raw::Staging::empty(),
     }
 }
 
@@ -189,12 +192,12 @@ fn settings() -> impl Strategy<Value = raw::Setting> {
     )
         .prop_map(
             |(name, doc, (required, secret), default, example)| raw::Setting {
-                name: name.to_owned(),
                 doc,
                 required,
                 secret,
                 default,
                 example,
+                ..declared(name)
             },
         )
 }

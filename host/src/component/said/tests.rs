@@ -23,6 +23,7 @@ fn reported() -> raw::Report {
         staged: 1,
         deleted: 0,
         rejected: 0,
+        more: false,
     }
 }
 

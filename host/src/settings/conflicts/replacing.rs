@@ -1,23 +1,18 @@
 //! What `REPLACE_BY` needs: a set that is merged by key, and a component that says which parents it fetched.
 
-use crate::component::Description;
+use crate::component::{Announced, Description, Setting};
 use crate::settings::inputs::Problem;
 use crate::settings::plan::{Plan, WriteMode};
-
-use crate::settings::ambient;
 
 /// Adds what is missing for `REPLACE_BY`, or what makes no sense without it.
 pub fn refuse(
     description: &Description,
     plan: &Plan,
+    is_given: impl Fn(&str) -> bool,
     mode: WriteMode,
     problems: &mut Vec<Problem>,
 ) {
-    let declared = description
-        .settings
-        .iter()
-        .any(|setting| setting.name == "SOURCE_PARENT");
-    let parent = ambient::given(plan, "SOURCE_PARENT").filter(|_| declared);
+    let parents = description.announces(|stages| stages.parents, is_given);
     let mut problem = |setting: &str, message: &str| {
         problems.push(Problem {
             setting: setting.to_owned(),
@@ -27,11 +22,19 @@ pub fn refuse(
     };
     if plan.replace_by.is_none() {
         // An unusable one was refused by the plan.
-        if parent.is_some() && plan.values.get("REPLACE_BY").is_none() {
-            problem(
-                "SOURCE_PARENT",
+        if plan.values.get("REPLACE_BY").is_some() {
+            return;
+        }
+        match parents {
+            Some(Announced::By(Setting { name, .. })) => problem(
+                name,
                 "says which records were fetched anew, and only REPLACE_BY replaces them: set REPLACE_BY to the same value in the published records, or unset this",
-            );
+            ),
+            Some(Announced::Always) => problem(
+                "REPLACE_BY",
+                "is required: this component says which records were fetched anew, and only REPLACE_BY replaces them",
+            ),
+            None => {}
         }
         return;
     }
@@ -41,15 +44,23 @@ pub fn refuse(
             "replaces some of the records that are merged by key: set WRITE_MODE=upsert and PRIMARY_KEY, or unset it",
         );
     }
-    if !declared {
-        problem(
+    if parents.is_some() {
+        return;
+    }
+    match description.announces(|stages| stages.parents, |_| true) {
+        Some(Announced::By(Setting {
+            name, doc, example, ..
+        })) => {
+            let what = doc.trim_end_matches('.');
+            let example = example.as_deref().unwrap_or("…");
+            problem(
+                "REPLACE_BY",
+                &format!("needs {name} ({what}), say `{name}={example}`"),
+            );
+        }
+        _ => problem(
             "REPLACE_BY",
-            "needs a component that declares SOURCE_PARENT and stages which parents it fetched; this one does not",
-        );
-    } else if parent.is_none() {
-        problem(
-            "REPLACE_BY",
-            "needs SOURCE_PARENT: the JSON Pointer in the source's record to the value that REPLACE_BY has in the published ones, say `SOURCE_PARENT=/id`",
-        );
+            "needs a component that stages which parents it fetched; this one does not",
+        ),
     }
 }

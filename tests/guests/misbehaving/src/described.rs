@@ -3,7 +3,7 @@
 //! `describe` is given no settings, so how it misbehaves stands in the component file itself: a test replaces the word
 //! after the colon in [`SWITCH`].
 
-use crate::bindings::exports::tidegate::sync::job::{Description, Setting};
+use crate::bindings::exports::tidegate::sync::job::{Description, Setting, Staging};
 use crate::{spent, words};
 
 /// Looked for by the tests in the component file; the word is padded to ten bytes.
@@ -22,7 +22,8 @@ const COVETED: [&str; 7] = [
 ];
 
 /// Settings of the behaviours that are told what to do.
-const TOLD: [&str; 8] = [
+const TOLD: [&str; 9] = [
+    "SOURCE_CHANGES",
     "SOURCE_STAGE_RECORDS",
     "SOURCE_STAGE_DELETED",
     "SOURCE_STAGE_REJECTED",
@@ -58,14 +59,23 @@ pub fn describe() -> Description {
         version: "0.1.0".to_owned(),
         summary: "Does what a component must not do".to_owned(),
         settings: names.into_iter().map(declared).collect(),
+        stages: Staging::empty(),
     };
     words::describe(word.trim(), &mut description);
     description
 }
 
-/// Nothing is required and nothing is called secret, least of all the secrets.
+/// Nothing is required and nothing is called secret, least of all the secrets. That what it covets decides what the records
+/// are is a lie.
 fn declared(name: String) -> Setting {
     Setting {
+        shapes_records: COVETED.contains(&name.as_str()) || name == "TRANSFORM",
+        stages: match name.as_str() {
+            "SOURCE_CHANGES" => Staging::CHANGES,
+            "SOURCE_STAGE_DELETED" => Staging::DELETIONS,
+            "SOURCE_PARENT" => Staging::PARENTS,
+            _ => Staging::empty(),
+        },
         name,
         doc: "Wanted".to_owned(),
         required: false,

@@ -25,7 +25,6 @@ mod bindings {
             package tests:guests;
             world misbehaving {
                 include tidegate:sync/connector@0.1.0;
-                export tidegate:sync/portions@0.1.0;
                 export tidegate:sync/probe@0.1.0;
             }
         ",
@@ -72,12 +71,6 @@ impl Guest for Misbehaving {
     }
 }
 
-impl bindings::exports::tidegate::sync::portions::Guest for Misbehaving {
-    fn more() -> bool {
-        portioned::more()
-    }
-}
-
 impl bindings::exports::tidegate::sync::probe::Guest for Misbehaving {
     fn look() -> Result<bindings::exports::tidegate::sync::probe::Sighting, Failure> {
         Ok(words::look())
@@ -103,6 +96,7 @@ fn everything(staged: u64) -> Report {
         staged,
         deleted: 0,
         rejected: 0,
+        more: false,
     }
 }
 

@@ -1,31 +1,11 @@
 //! Behaviours in portions: one record each, and what is said of there being more.
 
-use std::cell::Cell;
-
 use crate::bindings::exports::tidegate::sync::job::{Extent, Report, Request};
 use crate::staged::{folder, put};
-use crate::{Ending, everything, setting};
+use crate::{Ending, everything};
 
 /// Portions of a job that has an end.
 const PORTIONS: u64 = 3;
-
-thread_local!(static MORE: Cell<bool> = const { Cell::new(false) });
-
-/// What `portions.more` answers.
-pub fn more() -> bool {
-    match setting("SOURCE_MISBEHAVIOUR").as_str() {
-        "portions-trap" => unreachable!("told to trap"),
-        "portions-loop" => loop {
-            std::hint::black_box(());
-        },
-        _ => MORE.get(),
-    }
-}
-
-/// Decides what [`more`] answers.
-pub fn set_more(more: bool) {
-    MORE.set(more);
-}
 
 /// Does it, if it is one of these.
 pub fn run(behaviour: &str, request: &Request) -> Option<Ending> {
@@ -45,12 +25,10 @@ pub fn run(behaviour: &str, request: &Request) -> Option<Ending> {
             (portion, portion < PORTIONS)
         }
         "portions-that-stand-still" => (1, true),
-        "portions-trap" | "portions-loop" => (portion, false),
         _ => return None,
     };
     let record = format!("{{\"id\":{portion},\"full\":{}}}\n", request.full_refresh);
     put(&folder(), "records.ndjson", record.as_bytes(), 1);
-    MORE.set(more);
     Some(Ok(Report {
         extent: if portion == 1 {
             Extent::Everything
@@ -58,6 +36,7 @@ pub fn run(behaviour: &str, request: &Request) -> Option<Ending> {
             Extent::Changes
         },
         state: state.to_string(),
+        more,
         ..everything(1)
     }))
 }

@@ -47,6 +47,10 @@ pub fn run(behaviour: &str) -> Option<Ending> {
             extent: Extent::NothingNew,
             ..one
         },
+        "delete-unannounced" => {
+            put(&folder(), "deleted.ndjson", b"{\"key\":[1],\"at\":0}\n", 1);
+            Report { deleted: 1, ..one }
+        }
         "reject-one" => {
             put(
                 &folder(),

@@ -1,12 +1,12 @@
 //! Behaviours in the words a component says: too long, too many, false, or made to steer a terminal.
 
 use crate::bindings::exports::tidegate::sync::job::{
-    Description, Extent, Failure, Problem, Report, Request, Setting,
+    Description, Extent, Failure, Problem, Report, Request, Setting, Staging,
 };
 use crate::bindings::exports::tidegate::sync::probe::{Finding, Sighting, Suggestion};
 use crate::said::say;
 use crate::staged::{folder, put};
-use crate::{Ending, detail, everything, portioned, setting};
+use crate::{Ending, detail, everything, setting};
 
 const ONE: &[u8] = b"{\"id\":1}\n";
 const HUGE: usize = 2_000_000;
@@ -96,7 +96,6 @@ pub fn run(behaviour: &str, request: &Request) -> Option<Ending> {
 }
 
 fn in_portions(portion: u64, portions: u64, report: Report) -> Report {
-    portioned::set_more(portion < portions);
     Report {
         extent: if portion == 1 {
             Extent::Everything
@@ -104,6 +103,7 @@ fn in_portions(portion: u64, portions: u64, report: Report) -> Report {
             Extent::Changes
         },
         state: portion.to_string(),
+        more: portion < portions,
         ..report
     }
 }
@@ -123,6 +123,8 @@ pub fn describe(word: &str, description: &mut Description) {
         doc: format!("One{INJECTED}two{STEERING}|<b>`"),
         required: true,
         secret: false,
+        shapes_records: false,
+        stages: Staging::empty(),
         default: None,
         example: Some("a #b".to_owned()),
     };
