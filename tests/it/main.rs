@@ -34,6 +34,8 @@ mod imports;
 mod incremental;
 /// Components that take what they are not given, or say what is not so.
 mod limits;
+/// The example of a connector.
+mod minimal;
 /// A job that comes in portions.
 mod portions;
 /// PostgreSQL: a real server, in a temporary folder.

@@ -14,17 +14,26 @@ const SWITCH: &[u8] = b"tidegate-describe:honest    ";
 /// The misbehaving component.
 pub fn misbehaving() -> &'static Path {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
-    FILE.get_or_init(|| {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .expect("the workspace above host/");
-        let component = wasm::component(workspace, "misbehaving", &own_folder().join("guests"));
-        let component = component.unwrap_or_else(|error| panic!("{error:#}"));
-        let file = own_folder().join("misbehaving.wasm");
-        std::fs::write(&file, component).expect("write the misbehaving component");
-        compiled(&file);
-        file
-    })
+    FILE.get_or_init(|| built("misbehaving"))
+}
+
+/// The example of a connector.
+pub fn minimal() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| built("minimal-connector"))
+}
+
+/// Builds a crate of the workspace into a component file, compiled into the cache.
+fn built(package: &str) -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace above host/");
+    let component = wasm::component(workspace, package, &own_folder().join("guests"));
+    let component = component.unwrap_or_else(|error| panic!("{error:#}"));
+    let file = own_folder().join(format!("{package}.wasm"));
+    std::fs::write(&file, component).expect("write the component");
+    compiled(&file);
+    file
 }
 
 /// The misbehaving component with another `describe`: `loop`, `memory`, `sleep`, `trap`, `crowd`, `rename`, `escapes`, `newline` or `huge`.
