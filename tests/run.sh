@@ -19,4 +19,5 @@ echo
 echo '$ RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --document-private-items --locked'
 RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --document-private-items --locked
 step cargo test --release --workspace --locked --lib --bins --test ahead --test apis --test conditional --test cursor --test json --test model --test paging --test probe --test properties --test records --test run --test token --test windows
+step cargo test --release --locked -p tidegate-jq -p tidegate-schema --doc
 step cargo test --release --locked -p tidegate --test it

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beside the toolchain: strace, for the crash proofs; PostgreSQL, of which the tests start one in
-# a temporary folder; pgbouncer, taken out of its package; zstd, to read what was compressed; and kubernetes-validate, in an
-# environment of its own. A no-op when all of it is there.
+# a temporary folder; pgbouncer, taken out of its package; zstd, to read what was compressed; and kubernetes-validate and jq,
+# in environments of their own. A no-op when all of it is there.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,7 +13,8 @@ command -v setpriv >/dev/null 2>&1 || missing="$missing util-linux"
 pooler=target/pgbouncer
 validate=target/kubernetes-validate
 validator=$validate/bin/kubernetes-validate
-if [ ! -x $validator ] && ! python3 -c 'import ensurepip' >/dev/null 2>&1; then
+jq=target/jq
+if { [ ! -x $validator ] || [ ! -x $jq/bin/python3 ]; } && ! python3 -c 'import ensurepip' >/dev/null 2>&1; then
     missing="$missing python3-venv"
 fi
 
@@ -55,4 +56,11 @@ if [ ! -x $validator ]; then
     echo "tests: installing kubernetes-validate"
     python3 -m venv $validate
     $validate/bin/pip install --quiet --disable-pip-version-check kubernetes-validate==1.37.0
+fi
+
+# Real jq 1.8.2, in this version of its Python package.
+if ! $jq/bin/python3 -c 'import jq' >/dev/null 2>&1; then
+    echo "tests: installing jq"
+    python3 -m venv $jq
+    $jq/bin/pip install --quiet --disable-pip-version-check --no-deps jq==1.13.0
 fi

@@ -152,6 +152,12 @@ const NUMBERS: &[Native] = &[
     native("ceil", 0, |_, value, _| rounded(value, f64::ceil)),
     native("round", 0, |_, value, _| rounded(value, f64::round)),
     native("trunc", 0, |_, value, _| rounded(value, f64::trunc)),
+    native("exp2", 0, |_, value, _| {
+        Ok(Value::float(number(value)?.as_f64().exp2()))
+    }),
+    native("exp10", 0, |_, value, _| {
+        Ok(Value::float(10_f64.powf(number(value)?.as_f64())))
+    }),
     native("sqrt", 0, |_, value, _| {
         Ok(Value::float(number(value)?.as_f64().sqrt()))
     }),
@@ -236,6 +242,13 @@ const ARRAYS: &[Native] = &[
     native("_max_by", 1, |_, value, given| {
         let last = keyed(value, &given[0])?.pop();
         Ok(last.map(|(_, value)| value).unwrap_or_default())
+    }),
+    native("bsearch", 1, |_, value, given| {
+        let found = array(value)?.binary_search(&given[0]);
+        found.map_or_else(
+            |at| super::math::negate(&Value::count(at + 1)),
+            |at| Ok(Value::count(at)),
+        )
     }),
     native("indices", 1, |_, value, given| match (value, &given[0]) {
         (Value::Null, _) => Ok(Value::Null),

@@ -2,6 +2,7 @@
 //!
 //! Lexing and parsing are jaq's; running the terms is `eval`'s job.
 
+mod alternatives;
 mod parts;
 mod problem;
 
@@ -9,6 +10,7 @@ use jaq_core::load::lex::Lexer;
 use jaq_core::load::parse::{Def as ParsedDef, Parser, Term as Parsed};
 use jaq_core::path::{Opt, Part};
 
+use self::alternatives::Alternatives;
 use self::problem::Source;
 use super::builtins::{self, Builtin};
 use super::json;
@@ -27,6 +29,7 @@ pub(super) fn compile(text: &str) -> Result<Program, String> {
         scope: Vec::new(),
         functions: Vec::new(),
         defs: Vec::new(),
+        alternatives: Alternatives::default(),
     };
     let tokens = Lexer::new(PRELUDE).lex().expect("the prelude is jq");
     let defs = Parser::new(&tokens)
@@ -36,9 +39,11 @@ pub(super) fn compile(text: &str) -> Result<Program, String> {
         compiler.define(def)?;
     }
     compiler.source = source;
-    let tokens = Lexer::new(text)
+    let mut tokens = Lexer::new(text)
         .lex()
         .map_err(|errors| compiler.source.unreadable(&errors))?;
+    let taken = compiler.alternatives.take_out(text, &mut tokens);
+    taken.map_err(|part| compiler.source.no_pattern(part))?;
     let parsed = Parser::new(&tokens)
         .parse(Parser::term)
         .map_err(|errors| compiler.source.unexpected(&errors))?;
@@ -50,6 +55,7 @@ pub(super) fn compile(text: &str) -> Result<Program, String> {
 }
 
 /// What stands in the environment when a term is run, the newest last.
+#[derive(Clone)]
 enum Bound<'t> {
     Variable(&'t str),
     Filter,
@@ -70,6 +76,7 @@ struct Compiler<'t> {
     scope: Vec<Bound<'t>>,
     functions: Vec<(&'t str, usize, Function)>,
     defs: Vec<Def>,
+    alternatives: Alternatives<'t>,
 }
 
 impl<'t> Compiler<'t> {

@@ -174,6 +174,9 @@ impl<'p> Machine<'p> {
             }
             Term::Path(base, steps) => self.path(base, steps, env, item, out),
             Term::Bind(left, bound) => self.bind_each(left, bound, env, &item, out),
+            Term::BindAny(left, nulls, patterns) => {
+                self.bind_any(left, *nulls, patterns, env, &item, out)
+            }
             Term::If(parts) => self.values(&parts.0, env, item.value.clone(), &mut |condition| {
                 let then = if condition.is_true() {
                     &parts.1

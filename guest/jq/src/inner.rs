@@ -53,19 +53,14 @@ impl<'p> Machine<'p> {
                 self.steps(rest, env, input, item, out)
             }),
             Step::Slice(from, to) => {
-                let mut slice = |from: Value, to: Value| {
-                    let index = paths::slice_index(from, to);
-                    step_in(&item, &index, *optional, &mut |item| {
-                        self.steps(rest, env, input, item, out)
+                let (from, to) = (from.as_ref(), to.as_ref());
+                self.values(from.unwrap_or(NONE), env, input.clone(), &mut |from| {
+                    self.values(to.unwrap_or(NONE), env, input.clone(), &mut |to| {
+                        let index = paths::slice_index(from.clone(), to);
+                        step_in(&item, &index, *optional, &mut |item| {
+                            self.steps(rest, env, input, item, out)
+                        })
                     })
-                };
-                self.values(to.as_ref().unwrap_or(NONE), env, input.clone(), &mut |to| {
-                    self.values(
-                        from.as_ref().unwrap_or(NONE),
-                        env,
-                        input.clone(),
-                        &mut |from| slice(from, to.clone()),
-                    )
                 })
             }
         }
@@ -110,6 +105,38 @@ impl<'p> Machine<'p> {
             self.bind(&bound.0, env, (env, value), &mut |env| {
                 self.run(&bound.1, env, item.clone(), out)
             })
+        })
+    }
+
+    /// `as P ?// Q`: an error, in a pattern or in what comes then, leads to the next pattern; that of the last one is an error.
+    #[inline(never)]
+    pub(super) fn bind_any(
+        &self,
+        left: &'p Term,
+        nulls: usize,
+        patterns: &'p [(Pattern, Term)],
+        env: &Env<'p>,
+        item: &Item,
+        out: Out,
+    ) -> Flow {
+        let mut unbound = env.clone();
+        for _ in 0..nulls {
+            unbound = push(&unbound, Bound::Value(Value::Null));
+        }
+        self.values(left, env, item.value.clone(), &mut |value| {
+            for (at, (pattern, then)) in patterns.iter().enumerate() {
+                let mut outside = false;
+                let flow = self.bind(pattern, env, (&unbound, value.clone()), &mut |env| {
+                    self.run(then, env, item.clone(), &mut |item| {
+                        out(item).inspect_err(|_| outside = true)
+                    })
+                });
+                match flow {
+                    Err(Stop::Error(_)) if !outside && at + 1 < patterns.len() => {}
+                    flow => return flow,
+                }
+            }
+            Ok(())
         })
     }
 

@@ -1,11 +1,10 @@
-//! jq and JSON Schema: what a component does to records that it has to understand, not only hand on.
+#![doc = include_str!("../README.md")]
 //!
-//! The grammar of jq is jaq's, read by its parser; the evaluator is our own, because jaq's (half a megabyte in a component) would
-//! take all the room there is, keeps `-0` and integers beyond 32 bits only by detours, and cannot be told to stop. Here every
-//! run has an end: its steps, its depth, its output and how deep a value gets are counted. Programs are pure: one input, no clock,
-//! no environment. A program is compiled once and run on one value at a time; what is done with the outputs is the caller's job.
+//! # How it is made
 //!
-//! It is a crate by itself so that it can be compiled for size: what only hands records on is compiled for speed.
+//! The grammar is jaq's, read by its parser. The evaluator is our own: jaq's keeps `-0` and integers beyond 32 bits only by
+//! detours, and cannot be stopped. A program is compiled once and run on one value at a time; what is done with the outputs is
+//! the caller's job.
 
 mod array;
 mod builtins;

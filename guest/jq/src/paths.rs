@@ -62,7 +62,7 @@ fn no_index(value: &Value, index: &Value) -> String {
 /// Where `wanted` begins in `values`.
 pub(super) fn positions(values: &[Value], wanted: &[Value]) -> Value {
     if wanted.is_empty() {
-        return Value::Null;
+        return Value::array(Vec::new());
     }
     let windows = values.windows(wanted.len()).enumerate();
     let found = windows.filter(|(_, window)| *window == wanted);

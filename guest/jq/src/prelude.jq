@@ -68,7 +68,22 @@ def INDEX(s; f): reduce s as $row ({}; .[$row | f | tostring] |= $row);
 def INDEX(f): INDEX(.[]; f);
 def todate: todateiso8601;
 def fromdate: fromdateiso8601;
+def date: todate;
+def have_literal_numbers: true;
+def have_decnum: false;
 def dateadd($u; $n): . + $n;
+def datesub($u; $n): . - $n;
+def tostream: path(def r: (.[]? | r), .; r) as $p | getpath($p) | reduce path(.[]?) as $q ([$p, .]; [$p + $q]);
+def fromstream(f): {x: null, e: false} as $init
+  | foreach f as $i ($init;
+      if .e then $init else . end
+      | if ($i | length) == 2 then .e = ($i[0] | length == 0) | setpath(["x"] + $i[0]; $i[1])
+        else .e = ($i[0] | length == 1) end;
+      if .e then .x else empty end);
+def truncate_stream(stream): . as $n | null | stream | if (.[0] | length) > $n then .[0] |= .[$n:] else empty end;
+def JOIN($idx; f): [.[] | [., $idx[f]]];
+def JOIN($idx; s; f): s | [., $idx[f]];
+def JOIN($idx; s; f; g): s | [., $idx[f]] | g;
 def match($re; $flags): _match($re; $flags) | .[];
 def match($v): if ($v | type) == "array" then match($v[0]; $v[1]) else match($v; null) end;
 def test($re; $flags): _match($re; $flags) | length > 0;

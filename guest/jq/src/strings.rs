@@ -99,6 +99,39 @@ pub(super) const NATIVES: &[Native] = &[
         }
         Ok(Value::text(out))
     }),
+    entry("@urid", 0, |_, value, _| {
+        let text = text_of(value);
+        let decoded = from_uri(text.as_bytes());
+        let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+        decoded.map_or_else(
+            || Err(format!("{} is no text that `@uri` made", quoted(&text))),
+            |text| Ok(Value::text(text)),
+        )
+    }),
+    entry("@sh", 0, |_, value, _| {
+        let one = std::slice::from_ref(value);
+        let words = match value {
+            Value::Array(words) => words,
+            _ => one,
+        };
+        let words = words.iter().map(|word| match word {
+            Value::Text(text) => Ok(format!("'{}'", text.replace('\'', "'\\''"))),
+            Value::Array(_) | Value::Object(_) => {
+                Err(format!("a shell has no word for {}", quoted(&shown(word))))
+            }
+            other => Ok(shown(other)),
+        });
+        Ok(Value::text(words.collect::<Result<Vec<_>, _>>()?.join(" ")))
+    }),
+    entry("@base32", 0, |_, value, _| {
+        Ok(Value::text(base32(text_of(value).as_bytes())))
+    }),
+    entry("@base32d", 0, |_, value, _| {
+        let text = text_of(value);
+        let bytes = from_base32(text.trim_end_matches('=').as_bytes());
+        let bytes = bytes.ok_or_else(|| format!("{} is not base32", quoted(&text)))?;
+        Ok(Value::text(String::from_utf8_lossy(&bytes)))
+    }),
     entry("@base64", 0, |_, value, _| {
         Ok(Value::text(base64(text_of(value).as_bytes())))
     }),
@@ -129,7 +162,7 @@ pub(super) fn text_of(value: &Value) -> Rc<str> {
 /// Where `wanted` begins in `text`, in characters.
 pub(super) fn positions(text: &str, wanted: &str) -> Value {
     if wanted.is_empty() {
-        return Value::Null;
+        return Value::array(Vec::new());
     }
     let (mut found, mut char) = (Vec::new(), 0);
     for (at, _) in text.char_indices() {
@@ -198,6 +231,60 @@ fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
             bits = bits << 6 | u32::try_from(six).ok()?;
         }
         out.extend_from_slice(&bits.to_be_bytes()[1..four.len().max(1)]);
+    }
+    Some(out)
+}
+
+fn from_uri(text: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut rest = text;
+    while let Some((byte, behind)) = rest.split_first() {
+        rest = behind;
+        if *byte != b'%' {
+            out.push(*byte);
+            continue;
+        }
+        let (code, behind) = rest.split_at_checked(2)?;
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        out.push(u8::try_from(digit(code[0])? * 16 + digit(code[1])?).ok()?);
+        rest = behind;
+    }
+    Some(out)
+}
+
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+fn base32(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for five in bytes.chunks(5) {
+        let mut bits = [0; 8];
+        bits[3..3 + five.len()].copy_from_slice(five);
+        let bits = u64::from_be_bytes(bits);
+        let digits = (five.len() * 8).div_ceil(5);
+        for at in 0..8 {
+            let five = usize::try_from(bits >> (35 - 5 * at) & 31).unwrap_or(0);
+            out.push(if at < digits {
+                char::from(BASE32[five])
+            } else {
+                '='
+            });
+        }
+    }
+    out
+}
+
+fn from_base32(text: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    for eight in text.chunks(8) {
+        let mut bits = 0_u64;
+        for at in 0..8 {
+            let five = match eight.get(at) {
+                Some(char) => BASE32.iter().position(|known| known == char)?,
+                None => 0,
+            };
+            bits = bits << 5 | u64::try_from(five).ok()?;
+        }
+        out.extend_from_slice(&bits.to_be_bytes()[3..3 + eight.len() * 5 / 8]);
     }
     Some(out)
 }

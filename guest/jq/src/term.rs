@@ -29,6 +29,8 @@ pub(super) enum Term {
     Negate(Box<Term>),
     Pipe(Box<Term>, Box<Term>),
     Bind(Box<Term>, Box<(Pattern, Term)>),
+    /// `as P ?// Q`: how many variables there are in all, and each pattern with what comes then, before which stand so many nulls.
+    BindAny(Box<Term>, usize, Vec<(Pattern, Term)>),
     Comma(Box<Term>, Box<Term>),
     Alternative(Box<Term>, Box<Term>),
     /// `or` ends at the first that is true, `and` at the first that is not.

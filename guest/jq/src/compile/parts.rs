@@ -52,6 +52,9 @@ impl<'t> Compiler<'t> {
     ) -> Result<Term, String> {
         let left = self.boxed(left)?;
         if let BinaryOp::Pipe(Some(pattern)) = op {
+            if let Some(others) = self.alternatives(pattern) {
+                return self.bind_any(left, pattern, &others, right);
+            }
             let (pattern, names) = self.pattern(pattern)?;
             let right = self.within(names, |own| own.term(right))?;
             return Ok(Term::Bind(left, Box::new((pattern, right))));
@@ -70,6 +73,31 @@ impl<'t> Compiler<'t> {
             BinaryOp::UpdateMath(math) => Term::UpdateMath(left, *math, right),
             BinaryOp::UpdateAlt => Term::UpdateAlternative(left, right),
         })
+    }
+
+    /// `as P ?// Q`: what comes then sees the variables of all patterns, null where the pattern at hand has none of that name.
+    fn bind_any(
+        &mut self,
+        left: Box<Term>,
+        first: &ParsedPattern<&'t str>,
+        others: &[ParsedPattern<&'t str>],
+        right: &Parsed<&'t str>,
+    ) -> Result<Term, String> {
+        let mut patterns = Vec::new();
+        let mut all = Vec::new();
+        for parsed in std::iter::once(first).chain(others) {
+            let (pattern, names) = self.pattern(parsed)?;
+            all.extend(names.iter().cloned());
+            patterns.push((pattern, names));
+        }
+        let nulls = all.len();
+        let patterns = patterns.into_iter().map(|(pattern, names)| {
+            let scope = all.iter().cloned().chain(names).collect();
+            let then = self.within(scope, |own| own.term(right))?;
+            Ok((pattern, then))
+        });
+        let patterns = patterns.collect::<Result<Vec<_>, String>>()?;
+        Ok(Term::BindAny(left, nulls, patterns))
     }
 
     /// A pattern, and the variables it binds in the order in which they come to stand in the environment.
@@ -122,6 +150,9 @@ impl<'t> Compiler<'t> {
             ("foreach", [init, update, extract]) => (init, update, Some(extract)),
             _ => return Err(self.source.unknown_filter(word, arguments.len())),
         };
+        if self.alternatives(pattern).is_some() {
+            return Err(self.source.no_alternatives(word));
+        }
         let over = self.term(over)?;
         let init = self.term(init)?;
         let (pattern, names) = self.pattern(pattern)?;

@@ -24,17 +24,18 @@ const NOT_PURE: &[&str] = &[
     "stderr",
     "strflocaltime",
 ];
-/// Filters of jq that were left out to keep the component small.
+/// What people know of jq that was left out, to keep it small.
 const LEFT_OUT: &[&str] = &[
-    "@sh",
-    "getpath",
+    "acos",
+    "asin",
+    "atan",
+    "cbrt",
+    "cos",
     "import",
     "include",
-    "ltrimstr",
-    "mktime",
     "modulemeta",
-    "strftime",
-    "strptime",
+    "sin",
+    "tan",
 ];
 
 /// The text of a program.
@@ -91,6 +92,22 @@ impl<'t> Source<'t> {
             "{place}: expected {expected}{}",
             seen(found.map_or("", first_word))
         )
+    }
+
+    /// `?//` where it is not understood.
+    pub(super) fn no_alternatives(&self, part: &'t str) -> String {
+        let place = self.place(Some(part));
+        format!("{place}: `?//` stands behind `as` only, not in `reduce` and `foreach`")
+    }
+
+    pub(super) fn no_pattern(&self, part: &'t str) -> String {
+        let place = self.place(Some(part));
+        format!("{place}: expected a pattern{}", seen(first_word(part)))
+    }
+
+    /// Where a part of the text begins.
+    pub(super) fn offset(&self, part: &str) -> usize {
+        span(self.0, part).start
     }
 
     pub(super) fn unknown(&self, what: &str, name: &'t str) -> String {

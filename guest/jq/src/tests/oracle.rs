@@ -26,12 +26,12 @@ const PROGRAMS: u32 = 2000;
 const OUTPUTS_MAX: usize = 1000;
 
 /// What a program gave: its outputs, and whether an error came behind them.
-struct Gave<V> {
-    values: Vec<V>,
-    error: Option<String>,
+pub(super) struct Gave<V> {
+    pub(super) values: Vec<V>,
+    pub(super) error: Option<String>,
 }
 
-fn ours(program: &str, input: &str) -> Result<Gave<Value>, String> {
+pub(super) fn ours(program: &str, input: &str) -> Result<Gave<Value>, String> {
     let compiled = Jq::compile(program)?;
     Ok(gave(&compiled, read(input)?))
 }
