@@ -45,7 +45,7 @@ pub fn table(description: &Description) -> String {
 pub fn env_example(description: &Description) -> String {
     let mut out = String::from(
         "# Settings of one tidegate job: copy, fill in, and run `tidegate run --env-file FILE`.\n\
-         # ManifestFacts by `tidegate describe --env-example`. What is commented out shows its default, or an example.\n",
+         # Made by `tidegate describe --env-example`. What is commented out shows its default, or an example.\n",
     );
     each_group(description, |group, entries| {
         let _ = write!(out, "\n## {}\n", group.title());

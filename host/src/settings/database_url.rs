@@ -1,18 +1,31 @@
 //! OUTPUT_DATABASE_URL: which database, as whom, and how much of the connection is proven. Nothing is opened here.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use url::Url;
+use tokio_postgres::Config;
+use tokio_postgres::config::{ChannelBinding, Host};
 
 use crate::secret::Secret;
 
 /// Where PostgreSQL listens when nothing is said.
+const PORT: u16 = 5432;
 /// No parameter of libpq has a longer name.
 const PARAMETER_BYTES_MAX: usize = 32;
-const PORT: u16 = 5432;
+/// The parameters that `tokio_postgres` reads: <https://www.postgresql.org/docs/current/libpq-connect.html>.
+const PASSED_ON: [&str; 8] = [
+    "connect_timeout",
+    "application_name",
+    "target_session_attrs",
+    "channel_binding",
+    "options",
+    "host",
+    "hostaddr",
+    "port",
+];
 /// Waiting for a connection when nothing is said.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -25,25 +38,19 @@ pub enum DatabaseUrl {
     Postgres(Address),
 }
 
-/// How a PostgreSQL server is reached.
+/// How a PostgreSQL server is reached, or several of which the first that will do is taken.
+///
+/// `tokio_postgres` reads the URL, as libpq does. What proves the server is ours: its `sslmode` knows no `verify-*`.
 #[derive(Debug, Clone)]
 pub struct Address {
-    /// A name, an address, or the folder of a socket where it begins with `/`.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// As whom.
-    pub user: String,
-    /// What proves it.
+    /// Without the password, and without TLS.
+    config: Box<Config>,
+    /// What proves who we are.
     pub password: Option<Secret>,
-    /// Which database.
-    pub database: String,
     /// `sslmode`.
     pub ssl: SslMode,
     /// `sslrootcert`: a file of certificates (PEM) trusted instead of the system's.
     pub root_cert: Option<PathBuf>,
-    /// `connect_timeout`.
-    pub connect_timeout: Duration,
 }
 
 /// `sslmode`, as libpq has it: <https://www.postgresql.org/docs/current/libpq-ssl.html>.
@@ -67,11 +74,11 @@ impl DatabaseUrl {
         if let Some(path) = text.strip_prefix("sqlite://") {
             return sqlite_path(path).map(Self::Sqlite);
         }
-        let url = Url::parse(text).map_err(|_| takes())?;
-        match url.scheme() {
-            "postgres" | "postgresql" => Address::read(&url).map(Self::Postgres),
-            _ => Err(takes()),
-        }
+        let rest = text
+            .strip_prefix("postgres://")
+            .or_else(|| text.strip_prefix("postgresql://"));
+        rest.map_or_else(|| Err(takes()), Address::read)
+            .map(Self::Postgres)
     }
 
     /// The password in it.
@@ -95,11 +102,27 @@ impl fmt::Display for DatabaseUrl {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ports = self.config.get_ports();
+        let hosts = self.config.get_hosts().iter().enumerate();
+        let hosts = hosts.map(|(at, host)| {
+            let port = ports.get(at).or_else(|| ports.first()).unwrap_or(&PORT);
+            format!("{}:{port}", shown(host))
+        });
+        let hosts: Vec<String> = hosts.collect();
         write!(
             f,
-            "postgres://{}@{}:{}/{}",
-            self.user, self.host, self.port, self.database
+            "postgres://{}@{}/{}",
+            self.user(),
+            hosts.join(","),
+            self.config.get_dbname().unwrap_or_default()
         )
+    }
+}
+
+fn shown(host: &Host) -> String {
+    match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(folder) => folder.display().to_string(),
     }
 }
 
@@ -120,79 +143,146 @@ fn sqlite_path(path: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(path))
 }
 
-impl Address {
-    fn read(url: &Url) -> Result<Self, String> {
-        let decoded = |text: &str, what: &str| {
-            let text = percent_decode_str(text).decode_utf8();
-            text.map(std::borrow::Cow::into_owned)
-                .map_err(|_| format!("has a {what} that is no UTF-8 text"))
+/// What the URL of a server is made of, nothing of it decoded.
+struct Parts<'u> {
+    user: &'u str,
+    password: Option<&'u str>,
+    hosts: &'u str,
+    /// With its `/`, or empty.
+    database: &'u str,
+    parameters: &'u str,
+}
+
+impl<'u> Parts<'u> {
+    /// `rest` follows `postgres://`.
+    fn of(rest: &'u str) -> Result<Self, String> {
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, rest) = rest.split_at(end);
+        let Some((credentials, hosts)) = authority.rsplit_once('@') else {
+            // What stands there may be a part of the password, and is not repeated.
+            return Err(if rest.contains('@') {
+                "has a `?` or `/` before an `@`: in the user or the password, write `?` as `%3F` and `/` as `%2F`"
+                    .to_owned()
+            } else {
+                takes()
+            });
         };
-        let host = url.host_str().unwrap_or_default();
+        let (database, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+        let (user, password) = match credentials.split_once(':') {
+            Some((user, password)) => (user, Some(password)),
+            None => (credentials, None),
+        };
+        if user.is_empty() {
+            return Err(takes());
+        }
+        Ok(Self {
+            user,
+            password: password.filter(|password| !password.is_empty()),
+            hosts,
+            database,
+            parameters,
+        })
+    }
+}
+
+impl Address {
+    fn read(rest: &str) -> Result<Self, String> {
+        let parts = Parts::of(rest)?;
+        let password = parts.password.map(|text| decoded(text, "password"));
         let mut address = Self {
-            host: decoded(host.trim_matches(['[', ']']), "host")?,
-            port: url.port().unwrap_or(PORT),
-            user: decoded(url.username(), "user")?,
-            password: match url.password() {
-                None | Some("") => None,
-                Some(password) => Some(Secret::from(decoded(password, "password")?.as_str())),
-            },
-            database: decoded(url.path().trim_start_matches('/'), "database")?,
+            config: Box::new(Config::new()),
+            password: password
+                .transpose()?
+                .map(|text| Secret::from(text.as_str())),
             ssl: SslMode::Prefer,
             root_cert: None,
-            connect_timeout: CONNECT_TIMEOUT,
         };
-        // A `?` in the password begins the parameters: what follows is a part of it, and is not repeated.
-        if url
-            .query()
-            .is_some_and(|parameters| parameters.contains('@'))
+        let mut passed_on = Vec::new();
+        for pair in parts.parameters.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if !address.take(name, &decoded(value, "parameter")?)? {
+                refuse_unusable(name, pair)?;
+                passed_on.push((name, pair));
+            }
+        }
+        let is_named = |parameter: &str| passed_on.iter().any(|(name, _)| *name == parameter);
+        // As libpq has it: hosts among the parameters replace those after the `@`.
+        let (hosts, port) = match (is_named("host"), parts.hosts.rsplit_once(':')) {
+            (false, _) => (parts.hosts, None),
+            (true, Some((_, port))) if !is_named("port") => ("", Some(format!("port={port}"))),
+            (true, _) => ("", None),
+        };
+        let parameters = passed_on
+            .iter()
+            .map(|(_, pair)| *pair)
+            .chain(port.as_deref());
+        let parameters: Vec<&str> = parameters.collect();
+        let url = format!(
+            "postgres://user@{hosts}{}?{}",
+            parts.database,
+            parameters.join("&")
+        );
+        address.config = Box::new(url.parse().map_err(|_| takes())?);
+        address.finish(&decoded(parts.user, "user")?)
+    }
+
+    /// Fills in what is not said, and refuses what does not go together.
+    fn finish(mut self, user: &str) -> Result<Self, String> {
+        self.config.user(user);
+        if self.config.get_hosts().is_empty()
+            || self.config.get_hosts().contains(&Host::Tcp(String::new()))
         {
+            return Err(takes());
+        }
+        if self.config.get_dbname().is_none() {
+            self.config.dbname(user);
+        }
+        if self.config.get_connect_timeout().is_none() {
+            self.config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        if self.root_cert.is_some() && self.ssl < SslMode::Require {
             return Err(
-                "has a `?` before an `@`: write a `?` of the user or the password as `%3F`"
+                "has `sslrootcert`, which has no effect with this sslmode: add `sslmode=verify-full`"
                     .to_owned(),
             );
         }
-        if url.username().is_empty() {
-            return Err(takes());
-        }
-        for (name, value) in url.query_pairs() {
-            address.take(&name, &value)?;
-        }
-        if address.host.is_empty() {
-            return Err(takes());
-        }
-        if address.database.is_empty() {
-            address.database.clone_from(&address.user);
-        }
-        if address.root_cert.is_some() && address.ssl < SslMode::Require {
+        if self.config.get_channel_binding() == ChannelBinding::Require
+            && self.ssl < SslMode::Require
+        {
             return Err(
-                "has `sslrootcert`, and it would not be used: add `sslmode=verify-full`".to_owned(),
+                "has `channel_binding=require`, which needs TLS: add `sslmode=verify-full`"
+                    .to_owned(),
             );
         }
-        Ok(address)
+        Ok(self)
     }
 
-    /// One parameter.
-    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
+    /// One parameter, if it is ours to read; `false`: it is `tokio_postgres`' to read.
+    fn take(&mut self, name: &str, value: &str) -> Result<bool, String> {
         match name {
-            "host" if value.starts_with('/') => value.clone_into(&mut self.host),
             "sslmode" => self.ssl = SslMode::parse(value)?,
             "sslrootcert" => self.root_cert = Some(PathBuf::from(value)),
-            "connect_timeout" => {
-                let seconds = value
+            "connect_timeout"
+                if !value
                     .parse()
-                    .ok()
-                    .filter(|seconds| (1..=600).contains(seconds));
-                let seconds =
-                    seconds.ok_or("has a `connect_timeout` that is not from 1 to 600 seconds")?;
-                self.connect_timeout = Duration::from_secs(seconds);
+                    .is_ok_and(|seconds: u64| (1..=600).contains(&seconds)) =>
+            {
+                return Err("has a `connect_timeout` that is not from 1 to 600 seconds".to_owned());
+            }
+            "target_session_attrs" if value == "read-only" => {
+                return Err(
+                    "takes the `target_session_attrs` any or read-write, because a run writes"
+                        .to_owned(),
+                );
             }
             "password" => {
                 return Err(
                     "takes the password before the `@`, or as OUTPUT_DATABASE_PASSWORD".to_owned(),
                 );
             }
+            _ if PASSED_ON.contains(&name) => return Ok(false),
             _ => {
-                let known = "known are sslmode, sslrootcert, connect_timeout and host (the folder of a socket)";
+                let known = format!("known are sslmode, sslrootcert, {}", PASSED_ON.join(", "));
                 let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
                 // Anything else may be a part of the password.
                 return Err(
@@ -204,13 +294,70 @@ impl Address {
                 );
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// How `tokio_postgres` is to connect: everything but the password and TLS.
+    pub fn config(&self) -> Config {
+        Config::clone(&self.config)
+    }
+
+    /// As whom.
+    pub fn user(&self) -> &str {
+        self.config.get_user().unwrap_or_default()
+    }
+
+    /// Whether every host is a socket in a folder of this machine.
+    pub fn is_socket(&self) -> bool {
+        let mut hosts = self.config.get_hosts().iter();
+        hosts.all(|host| matches!(host, Host::Unix(_)))
+    }
+
+    /// The hosts that are not this machine, as they are written.
+    pub fn remote_hosts(&self) -> Vec<String> {
+        let is_here = |host: &&Host| match host {
+            Host::Unix(_) => true,
+            Host::Tcp(name) => {
+                name == "localhost"
+                    || name
+                        .parse()
+                        .is_ok_and(|address: IpAddr| address.is_loopback())
+            }
+        };
+        let hosts = self.config.get_hosts().iter();
+        hosts.filter(|host| !is_here(host)).map(shown).collect()
+    }
+
+    /// How long connecting may take: `connect_timeout` for each host.
+    pub fn connect_timeout(&self) -> Duration {
+        let hosts = u32::try_from(self.config.get_hosts().len()).unwrap_or(1);
+        self.config
+            .get_connect_timeout()
+            .copied()
+            .unwrap_or(CONNECT_TIMEOUT)
+            * hosts
     }
 
     /// The password, to be handed to the server.
     pub fn exposed_password(&self) -> Option<&str> {
         self.password.as_ref().map(Secret::expose)
     }
+}
+
+/// `Err`: `tokio_postgres` cannot read this parameter.
+fn refuse_unusable(name: &str, pair: &str) -> Result<(), String> {
+    match format!("postgres://user@host/?{pair}").parse::<Config>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!(
+            "has a `{name}` that is none of the values that PostgreSQL's manual names"
+        )),
+    }
+}
+
+fn decoded(text: &str, what: &str) -> Result<String, String> {
+    let text = percent_decode_str(text).decode_utf8();
+    text.map(std::borrow::Cow::into_owned)
+        .map_err(|_| format!("has a {what} that is not UTF-8 text"))
 }
 
 impl SslMode {
@@ -250,7 +397,8 @@ mod tests {
         let address = address(text);
 
         assert_eq!(address.exposed_password(), Some("p@ss"));
-        assert_eq!((address.port, address.ssl), (6432, SslMode::VerifyFull));
+        assert_eq!(address.ssl, SslMode::VerifyFull);
+        assert_eq!(address.connect_timeout(), Duration::from_secs(3));
         assert_eq!(
             address.to_string(),
             "postgres://etl@db.example.com:6432/shop"
@@ -262,12 +410,55 @@ mod tests {
     fn a_socket_is_named_by_its_folder() {
         let address = address("postgresql://etl@localhost/shop?host=/run/postgresql");
 
-        assert_eq!(address.host, "/run/postgresql");
+        assert!(address.is_socket());
+        assert_eq!(
+            address.to_string(),
+            "postgres://etl@/run/postgresql:5432/shop"
+        );
+    }
+
+    #[test]
+    fn several_hosts_are_tried_each_for_as_long_as_it_may_take() {
+        let address = address(
+            "postgres://etl@a.example:6432,b.example/shop?target_session_attrs=read-write&connect_timeout=3",
+        );
+
+        assert_eq!(
+            address.to_string(),
+            "postgres://etl@a.example:6432,b.example:5432/shop"
+        );
+        assert_eq!(address.connect_timeout(), Duration::from_secs(6));
+        assert_eq!(address.remote_hosts(), ["a.example", "b.example"]);
+    }
+
+    #[test]
+    fn what_libpq_takes_is_handed_on() {
+        let config = address(
+            "postgres://etl@localhost:6432/shop?host=/run/postgresql&application_name=orders&channel_binding=disable\
+             &options=-c%20search_path%3Dshop",
+        )
+        .config();
+
+        assert_eq!(config.get_application_name(), Some("orders"));
+        assert_eq!(config.get_options(), Some("-c search_path=shop"));
+        assert_eq!(config.get_channel_binding(), ChannelBinding::Disable);
+        assert_eq!(config.get_ports(), [6432]);
+    }
+
+    #[test]
+    fn an_at_sign_in_a_password_is_its_own() {
+        assert_eq!(
+            address("postgres://etl:p@ss@db/shop").exposed_password(),
+            Some("p@ss")
+        );
     }
 
     #[test]
     fn the_database_is_the_users_own_when_none_is_named() {
-        assert_eq!(address("postgres://etl@db").database, "etl");
+        assert_eq!(
+            address("postgres://etl@db").to_string(),
+            "postgres://etl@db:5432/etl"
+        );
     }
 
     #[test]
@@ -285,7 +476,14 @@ mod tests {
         for text in [
             "mysql://u:s3cret@h/d",
             "postgres://u:s3cret@h/d?sslmode=maybe",
-            "postgres://u:s3cret@h/d?options=x",
+            "postgres://u:s3cret@h/d?optiones=x",
+            "postgres://u:s3cret@h/d?target_session_attrs=s3cret",
+            "postgres://u:s3cret@h/d?target_session_attrs=read-only",
+            "postgres://u:s3cret@h/d?channel_binding=require",
+            "postgres://u:s3cret@h:port/d",
+            "postgres://u:s3cret?x@h/d",
+            "postgres://u:s3cret/x@h/d",
+            "postgres://u:s3cret@/d",
             "postgres://u:s3cret@h/d?sslrootcert=/ca.pem",
             "postgres://h/d",
             "s3cret",

@@ -163,6 +163,28 @@ fn sslmode_is_what_libpq_makes_of_it() {
 }
 
 #[test]
+fn of_several_servers_the_first_that_takes_writes_is_used() {
+    let database = server().database();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = closed.local_addr().unwrap().port();
+    drop(closed);
+    let url = format!(
+        "postgres://etl@127.0.0.1:{nobody},localhost:{}/{}?target_session_attrs=read-write&sslmode=require\
+         &channel_binding=require&application_name=nightly&options=-c%20lock_timeout%3D9s",
+        server().port,
+        database.name
+    );
+
+    run(job(&database), &url).exits(0);
+
+    refused(
+        &run(job(&database), &url.replace("read-write", "read-only")),
+        Outcome::Settings,
+    )
+    .stderr_has("because a run writes");
+}
+
+#[test]
 fn a_name_that_is_not_in_the_certificate_is_for_verify_ca_alone() {
     let database = server().database();
     let proxy = Proxy::start(Cut::Never);

@@ -1,6 +1,5 @@
 //! One session at the server: opened, looked at, and the run lock taken in it.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use rustls::CertificateError;
@@ -60,7 +59,7 @@ pub struct Backend {
 impl Way<'_> {
     /// Opens a session. `Err`: 75, or 73 when it will not do next time either.
     pub fn connect(&self, check: Option<Check<'_>>) -> Result<Session, Failure> {
-        let limit = self.address.connect_timeout;
+        let limit = self.address.connect_timeout();
         let config = self.config();
         let opened = wait(check, limit, config.connect(self.tls.clone()));
         let (client, connection) = opened.map_err(|trouble| self.refused(trouble))?;
@@ -96,7 +95,7 @@ impl Way<'_> {
         }
         if is_standby {
             return unusable(format!(
-                "use the database `{}`: it is a standby and takes no writes; name the primary in OUTPUT_DATABASE_URL",
+                "use the database `{}`: it is a standby and takes no writes; name the primary in OUTPUT_DATABASE_URL, or all servers with `target_session_attrs=read-write`",
                 self.address
             ));
         }
@@ -108,7 +107,7 @@ impl Way<'_> {
         let Some(by) = &session.read_only_by else {
             return Ok(());
         };
-        let user = &self.address.user;
+        let user = self.address.user();
         let whom = match by.as_str() {
             "user" => format!("for the role `{user}`"),
             "database user" => format!("for the role `{user}` in this database"),
@@ -126,15 +125,15 @@ impl Way<'_> {
 
     /// Whoever stands between may say that there is no TLS, and ask for the password as it is.
     pub fn warn_of_a_bare_password(&self) {
-        let host = self.address.host.as_str();
-        let is_here = host.starts_with('/')
-            || host == "localhost"
-            || host
-                .parse()
-                .is_ok_and(|address: IpAddr| address.is_loopback());
-        if self.address.password.is_some() && self.address.ssl < SslMode::Require && !is_here {
-            let told =
-                json!({ "host": host, "setting": "`sslmode=verify-full` in OUTPUT_DATABASE_URL" });
+        let hosts = self.address.remote_hosts();
+        if self.address.password.is_some()
+            && self.address.ssl < SslMode::Require
+            && !hosts.is_empty()
+        {
+            let told = json!({
+                "host": hosts.join(","),
+                "setting": "`sslmode=verify-full` in OUTPUT_DATABASE_URL",
+            });
             self.log
                 .warn("database password may travel without TLS", told);
         }
@@ -142,26 +141,18 @@ impl Way<'_> {
 
     fn config(&self) -> Config {
         let address = self.address;
-        let mut config = Config::new();
-        let is_socket = address.host.starts_with('/');
-        if is_socket {
-            config.host_path(&address.host);
-        } else {
-            config.host(&address.host);
+        let mut config = address.config();
+        if config.get_application_name().is_none() {
+            config.application_name(self.application_name());
         }
         config
-            .port(address.port)
-            .user(&address.user)
-            .dbname(&address.database)
-            .application_name(self.application_name())
-            .connect_timeout(address.connect_timeout)
             .tcp_user_timeout(KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_RETRIES)
             .keepalives_idle(KEEPALIVE_IDLE)
             .keepalives_interval(KEEPALIVE_INTERVAL)
             .keepalives_retries(KEEPALIVE_RETRIES)
             .ssl_mode(match address.ssl {
                 // Nothing leaves the machine, and there is no TLS over it.
-                _ if is_socket => Encrypted::Disable,
+                _ if address.is_socket() => Encrypted::Disable,
                 SslMode::Disable => Encrypted::Disable,
                 SslMode::Prefer => Encrypted::Prefer,
                 SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Encrypted::Require,
@@ -257,7 +248,7 @@ impl Way<'_> {
         if words.contains("password missing") {
             return unusable(format!(
                 "the server wants a password of `{}`: set OUTPUT_DATABASE_PASSWORD_FILE or OUTPUT_DATABASE_PASSWORD",
-                address.user
+                address.user()
             ));
         }
         if error.as_db_error().is_none() {
