@@ -9,8 +9,8 @@ use crate::log::Log;
 use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
 use crate::process::watch::{Watch, aside};
 use crate::run::setup::{self, Prepared};
-use crate::settings;
 use crate::settings::inputs::Problem;
+use crate::settings::{catalogue, granted, shown, suggest};
 use crate::units;
 use crate::words;
 
@@ -25,11 +25,11 @@ pub mod stdout;
 /// nothing the output folder.
 pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
     let watch = Watch::begin();
-    let plan = setup::plan(&args.given, environment, &watch.stop);
-    let redactor = setup::redactor(&plan);
+    let given = setup::read(&args.given, environment, &watch.stop);
+    let redactor = setup::redactor(&given.0, &given.1);
     let checked = watch.block_on(async {
         let log = Log::silent();
-        let prepared = Prepared::new(&args.given, plan, &watch.stop, &log).await?;
+        let prepared = Prepared::new(&args.given, given, &watch.stop, &log).await?;
         let problems = prepared.problems(&watch.stop).await?;
         stdout::print(&redactor.hide(&checked(&prepared, &problems, args.online)))?;
         if !problems.is_empty() {
@@ -52,27 +52,27 @@ pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, St
 /// The settings, the warnings, and the problems or that there is none.
 fn checked(prepared: &Prepared, problems: &[Problem], online: bool) -> String {
     let mut out = String::new();
-    for row in settings::rows(&prepared.description, &prepared.plan) {
+    for row in shown::shown(&prepared.description, &prepared.inputs, &prepared.host) {
         if !row.value.is_empty() {
             let value = words::escaped(&row.value);
             let origin = words::escaped(&row.origin.to_string());
             let _ = writeln!(out, "{:<24} {value:<40} {origin}", row.name);
         }
     }
-    for (name, meant) in settings::near_misses(&prepared.description, &prepared.plan) {
+    for (name, meant) in suggest::near_misses(&prepared.description, &prepared.inputs) {
         let name = words::escaped(&name);
         let _ = writeln!(
             out,
             "warning: {name} in the environment is not a setting; did you mean {meant}?"
         );
     }
-    for (name, setting) in settings::ignored(&prepared.plan) {
+    for (name, setting) in granted::ignored(&prepared.inputs) {
         let _ = writeln!(
             out,
             "warning: {name} in the environment is ignored; the setting is {setting}"
         );
     }
-    if let Some(kept_back) = settings::ungranted(&prepared.description, &prepared.plan) {
+    if let Some(kept_back) = granted::ungranted(&prepared.inputs, &prepared.grant()) {
         let _ = writeln!(
             out,
             "warning: environment variables not given to the component: {}; to allow them, set `{}`",
@@ -110,10 +110,10 @@ pub fn describe(
         component: args.component.clone(),
         ..GivenArgs::default()
     };
-    let plan = setup::plan(&given, environment, &watch.stop);
-    let redactor = setup::redactor(&plan);
+    let read = setup::read(&given, environment, &watch.stop);
+    let redactor = setup::redactor(&read.0, &read.1);
     let described = watch.block_on(async {
-        let prepared = Prepared::new(&given, plan, &watch.stop, &Log::silent()).await?;
+        let prepared = Prepared::new(&given, read, &watch.stop, &Log::silent()).await?;
         stdout::print(&if args.env_example {
             describe::env_example(&prepared.description)
         } else if args.markdown {
@@ -133,7 +133,7 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
         set: args.set.clone(),
         ..GivenArgs::default()
     };
-    let plan = setup::plan(&given, environment, &watch.stop);
+    let (inputs, host) = setup::read(&given, environment, &watch.stop);
     if let Err(failure) = watch.stop.check() {
         return Ended::of(Err(failure));
     }
@@ -147,31 +147,24 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
         span("--max-cursor-age", args.max_cursor_age.as_deref()),
     ) {
         (Ok(success), Ok(cursor)) => Ages {
-            success: success.unwrap_or(plan.max_age),
-            cursor: cursor.or(plan.max_cursor_age),
+            success: success.unwrap_or(host.max_age),
+            cursor: cursor.or(host.max_cursor_age),
         },
         (Err(ended), _) | (_, Err(ended)) => return ended,
     };
-    let matter = [
-        "OUTPUT_DIR",
-        "OUTPUT_DATABASE_URL",
-        "OUTPUT_DATABASE_PASSWORD",
-        "OUTPUT_TABLE",
-        "JOB_NAME",
-        "MAX_AGE",
-        "MAX_CURSOR_AGE",
-        "--env-file",
-        "--set",
-    ];
-    let relevant = |problem: &&Problem| matter.contains(&problem.setting.as_str());
-    let redactor = setup::redactor(&plan);
-    if let Some(problem) = plan.problems.iter().find(relevant) {
+    let relevant = |problem: &&Problem| {
+        let name = problem.setting.as_str();
+        let is_flag = name.starts_with("--");
+        is_flag || catalogue::row(name).is_some_and(|row| row.for_health)
+    };
+    let redactor = setup::redactor(&inputs, &host);
+    if let Some(problem) = host.problems.iter().find(relevant) {
         let refused = Failure::new(Outcome::Settings, problem.to_string());
         return Ended::hidden(Err(refused), &redactor);
     }
     let verify = args.verify;
     // A database server is waited for, and files may be large.
-    let looked = aside("health", move || Ok(health::health(&plan, most, verify)));
+    let looked = aside("health", move || Ok(health::health(&host, most, verify)));
     let report = match watch.block_on(watch.stop.unless(looked)) {
         Ok(report) => report,
         Err(failure) => return Ended::hidden(Err(failure), &redactor),

@@ -29,43 +29,42 @@ use process::defect;
 use process::stop::Stop;
 use run::setup::Prepared;
 use run::{Run, call_component, gates, steps};
-use settings::plan::Plan;
+use settings::host::HostPlan;
+use settings::inputs::Inputs;
 use staging::read;
 
 impl Run<'_> {
     /// One run, step by step. Most components are done after one portion; each is committed by itself.
     ///
     /// `Err`: what readers see is as it was after the last portion, unless it says `committed: unknown`.
-    async fn flow(&mut self, plan: Plan, stop: &Stop) -> Result<Outcome, Failure> {
-        let prepared = Prepared::new(&self.args.given, plan, stop, self.log).await?;
-        let settings = self.usable(&prepared, stop).await?;
-        let plan = &prepared.plan;
+    async fn flow(&mut self, given: (Inputs, HostPlan), stop: &Stop) -> Result<Outcome, Failure> {
+        let prepared = Prepared::new(&self.args.given, given, stop, self.log).await?;
+        let plan = self.usable(&prepared, stop).await?;
+        let host = &prepared.host;
 
         let check = || stop.check();
-        let Some(mut sink) = self.open(settings, plan, &check)? else {
+        let Some(mut sink) = self.open(plan, host, &check)? else {
             return Ok(Outcome::Skipped);
         };
-        self.refuse_changes(settings, sink.last())?;
-        let egress = call_component::egress(plan, settings, self.log.clone())?;
+        self.refuse_changes(plan, sink.last())?;
+        let egress = call_component::egress(host, plan, self.log.clone())?;
 
         loop {
             let staging = sink.staging()?;
             let report = self
-                .fetch(&prepared, settings, &egress, sink.last(), &staging, stop)
+                .fetch(&prepared, plan, &egress, sink.last(), &staging, stop)
                 .await?;
             #[cfg(test)]
             defect::rehearsed("fetched");
             let more = report.more;
 
-            let staged = read::open(staging.input(), steps::reported(&report), &plan.limits)?
+            let staged = read::open(staging.input(), steps::reported(&report), &host.limits)?
                 .with_more(more);
-            let last_records = sink
-                .last()
-                .and_then(|last| steps::comparable(settings, last));
+            let last_records = sink.last().and_then(|last| steps::comparable(plan, last));
             let taken = sink.take(&staged, staging, steps::extent(report.extent))?;
             let totals = taken.totals();
             let plausible = gates::check(
-                &self.gates(settings, plan, more),
+                &self.gates(plan, host, more),
                 &totals,
                 report.fetched,
                 last_records,
@@ -78,7 +77,7 @@ impl Run<'_> {
                 return Ok(self.leave_unpublished(totals, more));
             }
 
-            let draft = self.draft(&prepared, settings, report);
+            let draft = self.draft(&prepared, plan, report);
             self.is_committing = true;
             let committed = taken.commit(draft);
             #[cfg(test)]

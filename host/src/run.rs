@@ -15,7 +15,7 @@ use crate::process::defect;
 use crate::process::memory;
 use crate::process::watch::Watch;
 use crate::run::summary::Summary;
-use crate::settings::plan::Plan;
+use crate::settings::host::HostPlan;
 use crate::staging::folder::{Folder, Temporary, Writers, random_digits};
 use crate::staging::lock::Lock;
 use crate::words;
@@ -70,17 +70,17 @@ pub fn run_watched(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> (Ended, Summary) {
     let (clock, started) = (Instant::now(), Timestamp::now());
-    let plan = setup::plan(&args.given, environment, &watch.stop);
-    let redactor = setup::redactor(&plan);
-    let output_dir = plan.output_dir.clone().map(|path| (path, plan.writers));
-    let limits = plan.limits.clone();
-    let mut summary = Summary::begin(run_id(started), plan.job.clone(), started);
+    let (inputs, host) = setup::read(&args.given, environment, &watch.stop);
+    let redactor = setup::redactor(&inputs, &host);
+    let output_dir = host.output_dir.clone().map(|path| (path, host.writers));
+    let limits = host.limits.clone();
+    let mut summary = Summary::begin(run_id(started), host.job.clone(), started);
     summary.dry_run = args.dry_run;
     let context = Map::from_iter([
         ("run_id".to_owned(), json!(summary.run_id)),
         ("job".to_owned(), json!(summary.job)),
     ]);
-    let log = Log::new(log_format(args, &plan), context, redactor.clone());
+    let log = Log::new(log_format(args, &host), context, redactor.clone());
 
     let mut run = Run {
         args,
@@ -90,7 +90,7 @@ pub fn run_watched(
         temporary: None,
         is_committing: false,
     };
-    let mut result = watch.block_on(run.flow(plan, &watch.stop));
+    let mut result = watch.block_on(run.flow((inputs, host), &watch.stop));
     if let (Err(failure), true) = (&mut result, run.is_committing) {
         failure.committed = Committed::Unknown;
     }
@@ -169,11 +169,11 @@ fn remember(lock: &Held, output_dir: Option<(PathBuf, Writers)>, summary: &Summa
     }
 }
 
-fn log_format(args: &RunArgs, plan: &Plan) -> log::Format {
+fn log_format(args: &RunArgs, host: &HostPlan) -> log::Format {
     if args.quiet || args.output == Some(OutputKind::Json) {
         return log::Format::Silent;
     }
-    match (plan.log_format, std::io::stdout().is_terminal()) {
+    match (host.log_format, std::io::stdout().is_terminal()) {
         (None | Some(log::Format::Text), true) => log::Format::Terminal,
         (None, false) => log::Format::Json,
         (Some(format), _) => format,

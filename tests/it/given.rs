@@ -154,6 +154,27 @@ fn a_secret_file_with_nothing_in_it_is_78_and_named() {
 }
 
 #[test]
+fn a_secret_of_nothing_but_white_space_is_78_wherever_it_is_given() {
+    is_refused(
+        Job::new(),
+        "SOURCE_API_KEY",
+        "  ",
+        "SOURCE_API_KEY is empty, or only white space: give the secret, or unset it (environment)",
+    );
+
+    let job = Job::new().unset("SOURCE_API_KEY");
+    std::fs::create_dir(job.beside("secrets")).unwrap();
+    let folder = job.beside("secrets").display().to_string();
+    job.file("secrets/SOURCE_API_KEY", " \n");
+    is_refused(
+        job,
+        "CREDENTIALS_DIRECTORY",
+        &folder,
+        "secrets/SOURCE_API_KEY",
+    );
+}
+
+#[test]
 fn what_every_user_can_write_is_no_settings_file_and_no_secret() {
     let writable = |job: &Job, text: &str| -> PathBuf {
         let file = job.file("own", text);

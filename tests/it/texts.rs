@@ -94,3 +94,34 @@ fn a_change_of_the_text_is_seen_wherever_it_stands() {
         .stderr_has("TRANSFORM changed since generation")
         .stderr_has("--accept-change TRANSFORM");
 }
+
+#[test]
+fn two_headers_come_from_a_file() {
+    let mut job = Job::new().page(200, r#"[{"id":1}]"#);
+    let headers = job.file("headers", "X-Tenant: eu\r\nX-Trace: on\r\n");
+    job = job.set("SOURCE_HEADERS_FILE", &headers.display().to_string());
+
+    let run = job.run();
+
+    run.exits(Outcome::Published);
+    let sent = |name: &str| run.requests[0].header(name).map(str::to_owned);
+    assert_eq!(sent("x-tenant").as_deref(), Some("eu"));
+    assert_eq!(sent("x-trace").as_deref(), Some("on"));
+}
+
+#[test]
+fn any_setting_of_the_component_may_be_in_a_file_and_none_twice() {
+    let job = Job::new().page(200, r#"{"items":[{"id":1}]}"#);
+    let pointer = job.file("records", "/items\n").display().to_string();
+    let mut by_file = job.set("SOURCE_RECORDS_FILE", &pointer);
+
+    by_file
+        .run()
+        .exits(Outcome::Published)
+        .publishes(&json!([{"id": 1}]));
+    by_file
+        .set("SOURCE_RECORDS", "/items")
+        .run()
+        .exits(Outcome::Settings)
+        .stderr_has("SOURCE_RECORDS is given (environment), and so is SOURCE_RECORDS_FILE");
+}

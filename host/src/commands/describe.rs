@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::component::{Description, is_settable};
-use crate::settings::SECRETS;
-use crate::settings::catalogue::{Group, HOST};
+use crate::settings::catalogue::{self, Group};
 use crate::settings::env_file;
 
 /// One setting, wherever it was declared.
@@ -89,16 +88,7 @@ pub fn markdown(description: &Description) -> String {
 
 fn each_group(description: &Description, mut print: impl FnMut(Group, &[&Entry])) {
     let entries = entries(description);
-    let groups = [
-        Group::Source,
-        Group::Auth,
-        Group::Output,
-        Group::Gates,
-        Group::Health,
-        Group::Network,
-        Group::Limits,
-    ];
-    for group in groups {
+    for group in Group::ALL {
         let of_group: Vec<&Entry> = entries
             .iter()
             .filter(|entry| entry.group == group)
@@ -114,7 +104,7 @@ fn entries(description: &Description) -> Vec<Entry> {
     let declared = description
         .settings
         .iter()
-        .filter(|setting| !HOST.iter().any(|host| host.name == setting.name))
+        .filter(|setting| catalogue::own().all(|row| row.name != setting.name))
         .map(|setting| Entry {
             group: Group::Source,
             name: setting.name.clone(),
@@ -125,14 +115,14 @@ fn entries(description: &Description) -> Vec<Entry> {
             secret: setting.secret,
             settable: is_settable(setting),
         });
-    let host = HOST.iter().map(|setting| Entry {
-        group: setting.group,
-        name: setting.name.to_owned(),
-        doc: setting.doc.to_owned(),
-        default: setting.default.to_owned(),
-        example: setting.example.to_owned(),
+    let host = catalogue::own().map(|row| Entry {
+        group: row.group,
+        name: row.name.to_owned(),
+        doc: row.meaning.to_owned(),
+        default: row.default.to_owned(),
+        example: row.example.to_owned(),
         required: false,
-        secret: SECRETS.contains(&setting.name),
+        secret: row.is_secret(),
         settable: false,
     });
     declared.chain(host).collect()

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::limits::Limits;
 use crate::run::last_run::{self, LastRun};
-use crate::settings::plan::Plan;
+use crate::settings::host::HostPlan;
 use crate::sink::LastCommit;
 use crate::sink::files::generation::{self, Generation};
 use crate::sink::files::last::sha256_of;
@@ -67,15 +67,15 @@ pub struct Ages {
     pub cursor: Option<Duration>,
 }
 
-/// Looks at where the plan publishes. With `verify`, reads the published files and compares their checksums, or counts the
+/// Looks at where the host publishes. With `verify`, reads the published files and compares their checksums, or counts the
 /// rows of the table.
-pub fn health(plan: &Plan, most: Ages, verify: bool) -> HealthReport {
-    let (now, limits) = (Timestamp::now(), &plan.limits);
-    match (&plan.database, &plan.output_dir) {
-        (Some(url), _) => database::health_at(now, url, plan, most, verify),
+pub fn health(host: &HostPlan, most: Ages, verify: bool) -> HealthReport {
+    let (now, limits) = (Timestamp::now(), &host.limits);
+    match (&host.database, &host.output_dir) {
+        (Some(url), _) => database::health_at(now, url, host, most, verify),
         (None, Some(folder)) => {
             let report = health_at(now, folder, most, verify, limits);
-            report.unless_refused(folder, plan.writers)
+            report.unless_refused(folder, host.writers)
         }
         (None, None) => HealthReport::empty().because("there is no OUTPUT_DIR".to_owned()),
     }

@@ -22,6 +22,7 @@ use crate::process::watch::Watch;
 use crate::run::call_component;
 use crate::run::setup::{self, Prepared, refusal};
 use crate::secret::Redactor;
+use crate::settings::catalogue;
 use crate::settings::env_file;
 use crate::staging::folder::{self, Folder, Temporary};
 use crate::staging::read::RECORDS;
@@ -30,8 +31,6 @@ use crate::words;
 
 /// How often the records staged so far are counted while the component runs.
 const COUNTED_EVERY: Duration = Duration::from_millis(20);
-/// Settings of the source that the host reads: who is asked, and how the credential is sent.
-const NEVER_SUGGESTED: [&str; 3] = ["SOURCE_API_URL", "SOURCE_AUTH", "SOURCE_AUTH_NAME"];
 
 /// Prints the first records as they would be published, one JSON object a line.
 pub fn preview(
@@ -39,14 +38,14 @@ pub fn preview(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Ended {
     let watch = Watch::begin();
-    let plan = setup::plan(&args.given, environment, &watch.stop);
-    let redactor = setup::redactor(&plan);
+    let given = setup::read(&args.given, environment, &watch.stop);
+    let redactor = setup::redactor(&given.0, &given.1);
     let log = log(&redactor);
-    let preparing = Prepared::new(&args.given, plan, &watch.stop, &log);
+    let preparing = Prepared::new(&args.given, given, &watch.stop, &log);
     let previewed = watch.block_on(async {
         let prepared = preparing.await?;
         let source = Callable::new(&prepared, &watch.stop, &log).await?;
-        let limits = &prepared.plan.limits;
+        let limits = &prepared.host.limits;
         let _ = folder::sweep("preview", limits, &|| watch.stop.check());
         let temporary = Temporary::new("preview", limits)?;
         let staging = temporary.folder();
@@ -89,11 +88,11 @@ struct Callable<'a> {
 impl<'a> Callable<'a> {
     /// `Err`: its settings cannot be used, or the command must end.
     async fn new(prepared: &'a Prepared, stop: &'a Stop, log: &'a Log) -> Result<Self, Failure> {
-        let Ok(settings) = &prepared.settings else {
+        let Ok(plan) = &prepared.plan else {
             return Err(refusal(&prepared.problems(stop).await?));
         };
         Ok(Self {
-            egress: call_component::egress(&prepared.plan, settings, log.clone())?,
+            egress: call_component::egress(&prepared.host, plan, log.clone())?,
             prepared,
             stop,
             log,
@@ -101,13 +100,13 @@ impl<'a> Callable<'a> {
     }
 
     fn grants(&self, staging: Option<&Folder>) -> Result<Grants, Failure> {
-        let limits = &self.prepared.plan.limits;
-        let settings = self.prepared.settings.as_ref();
+        let limits = &self.prepared.host.limits;
+        let plan = self.prepared.plan.as_ref();
         Ok(Grants {
             outbound: Some(Arc::new(self.egress.clone())),
             staging: staging.map(Folder::descriptor).transpose()?,
             staged_bytes_left: limits.staged_bytes,
-            environment: settings.map_or_else(|_| Vec::new(), |known| known.environment.clone()),
+            environment: plan.map_or_else(|_| Vec::new(), |known| known.environment.clone()),
             log: self.log.clone(),
             cpu: limits.cpu,
             memory_bytes: limits.memory_bytes,
@@ -123,7 +122,7 @@ impl<'a> Callable<'a> {
     /// Runs the component until it is done or has staged enough.
     async fn stage(&self, staging: &Folder, enough: usize) -> Result<(), Failure> {
         let grants = self.grants(Some(staging))?;
-        let limits = &self.prepared.plan.limits;
+        let limits = &self.prepared.host.limits;
         let request = Request {
             state: None,
             window: None,
@@ -148,7 +147,7 @@ impl<'a> Callable<'a> {
     /// Has the component make one request and say what it saw.
     async fn look(&self) -> Result<Sighting, Failure> {
         let grants = self.grants(None)?;
-        let limits = &self.prepared.plan.limits;
+        let limits = &self.prepared.host.limits;
         let looked = tokio::select! {
             biased;
             failure = self.stop.stopped() => return Err(failure),
@@ -215,7 +214,9 @@ fn to_paste(suggestion: &Suggestion, description: &Description) -> Option<String
         .settings
         .iter()
         .find(|known| known.name == name)?;
-    if !is_settable(declared) || NEVER_SUGGESTED.contains(&name) {
+    // The host uses these: who is asked, and how the credential is sent.
+    let is_shared = catalogue::row(name).is_some_and(|row| row.described_by_component);
+    if !is_settable(declared) || is_shared {
         return None;
     }
     env_file::line(name, suggestion.value.as_deref()?)

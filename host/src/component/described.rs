@@ -5,14 +5,12 @@
 
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
-use crate::settings::catalogue::{Declared, HOST, LATER};
+use crate::settings::catalogue::{self, LATER, Row};
+use crate::settings::component_settings::PROPOSED;
 use crate::settings::env_file;
 use crate::words::{self, steers};
 
 use super::bindings::exports::tidegate::sync::job as raw;
-
-/// Settings whose values a component may propose, besides its own of the source.
-const PROPOSED: [&str; 4] = ["MAX_RETRIES", "MAX_PAGES", "PRIMARY_KEY", "TRANSFORM"];
 
 /// What the component is and which settings it reads.
 #[derive(Debug, Clone)]
@@ -116,12 +114,12 @@ pub fn is_settable(setting: &Setting) -> bool {
 /// Whether a name is the host's own, whatever a component says of it: a setting of the host, or one that names a file with
 /// its value. The source's credential is the host's business too.
 fn is_hosts(name: &str) -> bool {
-    let is_known = |name: &str| hosts(name).is_some() || name == "SOURCE_API_KEY";
+    let is_known = |name: &str| hosts(name).is_some() || catalogue::secret(name).is_some();
     is_known(name) || name == LATER || name.strip_suffix("_FILE").is_some_and(is_known)
 }
 
-fn hosts(name: &str) -> Option<&'static Declared> {
-    HOST.iter().find(|setting| setting.name == name)
+fn hosts(name: &str) -> Option<&'static Row> {
+    catalogue::row(name).filter(|row| !row.described_by_component)
 }
 
 /// Takes a description. `Err` (78) says what the component declares that cannot be used.
@@ -210,7 +208,7 @@ fn setting(raw: raw::Setting, limits: &Limits, problems: &mut Vec<String>) -> Se
             // The host knows which of its own decide what is published, and what they do.
             shapes_records: false,
             stages: Staging::default(),
-            doc: host.doc.to_owned(),
+            doc: host.meaning.to_owned(),
             default: given(host.default),
             example: given(host.example),
             name: raw.name,
@@ -237,7 +235,8 @@ fn setting(raw: raw::Setting, limits: &Limits, problems: &mut Vec<String>) -> Se
         }
     }
     // A value of the component's choosing does not stand for one of the host's, not even as an example.
-    let own = !is_hosts(&raw.name) || raw.name == "SOURCE_API_KEY";
+    let is_described = catalogue::row(&raw.name).is_some_and(|row| row.described_by_component);
+    let own = is_described || !is_hosts(&raw.name);
     Setting {
         doc: words::line(&raw.doc, limits.words_bytes),
         required: raw.required && own,

@@ -11,7 +11,7 @@ use crate::process::stop::Stop;
 use crate::run::Run;
 use crate::run::setup::{Prepared, refusal};
 use crate::run::steps::{extent, leaves_append};
-use crate::settings::Settings;
+use crate::settings::host::HostPlan;
 use crate::settings::inputs::Problem;
 use crate::settings::plan::Plan;
 use crate::sink::LastCommit;
@@ -22,25 +22,25 @@ impl Run<'_> {
     pub(crate) async fn fetch(
         &mut self,
         prepared: &Prepared,
-        settings: &Settings,
+        plan: &Plan,
         egress: &Egress,
         last: Option<LastCommit<'_>>,
         staging: &Staging,
         stop: &Stop,
     ) -> Result<Report, Failure> {
-        let plan = &prepared.plan;
+        let host = &prepared.host;
         let grants = Grants {
             outbound: Some(Arc::new(egress.clone())),
             staging: Some(staging.input_descriptor()?),
-            staged_bytes_left: (plan.limits.staged_bytes)
+            staged_bytes_left: (host.limits.staged_bytes)
                 .saturating_sub(self.summary.component_staged_bytes),
-            environment: settings.environment.clone(),
+            environment: plan.environment.clone(),
             log: self.log.clone(),
-            cpu: plan.limits.cpu.saturating_sub(self.summary.component_cpu),
-            memory_bytes: plan.limits.memory_bytes,
+            cpu: host.limits.cpu.saturating_sub(self.summary.component_cpu),
+            memory_bytes: host.limits.memory_bytes,
         };
-        let request = self.request(settings, last);
-        let run = prepared.connector.run(grants, &plan.limits, &request);
+        let request = self.request(plan, last);
+        let run = prepared.connector.run(grants, &host.limits, &request);
         let ran = stop.unless(async { Ok(run.await) }).await;
         let traffic = egress.traffic();
         self.summary.requests = traffic.requests;
@@ -53,19 +53,19 @@ impl Run<'_> {
         *cpu = cpu.saturating_add(used.cpu);
         self.summary.component_cpu_ms = u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX);
         // Within one call it is looked at now and then; many short ones would each be over before that.
-        let used_up = (*cpu > plan.limits.cpu).then(|| cpu_used_up(plan.limits.cpu));
+        let used_up = (*cpu > host.limits.cpu).then(|| cpu_used_up(host.limits.cpu));
         let peak = &mut self.summary.component_memory_peak_bytes;
         *peak = (*peak).max(used.memory_peak_bytes as u64);
         let ran = disposed(result?, egress, prepared);
         let ran = ran.map_err(|failure| placed(failure, staging))?;
         used_up.map_or(Ok(()), Err)?;
-        self.accept(ran, &request, settings, plan)
+        self.accept(ran, &request, plan, &host.limits)
     }
 
     /// What the component is asked for. Only the first portion can be a full refresh: the others go on behind it. The first
     /// run after append is one, too: segments are no set that changes could be made to.
-    fn request(&self, settings: &Settings, last: Option<LastCommit<'_>>) -> Request {
-        let anew = self.args.full_refresh || last.is_some_and(|last| leaves_append(settings, last));
+    fn request(&self, plan: &Plan, last: Option<LastCommit<'_>>) -> Request {
+        let anew = self.args.full_refresh || last.is_some_and(|last| leaves_append(plan, last));
         Request {
             state: last.map(|last| last.manifest.state.clone()),
             window: self.args.range().map(|(start, end)| Window {
@@ -81,16 +81,10 @@ impl Run<'_> {
         &mut self,
         report: Report,
         request: &Request,
-        settings: &Settings,
         plan: &Plan,
+        limits: &Limits,
     ) -> Result<Report, Failure> {
-        keeps_to_the_contract(
-            &report,
-            request,
-            settings.stages,
-            self.summary.portions,
-            &plan.limits,
-        )?;
+        keeps_to_the_contract(&report, request, plan.stages, self.summary.portions, limits)?;
         self.summary.extent = Some(extent(report.extent).word());
         let summary = &mut self.summary;
         for (count, reported) in [
@@ -153,17 +147,17 @@ fn keeps_to_the_contract(
 }
 
 /// The way out for this job.
-pub fn egress(plan: &Plan, settings: &Settings, log: crate::log::Log) -> Result<Egress, Failure> {
+pub fn egress(host: &HostPlan, plan: &Plan, log: crate::log::Log) -> Result<Egress, Failure> {
     let policy = Policy {
-        source: Origin::of(&settings.source),
-        allow_hosts: plan.allow_hosts.clone(),
-        allow_private_networks: plan.allow_private_networks,
+        source: Origin::of(&plan.source),
+        allow_hosts: host.allow_hosts.clone(),
+        allow_private_networks: host.allow_private_networks,
     };
     let files = TlsFiles {
-        ca: plan.ca_file.clone(),
-        client: settings.client.clone(),
+        ca: host.ca_file.clone(),
+        client: host.client.clone(),
     };
-    Egress::new(policy, &settings.auth, &[], &files, &plan.limits, log)
+    Egress::new(policy, &host.auth, &[], &files, &host.limits, log)
 }
 
 /// What a component said, unless the host's own record outranks it: also when it said that all went well.

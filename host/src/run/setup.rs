@@ -11,9 +11,10 @@ use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Stop;
 use crate::secret::Redactor;
 use crate::settings::given_file::{self, Holds};
-use crate::settings::inputs::{Problem, Values};
-use crate::settings::plan::Plan;
-use crate::settings::{self, Settings, Unusable};
+use crate::settings::granted::Grant;
+use crate::settings::host::HostPlan;
+use crate::settings::inputs::{Inputs, Problem};
+use crate::settings::plan::{Plan, Unusable};
 use crate::sink::manifest;
 
 /// The component that is built into the binary.
@@ -21,83 +22,81 @@ pub const BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rest.wasm"
 
 /// A component that is ready to run, with its settings or what is wrong with them.
 pub struct Prepared {
-    /// The host's side.
-    pub plan: Plan,
+    /// What was given.
+    pub inputs: Inputs,
+    /// What the host will do with any component.
+    pub host: HostPlan,
     /// The component.
     pub connector: Connector,
     /// What it says it is.
     pub description: Description,
-    /// Both sides joined.
-    pub settings: Result<Settings, Unusable>,
-    /// Hides the secrets.
-    pub redactor: Redactor,
+    /// Whether it is the one in the binary.
+    has_built_in: bool,
+    /// What the job will do, or why it cannot.
+    pub plan: Result<Plan, Unusable>,
 }
 
-/// The plan of `given` and the environment. Never fails: problems are in it. From now on `stop` knows the deadline.
-pub fn plan(
+/// What was given, and what the host makes of it. Never fails: problems are in it. From now on `stop` knows the deadline.
+pub fn read(
     given: &GivenArgs,
     environment: impl IntoIterator<Item = (String, String)>,
     stop: &Stop,
-) -> Plan {
+) -> (Inputs, HostPlan) {
     let limits = Limits::default();
-    let mut problems = Vec::new();
-    let values = Values::collect_until(
-        &given.set,
-        environment,
-        &given.env_file,
-        &limits,
-        stop,
-        &mut problems,
-    );
-    let plan = Plan {
-        has_built_in: given.component.is_none(),
-        ..Plan::new(values, limits, problems)
-    };
-    stop.set_deadline(plan.limits.run_deadline);
-    plan
+    let inputs = Inputs::read(&given.set, environment, &given.env_file, &limits, stop);
+    let host = HostPlan::new(&inputs, limits);
+    stop.set_deadline(host.limits.run_deadline);
+    (inputs, host)
 }
 
 /// Hides every secret that was given.
-pub fn redactor(plan: &Plan) -> Redactor {
-    Redactor::new(settings::secrets(plan))
+pub fn redactor(inputs: &Inputs, host: &HostPlan) -> Redactor {
+    Redactor::new(host.secrets(inputs))
 }
 
 impl Prepared {
-    /// Loads the component, asks what it is, and joins its settings with the plan. `Err` when there is no component to
-    /// ask, the plan's problems being in its text then, or when the command must end.
+    /// Loads the component, asks what it is, and joins its settings with what was given. `Err` when there is no component to
+    /// ask, the host's problems being in its text then, or when the command must end.
     pub async fn new(
         given: &GivenArgs,
-        plan: Plan,
+        (mut inputs, host): (Inputs, HostPlan),
         stop: &Stop,
         log: &Log,
     ) -> Result<Self, Failure> {
         let loaded = async {
-            let bytes = component_file(given, &plan.limits)?;
-            let cache_dir = plan.cache_dir.as_deref();
-            let connector = Connector::load(bytes, cache_dir, &plan.limits, log).await?;
-            let description = connector.describe(log.clone(), &plan.limits).await?;
+            let bytes = component_file(given, &host.limits)?;
+            let cache_dir = host.cache_dir.as_deref();
+            let connector = Connector::load(bytes, cache_dir, &host.limits, log).await?;
+            let description = connector.describe(log.clone(), &host.limits).await?;
             Ok((connector, description))
         };
         let (connector, description) = stop
             .unless(loaded)
             .await
-            .map_err(|failure: Failure| with_problems(failure, &plan))?;
-        let settings = settings::join(&description, &plan);
-        let redactor = redactor(&plan);
+            .map_err(|failure: Failure| with_problems(failure, &host))?;
+        let has_built_in = given.component.is_none();
+        let grant = grant(&description, has_built_in, &host);
+        let plan = Plan::new(&mut inputs, &host, &grant);
         Ok(Self {
-            plan,
+            inputs,
+            host,
             connector,
             description,
-            settings,
-            redactor,
+            has_built_in,
+            plan,
         })
+    }
+
+    /// What the component may have of the environment.
+    pub fn grant(&self) -> Grant<'_> {
+        grant(&self.description, self.has_built_in, &self.host)
     }
 
     /// Everything that is wrong with the settings: the host's view, and the component's, which is asked with nothing
     /// granted, so that it can do no more than read its settings. `Err` when the command must end.
     pub async fn problems(&self, stop: &Stop) -> Result<Vec<Problem>, Failure> {
-        let (mut problems, environment) = match &self.settings {
-            Ok(settings) => (Vec::new(), &settings.environment),
+        let (mut problems, environment) = match &self.plan {
+            Ok(plan) => (Vec::new(), &plan.environment),
             Err(unusable) => (unusable.problems.clone(), &unusable.environment),
         };
         let asked = async { Ok(self.component_problems(environment.clone()).await) };
@@ -119,16 +118,16 @@ impl Prepared {
             staged_bytes_left: 0,
             environment,
             log: Log::silent(),
-            cpu: self.plan.limits.describe_cpu,
-            memory_bytes: self.plan.limits.describe_memory_bytes,
+            cpu: self.host.limits.describe_cpu,
+            memory_bytes: self.host.limits.describe_memory_bytes,
         };
         let request = Request {
             state: None,
             window: None,
             full_refresh: true,
         };
-        let asked = self.connector.run(grants, &self.plan.limits, &request);
-        match tokio::time::timeout(self.plan.limits.describe_wall, asked).await {
+        let asked = self.connector.run(grants, &self.host.limits, &request);
+        match tokio::time::timeout(self.host.limits.describe_wall, asked).await {
             Ok((Ok(Err(JobFailure::Settings(problems))), _)) => problems
                 .into_iter()
                 .map(|problem| self.located(Problem::new(&problem.setting, problem.message)))
@@ -139,7 +138,8 @@ impl Prepared {
 
     /// The problem with where its value came from.
     pub fn located(&self, mut problem: Problem) -> Problem {
-        problem.origin = settings::origin(&self.description, &self.plan, &problem.setting);
+        let given = self.inputs.named(&problem.setting);
+        problem.origin = given.map(|given| given.origin.clone());
         problem
     }
 }
@@ -150,11 +150,19 @@ pub fn refusal(problems: &[Problem]) -> Failure {
     Failure::new(Outcome::Settings, listed.join("; "))
 }
 
-fn with_problems(failure: Failure, plan: &Plan) -> Failure {
-    if failure.outcome != Outcome::Settings || plan.problems.is_empty() {
+fn grant<'a>(description: &'a Description, has_built_in: bool, host: &'a HostPlan) -> Grant<'a> {
+    Grant {
+        description,
+        has_built_in,
+        allowed: &host.allow_environment,
+    }
+}
+
+fn with_problems(failure: Failure, host: &HostPlan) -> Failure {
+    if failure.outcome != Outcome::Settings || host.problems.is_empty() {
         return failure;
     }
-    let message = format!("{}; {}", failure.message, refusal(&plan.problems).message);
+    let message = format!("{}; {}", failure.message, refusal(&host.problems).message);
     Failure { message, ..failure }
 }
 

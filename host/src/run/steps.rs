@@ -11,8 +11,9 @@ use crate::process::stop::Stop;
 use crate::run::gates::Gates;
 use crate::run::setup::{Prepared, refusal};
 use crate::run::{Held, Run};
+use crate::settings::host::HostPlan;
 use crate::settings::plan::{Plan, WriteMode};
-use crate::settings::{self, Settings};
+use crate::settings::{granted, suggest};
 use crate::sink::files::commit::Commit;
 use crate::sink::files::generation;
 use crate::sink::manifest::{Component, Window};
@@ -27,27 +28,27 @@ impl Run<'_> {
         &self,
         prepared: &'p Prepared,
         stop: &Stop,
-    ) -> Result<&'p Settings, Failure> {
-        for (name, meant) in settings::near_misses(&prepared.description, &prepared.plan) {
+    ) -> Result<&'p Plan, Failure> {
+        for (name, meant) in suggest::near_misses(&prepared.description, &prepared.inputs) {
             self.log.warn(
                 "environment variable is not a setting",
                 json!({ "name": name, "meant": meant }),
             );
         }
-        if let Some(kept_back) = settings::ungranted(&prepared.description, &prepared.plan) {
+        if let Some(kept_back) = granted::ungranted(&prepared.inputs, &prepared.grant()) {
             self.log.warn(
                 "environment variables not given to the component",
                 json!({ "names": kept_back.names, "grant": kept_back.grant }),
             );
         }
-        for (name, setting) in settings::ignored(&prepared.plan) {
+        for (name, setting) in granted::ignored(&prepared.inputs) {
             self.log.warn(
                 "environment variable ignored",
                 json!({ "name": name, "setting": setting }),
             );
         }
-        match &prepared.settings {
-            Ok(settings) => Ok(settings),
+        match &prepared.plan {
+            Ok(plan) => Ok(plan),
             Err(_) => Err(refusal(&prepared.problems(stop).await?)),
         }
     }
@@ -55,28 +56,28 @@ impl Run<'_> {
     /// The sink at its last commit, or `None` when another run of this job is under way and that is fine.
     pub(crate) fn open<'r>(
         &mut self,
-        settings: &Settings,
-        plan: &'r Plan,
+        plan: &Plan,
+        host: &'r HostPlan,
         check: Check<'r>,
     ) -> Result<Option<Box<dyn Sink + 'r>>, Failure>
     where
         Self: 'r,
     {
-        if self.args.adopt && plan.database.is_some() {
+        if self.args.adopt && host.database.is_some() {
             return Err(Failure::new(
                 Outcome::Usage,
                 "`--adopt` moves an earlier script's files away, and OUTPUT_DATABASE_URL is set: leave it out",
             ));
         }
-        let opened = self.lock(plan, check).and_then(|lock| {
+        let opened = self.lock(host, check).and_then(|lock| {
             let context = SinkContext {
                 lock,
-                folder_stays: plan.output_dir.is_some(),
-                limits: &plan.limits,
+                folder_stays: host.output_dir.is_some(),
+                limits: &host.limits,
                 check,
                 log: self.log,
             };
-            sink::open(context, plan, self.target(settings, plan))
+            sink::open(context, host, self.target(plan, host))
         });
         match opened {
             Ok(sink) => {
@@ -87,7 +88,7 @@ impl Run<'_> {
             }
             Err(failure) if failure.is_overlap => {
                 self.lock = Held::Lost;
-                if !plan.skip_on_overlap {
+                if !host.skip_on_overlap {
                     return Err(failure);
                 }
                 self.log.info(
@@ -101,9 +102,9 @@ impl Run<'_> {
     }
 
     /// The lock on the folder in which this run works: OUTPUT_DIR, or one of its own where nothing is kept in files.
-    fn lock(&mut self, plan: &Plan, check: Check<'_>) -> Result<Arc<Lock>, Failure> {
-        let folder = if let Some(path) = &plan.output_dir {
-            let folder = Folder::open_or_create(path, plan.file_mode, plan.writers)?;
+    fn lock(&mut self, host: &HostPlan, check: Check<'_>) -> Result<Arc<Lock>, Failure> {
+        let folder = if let Some(path) = &host.output_dir {
+            let folder = Folder::open_or_create(path, host.file_mode, host.writers)?;
             if let Some(above) = folder.exposed_by()? {
                 self.log.warn(
                     "another user can replace the output folder",
@@ -112,11 +113,11 @@ impl Run<'_> {
             }
             folder
         } else {
-            for name in folder::sweep("run", &plan.limits, check) {
+            for name in folder::sweep("run", &host.limits, check) {
                 self.log
                     .warn("leftover of a killed run removed", json!({ "name": name }));
             }
-            let own = Temporary::new("run", &plan.limits)?;
+            let own = Temporary::new("run", &host.limits)?;
             let folder = own.folder().clone();
             self.temporary = Some(own);
             folder
@@ -129,22 +130,22 @@ impl Run<'_> {
     /// Refuses settings that would make the last set and the new records two different things.
     pub(crate) fn refuse_changes(
         &self,
-        settings: &Settings,
+        plan: &Plan,
         last: Option<LastCommit<'_>>,
     ) -> Result<(), Failure> {
-        self.refuse_flags(settings)?;
+        self.refuse_flags(plan)?;
         let Some(last) = last.filter(|_| !self.args.full_refresh) else {
             return Ok(());
         };
-        let leaves = leaves_append(settings, last);
-        if settings.mode == WriteMode::Replace && !leaves {
+        let leaves = leaves_append(plan, last);
+        if plan.mode == WriteMode::Replace && !leaves {
             return Ok(());
         }
-        let changed: Vec<String> = generation::changed_settings(last.manifest, &settings.shaping)
+        let changed: Vec<String> = generation::changed_settings(last.manifest, &plan.fingerprint)
             .into_iter()
             .filter(|name| !self.args.accept_change.contains(name))
             // A whole new set is not mixed with anything; but the readers of the segments would wait for nothing.
-            .filter(|name| settings.mode != WriteMode::Replace || name == "WRITE_MODE")
+            .filter(|name| plan.mode != WriteMode::Replace || name == "WRITE_MODE")
             .collect();
         if changed.is_empty() {
             return Ok(());
@@ -154,7 +155,7 @@ impl Run<'_> {
             .map(|name| format!("--accept-change {name}"))
             .collect();
         let accepted = accepted.join(" ");
-        let ways_on = if settings.mode == WriteMode::Append {
+        let ways_on = if plan.mode == WriteMode::Append {
             format!(
                 "so old and new segments may not fit together; go on with `{accepted}`, or append into another OUTPUT_DIR"
             )
@@ -178,10 +179,10 @@ impl Run<'_> {
     }
 
     /// Refuses flags that say what cannot be done in this mode.
-    fn refuse_flags(&self, settings: &Settings) -> Result<(), Failure> {
-        let refused = if self.args.range().is_some() && settings.mode != WriteMode::Upsert {
+    fn refuse_flags(&self, plan: &Plan) -> Result<(), Failure> {
+        let refused = if self.args.range().is_some() && plan.mode != WriteMode::Upsert {
             "`--from` and `--to` read a range again and merge it by key: set PRIMARY_KEY and WRITE_MODE=upsert, or leave them out"
-        } else if self.args.full_refresh && settings.mode == WriteMode::Append {
+        } else if self.args.full_refresh && plan.mode == WriteMode::Append {
             "`--full-refresh` publishes everything in place of the old set, and WRITE_MODE=append only adds: leave it out; to begin anew, append into another OUTPUT_DIR"
         } else {
             return Ok(());
@@ -190,36 +191,36 @@ impl Run<'_> {
     }
 
     /// What is published, and how.
-    pub(crate) fn target(&self, settings: &Settings, plan: &Plan) -> Target {
+    pub(crate) fn target(&self, plan: &Plan, host: &HostPlan) -> Target {
         Target {
-            format: plan.format,
-            compression: plan.compression,
-            columns: plan.columns.clone(),
-            formulas: plan.formulas,
-            mode: settings.mode,
-            keys: plan.keys.clone(),
-            replace_by: plan.replace_by.clone(),
-            file_mode: plan.file_mode,
+            format: host.format,
+            compression: host.compression,
+            columns: host.columns.clone(),
+            formulas: host.formulas,
+            mode: plan.mode,
+            keys: host.keys.clone(),
+            replace_by: host.replace_by.clone(),
+            file_mode: host.file_mode,
             adopt: self.args.adopt,
             dry_run: self.args.dry_run,
         }
     }
 
     /// How much may be missing or bad in this portion. A set that is still being loaded may be small.
-    pub(crate) fn gates(&self, settings: &Settings, plan: &Plan, more: bool) -> Gates {
-        let appends = settings.mode == WriteMode::Append;
+    pub(crate) fn gates(&self, plan: &Plan, host: &HostPlan, more: bool) -> Gates {
+        let appends = plan.mode == WriteMode::Append;
         Gates {
-            min_records: if more { 0 } else { plan.min_records },
+            min_records: if more { 0 } else { host.min_records },
             run_records: appends.then_some(self.summary.staged),
-            max_shrink_percent: plan.max_shrink_percent,
-            max_delete_percent: plan.max_delete_percent,
-            max_rejected: plan.max_rejected,
+            max_shrink_percent: host.max_shrink_percent,
+            max_delete_percent: host.max_delete_percent,
+            max_rejected: host.max_rejected,
             allow_shrink: self.args.allow_shrink,
         }
     }
 
     /// What a commit records besides the data.
-    pub(crate) fn draft(&self, prepared: &Prepared, settings: &Settings, report: Report) -> Draft {
+    pub(crate) fn draft(&self, prepared: &Prepared, plan: &Plan, report: Report) -> Draft {
         Draft {
             job: self.summary.job.clone(),
             component: Component {
@@ -235,7 +236,7 @@ impl Run<'_> {
             }),
             cursor: report.cursor,
             state: report.state,
-            settings: settings.shaping.clone(),
+            settings: plan.fingerprint.clone(),
         }
     }
 
@@ -269,13 +270,13 @@ impl Run<'_> {
 }
 
 /// Whether the last commit is of an append job and this run makes a set again.
-pub fn leaves_append(settings: &Settings, last: LastCommit<'_>) -> bool {
-    settings.mode != WriteMode::Append && last.manifest.appends()
+pub fn leaves_append(plan: &Plan, last: LastCommit<'_>) -> bool {
+    plan.mode != WriteMode::Append && last.manifest.appends()
 }
 
 /// The size of the last set, if the new one can be held against it: what was appended is no set, and cannot shrink.
-pub fn comparable(settings: &Settings, last: LastCommit<'_>) -> Option<u64> {
-    let is_set = settings.mode != WriteMode::Append && !last.manifest.appends();
+pub fn comparable(plan: &Plan, last: LastCommit<'_>) -> Option<u64> {
+    let is_set = plan.mode != WriteMode::Append && !last.manifest.appends();
     is_set.then_some(last.manifest.counts.records)
 }
 

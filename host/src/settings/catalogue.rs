@@ -1,20 +1,69 @@
-//! The host's own settings: one table, from which `describe`, `.env.example` and the table of `docs/settings.md` are made.
+//! The host's settings, a row each: the only place that names one, says what it means, and how its value is read.
 //!
-//! The component declares the others; `settings` joins the two.
+//! From these rows come `describe`, `check`, `.env.example`, the table in `docs/settings.md`, the schema for editors, the names that a
+//! misspelled one is compared with, what `health` needs, and the refusal of settings that exclude or need one another. A
+//! new setting is a row here and its one use.
 
-/// One setting of the host.
-#[derive(Debug, Clone, Copy)]
-pub struct Declared {
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::egress::{Origin, SentIn};
+use crate::log;
+use crate::secret::Secret;
+use crate::settings::auth::Scheme;
+use crate::settings::columns::{self, Column};
+use crate::settings::data_file::{Compression, Formulas, OutputFormat};
+use crate::settings::database_url::DatabaseUrl;
+use crate::settings::env_file;
+use crate::settings::parse;
+use crate::settings::plan::{MaxRejected, WriteMode};
+use crate::staging::folder::Writers;
+use crate::units;
+
+/// One setting of the host, whose value is read as a `T`.
+#[derive(Debug)]
+pub struct Setting<T> {
+    /// What is known of it, whatever its type.
+    pub row: Row,
+    /// Reads a value. `Err` completes a sentence that begins with the setting's name.
+    pub parse: fn(&str) -> Result<T, String>,
+}
+
+/// What is known of a setting.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a column of the catalogue"
+)]
+#[derive(Debug)]
+pub struct Row {
     /// The name, in the environment, in files and after `--set`.
     pub name: &'static str,
-    /// What it means, in one sentence.
-    pub doc: &'static str,
-    /// What stands when nothing is given; empty when there is no default.
+    /// Whether it takes a value. `Err` completes a sentence that begins with the name.
+    pub check: fn(&str) -> Result<(), String>,
+    /// Under which heading it is listed.
+    pub group: Group,
+    /// What it means, in a sentence or two.
+    pub meaning: &'static str,
+    /// The value when nothing is given; empty when there is no default.
     pub default: &'static str,
     /// A value as a person would write it.
     pub example: &'static str,
-    /// Under which heading it is listed.
-    pub group: Group,
+    /// What editors are told of the value.
+    pub form: Form,
+    /// Who may see the value.
+    pub secrecy: Secrecy,
+    /// Whether `NAME_FILE` may name a file that holds the value. A secret always may.
+    pub in_file: bool,
+    /// Whether it decides what the published records are, so that a change of it needs a decision.
+    pub shapes_records: bool,
+    /// Whether `health` uses it.
+    pub for_health: bool,
+    /// Whether the component declares and describes it, as the host uses it on the component's behalf.
+    pub described_by_component: bool,
+    /// What it needs and what it excludes.
+    pub rules: &'static [Rule],
 }
 
 /// The headings of `describe`.
@@ -37,6 +86,17 @@ pub enum Group {
 }
 
 impl Group {
+    /// All, in the order in which they are listed.
+    pub const ALL: [Self; 7] = [
+        Self::Source,
+        Self::Auth,
+        Self::Output,
+        Self::Gates,
+        Self::Health,
+        Self::Network,
+        Self::Limits,
+    ];
+
     /// The heading.
     pub const fn title(self) -> &'static str {
         match self {
@@ -51,310 +111,467 @@ impl Group {
     }
 }
 
-const fn setting(
-    group: Group,
-    name: &'static str,
-    default: &'static str,
-    example: &'static str,
-    doc: &'static str,
-) -> Declared {
-    Declared {
-        name,
-        doc,
-        default,
-        example,
-        group,
+/// What a value looks like, where an editor can check it.
+#[derive(Debug, Clone, Copy)]
+pub enum Form {
+    /// Any text.
+    Text,
+    /// One of these.
+    Choice(&'static [&'static str]),
+    /// What this regular expression matches: only what every dialect of them has.
+    Pattern(&'static str),
+}
+
+/// Who may see a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrecy {
+    /// Everybody.
+    Public,
+    /// Nobody: no argument, log, error or component.
+    Secret,
+    /// It may be an argument and is shown, but for the password that may be in it.
+    HoldsPassword,
+}
+
+/// What a setting needs or excludes. What no row can say is in `conflicts`.
+#[derive(Debug)]
+pub enum Rule {
+    /// It has no effect unless that setting has this value.
+    OnlyWith(&'static Row, &'static str),
+    /// It must not be given when that setting has this value; the text says why.
+    NotWith(&'static Row, &'static str, &'static str),
+    /// It must be given when that setting has this value.
+    RequiredWith(&'static Row, &'static str),
+    /// It must be given when that setting is; the text says what it is then.
+    RequiredIfGiven(&'static Row, &'static str),
+    /// It has no effect without that setting. `what` completes a sentence that begins with its name.
+    Needs {
+        /// What it is good for.
+        what: &'static str,
+        /// What must be given.
+        other: &'static Row,
+        /// A value of that.
+        example: &'static str,
+    },
+    /// It has no effect beside that setting.
+    Excludes {
+        /// What it is good for.
+        what: &'static str,
+        /// What must not be given.
+        other: &'static Row,
+    },
+}
+
+impl Row {
+    /// A row of which only what is said differs from this.
+    const PLAIN: Self = Self {
+        name: "",
+        check: |_| Ok(()),
+        group: Group::Source,
+        meaning: "",
+        default: "",
+        example: "",
+        form: Form::Text,
+        secrecy: Secrecy::Public,
+        in_file: false,
+        shapes_records: false,
+        for_health: false,
+        described_by_component: false,
+        rules: &[],
+    };
+
+    /// True if and only if no component ever gets the value.
+    pub fn is_secret(&self) -> bool {
+        self.secrecy != Secrecy::Public
+    }
+
+    /// `NAME_FILE`, if a file may hold the value.
+    pub fn file_name(&self) -> Option<String> {
+        (self.in_file || self.is_secret()).then(|| format!("{}_FILE", self.name))
     }
 }
 
-/// Every setting of the host, in the order in which a person should read them.
-pub const HOST: &[Declared] = &[
-    setting(
-        Group::Source,
-        "ALLOW_ENVIRONMENT",
-        "",
-        "SOURCE_REGION",
-        "Environment variables that a component given by path may read, comma-separated. SOURCE_API_URL is always \
-         allowed. No effect with the built-in component, which may read all its settings",
-    ),
-    setting(
-        Group::Auth,
-        "SOURCE_TOKEN_URL",
-        "",
-        "https://login.example.com/oauth2/token",
-        "OAuth2 token endpoint (client credentials), for SOURCE_AUTH=oauth2. A token is kept for the run, and renewed \
-         before it expires and once after a 401",
-    ),
-    setting(
-        Group::Auth,
-        "SOURCE_CLIENT_ID",
-        "",
-        "tidegate",
-        "OAuth2 client id, for SOURCE_AUTH=oauth2",
-    ),
-    setting(
-        Group::Auth,
-        "SOURCE_CLIENT_SECRET",
-        "",
-        "a-client-secret",
-        "OAuth2 client secret, for SOURCE_AUTH=oauth2. It is sent to SOURCE_TOKEN_URL only",
-    ),
-    setting(
-        Group::Auth,
-        "SOURCE_SCOPE",
-        "",
-        "orders.read",
-        "OAuth2 scopes to request, separated by spaces, for SOURCE_AUTH=oauth2",
-    ),
-    setting(
-        Group::Auth,
-        "SOURCE_TOKEN_AUTH",
-        "basic",
-        "body",
-        "How client id and secret are sent to SOURCE_TOKEN_URL: `basic` (a header) or `body` (form parameters)",
-    ),
-    setting(
-        Group::Auth,
-        "CLIENT_CERT_FILE",
-        "",
-        "/etc/tidegate/client.pem",
-        "Client certificate chain (PEM). Only the origins of SOURCE_API_URL and SOURCE_TOKEN_URL receive it",
-    ),
-    setting(
-        Group::Auth,
-        "CLIENT_KEY_FILE",
-        "",
-        "/etc/tidegate/client.key",
-        "Private key of CLIENT_CERT_FILE (PEM: PKCS#8, PKCS#1 or SEC1, without a passphrase)",
-    ),
-    setting(
-        Group::Output,
-        "OUTPUT_DIR",
-        "/data/sync",
-        "/srv/sync/orders",
-        "Folder of this job. Readers open `latest.*` in it or, with append, `segments/*`. Optional with \
-         OUTPUT_DATABASE_URL; no data is kept there then",
-    ),
-    setting(
-        Group::Output,
-        "OUTPUT_DATABASE_URL",
-        "",
-        "postgres://etl@db.example.com/shop?sslmode=verify-full",
-        "Write to a database instead of files: `sqlite:///path/to/file.db` or \
-         `postgres://user:password@host/database`. The parameters `sslmode`, `sslrootcert` and `connect_timeout` work \
-         as in libpq",
-    ),
-    setting(
-        Group::Output,
-        "OUTPUT_DATABASE_PASSWORD",
-        "",
-        "a-password",
-        "Password for OUTPUT_DATABASE_URL. It takes precedence over a password in the URL",
-    ),
-    setting(
-        Group::Output,
-        "OUTPUT_TABLE",
-        "",
-        "orders",
-        "Table in OUTPUT_DATABASE_URL. It is created if missing, and never altered. Default: JOB_NAME",
-    ),
-    setting(
-        Group::Output,
-        "OUTPUT_COLUMNS",
-        "",
-        "total numeric /totals/gross",
-        "Columns of a csv file or a table, one `name type /pointer` a line. Types: text, bigint, numeric, double, \
-         boolean, timestamptz, timestamp, date, uuid, json, jsonb; csv needs none. Default for csv: the members of \
-         the records. Default for a table: the key, and the whole record as `data`",
-    ),
-    setting(
-        Group::Output,
-        "OUTPUT_FORMAT",
-        "json",
-        "ndjson",
-        "`json` (one array, one record a line), `ndjson` or `csv` (RFC 4180). Columns of csv: OUTPUT_COLUMNS, or the \
-         members of the records in order of first appearance",
-    ),
-    setting(
-        Group::Output,
-        "OUTPUT_COMPRESSION",
-        "none",
-        "zstd",
-        "`none`, `gzip` (`latest.json.gz`, level 6) or `zstd` (`latest.json.zst`, level 3). It may change between \
-         runs",
-    ),
-    setting(
-        Group::Output,
-        "OUTPUT_CSV_FORMULAS",
-        "keep",
-        "escape",
-        "csv text that a spreadsheet would run as a formula: `keep` leaves it as it is. `escape` puts a `'` before \
-         text that begins with = + - @, a tab or a carriage return (OWASP: CSV Injection)",
-    ),
-    setting(
-        Group::Output,
-        "OUTPUT_MODE",
-        "",
-        "0640",
-        "Octal file mode of the published files. Default: by the umask",
-    ),
-    setting(
-        Group::Output,
-        "ALLOW_SHARED_OUTPUT",
-        "no",
-        "yes",
-        "`yes`: the group may write to OUTPUT_DIR, which needs the set-group-ID bit. Group members can then replace \
-         published data, and make a run delete files of the job's user",
-    ),
-    setting(
-        Group::Output,
-        "PRIMARY_KEY",
-        "",
-        "/id",
-        "Key of a published record: JSON Pointers to strings or integers, comma-separated. With append every record \
-         must have the key, but nothing is merged",
-    ),
-    setting(
-        Group::Output,
-        "REPLACE_BY",
-        "",
-        "/order_id",
-        "JSON Pointer to the parent id in a published record. When a source record is fetched again, all records of \
-         its parent are replaced. Needs upsert, PRIMARY_KEY and SOURCE_PARENT",
-    ),
-    setting(
-        Group::Output,
-        "WRITE_MODE",
-        "",
-        "upsert",
-        "`replace` publishes all records of a run. `upsert` merges new and changed records by PRIMARY_KEY. `append` \
-         adds the records that the previous run did not stage: as a segment (ndjson or csv) in `segments/`, or as \
-         rows. Default: `replace` without SOURCE_CURSOR, `upsert` with SOURCE_CURSOR and PRIMARY_KEY",
-    ),
-    setting(
-        Group::Output,
-        "JOB_NAME",
-        "",
-        "orders",
-        "Name of this job in logs and in a database. Default: the last part of OUTPUT_DIR, or OUTPUT_TABLE",
-    ),
-    setting(
-        Group::Output,
-        "KEEP_GENERATIONS",
-        "3",
-        "10",
-        "How many different published sets to keep, at least 2. Segments are always kept",
-    ),
-    setting(
-        Group::Gates,
-        "MIN_RECORDS",
-        "0",
-        "100",
-        "Refuse to publish fewer records than this. With append, the records that the run stages count, repeats \
-         included",
-    ),
-    setting(
-        Group::Gates,
-        "MAX_SHRINK_PERCENT",
-        "50",
-        "10",
-        "Refuse to publish a set that is smaller than the last one by more than this percentage. `--allow-shrink` \
-         allows it for one run. No effect with append",
-    ),
-    setting(
-        Group::Gates,
-        "MAX_DELETE_PERCENT",
-        "50",
-        "5",
-        "Refuse to publish when the run deletes more than this percentage of the last set, however many new records \
-         it has. `--allow-shrink` allows it for one run. No effect with append",
-    ),
-    setting(
-        Group::Gates,
-        "MAX_REJECTED",
-        "0",
-        "1%",
-        "Refuse to publish when more records than this are rejected: a count, or a percentage of the fetched records",
-    ),
-    setting(
-        Group::Health,
-        "MAX_AGE",
-        "25h",
-        "2h",
-        "`health`: maximum age of the last success",
-    ),
-    setting(
-        Group::Health,
-        "MAX_CURSOR_AGE",
-        "",
-        "6h",
-        "`health`: maximum age of the newest record, which is the cursor read as a time",
-    ),
-    setting(
-        Group::Network,
-        "ALLOW_HOSTS",
-        "",
-        "https://files.example.com",
-        "Further origins that may be requested, comma-separated: `scheme://host[:port]`. A bare host means https. \
-         They never receive the credential",
-    ),
-    setting(
-        Group::Network,
-        "ALLOW_PRIVATE_NETWORKS",
-        "no",
-        "yes",
-        "Whether granted host names may resolve to private addresses",
-    ),
-    setting(
-        Group::Network,
-        "CA_FILE",
-        "",
-        "/etc/ssl/company.pem",
-        "CA certificates (PEM) to trust in addition to the system's",
-    ),
-    setting(
-        Group::Limits,
-        "RUN_DEADLINE",
-        "15m",
-        "1h",
-        "Maximum duration of a run",
-    ),
-    setting(
-        Group::Limits,
-        "CPU_LIMIT",
-        "5m",
-        "1m",
-        "Maximum CPU time of the component per run, all portions together. Waiting does not count",
-    ),
-    setting(
-        Group::Limits,
-        "COMPILE_CPU_LIMIT",
-        "60s",
-        "3m",
-        "Maximum CPU time to compile the component. A compiled component is cached",
-    ),
-    setting(
-        Group::Limits,
-        "MEMORY_LIMIT",
-        "256MiB",
-        "64MiB",
-        "Maximum memory of the component, including what the host holds for it",
-    ),
-    setting(
-        Group::Limits,
-        "ON_OVERLAP",
-        "fail",
-        "skip",
-        "When another run holds the lock: `fail` (exit 75) or `skip` (exit 0, with a log line)",
-    ),
-    setting(
-        Group::Limits,
-        "LOG_FORMAT",
-        "",
-        "json",
-        "`json` or `text`. Default: text on a terminal, json elsewhere",
-    ),
-];
+/// Declares one static for each setting, and the list of their rows.
+macro_rules! catalogue {
+    ($($name:ident: $type:ty = $parse:path { $($field:ident: $value:expr,)* })*) => {
+        $(
+            #[doc = concat!("`", stringify!($name), "`.")]
+            pub static $name: Setting<$type> = Setting {
+                row: Row {
+                    name: stringify!($name),
+                    check: |text| $parse(text).map(drop),
+                    $($field: $value,)*
+                    ..Row::PLAIN
+                },
+                parse: $parse,
+            };
+        )*
+
+        /// Every setting that the host uses, in the order in which a person should read them.
+        pub static ALL: &[&Row] = &[$(&$name.row),*];
+    };
+}
+
+/// The settings that the component does not describe.
+pub fn own() -> impl Iterator<Item = &'static Row> {
+    ALL.iter()
+        .copied()
+        .filter(|row| !row.described_by_component)
+}
+
+/// The row of a name.
+pub fn row(name: &str) -> Option<&'static Row> {
+    ALL.iter().copied().find(|row| row.name == name)
+}
+
+/// The secret that a name stands for: its own, or that of the file that it names.
+pub fn secret(name: &str) -> Option<&'static Row> {
+    let of_file = name.strip_suffix("_FILE").unwrap_or(name);
+    row(name)
+        .or_else(|| row(of_file))
+        .filter(|row| row.is_secret())
+}
 
 /// A setting that a later version brings: whoever gives it is told so, and not that it is a typing error.
 pub const LATER: &str = "OUTBOUND_PROXY";
+
+const YES_OR_NO: [&str; 6] = ["yes", "no", "true", "false", "1", "0"];
+const DURATION: &str = "^[0-9]+[smhd]$";
+const NUMBER: &str = "^[0-9]+$";
+const PERCENT: &str = "^[0-9]+%?$";
+const URL: &str = "^https?://";
+const NAMES: &str = "^[A-Z][A-Z0-9_]*( *, *[A-Z][A-Z0-9_]*)*$";
+
+/// The value of SOURCE_AUTH that fetches a token.
+pub const OAUTH2: &str = "oauth2";
+const OF_OAUTH2: &[Rule] = &[Rule::OnlyWith(&SOURCE_AUTH.row, OAUTH2)];
+const REQUIRED_BY_OAUTH2: &[Rule] = &[
+    Rule::OnlyWith(&SOURCE_AUTH.row, OAUTH2),
+    Rule::RequiredWith(&SOURCE_AUTH.row, OAUTH2),
+];
+
+/// A database keeps one set, in its own form and under its own rights.
+const fn of_files(what: &'static str) -> Rule {
+    Rule::Excludes {
+        what,
+        other: &OUTPUT_DATABASE_URL.row,
+    }
+}
+
+const fn of_databases(what: &'static str) -> Rule {
+    Rule::Needs {
+        what,
+        other: &OUTPUT_DATABASE_URL.row,
+        example: "sqlite:///srv/data.db",
+    }
+}
+
+catalogue! {
+    SOURCE_API_URL: Url = parse::source_url {
+        described_by_component: true,
+        form: Form::Pattern(URL),
+        shapes_records: true,
+    }
+    SOURCE_API_KEY: Secret = parse::secret {
+        described_by_component: true,
+        secrecy: Secrecy::Secret,
+        rules: &[Rule::NotWith(&SOURCE_AUTH.row, OAUTH2, "which fetches a token")],
+    }
+    SOURCE_AUTH: Scheme = Scheme::parse {
+        described_by_component: true,
+        default: "bearer",
+        form: Form::Choice(&["bearer", "header", "query", "basic", OAUTH2]),
+    }
+    SOURCE_AUTH_NAME: String = parse::auth_name {
+        described_by_component: true,
+    }
+    ALLOW_ENVIRONMENT: Vec<String> = env_file::names {
+        group: Group::Source,
+        example: "SOURCE_REGION",
+        meaning: "Environment variables that a component given by path may read, comma-separated. SOURCE_API_URL is always \
+                  allowed. No effect with the built-in component, which may read all its settings",
+        form: Form::Pattern(NAMES),
+    }
+    SOURCE_TOKEN_URL: Url = parse::token_url {
+        group: Group::Auth,
+        example: "https://login.example.com/oauth2/token",
+        meaning: "OAuth2 token endpoint (client credentials), for SOURCE_AUTH=oauth2. A token is kept for the run, and \
+                  renewed before it expires and once after a 401",
+        form: Form::Pattern(URL),
+        rules: REQUIRED_BY_OAUTH2,
+    }
+    SOURCE_CLIENT_ID: String = parse::client_id {
+        group: Group::Auth,
+        example: "tidegate",
+        meaning: "OAuth2 client id, for SOURCE_AUTH=oauth2",
+        rules: REQUIRED_BY_OAUTH2,
+    }
+    SOURCE_CLIENT_SECRET: Secret = parse::secret {
+        group: Group::Auth,
+        example: "a-client-secret",
+        meaning: "OAuth2 client secret, for SOURCE_AUTH=oauth2. It is sent to SOURCE_TOKEN_URL only",
+        secrecy: Secrecy::Secret,
+        rules: REQUIRED_BY_OAUTH2,
+    }
+    SOURCE_SCOPE: String = parse::scope {
+        group: Group::Auth,
+        example: "orders.read",
+        meaning: "OAuth2 scopes to request, separated by spaces, for SOURCE_AUTH=oauth2",
+        rules: OF_OAUTH2,
+    }
+    SOURCE_TOKEN_AUTH: SentIn = parse::sent_in {
+        group: Group::Auth,
+        default: "basic",
+        example: "body",
+        meaning: "How client id and secret are sent to SOURCE_TOKEN_URL: `basic` (a header) or `body` (form parameters)",
+        form: Form::Choice(&["basic", "body"]),
+        rules: OF_OAUTH2,
+    }
+    CLIENT_CERT_FILE: PathBuf = parse::path {
+        group: Group::Auth,
+        rules: &[Rule::RequiredIfGiven(&CLIENT_KEY_FILE.row, "the certificate of that key")],
+        example: "/etc/tidegate/client.pem",
+        meaning: "Client certificate chain (PEM). Only the origins of SOURCE_API_URL and SOURCE_TOKEN_URL receive it",
+    }
+    CLIENT_KEY_FILE: PathBuf = parse::path {
+        group: Group::Auth,
+        rules: &[Rule::RequiredIfGiven(&CLIENT_CERT_FILE.row, "the certificate's key")],
+        example: "/etc/tidegate/client.key",
+        meaning: "Private key of CLIENT_CERT_FILE (PEM: PKCS#8, PKCS#1 or SEC1, without a passphrase)",
+    }
+    OUTPUT_DIR: PathBuf = parse::path {
+        group: Group::Output,
+        default: "/data/sync",
+        example: "/srv/sync/orders",
+        meaning: "Folder of this job. Readers open `latest.*` in it or, with append, `segments/*`. Optional with \
+                  OUTPUT_DATABASE_URL; no data is kept there then",
+        for_health: true,
+    }
+    OUTPUT_DATABASE_URL: DatabaseUrl = DatabaseUrl::parse {
+        group: Group::Output,
+        example: "postgres://etl@db.example.com/shop?sslmode=verify-full",
+        meaning: "Write to a database instead of files: `sqlite:///path/to/file.db` or \
+                  `postgres://user:password@host/database`. The parameters `sslmode`, `sslrootcert` and `connect_timeout` \
+                  work as in libpq",
+        secrecy: Secrecy::HoldsPassword,
+        form: Form::Pattern("^(sqlite:///.|postgres(ql)?://.)"),
+        for_health: true,
+    }
+    OUTPUT_DATABASE_PASSWORD: Secret = parse::secret {
+        group: Group::Output,
+        example: "a-password",
+        meaning: "Password for OUTPUT_DATABASE_URL. It takes precedence over a password in the URL",
+        secrecy: Secrecy::Secret,
+        for_health: true,
+        rules: &[of_databases("is for a database")],
+    }
+    OUTPUT_TABLE: String = parse::table_name {
+        group: Group::Output,
+        example: "orders",
+        meaning: "Table in OUTPUT_DATABASE_URL. It is created if missing, and never altered. Default: JOB_NAME",
+        for_health: true,
+        shapes_records: true,
+        rules: &[of_databases("names a table")],
+    }
+    OUTPUT_COLUMNS: Vec<Column> = columns::parse {
+        group: Group::Output,
+        example: "total numeric /totals/gross",
+        meaning: "Columns of a csv file or a table, one `name type /pointer` a line. Types: text, bigint, numeric, double, \
+                  boolean, timestamptz, timestamp, date, uuid, json, jsonb; csv needs none. Default for csv: the members \
+                  of the records. Default for a table: the key, and the whole record as `data`",
+        in_file: true,
+        shapes_records: true,
+    }
+    OUTPUT_FORMAT: OutputFormat = OutputFormat::parse {
+        group: Group::Output,
+        default: "json",
+        example: "ndjson",
+        meaning: "`json` (one array, one record a line), `ndjson` or `csv` (RFC 4180). Columns of csv: OUTPUT_COLUMNS, or \
+                  the members of the records in order of first appearance",
+        form: Form::Choice(&["json", "ndjson", "csv"]),
+        shapes_records: true,
+        rules: &[of_files("says how a file is written")],
+    }
+    OUTPUT_COMPRESSION: Compression = Compression::parse {
+        group: Group::Output,
+        default: "none",
+        example: "zstd",
+        meaning: "`none`, `gzip` (`latest.json.gz`, level 6) or `zstd` (`latest.json.zst`, level 3). It may change between \
+                  runs",
+        form: Form::Choice(&["none", "gzip", "zstd"]),
+        rules: &[of_files("says how a file is written")],
+    }
+    OUTPUT_CSV_FORMULAS: Formulas = Formulas::parse {
+        group: Group::Output,
+        default: "keep",
+        example: "escape",
+        meaning: "csv text that a spreadsheet would run as a formula: `keep` leaves it as it is. `escape` puts a `'` \
+                  before text that begins with = + - @, a tab or a carriage return (OWASP: CSV Injection)",
+        form: Form::Choice(&["keep", "escape"]),
+        rules: &[of_files("is about cells of a csv file")],
+    }
+    OUTPUT_MODE: u32 = parse::file_mode {
+        group: Group::Output,
+        example: "0640",
+        meaning: "Octal file mode of the published files. Default: by the umask",
+        form: Form::Pattern("^0*[4-7][0-7]{2}$"),
+        rules: &[of_files("is the mode of files")],
+    }
+    ALLOW_SHARED_OUTPUT: Writers = parse::writers {
+        group: Group::Output,
+        default: "no",
+        example: "yes",
+        meaning: "`yes`: the group may write to OUTPUT_DIR, which needs the set-group-ID bit. Group members can then \
+                  replace published data, and make a run delete files of the job's user",
+        form: Form::Choice(&YES_OR_NO),
+    }
+    PRIMARY_KEY: Vec<String> = parse::pointers {
+        group: Group::Output,
+        example: "/id",
+        meaning: "Key of a published record: JSON Pointers to strings or integers, comma-separated. With append every \
+                  record must have the key, but nothing is merged",
+        form: Form::Pattern("^/"),
+        shapes_records: true,
+    }
+    REPLACE_BY: String = parse::pointer {
+        group: Group::Output,
+        example: "/order_id",
+        meaning: "JSON Pointer to the parent id in a published record. When a source record is fetched again, all records \
+                  of its parent are replaced. Needs upsert, PRIMARY_KEY and SOURCE_PARENT",
+        form: Form::Pattern("^/"),
+        shapes_records: true,
+    }
+    WRITE_MODE: WriteMode = parse::write_mode {
+        group: Group::Output,
+        example: "upsert",
+        meaning: "`replace` publishes all records of a run. `upsert` merges new and changed records by PRIMARY_KEY. \
+                  `append` adds the records that the previous run did not stage: as a segment (ndjson or csv) in \
+                  `segments/`, or as rows. Default: `replace` without SOURCE_CURSOR, `upsert` with SOURCE_CURSOR and \
+                  PRIMARY_KEY",
+        form: Form::Choice(&["replace", "upsert", "append"]),
+        shapes_records: true,
+    }
+    JOB_NAME: String = parse::job_name {
+        group: Group::Output,
+        example: "orders",
+        meaning: "Name of this job in logs and in a database. Default: the last part of OUTPUT_DIR, or OUTPUT_TABLE",
+        for_health: true,
+    }
+    KEEP_GENERATIONS: usize = parse::keep_generations {
+        group: Group::Output,
+        default: "3",
+        example: "10",
+        meaning: "How many different published sets to keep, at least 2. Segments are always kept",
+        form: Form::Pattern(NUMBER),
+        rules: &[of_files("keeps sets of files, and a table holds the last one")],
+    }
+    MIN_RECORDS: u64 = parse::count {
+        group: Group::Gates,
+        default: "0",
+        example: "100",
+        meaning: "Refuse to publish fewer records than this. With append, the records that the run stages count, repeats \
+                  included",
+        form: Form::Pattern(NUMBER),
+    }
+    MAX_SHRINK_PERCENT: u64 = parse::percent {
+        group: Group::Gates,
+        default: "50",
+        example: "10",
+        meaning: "Refuse to publish a set that is smaller than the last one by more than this percentage. `--allow-shrink` \
+                  allows it for one run. No effect with append",
+        form: Form::Pattern(PERCENT),
+    }
+    MAX_DELETE_PERCENT: u64 = parse::percent {
+        group: Group::Gates,
+        default: "50",
+        example: "5",
+        meaning: "Refuse to publish when the run deletes more than this percentage of the last set, however many new \
+                  records it has. `--allow-shrink` allows it for one run. No effect with append",
+        form: Form::Pattern(PERCENT),
+    }
+    MAX_REJECTED: MaxRejected = parse::max_rejected {
+        group: Group::Gates,
+        default: "0",
+        example: "1%",
+        meaning: "Refuse to publish when more records than this are rejected: a count, or a percentage of the fetched \
+                  records",
+        form: Form::Pattern("^[0-9]+%?$"),
+    }
+    MAX_AGE: Duration = units::duration {
+        group: Group::Health,
+        default: "25h",
+        example: "2h",
+        meaning: "`health`: maximum age of the last success",
+        form: Form::Pattern(DURATION),
+        for_health: true,
+    }
+    MAX_CURSOR_AGE: Duration = units::duration {
+        group: Group::Health,
+        example: "6h",
+        meaning: "`health`: maximum age of the newest record, which is the cursor read as a time",
+        form: Form::Pattern(DURATION),
+        for_health: true,
+    }
+    ALLOW_HOSTS: Vec<Origin> = parse::origins {
+        group: Group::Network,
+        example: "https://files.example.com",
+        meaning: "Further origins that may be requested, comma-separated: `scheme://host[:port]`. A bare host means https. \
+                  They never receive the credential",
+    }
+    ALLOW_PRIVATE_NETWORKS: bool = parse::yes_or_no {
+        group: Group::Network,
+        default: "no",
+        example: "yes",
+        meaning: "Whether granted host names may resolve to private addresses",
+        form: Form::Choice(&YES_OR_NO),
+    }
+    CA_FILE: PathBuf = parse::path {
+        group: Group::Network,
+        example: "/etc/ssl/company.pem",
+        meaning: "CA certificates (PEM) to trust in addition to the system's",
+    }
+    RUN_DEADLINE: Duration = units::duration {
+        group: Group::Limits,
+        default: "15m",
+        example: "1h",
+        meaning: "Maximum duration of a run",
+        form: Form::Pattern(DURATION),
+    }
+    CPU_LIMIT: Duration = units::duration {
+        group: Group::Limits,
+        default: "5m",
+        example: "1m",
+        meaning: "Maximum CPU time of the component per run, all portions together. Waiting does not count",
+        form: Form::Pattern(DURATION),
+    }
+    COMPILE_CPU_LIMIT: Duration = units::duration {
+        group: Group::Limits,
+        default: "60s",
+        example: "3m",
+        meaning: "Maximum CPU time to compile the component. A compiled component is cached",
+        form: Form::Pattern(DURATION),
+    }
+    MEMORY_LIMIT: u64 = units::bytes {
+        group: Group::Limits,
+        default: "256MiB",
+        example: "64MiB",
+        meaning: "Maximum memory of the component, including what the host holds for it",
+        form: Form::Pattern("^[0-9]+(KiB|MiB|GiB)$"),
+    }
+    ON_OVERLAP: bool = parse::on_overlap {
+        group: Group::Limits,
+        default: "fail",
+        example: "skip",
+        meaning: "When another run holds the lock: `fail` (exit 75) or `skip` (exit 0, with a log line)",
+        form: Form::Choice(&["fail", "skip"]),
+    }
+    LOG_FORMAT: log::Format = parse::log_format {
+        group: Group::Limits,
+        example: "json",
+        meaning: "`json` or `text`. Default: text on a terminal, json elsewhere",
+        form: Form::Choice(&["json", "text"]),
+    }
+}
+
+#[cfg(test)]
+mod tests;

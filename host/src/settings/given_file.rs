@@ -66,6 +66,11 @@ impl GivenFiles {
         }
     }
 
+    /// How large a file may be.
+    pub fn bytes_max(&self) -> u64 {
+        self.bytes_max
+    }
+
     /// The text of a regular file, a pipe or a socket. `Err` says what is wrong with it.
     pub fn text(&self, path: &Path, holds: Holds) -> Result<Text, String> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,20 +1,25 @@
-//! Where settings come from, and which one stands: flag, then environment, then `--env-file`, then default.
+//! What was given: one table of values with their origins, made in one pass.
 //!
-//! The environment is read here, once, and nowhere else. What a value means is `plan`'s and `settings`' business.
+//! Every file is opened once in a run, here: env files, the files of secrets and of texts. What is given but cannot be used is
+//! a problem, and never counts as not given. Behind this nobody asks again what a setting is.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
+use crate::component::Description;
 use crate::limits::Limits;
 use crate::process::stop::Stop;
 use crate::secret::Secret;
-use crate::settings::env_file::{is_name, parse_line};
+use crate::settings::catalogue::{self, Row, Secrecy, Setting};
+use crate::settings::component_settings::{self, SCHEMA};
 use crate::settings::given_file::{GivenFiles, Holds, Text};
+use crate::settings::granted::Grant;
+use crate::settings::layers::Layers;
+use crate::settings::reread::SecretFile;
 
 /// Where systemd puts the credentials of a unit: `systemd.exec(5)`.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
@@ -54,13 +59,20 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value and where it came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A value and where it came from. Its memory is wiped when the last of its clones is dropped.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Given {
     /// The value; never empty.
-    pub value: String,
+    pub value: Text,
     /// Where it came from.
     pub origin: Origin,
+}
+
+/// It may be a secret.
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Given from {}", self.origin)
+    }
 }
 
 /// Something wrong with one setting.
@@ -85,10 +97,10 @@ impl Problem {
     }
 
     /// A problem with the value that came from there.
-    pub fn of(setting: &str, message: String, origin: Origin) -> Self {
+    pub fn of(setting: &str, message: impl Into<String>, origin: Origin) -> Self {
         Self {
             setting: setting.to_owned(),
-            message,
+            message: message.into(),
             origin: Some(origin),
         }
     }
@@ -104,182 +116,224 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All that was given, in order of precedence.
-#[derive(Debug, Clone)]
-pub struct Values {
-    flags: BTreeMap<String, String>,
-    environment: BTreeMap<String, String>,
-    files: BTreeMap<String, Given>,
-    given_files: Arc<GivenFiles>,
+/// All that was given.
+pub struct Inputs {
+    layers: Layers,
+    files: GivenFiles,
+    /// The host's settings, by name.
+    host: BTreeMap<&'static str, Given>,
+    /// The component's, as the component gets them.
+    component: BTreeMap<String, Given>,
+    /// The host's settings that were given and cannot be used, with where they came from. Their problem is told.
+    unusable: BTreeMap<&'static str, Origin>,
+    /// What is wrong with what was given.
+    problems: Vec<Problem>,
 }
 
-impl Values {
-    /// Takes the flags and the environment, and reads the files, later ones over earlier ones. What cannot be read or
-    /// understood is added to `problems`, also that `stop` ended the wait for a file.
-    pub fn collect_until(
+/// It holds secrets.
+impl fmt::Debug for Inputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Inputs")
+    }
+}
+
+impl Inputs {
+    /// Takes the flags and the environment, and reads the files that they name, but for those of the component's settings.
+    /// Never fails: problems are in it, also that `stop` ended the wait for a file.
+    pub fn read(
         flags: &[String],
         environment: impl IntoIterator<Item = (String, String)>,
         env_files: &[PathBuf],
         limits: &Limits,
         stop: &Stop,
-        problems: &mut Vec<Problem>,
     ) -> Self {
-        let mut values = Self {
-            flags: BTreeMap::new(),
-            environment: environment
-                .into_iter()
-                .filter(|(_, value)| !value.is_empty())
-                .collect(),
-            files: BTreeMap::new(),
-            given_files: Arc::new(GivenFiles::new(stop.clone(), limits)),
+        let files = GivenFiles::new(stop.clone(), limits);
+        let mut problems = Vec::new();
+        let mut inputs = Self {
+            layers: Layers::read(flags, environment, env_files, &files, &mut problems),
+            files,
+            host: BTreeMap::new(),
+            component: BTreeMap::new(),
+            unusable: BTreeMap::new(),
+            problems,
         };
-        for flag in flags {
-            match flag.split_once('=') {
-                Some((name, value)) if is_name(name) => {
-                    if values
-                        .flags
-                        .insert(name.to_owned(), value.to_owned())
-                        .is_some()
-                    {
-                        problems.push(Problem::new(name, "is given by `--set` more than once"));
-                    }
+        for row in catalogue::ALL {
+            inputs.read_setting(row);
+        }
+        inputs
+    }
+
+    /// Reads the settings that the component declares, as far as it may have them. What cannot be used of them is a problem.
+    pub fn read_of_component(&mut self, description: &Description, grant: &Grant<'_>) {
+        for setting in &description.settings {
+            let name = setting.name.as_str();
+            if component_settings::is_secret(setting) {
+                continue;
+            }
+            let given = match self.given_to_component(name, description, grant) {
+                Ok(given) => given,
+                Err(problem) => {
+                    self.problems.push(problem);
+                    None
                 }
-                // What stands there may be a secret in the wrong place: it is not repeated.
-                _ => problems.push(Problem::new(
-                    "--set",
-                    "takes NAME=VALUE, with NAME in upper case",
-                )),
-            }
-        }
-        values.flags.retain(|_, value| !value.is_empty());
-        for path in env_files {
-            values.read_env_file(path, problems);
-        }
-        values
-    }
-
-    /// The same with nothing that could end a wait.
-    #[cfg(test)]
-    pub fn collect(
-        flags: &[String],
-        environment: impl IntoIterator<Item = (String, String)>,
-        env_files: &[PathBuf],
-        limits: &Limits,
-        problems: &mut Vec<Problem>,
-    ) -> Self {
-        let stop = Stop::unwatched(std::time::Duration::from_hours(1));
-        Self::collect_until(flags, environment, env_files, limits, &stop, problems)
-    }
-
-    /// The value that stands for `name`; empty ones count as not given.
-    pub fn get(&self, name: &str) -> Option<Given> {
-        let flag = self.flag(name);
-        flag.or_else(|| {
-            let value = self.environment.get(name)?.clone();
-            let origin = Origin::Environment;
-            Some(Given { value, origin })
-        })
-        .or_else(|| self.files.get(name).cloned())
-    }
-
-    /// The value that was given for `name` by flag or file, whatever the environment says.
-    pub fn deliberate_value(&self, name: &str) -> Option<Given> {
-        self.flag(name).or_else(|| self.files.get(name).cloned())
-    }
-
-    /// The value that `--set` gave for `name`.
-    pub fn flag(&self, name: &str) -> Option<Given> {
-        let value = self.flags.get(name)?.clone();
-        let origin = Origin::Flag;
-        Some(Given { value, origin })
-    }
-
-    /// The text of a file that was given; each is read once, so that it may be a pipe.
-    pub fn file(&self, path: &Path, holds: Holds) -> Result<Text, String> {
-        self.given_files.text(path, holds)
-    }
-
-    /// A secret: `NAME`, else the file that `NAME_FILE` names, else `$CREDENTIALS_DIRECTORY/NAME`. One trailing newline of
-    /// a file is not part of it. A file with nothing in it is a problem: without it a run would go on without a credential.
-    pub fn secret(&self, name: &str, problems: &mut Vec<Problem>) -> Option<(Secret, Origin)> {
-        self.given_secret(name).unwrap_or_else(|problem| {
-            // A folder that cannot be searched is one problem, however many secrets could be there.
-            if !problems.contains(&problem) {
-                problems.push(problem);
-            }
-            None
-        })
-    }
-
-    fn given_secret(&self, name: &str) -> Result<Option<(Secret, Origin)>, Problem> {
-        if self.flags.contains_key(name) {
-            let message = format!(
-                "is a secret and must not be an argument, which every user of the machine can read; use the environment, an env file or {name}_FILE"
-            );
-            return Err(Problem::of(name, message, Origin::Flag));
-        }
-        if let Some(given) = self.get(name) {
-            let value = Zeroizing::new(given.value);
-            return match secret_of(&value) {
-                Ok(secret) => Ok(secret.map(|secret| (secret, given.origin))),
-                Err(message) => Err(Problem::of(name, message, given.origin)),
             };
+            if let Some(given) = given {
+                self.component.insert(name.to_owned(), given);
+            }
         }
-        let Some((path, origin)) = self.secret_file(name)? else {
+    }
+
+    /// The value of one of the host's settings.
+    pub fn get(&self, row: &Row) -> Option<&Given> {
+        self.host.get(row.name)
+    }
+
+    /// The same, or its default; may be empty.
+    pub fn text(&self, row: &'static Row) -> &str {
+        self.get(row).map_or(row.default, |given| &given.value)
+    }
+
+    /// Whether a value was given, usable or not.
+    pub fn is_given(&self, row: &Row) -> bool {
+        self.host.contains_key(row.name) || self.unusable.contains_key(row.name)
+    }
+
+    /// What the component gets for a name.
+    pub fn of_component(&self, name: &str) -> Option<&Given> {
+        self.component.get(name)
+    }
+
+    /// What counts for a name, for whoever uses it: the host or the component.
+    pub fn named(&self, name: &str) -> Option<&Given> {
+        match catalogue::row(name) {
+            Some(row) => self.get(row),
+            None => self.of_component(name),
+        }
+    }
+
+    /// Where the value of one of the host's settings came from, usable or not.
+    pub fn origin(&self, row: &Row) -> Option<Origin> {
+        let unusable = || self.unusable.get(row.name).cloned();
+        let given = self.get(row).map(|given| given.origin.clone());
+        given.or_else(unusable)
+    }
+
+    /// What one of the host's settings says. What cannot be understood is added to `problems`, and counts as not given.
+    pub fn parsed<T>(&self, setting: &Setting<T>, problems: &mut Vec<Problem>) -> Option<T> {
+        let given = self.get(&setting.row)?;
+        match (setting.parse)(&given.value) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                let origin = given.origin.clone();
+                problems.push(Problem::of(setting.row.name, message, origin));
+                None
+            }
+        }
+    }
+
+    /// The same of a setting that has a default.
+    pub fn parsed_or_default<T>(&self, setting: &Setting<T>, problems: &mut Vec<Problem>) -> T {
+        let default = || (setting.parse)(setting.row.default).expect("defaults are valid");
+        self.parsed(setting, problems).unwrap_or_else(default)
+    }
+
+    /// The file that a secret came from, if it can be read again.
+    pub fn secret_file(&self, setting: &'static Setting<Secret>) -> Option<SecretFile> {
+        match &self.get(&setting.row)?.origin {
+            Origin::File(path) | Origin::Credential(path) => {
+                let bytes_max = self.files.bytes_max();
+                Some(SecretFile::new(path.clone(), bytes_max, setting.parse))
+            }
+            _ => None,
+        }
+    }
+
+    /// A problem with what counts for a name, with where that came from.
+    pub fn problem(&self, name: &str, message: impl Into<String>) -> Problem {
+        let unusable = || self.unusable.get(name).cloned();
+        let given = self.named(name).map(|given| given.origin.clone());
+        Problem {
+            setting: name.to_owned(),
+            message: message.into(),
+            origin: given.or_else(unusable),
+        }
+    }
+
+    /// Each layer by itself.
+    pub fn layers(&self) -> &Layers {
+        &self.layers
+    }
+
+    /// What is wrong so far.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Reads one of the host's settings.
+    fn read_setting(&mut self, row: &'static Row) {
+        let read = if row.is_secret() {
+            self.secret(row)
+        } else if let Some(file) = row.file_name() {
+            let layers = &self.layers;
+            self.value_or_file(row.name, &file, layers.get(row.name), layers.get(&file))
+        } else {
+            Ok(self.layers.get(row.name))
+        };
+        match read {
+            Ok(given) => self.host.extend(given.map(|given| (row.name, given))),
+            Err(problem) => {
+                if problem.setting == row.name {
+                    let origin = problem.origin.clone().unwrap_or(Origin::Default);
+                    self.unusable.insert(row.name, origin);
+                }
+                // A folder that cannot be searched is one problem, however many secrets could be there.
+                if !self.problems.contains(&problem) {
+                    self.problems.push(problem);
+                }
+            }
+        }
+    }
+
+    /// A secret: `NAME`, else the file that `NAME_FILE` names, else `$CREDENTIALS_DIRECTORY/NAME`. One trailing newline is
+    /// not part of it. One with nothing in it is a problem: without it a run would go on without a credential.
+    fn secret(&self, row: &Row) -> Result<Option<Given>, Problem> {
+        let name = row.name;
+        if let Some(given) = self.layers.get(name) {
+            if given.origin == Origin::Flag && row.secrecy == Secrecy::Secret {
+                let message = format!(
+                    "is a secret and must not be an argument, which every user of the machine can read; use the environment, an env file or {name}_FILE"
+                );
+                return Err(Problem::of(name, message, Origin::Flag));
+            }
+            let value = one_line(&given.value).ok_or_else(|| {
+                let message = "is empty, or only white space: give the secret, or unset it";
+                Problem::of(name, message, given.origin.clone())
+            })?;
+            return Ok(Some(Given { value, ..given }));
+        }
+        let Some((path, origin)) = self.secret_path(name)? else {
             return Ok(None);
         };
-        let read = match self.file(&path, Holds::Trusted) {
-            Ok(text) => secret_of(&text),
-            Err(error) => Err(format!("was not used: {error}")),
-        };
-        let empty =
-            || "is empty: write the secret into its file, or do not name the file".to_owned();
-        match read.and_then(|secret| secret.ok_or_else(empty)) {
-            Ok(secret) => Ok(Some((secret, origin))),
-            Err(message) => Err(Problem::of(name, message, origin)),
-        }
-    }
-
-    /// A text of the host's: `NAME`, else the file that `NAME_FILE` names, whose lines stand one by one.
-    pub fn text(&self, name: &str, problems: &mut Vec<Problem>) -> Option<(String, Origin)> {
-        let file = self.get(&format!("{name}_FILE"));
-        let mut problem = |message: String, origin: Origin| {
-            problems.push(Problem::of(name, message, origin));
-            None
-        };
-        match (self.get(name), file) {
-            (None, None) => None,
-            (Some(given), None) => Some((given.value, given.origin)),
-            (Some(given), Some(file)) => problem(
-                format!(
-                    "is given ({}), and so is {name}_FILE: unset one of the two",
-                    given.origin
-                ),
-                file.origin,
-            ),
-            (None, Some(file)) => {
-                let path = PathBuf::from(file.value);
-                match self.file(&path, Holds::Trusted) {
-                    Ok(text) => Some((text.to_string(), Origin::File(path))),
-                    Err(error) => problem(
-                        format!(
-                            "names the file `{}` ({name}_FILE): cannot read it: {error}",
-                            path.display()
-                        ),
-                        file.origin,
-                    ),
-                }
-            }
+        match self.files.text(&path, Holds::Trusted) {
+            Ok(text) => match one_line(&text) {
+                Some(value) => Ok(Some(Given { value, origin })),
+                None => Err(Problem::of(
+                    name,
+                    "is empty: write the secret into its file, or do not name the file",
+                    origin,
+                )),
+            },
+            Err(error) => Err(Problem::of(name, format!("was not used: {error}"), origin)),
         }
     }
 
     /// Where a secret would be read. `Err`: nobody can tell whether `$CREDENTIALS_DIRECTORY` has it.
-    fn secret_file(&self, name: &str) -> Result<Option<(PathBuf, Origin)>, Problem> {
-        if let Some(given) = self.get(&format!("{name}_FILE")) {
-            let path = PathBuf::from(given.value);
+    fn secret_path(&self, name: &str) -> Result<Option<(PathBuf, Origin)>, Problem> {
+        if let Some(given) = self.layers.get(&format!("{name}_FILE")) {
+            let path = PathBuf::from(given.value.as_str());
             return Ok(Some((path.clone(), Origin::File(path))));
         }
-        let Some(folder) = self.environment.get(CREDENTIALS) else {
+        let Some(folder) = self.layers.environment(CREDENTIALS) else {
             return Ok(None);
         };
         let path = Path::new(folder).join(name);
@@ -295,90 +349,85 @@ impl Values {
         }
     }
 
-    /// Names given by flag or file, with where they stand: each of them must be known.
-    pub fn deliberate(&self) -> impl Iterator<Item = (&str, Origin)> {
-        let flags = self.flags.keys().map(|name| (name.as_str(), Origin::Flag));
-        let files = self
-            .files
-            .iter()
-            .map(|(name, given)| (name.as_str(), given.origin.clone()));
-        flags.chain(files)
-    }
-
-    /// Names in the environment, most of which are none of our business.
-    pub fn ambient(&self) -> impl Iterator<Item = &str> {
-        self.environment.keys().map(String::as_str)
-    }
-
-    /// An environment variable that is no setting, such as `HOME`.
-    pub fn environment(&self, name: &str) -> Option<&str> {
-        self.environment.get(name).map(String::as_str)
-    }
-
-    fn read_env_file(&mut self, path: &Path, problems: &mut Vec<Problem>) {
-        let text = match self.file(path, Holds::Trusted) {
-            Ok(text) => text,
-            Err(error) => {
-                let message = format!("`{}` was not used: {error}", path.display());
-                problems.push(Problem::new("--env-file", message));
-                return;
-            }
-        };
-        let mut seen = BTreeMap::new();
-        // Editors of other systems begin a file with a mark of its encoding.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        for (index, line) in text.lines().enumerate() {
-            let origin = Origin::EnvFile {
-                path: path.to_owned(),
-                line: index + 1,
-            };
-            let problem = |setting: &str, message: String| Problem {
-                setting: setting.to_owned(),
-                message,
-                origin: Some(origin.clone()),
-            };
-            match parse_line(line) {
-                Ok(None) => {}
-                Ok(Some((name, value))) => {
-                    if let Some(first) = seen.insert(name.clone(), index + 1) {
-                        problems.push(problem(
-                            &name,
-                            format!("stands here again, first on line {first}"),
-                        ));
-                    }
-                    if value.is_empty() {
-                        self.files.remove(&name);
-                    } else {
-                        self.files.insert(name, Given { value, origin });
-                    }
+    /// What the component gets: a value, or the text of the file that `NAME_FILE` names.
+    fn given_to_component(
+        &self,
+        name: &str,
+        description: &Description,
+        grant: &Grant<'_>,
+    ) -> Result<Option<Given>, Problem> {
+        let given = grant.given(&self.layers, name);
+        if name == SCHEMA {
+            return match given {
+                Some(given) if !given.value.starts_with('{') => {
+                    self.text_of_file(name, name, &given).map(Some)
                 }
-                Err(message) => problems.push(problem("--env-file", message.to_owned())),
-            }
+                given => Ok(given),
+            };
+        }
+        let Some(file) = component_settings::file_name(description, name) else {
+            return Ok(given);
+        };
+        self.value_or_file(name, &file, given, grant.given(&self.layers, &file))
+    }
+
+    fn value_or_file(
+        &self,
+        name: &str,
+        file_name: &str,
+        given: Option<Given>,
+        file: Option<Given>,
+    ) -> Result<Option<Given>, Problem> {
+        match (given, file) {
+            (Some(given), Some(file)) => Err(Problem::of(
+                name,
+                format!(
+                    "is given ({}), and so is {file_name}: unset one of the two",
+                    given.origin
+                ),
+                file.origin,
+            )),
+            (None, Some(file)) => self.text_of_file(name, file_name, &file).map(Some),
+            (given, None) => Ok(given),
         }
     }
-}
 
-/// What was given may be a secret: it does not outlive its use in memory.
-impl Drop for Values {
-    fn drop(&mut self) {
-        self.flags.values_mut().for_each(Zeroize::zeroize);
-        self.environment.values_mut().for_each(Zeroize::zeroize);
-        let files = self.files.values_mut();
-        files.for_each(|given| given.value.zeroize());
+    /// The text of the file that `named` names, without one newline at its end, so that it is the same as given by value.
+    fn text_of_file(&self, name: &str, file_name: &str, named: &Given) -> Result<Given, Problem> {
+        let path = PathBuf::from(named.value.as_str());
+        // Filed under the name that the component knows: it need not say that it misses it.
+        let problem = |what: String| {
+            let shown = path.display();
+            let message = format!("names the file `{shown}` ({file_name}): {what}");
+            Problem::of(name, message, named.origin.clone())
+        };
+        let text = self.files.text(&path, Holds::Trusted);
+        let text = text.map_err(|error| problem(format!("cannot read it: {error}")))?;
+        let value = without_newline(&text);
+        if value.trim().is_empty() {
+            return Err(problem("it is empty".to_owned()));
+        }
+        if value.contains('\0') {
+            return Err(problem(
+                "it has a NUL character in it, so it is no text".to_owned(),
+            ));
+        }
+        Ok(Given {
+            value: Text::new(Zeroizing::new(value.to_owned())),
+            origin: Origin::File(path),
+        })
     }
 }
 
-/// The secret in a text, without one newline at its end; none where there is nothing but white space.
-fn secret_of(text: &str) -> Result<Option<Secret>, String> {
+/// A secret's text without one newline at its end; none where there is nothing but white space.
+pub fn one_line(text: &str) -> Option<Text> {
+    let text = without_newline(text);
+    (!text.trim().is_empty()).then(|| Text::new(Zeroizing::new(text.to_owned())))
+}
+
+fn without_newline(text: &str) -> &str {
     let text = text.strip_suffix('\n').unwrap_or(text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    if text.trim().is_empty() {
-        return Ok(None);
-    }
-    if text.chars().any(char::is_control) {
-        return Err("has control characters in it, such as a line break".to_owned());
-    }
-    Ok(Some(Secret::from(text)))
+    text.strip_suffix('\r').unwrap_or(text)
 }
 
 #[cfg(test)]

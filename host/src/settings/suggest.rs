@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 
 use crate::component::Description;
-use crate::settings::catalogue::{HOST, LATER};
-use crate::settings::inputs::Problem;
-use crate::settings::plan::Plan;
-
-use super::{HOST_TEXTS, SECRETS, is_secret, texts};
+use crate::settings::catalogue::{self, LATER};
+use crate::settings::component_settings::{file_name, is_secret};
+use crate::settings::inputs::{Inputs, Problem};
 
 /// Names in the environment that look like a setting with a typing error, with the setting meant.
-pub fn near_misses(description: &Description, plan: &Plan) -> Vec<(String, String)> {
+pub fn near_misses(description: &Description, inputs: &Inputs) -> Vec<(String, String)> {
     let known = known_names(description);
-    plan.values
+    inputs
+        .layers()
         .ambient()
         .filter(|name| !known.contains(*name) && *name != LATER)
         .filter_map(|name| Some((name.to_owned(), nearest(name, &known)?)))
@@ -20,23 +19,14 @@ pub fn near_misses(description: &Description, plan: &Plan) -> Vec<(String, Strin
 }
 
 pub(super) fn known_names(description: &Description) -> BTreeSet<String> {
-    let declared = description
-        .settings
-        .iter()
-        .map(|setting| (setting.name.as_str(), is_secret(setting)));
-    let host = HOST
-        .iter()
-        .map(|setting| (setting.name, SECRETS.contains(&setting.name)));
-    let text_files = description
-        .settings
-        .iter()
-        .filter_map(|setting| texts::file_setting(&setting.name));
-    let names = declared.chain(host).flat_map(|(name, is_secret)| {
-        let file = is_secret.then(|| format!("{name}_FILE"));
-        std::iter::once(name.to_owned()).chain(file)
+    let declared = description.settings.iter().flat_map(|setting| {
+        let secret_file = is_secret(setting).then(|| format!("{}_FILE", setting.name));
+        let text_file = || file_name(description, &setting.name);
+        std::iter::once(setting.name.clone()).chain(secret_file.or_else(text_file))
     });
-    let host_texts = HOST_TEXTS.iter().map(|name| format!("{name}_FILE"));
-    names.chain(text_files).chain(host_texts).collect()
+    let host = catalogue::own()
+        .flat_map(|row| std::iter::once(row.name.to_owned()).chain(row.file_name()));
+    declared.chain(host).collect()
 }
 
 fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {
@@ -48,10 +38,14 @@ fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {
         .cloned()
 }
 
-pub(super) fn refuse_unknown(description: &Description, plan: &Plan, problems: &mut Vec<Problem>) {
+pub(super) fn refuse_unknown(
+    description: &Description,
+    inputs: &Inputs,
+    problems: &mut Vec<Problem>,
+) {
     let known = known_names(description);
-    for (name, origin) in plan
-        .values
+    for (name, origin) in inputs
+        .layers()
         .deliberate()
         .filter(|(name, _)| !known.contains(*name))
     {

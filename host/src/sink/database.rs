@@ -11,7 +11,8 @@ use crate::records::key::Keys;
 use crate::records::parents::Parents;
 use crate::settings::columns::Column;
 use crate::settings::database_url::DatabaseUrl;
-use crate::settings::plan::{Plan, WriteMode};
+use crate::settings::host::HostPlan;
+use crate::settings::plan::WriteMode;
 use crate::sink::builds_on::{self, BuildsOn};
 use crate::sink::database::postgres::Postgres;
 use crate::sink::database::sqlite::Sqlite;
@@ -59,16 +60,16 @@ pub struct Table {
 
 impl Table {
     /// That of a job that is written in `mode`.
-    pub fn of(plan: &Plan, mode: WriteMode) -> Self {
+    pub fn of(host: &HostPlan, mode: WriteMode) -> Self {
         Self {
-            name: plan.table.clone(),
+            name: host.table.clone(),
             // What is appended may come again, changed: its key says nothing of a row.
             keys: match mode {
                 WriteMode::Append => Vec::new(),
-                WriteMode::Replace | WriteMode::Upsert => plan.keys.clone(),
+                WriteMode::Replace | WriteMode::Upsert => host.keys.clone(),
             },
-            replace_by: plan.replace_by.clone(),
-            columns: plan.columns.clone(),
+            replace_by: host.replace_by.clone(),
+            columns: host.columns.clone(),
         }
     }
 }
@@ -145,7 +146,7 @@ struct TakenRows<'s, 'r, C: Connection> {
 pub fn open<'r>(
     context: SinkContext<'r>,
     url: &'r DatabaseUrl,
-    plan: &'r Plan,
+    host: &'r HostPlan,
     target: Target,
 ) -> Result<Box<dyn Sink + 'r>, Failure> {
     match url {
@@ -153,15 +154,15 @@ pub fn open<'r>(
             let connection = Sqlite::open(
                 context.clone(),
                 path,
-                &plan.job,
-                plan.writers,
+                &host.job,
+                host.writers,
                 target.dry_run,
             )?;
-            Ok(Box::new(Database::new(context, connection, plan, target)?))
+            Ok(Box::new(Database::new(context, connection, host, target)?))
         }
         DatabaseUrl::Postgres(address) => {
-            let connection = Postgres::open(&context, address, plan, target.dry_run)?;
-            Ok(Box::new(Database::new(context, connection, plan, target)?))
+            let connection = Postgres::open(&context, address, host, target.dry_run)?;
+            Ok(Box::new(Database::new(context, connection, host, target)?))
         }
     }
 }
@@ -176,10 +177,10 @@ pub struct Seen {
 }
 
 /// Looks at a job's last commit without a lock, and changes nothing. `count`: also counts the rows of its table.
-pub fn look(url: &DatabaseUrl, plan: &Plan, count: bool) -> Result<Seen, Failure> {
+pub fn look(url: &DatabaseUrl, host: &HostPlan, count: bool) -> Result<Seen, Failure> {
     match url {
-        DatabaseUrl::Sqlite(path) => sqlite::look(path, &plan.job, count, &plan.limits),
-        DatabaseUrl::Postgres(address) => postgres::look(address, plan, count),
+        DatabaseUrl::Sqlite(path) => sqlite::look(path, &host.job, count, &host.limits),
+        DatabaseUrl::Postgres(address) => postgres::look(address, host, count),
     }
 }
 
@@ -188,7 +189,7 @@ impl<'r, C: Connection> Database<'r, C> {
     pub fn new(
         context: SinkContext<'r>,
         mut connection: C,
-        plan: &Plan,
+        host: &HostPlan,
         target: Target,
     ) -> Result<Self, Failure> {
         context
@@ -197,7 +198,7 @@ impl<'r, C: Connection> Database<'r, C> {
         let last = read_last(&mut connection)?;
         Ok(Self {
             keys: target.keys(),
-            table: Table::of(plan, target.mode),
+            table: Table::of(host, target.mode),
             context,
             connection,
             last,

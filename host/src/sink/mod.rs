@@ -13,7 +13,8 @@ use crate::process::stop::Check;
 use crate::records::{changes, key};
 use crate::settings::columns::Column;
 use crate::settings::data_file::{Compression, Formulas, OutputFormat};
-use crate::settings::plan::{Plan, WriteMode};
+use crate::settings::host::HostPlan;
+use crate::settings::plan::WriteMode;
 use crate::sink::files::commit::Commit;
 use crate::sink::files::generation::GenerationName;
 use crate::sink::manifest::{Component, CsvLayout, FileRecord, Manifest, Window};
@@ -103,16 +104,16 @@ pub struct SinkContext<'r> {
 /// `Err` with [`Outcome::TryLater`](crate::outcome::Outcome::TryLater) may mean that another run of this job is under way.
 pub fn open<'r>(
     context: SinkContext<'r>,
-    plan: &'r Plan,
+    host: &'r HostPlan,
     target: Target,
 ) -> Result<Box<dyn Sink + 'r>, Failure> {
-    match &plan.database {
+    match &host.database {
         None => Ok(Box::new(Files::open(
             context,
-            plan.keep_generations,
+            host.keep_generations,
             target,
         )?)),
-        Some(url) => database::open(context, url, plan, target),
+        Some(url) => database::open(context, url, host, target),
     }
 }
 

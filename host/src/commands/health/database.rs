@@ -8,7 +8,7 @@ use crate::limits::Limits;
 use crate::outcome::Failure;
 use crate::run::last_run::{self, LastRun};
 use crate::settings::database_url::DatabaseUrl;
-use crate::settings::plan::Plan;
+use crate::settings::host::HostPlan;
 use crate::sink::{self, LastCommit};
 use crate::staging::folder::Folder;
 use crate::units::counted;
@@ -19,16 +19,16 @@ use super::{Ages, HealthReport, Status};
 pub fn health_at(
     now: Timestamp,
     url: &DatabaseUrl,
-    plan: &Plan,
+    host: &HostPlan,
     most: Ages,
     verify: bool,
 ) -> HealthReport {
     let mut report = HealthReport::empty();
-    let seen = sink::database::look(url, plan, verify).and_then(|seen| {
+    let seen = sink::database::look(url, host, verify).and_then(|seen| {
         let last = seen.state.map(|row| row.trusted()).transpose()?;
         Ok((last, seen.rows))
     });
-    let (seen, last_run) = match (seen, last_run_in(plan.output_dir.as_deref(), &plan.limits)) {
+    let (seen, last_run) = match (seen, last_run_in(host.output_dir.as_deref(), &host.limits)) {
         (Ok(seen), Ok(last_run)) => (seen, last_run),
         (seen, last_run) => {
             let failures = seen.err().into_iter().chain(last_run.err());
@@ -50,11 +50,11 @@ pub fn health_at(
     if let Some(last) = last.filter(|_| verify) {
         let committed = last.manifest.counts.records;
         let table = last.manifest.table.as_deref().unwrap_or_default();
-        if table != plan.table {
+        if table != host.table {
             report.status = Status::Stale;
             report.reasons.push(format!(
                 "the last set went into the table `{table}`, and OUTPUT_TABLE is `{}`",
-                plan.table
+                host.table
             ));
         } else if rows != Some(committed) {
             let has = rows.map_or_else(

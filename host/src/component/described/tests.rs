@@ -233,7 +233,7 @@ proptest! {
         }
         let own = description.settings.iter().filter(|known| hosts(&known.name).is_none());
         let mut all: Vec<String> = own.map(|known| known.name.clone()).collect();
-        all.extend(HOST.iter().map(|host| host.name.to_owned()));
+        all.extend(catalogue::own().map(|row| row.name.to_owned()));
         prop_assert_eq!(names, all);
     }
 

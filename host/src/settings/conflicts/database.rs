@@ -1,97 +1,54 @@
-//! What the settings of a database need of one another, and which settings are for files alone.
+//! What the settings of a database need of one another.
 
+use crate::settings::catalogue::{
+    OUTPUT_COLUMNS, OUTPUT_DATABASE_PASSWORD, OUTPUT_TABLE, PRIMARY_KEY, Row,
+};
 use crate::settings::columns::{Column, ColumnType};
 use crate::settings::database_url::DatabaseUrl;
-use crate::settings::inputs::Problem;
-use crate::settings::plan::{Plan, WriteMode};
+use crate::settings::host::HostPlan;
+use crate::settings::inputs::{Inputs, Problem};
+use crate::settings::plan::WriteMode;
 use crate::sink::database::{Layout, Table};
 
-use crate::settings::SECRETS;
-
-/// Of files: a database keeps one set, in its own form and under its own rights.
-const OF_FILES: [(&str, &str); 5] = [
-    ("OUTPUT_FORMAT", "says how a file is written"),
-    ("OUTPUT_COMPRESSION", "says how a file is written"),
-    ("OUTPUT_CSV_FORMULAS", "is about cells of a csv file"),
-    ("OUTPUT_MODE", "is the mode of files"),
-    (
-        "KEEP_GENERATIONS",
-        "keeps sets of files, and a table holds the last one",
-    ),
-];
-/// Of databases.
-const OF_DATABASES: [(&str, &str); 2] = [
-    ("OUTPUT_TABLE", "names a table"),
-    ("OUTPUT_DATABASE_PASSWORD", "is for a database"),
-];
 /// PostgreSQL cuts a longer name.
 const NAME_BYTES_MAX: usize = 63;
 
-/// Whether a setting is for files alone.
-pub fn is_of_files(name: &str) -> bool {
-    OF_FILES.iter().any(|(known, _)| *known == name)
-}
-
 /// Adds what does not go together.
-pub fn refuse(plan: &Plan, mode: Option<WriteMode>, problems: &mut Vec<Problem>) {
-    let mut problem = |setting: &str, message: String| {
-        problems.push(Problem {
-            setting: setting.to_owned(),
-            message,
-            origin: plan.values.get(setting).map(|given| given.origin),
-        });
+pub fn refuse(
+    inputs: &Inputs,
+    host: &HostPlan,
+    mode: Option<WriteMode>,
+    problems: &mut Vec<Problem>,
+) {
+    // One that cannot be understood was refused by the plan.
+    let Some(url) = &host.database else { return };
+    let mut problem = |row: &Row, message: String| {
+        problems.push(inputs.problem(row.name, message));
     };
-    let is_given = |name: &str| {
-        let is_secret = SECRETS.contains(&name);
-        let secret = || plan.values.secret(name, &mut Vec::new());
-        plan.values.get(name).is_some() || (is_secret && secret().is_some())
-    };
-    let Some(url) = &plan.database else {
-        // One that cannot be understood was refused by the plan.
-        let is_named = is_given("OUTPUT_DATABASE_URL");
-        for (name, what) in OF_DATABASES.iter().filter(|(name, _)| is_given(name)) {
-            if !is_named {
-                problem(
-                    name,
-                    format!(
-                        "{what}, and OUTPUT_DATABASE_URL is not set: set it, say `OUTPUT_DATABASE_URL=sqlite:///srv/data.db`, or unset this"
-                    ),
-                );
-            }
-        }
-        return;
-    };
-    for (name, what) in OF_FILES.iter().filter(|(name, _)| is_given(name)) {
-        problem(
-            name,
-            format!("{what}, and OUTPUT_DATABASE_URL is set: unset one of the two"),
-        );
-    }
     if matches!(url, DatabaseUrl::Sqlite(_)) {
-        if is_given("OUTPUT_DATABASE_PASSWORD") {
+        if inputs.is_given(&OUTPUT_DATABASE_PASSWORD.row) {
             let message = "is for a server, and a SQLite database has no password: unset it";
-            problem("OUTPUT_DATABASE_PASSWORD", message.to_owned());
+            problem(&OUTPUT_DATABASE_PASSWORD.row, message.to_owned());
         }
-        if plan.table.to_ascii_lowercase().starts_with("sqlite_") {
+        if host.table.to_ascii_lowercase().starts_with("sqlite_") {
             let message = "begins with `sqlite_`, which SQLite keeps for itself: take another name";
-            problem("OUTPUT_TABLE", message.to_owned());
+            problem(&OUTPUT_TABLE.row, message.to_owned());
         }
     }
-    for message in wrong_columns(plan, mode, url) {
-        let setting = if plan.columns.is_empty() {
-            "PRIMARY_KEY"
+    for message in wrong_columns(host, mode, url) {
+        if host.columns.is_empty() {
+            problem(&PRIMARY_KEY.row, message);
         } else {
-            "OUTPUT_COLUMNS"
-        };
-        problem(setting, message);
+            problem(&OUTPUT_COLUMNS.row, message);
+        }
     }
 }
 
-fn wrong_columns(plan: &Plan, mode: Option<WriteMode>, url: &DatabaseUrl) -> Vec<String> {
+fn wrong_columns(host: &HostPlan, mode: Option<WriteMode>, url: &DatabaseUrl) -> Vec<String> {
     let mut wrong = Vec::new();
     // What is wrong with the mode is told beside this.
-    let table = Table::of(plan, mode.unwrap_or(WriteMode::Upsert));
-    for column in plan.columns.iter().filter(|column| column.kind.is_none()) {
+    let table = Table::of(host, mode.unwrap_or(WriteMode::Upsert));
+    for column in host.columns.iter().filter(|column| column.kind.is_none()) {
         wrong.push(format!(
             "gives the column `{0}` no type, and a table needs one: `{0} text {1}`",
             column.name, column.pointer
@@ -100,7 +57,7 @@ fn wrong_columns(plan: &Plan, mode: Option<WriteMode>, url: &DatabaseUrl) -> Vec
     let names_records = |column: &&Column| {
         table.keys.contains(&column.pointer) || table.replace_by.as_ref() == Some(&column.pointer)
     };
-    for column in plan.columns.iter().filter(names_records) {
+    for column in host.columns.iter().filter(names_records) {
         if let Some(kind) = column.kind.filter(|kind| !is_of_keys(*kind)) {
             wrong.push(format!(
                 "makes the key `{}` a column of the type {}, and a key is a string or an integer: take text, bigint or numeric",

@@ -15,7 +15,7 @@ use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
 use crate::settings::database_url::Address;
-use crate::settings::plan::Plan;
+use crate::settings::host::HostPlan;
 use crate::sink::Applied;
 use crate::sink::SinkContext;
 use crate::sink::database::{Changes, Connection, Layout, StateRow, Table, overtaken, vanished};
@@ -69,15 +69,15 @@ impl<'r> Postgres<'r> {
     pub fn open(
         context: &SinkContext<'r>,
         address: &'r Address,
-        plan: &'r Plan,
+        host: &'r HostPlan,
         dry_run: bool,
     ) -> Result<Self, Failure> {
-        let names = Names::new(&plan.table)?;
+        let names = Names::new(&host.table)?;
         let way = Way {
             address,
-            tls: tls::connector(address, plan.ca_file.as_deref(), context.limits)?,
-            job: &plan.job,
-            lock: lock_of("run", &plan.job, names.schema.as_deref()),
+            tls: tls::connector(address, host.ca_file.as_deref(), context.limits)?,
+            job: &host.job,
+            lock: lock_of("run", &host.job, names.schema.as_deref()),
             limits: context.limits,
             log: context.log,
         };

@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 use crate::log::Log;
 use crate::outcome::Failure;
 use crate::settings::database_url::Address;
-use crate::settings::plan::Plan;
+use crate::settings::host::HostPlan;
 use crate::sink::database::Seen;
 
 use super::connect::{Session, Way};
@@ -15,24 +15,24 @@ use super::{row_of, state_sql, tls};
 
 /// The job's row and, where `count` says so, how many rows its table has. Both are looked for where a run has them, and
 /// nowhere else: what others made may run their code.
-pub fn look(address: &Address, plan: &Plan, count: bool) -> Result<Seen, Failure> {
-    let names = Names::new(&plan.table)?;
+pub fn look(address: &Address, host: &HostPlan, count: bool) -> Result<Seen, Failure> {
+    let names = Names::new(&host.table)?;
     let way = Way {
         address,
-        tls: tls::connector(address, plan.ca_file.as_deref(), &plan.limits)?,
-        job: &plan.job,
+        tls: tls::connector(address, host.ca_file.as_deref(), &host.limits)?,
+        job: &host.job,
         lock: 0,
-        limits: &plan.limits,
+        limits: &host.limits,
         log: &Log::silent(),
     };
     let session = way.connect(None)?;
-    let asked = ask(&session, &names, plan, count);
+    let asked = ask(&session, &names, host, count);
     asked.map_err(|trouble| trouble.failure("look at the last commit in", address))
 }
 
-fn ask(session: &Session, names: &Names, plan: &Plan, count: bool) -> Result<Seen, Trouble> {
+fn ask(session: &Session, names: &Names, host: &HostPlan, count: bool) -> Result<Seen, Trouble> {
     let client = &session.client;
-    let limits = &plan.limits;
+    let limits = &host.limits;
     let limit = if count {
         limits.run_deadline
     } else {
@@ -53,9 +53,9 @@ fn ask(session: &Session, names: &Names, plan: &Plan, count: bool) -> Result<See
             rows: None,
         };
         if is_there(&names.state).await? {
-            let of: Given<'_> = &[(&plan.job, Type::TEXT)];
+            let of: Given<'_> = &[(&host.job, Type::TEXT)];
             let row = client.query_typed_opt(&state_sql(&names.state), of).await?;
-            seen.state = row.map(|row| row_of(&plan.job, &row)).transpose()?;
+            seen.state = row.map(|row| row_of(&host.job, &row)).transpose()?;
         }
         if count && is_there(&names.table).await? {
             let sql = format!("SELECT count(*) FROM {}", names.table);

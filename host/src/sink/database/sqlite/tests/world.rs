@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection as Link;
 
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::Failure;
+use crate::process::stop::Stop;
 use crate::settings::data_file::OutputFormat;
-use crate::settings::inputs::Values;
-use crate::settings::plan::{Plan, WriteMode};
+use crate::settings::host::HostPlan;
+use crate::settings::inputs::Inputs;
+use crate::settings::plan::WriteMode;
 use crate::sink::files::commit::Commit;
 use crate::sink::tests::world::{Left, publish};
 use crate::sink::{self, Extent, Sink, SinkContext, Target, Totals};
@@ -112,10 +115,11 @@ impl World {
     }
 
     /// The plan of every run.
-    pub fn plan(&self) -> Plan {
+    pub fn plan(&self) -> HostPlan {
         let (settings, limits) = (self.settings.iter().cloned(), self.limits.clone());
-        let values = Values::collect(&[], settings, &[], &limits, &mut Vec::new());
-        let plan = Plan::new(values, limits, Vec::new());
+        let stop = Stop::unwatched(Duration::from_hours(1));
+        let inputs = Inputs::read(&[], settings, &[], &limits, &stop);
+        let plan = HostPlan::new(&inputs, limits);
         assert_eq!(plan.problems, []);
         plan
     }
@@ -163,7 +167,7 @@ impl World {
 
     fn grounded<T>(
         &mut self,
-        act: impl FnOnce(SinkContext<'_>, &Plan) -> Result<T, Failure>,
+        act: impl FnOnce(SinkContext<'_>, &HostPlan) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         self.runs += 1;
         let (log, plan) = (Log::silent(), self.plan());

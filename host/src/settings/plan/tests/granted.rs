@@ -1,18 +1,19 @@
 //! What a component given by path gets of the environment.
 
-use super::super::ambient::Ungranted;
 use super::*;
+use crate::egress::Auth;
+use crate::settings::granted::{Ungranted, ungranted};
 
-/// A plan for a component given by path, with this environment and these flags.
-fn plan_by_path(environment: &[(&str, &str)], flags: &[&str]) -> Plan {
-    let limits = Limits::default();
-    let environment = environment
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-    let mut problems = Vec::new();
-    let values = Values::collect(&flags, environment, &[], &limits, &mut problems);
-    Plan::new(values, limits, problems)
+/// What a component given by path is given.
+fn by_path(environment: &[(&str, &str)], flags: &[&str]) -> Read {
+    Read {
+        has_built_in: false,
+        ..read(flags, environment, &[])
+    }
+}
+
+fn kept_back(read: &Read, description: &Description) -> Option<Ungranted> {
+    ungranted(&read.inputs, &read.grant(description))
 }
 
 /// The test component, with one setting more.
@@ -34,8 +35,8 @@ const PASSWORD: (&str, &str) = ("SOURCE_DB_PASSWORD", "hunter2");
 #[test]
 fn of_the_environment_a_component_given_by_path_gets_the_source_and_what_is_granted() {
     let description = declaring(PASSWORD.0, false, false);
-    let kept_back = plan_by_path(&[SOURCE, PASSWORD], &["WRITE_MODE=replace"]);
-    let granted = plan_by_path(
+    let mut without = by_path(&[SOURCE, PASSWORD], &["WRITE_MODE=replace"]);
+    let mut granted = by_path(
         &[
             SOURCE,
             PASSWORD,
@@ -44,33 +45,29 @@ fn of_the_environment_a_component_given_by_path_gets_the_source_and_what_is_gran
         &["WRITE_MODE=replace"],
     );
 
-    let names = |plan: &Plan| -> Vec<String> {
-        let settings = join(&description, plan).unwrap();
-        settings
-            .environment
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect()
+    let names = |read: &mut Read| -> Vec<String> {
+        let plan = read.plan(&description).unwrap();
+        plan.environment.into_iter().map(|(name, _)| name).collect()
     };
 
-    assert_eq!(names(&kept_back), ["SOURCE_API_URL"]);
+    assert_eq!(names(&mut without), ["SOURCE_API_URL"]);
     assert_eq!(
-        ungranted(&description, &kept_back),
+        kept_back(&without, &description),
         Some(Ungranted {
             names: vec![PASSWORD.0.to_owned()],
             grant: "ALLOW_ENVIRONMENT=SOURCE_DB_PASSWORD".to_owned(),
         })
     );
-    assert_eq!(names(&granted), ["SOURCE_API_URL", PASSWORD.0]);
-    assert_eq!(ungranted(&description, &granted), None);
+    assert_eq!(names(&mut granted), ["SOURCE_API_URL", PASSWORD.0]);
+    assert_eq!(kept_back(&granted, &description), None);
 }
 
 #[test]
 fn what_is_required_and_kept_back_is_refused_with_the_line_that_grants_it() {
     let description = declaring(PASSWORD.0, true, false);
-    let plan = plan_by_path(&[SOURCE, PASSWORD], &["WRITE_MODE=replace"]);
+    let mut read = by_path(&[SOURCE, PASSWORD], &["WRITE_MODE=replace"]);
 
-    let unusable = join(&description, &plan).unwrap_err();
+    let unusable = read.plan(&description).unwrap_err();
 
     let problems: Vec<String> = unusable.problems.iter().map(Problem::to_string).collect();
     assert_eq!(
@@ -91,11 +88,11 @@ fn a_setting_that_is_kept_back_decides_nothing() {
         ("SOURCE_BODY", "{}"),
     ];
 
-    let settings = join(&description(), &plan_by_path(&environment, &[])).unwrap();
+    let settings = by_path(&environment, &[]).plan(&description()).unwrap();
 
     assert_eq!(settings.mode, WriteMode::Replace);
-    let without = join(&description(), &plan_by_path(&[SOURCE], &[])).unwrap();
-    assert_eq!(settings.shaping, without.shaping);
+    let without = by_path(&[SOURCE], &[]).plan(&description()).unwrap();
+    assert_eq!(settings.fingerprint, without.fingerprint);
     assert_eq!(settings.environment, without.environment);
 }
 
@@ -106,25 +103,21 @@ fn what_the_host_reads_itself_needs_no_grant() {
         ("SOURCE_AUTH", "basic"),
         ("SOURCE_API_KEY", "me:passw0rd"),
     ];
-    let plan = plan_by_path(&environment, &[]);
+    let mut read = by_path(&environment, &[]);
 
-    let settings = join(&description(), &plan).unwrap();
+    read.plan(&description()).unwrap();
 
-    assert!(
-        matches!(settings.auth, Auth::Basic(_)),
-        "{:?}",
-        settings.auth
-    );
+    assert!(matches!(read.host.auth, Auth::Basic(_)));
 }
 
 #[test]
 fn a_component_that_declares_a_secret_of_its_own_is_refused() {
-    let problems = |name: &str| match join(
-        &declaring(name, false, true),
-        &plan_by_path(&[SOURCE], &["WRITE_MODE=replace"]),
-    ) {
-        Ok(_) => String::new(),
-        Err(unusable) => unusable.problems[0].to_string(),
+    let problems = |name: &str| {
+        let mut read = by_path(&[SOURCE], &["WRITE_MODE=replace"]);
+        match read.plan(&declaring(name, false, true)) {
+            Ok(_) => String::new(),
+            Err(unusable) => unusable.problems[0].to_string(),
+        }
     };
 
     let refused = problems(PASSWORD.0);
@@ -147,15 +140,15 @@ fn a_file_that_the_environment_names_is_not_read_without_a_grant() {
         ("ALLOW_ENVIRONMENT", "TRANSFORM"),
     ];
 
-    let kept_back = plan_by_path(&environment, &[]);
-    let settings = join(&description(), &kept_back).unwrap();
+    let mut without = by_path(&environment, &[]);
+    let settings = without.plan(&description()).unwrap();
 
     assert_eq!(handed_on(&settings, "TRANSFORM"), None);
     assert_eq!(
-        ungranted(&description(), &kept_back).unwrap().grant,
+        kept_back(&without, &description()).unwrap().grant,
         "ALLOW_ENVIRONMENT=TRANSFORM_FILE"
     );
-    let settings = join(&description(), &plan_by_path(&granted, &[])).unwrap();
+    let settings = by_path(&granted, &[]).plan(&description()).unwrap();
     assert_eq!(handed_on(&settings, "TRANSFORM"), Some(".a"));
 }
 
@@ -164,12 +157,12 @@ fn a_value_in_a_file_stands_where_the_environment_is_kept_back() {
     let folder = tempfile::tempdir().unwrap();
     let job = folder.path().join("job.env");
     std::fs::write(&job, "SOURCE_DB_PASSWORD=of-this-job\n").unwrap();
-    let environment = [SOURCE, PASSWORD].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let limits = Limits::default();
-    let values = Values::collect(&[], environment, &[job], &limits, &mut Vec::new());
-    let plan = Plan::new(values, limits, Vec::new());
+    let mut read = Read {
+        has_built_in: false,
+        ..read(&[], &[SOURCE, PASSWORD], &[job])
+    };
 
-    let settings = join(&declaring(PASSWORD.0, true, false), &plan).unwrap();
+    let settings = read.plan(&declaring(PASSWORD.0, true, false)).unwrap();
 
     assert_eq!(handed_on(&settings, PASSWORD.0), Some("of-this-job"));
 }

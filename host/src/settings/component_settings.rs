@@ -1,0 +1,36 @@
+//! What the host knows of a component's own settings: all names of them that it knows are here.
+
+use crate::component::{Description, Setting};
+use crate::settings::catalogue;
+
+/// It names a file, unless it is the schema itself.
+pub const SCHEMA: &str = "SOURCE_SCHEMA";
+/// Settings whose values a component may propose, besides its own of the source.
+pub const PROPOSED: [&str; 4] = ["MAX_RETRIES", "MAX_PAGES", "PRIMARY_KEY", "TRANSFORM"];
+
+/// Whether the component declares a setting of this name.
+pub fn declares(description: &Description, name: &str) -> bool {
+    description
+        .settings
+        .iter()
+        .any(|setting| setting.name == name)
+}
+
+/// Whether the component never gets the value.
+pub fn is_secret(setting: &Setting) -> bool {
+    setting.secret || catalogue::secret(&setting.name).is_some()
+}
+
+/// `NAME_FILE`, if a file may hold the value of this setting: any that is the component's own and no secret may stand in
+/// one, unless that name is taken.
+pub fn file_name(description: &Description, name: &str) -> Option<String> {
+    let mut settings = description.settings.iter();
+    let setting = settings.find(|setting| setting.name == name)?;
+    let file = format!("{name}_FILE");
+    let is_taken = catalogue::row(&file).is_some() || declares(description, &file);
+    let is_text = !is_secret(setting)
+        && catalogue::row(name).is_none()
+        && name != SCHEMA
+        && !name.ends_with("_FILE");
+    (is_text && !is_taken).then_some(file)
+}

@@ -1,0 +1,217 @@
+//! The host's settings understood, and every limit fixed, before anything else is opened.
+//!
+//! Problems are collected, not thrown: `plan` adds the component's and reports them all at once.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::egress::{Auth, ClientFiles, Origin};
+use crate::limits::Limits;
+use crate::log;
+use crate::secret::Secret;
+use crate::settings::auth;
+use crate::settings::catalogue::{
+    self, ALLOW_ENVIRONMENT, ALLOW_HOSTS, ALLOW_PRIVATE_NETWORKS, ALLOW_SHARED_OUTPUT, CA_FILE,
+    COMPILE_CPU_LIMIT, CPU_LIMIT, KEEP_GENERATIONS, LOG_FORMAT, MAX_AGE, MAX_CURSOR_AGE,
+    MAX_DELETE_PERCENT, MAX_REJECTED, MAX_SHRINK_PERCENT, MEMORY_LIMIT, MIN_RECORDS, ON_OVERLAP,
+    OUTPUT_COMPRESSION, OUTPUT_CSV_FORMULAS, OUTPUT_FORMAT, OUTPUT_MODE, PRIMARY_KEY, REPLACE_BY,
+    RUN_DEADLINE, Secrecy, Setting, WRITE_MODE,
+};
+use crate::settings::columns::Column;
+use crate::settings::data_file::{Compression, Formulas, OutputFormat};
+use crate::settings::database_url::DatabaseUrl;
+use crate::settings::inputs::{Inputs, Problem};
+use crate::settings::layers::Layers;
+use crate::settings::plan::{MaxRejected, WriteMode};
+use crate::settings::reread::SecretFile;
+use crate::staging::folder::Writers;
+
+mod output;
+
+/// What the host will do, whatever the component is.
+#[derive(Debug)]
+pub struct HostPlan {
+    /// `JOB_NAME`.
+    pub job: String,
+    /// `OUTPUT_DIR`; none where a database server keeps everything.
+    pub output_dir: Option<PathBuf>,
+    /// `OUTPUT_DATABASE_URL`, when it is set: where the data goes instead of files.
+    pub database: Option<DatabaseUrl>,
+    /// `OUTPUT_TABLE`.
+    pub table: String,
+    /// `OUTPUT_COLUMNS`, none when it is not set.
+    pub columns: Vec<Column>,
+    /// `OUTPUT_FORMAT`.
+    pub format: OutputFormat,
+    /// `OUTPUT_COMPRESSION`.
+    pub compression: Compression,
+    /// `OUTPUT_CSV_FORMULAS`.
+    pub formulas: Formulas,
+    /// `OUTPUT_MODE`.
+    pub file_mode: Option<u32>,
+    /// Who may write to `OUTPUT_DIR` (`ALLOW_SHARED_OUTPUT`).
+    pub writers: Writers,
+    /// `PRIMARY_KEY`: JSON Pointers, none when it is not set.
+    pub keys: Vec<String>,
+    /// `REPLACE_BY`: one JSON Pointer, when it is set.
+    pub replace_by: Option<String>,
+    /// `WRITE_MODE`, when it is set.
+    pub mode: Option<WriteMode>,
+    /// `KEEP_GENERATIONS`.
+    pub keep_generations: usize,
+    /// `MIN_RECORDS`.
+    pub min_records: u64,
+    /// `MAX_SHRINK_PERCENT`.
+    pub max_shrink_percent: u64,
+    /// `MAX_DELETE_PERCENT`.
+    pub max_delete_percent: u64,
+    /// `MAX_REJECTED`.
+    pub max_rejected: MaxRejected,
+    /// `MAX_AGE`.
+    pub max_age: Duration,
+    /// `MAX_CURSOR_AGE`, when it is set.
+    pub max_cursor_age: Option<Duration>,
+    /// `ALLOW_ENVIRONMENT`.
+    pub allow_environment: Vec<String>,
+    /// `ALLOW_HOSTS`.
+    pub allow_hosts: Vec<Origin>,
+    /// `ALLOW_PRIVATE_NETWORKS`.
+    pub allow_private_networks: bool,
+    /// `CA_FILE`.
+    pub ca_file: Option<PathBuf>,
+    /// `SOURCE_API_URL`, when it can be used.
+    pub source: Option<Url>,
+    /// How the credential is sent, if there is one.
+    pub auth: Auth,
+    /// The file that the credential came from, where it can be read again.
+    pub secret_file: Option<SecretFile>,
+    /// `CLIENT_CERT_FILE` and `CLIENT_KEY_FILE`.
+    pub client: Option<ClientFiles>,
+    /// `ON_OVERLAP=skip`.
+    pub skip_on_overlap: bool,
+    /// `LOG_FORMAT`.
+    pub log_format: Option<log::Format>,
+    /// Where a compiled component is kept: `$TIDEGATE_CACHE_DIR`, systemd's `$CACHE_DIRECTORY`, XDG's, `~/.cache`, none.
+    pub cache_dir: Option<PathBuf>,
+    /// Every limit of the run.
+    pub limits: Limits,
+    /// What is wrong so far, with what was given included.
+    pub problems: Vec<Problem>,
+}
+
+impl HostPlan {
+    /// Understands what was given. What cannot be understood is in `problems`, with the default in its place.
+    pub fn new(inputs: &Inputs, limits: Limits) -> Self {
+        let mut read = Reader {
+            inputs,
+            problems: inputs.problems().to_vec(),
+        };
+        let output = output::read(&mut read);
+        let mut limits = limits;
+        limits.run_deadline = read.value(&RUN_DEADLINE);
+        limits.cpu = read.value(&CPU_LIMIT);
+        limits.compile_cpu = read.value(&COMPILE_CPU_LIMIT);
+        limits.memory_bytes = read.value(&MEMORY_LIMIT);
+        let mut host = Self {
+            job: output.job,
+            output_dir: output.dir,
+            database: output.database,
+            table: output.table,
+            columns: output.columns,
+            format: read.value(&OUTPUT_FORMAT),
+            compression: read.value(&OUTPUT_COMPRESSION),
+            formulas: read.value(&OUTPUT_CSV_FORMULAS),
+            file_mode: read.optional(&OUTPUT_MODE),
+            writers: read.value(&ALLOW_SHARED_OUTPUT),
+            keys: read.optional(&PRIMARY_KEY).unwrap_or_default(),
+            replace_by: read.optional(&REPLACE_BY),
+            mode: read.optional(&WRITE_MODE),
+            keep_generations: read.value(&KEEP_GENERATIONS),
+            min_records: read.value(&MIN_RECORDS),
+            max_shrink_percent: read.value(&MAX_SHRINK_PERCENT),
+            max_delete_percent: read.value(&MAX_DELETE_PERCENT),
+            max_rejected: read.value(&MAX_REJECTED),
+            max_age: read.value(&MAX_AGE),
+            max_cursor_age: read.optional(&MAX_CURSOR_AGE),
+            allow_environment: read.optional(&ALLOW_ENVIRONMENT).unwrap_or_default(),
+            allow_hosts: read.optional(&ALLOW_HOSTS).unwrap_or_default(),
+            allow_private_networks: read.value(&ALLOW_PRIVATE_NETWORKS),
+            ca_file: read.optional(&CA_FILE),
+            source: read.optional(&catalogue::SOURCE_API_URL),
+            auth: auth::auth(inputs, &mut read.problems),
+            secret_file: None,
+            client: None,
+            skip_on_overlap: read.value(&ON_OVERLAP),
+            log_format: read.optional(&LOG_FORMAT),
+            cache_dir: cache_dir(inputs.layers()),
+            problems: Vec::new(),
+            limits,
+        };
+        let (source, auth) = (host.source.as_ref(), &host.auth);
+        host.client = auth::client_files(inputs, source, auth, &mut read.problems);
+        host.secret_file = auth::secret_file(inputs, auth);
+        host.problems = read.problems;
+        host
+    }
+
+    /// Every secret that was given, and what of it is one by itself: what logs and errors hide.
+    pub fn secrets(&self, inputs: &Inputs) -> Vec<Secret> {
+        let secret = |row: &&'static catalogue::Row| {
+            let given = inputs.get(row).filter(|_| row.is_secret())?;
+            // A URL is one where it has a password in it, or cannot be understood: errors name the others.
+            let is_secret = row.secrecy == Secrecy::Secret
+                || DatabaseUrl::parse(&given.value).map_or(true, |url| url.password().is_some());
+            is_secret.then(|| Secret::from(given.value.as_str()))
+        };
+        let given: Vec<Secret> = catalogue::ALL.iter().filter_map(secret).collect();
+        // As it stands in the URL: it may be encoded in another way than we would.
+        let as_written = given.iter().filter_map(|secret| {
+            let (_, rest) = secret.expose().split_once("://")?;
+            let (user, _) = rest.rsplit_once('@')?;
+            let (_, password) = user.split_once(':')?;
+            (!password.is_empty()).then(|| Secret::from(password))
+        });
+        let as_written: Vec<Secret> = as_written.collect();
+        let of_the_url = self.database.as_ref().and_then(DatabaseUrl::password);
+        given
+            .into_iter()
+            .chain(as_written)
+            .chain(of_the_url.cloned())
+            .chain(self.auth.secrets())
+            .collect()
+    }
+}
+
+/// Reads settings, collecting problems.
+struct Reader<'a> {
+    inputs: &'a Inputs,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn value<T>(&mut self, setting: &Setting<T>) -> T {
+        self.inputs.parsed_or_default(setting, &mut self.problems)
+    }
+
+    fn optional<T>(&mut self, setting: &Setting<T>) -> Option<T> {
+        self.inputs.parsed(setting, &mut self.problems)
+    }
+}
+
+fn cache_dir(layers: &Layers) -> Option<PathBuf> {
+    let own = |name: &str| layers.environment(name).map(PathBuf::from);
+    own("TIDEGATE_CACHE_DIR")
+        .or_else(|| own("CACHE_DIRECTORY"))
+        // The XDG base directory specification: a relative path is invalid and ignored.
+        .or_else(|| {
+            own("XDG_CACHE_HOME")
+                .filter(|path| path.is_absolute())
+                .map(|path| path.join("tidegate"))
+        })
+        .or_else(|| own("HOME").map(|path| path.join(".cache/tidegate")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! Where the data goes: a folder or a database, and under which names.
+
+use std::path::{Path, PathBuf};
+
+use crate::settings::catalogue::{
+    JOB_NAME, OUTPUT_COLUMNS, OUTPUT_DATABASE_PASSWORD, OUTPUT_DATABASE_URL, OUTPUT_DIR,
+    OUTPUT_TABLE,
+};
+use crate::settings::columns::Column;
+use crate::settings::database_url::DatabaseUrl;
+use crate::settings::inputs::{Origin, Problem};
+
+use super::Reader;
+
+/// The settings that depend on one another.
+pub(super) struct Output {
+    pub job: String,
+    pub dir: Option<PathBuf>,
+    pub database: Option<DatabaseUrl>,
+    pub table: String,
+    pub columns: Vec<Column>,
+}
+
+/// Reads them. Without OUTPUT_DIR, a SQLite database has a folder beside it for the lock and the last run's record, one for
+/// each job; a server needs none.
+pub(super) fn read(read: &mut Reader<'_>) -> Output {
+    let database = database(read);
+    let given = read.optional(&OUTPUT_DIR);
+    let table = read.optional(&OUTPUT_TABLE);
+    let named = given.as_deref().and_then(last_name);
+    let job = read
+        .optional(&JOB_NAME)
+        .or(named)
+        .or_else(|| table.clone())
+        .unwrap_or_else(|| default_job(default_dir()));
+    let dir = match (&database, given) {
+        (_, Some(given)) => Some(given),
+        (None, None) => Some(default_dir().to_owned()),
+        (Some(DatabaseUrl::Sqlite(path)), None) => {
+            let mut beside = path.clone().into_os_string();
+            beside.push(".tidegate");
+            Some(PathBuf::from(beside).join(folder_name(&job)))
+        }
+        (Some(DatabaseUrl::Postgres(_)), None) => None,
+    };
+    Output {
+        table: table.unwrap_or_else(|| job.clone()),
+        columns: read.optional(&OUTPUT_COLUMNS).unwrap_or_default(),
+        job,
+        dir,
+        database,
+    }
+}
+
+fn database(read: &mut Reader<'_>) -> Option<DatabaseUrl> {
+    let password = read.optional(&OUTPUT_DATABASE_PASSWORD);
+    let mut url = read.optional(&OUTPUT_DATABASE_URL)?;
+    let is_flag = read.inputs.origin(&OUTPUT_DATABASE_URL.row) == Some(Origin::Flag);
+    if is_flag && url.password().is_some() {
+        read.problems.push(Problem::of(
+            OUTPUT_DATABASE_URL.row.name,
+            "has a password in it, and every user of the machine can read an argument; use the environment, an env file or OUTPUT_DATABASE_PASSWORD_FILE",
+            Origin::Flag,
+        ));
+        return None;
+    }
+    if let (Some(password), DatabaseUrl::Postgres(address)) = (password, &mut url) {
+        address.password = Some(password);
+    }
+    Some(url)
+}
+
+fn default_dir() -> &'static Path {
+    Path::new(OUTPUT_DIR.row.default)
+}
+
+fn default_job(output_dir: &Path) -> String {
+    last_name(output_dir).unwrap_or_else(|| "sync".to_owned())
+}
+
+fn last_name(path: &Path) -> Option<String> {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+}
+
+/// A job's name as that of one folder, whatever is in it.
+fn folder_name(job: &str) -> String {
+    let job = job.replace('%', "%25").replace('/', "%2F");
+    match job.strip_prefix('.') {
+        Some(rest) => format!("%2E{rest}"),
+        None => job,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_a_job_leads_out_of_the_folder_beside_the_database() {
+        for (job, folder) in [
+            ("orders", "orders"),
+            ("a/b", "a%2Fb"),
+            ("/etc", "%2Fetc"),
+            ("..", "%2E."),
+            ("50%", "50%25"),
+        ] {
+            assert_eq!(folder_name(job), folder);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Reads the values of settings. `Err` completes a sentence that begins with the setting's name.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::egress::{Origin, SentIn};
+use crate::log;
+use crate::secret::Secret;
+use crate::settings::plan::{MaxRejected, WriteMode};
+use crate::staging::folder::Writers;
+
+/// PostgreSQL cuts a longer name.
+const TABLE_BYTES_MAX: usize = 63;
+/// The names of the tables in which commits are kept.
+const RESERVED: &str = "tidegate_";
+const JOB_BYTES_MAX: usize = 63;
+
+/// The path of a file or folder.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "every reader of a setting may fail"
+)]
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(text))
+}
+
+/// A secret that is on one line.
+pub fn secret(text: &str) -> Result<Secret, String> {
+    if text.chars().any(char::is_control) {
+        return Err("has control characters in it, such as a line break".to_owned());
+    }
+    Ok(Secret::from(text))
+}
+
+/// `SOURCE_API_URL`.
+pub fn source_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text)
+        .map_err(|_| "takes an absolute URL, such as `https://api.example.com/v1/orders`")?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err("takes an http or https URL".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "has a user or password in it; give it as SOURCE_API_KEY with SOURCE_AUTH=basic"
+                .to_owned(),
+        );
+    }
+    Ok(url)
+}
+
+/// `SOURCE_AUTH_NAME`.
+pub fn auth_name(text: &str) -> Result<String, String> {
+    matching(
+        text,
+        |name| http::HeaderName::from_bytes(name.as_bytes()).is_ok(),
+        "takes the name of a header or a query parameter",
+    )
+}
+
+/// `SOURCE_TOKEN_URL`.
+pub fn token_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.host().is_some()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none()
+    });
+    url.ok_or_else(|| {
+        "takes an http or https URL without a user and without `#`, such as `https://login.example.com/oauth2/token`"
+            .to_owned()
+    })
+}
+
+/// `SOURCE_CLIENT_ID`.
+pub fn client_id(text: &str) -> Result<String, String> {
+    matching(
+        text,
+        |id| !id.chars().any(char::is_control),
+        "has control characters in it",
+    )
+}
+
+/// `SOURCE_SCOPE`: RFC 6749, 3.3.
+pub fn scope(text: &str) -> Result<String, String> {
+    matching(
+        text,
+        |scope| {
+            let mut bytes = scope.bytes();
+            bytes.all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
+        },
+        "takes words of printable ASCII without `\"` and `\\`, separated by blanks",
+    )
+}
+
+/// `SOURCE_TOKEN_AUTH`.
+pub fn sent_in(text: &str) -> Result<SentIn, String> {
+    match text {
+        "basic" => Ok(SentIn::Header),
+        "body" => Ok(SentIn::Body),
+        _ => Err("takes `basic` or `body`".to_owned()),
+    }
+}
+
+/// The file mode of published files.
+pub fn file_mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| (0o400..=0o777).contains(mode));
+    mode.filter(|mode| mode & 0o400 != 0)
+        .ok_or_else(|| "takes an octal mode that the owner can read, such as `0640`".to_owned())
+}
+
+/// JSON Pointers, comma-separated.
+pub fn pointers(text: &str) -> Result<Vec<String>, String> {
+    let pointers = listed(text)?;
+    match pointers.iter().find(|pointer| !pointer.starts_with('/')) {
+        None => Ok(pointers),
+        Some(wrong) => Err(format!(
+            "takes JSON Pointers, which begin with `/`: `/{wrong}` instead of `{wrong}`"
+        )),
+    }
+}
+
+/// One JSON Pointer.
+pub fn pointer(text: &str) -> Result<String, String> {
+    matching(
+        text,
+        |text| text.starts_with('/') && !text.contains(",/"),
+        "takes one JSON Pointer, such as `/order_id`",
+    )
+}
+
+/// `WRITE_MODE`.
+pub fn write_mode(text: &str) -> Result<WriteMode, String> {
+    match text {
+        "replace" => Ok(WriteMode::Replace),
+        "upsert" => Ok(WriteMode::Upsert),
+        "append" => Ok(WriteMode::Append),
+        _ => Err("takes `replace`, `upsert` or `append`".to_owned()),
+    }
+}
+
+/// `JOB_NAME`.
+pub fn job_name(text: &str) -> Result<String, String> {
+    matching(
+        text,
+        |name| name.len() <= JOB_BYTES_MAX && !name.chars().any(char::is_control),
+        "takes at most 63 printable characters",
+    )
+}
+
+/// `OUTPUT_TABLE`.
+pub fn table_name(text: &str) -> Result<String, String> {
+    let fits = text.len() <= TABLE_BYTES_MAX && !text.chars().any(char::is_control);
+    if !fits || text.starts_with(RESERVED) {
+        return Err(format!(
+            "takes the name of a table, of at most {TABLE_BYTES_MAX} bytes, that does not begin with `{RESERVED}`"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// `KEEP_GENERATIONS`.
+pub fn keep_generations(text: &str) -> Result<usize, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (2..=10_000).contains(number));
+    number.ok_or_else(|| "takes a number from 2 to 10000".to_owned())
+}
+
+/// A number of things.
+pub fn count(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "takes a whole number".to_owned())
+}
+
+/// A percentage, with or without `%`.
+pub fn percent(text: &str) -> Result<u64, String> {
+    let number = text
+        .trim_end_matches('%')
+        .parse()
+        .ok()
+        .filter(|number| *number <= 100);
+    number.ok_or_else(|| "takes a percentage from 0 to 100".to_owned())
+}
+
+/// `MAX_REJECTED`.
+pub fn max_rejected(text: &str) -> Result<MaxRejected, String> {
+    if text.ends_with('%') {
+        return percent(text).map(MaxRejected::Percent);
+    }
+    let number = text.parse().map(MaxRejected::Count);
+    number.map_err(|_| "takes a count, or a percentage such as `1%`".to_owned())
+}
+
+/// `ALLOW_HOSTS`.
+pub fn origins(text: &str) -> Result<Vec<Origin>, String> {
+    listed(text)?
+        .iter()
+        .map(|entry| Origin::parse_grant(entry))
+        .collect()
+}
+
+/// A switch.
+pub fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" | "true" | "1" => Ok(true),
+        "no" | "false" | "0" => Ok(false),
+        _ => Err("takes `yes` or `no`".to_owned()),
+    }
+}
+
+/// `ALLOW_SHARED_OUTPUT`.
+pub fn writers(text: &str) -> Result<Writers, String> {
+    let shared = yes_or_no(text)?;
+    Ok(if shared {
+        Writers::Group
+    } else {
+        Writers::Nobody
+    })
+}
+
+/// `ON_OVERLAP`: whether to skip.
+pub fn on_overlap(text: &str) -> Result<bool, String> {
+    match text {
+        "fail" => Ok(false),
+        "skip" => Ok(true),
+        _ => Err("takes `fail` or `skip`".to_owned()),
+    }
+}
+
+/// `LOG_FORMAT`.
+pub fn log_format(text: &str) -> Result<log::Format, String> {
+    match text {
+        "json" => Ok(log::Format::Json),
+        "text" => Ok(log::Format::Text),
+        _ => Err("takes `json` or `text`".to_owned()),
+    }
+}
+
+fn matching(text: &str, fits: impl Fn(&str) -> bool, takes: &str) -> Result<String, String> {
+    fits(text)
+        .then(|| text.to_owned())
+        .ok_or_else(|| takes.to_owned())
+}
+
+fn listed(text: &str) -> Result<Vec<String>, String> {
+    let items: Vec<String> = text.split(',').map(|item| item.trim().to_owned()).collect();
+    if items.iter().any(String::is_empty) {
+        return Err("has an empty entry between its commas".to_owned());
+    }
+    Ok(items)
+}

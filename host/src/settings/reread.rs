@@ -1,0 +1,39 @@
+//! Reads the file of a secret once more, deliberately: a source that no longer takes a key may have a new one there.
+
+use std::path::{Path, PathBuf};
+
+use crate::secret::Secret;
+use crate::settings::given_file::{self, Holds};
+use crate::settings::inputs::one_line;
+
+/// The file that a secret came from.
+#[derive(Debug, Clone)]
+pub struct SecretFile {
+    path: PathBuf,
+    bytes_max: u64,
+    parse: fn(&str) -> Result<Secret, String>,
+}
+
+impl SecretFile {
+    /// The file at `path`, of at most so many bytes.
+    pub fn new(path: PathBuf, bytes_max: u64, parse: fn(&str) -> Result<Secret, String>) -> Self {
+        Self {
+            path,
+            bytes_max,
+            parse,
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is in it now. `Err` says why it cannot be used; a pipe cannot be read twice.
+    pub fn read(&self) -> Result<Secret, String> {
+        let (bytes, _) = given_file::read_regular(&self.path, self.bytes_max, Holds::Trusted)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+        let line = one_line(text).ok_or("it is empty")?;
+        (self.parse)(&line).map_err(|what| format!("it {what}"))
+    }
+}
