@@ -3,6 +3,11 @@
 //! `Run::flow` is the table of contents: one direction, each step one module, none calls back up. How a run is started and
 //! what is told of it afterwards is `run`'s business.
 
+#![allow(
+    missing_docs,
+    reason = "a binary's own modules: a document stands where there is a contract, a unit or a limit to state"
+)]
+
 pub mod cli;
 pub mod commands;
 pub mod limits;

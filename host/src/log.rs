@@ -14,7 +14,6 @@ use crate::limits::Limits;
 use crate::secret::{Redactor, Secret};
 use crate::words::{self, escaped, steers};
 
-/// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// One JSON object a line.

@@ -164,7 +164,6 @@ impl Secrets {
         }
     }
 
-    /// One more.
     pub(crate) fn learn(&mut self, secret: &Secret) {
         if self.learned.len() == LEARNED_MAX {
             self.learned.pop_front();

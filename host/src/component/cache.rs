@@ -44,7 +44,6 @@ const PART: &str = ".part";
 pub struct Cache {
     folder: OwnedFd,
     key: SecretBox<[u8; KEY_BYTES]>,
-    /// For messages.
     path: PathBuf,
     files_max: usize,
     bytes_max: u64,

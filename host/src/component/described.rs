@@ -15,11 +15,8 @@ use super::bindings::exports::tidegate::sync::job as raw;
 /// What the component is and which settings it reads.
 #[derive(Debug, Clone)]
 pub struct Description {
-    /// A short name.
     pub name: String,
-    /// Its own version.
     pub version: String,
-    /// What it does.
     pub summary: String,
     /// Its settings, each name once. Those with a name of the host's own mean what they mean to the host.
     pub settings: Vec<Setting>,
@@ -32,7 +29,6 @@ pub struct Description {
 pub struct Staging {
     /// Only new and changed records.
     pub changes: bool,
-    /// Deletions of records.
     pub deletions: bool,
     /// The parents whose records were fetched again.
     pub parents: bool,
@@ -87,7 +83,6 @@ impl From<raw::Staging> for Staging {
 pub struct Setting {
     /// Upper case letters, digits and `_`, a letter first.
     pub name: String,
-    /// What it means.
     pub doc: String,
     /// Whether a run without it is pointless.
     pub required: bool,

@@ -42,7 +42,6 @@ pub fn engine(limits: &Limits) -> Result<Engine, Failure> {
 
 /// A component that may be run, and how it is named in manifests.
 pub struct Loaded {
-    /// The compiled component.
     pub component: Component,
     /// sha256 of the file, in hex.
     pub sha256: String,

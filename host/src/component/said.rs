@@ -24,15 +24,11 @@ pub struct Report {
     pub state: String,
     /// The cursor, for people.
     pub cursor: Option<String>,
-    /// Answers read.
     pub pages: u64,
     /// Records found in them.
     pub fetched: u64,
-    /// Records staged.
     pub staged: u64,
-    /// Deletions staged.
     pub deleted: u64,
-    /// Records set aside.
     pub rejected: u64,
     /// Whether another run, given the new state, goes on where this one ended.
     pub more: bool,
@@ -60,7 +56,6 @@ pub enum JobFailure {
 /// One setting that cannot be used.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    /// Its name.
     pub setting: String,
     /// What is wrong with it.
     pub message: String,
@@ -69,7 +64,6 @@ pub struct Problem {
 /// What happened, for a person.
 #[derive(Debug, Clone)]
 pub struct Detail {
-    /// In one line.
     pub message: String,
     /// How long the source asked to be left alone.
     pub retry_after_seconds: Option<u64>,
@@ -78,7 +72,6 @@ pub struct Detail {
 /// What one request showed.
 #[derive(Debug, Clone)]
 pub struct Sighting {
-    /// What was understood.
     pub findings: Vec<Finding>,
     /// The first record, cut where it is long.
     pub first_record: Option<String>,
@@ -95,18 +88,15 @@ pub struct Sighting {
 pub struct Finding {
     /// What it is about.
     pub topic: String,
-    /// What was found.
     pub found: String,
 }
 
 /// A setting that would fit.
 #[derive(Debug, Clone)]
 pub struct Suggestion {
-    /// The setting.
     pub name: String,
     /// The value; none: it is no line of a settings file.
     pub value: Option<String>,
-    /// Why.
     pub reason: String,
 }
 

@@ -25,7 +25,6 @@ pub struct Sighting {
 pub struct Finding {
     /// What it is about.
     pub topic: String,
-    /// What was found.
     pub found: String,
 }
 
@@ -33,10 +32,8 @@ pub struct Finding {
 #[derive(Debug, Clone, ComponentType, Lift)]
 #[component(record)]
 pub struct Suggestion {
-    /// The setting.
     pub name: String,
     /// The value that fits.
     pub value: String,
-    /// Why.
     pub reason: String,
 }

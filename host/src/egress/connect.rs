@@ -30,7 +30,6 @@ const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Looks names up.
 pub(super) trait Resolve: Send + Sync + 'static {
     /// The addresses of `name`, best first.
     fn resolve(&self, name: String) -> BoxFuture<io::Result<Vec<IpAddr>>>;
@@ -54,7 +53,6 @@ impl Resolve for SystemResolver {
 #[derive(Clone)]
 pub(super) struct Connector {
     policy: Arc<Policy>,
-    /// To the source.
     known: HttpsConnector<Dialer>,
     /// To every other origin: without our certificate.
     unknown: HttpsConnector<Dialer>,

@@ -17,7 +17,6 @@ use crate::secret::{Secret, base64, joined, percent_encoded, shared};
 /// How requests to the source are authorized (`SOURCE_AUTH`).
 #[derive(Debug, Clone, Default)]
 pub enum Auth {
-    /// They are not.
     #[default]
     None,
     /// `Authorization: Bearer …`.
@@ -26,7 +25,6 @@ pub enum Auth {
     Header {
         /// `SOURCE_AUTH_NAME`.
         name: String,
-        /// Its value.
         value: Secret,
     },
     /// A query parameter of that name.

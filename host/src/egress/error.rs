@@ -9,10 +9,7 @@ use crate::outcome::Outcome;
 pub enum EgressError {
     /// It is not granted. `message` says who refused, what was asked and which setting would allow it.
     #[error("{message}")]
-    Denied {
-        /// The whole text.
-        message: String,
-    },
+    Denied { message: String },
     /// The component's own request body broke off.
     #[error("read the body of the request to `{origin}`: {reason}")]
     RequestBroken {
@@ -24,7 +21,6 @@ pub enum EgressError {
     /// The name has no address, or the resolver did not answer.
     #[error("look up `{host}`: {reason}")]
     DnsUnknown {
-        /// The name.
         host: String,
         /// What the resolver said.
         reason: String,
@@ -56,7 +52,6 @@ pub enum EgressError {
     /// The answer stopped coming.
     #[error("read from `{origin}`: nothing came for {limit:?}")]
     IdleTimeout {
-        /// Who answered.
         origin: String,
         /// `Limits::idle_timeout`.
         limit: Duration,
@@ -64,7 +59,6 @@ pub enum EgressError {
     /// The answer kept coming, too slowly.
     #[error("read from `{origin}`: the answer was not complete within {limit:?}")]
     AnswerTimeout {
-        /// Who answered.
         origin: String,
         /// `Limits::response_timeout`.
         limit: Duration,
@@ -72,7 +66,6 @@ pub enum EgressError {
     /// The answer ended before its end, or its compression is damaged.
     #[error("read from `{origin}`: the answer broke off after {wire_bytes} bytes: {reason}")]
     CutOff {
-        /// Who answered.
         origin: String,
         /// Bytes of body that had come, as sent.
         wire_bytes: u64,
@@ -82,7 +75,6 @@ pub enum EgressError {
     /// One request or answer is larger than the limit for it.
     #[error("exchange with `{origin}`: {what} of more than {limit}")]
     TooLarge {
-        /// The other side.
         origin: String,
         /// What was measured, with its unit: `response_wire_bytes`, say.
         what: &'static str,
@@ -102,7 +94,6 @@ pub enum EgressError {
     /// The server's certificate was not accepted.
     #[error("verify the certificate of `{origin}`: {reason}")]
     BadCertificate {
-        /// Whose certificate.
         origin: String,
         /// What is wrong with it and how to mend it.
         reason: String,
@@ -110,53 +101,31 @@ pub enum EgressError {
     /// The source, or whoever gives out tokens for it, does not accept what we show.
     #[error("authorize with `{origin}`: {reason}")]
     CredentialRefused {
-        /// Who refused.
         origin: String,
         /// What was refused, and which settings to look at.
         reason: String,
     },
     /// No access token came, and the next time one may.
     #[error("fetch an access token from `{origin}` (`SOURCE_TOKEN_URL`): {reason}")]
-    TokenUnavailable {
-        /// Who was asked.
-        origin: String,
-        /// What came instead.
-        reason: String,
-    },
+    TokenUnavailable { origin: String, reason: String },
     /// What came in place of an access token makes no sense.
     #[error("fetch an access token from `{origin}` (`SOURCE_TOKEN_URL`): {reason}")]
     BadToken {
-        /// Who was asked.
         origin: String,
         /// What is wrong with the answer.
         reason: String,
     },
     /// The other side speaks no TLS, or none that is still safe.
     #[error("agree on TLS with `{origin}`: {reason}")]
-    BadTls {
-        /// The other side.
-        origin: String,
-        /// What TLS said.
-        reason: String,
-    },
+    BadTls { origin: String, reason: String },
     /// The answer is not HTTP/1.1, or two readers could disagree where it ends.
     #[error("read from `{origin}`: the answer is not valid HTTP: {reason}")]
-    BadFraming {
-        /// Who answered.
-        origin: String,
-        /// What is wrong.
-        reason: String,
-    },
+    BadFraming { origin: String, reason: String },
     /// The body is encoded in a way that was not asked for.
     #[error(
         "read from `{origin}`: the answer has content-encoding `{encoding}`, asked for was `gzip` or none"
     )]
-    BadEncoding {
-        /// Who answered.
-        origin: String,
-        /// The header's value.
-        encoding: String,
-    },
+    BadEncoding { origin: String, encoding: String },
 }
 
 impl EgressError {

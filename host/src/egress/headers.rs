@@ -128,7 +128,6 @@ pub(super) fn check_framing(status: StatusCode, headers: &HeaderMap) -> Result<(
 /// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// It is not.
     Identity,
     /// One layer of gzip.
     Gzip,

@@ -57,7 +57,6 @@ pub struct OAuth2 {
 pub enum SentIn {
     /// `Authorization: Basic …`, which every server must take.
     Header,
-    /// Among the parameters.
     Body,
 }
 

@@ -18,7 +18,6 @@ thread_local! {
     static LAST: RefCell<Option<Defect>> = const { RefCell::new(None) };
 }
 
-/// One panic.
 #[derive(Debug, Clone, Default)]
 struct Defect {
     message: String,

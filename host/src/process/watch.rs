@@ -19,7 +19,6 @@ const STACK_BYTES: usize = 8 * 1024 * 1024;
 pub struct Watch {
     /// Taken by the drop; or why there is none.
     runtime: Result<Option<Runtime>, String>,
-    /// What ends it.
     pub stop: Stop,
 }
 

@@ -44,7 +44,6 @@ pub enum Staging<'l> {
 /// Whether to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// Yes.
     On,
     /// No: the rest is not wanted.
     Stop,

@@ -38,12 +38,7 @@ pub enum KeyError {
     /// There is nothing at a pointer.
     Missing(KeyField),
     /// What stands at a pointer is no key.
-    NoKey {
-        /// The pointer.
-        place: KeyField,
-        /// What was found.
-        found: String,
-    },
+    NoKey { place: KeyField, found: String },
     /// A pointer's value stands there twice.
     Twice(KeyField),
 }
@@ -51,7 +46,6 @@ pub enum KeyError {
 /// A pointer and the setting that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyField {
-    /// The pointer.
     pub pointer: String,
     /// `PRIMARY_KEY` or `REPLACE_BY`.
     pub setting: &'static str,

@@ -22,7 +22,6 @@ const PUBLISHED: u32 = 1 << 31;
 /// The last version of one key.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// The key, encoded.
     pub key: Vec<u8>,
     /// Whether there is no record of that key any more.
     pub deleted: bool,

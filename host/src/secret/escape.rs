@@ -75,7 +75,6 @@ pub struct Text<'t> {
 pub struct Reading {
     bytes: [u8; 4],
     length: u8,
-    /// Behind the character.
     pub end: usize,
 }
 
@@ -112,7 +111,6 @@ pub struct Readings {
 }
 
 impl Readings {
-    /// All of them.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Reading> {
         self.all[..self.length].iter()
     }
@@ -126,7 +124,6 @@ impl Readings {
 }
 
 impl<'t> Text<'t> {
-    /// This text.
     pub fn new(bytes: &'t [u8]) -> Self {
         Self {
             bytes,

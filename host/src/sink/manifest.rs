@@ -71,13 +71,11 @@ pub struct Manifest {
 /// A range of the cursor: from `start` on, and before `end`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
-    /// Its first value.
     pub start: String,
     /// The value at which it ends.
     pub end: String,
 }
 
-/// A component file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Component {
     /// What it calls itself.
@@ -98,14 +96,11 @@ pub struct CsvLayout {
     pub formulas: String,
 }
 
-/// One published file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
-    /// Its size.
     pub bytes: u64,
     /// sha256 in hex.
     pub sha256: String,
-    /// Records in it.
     pub records: u64,
 }
 
@@ -114,11 +109,8 @@ pub struct FileRecord {
 pub struct Counts {
     /// Records in the published set; of an append job, in all segments since it began to append.
     pub records: u64,
-    /// Records staged.
     pub staged: u64,
-    /// Deletions staged.
     pub deleted: u64,
-    /// Records set aside.
     pub rejected: u64,
     /// Records found in the source's answers, as the component reported it.
     pub fetched: u64,

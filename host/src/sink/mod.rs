@@ -78,7 +78,6 @@ pub trait PendingCommit {
 /// A commit that was made.
 #[derive(Debug, Clone, Copy)]
 pub struct LastCommit<'s> {
-    /// Its generation.
     pub name: &'s GenerationName,
     /// What it holds, and the state with which the next run begins.
     pub manifest: &'s Manifest,
@@ -189,13 +188,10 @@ impl Target {
 pub struct Totals {
     /// Records in the set to be published; under append in all segments.
     pub records: u64,
-    /// Records staged.
     pub staged: u64,
-    /// Deletions staged.
     pub deleted: u64,
     /// Records of the last published set that they take away.
     pub removed: u64,
-    /// Records set aside.
     pub rejected: u64,
     /// Whether the set is, byte for byte, the one published last; under append, whether nothing is added.
     pub unchanged: bool,
@@ -267,7 +263,6 @@ pub struct ManifestFacts {
     pub unfinished: bool,
     /// How a csv file is laid out, if there is one.
     pub csv: Option<CsvLayout>,
-    /// What was staged.
     pub extent: Extent,
     /// How many of what.
     pub totals: Totals,

@@ -71,7 +71,6 @@ fn outcome_of(error: &io::Error) -> Outcome {
 /// What stands under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// Nothing.
     Absent,
     /// A symbolic link, with its target.
     Link(String),
@@ -83,7 +82,6 @@ pub enum Entry {
 #[derive(Debug, Clone)]
 pub struct Folder {
     fd: Arc<OwnedFd>,
-    /// For messages only.
     path: PathBuf,
     /// Who may write to it and to the folders in it.
     writers: Writers,
@@ -351,7 +349,6 @@ impl Folder {
         rustix::fs::fsync(self).doing(|| format!("sync the folder `{}`", self.path.display()))
     }
 
-    /// This folder's status.
     pub fn stat(&self) -> Result<Stat, Failure> {
         rustix::fs::fstat(self).doing(|| format!("look at `{}`", self.path.display()))
     }

@@ -39,7 +39,6 @@ pub enum LinesError {
     TooLong {
         /// Which line, from 1; when blocks are read, of the lines handed out one by one.
         number: u64,
-        /// The limit.
         bytes_max: usize,
     },
     /// The file does not end with a newline.

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use crate::outcome::{Failure, Outcome};
 use crate::staging::folder::{Doing as _, Folder, refuse_foreign_file};
 
-/// The lock's file.
 const FILE: &str = ".lock";
 /// What is read of the file to say who holds it.
 const HOLDER_BYTES: u64 = 1024;
@@ -85,7 +84,6 @@ pub fn acquire(folder: &Folder, run_id: &str) -> Result<Lock, Failure> {
 }
 
 impl Lock {
-    /// The locked folder.
     pub fn folder(&self) -> &Folder {
         &self.folder
     }

@@ -30,10 +30,8 @@ pub struct RejectedLine<'a> {
     /// Why it was set aside.
     #[serde(borrow)]
     pub reason: Cow<'a, str>,
-    /// Where it stood.
     #[serde(borrow)]
     pub pointer: Cow<'a, str>,
-    /// What it is.
     #[serde(borrow)]
     pub record: &'a RawValue,
 }

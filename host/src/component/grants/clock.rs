@@ -10,7 +10,6 @@ const STEP: Duration = Duration::from_millis(1);
 /// Where its monotonic clock begins, at the most.
 const ORIGIN_MAX_MS: u64 = 3_600_000;
 
-/// Grants both clocks.
 pub fn grant(wasi: &mut WasiCtxBuilder) {
     wasi.monotonic_clock(Monotonic {
         started: Instant::now(),

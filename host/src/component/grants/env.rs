@@ -4,7 +4,6 @@
 
 use wasmtime_wasi::WasiCtxBuilder;
 
-/// Grants these variables.
 pub fn grant(wasi: &mut WasiCtxBuilder, environment: &[(String, String)]) {
     wasi.envs(environment);
 }

@@ -45,7 +45,6 @@ mod bindings {
 pub struct StagingView<'a> {
     /// None where nothing is staged, as for `describe`.
     pub staging: Option<&'a mut Staging>,
-    /// The component's resources.
     pub table: &'a mut ResourceTable,
 }
 

@@ -31,7 +31,6 @@ pub struct Held {
     pub fields: usize,
     /// Requests that were not sent, and those whose answer did not come yet.
     pub requests: usize,
-    /// Bodies of requests.
     pub request_bodies: usize,
     /// Answers, their headers and what was read of their bodies.
     pub answers: usize,
@@ -40,7 +39,6 @@ pub struct Held {
 }
 
 impl Held {
-    /// All of it.
     pub fn bytes(&self) -> usize {
         let parts = [
             self.fields,

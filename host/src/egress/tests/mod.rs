@@ -163,7 +163,6 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-/// What was logged.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 

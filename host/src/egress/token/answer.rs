@@ -67,7 +67,6 @@ struct Failure {
     error: String,
 }
 
-/// Reads one answer.
 pub(super) fn read(status: StatusCode, body: &[u8], oauth2: &OAuth2) -> Result<Granted, InPlace> {
     if !status.is_success() {
         let failure: Option<Failure> = serde_json::from_slice(body).ok();

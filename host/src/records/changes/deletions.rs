@@ -10,7 +10,6 @@ use crate::staging::read::{DELETED, Staged, object};
 
 use super::{key_failure, line_failure};
 
-/// One line.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Deletion<'a> {
@@ -24,7 +23,6 @@ struct Deletion<'a> {
     at: u64,
 }
 
-/// What is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gone {
     /// The record of this key.
@@ -39,7 +37,6 @@ pub struct Deletions<'s> {
     keys: &'s Keys,
     /// Where the one at hand stands; none after the last.
     pub at: Option<u64>,
-    /// What it names.
     pub gone: Gone,
     /// The key or the parent, encoded.
     pub value: Vec<u8>,

@@ -89,7 +89,6 @@ fn shortened(text: &str) -> String {
 pub enum KeyPart<'k> {
     /// An integer's digits, after a `-` where it is negative.
     Integer(Cow<'k, str>),
-    /// A string.
     Text(Cow<'k, str>),
 }
 

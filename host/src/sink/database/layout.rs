@@ -25,7 +25,6 @@ pub const GENERATION: &str = "_generation";
 /// The columns of a table, but for the last two.
 #[derive(Debug)]
 pub struct Layout {
-    /// In their order.
     pub columns: Vec<TableColumn>,
     /// How many of them, from the first, are the key.
     pub keys: usize,
@@ -34,7 +33,6 @@ pub struct Layout {
     pointers: Pointers,
 }
 
-/// One column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableColumn {
     /// Its name, not quoted.
@@ -50,16 +48,12 @@ pub struct TableColumn {
 pub enum ColumnSource {
     /// At a JSON Pointer, known by its place among all of them.
     At(usize, String),
-    /// The whole record.
     Record,
 }
 
-/// One value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cell<'r> {
-    /// Missing, or null.
     Null,
-    /// True or false.
     Boolean(bool),
     /// A number, digit for digit.
     Number(Cow<'r, str>),

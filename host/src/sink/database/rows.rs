@@ -20,9 +20,7 @@ pub enum Rows<'s> {
     AsStaged(Lines<'s>),
     /// To be added to what is there: the records as they were staged, but for repeats.
     New {
-        /// All of them.
         records: Lines<'s>,
-        /// Which are repeats.
         compared: Compared,
     },
 }

@@ -13,7 +13,6 @@ pub fn written(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
-/// One row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateRow {
     /// `JOB_NAME`.
@@ -22,7 +21,6 @@ pub struct StateRow {
     pub generation: u64,
     /// The name of the generation before; none for the first.
     pub parent: Option<String>,
-    /// The component's state.
     pub state: String,
     /// The manifest, byte for byte: the generation's name is made of it.
     pub manifest: String,

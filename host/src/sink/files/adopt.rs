@@ -16,7 +16,6 @@ use crate::sink::files::commit::New;
 /// Names that are tried for one file: `state.json`, `state.json.1`, …
 const NAMES_TRIED: u32 = 100;
 
-/// What was kept.
 #[derive(Debug, Default)]
 pub struct Kept {
     files: Vec<KeptFile>,

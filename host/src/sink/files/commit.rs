@@ -26,7 +26,6 @@ use crate::staging::run_folder::Staging;
 
 /// A file of the new generation that has to be synced.
 pub struct Written {
-    /// Its name.
     pub name: &'static str,
     /// It, still open as it was written.
     pub file: File,
@@ -57,7 +56,6 @@ pub struct New<'r> {
     pub file_mode: Option<u32>,
 }
 
-/// What was committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     /// The name of the generation that readers see now.

@@ -222,7 +222,6 @@ impl Next<'_> {
             .collect()
     }
 
-    /// The set, begun.
     fn output(&self) -> Result<SetOutput, Failure> {
         SetOutput::create(
             self.staging.generation(),

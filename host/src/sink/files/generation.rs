@@ -30,9 +30,7 @@ const WAY_BACK_TRIES: usize = 20;
 /// A published generation whose manifest can be trusted.
 #[derive(Debug)]
 pub struct Generation {
-    /// Its name.
     pub name: GenerationName,
-    /// What it holds.
     pub manifest: Manifest,
     /// The name of its data file; none of an append job.
     data_file: Option<&'static str>,
@@ -48,7 +46,6 @@ pub type Contents = (Option<&'static str>, Option<segment::SegmentName>);
 /// The set of a generation: its data file.
 #[derive(Debug, Clone, Copy)]
 pub struct Set<'g> {
-    /// The generation.
     pub generation: &'g Generation,
     /// The name of its data file.
     pub file: &'static str,
@@ -64,7 +61,6 @@ impl Set<'_> {
 }
 
 impl Generation {
-    /// Its folder, held.
     pub fn folder(&self) -> &Folder {
         &self.folder
     }

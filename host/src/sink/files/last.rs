@@ -51,7 +51,6 @@ pub struct Block<'b> {
 }
 
 impl<'b> Block<'b> {
-    /// How many.
     pub fn len(&self) -> usize {
         self.spans.len()
     }

@@ -12,7 +12,6 @@ use crate::sink::files::commit::New;
 
 /// A segment that was written and is still to be put in its place.
 pub struct NewSegment {
-    /// Its name there.
     pub name: segment::SegmentName,
     /// Its name in the root of the staging folder.
     pub made_as: &'static str,

@@ -17,7 +17,6 @@ const LATEST: &str = "latest.";
 /// The name of a segment: the number of the generation that committed it, and its format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentName {
-    /// That generation's number.
     pub number: u64,
     file: String,
 }

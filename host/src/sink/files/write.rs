@@ -28,7 +28,6 @@ const BLOCK_BYTES: usize = if cfg!(test) { 32 } else { 256 * 1024 };
 pub struct Framing {
     /// Before the first record.
     pub head: &'static [u8],
-    /// Between two records.
     pub between: &'static [u8],
     /// After the last record.
     pub tail: &'static [u8],
@@ -52,7 +51,6 @@ pub const ARRAY: Framing = Framing {
     tail_of_none: b"]\n",
 };
 
-/// Nothing at all.
 pub const BARE: Framing = Framing {
     head: b"",
     between: b"",

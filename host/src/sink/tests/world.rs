@@ -66,7 +66,6 @@ impl Left {
 }
 
 impl World {
-    /// An empty folder.
     pub fn new(mode: WriteMode, format: OutputFormat, keys: &[&str]) -> Self {
         Self {
             // In memory where there is some: a property test syncs thousands of times.

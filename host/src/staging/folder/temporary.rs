@@ -64,7 +64,6 @@ impl Temporary {
         Err(Failure::new(Outcome::IoFailed, message))
     }
 
-    /// It, held.
     pub fn folder(&self) -> &Folder {
         &self.folder
     }

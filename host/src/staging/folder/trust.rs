@@ -20,7 +20,6 @@ const STICKY: u32 = 0o1000;
 pub struct Rights {
     /// User id of the owner.
     pub owner: u32,
-    /// Group id.
     pub group: u32,
     /// The mode; the bits of the file type may be in it.
     pub mode: u32,

@@ -12,7 +12,6 @@ use super::{Doing as _, Folder};
 pub enum Writers {
     /// Anybody: it is only looked at, or is somebody else's to check.
     Anybody,
-    /// Nobody.
     Nobody,
     /// The members of its group, where it is a set-group-ID folder: `ALLOW_SHARED_OUTPUT=yes`.
     Group,

@@ -106,7 +106,6 @@ impl Staging {
 /// What a component has opened.
 #[derive(Clone)]
 pub enum Descriptor {
-    /// The staging folder.
     Folder,
     /// A file in it.
     File(Arc<StagedFile>, DescriptorFlags),

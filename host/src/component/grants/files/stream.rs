@@ -14,7 +14,6 @@ pub const CALL_BYTES: usize = 1024 * 1024;
 
 /// Reads from a place on.
 pub struct Reading {
-    /// The file.
     pub file: Arc<StagedFile>,
     /// Where the next byte comes from.
     pub at: u64,
@@ -22,7 +21,6 @@ pub struct Reading {
 
 /// Writes from a place on, or always at the end.
 pub struct Writing {
-    /// The file.
     pub file: Arc<StagedFile>,
     /// Where the next byte goes; none: to the end.
     pub at: Option<u64>,

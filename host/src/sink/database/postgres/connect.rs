@@ -35,13 +35,11 @@ pub struct Way<'r> {
     pub address: &'r Address,
     pub tls: MakeRustlsConnect,
     pub job: &'r str,
-    /// The run lock.
     pub lock: i64,
     pub limits: &'r Limits,
     pub log: &'r Log,
 }
 
-/// A session.
 pub struct Session {
     pub client: Client,
     pub backend: Backend,

@@ -30,7 +30,6 @@ pub struct Load<'l> {
 
 /// A value that its column does not take.
 pub struct Misfit {
-    /// Which column.
     pub column: usize,
     /// The type that would take it.
     pub wider: ColumnType,

@@ -11,15 +11,12 @@ use super::Postgres;
 use super::connect::{Backend, Session};
 use super::wait::{Given, Trouble, wait};
 
-/// Between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// What became of a commit.
 #[derive(Debug)]
 pub enum Became {
-    /// It is done.
     Committed,
-    /// It never happened.
     NotCommitted,
     /// Nobody could be asked; the last reason.
     Unknown(String),

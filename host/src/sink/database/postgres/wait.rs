@@ -71,7 +71,6 @@ impl Trouble {
         }
     }
 
-    /// Its SQLSTATE.
     pub fn code(&self) -> &str {
         self.answer().map_or("", |answer| answer.code().code())
     }

@@ -11,7 +11,6 @@ use crate::outcome::{Failure, Outcome};
 /// Which database, for messages.
 #[derive(Debug, Clone)]
 pub struct DatabaseFile {
-    /// Its file.
     pub path: PathBuf,
 }
 

@@ -17,7 +17,6 @@ const HEAD_DIGITS: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GenerationName {
     text: String,
-    /// Its number.
     pub number: u64,
     /// When it was committed, in whole seconds.
     pub committed: Timestamp,

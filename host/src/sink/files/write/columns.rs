@@ -18,7 +18,6 @@ pub struct MemberNames {
 }
 
 impl MemberNames {
-    /// These.
     pub fn of(names: &[String]) -> Self {
         let mut all = Self::default();
         for name in names {

@@ -61,7 +61,6 @@ pub enum Stream {
     Compressed(Encoder, Vec<u8>),
 }
 
-/// A compressor.
 pub enum Encoder {
     /// One member without a name or a time.
     Gzip(Box<GzEncoder<Hashed>>),
@@ -108,7 +107,6 @@ impl Stream {
         }
     }
 
-    /// Ends it.
     pub fn finish(self) -> io::Result<Hashed> {
         match self {
             Self::Plain(file) => Ok(file),

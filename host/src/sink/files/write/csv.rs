@@ -165,7 +165,6 @@ impl Rows {
         });
     }
 
-    /// Begins a cell.
     fn next(&mut self) {
         if self.cells > 0 {
             let writer = &mut self.writer;

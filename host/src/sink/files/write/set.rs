@@ -22,7 +22,6 @@ pub struct SetOutput {
 
 /// One of its files.
 pub struct SetFile {
-    /// Its name.
     pub name: &'static str,
     /// What the manifest says of it.
     pub record: FileRecord,

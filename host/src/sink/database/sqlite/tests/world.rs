@@ -67,7 +67,6 @@ impl World {
         self.settings.push((name.to_owned(), value.to_owned()));
     }
 
-    /// The file.
     pub fn path(&self) -> PathBuf {
         self.temp.path().join("data.db")
     }
@@ -104,7 +103,6 @@ impl World {
         self.link().execute_batch(statements).unwrap();
     }
 
-    /// One run.
     pub fn run(&mut self, extent: Extent, left: &Left) -> Result<(Commit, Totals), Failure> {
         let (run, limits) = (self.runs + 1, self.limits.clone());
         self.with_sink(|sink| {
