@@ -11,6 +11,7 @@ mod kind;
 mod lookback;
 mod mark;
 mod order;
+mod position;
 mod span;
 mod token;
 
@@ -26,14 +27,22 @@ pub use self::lookback::{Lookback, window_seconds};
 use self::mark::Mark;
 use self::order::InOrder;
 pub use self::order::Order;
+pub use self::position::Position;
 use self::span::Span;
 pub use self::token::{TOKEN_BYTES_MAX, Token, TokenPage, TokenSettings};
-use crate::failure::Failure;
+use crate::failure::{Failure, counted};
 use crate::source::To;
-use crate::state::State;
 pub use crate::time::{offset as zone, write_offset as write_zone};
-use crate::{Window, counted};
 use tidegate_json::Pointer;
+
+/// A range of the cursor to read again: `start` included, `end` not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// The first cursor value of the range.
+    pub start: String,
+    /// The cursor value at which the range ends.
+    pub end: String,
+}
 
 /// The settings of a cursor that stands in records.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +111,7 @@ impl<'s> Cursor<'s> {
     /// settings and state do not fit each other, or the range cannot be read.
     pub fn begin(
         settings: &'s CursorSettings,
-        state: &State,
+        state: &Position,
         range: Option<&Window>,
         now: Timestamp,
     ) -> Result<Self, Failure> {
@@ -287,13 +296,18 @@ impl<'s> Cursor<'s> {
         is_before.then(|| (first.to_owned(), came.text.clone()))
     }
 
+    /// Where it stands in a record.
+    pub fn pointer(&self) -> &'s Pointer {
+        &self.settings.pointer
+    }
+
     /// Whether it is a point in time, as far as that is known.
     pub fn is_of_time(&self) -> bool {
         self.form.is_some_and(|form| form.kind.is_time())
     }
 
     /// The state for the next run. `limit` is what a point in time does not pass. `Err`: the source has gone back.
-    pub fn end(self, limit: Timestamp) -> Result<State, Failure> {
+    pub fn end(self, limit: Timestamp) -> Result<Position, Failure> {
         if let (Some((from, came)), true) = (self.goes_back(), self.settings.to != Asking::Nowhere)
         {
             return Err(Failure::data(format!(
@@ -311,11 +325,10 @@ impl<'s> Cursor<'s> {
             _ => self.first_page,
         };
         let mark = Mark::later(self.last, Mark::later(reached, greatest));
-        Ok(State {
+        Ok(Position {
             kind: self.form.map(|form| form.kind),
             zone: self.settings.zone.filter(|_| mark.is_some()),
             cursor: mark.map(|mark| mark.text),
-            seen: None,
         })
     }
 }

@@ -104,6 +104,12 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// So many of a thing, as a person says it: `1 record`, `2 records`.
+pub fn counted(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

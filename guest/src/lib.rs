@@ -19,25 +19,18 @@ use jiff::Timestamp;
 pub use failure::{Detail, Failure, Problem};
 pub use settings::{Description, Setting, describe, validate};
 
-use cursor::{Cursor, Token};
+pub use cursor::Window;
+use cursor::{Cursor, Position, Token};
+use failure::counted;
 use ports::{Clock, Http, Staging};
 use records::{Read, Stager};
 use settings::Settings;
 use source::page::{Place, Shape};
-use source::{Ask, Clocks, Fetched, Getter, Page, Pages, Validators, fingerprint};
+use source::{Clocks, Fetched, Getter, Page, Pages, Validators, fingerprint};
 use state::State;
 
 /// Without a `Date` from the source, its clock is taken to be no more than this behind ours.
 const CLOCK_SKEW_SECONDS: i64 = 60;
-
-/// A range of the cursor to read again: `start` included, `end` not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Window {
-    /// The first cursor value of the range.
-    pub start: String,
-    /// The cursor value at which the range ends.
-    pub end: String,
-}
 
 /// What to do in this run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -100,16 +93,16 @@ pub fn run(
     let now = at(clock.unix_seconds() - CLOCK_SKEW_SECONDS);
     let mut shape = Shape::of(settings.format, settings.records.as_ref());
     let cursor = settings.cursor.as_ref();
-    let cursor = cursor.map(|set| Cursor::begin(set, &state, range, now));
+    let cursor = cursor.map(|set| Cursor::begin(set, &state.position, range, now));
     let cursor = cursor.transpose()?;
     let token = settings.token.as_ref();
-    let token = token.map(|set| Token::begin(set, &state, &mut shape));
+    let token = token.map(|set| Token::begin(set, &state.position, &mut shape));
     let token = token.transpose()?;
     let extent = extent(cursor.as_ref(), token.as_ref());
 
     let shaping = fingerprint(env);
-    let first = first_ask(&settings, cursor.as_ref(), token.as_ref())?;
-    let mut pages = Pages::new(&settings, &first, &mut shape)?;
+    let first = settings.first_ask(cursor.as_ref(), token.as_ref())?;
+    let mut pages = settings.pages(&first, &mut shape)?;
     if let (Some(seen), None) = (&state.seen, range) {
         pages.allow_unchanged(seen.conditions(pages.ask(), &shaping));
     }
@@ -120,7 +113,7 @@ pub fn run(
         settings: &settings,
         getter,
         pages,
-        stager: Stager::new(&settings, cursor, shape, staging),
+        stager: settings.stager(cursor, shape, staging),
         token,
         now,
         shaping,
@@ -132,7 +125,7 @@ pub fn run(
         None => unchanged(&state),
     };
     if range.is_some() || report.extent == Extent::NothingNew {
-        report.cursor = state.shown_cursor();
+        report.cursor = state.position.shown_cursor();
         let given = request.state.clone();
         report.state = given.unwrap_or_else(|| State::default().text());
     }
@@ -166,7 +159,7 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
             let is_done = match self.stager.cursor() {
                 Some(cursor) if cursor.has_next() && !self.one_window => {
                     cursor.go_on(self.now)?;
-                    let first = first_ask(self.settings, Some(cursor), None)?;
+                    let first = self.settings.first_ask(Some(cursor), None)?;
                     self.pages.begin_anew(&first)?;
                     self.stager.window_begins();
                     false
@@ -260,19 +253,21 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
         let has_next = cursor.as_ref().is_some_and(Cursor::has_next);
         let is_past = |cursor: &Cursor<'_>| cursor.has_ended_window(self.now);
         let more = self.one_window && cursor.as_ref().is_some_and(is_past);
-        let mut state = match (cursor, self.token) {
+        let position = match (cursor, self.token) {
             (Some(cursor), _) => cursor.end(self.now)?,
             (None, Some(token)) => token.end(last)?,
-            (None, None) => State::default(),
+            (None, None) => Position::default(),
         };
         let is_told_by_header = self.settings.pagination.is_told_by_header();
-        if self.pages.number() == 1 && !has_next && !is_told_by_header {
-            state.seen = self.validators;
-        }
+        let is_one_answer = self.pages.number() == 1 && !has_next && !is_told_by_header;
+        let state = State {
+            position,
+            seen: self.validators.filter(|_| is_one_answer),
+        };
         Ok(Report {
             extent: Extent::Everything,
             state: state.text(),
-            cursor: state.shown_cursor(),
+            cursor: state.position.shown_cursor(),
             pages: self.pages.number(),
             fetched: counts.fetched,
             staged: counts.staged,
@@ -290,12 +285,6 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
 /// A point in time, or the nearest one there is.
 fn at(unix_seconds: i64) -> Timestamp {
     Timestamp::from_second(unix_seconds).unwrap_or(Timestamp::MIN)
-}
-
-/// So many of a thing, as a person says it: `1 record`, `2 records`.
-fn counted(number: u64, thing: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {thing}{plural}")
 }
 
 /// The range to read, if that can be done. `Err`: there is no cursor to read it by.
@@ -324,29 +313,12 @@ fn extent(cursor: Option<&Cursor<'_>>, token: Option<&Token<'_>>) -> Extent {
     }
 }
 
-fn first_ask(
-    settings: &Settings,
-    cursor: Option<&Cursor<'_>>,
-    token: Option<&Token<'_>>,
-) -> Result<Ask, Failure> {
-    let ask = Ask {
-        body: settings.body.clone(),
-        headers: settings.headers.clone(),
-        ..Ask::get(settings.url.clone())
-    };
-    match (cursor, token) {
-        (Some(cursor), _) => cursor.asked()?.of(ask),
-        (None, Some(token)) => token.asked().of(ask),
-        (None, None) => Ok(ask),
-    }
-}
-
 /// The source said that nothing changed.
 fn unchanged(state: &State) -> Report {
     Report {
         extent: Extent::NothingNew,
         state: state.text(),
-        cursor: state.shown_cursor(),
+        cursor: state.position.shown_cursor(),
         pages: 1,
         fetched: 0,
         staged: 0,

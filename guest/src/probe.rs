@@ -10,15 +10,12 @@ mod paging;
 use jiff::Timestamp;
 
 use self::outline::{Member, elements, members};
-use crate::cursor::{Cursor, Token};
-use crate::failure::{Failure, quoted};
+use crate::cursor::{Cursor, Position, Token};
+use crate::failure::{Failure, counted, quoted};
 use crate::ports::{Clock, Http, StagedFile, Staging};
-use crate::records::Stager;
 use crate::settings::Settings;
 use crate::source::page::{self, Format, Shape};
 use crate::source::{Ask, Fetched, Getter, Page, Pages, Style};
-use crate::state::State;
-use crate::{counted, first_ask};
 
 /// The first record is cut here when it is shown.
 const RECORD_CHARS_SHOWN: usize = 600;
@@ -113,14 +110,14 @@ struct Start<'s> {
 impl<'s> Start<'s> {
     fn of(settings: &'s Settings, now: Timestamp) -> Result<Self, Failure> {
         let mut shape = Shape::of(settings.format, settings.records.as_ref());
-        let state = State::default();
+        let position = Position::default();
         let cursor = settings.cursor.as_ref();
-        let cursor = cursor.map(|set| Cursor::begin(set, &state, None, now));
+        let cursor = cursor.map(|set| Cursor::begin(set, &position, None, now));
         let cursor = cursor.transpose()?;
         let token = settings.token.as_ref();
-        let token = token.map(|set| Token::begin(set, &state, &mut shape));
-        let first = first_ask(settings, cursor.as_ref(), token.transpose()?.as_ref())?;
-        let pages = Pages::new(settings, &first, &mut shape)?;
+        let token = token.map(|set| Token::begin(set, &position, &mut shape));
+        let first = settings.first_ask(cursor.as_ref(), token.transpose()?.as_ref())?;
+        let pages = settings.pages(&first, &mut shape)?;
         Ok(Self {
             cursor,
             shape,
@@ -279,7 +276,7 @@ impl Look {
         let settings = Settings::read(&self.env)?;
         let mut start = Start::of(&settings, self.now)?;
         let mut nowhere = Nowhere;
-        let mut stager = Stager::new(&settings, start.cursor, start.shape, &mut nowhere);
+        let mut stager = settings.stager(start.cursor, start.shape, &mut nowhere);
         let body = &fetched.answer.body;
         let place = fetched.place(1);
         let read = stager.read(body, &place, start.pages.expect())?;

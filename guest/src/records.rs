@@ -17,9 +17,8 @@ pub use self::transform::{OUTPUT_BYTES_MAX, OUTPUTS_MAX, Outputs, Transform};
 use crate::cursor::Cursor;
 use crate::failure::{Detail, Failure};
 use crate::ports::{StagedFile, Staging};
-use crate::settings::Settings;
 use crate::source::page::{self, Contents, Place, Shape};
-use crate::source::{Expect, Seen, Watch};
+use crate::source::{Expect, Pagination, Seen, Watch};
 use tidegate_jq::Names;
 use tidegate_json::{Paths, Pointer};
 
@@ -105,11 +104,9 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new(settings: &Settings) -> Self {
-        let made = &settings.made;
+    fn new(made: &RecordSettings, cursor: Option<&Pointer>) -> Self {
         let mut wanted = Self::default();
-        let cursor = settings.cursor.as_ref();
-        wanted.cursor = cursor.map(|cursor| wanted.paths.add(&cursor.pointer));
+        wanted.cursor = cursor.map(|pointer| wanted.paths.add(pointer));
         wanted.deleted = made
             .deleted
             .as_ref()
@@ -127,26 +124,30 @@ impl Wanted {
 }
 
 impl<'s, S: Staging> Stager<'s, S> {
-    /// Stages what `settings` ask for; `shape` says where records stand in a page.
+    /// Stages what `made` makes of records; `shape` says where they stand in a page, and `is_feed` that a key may come again
+    /// in another version.
     pub fn new(
-        settings: &'s Settings,
+        made: &'s RecordSettings,
+        pagination: &Pagination,
+        is_feed: bool,
         cursor: Option<Cursor<'s>>,
         shape: Shape,
         staging: &'s mut S,
     ) -> Self {
-        let mut wanted = Wanted::new(settings);
+        let pointer = cursor.as_ref().map(Cursor::pointer);
+        let mut wanted = Wanted::new(made, pointer);
         // In a record as it comes; where TRANSFORM makes the key, such a record is told by its bytes.
         let watch = Watch::new(
-            &settings.pagination,
-            if settings.made.transform.is_none() {
-                &settings.made.key
+            pagination,
+            if made.transform.is_none() {
+                &made.key
             } else {
                 &[]
             },
-            settings.cursor.as_ref().map(|cursor| &cursor.pointer),
+            pointer,
             &mut wanted.paths,
         )
-        .of_feed(settings.token.is_some());
+        .of_feed(is_feed);
         Self {
             staging,
             cursor,
@@ -154,7 +155,7 @@ impl<'s, S: Staging> Stager<'s, S> {
             wanted,
             watch,
             taken: Taken {
-                made: &settings.made,
+                made,
                 counts: Counts::default(),
                 lines: Lines::default(),
                 first_rejection: None,

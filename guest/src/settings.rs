@@ -3,27 +3,24 @@
 //! Nothing is read half: either all settings can be used, or none is. The credential is none of these; adding it to requests
 //! is the host's job, or `alone`'s.
 
-mod access;
 mod cursor;
 mod description;
 mod pages;
 mod records;
 mod request;
-mod run;
-mod token;
 
 use std::ops::RangeInclusive;
 
 use url::Url;
 
-pub use self::description::{Description, Setting, Staging, describe};
-use crate::cursor::{CursorSettings, TokenSettings};
+pub use self::description::{Description, Setting, Staging};
+use crate::cursor::{Cursor, CursorSettings, Token, TokenSettings};
 use crate::failure::{Failure, Problem, quoted};
-use crate::records::RecordSettings;
-use crate::source::ErrorCheck;
-use crate::source::Pagination;
-use crate::source::page::Format;
+use crate::ports;
+use crate::records::{RecordSettings, Stager};
+use crate::source::page::{Format, Shape};
 use crate::source::retry::Rate;
+use crate::source::{Ask, ErrorCheck, Pages, Pagination};
 use tidegate_json::Pointer;
 
 /// What a run needs to know.
@@ -55,6 +52,28 @@ pub struct Settings {
     pub retries_max: u32,
     /// `MAX_PAGES`.
     pub pages_max: u64,
+}
+
+/// What this component is.
+pub fn describe() -> Description {
+    Description {
+        name: "rest".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        summary: "Fetches the records of a JSON API, page by page, and keeps a cursor.".to_owned(),
+        settings: described(),
+    }
+}
+
+/// All settings, in the order in which people read them.
+fn described() -> Vec<Setting> {
+    [
+        request::described(),
+        pages::described(),
+        cursor::described(),
+        records::described(),
+        request::described_limits(),
+    ]
+    .concat()
 }
 
 /// Everything that is wrong with the settings in `env`, in the order of [`describe`]; empty when they can be used.
@@ -105,6 +124,51 @@ impl Settings {
             }),
             _ => Err(Failure::Settings(given.problems)),
         }
+    }
+}
+
+impl Settings {
+    /// The first request of a run, or of a window of one, with the cursor in it.
+    pub fn first_ask(
+        &self,
+        cursor: Option<&Cursor<'_>>,
+        token: Option<&Token<'_>>,
+    ) -> Result<Ask, Failure> {
+        let ask = Ask {
+            body: self.body.clone(),
+            headers: self.headers.clone(),
+            ..Ask::get(self.url.clone())
+        };
+        match (cursor, token) {
+            (Some(cursor), _) => cursor.asked()?.of(ask),
+            (None, Some(token)) => token.asked().of(ask),
+            (None, None) => Ok(ask),
+        }
+    }
+
+    /// The pages that begin at `first`. What is to be read of each is added to `shape`.
+    pub fn pages(&self, first: &Ask, shape: &mut Shape) -> Result<Pages<'_>, Failure> {
+        // What TRANSFORM makes the key of, a record as it comes may have more than once.
+        let has_key = !self.made.key.is_empty() && self.made.transform.is_none();
+        Pages::new(&self.pagination, self.pages_max, has_key, first, shape)
+    }
+
+    /// What stages the records of these pages.
+    pub fn stager<'s, S: ports::Staging>(
+        &'s self,
+        cursor: Option<Cursor<'s>>,
+        shape: Shape,
+        staging: &'s mut S,
+    ) -> Stager<'s, S> {
+        let is_feed = self.token.is_some();
+        Stager::new(
+            &self.made,
+            &self.pagination,
+            is_feed,
+            cursor,
+            shape,
+            staging,
+        )
     }
 }
 

@@ -4,10 +4,9 @@
 //! to ask whether anything changed; version 1 had neither. A state of a newer version is refused, never guessed at: it was
 //! written by a newer component, and going on without it would fetch everything or lose changes.
 
-use jiff::tz::Offset;
 use serde::{Deserialize, Serialize};
 
-use crate::cursor::{Form, Kind, TOKEN_BYTES_MAX, write_zone, zone};
+use crate::cursor::{Form, Kind, Position, TOKEN_BYTES_MAX, write_zone, zone};
 use crate::failure::{Failure, quoted};
 use crate::source::Validators;
 
@@ -19,12 +18,8 @@ const NAME: &str = "state";
 /// What one run leaves for the next.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
-    /// The kind of cursor, once it is known.
-    pub kind: Option<Kind>,
-    /// The cursor as the source wrote it. Never without a kind.
-    pub cursor: Option<String>,
-    /// The offset of a time that names none.
-    pub zone: Option<Offset>,
+    /// Where the cursor stands.
+    pub position: Position,
     /// How to ask whether anything changed since.
     pub seen: Option<Validators>,
 }
@@ -99,29 +94,26 @@ impl State {
             }
         }
         Ok(Self {
-            kind,
-            cursor: read.cursor,
-            zone,
+            position: Position {
+                kind,
+                cursor: read.cursor,
+                zone,
+            },
             seen: read.seen,
         })
     }
 
     /// The text for the next run.
     pub fn text(&self) -> String {
+        let position = &self.position;
         let state = Written {
             v: VERSION,
-            kind: self.kind.map(|kind| kind.word().to_owned()),
-            cursor: self.cursor.clone(),
-            zone: self.zone.map(write_zone),
+            kind: position.kind.map(|kind| kind.word().to_owned()),
+            cursor: position.cursor.clone(),
+            zone: position.zone.map(write_zone),
             seen: self.seen.clone(),
         };
         serde_json::to_string(&state).expect("plain members are always JSON")
-    }
-
-    /// The cursor for people: a token tells them nothing, and may be a secret of the source's.
-    pub fn shown_cursor(&self) -> Option<String> {
-        let is_token = self.kind == Some(Kind::Token);
-        self.cursor.clone().filter(|_| !is_token)
     }
 }
 

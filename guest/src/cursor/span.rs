@@ -6,14 +6,12 @@
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-use super::CursorSettings;
 use super::asking::Asked;
 use super::form::{Form, duration};
 use super::kind::{Kind, Point};
 use super::mark::Mark;
-use crate::Window;
+use super::{CursorSettings, Position, Window};
 use crate::failure::{Failure, quoted};
-use crate::state::State;
 use crate::time;
 
 /// The start of a range, as the host's command line names it.
@@ -248,7 +246,7 @@ fn boundary(form: Form, send: Option<Kind>, at: Timestamp, like: &str) -> Result
 }
 
 /// The kind of this run, from the settings or from the last one. `Err`: the two differ.
-pub fn kind(settings: &CursorSettings, state: &State) -> Result<Option<Kind>, Failure> {
+pub fn kind(settings: &CursorSettings, state: &Position) -> Result<Option<Kind>, Failure> {
     // Without a cursor there is nothing that the old kind still says.
     let was = state.kind.filter(|_| state.cursor.is_some());
     let told = |what: String| {

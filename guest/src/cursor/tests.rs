@@ -20,11 +20,11 @@ fn settings(kind: Option<Kind>) -> CursorSettings {
     }
 }
 
-fn state(kind: Kind, cursor: &str) -> State {
-    State {
+fn state(kind: Kind, cursor: &str) -> Position {
+    Position {
         kind: Some(kind),
         cursor: Some(cursor.to_owned()),
-        ..State::default()
+        ..Position::default()
     }
 }
 
@@ -32,7 +32,7 @@ fn at(text: &str) -> Timestamp {
     crate::time::rfc3339(text, None).unwrap()
 }
 
-fn begin<'s>(settings: &'s CursorSettings, state: &State) -> Result<Cursor<'s>, Failure> {
+fn begin<'s>(settings: &'s CursorSettings, state: &Position) -> Result<Cursor<'s>, Failure> {
     Cursor::begin(settings, state, None, at("2026-11-23T12:00:00Z"))
 }
 
@@ -42,7 +42,11 @@ fn from(cursor: &Cursor<'_>) -> Option<String> {
 }
 
 /// What a run that sees these values leaves, with a source whose clock says 2026-11-23T12:00:00Z.
-fn ended(settings: &CursorSettings, state: &State, values: &[&str]) -> Result<State, Failure> {
+fn ended(
+    settings: &CursorSettings,
+    state: &Position,
+    values: &[&str],
+) -> Result<Position, Failure> {
     let mut cursor = begin(settings, state)?;
     for raw in values {
         cursor.sees(Some(raw), &RECORD)?;
@@ -51,7 +55,7 @@ fn ended(settings: &CursorSettings, state: &State, values: &[&str]) -> Result<St
 }
 
 fn cursor_after(kind: Option<Kind>, values: &[&str]) -> Option<String> {
-    ended(&settings(kind), &State::default(), values)
+    ended(&settings(kind), &Position::default(), values)
         .unwrap()
         .cursor
 }
@@ -114,7 +118,7 @@ fn the_clock_of_the_source_means_nothing_to_integers_and_text() {
 /// What a run leaves that sees these pages of integers.
 fn cursor_after_pages(pages: &[&[&str]]) -> Option<String> {
     let settings = settings(None);
-    let mut cursor = begin(&settings, &State::default()).unwrap();
+    let mut cursor = begin(&settings, &Position::default()).unwrap();
     for page in pages {
         for raw in *page {
             cursor.sees(Some(raw), &RECORD).unwrap();
@@ -188,14 +192,14 @@ fn nothing_seen_keeps_the_cursor() {
 
     assert_eq!(ended(&settings(None), &last, &[]), Ok(last));
     assert_eq!(
-        ended(&settings(None), &State::default(), &[]),
-        Ok(State::default())
+        ended(&settings(None), &Position::default(), &[]),
+        Ok(Position::default())
     );
 }
 
 #[test]
 fn a_run_asks_again_from_a_look_back_before_its_cursor() {
-    let asked = |lookback, state: &State| {
+    let asked = |lookback, state: &Position| {
         let settings = CursorSettings {
             lookback,
             ..settings(None)
@@ -217,7 +221,7 @@ fn a_run_asks_again_from_a_look_back_before_its_cursor() {
         asked(Lookback::Count(10), &state(Kind::Integer, "7")).as_deref(),
         Some("-3")
     );
-    assert_eq!(asked(Lookback::Default, &State::default()), None);
+    assert_eq!(asked(Lookback::Default, &Position::default()), None);
 }
 
 #[test]
@@ -228,7 +232,7 @@ fn a_first_run_asks_from_the_start_as_it_is() {
         ..settings(None)
     };
 
-    let first = begin(&settings, &State::default()).unwrap();
+    let first = begin(&settings, &Position::default()).unwrap();
     let later = begin(&settings, &state(Kind::Rfc3339, "2026-11-23T06:00:00Z")).unwrap();
 
     assert_eq!(from(&first).as_deref(), Some("2026-01-01"));
@@ -244,7 +248,7 @@ fn where_the_source_cannot_filter_we_do() {
         start: Some("2026-01-01".to_owned()),
         ..settings(None)
     };
-    let mut first = begin(&ours, &State::default()).unwrap();
+    let mut first = begin(&ours, &Position::default()).unwrap();
     let last = state(Kind::Rfc3339, "2026-11-23T06:00:00Z");
     let mut later = begin(&ours, &last).unwrap();
 
@@ -276,14 +280,14 @@ fn a_first_run_without_a_new_record_leaves_no_cursor() {
     };
 
     assert_eq!(
-        ended(&ours, &State::default(), &["99"]).unwrap().cursor,
+        ended(&ours, &Position::default(), &["99"]).unwrap().cursor,
         None
     );
 }
 
 #[test]
 fn a_kind_that_is_told_is_kept() {
-    let after_first = ended(&settings(None), &State::default(), &["7"]).unwrap();
+    let after_first = ended(&settings(None), &Position::default(), &["7"]).unwrap();
 
     let mixed = ended(&settings(None), &after_first, &["\"b\""]);
 
@@ -307,7 +311,7 @@ fn a_kind_that_is_not_the_published_one_is_refused() {
             .to_string()
             .starts_with("SOURCE_CURSOR_KIND: is `epoch`, but the published state has `integer`")
     );
-    let empty = State {
+    let empty = Position {
         cursor: None,
         ..last
     };
@@ -317,7 +321,7 @@ fn a_kind_that_is_not_the_published_one_is_refused() {
 #[test]
 fn a_record_without_cursor_is_named() {
     let settings = settings(None);
-    let mut cursor = begin(&settings, &State::default()).unwrap();
+    let mut cursor = begin(&settings, &Position::default()).unwrap();
 
     let missing = cursor.sees(None, &RECORD).unwrap_err();
     let null = cursor.sees(Some("null"), &RECORD).unwrap_err();
@@ -346,7 +350,7 @@ fn a_look_back_that_does_not_fit_the_told_kind_is_a_setting() {
         ..settings(None)
     };
 
-    let failure = ended(&settings, &State::default(), &["7"]).unwrap_err();
+    let failure = ended(&settings, &Position::default(), &["7"]).unwrap_err();
 
     assert!(
         matches!(&failure, Failure::Settings(p) if p[0].setting == "SOURCE_LOOKBACK"),
@@ -360,7 +364,7 @@ proptest! {
         runs in prop::collection::vec((prop::collection::vec(0_i64..4_000_000_000, 0..5), 0_i64..4_000_000_000), 1..8),
     ) {
         let settings = settings(Some(Kind::Epoch));
-        let mut state = State::default();
+        let mut state = Position::default();
         for (values, clock) in runs {
             let mut cursor = begin(&settings, &state).unwrap();
             for value in &values {
@@ -370,7 +374,7 @@ proptest! {
                 continue;
             };
 
-            let number = |state: &State| state.cursor.as_ref().map(|text| text.parse::<i64>().unwrap());
+            let number = |state: &Position| state.cursor.as_ref().map(|text| text.parse::<i64>().unwrap());
             prop_assert!(number(&next) >= number(&state));
             if let (Some(new), true) = (number(&next), next != state) {
                 prop_assert!(new <= clock);

@@ -5,12 +5,12 @@
 
 use super::asking::{Asked, Asking};
 use super::kind::Kind;
+use super::position::Position;
 use crate::failure::{Detail, Failure};
 use crate::ports::Answer;
 use crate::source::PageFrom;
 use crate::source::page::{Contents, Place, Shape, leading_text};
 use crate::source::retry::header;
-use crate::state::State;
 
 /// The longest token: it is part of a URL or a body.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -52,7 +52,7 @@ impl<'s> Token<'s> {
     /// kind of cursor.
     pub fn begin(
         settings: &'s TokenSettings,
-        state: &State,
+        state: &Position,
         shape: &mut Shape,
     ) -> Result<Self, Failure> {
         match state.kind.filter(|_| state.cursor.is_some()) {
@@ -113,14 +113,14 @@ impl<'s> Token<'s> {
     }
 
     /// The state for the next run. `place` is the last page's. `Err`: it has no token.
-    pub fn end(self, place: &Place) -> Result<State, Failure> {
+    pub fn end(self, place: &Place) -> Result<Position, Failure> {
         let Some(found) = self.found else {
             return Err(self.broken(place, "no token"));
         };
-        Ok(State {
+        Ok(Position {
             kind: Some(Kind::Token),
             cursor: Some(found),
-            ..State::default()
+            ..Position::default()
         })
     }
 

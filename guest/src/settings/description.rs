@@ -1,6 +1,4 @@
-//! What the component says about itself: its settings in the order in which people read them.
-
-use super::{access, cursor, pages, records, request, run};
+//! What the component says about itself and about each of its settings.
 
 /// One setting, as `describe` tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,28 +67,6 @@ pub struct Description {
     pub summary: String,
     /// All its settings. Each says what it has the component stage besides records; without one, that is nothing.
     pub settings: Vec<Setting>,
-}
-
-/// What this component is.
-pub fn describe() -> Description {
-    Description {
-        name: "rest".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        summary: "Fetches the records of a JSON API, page by page, and keeps a cursor.".to_owned(),
-        settings: settings(),
-    }
-}
-
-fn settings() -> Vec<Setting> {
-    [
-        access::described(),
-        request::described(),
-        pages::described(),
-        cursor::described(),
-        records::described(),
-        run::described(),
-    ]
-    .concat()
 }
 
 /// One that nobody has to give; empty texts stand for none.

@@ -131,7 +131,7 @@ pub(super) fn described() -> Vec<Setting> {
             shapes_records: true,
             ..optional(
                 "TRANSFORM",
-                "jq program that makes zero or more records of each source record. Numbers that it does not touch keep their digits.",
+                "A jq program that makes zero or more records of each source record. Numbers that it does not touch keep their digits.",
                 ".",
                 "{id, total: .amount}",
             )

@@ -1,12 +1,15 @@
-//! What is sent besides the URL: the body that makes a request a POST, headers, and the places that take a value.
+//! How the source is asked: the first URL, the scheme of the credential, the body that makes a request a POST, headers, the
+//! places that take a value, and how often and how fast.
 
 use serde::de::IgnoredAny;
+use tidegate_json::Pointer;
+use url::Url;
 
 use super::description::{Setting, optional};
-use super::{Given, is_header_name};
+use super::{Given, is_header_name, not_one_of};
 use crate::failure::quoted;
-use crate::source::{CURSOR, To, check_place};
-use tidegate_json::Pointer;
+use crate::source::retry::Rate;
+use crate::source::{CURSOR, ErrorCheck, To, URL_BYTES_MAX, check_place, holds_cursor};
 
 /// The largest `SOURCE_BODY`.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -66,8 +69,61 @@ const BEGINNINGS: [&str; 8] = [
     "x-original-",
     "x-rewrite-",
 ];
+/// `MAX_RETRIES` when it is not set.
+const MAX_RETRIES_DEFAULT: u64 = 3;
+/// `MAX_PAGES` when it is not set.
+const MAX_PAGES_DEFAULT: u64 = 10_000;
 
 impl Given<'_> {
+    pub(super) fn url(&mut self) -> Option<Url> {
+        const NAME: &str = "SOURCE_API_URL";
+        let Some(text) = self.get(NAME) else {
+            self.wrong(NAME, "is not set: give the URL of the first request");
+            return None;
+        };
+        let url = self.kept(NAME, source_url(text))?;
+        if holds_cursor(&url) && self.get("SOURCE_CURSOR").is_none() {
+            self.wrong(
+                NAME,
+                format!("`{CURSOR}` means nothing without SOURCE_CURSOR"),
+            );
+        }
+        Some(url)
+    }
+
+    /// Whether `{cursor}` stands in the query of the URL.
+    pub(super) fn url_holds_cursor(&self) -> bool {
+        let url = self.get("SOURCE_API_URL").map(Url::parse);
+        matches!(url, Some(Ok(url)) if holds_cursor(&url))
+    }
+
+    pub(super) fn auth(&mut self) {
+        let auth = self.get("SOURCE_AUTH").unwrap_or("bearer");
+        match auth {
+            // Which of them can be used is for whoever sends the credential to say: this component never does.
+            "bearer" | "header" | "query" | "basic" | "oauth2" => {}
+            other => self.wrong(
+                "SOURCE_AUTH",
+                not_one_of(other, &["bearer", "header", "query", "basic", "oauth2"]),
+            ),
+        }
+        match self.get("SOURCE_AUTH_NAME") {
+            Some(name) if auth == "header" && !is_header_name(name) => {
+                self.wrong(
+                    "SOURCE_AUTH_NAME",
+                    format!("{} is not a header's name", quoted(name)),
+                );
+            }
+            Some(_) if matches!(auth, "bearer" | "basic" | "oauth2") => {
+                self.wrong(
+                    "SOURCE_AUTH_NAME",
+                    format!("means nothing with SOURCE_AUTH `{auth}`: remove it"),
+                );
+            }
+            _ => {}
+        }
+    }
+
     pub(super) fn body(&mut self) -> Option<String> {
         const NAME: &str = "SOURCE_BODY";
         let text = self.get(NAME)?;
@@ -131,6 +187,51 @@ impl Given<'_> {
         }
         Ok(())
     }
+
+    pub(super) fn retries_max(&mut self) -> u32 {
+        let retries = self.number("MAX_RETRIES", MAX_RETRIES_DEFAULT, 0..=20);
+        u32::try_from(retries).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn error_check(&mut self) -> Option<ErrorCheck> {
+        const NAME: &str = "SOURCE_ERROR";
+        let program = self.get(NAME)?;
+        self.kept(NAME, ErrorCheck::compile(program))
+    }
+
+    pub(super) fn rate(&mut self) -> Option<Rate> {
+        const NAME: &str = "SOURCE_RATE";
+        let text = self.get(NAME)?;
+        self.kept(NAME, Rate::parse(text))
+    }
+
+    pub(super) fn pages_max(&mut self) -> u64 {
+        self.number("MAX_PAGES", MAX_PAGES_DEFAULT, 1..=1_000_000)
+    }
+}
+
+fn source_url(text: &str) -> Result<Url, String> {
+    // The text itself is not shown: its query may hold a credential.
+    let mut url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("is a `{}` URL, not http or https", url.scheme()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "has a user name in it: give the credential as SOURCE_API_KEY with SOURCE_AUTH `basic`"
+                .to_owned(),
+        );
+    }
+    if text.len() > URL_BYTES_MAX {
+        return Err(format!("is longer than {URL_BYTES_MAX} bytes"));
+    }
+    url.set_fragment(None);
+    if text.contains(CURSOR) && !holds_cursor(&url) {
+        return Err(format!(
+            "`{CURSOR}` is replaced in the query only, behind the `?`"
+        ));
+    }
+    Ok(url)
 }
 
 fn body(text: &str) -> Result<String, String> {
@@ -186,12 +287,43 @@ fn header(number: usize, line: &str) -> Result<(String, String), String> {
     Ok((name.to_ascii_lowercase(), value.to_owned()))
 }
 
-/// The settings of this module, as `describe` tells them.
+/// The settings of this module, as `describe` tells them, but for the limits.
 pub(super) fn described() -> Vec<Setting> {
+    let api_key = Setting {
+        secret: true,
+        ..optional(
+            "SOURCE_API_KEY",
+            "Credential for the source. Without it, requests carry none.",
+            "",
+            "a-secret-key",
+        )
+    };
     let body = format!(
         "JSON body. It makes every request a POST. `{CURSOR}` in its strings is replaced by the cursor if SOURCE_CURSOR is set and SOURCE_CURSOR_TO is not."
     );
     vec![
+        Setting {
+            required: true,
+            ..optional(
+                "SOURCE_API_URL",
+                "URL of the first request, query included.",
+                "",
+                "https://api.example.com/v1/orders?status=open",
+            )
+        },
+        api_key,
+        optional(
+            "SOURCE_AUTH",
+            "How the credential is sent: `bearer`, `header`, `query`, `basic` (`user:password`) or `oauth2` (an access token is fetched).",
+            "bearer",
+            "header",
+        ),
+        optional(
+            "SOURCE_AUTH_NAME",
+            "Name of the header for `header` (default X-API-Key), or of the query parameter for `query` (default api_key).",
+            "",
+            "X-Auth-Token",
+        ),
         optional("SOURCE_BODY", &body, "", r#"{"limit":100}"#),
         optional(
             "SOURCE_HEADERS",
@@ -199,5 +331,32 @@ pub(super) fn described() -> Vec<Setting> {
             "",
             "Notion-Version: 2022-06-28",
         ),
+    ]
+}
+
+/// How much one run may ask of the source, as `describe` tells it.
+pub(super) fn described_limits() -> Vec<Setting> {
+    let retries = MAX_RETRIES_DEFAULT.to_string();
+    let pages = MAX_PAGES_DEFAULT.to_string();
+    vec![
+        optional(
+            "SOURCE_ERROR",
+            "A jq program that looks for an error in the body of a 200 answer. Null, false or no result: no error. The text `retry`: retry as after a 503. Any other result fails the run. Every page is parsed twice then.",
+            "",
+            ".errors[0].message",
+        ),
+        optional(
+            "SOURCE_RATE",
+            "Maximum requests per second, retries and redirects included: 0.001 to 1000. Without it, only the source's own limits slow a run down.",
+            "",
+            "0.5",
+        ),
+        optional(
+            "MAX_RETRIES",
+            "Retries per request: 3 means four attempts.",
+            &retries,
+            "5",
+        ),
+        optional("MAX_PAGES", "Maximum pages per run.", &pages, "500"),
     ]
 }

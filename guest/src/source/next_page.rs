@@ -274,7 +274,7 @@ impl<'s> NextPage<'s> {
         let Some(named) = &self.total else {
             return Ok(Step::End);
         };
-        let came = crate::counted(self.passed, "record");
+        let came = crate::failure::counted(self.passed, "record");
         match self.total_least {
             Some(total) if self.passed >= total => Ok(Step::End),
             Some(total) => Err(format!(

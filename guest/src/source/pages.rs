@@ -10,9 +10,9 @@ use super::ask::Ask;
 use super::next_page::{NextPage, Page, Step};
 use super::novelty::hash;
 use super::page::{Place, Shape};
+use super::pagination::Pagination;
 use super::watch::{Expect, Join, Seen};
 use crate::failure::Failure;
-use crate::settings::Settings;
 
 /// Pages in a row that bring nothing but records that came before: so many are a circle. Fewer also come of rows put in before
 /// small pages while they are read.
@@ -46,15 +46,20 @@ enum Warning {
 }
 
 impl<'s> Pages<'s> {
-    /// Pages of `settings` that begin at `first`. What is to be read of each is added to `shape`.
-    pub fn new(settings: &'s Settings, first: &Ask, shape: &mut Shape) -> Result<Self, Failure> {
-        // What TRANSFORM makes the key of, a record as it comes may have more than once.
-        let has_key = !settings.made.key.is_empty() && settings.made.transform.is_none();
-        let mut next = NextPage::new(&settings.pagination, has_key, shape);
+    /// At most `number_max` pages that begin at `first`. What is to be read of each is added to `shape`. `has_key`: each
+    /// record, as it comes, has a key of its own.
+    pub fn new(
+        pagination: &'s Pagination,
+        number_max: u64,
+        has_key: bool,
+        first: &Ask,
+        shape: &mut Shape,
+    ) -> Result<Self, Failure> {
+        let mut next = NextPage::new(pagination, has_key, shape);
         let ask = next.begin(first)?;
         Ok(Self {
             next,
-            number_max: settings.pages_max,
+            number_max,
             asked: BTreeSet::from([hash_of(&ask)]),
             ask,
             bodies: BTreeSet::new(),

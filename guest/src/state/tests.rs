@@ -9,9 +9,12 @@ fn refused(text: &str, full_refresh: bool) -> String {
 #[test]
 fn a_state_is_read_as_it_was_written() {
     let state = State {
-        kind: Some(Kind::EpochMs),
-        cursor: Some("1795413600000".to_owned()),
-        ..State::default()
+        position: Position {
+            kind: Some(Kind::EpochMs),
+            cursor: Some("1795413600000".to_owned()),
+            ..Position::default()
+        },
+        seen: None,
     };
 
     assert_eq!(
@@ -69,7 +72,7 @@ fn a_state_of_the_version_before_is_read() {
     let state = State::read(Some(r#"{"v":1,"kind":"integer","cursor":"7"}"#), false).unwrap();
 
     assert_eq!(
-        (state.kind, state.cursor.as_deref()),
+        (state.position.kind, state.position.cursor.as_deref()),
         (Some(Kind::Integer), Some("7"))
     );
 }
@@ -86,11 +89,14 @@ fn a_state_keeps_zone_and_validators() {
 #[test]
 fn a_token_is_not_shown() {
     let state = State {
-        kind: Some(Kind::Token),
-        cursor: Some("s3cret".to_owned()),
-        ..State::default()
+        position: Position {
+            kind: Some(Kind::Token),
+            cursor: Some("s3cret".to_owned()),
+            ..Position::default()
+        },
+        seen: None,
     };
 
-    assert_eq!(state.shown_cursor(), None);
+    assert_eq!(state.position.shown_cursor(), None);
     assert_eq!(State::read(Some(&state.text()), false), Ok(state));
 }

@@ -5,8 +5,9 @@ use super::exports::bindings::wasi::cli::environment;
 use super::files::Files;
 use super::http::Waki;
 use super::standalone::{self, Appended, Authorized, STATE, STATE_BYTES_MAX};
+use crate::failure::counted;
 use crate::ports::{Clock, StagedFile};
-use crate::{Extent, Report, Request, counted};
+use crate::{Extent, Report, Request};
 
 /// Runs it. `Err`: what readers see is what they saw.
 pub fn run() -> Result<(), String> {

@@ -142,7 +142,7 @@ fn a_token_needs_a_page_and_a_place_and_takes_nothing_that_compares() {
     assert!(token(&[("SOURCE_RECORDS", "")])[0].starts_with("SOURCE_RECORDS: is not set"));
     assert!(token(&[("SOURCE_CURSOR", "/items")])[0].contains("where the records stand"));
     assert!(token(&[("SOURCE_CURSOR", "header:a b")])[0].contains("is not a header's name"));
-    for name in super::super::token::OF_VALUES {
+    for name in super::OF_VALUES {
         assert!(
             token(&[(name, "UTC")])[0].contains("means nothing with"),
             "{name}"

@@ -2,6 +2,7 @@ use url::Url;
 
 use super::*;
 use crate::ports::Answer;
+use crate::settings::Settings;
 use crate::source::Fetched;
 use crate::source::page::Contents;
 
@@ -50,7 +51,7 @@ fn pages(settings: &Settings) -> Pages<'_> {
         body: settings.body.clone(),
         ..Ask::get(settings.url.clone())
     };
-    Pages::new(settings, &first, &mut shape).unwrap()
+    settings.pages(&first, &mut shape).unwrap()
 }
 
 /// The step after a page of records that are all new.

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::{FIRST, fetched, pages, settings};
+use crate::settings::Settings;
 use crate::source::{PageFrom, Style};
 
 /// A page as the source sends it, read by the shape that the settings make.

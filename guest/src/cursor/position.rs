@@ -1,0 +1,24 @@
+//! Where a cursor stands, as one run leaves it for the next.
+
+use jiff::tz::Offset;
+
+use super::Kind;
+
+/// Where a cursor stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Position {
+    /// The kind of cursor, once it is known.
+    pub kind: Option<Kind>,
+    /// The cursor as the source wrote it. Never without a kind.
+    pub cursor: Option<String>,
+    /// The offset of a time that names none.
+    pub zone: Option<Offset>,
+}
+
+impl Position {
+    /// The cursor for people: a token tells them nothing, and may be a secret of the source's.
+    pub fn shown_cursor(&self) -> Option<String> {
+        let is_token = self.kind == Some(Kind::Token);
+        self.cursor.clone().filter(|_| !is_token)
+    }
+}
