@@ -1,5 +1,7 @@
 //! Holding a value to a compiled schema. Numbers are compared by all their digits.
 
+use std::collections::BTreeSet;
+
 use tidegate_jq::{Decimal, Number, Object, Value, in_order, shown};
 use tidegate_json::{escape, quoted};
 
@@ -102,13 +104,19 @@ impl Schema {
             }
             (_, Value::Number(number)) => of_number(check, number, at),
             (_, Value::Text(text)) => of_string(check, text, at),
-            (_, Value::Array(values)) => self.of_array(check, values, at),
+            (_, Value::Array(values)) => self.of_array(check, values, value, at),
             (_, Value::Object(object)) => self.of_object(check, object, value, at),
             _ => Ok(()),
         }
     }
 
-    fn of_array(&self, check: &Check, values: &[Value], at: &Crumb<'_>) -> Result<(), Broken> {
+    fn of_array(
+        &self,
+        check: &Check,
+        values: &[Value],
+        value: &Value,
+        at: &Crumb<'_>,
+    ) -> Result<(), Broken> {
         match check {
             Check::Items(first, rest) => {
                 for (index, value) in values.iter().enumerate() {
@@ -135,6 +143,15 @@ impl Schema {
                 };
                 let count = values.iter().enumerate().filter(fits).count();
                 range.holds(count, at, ["contains", "maxContains"], "elements that fit")
+            }
+            Check::OtherItems(all, others) => {
+                let mut seen = vec![false; values.len()];
+                self.seen_items((*all, false), values, value, at, &mut seen);
+                let mut unseen = values.iter().enumerate().filter(|(index, _)| !seen[*index]);
+                unseen.try_for_each(|(index, value)| {
+                    let held = self.holds(*others, value, &Crumb::Element(at, index));
+                    held.map_err(|why| named(why, "unevaluatedItems"))
+                })
             }
             _ => Ok(()),
         }
@@ -172,6 +189,15 @@ impl Schema {
             Check::Names(node) => object.iter().try_for_each(|(name, _)| {
                 self.holds(*node, &Value::Text(name.clone()), &Crumb::Member(at, name))
             }),
+            Check::OtherNames(all, others) => {
+                let mut seen = BTreeSet::new();
+                self.seen_names((*all, false), object, value, at, &mut seen);
+                let mut unseen = object.iter().filter(|(name, _)| !seen.contains(&**name));
+                unseen.try_for_each(|(name, value)| {
+                    let held = self.holds(*others, value, &Crumb::Member(at, name));
+                    held.map_err(|why| named(why, "unevaluatedProperties"))
+                })
+            }
             Check::PropertyCount(range) => range.holds(
                 object.len(),
                 at,
@@ -203,16 +229,107 @@ impl Schema {
             }
             if let (false, Some(node)) = (known, properties.others) {
                 self.holds(node, value, &at)
-                    .map_err(|why| match why.keyword {
-                        "false" => Broken {
-                            keyword: "additionalProperties",
-                            ..why
-                        },
-                        _ => why,
-                    })?;
+                    .map_err(|why| named(why, "additionalProperties"))?;
             }
         }
         Ok(())
+    }
+
+    /// The schemas at the same place that a check leads to, where they count: those that the value is held to and fits.
+    fn beside(&self, check: &Check, value: &Value, at: &Crumb<'_>) -> Vec<Node> {
+        let fitting = |nodes: &[Node]| {
+            let nodes = nodes.iter().copied();
+            nodes
+                .filter(|node| self.is_held(*node, value, at))
+                .collect()
+        };
+        match (check, value) {
+            (Check::Same(node), _) => vec![*node],
+            (Check::All(nodes), _) => nodes.clone(),
+            (Check::Any(nodes) | Check::One(nodes), _) => fitting(nodes),
+            (Check::If(condition, then, otherwise), _) => {
+                if self.is_held(*condition, value, at) {
+                    std::iter::once(*condition).chain(*then).collect()
+                } else {
+                    otherwise.iter().copied().collect()
+                }
+            }
+            (Check::Implies(schemas), Value::Object(object)) => {
+                let there = schemas
+                    .iter()
+                    .filter(|(name, _)| object.get(name).is_some());
+                there.map(|(_, node)| *node).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The members that the checks of a schema look at.
+    fn seen_names<'v>(
+        &self,
+        (node, is_inner): (Node, bool),
+        object: &'v Object,
+        value: &Value,
+        at: &Crumb<'_>,
+        seen: &mut BTreeSet<&'v str>,
+    ) {
+        let names = || object.iter().map(|(name, _)| &**name);
+        for check in &self.nodes[node] {
+            match check {
+                Check::Properties(properties) => seen.extend(names().filter(|name| {
+                    properties.others.is_some()
+                        || properties.named.contains_key(*name)
+                        || properties
+                            .patterns
+                            .iter()
+                            .any(|(pattern, _)| pattern.is_match(name))
+                })),
+                // Of a schema further in: it has looked at all. The one that asks has not yet.
+                Check::OtherNames(..) if is_inner => seen.extend(names()),
+                _ => {}
+            }
+            for node in self.beside(check, value, at) {
+                self.seen_names((node, true), object, value, at, seen);
+            }
+        }
+    }
+
+    /// The elements that the checks of a schema look at.
+    fn seen_items(
+        &self,
+        (node, is_inner): (Node, bool),
+        values: &[Value],
+        value: &Value,
+        at: &Crumb<'_>,
+        seen: &mut [bool],
+    ) {
+        for check in &self.nodes[node] {
+            match check {
+                Check::Items(_, Some(_)) => seen.fill(true),
+                Check::Items(first, None) => {
+                    let first = first.len().min(seen.len());
+                    seen[..first].fill(true);
+                }
+                Check::Contains(node, _) => {
+                    for (index, value) in values.iter().enumerate() {
+                        seen[index] |= self.is_held(*node, value, &Crumb::Element(at, index));
+                    }
+                }
+                Check::OtherItems(..) if is_inner => seen.fill(true),
+                _ => {}
+            }
+            for node in self.beside(check, value, at) {
+                self.seen_items((node, true), values, value, at, seen);
+            }
+        }
+    }
+}
+
+/// A refusal by `false` is one by the keyword whose value that is.
+fn named(why: Broken, keyword: &'static str) -> Broken {
+    match why.keyword {
+        "false" => Broken { keyword, ..why },
+        _ => why,
     }
 }
 

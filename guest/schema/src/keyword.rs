@@ -5,8 +5,9 @@ use tidegate_json::{escape, quoted};
 
 use super::{Check, Compiler, Node, Properties, Range, Type, pattern};
 
-/// Keywords that say nothing about validity.
+/// Keywords that say nothing about validity, those of OpenAPI among them; the names that are given are read before.
 const ANNOTATIONS: &[&str] = &[
+    "$anchor",
     "$comment",
     "$id",
     "$vocabulary",
@@ -16,11 +17,15 @@ const ANNOTATIONS: &[&str] = &[
     "default",
     "deprecated",
     "description",
+    "discriminator",
+    "example",
     "examples",
+    "externalDocs",
     "format",
     "readOnly",
     "title",
     "writeOnly",
+    "xml",
 ];
 /// Drafts whose keywords mean here what they mean there; what changed between them is refused.
 const DRAFTS: &[&str] = &["2020-12/schema", "2019-09/schema", "draft-07/schema"];
@@ -40,6 +45,8 @@ impl<'d> Compiler<'d> {
             };
             checks.extend(check.map_err(wrong)?);
         }
+        // They ask what all others have looked at.
+        checks.sort_by_key(|check| matches!(check, Check::OtherNames(..) | Check::OtherItems(..)));
         Ok(checks)
     }
 
@@ -103,6 +110,10 @@ impl<'d> Compiler<'d> {
             "properties" | "patternProperties" | "additionalProperties" => {
                 return self.properties(keyword, schema, at);
             }
+            "unevaluatedProperties" => Check::OtherNames(self.known[at], self.below(at, keyword)?),
+            "unevaluatedItems" => Check::OtherItems(self.known[at], self.below(at, keyword)?),
+            "nullable" if matches!(value, Value::Bool(false)) => return Ok(None),
+            "nullable" => return Err(not_nullable(schema)),
             "propertyNames" => Check::Names(self.below(at, keyword)?),
             "allOf" => Check::All(self.elements(value, at, keyword)?),
             "anyOf" => Check::Any(self.elements(value, at, keyword)?),
@@ -119,18 +130,8 @@ impl<'d> Compiler<'d> {
                 return Ok(None);
             }
             "$ref" => {
-                let target = string(value)?;
-                let pointer = target
-                    .strip_prefix('#')
-                    .filter(|rest| rest.is_empty() || rest.starts_with('/'));
-                let pointer = pointer.filter(|pointer| !pointer.contains('%'));
-                let pointer = pointer.ok_or_else(|| {
-                    format!(
-                        "{} leads out of the schema: only `#/…` is followed",
-                        quoted(target)
-                    )
-                })?;
-                Check::Same(self.node(pointer)?)
+                let pointer = self.names.find(string(value)?, at)?;
+                Check::Same(self.node(&pointer)?)
             }
             "$defs" | "definitions" => {
                 self.members(value, at, keyword)?;
@@ -206,6 +207,16 @@ impl<'d> Compiler<'d> {
         }
         Ok(Some(Check::Properties(properties)))
     }
+}
+
+/// What to write in place of `nullable`.
+fn not_nullable(schema: &Object) -> String {
+    let kind = match schema.get("type") {
+        Some(Value::Text(kind)) => kind,
+        _ => "string",
+    };
+    let kind = shown(&Value::text(kind));
+    format!("is a keyword of OpenAPI 3.0; write `\"type\": [{kind}, \"null\"]`")
 }
 
 fn types(value: &Value) -> Result<Vec<Type>, String> {

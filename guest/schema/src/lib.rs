@@ -1,12 +1,8 @@
-//! SOURCE_SCHEMA: a JSON Schema that every source record is held to.
-//!
-//! The vocabularies of draft 2020-12 for applying and validating, in a schema that stands alone: a `$ref` stays within it, and
-//! what is not known here (`unevaluatedProperties`, `$dynamicRef`, a slip of the pen) is refused when it is compiled, never passed
-//! over. `format` and the other annotations say nothing about validity. No library for it fits into the component. What becomes
-//! of a record that breaks the schema is `staged`'s job.
+#![doc = include_str!("../README.md")]
 
 mod check;
 mod keyword;
+mod names;
 mod pattern;
 
 use std::collections::BTreeMap;
@@ -17,6 +13,7 @@ use tidegate_jq::{Number, Value, read};
 use tidegate_json::{escape, quoted};
 
 use self::check::Crumb;
+use self::names::Names;
 
 /// Schemas within one.
 const NODES_MAX: usize = 10_000;
@@ -53,6 +50,10 @@ enum Check {
     Implies(Vec<(String, Node)>),
     Names(Node),
     PropertyCount(Range),
+    /// Of the members of an object that the checks of the first schema do not look at, each is held to the second.
+    OtherNames(Node, Node),
+    /// The same of the elements of an array.
+    OtherItems(Node, Node),
     All(Vec<Node>),
     Any(Vec<Node>),
     One(Vec<Node>),
@@ -117,6 +118,7 @@ impl Schema {
         }
         let mut compiler = Compiler {
             document: &document,
+            names: Names::of(&document)?,
             nodes: Vec::new(),
             known: BTreeMap::new(),
         };
@@ -134,6 +136,7 @@ impl Schema {
 
 struct Compiler<'d> {
     document: &'d Value,
+    names: Names,
     nodes: Vec<Vec<Check>>,
     /// Schemas by the pointer to them, so that one that refers to itself is compiled once.
     known: BTreeMap<String, Node>,

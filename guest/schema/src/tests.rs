@@ -46,8 +46,8 @@ fn what_breaks_a_schema_is_named_by_place_and_keyword() {
 #[test]
 fn what_is_not_known_is_refused_and_never_passed_over() {
     assert_eq!(
-        refused(r#"{"properties":{"a":{"unevaluatedProperties":false}}}"#),
-        "at `/properties/a/unevaluatedProperties`: is not a keyword that is known here"
+        refused(r##"{"properties":{"a":{"$dynamicRef":"#x"}}}"##),
+        "at `/properties/a/$dynamicRef`: is not a keyword that is known here"
     );
     assert_eq!(
         refused(r#"{"minimun":1}"#),
@@ -55,6 +55,10 @@ fn what_is_not_known_is_refused_and_never_passed_over() {
     );
     assert!(refused(r#"{"$defs":{"unused":{"dependencies":{}}}}"#).contains("known here"));
     assert!(refused(r#"{"$ref":"https://example.com/s"}"#).contains("leads out of the schema"));
+    assert!(
+        refused(r##"{"$ref":"#x","const":{"$anchor":"x"}}"##).contains("leads out of the schema")
+    );
+    assert!(refused(r#"{"$id":"a","$defs":{"b":{"$id":"a"}}}"#).contains("two schemas"));
     assert!(refused(r##"{"$ref":"#/$defs/x"}"##).contains("there is nothing"));
     assert!(
         refused(r#"{"$schema":"http://json-schema.org/draft-04/schema#"}"#)
@@ -77,4 +81,19 @@ fn a_schema_that_refers_to_itself_ends() {
     assert_eq!(broken(tree, r#"{"id":1,"next":{"id":2}}"#), "fits");
     assert!(broken(tree, r#"{"id":1,"next":{}}"#).starts_with("`/next` has no `id`"));
     assert!(broken(r##"{"$ref":"#"}"##, "1").contains("refers to itself without end"));
+}
+
+#[test]
+fn nullable_is_refused_with_what_to_write() {
+    let schema = r#"{"properties":{"a":{"type":"integer","nullable":true}}}"#;
+
+    assert_eq!(
+        refused(schema),
+        "at `/properties/a/nullable`: is a keyword of OpenAPI 3.0; write `\"type\": [\"integer\", \"null\"]`"
+    );
+    assert!(refused(r#"{"nullable":true}"#).contains(r#"["string", "null"]"#));
+    assert_eq!(
+        broken(r#"{"type":"string","nullable":false}"#, "\"a\""),
+        "fits"
+    );
 }
