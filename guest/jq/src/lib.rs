@@ -1,3 +1,5 @@
+//! jq: programs over JSON values that are pure, that end, and that keep the digits of numbers.
+//!
 #![doc = include_str!("../README.md")]
 //!
 //! # How it is made

@@ -1,3 +1,5 @@
+//! JSON Schema: values are held to a schema of which nothing is passed over.
+//!
 #![doc = include_str!("../README.md")]
 
 mod check;
