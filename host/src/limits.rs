@@ -122,7 +122,7 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// One whole answer, so that a dripping server cannot hold the run to its deadline.
     pub response_timeout: Duration,
-    /// Addresses of one name that are tried.
+    /// Addresses of one name that are tried, of each family (IPv4, IPv6); each gets its share of `connect_timeout`.
     pub addresses_tried: usize,
     /// The answer of `SOURCE_TOKEN_URL`.
     pub token_bytes: usize,

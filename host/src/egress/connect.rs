@@ -1,7 +1,7 @@
 //! Connections: a name becomes addresses, the granted ones are dialed, and nothing is looked up a second time.
 //!
-//! The address that was checked is the one that is dialed, so a resolver that changes its answer between the two gains
-//! nothing. Names are looked up for each new connection, never cached here.
+//! `hyper_util` dials, and is told nothing but the addresses that were checked: a resolver that changes its answer in between
+//! gains nothing. Names are looked up for each new connection, never cached here.
 
 use std::future::Future;
 use std::io;
@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tower_service::Service;
 
 use super::EgressError;
@@ -25,8 +25,11 @@ use super::policy::{Origin, Policy};
 use super::tls::{self, Tls};
 use crate::limits::Limits;
 
-/// RFC 8305's pause before the next address is tried besides the ones under way.
-const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+/// RFC 8305's pause before the other family of addresses is tried as well.
+const OTHER_FAMILY_AFTER: Duration = Duration::from_millis(250);
+/// What `hyper_util` is given in place of the origin: of a name it asks [`Checked`], and without a port it keeps the
+/// addresses' own.
+const CHECKED: &str = "http://checked.invalid/";
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -71,6 +74,7 @@ impl Connector {
             policy: policy.clone(),
             resolver,
             addresses_tried: limits.addresses_tried,
+            limit: limits.connect_timeout,
         };
         Self {
             policy,
@@ -128,6 +132,7 @@ struct Dialer {
     policy: Arc<Policy>,
     resolver: Arc<dyn Resolve>,
     addresses_tried: usize,
+    limit: Duration,
 }
 
 impl Service<Uri> for Dialer {
@@ -146,8 +151,8 @@ impl Service<Uri> for Dialer {
             // Asked a second time, so that no way into this module leads around it.
             dialer.policy.check_origin(&origin)?;
             let addresses = dialer.addresses(&origin).await?;
-            let stream = dial(&origin, &addresses).await?;
-            Ok(TokioIo::new(stream))
+            let stream = dial(&origin, &addresses, dialer.limit).await?;
+            Ok(stream)
         })
     }
 }
@@ -169,8 +174,18 @@ impl Dialer {
                 self.policy.check_addresses(name, &found)?
             }
         };
-        let in_turn = families_in_turn(&addresses).take(self.addresses_tried.max(1));
-        Ok(in_turn
+        let (v4, v6) = addresses
+            .iter()
+            .partition::<Vec<IpAddr>, _>(|address| address.is_ipv4());
+        let is_tried = |address: &IpAddr| {
+            let family = if address.is_ipv4() { &v4 } else { &v6 };
+            family
+                .iter()
+                .take(self.addresses_tried.max(1))
+                .any(|tried| tried == address)
+        };
+        let tried = addresses.iter().copied().filter(is_tried);
+        Ok(tried
             .map(|address| SocketAddr::new(address, origin.port()))
             .collect())
     }
@@ -183,82 +198,90 @@ fn resolver_words(error: &io::Error) -> String {
         .map_or(text.clone(), |(_, reason)| reason.to_owned())
 }
 
-/// RFC 8305's order: the first address's family and the other one in turn, so that one broken family costs little.
-fn families_in_turn(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
-    let first_is_v4 = addresses.first().is_some_and(IpAddr::is_ipv4);
-    let (mut first, mut other): (Vec<IpAddr>, Vec<IpAddr>) = addresses
-        .iter()
-        .partition(|address| address.is_ipv4() == first_is_v4);
-    first.reverse();
-    other.reverse();
-    let mut others_turn = false;
-    std::iter::from_fn(move || {
-        let (now, then) = if others_turn {
-            (&mut other, &mut first)
-        } else {
-            (&mut first, &mut other)
-        };
-        others_turn = !others_turn;
-        now.pop().or_else(|| then.pop())
-    })
-}
-
-/// The first connection that comes about; addresses are tried in their order, a little apart.
-async fn dial(origin: &Origin, addresses: &[SocketAddr]) -> Result<TcpStream, EgressError> {
-    let mut waiting = addresses.iter().copied();
-    let mut under_way = FuturesUnordered::new();
-    let mut first_error = None;
-    under_way.extend(waiting.next().map(connect));
-    loop {
-        let more = waiting.len() > 0;
-        tokio::select! {
-            tried = under_way.next() => match tried {
-                Some(Ok(stream)) => return Ok(stream),
-                Some(Err(error)) => {
-                    first_error.get_or_insert(error);
-                    under_way.extend(waiting.next().map(connect));
-                }
-                None => break,
-            },
-            () = sleep(NEXT_ADDRESS_AFTER), if more => under_way.extend(waiting.next().map(connect)),
-        }
-    }
-    let reason =
-        first_error.map_or_else(|| "no address left".to_owned(), |error| error.to_string());
-    Err(EgressError::Unreachable {
+/// The first connection that comes about; each address gets its share of `limit`.
+async fn dial(
+    origin: &Origin,
+    addresses: &[SocketAddr],
+    limit: Duration,
+) -> Result<TokioIo<TcpStream>, EgressError> {
+    let unreachable = |reason| EgressError::Unreachable {
         origin: origin.to_string(),
         reason,
-    })
+    };
+    let mut connector = HttpConnector::new_with_resolver(Checked(addresses.to_vec()));
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(limit));
+    connector.set_happy_eyeballs_timeout(Some(OTHER_FAMILY_AFTER));
+    let connecting = connector.call(Uri::from_static(CHECKED));
+    let stream = connecting
+        .await
+        .map_err(|error| match tls::find::<io::Error>(&error) {
+            Some(cause) if cause.kind() == io::ErrorKind::TimedOut => EgressError::ConnectTimeout {
+                origin: origin.to_string(),
+                limit,
+            },
+            Some(cause) => unreachable(cause.to_string()),
+            None => unreachable(error.to_string()),
+        })?;
+    // Cheap to know: the other end is an address that was checked.
+    match stream.inner().peer_addr() {
+        Ok(peer) if addresses.iter().any(|address| address.ip() == peer.ip()) => Ok(stream),
+        _ => Err(unreachable(
+            "the connection leads to another address".to_owned(),
+        )),
+    }
 }
 
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
-    // Cheap to know: the other end is the address that was checked.
-    if stream.peer_addr()?.ip() != address.ip() {
-        return Err(io::Error::other("the connection leads to another address"));
+/// Gives out the addresses that were checked, whatever it is asked for.
+#[derive(Clone)]
+struct Checked(Vec<SocketAddr>);
+
+impl Service<Name> for Checked {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = std::future::Ready<Result<Self::Response, io::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
+        Poll::Ready(Ok(()))
     }
-    stream.set_nodelay(true)?;
-    Ok(stream)
+
+    fn call(&mut self, _: Name) -> Self::Future {
+        std::future::ready(Ok(self.0.clone().into_iter()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn families_are_tried_in_turn_beginning_with_the_first() {
-        let addresses: Vec<IpAddr> = ["2001:470::1", "2001:470::2", "2001:470::3", "9.9.9.9"]
+    #[tokio::test]
+    async fn of_each_family_some_addresses_are_tried() {
+        let found: Vec<IpAddr> = ["2001:470::1", "2001:470::2", "2001:470::3", "9.9.9.9"]
             .map(|text| text.parse().unwrap())
             .to_vec();
+        let dialer = Dialer {
+            policy: Arc::default(),
+            resolver: Arc::new(Fixed(found)),
+            addresses_tried: 2,
+            limit: Duration::from_secs(1),
+        };
+        let origin = Origin::parse_grant("http://x.example").unwrap();
 
-        let order: Vec<String> = families_in_turn(&addresses)
-            .map(|address| address.to_string())
-            .collect();
+        let tried = dialer.addresses(&origin).await.unwrap();
 
         assert_eq!(
-            order,
-            ["2001:470::1", "9.9.9.9", "2001:470::2", "2001:470::3"]
+            tried.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["[2001:470::1]:80", "[2001:470::2]:80", "9.9.9.9:80"]
         );
+    }
+
+    struct Fixed(Vec<IpAddr>);
+
+    impl Resolve for Fixed {
+        fn resolve(&self, _: String) -> BoxFuture<io::Result<Vec<IpAddr>>> {
+            let found = self.0.clone();
+            Box::pin(async move { Ok(found) })
+        }
     }
 
     #[tokio::test]
@@ -267,11 +290,15 @@ mod tests {
         let dead = SocketAddr::new([127, 0, 0, 2].into(), live.local_addr().unwrap().port());
         let origin = Origin::parse_grant("http://x.example").unwrap();
 
-        let stream = dial(&origin, &[dead, live.local_addr().unwrap()])
+        let addresses = [dead, live.local_addr().unwrap()];
+        let stream = dial(&origin, &addresses, Duration::from_secs(10))
             .await
             .unwrap();
 
-        assert_eq!(stream.peer_addr().unwrap(), live.local_addr().unwrap());
+        assert_eq!(
+            stream.inner().peer_addr().unwrap(),
+            live.local_addr().unwrap()
+        );
     }
 
     #[tokio::test]
@@ -281,6 +308,7 @@ mod tests {
             policy,
             resolver,
             addresses_tried: 1,
+            limit: Duration::from_secs(1),
         };
 
         let outcome = dialer.call("http://127.0.0.1:1/".parse().unwrap()).await;
