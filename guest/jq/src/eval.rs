@@ -1,4 +1,5 @@
-//! Running terms: every output is handed to whoever stands behind, so that nothing waits and nothing is kept.
+//! Running terms: every output is handed to whoever stands behind, so that nothing waits and nothing is kept. The filters that loop
+//! are in `iterate`.
 //!
 //! A value may carry the trail that leads to it, when a path is asked for. Steps and depth are counted here, in one place.
 
@@ -7,11 +8,11 @@ use std::rc::Rc;
 
 use jaq_core::ops::Cmp;
 
-use super::builtins::Tools;
+use super::builtins::{Native, Tools};
 use super::json::LEVELS_MAX;
-use super::term::{Def, Term};
+use super::term::{Def, Fold, Pattern, Piece, Step, Term};
 use super::value::{Object, Value};
-use super::{BUILT_MAX, DEPTH_MAX, STEPS_MAX, math, shown};
+use super::{BUILT_MAX, DEPTH_MAX, STEPS_MAX, math, paths, shown};
 use crate::text::quoted;
 
 /// Why a run does not go on.
@@ -45,6 +46,9 @@ impl Stop {
         }
     }
 }
+
+/// A bound of a slice that is not given.
+const NONE: &Term = &Term::Value(Value::Null);
 
 pub(super) type Flow = Result<(), Stop>;
 /// Takes one output.
@@ -324,6 +328,438 @@ impl<'p> Machine<'p> {
             flow => flow,
         }
     }
+
+    #[inline(never)]
+    pub(super) fn path(
+        &self,
+        base: &'p Term,
+        steps: &'p [(Step, bool)],
+        env: &Env<'p>,
+        item: Item,
+        out: Out,
+    ) -> Flow {
+        if matches!(base, Term::Identity) {
+            let input = item.value.clone();
+            return self.steps(steps, env, &input, item, out);
+        }
+        let input = item.value.clone();
+        self.run(base, env, item, &mut |item| {
+            self.steps(steps, env, &input, item, out)
+        })
+    }
+
+    fn steps(
+        &self,
+        steps: &'p [(Step, bool)],
+        env: &Env<'p>,
+        input: &Value,
+        item: Item,
+        out: Out,
+    ) -> Flow {
+        let Some(((step, optional), rest)) = steps.split_first() else {
+            return out(item);
+        };
+        match step {
+            Step::Index(Term::Value(index)) => step_in(&item, index, *optional, &mut |item| {
+                self.steps(rest, env, input, item, out)
+            }),
+            Step::Index(index) => self.values(index, env, input.clone(), &mut |index| {
+                step_in(&item, &index, *optional, &mut |item| {
+                    self.steps(rest, env, input, item, out)
+                })
+            }),
+            Step::Each => self.each(&item, *optional, &mut |item| {
+                self.steps(rest, env, input, item, out)
+            }),
+            Step::Slice(from, to) => {
+                let (from, to) = (from.as_ref(), to.as_ref());
+                self.values(from.unwrap_or(NONE), env, input.clone(), &mut |from| {
+                    self.values(to.unwrap_or(NONE), env, input.clone(), &mut |to| {
+                        let index = paths::slice_index(from.clone(), to);
+                        step_in(&item, &index, *optional, &mut |item| {
+                            self.steps(rest, env, input, item, out)
+                        })
+                    })
+                })
+            }
+        }
+    }
+
+    /// Every element or member.
+    pub(super) fn each(&self, item: &Item, optional: bool, out: Out) -> Flow {
+        match &item.value {
+            Value::Array(values) => {
+                for (at, value) in values.iter().enumerate() {
+                    self.step()?;
+                    out(item.below(&Value::count(at), value.clone()))?;
+                }
+                Ok(())
+            }
+            Value::Object(object) => {
+                for (name, value) in object.iter() {
+                    self.step()?;
+                    out(item.below(&Value::Text(name.clone()), value.clone()))?;
+                }
+                Ok(())
+            }
+            _ if optional => Ok(()),
+            other => Err(Stop::from(format!(
+                "cannot iterate over a {}: {}",
+                other.kind(),
+                quoted(&shown(other))
+            ))),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn bind_each(
+        &self,
+        left: &'p Term,
+        bound: &'p (Pattern, Term),
+        env: &Env<'p>,
+        item: &Item,
+        out: Out,
+    ) -> Flow {
+        self.values(left, env, item.value.clone(), &mut |value| {
+            self.bind(&bound.0, env, (env, value), &mut |env| {
+                self.run(&bound.1, env, item.clone(), out)
+            })
+        })
+    }
+
+    /// `as P ?// Q`: an error, in a pattern or in what comes then, leads to the next pattern; that of the last one is an error.
+    #[inline(never)]
+    pub(super) fn bind_any(
+        &self,
+        left: &'p Term,
+        nulls: usize,
+        patterns: &'p [(Pattern, Term)],
+        env: &Env<'p>,
+        item: &Item,
+        out: Out,
+    ) -> Flow {
+        let mut unbound = env.clone();
+        for _ in 0..nulls {
+            unbound = push(&unbound, Bound::Value(Value::Null));
+        }
+        self.values(left, env, item.value.clone(), &mut |value| {
+            for (at, (pattern, then)) in patterns.iter().enumerate() {
+                let mut outside = false;
+                let flow = self.bind(pattern, env, (&unbound, value.clone()), &mut |env| {
+                    self.run(then, env, item.clone(), &mut |item| {
+                        out(item).inspect_err(|_| outside = true)
+                    })
+                });
+                match flow {
+                    Err(Stop::Error(_)) if !outside && at + 1 < patterns.len() => {}
+                    flow => return flow,
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes a value apart, and goes on with what its parts are called; keys are run in the `outer` environment.
+    pub(super) fn bind(
+        &self,
+        pattern: &'p Pattern,
+        outer: &Env<'p>,
+        (env, value): (&Env<'p>, Value),
+        then: &mut dyn FnMut(&Env<'p>) -> Flow,
+    ) -> Flow {
+        match pattern {
+            Pattern::Variable => then(&push(env, Bound::Value(value))),
+            Pattern::Within(patterns) => self.bind_within(patterns, outer, (env, &value), then),
+        }
+    }
+
+    fn bind_within(
+        &self,
+        patterns: &'p [(Term, Pattern)],
+        outer: &Env<'p>,
+        (env, value): (&Env<'p>, &Value),
+        then: &mut dyn FnMut(&Env<'p>) -> Flow,
+    ) -> Flow {
+        let Some(((key, pattern), rest)) = patterns.split_first() else {
+            return then(env);
+        };
+        self.values(key, outer, value.clone(), &mut |key| {
+            let inner = paths::index(value, &key)?;
+            self.bind(pattern, outer, (env, inner), &mut |env| {
+                self.bind_within(rest, outer, (env, value), then)
+            })
+        })
+    }
+
+    #[inline(never)]
+    pub(super) fn object(
+        &self,
+        members: &'p [(Term, Term)],
+        env: &Env<'p>,
+        value: &Value,
+        object: Object,
+        out: &mut dyn FnMut(Value) -> Flow,
+    ) -> Flow {
+        let Some(((name, member), rest)) = members.split_first() else {
+            return out(Value::Object(Rc::new(object)));
+        };
+        self.values(name, env, value.clone(), &mut |name| {
+            let Value::Text(name) = name else {
+                let what = name.kind();
+                return Err(Stop::from(format!(
+                    "cannot name a member by a {what}: {}",
+                    quoted(&shown(&name))
+                )));
+            };
+            self.values(member, env, value.clone(), &mut |member| {
+                let mut object = object.clone();
+                object.insert(name.clone(), member);
+                self.object(rest, env, value, object, out)
+            })
+        })
+    }
+
+    #[inline(never)]
+    pub(super) fn text(
+        &self,
+        format: &'p Native,
+        pieces: &'p [Piece],
+        env: &Env<'p>,
+        (value, built): (&Value, String),
+        out: &mut dyn FnMut(Value) -> Flow,
+    ) -> Flow {
+        // As in jq, where the pieces are added up, the last one is the outer loop.
+        match pieces.split_last() {
+            None => out(Value::text(built)),
+            Some((Piece::Plain(plain), rest)) => {
+                self.text(format, rest, env, (value, format!("{plain}{built}")), out)
+            }
+            Some((Piece::Term(term), rest)) => {
+                self.values(term, env, value.clone(), &mut |piece| {
+                    let piece = (format.run)(self.tools, &piece, &[])?;
+                    let Value::Text(piece) = piece else {
+                        return Ok(());
+                    };
+                    self.text(format, rest, env, (value, format!("{piece}{built}")), out)
+                })
+            }
+        }
+    }
+
+    /// Runs a native filter with every combination of its arguments.
+    pub(super) fn native(
+        &self,
+        native: &'p Native,
+        arguments: &'p [Term],
+        env: &Env<'p>,
+        value: &Value,
+        given: &mut Vec<Value>,
+        out: &mut dyn FnMut(Value) -> Flow,
+    ) -> Flow {
+        let Some((argument, rest)) = arguments.split_first() else {
+            return out((native.run)(self.tools, value, given)?);
+        };
+        self.values(argument, env, value.clone(), &mut |argument| {
+            given.push(argument);
+            let flow = self.native(native, rest, env, value, given, out);
+            given.pop();
+            flow
+        })
+    }
+
+    /// Calls a definition: `envs` are where the arguments are run and what the body sees.
+    #[inline(never)]
+    pub(super) fn call(
+        &self,
+        def: &'p Def,
+        arguments: &'p [Term],
+        envs: (&Env<'p>, &Env<'p>),
+        item: Item,
+        out: Out,
+    ) -> Flow {
+        let given = def.variables.len() - arguments.len();
+        let Some((argument, rest)) = arguments.split_first() else {
+            return self.run(&def.body, envs.1, item, out);
+        };
+        if def.variables[given] {
+            return self.values(argument, envs.0, item.value.clone(), &mut |value| {
+                let inner = push(envs.1, Bound::Value(value));
+                self.call(def, rest, (envs.0, &inner), item.clone(), out)
+            });
+        }
+        // A filter that is itself only an argument stands for what that one stands for.
+        let filter = match argument {
+            Term::Argument(place) => bound(envs.0, *place),
+            other => Bound::Filter(other, envs.0.clone()),
+        };
+        self.call(def, rest, (envs.0, &push(envs.1, filter)), item, out)
+    }
+
+    #[inline(never)]
+    pub(super) fn fold(&self, fold: &'p Fold, env: &Env<'p>, item: Item, out: Out) -> Flow {
+        let input = item.value.clone();
+        self.run(&fold.init, env, item, &mut |init| {
+            let mut state = Some(init);
+            self.values(&fold.over, env, input.clone(), &mut |value| {
+                self.bind(&fold.pattern, env, (env, value), &mut |env| {
+                    // Taken out, so that what is built here is changed in place.
+                    let null = || Item::value(Value::Null);
+                    let before = state.take().unwrap_or_else(null);
+                    self.run(&fold.update, env, before, &mut |item| {
+                        if fold.emits {
+                            match &fold.extract {
+                                Some(extract) => self.run(extract, env, item.clone(), out)?,
+                                None => out(item.clone())?,
+                            }
+                        }
+                        state = Some(item);
+                        Ok(())
+                    })
+                })
+            })?;
+            match state {
+                _ if fold.emits => Ok(()),
+                Some(state) => out(state),
+                None => out(Item::value(Value::Null)),
+            }
+        })
+    }
+
+    /// `try`: an error of whoever takes the outputs is not caught.
+    #[inline(never)]
+    pub(super) fn attempt(
+        &self,
+        inner: &'p Term,
+        catch: Option<&'p Term>,
+        env: &Env<'p>,
+        item: Item,
+        out: Out,
+    ) -> Flow {
+        let mut outside = false;
+        let flow = self.run(inner, env, item, &mut |item| {
+            out(item).inspect_err(|_| outside = true)
+        });
+        match (flow, catch) {
+            (Err(Stop::Error(_)), None) if !outside => Ok(()),
+            (Err(Stop::Error(why)), Some(catch)) if !outside => {
+                self.run(catch, env, Item::value(why), out)
+            }
+            (flow, _) => flow,
+        }
+    }
+
+    /// `//`: the outputs that are true, or else those of `right`; an error is one.
+    #[inline(never)]
+    pub(super) fn alternative(
+        &self,
+        left: &'p Term,
+        right: &'p Term,
+        env: &Env<'p>,
+        item: Item,
+        out: Out,
+    ) -> Flow {
+        let mut any = false;
+        self.run(left, env, item.clone(), &mut |item| {
+            if !item.value.is_true() {
+                return Ok(());
+            }
+            any = true;
+            out(item)
+        })?;
+        if any {
+            return Ok(());
+        }
+        self.run(right, env, item, out)
+    }
+
+    /// `left = right` and what is like it, for every output of `right`: each place becomes what `made` makes of it and that.
+    pub(super) fn assign(
+        &self,
+        left: &'p Term,
+        right: &'p Term,
+        env: &Env<'p>,
+        value: &Value,
+        out: &mut dyn FnMut(Value) -> Flow,
+        made: &dyn Fn(Value, Value) -> Result<Value, String>,
+    ) -> Flow {
+        self.values(right, env, value.clone(), &mut |right| {
+            let changed = self.modify(left, env, value.clone(), &mut |old| {
+                Ok(Some(made(old, right.clone())?))
+            });
+            out(changed?)
+        })
+    }
+
+    /// `left |= right`: the first output of `right`; where there is none, the place goes.
+    pub(super) fn update(
+        &self,
+        left: &'p Term,
+        right: &'p Term,
+        env: &Env<'p>,
+        value: Value,
+        out: &mut dyn FnMut(Value) -> Flow,
+    ) -> Flow {
+        let changed = self.modify(left, env, value, &mut |old| self.first(right, env, old));
+        out(changed?)
+    }
+
+    /// The first output as a plain value.
+    pub(super) fn first(
+        &self,
+        term: &'p Term,
+        env: &Env<'p>,
+        value: Value,
+    ) -> Result<Option<Value>, Stop> {
+        first_of(|out| self.values(term, env, value, out))
+    }
+
+    /// Changes the value at every path that `left` leads to.
+    pub(super) fn modify(
+        &self,
+        left: &'p Term,
+        env: &Env<'p>,
+        value: Value,
+        change: &mut dyn FnMut(Value) -> Result<Option<Value>, Stop>,
+    ) -> Result<Value, Stop> {
+        let mut gone = Vec::new();
+        let mut value = value;
+        for path in self.paths_of(left, env, &value)? {
+            self.step()?;
+            let mut removed = false;
+            value = paths::change(value, &path, &mut |old| {
+                let new = change(old)?;
+                removed = new.is_none();
+                match (new, path.last()) {
+                    // A slice has no place of its own that could be empty meanwhile.
+                    (None, Some(Value::Object(_))) => Err(Stop::Enough),
+                    (new, _) => Ok(new.unwrap_or_default()),
+                }
+            })?;
+            if removed {
+                gone.push(path);
+            }
+        }
+        paths::delete(value, gone)
+    }
+
+    /// The paths of all outputs of `term`.
+    pub(super) fn paths_of(
+        &self,
+        term: &'p Term,
+        env: &Env<'p>,
+        value: &Value,
+    ) -> Result<Vec<Vec<Value>>, Stop> {
+        let mut found = Vec::new();
+        let item = Item {
+            value: value.clone(),
+            trail: Some(None),
+        };
+        self.run(term, env, item, &mut |item| {
+            found.push(steps_of(item.trail.as_ref()));
+            Ok(())
+        })?;
+        Ok(found)
+    }
 }
 
 pub(super) fn bound<'p>(env: &Env<'p>, place: usize) -> Bound<'p> {
@@ -364,4 +800,40 @@ fn compared(left: &Value, op: Cmp, right: &Value) -> bool {
         Cmp::Gt => left > right,
         Cmp::Ge => left >= right,
     }
+}
+
+fn step_in(item: &Item, index: &Value, optional: bool, out: Out) -> Flow {
+    match paths::index(&item.value, index) {
+        Ok(value) => out(item.below(index, value)),
+        Err(_) if optional => Ok(()),
+        Err(why) => Err(Stop::from(why)),
+    }
+}
+
+/// The first of the values that `run` hands on; it is stopped there.
+pub(super) fn first_of(
+    run: impl FnOnce(&mut dyn FnMut(Value) -> Flow) -> Flow,
+) -> Result<Option<Value>, Stop> {
+    let mut first = None;
+    let flow = run(&mut |value| {
+        first = Some(value);
+        Err(Stop::Enough)
+    });
+    match flow {
+        Err(Stop::Enough) if first.is_some() => {}
+        flow => flow?,
+    }
+    Ok(first)
+}
+
+/// A trail, first step first.
+pub(super) fn steps_of(trail: Option<&Trail>) -> Vec<Value> {
+    let mut steps = Vec::new();
+    let mut at = trail.and_then(Option::as_ref);
+    while let Some(node) = at {
+        steps.push(node.0.clone());
+        at = node.1.0.as_ref();
+    }
+    steps.reverse();
+    steps
 }

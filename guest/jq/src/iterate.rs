@@ -1,8 +1,8 @@
 //! Filters that take filters and loop: each round is a step, and none is inside the last one.
 
 use super::builtins::Special;
-use super::eval::{Env, Flow, Item, Machine, Out, Stop, not_too_deep};
-use super::folds::{first_of, steps_of};
+use super::eval::{Env, Flow, Item, Machine, Out, Stop, first_of, not_too_deep, steps_of};
+
 use super::number::Number;
 use super::paths;
 use super::term::Term;

@@ -10,11 +10,8 @@
 
 mod array;
 mod builtins;
-mod calls;
 mod compile;
 mod eval;
-mod folds;
-mod inner;
 mod iterate;
 mod json;
 mod math;
