@@ -188,11 +188,11 @@ pub fn component() -> Ended {
         if std::io::IsTerminal::is_terminal(&out) {
             return Err(Failure::new(
                 Outcome::Usage,
-                "stdout is a terminal, and the component is binary; say `tidegate component > rest.wasm`",
+                "stdout is a terminal, and the component is binary; use `tidegate component > rest.wasm`",
             ));
         }
         out.write_all(setup::BUILT_IN)
             .and_then(|()| out.flush())
-            .or_fail(Outcome::IoFailed, || "write the component to stdout")
+            .or_fail(Outcome::IoFailed, || "cannot write the component to stdout")
     })())
 }

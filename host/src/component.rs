@@ -275,7 +275,7 @@ fn ending(
     } else if let Some(things) = too_many(&root) {
         Exceeded::Count(things, limits.instances).to_string()
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
-        format!("the component trapped: {trap}; its last log lines may say more")
+        format!("the component trapped: {trap}; its last log lines may show why")
     } else {
         format!("the component broke the contract: {root}")
     };

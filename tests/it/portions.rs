@@ -103,7 +103,7 @@ fn more_with_the_state_that_was_given_is_refused() {
     is_refused(
         &run,
         Outcome::ComponentFailed,
-        "returned the state it was given",
+        "returned the state that it was given",
     );
     run.publishes(&records(&[1]));
 }

@@ -181,7 +181,7 @@ fn what_somebody_takes_away_while_a_run_fetches_is_named_and_nothing_is_half_don
     for (statement, text, left) in [
         (
             "DELETE FROM tidegate_state",
-            "its row in `tidegate_state` was there when this run began",
+            "its row in `tidegate_state` disappeared during this run",
             "SELECT count(*) FROM orders WHERE _generation = 1",
         ),
         (

@@ -259,7 +259,7 @@ fn what_is_no_file_in_the_place_of_a_journal_is_73_and_nobody_waits_for_it() {
             .exits(Outcome::OutputUnusable)
             .asked(0)
             .publishes_nothing()
-            .stderr_has(&format!("data.db{ending}`: it is no regular file"));
+            .stderr_has(&format!("data.db{ending}`: it is not a regular file"));
     }
 }
 

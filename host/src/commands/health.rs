@@ -317,7 +317,7 @@ impl HealthReport {
         for (name, record) in &generation.manifest.files {
             let found = generation
                 .open(name)
-                .and_then(|file| sha256_of(&file).doing(|| format!("read `{name}`")));
+                .and_then(|file| sha256_of(&file).doing(|| format!("cannot read `{name}`")));
             let reason = match found {
                 Ok(sha256) if sha256 == record.sha256 => continue,
                 Ok(_) => format!(

@@ -157,7 +157,7 @@ fn manual(wanted: Option<&str>) -> Result<String, Failure> {
     let mut out = Vec::new();
     clap_mangen::Man::new(command)
         .render(&mut out)
-        .or_fail(Outcome::IoFailed, || "write the manual page")?;
+        .or_fail(Outcome::IoFailed, || "cannot write the manual page")?;
     Ok(String::from_utf8_lossy(&out).into_owned())
 }
 

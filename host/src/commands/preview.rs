@@ -156,7 +156,7 @@ impl<'a> Callable<'a> {
         let looked = looked.ok_or_else(|| {
             Failure::new(
                 Outcome::Settings,
-                "this component takes no first look (it exports no `tidegate:sync/probe`): leave `--online` out, or try `tidegate preview`",
+                "this component does not support `check --online` (it exports no `tidegate:sync/probe`): leave `--online` out, or try `tidegate preview`",
             )
         })?;
         call_component::disposed(looked, &self.egress, self.prepared)

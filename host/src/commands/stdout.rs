@@ -9,7 +9,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(error).or_fail(Outcome::IoFailed, || "write to stdout")
+            Err(error).or_fail(Outcome::IoFailed, || "cannot write to stdout")
         }
         _ => Ok(()),
     }

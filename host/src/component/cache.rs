@@ -78,7 +78,7 @@ impl Cache {
         let Some((mut file, stat)) = open_file(&self.folder, &name, &shown)? else {
             return Ok(None);
         };
-        let not_read = |error: std::io::Error| format!("read `{shown}`: {error}");
+        let not_read = |error: std::io::Error| format!("cannot read `{shown}`: {error}");
         let bytes = u64::try_from(stat.st_size).unwrap_or_default();
         if bytes > self.bytes_max {
             return Err(format!(
@@ -109,7 +109,7 @@ impl Cache {
         let component = unsafe { Component::deserialize(engine, &compiled) };
         component
             .map(Some)
-            .map_err(|error| format!("load `{shown}`: {error:#}; remove it"))
+            .map_err(|error| format!("cannot load `{shown}`: {error:#}; remove it"))
     }
 
     /// Keeps `compiled` for the next run, and removes the oldest beyond the limits. `Err`: it was not kept.
@@ -134,7 +134,10 @@ impl Cache {
             })
             .map_err(|error| {
                 let _ = rustix::fs::unlinkat(&self.folder, &temporary, AtFlags::empty());
-                format!("write `{}`: {error}", self.path.join(&name).display())
+                format!(
+                    "cannot write `{}`: {error}",
+                    self.path.join(&name).display()
+                )
             })?;
         // What is not removed now is by the next one that is kept.
         let _ = self.remove_oldest();
@@ -206,9 +209,10 @@ impl Hasher for Signed {
 fn open_folder(named: &Path, path: &Path) -> Result<Option<OwnedFd>, String> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = |error: Errno| match error {
-        Errno::NOTDIR | Errno::LOOP => {
-            Err(format!("`{}` is no folder; move it away", path.display()))
-        }
+        Errno::NOTDIR | Errno::LOOP => Err(format!(
+            "`{}` is not a folder; move it away",
+            path.display()
+        )),
         _ => Ok(None),
     };
     if DirBuilder::new()
@@ -261,7 +265,7 @@ fn key(folder: &OwnedFd, path: &Path) -> Result<Option<SecretBox<[u8; KEY_BYTES]
     let (mut file, stat) = found.ok_or_else(|| format!("`{shown}` vanished as it was made"))?;
     if stat.st_mode & 0o077 != 0 || u64::try_from(stat.st_size) != Ok(KEY_BYTES as u64) {
         return Err(format!(
-            "`{shown}` is no key of this user's alone (mode {:04o}, {} bytes); it was not used; remove `{}`: the next run makes it again",
+            "`{shown}` is not a key that only this user can read (mode {:04o}, {} bytes); it was not used; remove `{}`: the next run makes it again",
             stat.st_mode & 0o7777,
             stat.st_size,
             path.display()
@@ -270,7 +274,7 @@ fn key(folder: &OwnedFd, path: &Path) -> Result<Option<SecretBox<[u8; KEY_BYTES]
     let mut read = Ok(());
     let key = SecretBox::init_with_mut(|key: &mut [u8; KEY_BYTES]| read = file.read_exact(key));
     read.map(|()| Some(key))
-        .map_err(|error| format!("read `{shown}`: {error}"))
+        .map_err(|error| format!("cannot read `{shown}`: {error}"))
 }
 
 /// Makes the key under another name first: nobody reads one that is not whole. Another run's, made meanwhile, stays.
@@ -306,12 +310,13 @@ fn open_file(folder: &OwnedFd, name: &str, shown: &str) -> Result<Option<(File, 
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(None),
         Err(Errno::LOOP) => return Err(format!("`{shown}` is a link; remove it")),
-        Err(error) => return Err(format!("open `{shown}`: {error}")),
+        Err(error) => return Err(format!("cannot open `{shown}`: {error}")),
     };
-    let stat = rustix::fs::fstat(&file).map_err(|error| format!("look at `{shown}`: {error}"))?;
+    let stat =
+        rustix::fs::fstat(&file).map_err(|error| format!("cannot inspect `{shown}`: {error}"))?;
     let rights = Rights::from(&stat);
     let why = if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        "is no regular file".to_owned()
+        "is not a regular file".to_owned()
     } else if stat.st_nlink != 1 {
         format!("has {} names (hard links)", stat.st_nlink)
     } else if !rights.is_ours() {

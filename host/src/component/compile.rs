@@ -31,7 +31,7 @@ pub async fn compile(
         Component::from_binary(&engine, &bytes).map_err(|error| {
             Failure::new(
                 Outcome::Settings,
-                format!("compile the component: {error:#}"),
+                format!("cannot compile the component: {error:#}"),
             )
         })
     });

@@ -35,7 +35,7 @@ pub fn engine(limits: &Limits) -> Result<Engine, Failure> {
     Engine::new(&config).map_err(|error| {
         Failure::new(
             Outcome::ComponentFailed,
-            format!("set up the WebAssembly engine: {error:#}"),
+            format!("cannot set up the WebAssembly engine: {error:#}"),
         )
     })
 }

@@ -123,7 +123,7 @@ pub enum EgressError {
     BadFraming { origin: String, reason: String },
     /// The body is encoded in a way that was not asked for.
     #[error(
-        "read from `{origin}`: the answer has content-encoding `{encoding}`, asked for was `gzip` or none"
+        "cannot read from `{origin}`: the answer has content-encoding `{encoding}`, asked for was `gzip` or none"
     )]
     BadEncoding { origin: String, encoding: String },
 }

@@ -86,7 +86,7 @@ pub fn roots(
                 .map(|error| format!(" ({error})"))
                 .unwrap_or_default();
             return Err(wrong(format!(
-                "find no trusted certificates on this system{why}: install `ca-certificates`, or set `CA_FILE`"
+                "cannot find trusted certificates on this system{why}: install `ca-certificates`, or set `CA_FILE`"
             )));
         }
     }
@@ -141,7 +141,7 @@ fn config(roots: Arc<RootCertStore>, identity: Option<Identity>) -> Result<Clien
                 }
                 Err(other) => {
                     return Err(wrong(format!(
-                        "use `CLIENT_CERT_FILE` with `CLIENT_KEY_FILE`: {other}"
+                        "cannot use `CLIENT_CERT_FILE` with `CLIENT_KEY_FILE`: {other}"
                     )));
                 }
             }
@@ -171,7 +171,7 @@ fn add_file(
     for (index, certificate) in found.into_iter().enumerate() {
         roots.add(certificate).map_err(|error| {
             wrong(format!(
-                "read certificate {} of `{setting}` `{}`: {error}",
+                "cannot read certificate {} of `{setting}` `{}`: {error}",
                 index + 1,
                 path.display()
             ))
@@ -223,7 +223,7 @@ pub(super) fn handshake_error(origin: String, error: &rustls::Error) -> EgressEr
         },
         rustls::Error::InvalidMessage(_) => EgressError::BadTls {
             origin,
-            reason: "what came is not TLS; check the scheme and the port".to_owned(),
+            reason: "the answer is not TLS; check the scheme and the port".to_owned(),
         },
         rustls::Error::PeerIncompatible(_)
         | rustls::Error::PeerMisbehaved(_)

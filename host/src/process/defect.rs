@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(failure.outcome, Outcome::ComponentFailed);
         assert!(
             failure.message.contains("no\nway, 7 at ")
-                && failure.message.contains("src/defect.rs:"),
+                && failure.message.contains("src/process/defect.rs:"),
             "{failure}"
         );
     }

@@ -53,7 +53,7 @@ impl Stop {
         ];
         for (kind, reason) in signals {
             let mut stream =
-                signal(kind).or_fail(Outcome::ComponentFailed, || "watch for signals")?;
+                signal(kind).or_fail(Outcome::ComponentFailed, || "cannot watch for signals")?;
             let stop = stop.clone();
             tokio::spawn(async move {
                 stream.recv().await;
@@ -62,7 +62,7 @@ impl Stop {
         }
         // A limit on file sizes is then an error of the write that exceeds it, and not the end of the process.
         let mut ignored = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))
-            .or_fail(Outcome::ComponentFailed, || "watch for signals")?;
+            .or_fail(Outcome::ComponentFailed, || "cannot watch for signals")?;
         tokio::spawn(async move { while ignored.recv().await.is_some() {} });
         tokio::spawn(stop.clone().ends_at_the_deadline());
         Ok(stop)

@@ -87,7 +87,7 @@ pub async fn aside<T: Send + 'static>(
         .name(name.to_owned())
         .stack_size(STACK_BYTES)
         .spawn(working)
-        .or_fail(Outcome::IoFailed, || "start a thread")?;
+        .or_fail(Outcome::IoFailed, || "cannot start a thread")?;
     result.await.expect("the thread sends before it ends")
 }
 
@@ -98,5 +98,5 @@ fn runtime() -> Result<Runtime, Failure> {
         .max_blocking_threads(4)
         .enable_all()
         .build()
-        .or_fail(Outcome::ComponentFailed, || "start the runtime")
+        .or_fail(Outcome::ComponentFailed, || "cannot start the runtime")
 }

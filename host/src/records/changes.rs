@@ -112,7 +112,7 @@ pub fn line_failure(name: &str, error: LinesError) -> Failure {
     match error {
         LinesError::Io(error) => Failure::new(
             Outcome::IoFailed,
-            format!("read the staged `{name}`: {error}"),
+            format!("cannot read the staged `{name}`: {error}"),
         ),
         LinesError::TooLong { .. } | LinesError::CutOff => {
             Failure::broken(format!("`{name}`: {error}"))

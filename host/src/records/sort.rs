@@ -161,10 +161,10 @@ impl Sorter {
                 while merged.next(&mut change)? {
                     let record = (!change.deleted).then_some(&change.record[..]);
                     write(&mut out, &change.key, record, change.published)
-                        .doing(|| format!("write `{}`", self.folder.shown(&name)))?;
+                        .doing(|| format!("cannot write `{}`", self.folder.shown(&name)))?;
                 }
                 out.flush()
-                    .doing(|| format!("write `{}`", self.folder.shown(&name)))?;
+                    .doing(|| format!("cannot write `{}`", self.folder.shown(&name)))?;
                 for name in group {
                     self.folder.remove_file(name)?;
                 }
@@ -200,7 +200,7 @@ impl Sorter {
     fn spill(&mut self) -> Result<(), Failure> {
         self.sort();
         let (name, file) = self.new_file()?;
-        let doing = || format!("write `{}`", self.folder.shown(&name));
+        let doing = || format!("cannot write `{}`", self.folder.shown(&name));
         let mut out = BufWriter::with_capacity(BLOCK_BYTES, file);
         for entry in &self.entries {
             let record = (!entry.is_deletion()).then(|| entry.record(&self.arena));
@@ -309,7 +309,7 @@ impl Merge {
             let opened = folder.file(name)?.map(|(file, _)| file);
             let file = opened
                 .ok_or(std::io::ErrorKind::NotFound)
-                .doing(|| format!("open `{}`", folder.shown(name)))?;
+                .doing(|| format!("cannot open `{}`", folder.shown(name)))?;
             merge
                 .files
                 .push(BufReader::with_capacity(BLOCK_BYTES, file));
@@ -352,7 +352,7 @@ fn refill(
 }
 
 fn read(file: &mut BufReader<File>, change: &mut Change) -> Result<bool, Failure> {
-    let doing = || "read back what was sorted";
+    let doing = || "cannot read back what was sorted";
     let (mut key, mut record) = ([0; 4], [0; 4]);
     match file.read(&mut key[..1]).doing(doing)? {
         0 => return Ok(false),

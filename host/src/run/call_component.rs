@@ -133,7 +133,7 @@ fn keeps_to_the_contract(
     if report.more {
         if request.state.as_ref() == Some(state) {
             return Err(Failure::broken(
-                "it says that there is more, and returned the state it was given",
+                "it reported more to fetch, and returned the state that it was given",
             ));
         }
         if portions + 1 >= limits.portions {

@@ -48,7 +48,7 @@ pub fn check(
     }
     Err(Failure::new(
         Outcome::GateRefused,
-        format!("refuse to publish: {}", refused.join("; ")),
+        format!("not published: {}", refused.join("; ")),
     ))
 }
 

@@ -44,7 +44,10 @@ pub struct LastRun {
 /// At once or not at all, but not synced. `Err` is for a warning: the run ended as it ended.
 pub fn write(output: &Folder, run_id: &str, record: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(record).map_err(|error| {
-        Failure::new(Outcome::ComponentFailed, format!("write `{FILE}`: {error}"))
+        Failure::new(
+            Outcome::ComponentFailed,
+            format!("cannot write `{FILE}`: {error}"),
+        )
     })?;
     let text = words::escaped_lines(&text) + "\n";
     commit::replace_file(output, FILE, run_id, text.as_bytes())
@@ -59,7 +62,7 @@ pub fn read(output: &Folder, limits: &Limits) -> Result<Option<LastRun>, Failure
     parsed.map(Some).map_err(|error| {
         Failure::new(
             Outcome::OutputUnusable,
-            format!("read `{}`: {error}", output.shown(FILE)),
+            format!("cannot read `{}`: {error}", output.shown(FILE)),
         )
     })
 }

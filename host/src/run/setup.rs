@@ -197,7 +197,7 @@ fn read_component(path: &Path, holds: Holds, limits: &Limits) -> Result<Vec<u8>,
     let (mut bytes, _) = read.map_err(|error| {
         Failure::new(
             Outcome::Settings,
-            format!("read the component `{}`: {error}", path.display()),
+            format!("cannot read the component `{}`: {error}", path.display()),
         )
     })?;
     Ok(std::mem::take(&mut bytes))

@@ -157,15 +157,15 @@ impl Run<'_> {
         let accepted = accepted.join(" ");
         let ways_on = if plan.mode == WriteMode::Append {
             format!(
-                "so old and new segments may not fit together; go on with `{accepted}`, or append into another OUTPUT_DIR"
+                "so old and new segments may not fit together; continue with `{accepted}`, or append into another OUTPUT_DIR"
             )
         } else if leaves {
             format!(
-                "so the segments stay and no further one comes; go on with `{accepted}`, which fetches everything anew"
+                "so the segments stay, and no further one is added; continue with `{accepted}`, which fetches everything again"
             )
         } else {
             format!(
-                "so old and new records may not fit together; fetch everything anew with `--full-refresh`, or go on with `{accepted}`"
+                "so old and new records may not fit together; fetch everything again with `--full-refresh`, or continue with `{accepted}`"
             )
         };
         Err(Failure::new(
@@ -183,7 +183,7 @@ impl Run<'_> {
         let refused = if self.args.range().is_some() && plan.mode != WriteMode::Upsert {
             "`--from` and `--to` read a range again and merge it by key: set PRIMARY_KEY and WRITE_MODE=upsert, or leave them out"
         } else if self.args.full_refresh && plan.mode == WriteMode::Append {
-            "`--full-refresh` publishes everything in place of the old set, and WRITE_MODE=append only adds: leave it out; to begin anew, append into another OUTPUT_DIR"
+            "`--full-refresh` publishes everything in place of the old set, and WRITE_MODE=append only adds: leave it out; to start over, append into another OUTPUT_DIR"
         } else {
             return Ok(());
         };

@@ -179,7 +179,7 @@ impl Summary {
                 "; fix the cause and run again: the next run continues from whichever is there"
             }
             Outcome::IoFailed => "; run again when the disk works",
-            Outcome::Settings => "; `tidegate check` shows every setting and where it came from",
+            Outcome::Settings => "; `tidegate check` shows every setting and its origin",
             _ => "",
         };
         let text = format!("{}; {intact}{advice}", failure.message);

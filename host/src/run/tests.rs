@@ -57,7 +57,7 @@ fn a_panic_is_70_is_written_down_and_leaves_nothing_behind() {
     let line = ended.error.unwrap();
     for told in [
         "a defect in tidegate, please report it with `tidegate --version`: rehearsed: fetched at ",
-        "src/defect.rs:",
+        "src/process/defect.rs:",
         "nothing was published",
     ] {
         assert!(line.contains(told), "{line}");

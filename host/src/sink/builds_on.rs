@@ -38,7 +38,7 @@ pub fn of(
         Extent::Changes if target.mode == WriteMode::Upsert && target.keys.is_empty() => {
             Err(Failure::new(
                 Outcome::Settings,
-                "merge what changed: PRIMARY_KEY is not set",
+                "cannot merge what changed: PRIMARY_KEY is not set",
             ))
         }
         Extent::Everything if !appends => Ok(BuildsOn::Nothing),

@@ -272,7 +272,7 @@ fn elsewhere(table: &str, last: Option<&Manifest>) -> Failure {
     Failure::new(
         Outcome::Settings,
         format!(
-            "change the table `{table}`: the last set went into `{last}`; set OUTPUT_TABLE back, or fetch everything with `--full-refresh`"
+            "cannot change the table `{table}`: the last set went into `{last}`; set OUTPUT_TABLE back, or fetch everything with `--full-refresh`"
         ),
     )
 }
@@ -392,7 +392,7 @@ impl<C: Connection> Drop for TakenRows<'_, '_, C> {
 pub fn overtaken(job: &str) -> Failure {
     Failure::new(
         Outcome::TryLater,
-        format!("commit the job `{job}`: somebody else committed it meanwhile"),
+        format!("cannot commit the job `{job}`: somebody else committed it meanwhile"),
     )
 }
 
@@ -401,7 +401,7 @@ pub fn vanished(job: &str) -> Failure {
     Failure::new(
         Outcome::OutputUnusable,
         format!(
-            "commit the job `{job}`: its row in `{}` was there when this run began and is not to be seen any more; restore it, or the user's right to see it, or empty the job's table, and everything is fetched anew",
+            "cannot commit the job `{job}`: its row in `{}` disappeared during this run; restore the row or the user's SELECT right; to start over, empty the job's table",
             names::STATE_TABLE
         ),
     )

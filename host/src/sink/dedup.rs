@@ -228,7 +228,7 @@ impl<'f> Remembered<'f> {
                 Ok(0) => break,
                 Ok(bytes) => filled += bytes,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).doing(|| format!("read `{}`", self.shown)),
+                Err(error) => return Err(error).doing(|| format!("cannot read `{}`", self.shown)),
             }
         }
         self.hash.update(&next[..filled]);
@@ -248,7 +248,7 @@ impl<'f> Remembered<'f> {
 
     fn damaged(&self) -> Failure {
         let message = format!(
-            "tell what is new from what `{}` remembers: its bytes are not the ones that were written; restore it from a backup, or go back to an older generation",
+            "cannot compare with what `{}` remembers: its bytes are not the ones that were written; restore it from a backup, or return to an older generation",
             self.shown
         );
         Failure::new(Outcome::OutputUnusable, message)

@@ -167,7 +167,7 @@ impl Next<'_> {
             return self.link_or_copy(last, made);
         }
         let intact = |last: &Generation| -> Result<bool, Failure> {
-            let found = sha256_of(&last.open(name)?).doing(|| format!("read `{name}`"))?;
+            let found = sha256_of(&last.open(name)?).doing(|| format!("cannot read `{name}`"))?;
             Ok(found == made.record.sha256)
         };
         // On any doubt the file that was just written is published: it is good.
@@ -176,7 +176,7 @@ impl Next<'_> {
         }
         self.staging.generation().remove_file(name)?;
         made.file = None;
-        link(last, self.staging.generation(), name).doing(|| format!("link `{name}`"))
+        link(last, self.staging.generation(), name).doing(|| format!("cannot link `{name}`"))
     }
 
     fn link_or_copy(&self, last: &Generation, made: &mut SetFile) -> Result<(), Failure> {
@@ -200,7 +200,7 @@ impl Next<'_> {
             Err(Errno::PERM | Errno::MLINK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::ACCESS) => {
                 Ok(false)
             }
-            Err(error) => Err(error).doing(|| format!("link `{name}`")),
+            Err(error) => Err(error).doing(|| format!("cannot link `{name}`")),
         }
     }
 

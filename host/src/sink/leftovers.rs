@@ -137,7 +137,7 @@ impl Lock {
             return Ok(());
         }
         let message = format!(
-            "use `{}`: it holds {} of an earlier script; run once with `--adopt`, which keeps {} in `{}`",
+            "cannot use `{}`: it holds {} of an earlier script; run once with `--adopt`, which keeps {} in `{}`",
             self.folder().path().display(),
             foreign
                 .iter()

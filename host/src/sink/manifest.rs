@@ -181,14 +181,14 @@ impl Manifest {
 
         // The version comes first: what else a newer format has is not ours to judge.
         let head: Head =
-            serde_json::from_slice(bytes).map_err(|error| format!("is no manifest: {error}"))?;
+            serde_json::from_slice(bytes).map_err(|error| format!("is not a manifest: {error}"))?;
         if head.format > FORMAT {
             return Err(format!(
                 "was written by a newer tidegate (format {}, this one reads {FORMAT}): run that version",
                 head.format
             ));
         }
-        serde_json::from_slice(bytes).map_err(|error| format!("is no manifest: {error}"))
+        serde_json::from_slice(bytes).map_err(|error| format!("is not a manifest: {error}"))
     }
 }
 

@@ -21,7 +21,7 @@ pub fn keep_refused(output: &Folder, generation: &Folder, name: &str) -> Result<
     }
     let kept = output.shown(FILE);
     rustix::fs::renameat(generation, name, output, FILE)
-        .doing(|| format!("move the rejected records to `{kept}`"))?;
+        .doing(|| format!("cannot move the rejected records to `{kept}`"))?;
     Ok(kept)
 }
 

@@ -117,19 +117,22 @@ impl Folder {
                 outcome => outcome,
             };
             let hint = if path == Path::new(DEFAULT_OUTPUT_DIR) {
-                "; say where it may be made, such as `OUTPUT_DIR=./data`"
+                "; choose another folder, such as `OUTPUT_DIR=./data`"
             } else {
                 "; make it, or set OUTPUT_DIR to a folder that this user may write to"
             };
             Failure::new(
                 outcome,
-                format!("create `{}`: {error}{hint}", path.display()),
+                format!("cannot create `{}`: {error}{hint}", path.display()),
             )
         })?;
         let folder = Self::open_for(path, writers)?.ok_or_else(|| {
             Failure::new(
                 Outcome::OutputUnusable,
-                format!("open `{}`: it vanished as it was made", path.display()),
+                format!(
+                    "cannot open `{}`: it vanished as it was made",
+                    path.display()
+                ),
             )
         })?;
         folder.allow_readers(file_mode)?;
@@ -155,7 +158,9 @@ impl Folder {
                 Ok(Some(folder))
             }
             Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(error).doing(|| format!("open the folder `{}`", path.display())),
+            Err(error) => {
+                Err(error).doing(|| format!("cannot open the folder `{}`", path.display()))
+            }
         }
     }
 
@@ -173,7 +178,7 @@ impl Folder {
     pub fn descriptor(&self) -> Result<OwnedFd, Failure> {
         self.fd
             .try_clone()
-            .doing(|| format!("hold `{}`", self.path.display()))
+            .doing(|| format!("cannot hold `{}`", self.path.display()))
     }
 
     /// The folder `name` in this one; `None` when there is nothing, `Err` (73) when others can write to it than to this one.
@@ -192,7 +197,9 @@ impl Folder {
                 writers: self.writers,
             })),
             Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(error).doing(|| format!("open the folder `{}`", self.shown(name))),
+            Err(error) => {
+                Err(error).doing(|| format!("cannot open the folder `{}`", self.shown(name)))
+            }
         }
     }
 
@@ -202,11 +209,16 @@ impl Folder {
         let mode = mode & self.writers.folder_mode();
         match rustix::fs::mkdirat(self, name, Mode::from_raw_mode(mode)) {
             Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error).doing(|| format!("create `{}`", self.shown(name))),
+            Err(error) => {
+                return Err(error).doing(|| format!("cannot create `{}`", self.shown(name)));
+            }
         }
         let folder = self.folder(name)?;
         folder.ok_or_else(|| {
-            let message = format!("open `{}`: it vanished as it was made", self.shown(name));
+            let message = format!(
+                "cannot open `{}`: it vanished as it was made",
+                self.shown(name)
+            );
             Failure::new(Outcome::OutputUnusable, message)
         })
     }
@@ -217,7 +229,7 @@ impl Folder {
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(mode);
         let fd = retry_on_intr(|| rustix::fs::openat(self, name, flags, mode))
-            .doing(|| format!("create `{}`", self.shown(name)))?;
+            .doing(|| format!("cannot create `{}`", self.shown(name)))?;
         Ok(File::from(fd))
     }
 
@@ -225,7 +237,7 @@ impl Folder {
     pub fn file(&self, name: &str) -> Result<Option<(File, Stat)>, Failure> {
         // NONBLOCK: opening a FIFO would wait for a writer otherwise.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let doing = || format!("open `{}`", self.shown(name));
+        let doing = || format!("cannot open `{}`", self.shown(name));
         let fd = match retry_on_intr(|| rustix::fs::openat(self, name, flags, Mode::empty())) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(None),
@@ -235,13 +247,16 @@ impl Folder {
         };
         let stat = rustix::fs::fstat(&fd).doing(doing)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(self.refused(name, "no regular file"));
+            return Err(self.refused(name, "not a regular file"));
         }
         Ok(Some((File::from(fd), stat)))
     }
 
     fn refused(&self, name: &str, what: &str) -> Failure {
-        let message = format!("open `{}`: it is {what}; move it away", self.shown(name));
+        let message = format!(
+            "cannot open `{}`: it is {what}; move it away",
+            self.shown(name)
+        );
         Failure::new(Outcome::OutputUnusable, message)
     }
 
@@ -250,12 +265,14 @@ impl Folder {
         let stat = match rustix::fs::statat(self, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::NOENT) => return Ok(None),
-            Err(error) => return Err(error).doing(|| format!("look at `{}`", self.shown(name))),
+            Err(error) => {
+                return Err(error).doing(|| format!("cannot inspect `{}`", self.shown(name)));
+            }
         };
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Ok(Some(stat.st_size)),
             FileType::Symlink => Err(self.refused(name, "a link")),
-            _ => Err(self.refused(name, "no regular file")),
+            _ => Err(self.refused(name, "not a regular file")),
         }
     }
 
@@ -267,10 +284,10 @@ impl Folder {
         let mut bytes = Vec::new();
         file.take(bytes_max + 1)
             .read_to_end(&mut bytes)
-            .doing(|| format!("read `{}`", self.shown(name)))?;
+            .doing(|| format!("cannot read `{}`", self.shown(name)))?;
         if bytes.len() as u64 > bytes_max {
             let message = format!(
-                "read `{}`: it is larger than {bytes_max} bytes",
+                "cannot read `{}`: it is larger than {bytes_max} bytes",
                 self.shown(name)
             );
             return Err(Failure::new(Outcome::OutputUnusable, message));
@@ -284,13 +301,15 @@ impl Folder {
             Ok(target) => Ok(Entry::Link(target.to_string_lossy().into_owned())),
             Err(Errno::NOENT) => Ok(Entry::Absent),
             Err(Errno::INVAL) => Ok(Entry::Other),
-            Err(error) => Err(error).doing(|| format!("read the link `{}`", self.shown(name))),
+            Err(error) => {
+                Err(error).doing(|| format!("cannot read the link `{}`", self.shown(name)))
+            }
         }
     }
 
     /// The names in this folder that are `wanted`, in order. Names that are not UTF-8 are nobody's here.
     pub fn names(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<String>, Failure> {
-        let doing = || format!("list `{}`", self.path.display());
+        let doing = || format!("cannot list `{}`", self.path.display());
         let mut names = Vec::new();
         for entry in Dir::read_from(self).doing(doing)? {
             let entry = entry.doing(doing)?;
@@ -309,7 +328,7 @@ impl Folder {
     pub fn remove_file(&self, name: &str) -> Result<(), Failure> {
         match rustix::fs::unlinkat(self, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(error).doing(|| format!("remove `{}`", self.shown(name))),
+            Err(error) => Err(error).doing(|| format!("cannot remove `{}`", self.shown(name))),
         }
     }
 
@@ -323,7 +342,9 @@ impl Folder {
         let shown = self.shown(name);
         let why = match left {
             NotRemoved::Stopped(failure) => return Err(failure),
-            NotRemoved::Io(error) => return Err(error).doing(|| format!("remove `{shown}`")),
+            NotRemoved::Io(error) => {
+                return Err(error).doing(|| format!("cannot remove `{shown}`"));
+            }
             NotRemoved::Foreign(path, owner) => format!(
                 "`{path}` belongs to user {owner}, and a run removes only what belongs to its own user; check it, then remove it as that user or root"
             ),
@@ -340,17 +361,18 @@ impl Folder {
                 )
             }
         };
-        let message = format!("remove `{shown}`: {why}");
+        let message = format!("cannot remove `{shown}`: {why}");
         Err(Failure::new(Outcome::OutputUnusable, message))
     }
 
     /// Makes this folder's entries survive a power cut. To be called once: after an error there is no second try.
     pub fn sync(&self) -> Result<(), Failure> {
-        rustix::fs::fsync(self).doing(|| format!("sync the folder `{}`", self.path.display()))
+        rustix::fs::fsync(self)
+            .doing(|| format!("cannot sync the folder `{}`", self.path.display()))
     }
 
     pub fn stat(&self) -> Result<Stat, Failure> {
-        rustix::fs::fstat(self).doing(|| format!("look at `{}`", self.path.display()))
+        rustix::fs::fstat(self).doing(|| format!("cannot inspect `{}`", self.path.display()))
     }
 
     /// Lets those into this folder that may read its files, where `OUTPUT_MODE` says who they are; umask stands otherwise.
@@ -370,7 +392,7 @@ impl Folder {
 
 /// Makes a file's bytes survive a power cut. To be called once: after an error there is no second try.
 pub fn sync_file(file: &File, name: impl Display) -> Result<(), Failure> {
-    rustix::fs::fsync(file).doing(|| format!("sync `{name}`"))
+    rustix::fs::fsync(file).doing(|| format!("cannot sync `{name}`"))
 }
 
 #[cfg(test)]

@@ -54,13 +54,14 @@ pub fn acquire(folder: &Folder, run_id: &str) -> Result<Lock, Failure> {
     let file = match retry_on_intr(|| rustix::fs::openat(folder, FILE, flags, mode)) {
         Ok(fd) => File::from(fd),
         Err(Errno::LOOP) => {
-            let message =
-                format!("open the lock `{shown}`: it is a link; nothing was written; remove it");
+            let message = format!(
+                "cannot open the lock `{shown}`: it is a link; nothing was written; remove it"
+            );
             return Err(Failure::new(Outcome::OutputUnusable, message));
         }
-        Err(error) => return Err(error).doing(|| format!("open the lock `{shown}`")),
+        Err(error) => return Err(error).doing(|| format!("cannot open the lock `{shown}`")),
     };
-    let stat = rustix::fs::fstat(&file).doing(|| format!("look at the lock `{shown}`"))?;
+    let stat = rustix::fs::fstat(&file).doing(|| format!("cannot inspect the lock `{shown}`"))?;
     // Before it is written to: by a second name it could be anybody's file.
     refuse_foreign_file(&stat, &shown)?;
     match retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)) {
@@ -68,7 +69,7 @@ pub fn acquire(folder: &Folder, run_id: &str) -> Result<Lock, Failure> {
         Err(Errno::WOULDBLOCK) => return Err(held(folder, &file)),
         Err(error) => {
             return Err(error)
-                .doing(|| format!("lock `{shown}` (the file system must know flock)"));
+                .doing(|| format!("cannot lock `{shown}` (the file system must know flock)"));
         }
     }
     let lock = Lock {
@@ -99,13 +100,13 @@ impl Lock {
         let now = match rustix::fs::statat(&self.folder, FILE, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Some(identity(&stat)),
             Err(Errno::NOENT) => None,
-            Err(error) => return Err(error).doing(|| format!("look at the lock `{shown}`")),
+            Err(error) => return Err(error).doing(|| format!("cannot inspect the lock `{shown}`")),
         };
         if now == Some(self.identity) {
             return Ok(());
         }
         let message = format!(
-            "hold the lock: somebody removed or replaced `{shown}` while this run held it; leave that file alone"
+            "lost the lock: somebody removed or replaced `{shown}` while this run held it; leave that file alone"
         );
         Err(Failure::new(Outcome::OutputUnusable, message))
     }
@@ -142,7 +143,7 @@ fn held(folder: &Folder, file: &File) -> Failure {
             format!("run {run_id} (pid {}, since {since})", holder.pid)
         },
     );
-    let message = format!("lock `{}`: {who} holds it", folder.path().display());
+    let message = format!("cannot lock `{}`: {who} holds it", folder.path().display());
     Failure::overlap(message)
 }
 
@@ -199,7 +200,7 @@ mod tests {
 
         let failure = acquire(&folder, "first").unwrap_err();
 
-        assert!(failure.message.contains("no regular file"), "{failure}");
+        assert!(failure.message.contains("not a regular file"), "{failure}");
     }
 
     #[test]

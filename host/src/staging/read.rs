@@ -124,7 +124,7 @@ pub fn object<'l>(name: &str, number: u64, line: &'l [u8]) -> Result<&'l str, Fa
 }
 
 fn refuse_others(input: &Folder, files_max: usize) -> Result<(), Failure> {
-    let doing = || format!("list `{}`", input.path().display());
+    let doing = || format!("cannot list `{}`", input.path().display());
     let mut other = None;
     let mut files = 0;
     for entry in Dir::read_from(input).doing(doing)? {
@@ -156,13 +156,17 @@ fn plain_file(input: &Folder, name: &str) -> Result<Option<(File, u64)>, Failure
         Ok(fd) => fd,
         Err(Errno::NOENT) => return Ok(None),
         Err(Errno::LOOP | Errno::NXIO) => {
-            return Err(Failure::broken(format!("its `{name}` is no plain file")));
+            return Err(Failure::broken(format!(
+                "its `{name}` is not a regular file"
+            )));
         }
-        Err(error) => return Err(error).doing(|| format!("open the staged `{name}`")),
+        Err(error) => return Err(error).doing(|| format!("cannot open the staged `{name}`")),
     };
-    let stat = rustix::fs::fstat(&fd).doing(|| format!("look at the staged `{name}`"))?;
+    let stat = rustix::fs::fstat(&fd).doing(|| format!("cannot inspect the staged `{name}`"))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(Failure::broken(format!("its `{name}` is no plain file")));
+        return Err(Failure::broken(format!(
+            "its `{name}` is not a regular file"
+        )));
     }
     if stat.st_nlink != 1 {
         return Err(Failure::broken(format!(
@@ -215,7 +219,7 @@ mod tests {
             std::os::unix::fs::symlink("/etc/passwd", input.join(RECORDS)).unwrap();
         });
 
-        assert!(text.contains("no plain file"), "{text}");
+        assert!(text.contains("not a regular file"), "{text}");
     }
 
     #[test]
@@ -236,8 +240,8 @@ mod tests {
         });
         let folder = refused(|input| std::fs::create_dir(input.join(DELETED)).unwrap());
 
-        assert!(fifo.contains("no plain file"), "{fifo}");
-        assert!(folder.contains("no plain file"), "{folder}");
+        assert!(fifo.contains("not a regular file"), "{fifo}");
+        assert!(folder.contains("not a regular file"), "{folder}");
     }
 
     #[test]

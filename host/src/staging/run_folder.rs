@@ -42,7 +42,7 @@ impl Lock {
             return Ok(());
         }
         let message = format!(
-            "use `{}`: {name}/ is on another file system, and a rename cannot cross; mount one file system over the whole folder",
+            "cannot use `{}`: {name}/ is on another file system, and a rename cannot cross; mount one file system over the whole folder",
             output.path().display()
         );
         Err(Failure::new(Outcome::OutputUnusable, message))

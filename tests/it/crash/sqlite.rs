@@ -52,7 +52,7 @@ fn a_commit_that_failed_and_cannot_be_read_is_unknown_and_the_next_run_goes_on_f
     printed
         .exits(74)
         .stderr_has("whether it was committed cannot be read")
-        .stderr_has("the next run goes on from whichever is there")
+        .stderr_has("the next run continues from whichever is there")
         .stdout_has(r#""committed":"unknown""#);
     scenario.next_run_mends_all("unknown");
 }

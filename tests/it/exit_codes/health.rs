@@ -65,7 +65,7 @@ fn health_of_a_newest_record_that_is_too_old_is_1_and_of_one_that_is_no_time_2()
     job.run().exits(Outcome::NothingNew);
     job.tidegate(["health"])
         .exits(2)
-        .stdout_has("the cursor `b7` is no time");
+        .stdout_has("the cursor `b7` is not a time");
 }
 
 #[test]

@@ -53,28 +53,28 @@ fn what_is_taken_away_is_named_and_nothing_is_half_done() {
             "ALTER TABLE orders OWNER TO postgres".to_owned(),
             [
                 "permission denied for table orders (SQLSTATE 42501)",
-                "grant that to the role",
+                "grant it to the role",
             ],
         ),
         (
             "ALTER TABLE tidegate_state OWNER TO postgres".to_owned(),
             [
                 "permission denied for table tidegate_state (SQLSTATE 42501)",
-                "grant that to the role",
+                "grant it to the role",
             ],
         ),
         (
             "ALTER TABLE tidegate_rejected OWNER TO postgres".to_owned(),
             [
                 "permission denied for table tidegate_rejected (SQLSTATE 42501)",
-                "grant that to the role",
+                "grant it to the role",
             ],
         ),
         (
             format!("REVOKE TEMPORARY ON DATABASE {{name}} {nobody}"),
             [
                 "permission denied to create temporary tables",
-                "grant that to the role",
+                "grant it to the role",
             ],
         ),
         (
@@ -127,8 +127,8 @@ fn a_commit_whose_row_goes_is_not_said_to_be_somebody_elses() {
 
         printed
             .exits(73)
-            .stderr_has("its row in `tidegate_state` was there when this run began")
-            .stderr_has("restore it");
+            .stderr_has("its row in `tidegate_state` disappeared during this run")
+            .stderr_has("restore the row");
         assert_eq!(rows(&database), OLD);
         let next = job.start().ends_unchecked();
         next.exits(73).stderr_has("DELETE FROM \"orders\"");
@@ -166,7 +166,7 @@ fn a_schema_that_the_role_may_not_use_any_more_is_told_by_the_next_run() {
 
     printed
         .exits(73)
-        .stderr_has("restore it, or the user's right to see it");
+        .stderr_has("restore the row or the user's SELECT right");
     job.start()
         .ends_unchecked()
         .exits(73)

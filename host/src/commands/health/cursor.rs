@@ -17,7 +17,7 @@ const EARLIEST_ZONE: Duration = Duration::from_hours(14);
 pub fn age(cursor: Option<&str>, now: Timestamp) -> Result<Duration, String> {
     let cursor = cursor.ok_or("there is no cursor, so MAX_CURSOR_AGE cannot be judged")?;
     let (at, ahead_max) = time(cursor).ok_or_else(|| {
-        format!("the cursor `{cursor}` is no time, so MAX_CURSOR_AGE cannot be judged")
+        format!("the cursor `{cursor}` is not a time, so MAX_CURSOR_AGE cannot be judged")
     })?;
     let age = now.duration_since(at);
     match Duration::try_from(age) {
@@ -107,7 +107,7 @@ mod tests {
             "0x10",
         ] {
             let why = age_of(cursor).unwrap_err();
-            assert!(why.contains("is no time"), "{cursor}: {why}");
+            assert!(why.contains("is not a time"), "{cursor}: {why}");
         }
         let now = NOW.parse().unwrap();
         assert!(age(None, now).unwrap_err().contains("no cursor"));

@@ -63,7 +63,7 @@ pub fn health_at(
             );
             report.status = Status::Stale;
             report.reasons.push(format!(
-                "the table `{table}` {has}, and {} were committed: somebody else wrote to it; `--full-refresh` mends it",
+                "the table `{table}` {has}, and {} were committed: somebody else wrote to it; `--full-refresh` repairs it",
                 counted(committed, "record")
             ));
         }

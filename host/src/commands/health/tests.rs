@@ -120,7 +120,7 @@ fn a_cursor_that_is_no_time_or_of_the_future_is_unknown() {
     assert!(
         no_time
             .text()
-            .contains("the cursor `page-7` is no time, so MAX_CURSOR_AGE cannot be judged"),
+            .contains("the cursor `page-7` is not a time, so MAX_CURSOR_AGE cannot be judged"),
         "{}",
         no_time.text()
     );
@@ -149,7 +149,7 @@ fn a_failed_last_run_is_stale_whatever_the_cursor_is() {
     );
 
     assert_eq!(report.exit_code(), 1);
-    assert!(report.text().contains("is no time"), "{}", report.text());
+    assert!(report.text().contains("is not a time"), "{}", report.text());
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn a_link_in_the_place_of_the_folder_is_not_followed() {
     std::fs::rename(kept.folder(), &elsewhere).unwrap();
     symlink(&elsewhere, kept.folder()).unwrap();
 
-    assert!(kept.refused().contains("is no folder"));
+    assert!(kept.refused().contains("is not a folder"));
 }
 
 #[test]
@@ -174,11 +174,17 @@ fn folders_that_others_can_enter_or_write_are_not_used_and_not_written_to() {
 fn a_key_that_others_can_read_or_that_is_not_whole_is_not_used() {
     let kept = kept();
     chmod(&kept.folder().join(KEY), 0o640);
-    assert!(kept.refused().contains("no key of this user's alone"));
+    assert!(
+        kept.refused()
+            .contains("not a key that only this user can read")
+    );
 
     chmod(&kept.folder().join(KEY), 0o600);
     std::fs::write(kept.folder().join(KEY), "").unwrap();
-    assert!(kept.refused().contains("no key of this user's alone"));
+    assert!(
+        kept.refused()
+            .contains("not a key that only this user can read")
+    );
 }
 
 #[test]

@@ -232,12 +232,12 @@ fn files_that_cannot_be_used_are_named_and_nothing_of_the_key_is_shown() {
 
     assert!(other_key.contains("`CLIENT_KEY_FILE` is not the key of"));
     assert!(
-        missing.starts_with("read `CLIENT_CERT_FILE` `"),
+        missing.starts_with("cannot read `CLIENT_CERT_FILE` `"),
         "{missing}"
     );
-    assert!(exchanged.contains("find no certificate in `CLIENT_CERT_FILE`"));
-    assert!(no_key.contains("find no usable key in `CLIENT_KEY_FILE`"));
-    assert!(damaged.contains("find no usable key in `CLIENT_KEY_FILE`"));
+    assert!(exchanged.contains("cannot find a certificate in `CLIENT_CERT_FILE`"));
+    assert!(no_key.contains("cannot find a usable key in `CLIENT_KEY_FILE`"));
+    assert!(damaged.contains("cannot find a usable key in `CLIENT_KEY_FILE`"));
     let line = key.lines().nth(1).unwrap();
     for text in [other_key, missing, exchanged, no_key, damaged, mistaken] {
         assert!(!text.contains(line), "{text}");

@@ -245,12 +245,12 @@ fn a_ca_file_that_cannot_be_used_is_named() {
     assert!(
         with(b"")
             .unwrap()
-            .contains("find no certificate in `CA_FILE`")
+            .contains("cannot find a certificate in `CA_FILE`")
     );
     assert!(
         with(KEY)
             .unwrap()
-            .contains("find no certificate in `CA_FILE`")
+            .contains("cannot find a certificate in `CA_FILE`")
     );
     assert!(
         with(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
@@ -276,6 +276,6 @@ fn a_ca_file_that_cannot_be_used_is_named() {
             .err()
             .unwrap()
             .message
-            .starts_with("read `CA_FILE` `")
+            .starts_with("cannot read `CA_FILE` `")
     );
 }

@@ -49,7 +49,7 @@ impl Identity {
         }
         let mut key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
             wrong(format!(
-                "find no usable key in `CLIENT_KEY_FILE` `{shown}`: it takes PEM with PKCS#8, PKCS#1 or SEC1 in it, without a passphrase"
+                "cannot find a usable key in `CLIENT_KEY_FILE` `{shown}`: it takes PEM with PKCS#8, PKCS#1 or SEC1 in it, without a passphrase"
             ))
         })?;
         // Ring keeps its own form of it.
@@ -57,7 +57,7 @@ impl Identity {
         key.zeroize();
         let signing = signing.map_err(|error| {
             wrong(format!(
-                "use `CLIENT_CERT_FILE` with `CLIENT_KEY_FILE`: {error}"
+                "cannot use `CLIENT_CERT_FILE` with `CLIENT_KEY_FILE`: {error}"
             ))
         })?;
         Ok(Self(CertifiedKey::new(chain, signing)))
@@ -74,7 +74,7 @@ pub(super) fn read(
     match given_file::read_regular(path, bytes_max, holds) {
         Ok((pem, metadata)) => Ok((pem, metadata.permissions().mode())),
         Err(error) => Err(wrong(format!(
-            "read `{setting}` `{}`: {error}",
+            "cannot read `{setting}` `{}`: {error}",
             path.display()
         ))),
     }
@@ -93,13 +93,13 @@ pub(super) fn certificates(
         found.push(certificate.map_err(|_| {
             let number = index + 1;
             wrong(format!(
-                "read certificate {number} of `{setting}` `{shown}`: it is not valid PEM"
+                "cannot read certificate {number} of `{setting}` `{shown}`: it is not valid PEM"
             ))
         })?);
     }
     if found.is_empty() {
         return Err(wrong(format!(
-            "find no certificate in `{setting}` `{shown}`: it takes PEM, `-----BEGIN CERTIFICATE-----`"
+            "cannot find a certificate in `{setting}` `{shown}`: it takes PEM, `-----BEGIN CERTIFICATE-----`"
         )));
     }
     Ok(found)

@@ -75,9 +75,9 @@ impl<'s> Deletions<'s> {
         let wrong = |what: String| Failure::broken(format!("line {number} of `{DELETED}` {what}"));
         let text = object(DELETED, number, line)?;
         let deletion: Deletion<'_> = serde_json::from_str(text)
-            .map_err(|error| wrong(format!("is no deletion: {error}")))?;
+            .map_err(|error| wrong(format!("is not a deletion: {error}")))?;
         if self.at.is_some_and(|before| deletion.at < before) {
-            return Err(wrong("stands before the one above it".to_owned()));
+            return Err(wrong("has a smaller `at` than the line before".to_owned()));
         }
         let read = match (&deletion.key, deletion.parent) {
             (Some(key), None) => {
@@ -101,7 +101,7 @@ impl<'s> Deletions<'s> {
             }
             (None, None) | (Some(_), Some(_)) => {
                 return Err(wrong(
-                    "is no deletion: it names either a key or a parent".to_owned(),
+                    "is not a deletion: it names either a key or a parent".to_owned(),
                 ));
             }
         };

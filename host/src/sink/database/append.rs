@@ -33,7 +33,7 @@ impl<C: Connection> Database<'_, C> {
         let (repeats, read) = Repeats::of(staged, &self.keys, folder, limits, check)?;
         let last = self.last.as_ref().map(|(_, manifest)| manifest);
         let last = last.filter(|last| last.appends());
-        let doing = || format!("write `{}`", folder.shown(BEFORE));
+        let doing = || format!("cannot write `{}`", folder.shown(BEFORE));
         let mut before = folder.create(BEFORE, 0o600)?;
         if last.is_some() {
             let remembered = self.connection.remembered()?.unwrap_or_default();
@@ -64,7 +64,7 @@ impl<C: Connection> Database<'_, C> {
             return Err(too_many(record.bytes, limits.remembered_bytes));
         }
         let mut bytes = Vec::new();
-        let doing = || format!("read `{}`", folder.shown(DIGESTS));
+        let doing = || format!("cannot read `{}`", folder.shown(DIGESTS));
         file.rewind().doing(doing)?;
         file.read_to_end(&mut bytes).doing(doing)?;
         let records = staged.records();
@@ -76,7 +76,7 @@ fn too_many(bytes: u64, most: u64) -> Failure {
     Failure::new(
         Outcome::GateRefused,
         format!(
-            "append: what this run staged takes {bytes} bytes to be remembered in the database, and {most} are allowed; fetch less in one run, or append to files"
+            "cannot append: what this run staged takes {bytes} bytes to be remembered in the database, and {most} are allowed; fetch less in one run, or append to files"
         ),
     )
 }

@@ -145,7 +145,7 @@ impl Layout {
             return Err(Failure::new(
                 Outcome::Settings,
                 format!(
-                    "make a table with two columns named `{}`: give one of them another name in OUTPUT_COLUMNS",
+                    "cannot make a table with two columns named `{}`: give one of them another name in OUTPUT_COLUMNS",
                     column.name.escape_debug()
                 ),
             ));

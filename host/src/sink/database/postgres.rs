@@ -101,7 +101,7 @@ impl<'r> Postgres<'r> {
         self.way.takes_writes(&session)?;
         for attempt in 1.. {
             let locked = self.way.try_lock(&session, Some(self.check));
-            if locked.map_err(|trouble| self.failed("take the run lock in", trouble))? {
+            if locked.map_err(|trouble| self.failed("cannot take the run lock in", trouble))? {
                 break;
             }
             if attempt == LOCK_TRIES {
@@ -119,7 +119,7 @@ impl<'r> Postgres<'r> {
             Failure::new(
                 Outcome::TryLater,
                 format!(
-                    "use the database `{}`: the connection is lost",
+                    "cannot use the database `{}`: the connection is lost",
                     self.way.address
                 ),
             )
@@ -231,11 +231,11 @@ impl Connection for Postgres<'_> {
     fn state(&mut self) -> Result<Option<StateRow>, Failure> {
         self.client()?;
         self.read(Some(self.check))
-            .map_err(|trouble| self.failed("read the last commit in", trouble))
+            .map_err(|trouble| self.failed("cannot read the last commit in", trouble))
     }
 
     fn begin(&mut self, parent: Option<u64>) -> Result<(), Failure> {
-        const DOING: &str = "begin a transaction in";
+        const DOING: &str = "cannot begin a transaction in";
         // The connection was idle while the component fetched: it may be gone. Whether somebody else committed since then is
         // found out by the row.
         let is_gone = self
@@ -250,7 +250,7 @@ impl Connection for Postgres<'_> {
             Err(trouble) if trouble.is_lost() && !is_gone => {
                 let error = json!({ "error": self.failed(DOING, trouble).message });
                 self.way.log.info(
-                    "database connection lost while fetching, connecting anew",
+                    "database connection lost while fetching, connecting again",
                     error,
                 );
                 self.reconnect()?;
@@ -272,7 +272,7 @@ impl Connection for Postgres<'_> {
             let row = client.query_typed_opt(&sql, of).await?;
             row.map(|row| row.try_get(0)).transpose()
         });
-        read.map_err(|trouble| self.failed("read what is remembered in", trouble))
+        read.map_err(|trouble| self.failed("cannot read what is remembered in", trouble))
     }
 
     fn apply(&mut self, table: &Table, changes: Changes<'_>) -> Result<Applied, Failure> {
@@ -281,7 +281,7 @@ impl Connection for Postgres<'_> {
     }
 
     fn commit(&mut self, row: &StateRow) -> Result<(), Failure> {
-        const DOING: &str = "commit in";
+        const DOING: &str = "cannot commit in";
         let sql = format!(
             "UPDATE {} SET generation = $2, parent = $3, state = $4, manifest = $5, committed_at = $6::timestamptz \
              WHERE job = $1",
@@ -299,7 +299,7 @@ impl Connection for Postgres<'_> {
         ];
         let written = client.execute_typed(&sql, of);
         let written = wait(Some(self.check), self.way.limits.database_answer, written);
-        written.map_err(|trouble| self.failed("write the state in", trouble))?;
+        written.map_err(|trouble| self.failed("cannot write the state in", trouble))?;
         // From here on nothing but its answer, or the row, says whether it is done.
         let limit = self.way.limits.database_commit;
         let committed = wait(None, limit, client.batch_execute("COMMIT"));

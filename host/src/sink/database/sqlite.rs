@@ -82,7 +82,7 @@ impl<'r> Sqlite<'r> {
             job: job.to_owned(),
             place,
         };
-        let doing = || "open";
+        let doing = || "cannot open";
         // The header is read, and a file that is none is told.
         let has_state = sqlite
             .place
@@ -98,7 +98,7 @@ impl<'r> Sqlite<'r> {
 
     /// Every commit is synced before it counts. Read back: SQLite ignores what it does not know.
     fn write_ahead(&self) -> Result<(), Failure> {
-        let doing = || "switch to write-ahead mode";
+        let doing = || "cannot switch to write-ahead mode";
         let mode: String = self.patiently(doing, |link| {
             link.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
         })?;
@@ -113,7 +113,7 @@ impl<'r> Sqlite<'r> {
             return Ok(());
         }
         Err(self.place.unusable(format_args!(
-            "switch to write-ahead mode with full syncs: it stays in `{mode}` with synchronous={synchronous}; keep it on a local file system"
+            "cannot switch to write-ahead mode with full syncs: it stays in `{mode}` with synchronous={synchronous}; keep it on a local file system"
         )))
     }
 
@@ -150,7 +150,7 @@ impl<'r> Sqlite<'r> {
         let path = self.place.path.clone();
         // A file that is gone would be made anew, and empty.
         let is_there = exists(&path, &self.place).and_then(|is_there| {
-            let gone = || self.place.unusable("open: it is gone");
+            let gone = || self.place.unusable("it is gone");
             is_there.then_some(()).ok_or_else(gone)
         });
         let linked = is_there.and_then(|()| connect(&path, &self.place));
@@ -196,11 +196,11 @@ impl Connection for Sqlite<'_> {
 
     fn begin(&mut self, parent: Option<u64>) -> Result<(), Failure> {
         self.patiently(
-            || "begin a transaction",
+            || "cannot begin a transaction",
             |link| link.execute_batch("BEGIN IMMEDIATE"),
         )?;
         let made = self.link.execute_batch(OWN_TABLES);
-        self.place.done(made, || "create the state table")?;
+        self.place.done(made, || "cannot create the state table")?;
         let now = self.state()?.map(|row| row.generation);
         if now == parent {
             return Ok(());
@@ -217,7 +217,7 @@ impl Connection for Sqlite<'_> {
         let read = self
             .link
             .query_row(statement, [&self.job], |row| row.get(0));
-        let doing = || "read `tidegate_remembered`";
+        let doing = || "cannot read `tidegate_remembered`";
         self.place.done(read.optional(), doing)
     }
 
@@ -238,13 +238,13 @@ impl Connection for Sqlite<'_> {
                 params![row.job, number, row.parent, row.state, row.manifest, row.committed_at],
             )
         };
-        if self.place.done(written, || "write the state")? != 1 {
+        if self.place.done(written, || "cannot write the state")? != 1 {
             return Err(overtaken(&self.job));
         }
         match self.link.execute_batch("COMMIT") {
             Ok(()) => Ok(()),
             Err(error) => {
-                let failure = self.place.failed(&error, "commit");
+                let failure = self.place.failed(&error, "cannot commit");
                 self.resolve(row, failure)
             }
         }
@@ -262,7 +262,7 @@ fn connect(path: &Path, place: &DatabaseFile) -> Result<Link, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let doing = || "open";
+    let doing = || "cannot open";
     let link = place.done(Link::open_with_flags(path, flags), doing)?;
     place.done(link.busy_timeout(WAIT_SLICE), doing)?;
     place.done(
@@ -275,7 +275,7 @@ fn connect(path: &Path, place: &DatabaseFile) -> Result<Link, Failure> {
 }
 
 fn read_state(link: &Link, place: &DatabaseFile, job: &str) -> Result<Option<StateRow>, Failure> {
-    let doing = || format!("read the row of the job `{job}` in `tidegate_state`");
+    let doing = || format!("cannot read the row of the job `{job}` in `tidegate_state`");
     if !place.done(table::exists(link, "tidegate_state"), doing)? {
         return Ok(None);
     }
@@ -300,26 +300,27 @@ fn read_state(link: &Link, place: &DatabaseFile, job: &str) -> Result<Option<Sta
 fn exists(path: &Path, place: &DatabaseFile) -> Result<bool, Failure> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_file() => Ok(true),
-        Ok(_) => Err(place.unusable("open: it is no file")),
+        Ok(_) => Err(place.unusable("it is not a file")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let folder = folder_of(path);
             if folder.is_dir() {
                 return Ok(false);
             }
             Err(place.unusable(format_args!(
-                "create: the folder `{}` is not there; make it",
+                "the folder `{}` is missing; make it",
                 folder.display()
             )))
         }
-        Err(error) => Err(place.unusable(format_args!("open: {error}"))),
+        Err(error) => Err(place.unusable(format_args!("cannot open: {error}"))),
     }
 }
 
 /// `Err` (73) when the file has a second name or is another user's. A link is followed, and what it leads to is looked at.
 fn refuse_foreign(path: &Path, writers: Writers) -> Result<(), Failure> {
-    let stat = rustix::fs::stat(path).doing(|| format!("look at `{}`", path.display()))?;
+    let stat = rustix::fs::stat(path).doing(|| format!("cannot inspect `{}`", path.display()))?;
     refuse_foreign_file(&stat, &path.display().to_string())?;
-    let linked = std::fs::canonicalize(path).doing(|| format!("look at `{}`", path.display()))?;
+    let linked =
+        std::fs::canonicalize(path).doing(|| format!("cannot inspect `{}`", path.display()))?;
     if linked == path {
         return Ok(());
     }
@@ -339,7 +340,7 @@ fn refuse_foreign_beside(path: &Path, writers: Writers) -> Result<(), Failure> {
             Ok(stat) if stat.st_uid == 0 && is_regular(&stat) => {}
             Ok(stat) => refuse_foreign_file(&stat, &shown)?,
             Err(Errno::NOENT) => {}
-            Err(error) => return Err(error).doing(|| format!("look at `{shown}`")),
+            Err(error) => return Err(error).doing(|| format!("cannot inspect `{shown}`")),
         }
     }
     Ok(())

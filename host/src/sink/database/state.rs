@@ -51,7 +51,7 @@ impl StateRow {
             Failure::new(
                 Outcome::OutputUnusable,
                 format!(
-                    "trust the row of the job `{}` in `{STATE_TABLE}`: {what}; restore it from a backup, or delete it, empty the job's table, and everything is fetched anew",
+                    "cannot trust the row of the job `{}` in `{STATE_TABLE}`: {what}; restore it from a backup, or delete it, empty the job's table, and everything is fetched again",
                     self.job
                 ),
             )

@@ -65,15 +65,19 @@ pub fn replace(output: &Folder, new: &New<'_>, kept: &Kept) -> Result<(), Failur
     for file in &kept.files {
         if !file.linked {
             let folder = output.ensure_folder(FOREIGN_KEPT_IN, 0o777)?;
-            rustix::fs::renameat(output, file.name, &folder, &file.free_name)
-                .doing(|| format!("move `{}` to `{FOREIGN_KEPT_IN}/`", output.shown(file.name)))?;
+            rustix::fs::renameat(output, file.name, &folder, &file.free_name).doing(|| {
+                format!(
+                    "cannot move `{}` to `{FOREIGN_KEPT_IN}/`",
+                    output.shown(file.name)
+                )
+            })?;
             folder.sync()?;
         }
         if Some(file.name) == new.data_file {
             let temporary = format!(".latest-{}", new.lock.run_id());
             rustix::fs::symlinkat(format!("{CURRENT}/{}", file.name), output, &temporary)
                 .and_then(|()| rustix::fs::renameat(output, &temporary, output, file.name))
-                .doing(|| format!("replace `{}` by a link", output.shown(file.name)))?;
+                .doing(|| format!("cannot replace `{}` by a link", output.shown(file.name)))?;
         } else {
             output.remove_file(file.name)?;
         }
@@ -83,7 +87,7 @@ pub fn replace(output: &Folder, new: &New<'_>, kept: &Kept) -> Result<(), Failur
 
 fn link_free(output: &Folder, folder: &Folder, name: &'static str) -> Result<KeptFile, Failure> {
     let source = rustix::fs::statat(output, name, AtFlags::SYMLINK_NOFOLLOW)
-        .doing(|| format!("look at `{}`", output.shown(name)))?;
+        .doing(|| format!("cannot inspect `{}`", output.shown(name)))?;
     for number in 0..NAMES_TRIED {
         let free_name = if number == 0 {
             name.to_owned()
@@ -105,7 +109,9 @@ fn link_free(output: &Folder, folder: &Folder, name: &'static str) -> Result<Kep
             Err(Errno::PERM | Errno::MLINK | Errno::OPNOTSUPP | Errno::ACCESS | Errno::ISDIR) => {
                 false
             }
-            Err(error) => return Err(error).doing(|| format!("keep `{}`", output.shown(name))),
+            Err(error) => {
+                return Err(error).doing(|| format!("cannot keep `{}`", output.shown(name)));
+            }
         };
         return Ok(KeptFile {
             name,
@@ -114,7 +120,7 @@ fn link_free(output: &Folder, folder: &Folder, name: &'static str) -> Result<Kep
         });
     }
     let message = format!(
-        "keep `{}`: `{FOREIGN_KEPT_IN}/` is full of files of that name",
+        "cannot keep `{}`: `{FOREIGN_KEPT_IN}/` is full of files of that name",
         output.shown(name)
     );
     Err(Failure::new(Outcome::OutputUnusable, message))

@@ -123,7 +123,7 @@ fn complete(new: &New<'_>, manifest: &[u8]) -> Result<(), Failure> {
     new_segment::complete(new)?;
     let mut file = folder.create(manifest::FILE, 0o666)?;
     file.write_all(manifest)
-        .doing(|| format!("write `{}`", folder.shown(manifest::FILE)))?;
+        .doing(|| format!("cannot write `{}`", folder.shown(manifest::FILE)))?;
     sync_file(&file, folder.shown(manifest::FILE))?;
     folder.sync()
 }
@@ -134,7 +134,7 @@ fn move_in(output: &Folder, new: &New<'_>, name: &GenerationName) -> Result<Fold
     let from = crate::staging::run_folder::GENERATION;
     rustix::fs::renameat(new.staging.root(), from, &generations, name.to_string()).doing(|| {
         format!(
-            "move the new generation to `{}`",
+            "cannot move the new generation to `{}`",
             generations.shown(&name.to_string())
         )
     })?;
@@ -169,7 +169,7 @@ fn ensure_link(
         Entry::Link(target) if target == link => Ok(()),
         Entry::Absent => rustix::fs::symlinkat(&link, output, data_file).doing(|| {
             format!(
-                "create the link `{}` (the file system must know links)",
+                "cannot create the link `{}` (the file system must know links)",
                 output.shown(data_file)
             )
         }),
@@ -191,8 +191,12 @@ fn sync_upwards(output: &Folder) -> Result<(), Failure> {
             // A folder that we may not read is none that we made.
             Err(Errno::ACCESS | Errno::PERM) => return Ok(()),
             Err(error) => {
-                return Err(error)
-                    .doing(|| format!("open the folders above `{}`", output.path().display()));
+                return Err(error).doing(|| {
+                    format!(
+                        "cannot open the folders above `{}`",
+                        output.path().display()
+                    )
+                });
             }
         };
         let stat = rustix::fs::fstat(&here)
@@ -200,8 +204,12 @@ fn sync_upwards(output: &Folder) -> Result<(), Failure> {
         if stat.st_dev != device || stat.st_ino == below.st_ino {
             return Ok(());
         }
-        rustix::fs::fsync(&here)
-            .doing(|| format!("sync the folders above `{}`", output.path().display()))?;
+        rustix::fs::fsync(&here).doing(|| {
+            format!(
+                "cannot sync the folders above `{}`",
+                output.path().display()
+            )
+        })?;
         below = stat;
     }
 }
@@ -218,7 +226,7 @@ fn fence(output: &Folder, new: &New<'_>) -> Result<(), Failure> {
         name.map_or_else(|| "nothing".to_owned(), |name| format!("`{name}`"))
     };
     let message = format!(
-        "publish into `{}`: `{CURRENT}` names {} now, and this run began from {}; somebody else published meanwhile",
+        "cannot publish into `{}`: `{CURRENT}` names {} now, and this run began from {}; somebody else published meanwhile",
         output.path().display(),
         shown(now.as_ref()),
         shown(parent)
@@ -236,13 +244,13 @@ fn swap(
     let temporary = format!(".{CURRENT}-{}", new.lock.run_id());
     rustix::fs::symlinkat(name.link(), output, &temporary).doing(|| {
         format!(
-            "create the link `{}` (the file system must know links)",
+            "cannot create the link `{}` (the file system must know links)",
             output.shown(&temporary)
         )
     })?;
     if let Err(error) = rustix::fs::renameat(output, &temporary, output, CURRENT) {
         let _ = output.remove_file(&temporary);
-        let failed = Err(error).doing(|| format!("rename over `{}`", output.shown(CURRENT)));
+        let failed = Err(error).doing(|| format!("cannot rename over `{}`", output.shown(CURRENT)));
         // Whether it was done is asked, not guessed.
         return match output.entry(CURRENT) {
             Ok(Entry::Link(target)) if target == name.link() => failed.map_err(unknown),
@@ -317,9 +325,9 @@ pub fn replace_file(
     folder.remove_file(&temporary)?;
     let written = folder.create(&temporary, 0o666).and_then(|mut file| {
         file.write_all(bytes)
-            .doing(|| format!("write `{}`", folder.shown(&temporary)))?;
+            .doing(|| format!("cannot write `{}`", folder.shown(&temporary)))?;
         rustix::fs::renameat(folder, &temporary, folder, name)
-            .doing(|| format!("rename over `{}`", folder.shown(name)))
+            .doing(|| format!("cannot rename over `{}`", folder.shown(name)))
     });
     if written.is_err() {
         let _ = folder.remove_file(&temporary);

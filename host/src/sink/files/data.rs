@@ -238,7 +238,10 @@ impl Next<'_> {
         let mut reader = old;
         loop {
             (self.files.context.check)()?;
-            match reader.read(&mut block).doing(|| format!("read `{name}`"))? {
+            match reader
+                .read(&mut block)
+                .doing(|| format!("cannot read `{name}`"))?
+            {
                 0 => break,
                 read => output.write(&block[..read], 1)?,
             }
@@ -252,7 +255,7 @@ impl Next<'_> {
 pub(super) fn records_of(last: &Generation) -> Result<&'static str, Failure> {
     last.records_file().ok_or_else(|| {
         let message = format!(
-            "make the set anew from `{}`: a csv file does not hold the records exactly, and under WRITE_MODE=replace they are not kept beside it; run once with `--full-refresh` to fetch everything anew",
+            "cannot rebuild the set from `{}`: a csv file does not hold the records exactly, and under WRITE_MODE=replace they are not kept beside it; run once with `--full-refresh` to fetch everything again",
             last.set().map_or_else(String::new, |set| set.shown())
         );
         Failure::new(Outcome::Settings, message)

@@ -126,7 +126,7 @@ impl Generation {
         match found {
             Some(size) if u64::try_from(size) == Ok(wanted) => Ok(()),
             Some(size) => Err(untrusted(format!(
-                "`{}` has {size} bytes, and its manifest says {wanted}",
+                "`{}` has {size} bytes, but {wanted} in its manifest",
                 self.shown(name)
             ))),
             None => Err(untrusted(format!("`{}` is missing", self.shown(name)))),
@@ -248,7 +248,7 @@ fn no_trust(
         return failure;
     }
     untrusted(format!(
-        "trust the generation that `{}` names: {}; {}",
+        "cannot trust the generation that `{}` names: {}; {}",
         output.shown(CURRENT),
         failure.message,
         way_back(output, name, limits)
@@ -257,18 +257,22 @@ fn no_trust(
 
 /// What `current` names, without looking there.
 pub fn current_name(output: &Folder) -> Result<Option<GenerationName>, Failure> {
-    let refused =
-        |what: String| untrusted(format!("read the link `{}`: {what}", output.shown(CURRENT)));
+    let refused = |what: String| {
+        untrusted(format!(
+            "cannot read the link `{}`: {what}",
+            output.shown(CURRENT)
+        ))
+    };
     match output.entry(CURRENT)? {
         Entry::Absent => Ok(None),
-        Entry::Other => Err(refused("it is no link; move it away".to_owned())),
+        Entry::Other => Err(refused("it is not a link; move it away".to_owned())),
         Entry::Link(target) => target
             .strip_prefix("generations/")
             .and_then(GenerationName::parse)
             .map(Some)
             .ok_or_else(|| {
                 refused(format!(
-                    "it names `{}`, which is no generation",
+                    "it names `{}`, which is not a generation",
                     target.escape_debug()
                 ))
             }),
@@ -321,7 +325,7 @@ fn refuse_a_lost_current(output: &Folder, limits: &Limits) -> Result<(), Failure
     let segment = segment::names(output)?.last().map(|name| name.number);
     match newest.max(segment) {
         Some(number) if number > 1 => Err(untrusted(format!(
-            "read the link `{}`: it is missing, and generation {} was published; {}",
+            "cannot read the link `{}`: it is missing, and generation {} was published; {}",
             output.shown(CURRENT),
             number - 1,
             way_back(output, None, limits)
@@ -346,10 +350,10 @@ fn way_back(output: &Folder, from: Option<&GenerationName>, limits: &Limits) -> 
     };
     match trusted() {
         Some(name) => format!(
-            "to go on from {name}: `ln -s {} {dir}/.new && mv -T {dir}/.new {dir}/{CURRENT}`",
+            "to continue from {name}: `ln -s {} {dir}/.new && mv -T {dir}/.new {dir}/{CURRENT}`",
             name.link()
         ),
-        None => format!("restore `{dir}` from a backup, or move it away to fetch everything anew"),
+        None => format!("restore `{dir}` from a backup, or move it away to fetch everything again"),
     }
 }
 

@@ -92,7 +92,7 @@ impl<'f> LastRecords<'f> {
         let framing = framing_of(name);
         let failed = |error: std::io::Error| {
             let shown = generation.shown(name);
-            Failure::new(Outcome::IoFailed, format!("read `{shown}`: {error}"))
+            Failure::new(Outcome::IoFailed, format!("cannot read `{shown}`: {error}"))
         };
         let reader = decoded(file, compression_of(name)).map_err(failed)?;
         let is_looked_at_first = reader.is_some() || name == RECORDS_FILE;
@@ -141,7 +141,7 @@ impl<'f> LastRecords<'f> {
                 let shown = generation.shown(name);
                 return Err(Failure::new(
                     Outcome::IoFailed,
-                    format!("read `{shown}`: {error}"),
+                    format!("cannot read `{shown}`: {error}"),
                 ));
             }
             Err(error) => return Err(damaged(generation, name, &error.to_string())),
@@ -216,7 +216,7 @@ pub fn sha256_of(file: &File) -> std::io::Result<String> {
 /// The failure (73) of a file that was not left as it was published.
 pub fn damaged(generation: &Generation, name: &str, what: &str) -> Failure {
     let message = format!(
-        "merge with `{}`: {what}; run with `--full-refresh` to fetch everything anew, or go back to an older generation",
+        "cannot merge with `{}`: {what}; run with `--full-refresh` to fetch everything again, or return to an older generation",
         generation.shown(name)
     );
     Failure::new(Outcome::OutputUnusable, message)

@@ -188,7 +188,7 @@ fn old(record: &[u8], read: impl FnOnce(&str) -> Result<(), KeyError>) -> Result
         Ok(text)
     });
     read.map_err(|error| {
-        let message = format!("merge with the last generation: a record of it {error}; run with `--full-refresh` to fetch everything anew");
+        let message = format!("cannot merge with the last generation: a record of it {error}; run with `--full-refresh` to fetch everything again");
         Failure::new(Outcome::OutputUnusable, message)
     })
 }

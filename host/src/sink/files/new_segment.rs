@@ -35,7 +35,7 @@ pub fn move_in(output: &Folder, new: &New<'_>) -> Result<(), Failure> {
     let segments = output.ensure_folder(SEGMENTS, 0o777)?;
     let (from, to) = (segment.made_as, segment.name.file());
     rustix::fs::renameat(new.staging.root(), from, &segments, to)
-        .doing(|| format!("move the new segment to `{}`", segments.shown(to)))?;
+        .doing(|| format!("cannot move the new segment to `{}`", segments.shown(to)))?;
     segments.sync()?;
     // Until a segment was committed, nothing says that the folder itself is on disk. A first run syncs it with all others.
     match new.parent {

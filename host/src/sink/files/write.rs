@@ -94,7 +94,7 @@ impl Output {
             rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))
                 .doing(|| format!("set the mode of `{shown}`"))?;
         }
-        let stream = Stream::new(file, compression).doing(|| format!("write `{shown}`"))?;
+        let stream = Stream::new(file, compression).doing(|| format!("cannot write `{shown}`"))?;
         let mut output = Self {
             stream: Some(stream),
             shown,
@@ -156,7 +156,9 @@ impl Output {
 
     fn end(&mut self) -> Result<compress::Hashed, Failure> {
         let stream = self.stream.take().expect("it ends once");
-        stream.finish().doing(|| format!("write `{}`", self.shown))
+        stream
+            .finish()
+            .doing(|| format!("cannot write `{}`", self.shown))
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
@@ -182,7 +184,7 @@ impl Output {
         let stream = self.stream.as_mut().expect("it has not ended");
         stream
             .write(bytes)
-            .doing(|| format!("write `{}`", self.shown))
+            .doing(|| format!("cannot write `{}`", self.shown))
     }
 }
 

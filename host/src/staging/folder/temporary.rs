@@ -44,7 +44,7 @@ impl Temporary {
             {
                 continue;
             }
-            made.doing(|| format!("create `{}`", path.display()))
+            made.doing(|| format!("cannot create `{}`", path.display()))
                 .map_err(with_advice)?;
             // Who may write to the folder above can have put another one in its place.
             let folder = Folder::open_for(&path, Writers::Nobody)?;
@@ -58,7 +58,7 @@ impl Temporary {
             }
         }
         let message = format!(
-            "make a folder in `{}`: each name is taken, or removed as it is made",
+            "cannot make a folder in `{}`: each name is taken, or removed as it is made",
             std::env::temp_dir().display()
         );
         Err(Failure::new(Outcome::IoFailed, message))

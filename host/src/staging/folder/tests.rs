@@ -58,7 +58,7 @@ fn a_fifo_is_refused_without_waiting() {
 
     let failure = folder.file("fifo").unwrap_err();
 
-    assert!(failure.message.contains("no regular file"), "{failure}");
+    assert!(failure.message.contains("not a regular file"), "{failure}");
 }
 
 #[test]

@@ -118,7 +118,7 @@ pub fn unless_unusable<T>(looked: Result<T, Failure>) -> Result<Option<T>, Failu
 pub fn refuse_foreign_file(stat: &Stat, shown: &str) -> Result<(), Failure> {
     let rights = Rights::from(stat);
     let why = if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        "it is no regular file".to_owned()
+        "it is not a regular file".to_owned()
     } else if stat.st_nlink != 1 {
         format!("it has {} names (hard links)", stat.st_nlink)
     } else if rights.is_ours() {

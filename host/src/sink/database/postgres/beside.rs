@@ -33,14 +33,14 @@ fn remember(postgres: &Postgres<'_>, digests: &[u8]) -> Result<(), Failure> {
         "INSERT INTO {table} (job, digests) VALUES ($1, $2) ON CONFLICT (job) DO UPDATE SET digests = excluded.digests"
     );
     let of: Given<'_> = &[(&postgres.way.job, Type::TEXT), (&digests, Type::BYTEA)];
-    execute(postgres, "write what is remembered in", &sql, of)
+    execute(postgres, "cannot write what is remembered in", &sql, of)
 }
 
 fn set_aside(postgres: &Postgres<'_>, changes: &mut Changes<'_>) -> Result<(), Failure> {
     let table = &postgres.names.rejected;
     let sql = format!("DELETE FROM {table} WHERE job = $1");
     let of: Given<'_> = &[(&postgres.way.job, Type::TEXT)];
-    execute(postgres, "write what was set aside in", &sql, of)?;
+    execute(postgres, "cannot write what was set aside in", &sql, of)?;
     let mut copying = None;
     loop {
         let number = changes.rejected.number() + 1;

@@ -81,19 +81,19 @@ impl Way<'_> {
             Ok((row.try_get(0)?, row.try_get(1)?, session))
         });
         let asked: Result<(i32, bool, Session), Trouble> = asked;
-        let (version, is_standby, session) =
-            asked.map_err(|trouble| trouble.failure("look at the database", self.address))?;
+        let (version, is_standby, session) = asked
+            .map_err(|trouble| trouble.failure("cannot inspect the database", self.address))?;
         let unusable = |what: String| Err(Failure::new(Outcome::OutputUnusable, what));
         if version < VERSION_MIN {
             return unusable(format!(
-                "use the database `{}`: it is PostgreSQL {}, and 12 or later is needed",
+                "cannot use the database `{}`: it is PostgreSQL {}, and 12 or later is needed",
                 self.address,
                 version / 10_000
             ));
         }
         if is_standby {
             return unusable(format!(
-                "use the database `{}`: it is a standby and takes no writes; name the primary in OUTPUT_DATABASE_URL, or all servers with `target_session_attrs=read-write`",
+                "cannot use the database `{}`: it is a standby and takes no writes; name the primary in OUTPUT_DATABASE_URL, or all servers with `target_session_attrs=read-write`",
                 self.address
             ));
         }
@@ -115,7 +115,7 @@ impl Way<'_> {
         Err(Failure::new(
             Outcome::OutputUnusable,
             format!(
-                "use the database `{}`: it takes no writes, default_transaction_read_only is on {whom}; turn that off, or name another server or role in OUTPUT_DATABASE_URL",
+                "cannot use the database `{}`: it takes no writes, default_transaction_read_only is on {whom}; turn that off, or name another server or role in OUTPUT_DATABASE_URL",
                 self.address
             ),
         ))
@@ -209,14 +209,14 @@ impl Way<'_> {
             },
         );
         Failure::overlap(format!(
-            "lock the job `{}` in `{}`: {holder} holds it",
+            "cannot lock the job `{}` in `{}`: {holder} holds it",
             self.job, self.address
         ))
     }
 
     /// Why no session came about.
     fn refused(&self, trouble: Trouble) -> Failure {
-        const DOING: &str = "connect to the database";
+        const DOING: &str = "cannot connect to the database";
         let Trouble::Server(error) = &trouble else {
             return trouble.failure(DOING, self.address);
         };
@@ -270,6 +270,6 @@ fn certificate(why: &CertificateError) -> String {
         other => other.to_string(),
     };
     format!(
-        "the server's certificate is not trusted: {what}; name the authority's certificate by `sslrootcert=/path/ca.pem`, or take `sslmode=require`, which encrypts and believes whoever answers"
+        "the server's certificate is not trusted: {what}; name the authority's certificate by `sslrootcert=/path/ca.pem`, or take `sslmode=require`, which encrypts and accepts whoever answers"
     )
 }

@@ -26,7 +26,7 @@ impl<'p, 'r> Copying<'p, 'r> {
     /// Begins one into these columns.
     pub fn into(postgres: &'p Postgres<'r>, table: &str, columns: &str) -> Result<Self, Failure> {
         let sql = format!("COPY {table} ({columns}) FROM STDIN");
-        let doing = format!("load into {table} in");
+        let doing = format!("cannot load into {table} in");
         let client = postgres.client()?;
         let sink = wait(
             Some(postgres.check),

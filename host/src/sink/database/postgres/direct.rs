@@ -42,7 +42,7 @@ pub fn into_new(
         loading.load.layout,
         &loading.load.kinds,
     );
-    let made = postgres.run("make the table in", &create);
+    let made = postgres.run("cannot make the table in", &create);
     made.map_err(|failure| match &postgres.names.schema {
         Some(schema) if failure.message.contains("3F000") => {
             super::names::no_schema(schema, postgres.way.address)
@@ -199,7 +199,7 @@ impl<'a, 'l, 's> Loading<'a, 'l, 's> {
         let wider = misfit.wider;
         postgres.run("widen a key in", &retype(&self.load.table, column, wider))?;
         postgres.way.log.info(
-            "type of an undeclared key told from its values",
+            "type of an undeclared key detected from its values",
             json!({ "column": column, "type": wider.word() }),
         );
         self.load.kinds[misfit.column] = wider;

@@ -59,7 +59,7 @@ pub fn apply(
     let Some(found) = found else {
         if changes.base == BuildsOn::LastCommit {
             return Err(unusable(format!(
-                "write into {} in `{}`: it is gone, and `tidegate_state` speaks of a commit to it; restore it, or run with `--full-refresh`",
+                "cannot write into {} in `{}`: it is gone, and `tidegate_state` speaks of a commit to it; restore it, or run with `--full-refresh`",
                 load.table, postgres.way.address
             )));
         }
@@ -91,7 +91,7 @@ pub fn apply(
 
 fn foreign(postgres: &Postgres<'_>, table: &str) -> Failure {
     unusable(format!(
-        "write into {table} in `{}`: it has rows, and no run of the job `{}` wrote them; name another table by OUTPUT_TABLE, or empty this one by `DELETE FROM {table}`",
+        "cannot write into {table} in `{}`: it has rows, and no run of the job `{}` wrote them; name another table by OUTPUT_TABLE, or empty this one by `DELETE FROM {table}`",
         postgres.way.address, postgres.way.job
     ))
 }
@@ -129,7 +129,7 @@ impl Load<'_> {
             cells.map_err(|what| {
                 Failure::new(
                     Outcome::GateRefused,
-                    format!("read a staged record: {what}"),
+                    format!("cannot read a staged record: {what}"),
                 )
             })?
         };
@@ -174,7 +174,7 @@ impl Load<'_> {
         let column = &self.layout.columns[misfit.column].name;
         let kind = self.kinds[misfit.column];
         let message = format!(
-            "load {which} into {}: the column {} is {} and the record has {} there",
+            "cannot load {which} into {}: the column {} is {} and the record has {} there",
             self.table,
             quoted(column),
             sql(kind),
@@ -188,7 +188,7 @@ impl Load<'_> {
                 String::new()
             }
             wider => format!(
-                "; mend the source or TRANSFORM, or widen the column by `{}` and in OUTPUT_COLUMNS, if it stands there",
+                "; fix the source or TRANSFORM, or widen the column by `{}`, and in OUTPUT_COLUMNS if it is there",
                 retype(&self.table, column, wider)
             ),
         };
@@ -206,7 +206,8 @@ impl Load<'_> {
                 .await?
                 .try_get::<_, i64>(0)
         });
-        let counted = counted.map_err(|trouble| postgres.failed("count the rows in", trouble))?;
+        let counted =
+            counted.map_err(|trouble| postgres.failed("cannot count the rows in", trouble))?;
         Ok(u64::try_from(counted).unwrap_or_default())
     }
 }

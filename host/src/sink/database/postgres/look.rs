@@ -27,7 +27,7 @@ pub fn look(address: &Address, host: &HostPlan, count: bool) -> Result<Seen, Fai
     };
     let session = way.connect(None)?;
     let asked = ask(&session, &names, host, count);
-    asked.map_err(|trouble| trouble.failure("look at the last commit in", address))
+    asked.map_err(|trouble| trouble.failure("cannot inspect the last commit in", address))
 }
 
 fn ask(session: &Session, names: &Names, host: &HostPlan, count: bool) -> Result<Seen, Trouble> {

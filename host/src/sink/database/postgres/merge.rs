@@ -18,7 +18,7 @@ const STAGED: &str = "pg_temp.tidegate_staged";
 const PARENTS: &str = "pg_temp.tidegate_parents";
 /// Among the columns of the temporary table.
 const DELETED: &str = "tidegate_deleted";
-const DOING: &str = "merge into the table in";
+const DOING: &str = "cannot merge into the table in";
 
 /// Merges rows with a key.
 pub fn merge(

@@ -51,7 +51,7 @@ pub fn no_schema(schema: &str, place: impl Display) -> Failure {
     Failure::new(
         Outcome::OutputUnusable,
         format!(
-            "use the schema `{}` in `{place}`: it is not there; make it by `CREATE SCHEMA {}`",
+            "cannot use the schema `{}` in `{place}`: it is not there; make it by `CREATE SCHEMA {}`",
             schema.escape_debug(),
             quoted(schema)
         ),

@@ -56,7 +56,7 @@ impl Postgres<'_> {
             Err(trouble) if trouble.is_lost() => Ok(Err(trouble)),
             Err(trouble) => Err(match (trouble.code(), &self.names.schema) {
                 ("3F000", Some(schema)) => names::no_schema(schema, self.way.address),
-                _ => self.failed(&format!("make the table {state} in"), trouble),
+                _ => self.failed(&format!("cannot make the table {state} in"), trouble),
             }),
         }
     }

@@ -26,7 +26,7 @@ pub enum Became {
 pub fn resolve(postgres: &mut Postgres<'_>, row: &StateRow) -> Became {
     let begun = Instant::now();
     let former = postgres.session.take().map(|session| session.backend);
-    let mut why = "no connection came about".to_owned();
+    let mut why = "no connection was made".to_owned();
     while begun.elapsed() < postgres.way.limits.database_resolve {
         match ask(postgres, former.as_ref(), row) {
             Ok(Some(became)) => return became,
@@ -48,7 +48,11 @@ fn ask(
         .way
         .connect(None)
         .map_err(|failure| failure.message)?;
-    let told = |trouble: Trouble| trouble.failure("ask", postgres.way.address).message;
+    let told = |trouble: Trouble| {
+        trouble
+            .failure("cannot query", postgres.way.address)
+            .message
+    };
     let is_locked = postgres.way.try_lock(&session, None).map_err(told)?;
     // Where another run has the lock, ours has let go of it, and so is gone.
     if !is_locked && is_there(postgres, &session, former).map_err(told)? {

@@ -59,13 +59,13 @@ pub fn find(postgres: &Postgres<'_>) -> Result<Option<Found>, Failure> {
             Ok(Some((kind, pairs(columns)?, pairs(key)?)))
         },
     );
-    let found = asked.map_err(|trouble| postgres.failed("look at the table in", trouble))?;
+    let found = asked.map_err(|trouble| postgres.failed("cannot inspect the table in", trouble))?;
     let Some((kind, columns, key)) = found else {
         return Ok(None);
     };
     if kind != "r" && kind != "p" {
         return Err(unusable(format!(
-            "write into {table} in `{}`: it is no table; name another by OUTPUT_TABLE",
+            "cannot write into {table} in `{}`: it is not a table; name another by OUTPUT_TABLE",
             postgres.way.address
         )));
     }
@@ -77,7 +77,8 @@ pub fn find(postgres: &Postgres<'_>) -> Result<Option<Found>, Failure> {
             .await?
             .try_get::<_, bool>(0)
     });
-    let has_rows = has_rows.map_err(|trouble| postgres.failed("look at the rows in", trouble))?;
+    let has_rows =
+        has_rows.map_err(|trouble| postgres.failed("cannot inspect the rows in", trouble))?;
     Ok(Some(Found {
         columns,
         constraint: key.first().map(|(_, constraint)| constraint.clone()),
@@ -112,11 +113,11 @@ pub fn refuse_anothers(postgres: &Postgres<'_>, name: &str) -> Result<(), Failur
     });
     match asked {
         Ok(None) => Ok(()),
-        Err(trouble) => Err(postgres.failed("read `tidegate_state` in", trouble)),
+        Err(trouble) => Err(postgres.failed("cannot read `tidegate_state` in", trouble)),
         Ok(Some(other)) => Err(Failure::new(
             Outcome::Settings,
             format!(
-                "use `{}`: the table `{name}` is the job `{}`'s; choose another OUTPUT_TABLE, or, if that is this job under another name, set JOB_NAME back",
+                "cannot use `{}`: the table `{name}` is the job `{}`'s; choose another OUTPUT_TABLE, or, if that is this job under another name, set JOB_NAME back",
                 postgres.way.address,
                 other.escape_debug()
             ),
@@ -183,7 +184,7 @@ impl Found {
         }
         let (what, mend): (Vec<String>, Vec<String>) = drift.into_iter().unzip();
         Err(unusable(format!(
-            "write into {table} in `{}`: {}; nothing was altered; to make it fit: {}",
+            "cannot write into {table} in `{}`: {}; nothing was altered; to make it fit: {}",
             postgres.way.address,
             what.join(", "),
             mend.join("; ")

@@ -173,7 +173,7 @@ fn mend(code: &str) -> &'static str {
         "53300" => {
             "; others hold them: run again, or raise the limit there (max_connections, or CONNECTION LIMIT of the role or the database)"
         }
-        "42501" => "; grant that to the role (`docs/databases.md` lists what it needs)",
+        "42501" => "; grant it to the role (`docs/databases.md` lists what it needs)",
         _ => "",
     }
 }

@@ -90,7 +90,7 @@ impl<'w> Work<'w, '_> {
         let count = table::count(&self.sqlite.link, &self.table.name);
         self.sqlite
             .place
-            .done(count, || self.doing("count the rows of"))
+            .done(count, || self.doing("cannot count the rows of"))
     }
 
     fn doing(&self, verb: &str) -> String {
@@ -118,7 +118,7 @@ impl<'w> Work<'w, '_> {
 
     /// Rows into a table that has none.
     fn insert(&mut self, mut rows: Rows<'_>) -> Result<(), Failure> {
-        let mut insert = self.prepared(&self.insert_statement(), "insert into")?;
+        let mut insert = self.prepared(&self.insert_statement(), "cannot insert into")?;
         let mut change = Change::default();
         let (mut seen, mut changed) = (0, false);
         while self.next(&mut rows, &mut change, &mut seen)? {
@@ -140,24 +140,29 @@ impl<'w> Work<'w, '_> {
         replaces: bool,
     ) -> Result<(), Failure> {
         let keys = listed(self.layout.key_names());
-        self.execute(&format!("DROP TABLE IF EXISTS {STAGED}"), "change")?;
+        self.execute(&format!("DROP TABLE IF EXISTS {STAGED}"), "cannot change")?;
         if keep_keys {
             self.execute(
                 &format!("CREATE TABLE {STAGED} ({keys}, PRIMARY KEY ({keys})) WITHOUT ROWID"),
-                "change",
+                "cannot change",
             )?;
         }
         let places = vec!["?"; self.layout.keys].join(", ");
-        let mut put = self.prepared(&self.upsert_statement(), "change")?;
+        let mut put = self.prepared(&self.upsert_statement(), "cannot change")?;
         let mut delete = self.prepared(
             &format!(
                 "DELETE FROM {} WHERE ({keys}) = ({places})",
                 quoted(&self.table.name)
             ),
-            "delete from",
+            "cannot delete from",
         )?;
         let mut keep = keep_keys
-            .then(|| self.prepared(&format!("INSERT INTO {STAGED} VALUES ({places})"), "change"))
+            .then(|| {
+                self.prepared(
+                    &format!("INSERT INTO {STAGED} VALUES ({places})"),
+                    "cannot change",
+                )
+            })
             .transpose()?;
         let mut change = Change::default();
         let (mut seen, mut changed, mut removed) = (0, false, 0);
@@ -197,7 +202,7 @@ impl<'w> Work<'w, '_> {
             quoted(&self.table.name),
             self.is_unstaged()
         );
-        let deleted = self.execute(&statement, "delete from")?;
+        let deleted = self.execute(&statement, "cannot delete from")?;
         self.done.unchanged &= deleted == 0;
         Ok(())
     }
@@ -215,7 +220,7 @@ impl<'w> Work<'w, '_> {
                 quoted(&column.name),
                 self.is_unstaged()
             ),
-            "delete from",
+            "cannot delete from",
         )?;
         let mut removed = 0;
         for parent in parents.iter() {
@@ -227,7 +232,7 @@ impl<'w> Work<'w, '_> {
             let deleted = self
                 .sqlite
                 .place
-                .done(deleted, || self.doing("delete from"))?;
+                .done(deleted, || self.doing("cannot delete from"))?;
             removed += deleted as u64;
         }
         drop(delete);
@@ -307,7 +312,7 @@ impl<'w> Work<'w, '_> {
         let executed = statement.raw_execute();
         self.sqlite.place.done(executed, || {
             format!(
-                "write {} into the table `{}`",
+                "cannot write {} into the table `{}`",
                 self.named(&cells),
                 self.table.name
             )
@@ -323,7 +328,10 @@ impl<'w> Work<'w, '_> {
             self.bind(statement, at + 1, value)?;
         }
         let executed = statement.raw_execute();
-        let executed = self.sqlite.place.done(executed, || self.doing("change"))?;
+        let executed = self
+            .sqlite
+            .place
+            .done(executed, || self.doing("cannot change"))?;
         Ok(executed as u64)
     }
 
@@ -334,7 +342,9 @@ impl<'w> Work<'w, '_> {
         value: impl rusqlite::ToSql,
     ) -> Result<(), Failure> {
         let bound = statement.raw_bind_parameter(at, value);
-        self.sqlite.place.done(bound, || self.doing("change"))
+        self.sqlite
+            .place
+            .done(bound, || self.doing("cannot change"))
     }
 
     /// The record, by its key.
@@ -355,7 +365,7 @@ impl<'w> Work<'w, '_> {
         Failure::new(
             Outcome::GateRefused,
             format!(
-                "write {what} into the table `{}`: the column `{}` is {kind}, and there is {found} at `{pointer}`; give it another type in OUTPUT_COLUMNS, or change or drop such records with TRANSFORM",
+                "cannot write {what} into the table `{}`: the column `{}` is {kind}, and there is {found} at `{pointer}`; give it another type in OUTPUT_COLUMNS, or change or drop such records with TRANSFORM",
                 self.table.name, column.name
             ),
         )

@@ -17,7 +17,7 @@ impl Sqlite<'_> {
         } = self;
         let statement = "INSERT OR REPLACE INTO tidegate_remembered (job, digests) VALUES (?1, ?2)";
         let executed = link.execute(statement, rusqlite::params![job, digests]);
-        place.done(executed, || "write `tidegate_remembered`")?;
+        place.done(executed, || "cannot write `tidegate_remembered`")?;
         Ok(())
     }
 
@@ -26,7 +26,7 @@ impl Sqlite<'_> {
         let Sqlite {
             link, place, job, ..
         } = self;
-        let doing = || "write `tidegate_rejected`";
+        let doing = || "cannot write `tidegate_rejected`";
         let deleted = link.execute("DELETE FROM tidegate_rejected WHERE job = ?1", [job]);
         place.done(deleted, doing)?;
         let mut insert = place.done(

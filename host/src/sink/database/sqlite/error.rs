@@ -70,7 +70,10 @@ impl DatabaseFile {
 
     /// 73: the database is not as it must be.
     pub fn unusable(&self, what: impl Display) -> Failure {
-        Failure::new(Outcome::OutputUnusable, format!("use {self}: {what}"))
+        Failure::new(
+            Outcome::OutputUnusable,
+            format!("cannot use {self}: {what}"),
+        )
     }
 
     /// 75: another writer holds it.
@@ -78,7 +81,7 @@ impl DatabaseFile {
         Failure::new(
             Outcome::TryLater,
             format!(
-                "{doing} in {self}: another program writes to it, and {} seconds were waited for",
+                "{doing} in {self}: another program holds the write lock (waited {} s)",
                 waited.as_secs()
             ),
         )

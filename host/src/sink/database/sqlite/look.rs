@@ -14,7 +14,7 @@ use super::{read_state, table};
 /// The job's row and, where `count` says so, how many rows its table has.
 pub fn look(path: &Path, job: &str, count: bool, limits: &Limits) -> Result<Seen, Failure> {
     let place = DatabaseFile::of(path);
-    let doing = || "open";
+    let doing = || "cannot open";
     if !path.exists() {
         return Ok(Seen {
             state: None,
@@ -31,7 +31,9 @@ pub fn look(path: &Path, job: &str, count: bool, limits: &Limits) -> Result<Seen
     let rows = match named.filter(|_| count) {
         Some(name) if place.done(table::exists(&link, &name), doing)? => {
             let counted = table::count(&link, &name);
-            Some(place.done(counted, || format!("count the rows of the table `{name}`"))?)
+            Some(place.done(counted, || {
+                format!("cannot count the rows of the table `{name}`")
+            })?)
         }
         _ => None,
     };

@@ -54,7 +54,7 @@ pub fn ready(
     owned: bool,
 ) -> std::result::Result<(), Failure> {
     let name = &table.name;
-    let doing = || format!("look at the table `{name}`");
+    let doing = || format!("cannot inspect the table `{name}`");
     refuse_anothers(link, place, job, name)?;
     let found: Option<(String, String, bool)> = place.done(
         link.query_row(
@@ -68,7 +68,7 @@ pub fn ready(
     let wanted = shapes(layout);
     match found {
         None => place.done(link.execute_batch(&create(name, layout, &wanted)), || {
-            format!("create the table `{name}`")
+            format!("cannot create the table `{name}`")
         }),
         Some((_, kind, _)) if kind != "table" => Err(place.unusable(format_args!(
             "`{name}` is a {kind} and no table; choose another OUTPUT_TABLE"
@@ -108,13 +108,13 @@ fn refuse_anothers(
             |row| row.get(0),
         )
         .optional(),
-        || "read `tidegate_state`",
+        || "cannot read `tidegate_state`",
     )?;
     other.map_or(Ok(()), |other| {
         Err(Failure::new(
             Outcome::Settings,
             format!(
-                "use {place}: the table `{name}` is the job `{}`'s; choose another OUTPUT_TABLE, or, if that is this job under another name, set JOB_NAME back",
+                "cannot use {place}: the table `{name}` is the job `{}`'s; choose another OUTPUT_TABLE, or, if that is this job under another name, set JOB_NAME back",
                 other.escape_debug()
             ),
         ))
@@ -187,7 +187,7 @@ fn columns(link: &Link, name: &str) -> Result<Vec<Shape>> {
 fn drift(name: &str, wanted: &[Shape], has: &[Shape], strict: bool) -> Option<String> {
     let table = quoted(name);
     if !strict {
-        return Some("is not STRICT, so values would be changed as they are written; rename it, and the next run creates it anew".to_owned());
+        return Some("is not STRICT, so values would be changed as they are written; rename it, and the next run creates it again".to_owned());
     }
     let key = |shapes: &[Shape]| {
         let mut key: Vec<(i64, String)> = shapes

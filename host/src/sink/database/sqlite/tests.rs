@@ -107,7 +107,7 @@ fn typed_columns_hold_what_they_say_and_refuse_the_rest() {
     );
     assert_eq!(
         text,
-        "write the record with the key `9` into the table `orders`: the column `paid` is boolean, and there is `\"no\"` at `/paid`; give it another type in OUTPUT_COLUMNS, or change or drop such records with TRANSFORM"
+        "cannot write the record with the key `9` into the table `orders`: the column `paid` is boolean, and there is `\"no\"` at `/paid`; give it another type in OUTPUT_COLUMNS, or change or drop such records with TRANSFORM"
     );
     assert_eq!(world.rows("SELECT count(*) FROM orders"), ["2"]);
 }
@@ -291,7 +291,10 @@ fn another_writer_is_waited_for_within_the_limit_and_the_deadline() {
     world.meanwhile = || Ok(());
     other.execute_batch("COMMIT").unwrap();
 
-    assert!(text.contains("another program writes to it"), "{text}");
+    assert!(
+        text.contains("another program holds the write lock"),
+        "{text}"
+    );
     assert_eq!(stopped, "stopped");
     world.run(Changes, &records(&[r#"{"id":2}"#])).unwrap();
 }

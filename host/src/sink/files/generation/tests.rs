@@ -168,7 +168,7 @@ fn a_manifest_that_names_a_file_elsewhere_is_refused() {
 fn a_data_file_that_is_gone_or_of_another_size_is_refused() {
     let mut world = published();
     std::fs::write(world.path("latest.json"), "[]").unwrap();
-    assert!(refused(&mut world).contains("has 2 bytes, and its manifest says 12"));
+    assert!(refused(&mut world).contains("has 2 bytes, but 12 in its manifest"));
 
     std::fs::remove_file(world.path("current/latest.json")).unwrap();
     assert!(refused(&mut world).contains("latest.json` is missing"));
@@ -186,8 +186,8 @@ fn a_current_that_names_something_else_is_refused() {
         std::os::unix::fs::symlink(target, world.path(CURRENT)).unwrap();
 
         let message = refused(&mut world);
-        assert!(message.contains("which is no generation"), "{message}");
-        assert!(message.contains("; to go on from 000002-"), "{message}");
+        assert!(message.contains("which is not a generation"), "{message}");
+        assert!(message.contains("; to continue from 000002-"), "{message}");
     }
 }
 
@@ -198,8 +198,8 @@ fn a_current_that_is_a_folder_is_refused() {
     std::fs::create_dir(world.path(CURRENT)).unwrap();
 
     let message = refused(&mut world);
-    assert!(message.contains("it is no link"), "{message}");
-    assert!(message.contains("; to go on from 000002-"), "{message}");
+    assert!(message.contains("it is not a link"), "{message}");
+    assert!(message.contains("; to continue from 000002-"), "{message}");
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn a_line_that_names_both_neither_or_goes_back_breaks_the_contract() {
     }
     let back = "{\"parent\":1,\"at\":1}\n{\"key\":[1],\"at\":0}\n";
     let failure = after(&left(&[(9, "9")], back)).unwrap_err();
-    assert!(failure.message.contains("stands before"), "{failure}");
+    assert!(failure.message.contains("has a smaller `at`"), "{failure}");
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn more_parents_than_are_held_in_memory_are_65_with_words() {
     for failure in [too_many, too_long] {
         assert_eq!(failure.outcome, Outcome::GateRefused);
         assert!(
-            failure.message.starts_with("replace by parent: "),
+            failure.message.starts_with("cannot replace by parent: "),
             "{failure}"
         );
     }

@@ -56,7 +56,7 @@ impl MemberNames {
             return Ok(());
         };
         let message = format!(
-            "write csv: the members of the records make {what}, and {} is one too many; name the columns in OUTPUT_COLUMNS, or make records of such members by TRANSFORM",
+            "cannot write csv: the members of the records make {what}, and {} is one too many; name the columns in OUTPUT_COLUMNS, or make records of such members by TRANSFORM",
             self.all.last().map_or_else(String::new, |name| {
                 let shown: String = name.chars().take(60).collect();
                 format!("`{}`", shown.escape_debug())
@@ -71,7 +71,10 @@ impl MemberNames {
         let mut take = |name: &str, value: &'r RawValue, guess: usize| {
             let place = self.place(name, guess);
             let place = place.ok_or_else(|| {
-                format!("has a member `{}`, which is no column", name.escape_debug())
+                format!(
+                    "has a member `{}`, which is not a column",
+                    name.escape_debug()
+                )
             })?;
             values[place] = Some(value);
             Ok(())
@@ -176,7 +179,7 @@ mod tests {
 
         let refused = names.values(r#"{"id":1,"b":2}"#).unwrap_err();
 
-        assert!(refused.contains("`b`, which is no column"), "{refused}");
+        assert!(refused.contains("`b`, which is not a column"), "{refused}");
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl CsvFile {
     pub fn write(&mut self, joined: &[u8]) -> Result<(), Failure> {
         for line in joined.split(|byte| *byte == b'\n') {
             self.row(line).map_err(|what| {
-                let message = format!("write `{}`: a record {what}", self.output.shown);
+                let message = format!("cannot write `{}`: a record {what}", self.output.shown);
                 Failure::new(Outcome::OutputUnusable, message)
             })?;
             self.output.write(&self.rows.row, 1)?;

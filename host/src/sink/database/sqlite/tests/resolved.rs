@@ -128,7 +128,7 @@ fn its_file_is_gone_or_no_database_and_none_is_made() {
     let told = unknown(became(&mut world, |_| std::fs::remove_file(&path).unwrap()));
 
     assert!(told.contains("whether it was committed cannot be read: "));
-    assert!(told.ends_with("open: it is gone"), "{told}");
+    assert!(told.ends_with("data.db`: it is gone"), "{told}");
     assert!(!path.exists());
     let mut world = published();
     let path = world.path();
@@ -136,5 +136,5 @@ fn its_file_is_gone_or_no_database_and_none_is_made() {
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
     }));
-    assert!(told.ends_with("open: it is no file"), "{told}");
+    assert!(told.ends_with("data.db`: it is not a file"), "{told}");
 }
