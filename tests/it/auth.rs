@@ -9,6 +9,8 @@ mod keys;
 mod mutual_tls;
 /// Settings that do not go together.
 mod refused;
+/// Keys that change in their file during a run.
+mod rotated;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

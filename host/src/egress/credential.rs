@@ -10,6 +10,7 @@ use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::headers::is_forbidden_header;
+use super::key::Key;
 use super::token::OAuth2;
 use crate::outcome::{Failure, Outcome};
 use crate::secret::{Secret, base64, joined, percent_encoded, shared};
@@ -20,22 +21,22 @@ pub enum Auth {
     #[default]
     None,
     /// `Authorization: Bearer …`.
-    Bearer(Secret),
+    Bearer(Key),
     /// A header of that name.
     Header {
         /// `SOURCE_AUTH_NAME`.
         name: String,
-        value: Secret,
+        value: Key,
     },
     /// A query parameter of that name.
     Query {
         /// `SOURCE_AUTH_NAME`.
         name: String,
         /// Its value, not yet encoded.
-        value: Secret,
+        value: Key,
     },
     /// `Authorization: Basic …`, of `user:password`; either half may be empty.
-    Basic(Secret),
+    Basic(Key),
     /// `Authorization: Bearer …`, of a token that is fetched.
     OAuth2(OAuth2),
 }
@@ -46,20 +47,44 @@ const HALF_BYTES_MIN: usize = 4;
 const PASSWORD_BYTES_MIN: usize = 8;
 
 impl Auth {
+    /// The key that is sent, where one is.
+    pub(super) fn key(&self) -> Option<&Key> {
+        match self {
+            Self::None | Self::OAuth2(_) => None,
+            Self::Bearer(key)
+            | Self::Header { value: key, .. }
+            | Self::Query { value: key, .. }
+            | Self::Basic(key) => Some(key),
+        }
+    }
+
+    /// The same way of sending another key.
+    pub(super) fn with_key(&self, another: Key) -> Self {
+        let mut auth = self.clone();
+        match &mut auth {
+            Self::None | Self::OAuth2(_) => {}
+            Self::Bearer(key)
+            | Self::Header { value: key, .. }
+            | Self::Query { value: key, .. }
+            | Self::Basic(key) => *key = another,
+        }
+        auth
+    }
+
     /// Every value that must not be seen: the secret, and of a pair the password, or the user where there is none.
     pub fn secrets(&self) -> Vec<Secret> {
         match self {
             Self::None => Vec::new(),
             Self::OAuth2(oauth2) => oauth2.secrets(),
             Self::Bearer(value) | Self::Header { value, .. } | Self::Query { value, .. } => {
-                vec![value.clone()]
+                vec![value.secret().clone()]
             }
             Self::Basic(both) => {
                 let (user, password) = both.expose().split_once(':').unwrap_or_default();
                 let user = Some(user).filter(|_| password.len() < PASSWORD_BYTES_MIN);
                 let halves = user.into_iter().chain([password]);
                 let halves = halves.filter(|half| half.len() >= HALF_BYTES_MIN);
-                std::iter::once(both.clone())
+                std::iter::once(both.secret().clone())
                     .chain(halves.map(Secret::from))
                     .collect()
             }
@@ -83,6 +108,9 @@ impl Credential {
             Auth::Bearer(token) => {
                 Self::header(AUTHORIZATION, joined(&["Bearer ", token.expose()]))
             }
+            Auth::Basic(both) if !both.expose().contains(':') => Err(wrong(
+                "`SOURCE_API_KEY` takes `user:password` with SOURCE_AUTH=basic",
+            )),
             Auth::Basic(both) => {
                 Self::header(AUTHORIZATION, joined(&["Basic ", &base64(both.expose())]))
             }
@@ -91,7 +119,7 @@ impl Credential {
             }
             Auth::Query { name, value } if !name.is_empty() => Ok(Self::Query {
                 name: name.clone(),
-                value: value.clone(),
+                value: value.secret().clone(),
             }),
             Auth::Query { .. } => Err(wrong(
                 "`SOURCE_AUTH_NAME` takes the name of a query parameter",

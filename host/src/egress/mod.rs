@@ -13,6 +13,7 @@ mod credential;
 mod echo;
 mod error;
 mod headers;
+mod key;
 mod policy;
 mod record;
 mod request;
@@ -33,6 +34,7 @@ pub use self::body::EgressBody;
 pub use self::credential::Auth;
 pub use self::error::EgressError;
 pub use self::headers::is_forbidden_header;
+pub use self::key::Key;
 pub use self::policy::{Origin, Policy};
 pub use self::record::Traffic;
 pub use self::tls::{ClientFiles, TlsFiles, find, roots, roots_of};
@@ -40,9 +42,9 @@ pub use self::token::{OAuth2, SentIn};
 
 use self::client::Client;
 use self::connect::{Resolve, SystemResolver};
-use self::credential::Credential;
 use self::echo::Echoes;
 use self::headers::{encoding, is_stripped};
+use self::key::KeptCredential;
 use self::record::Record;
 use self::tls::Tls;
 use self::token::Tokens;
@@ -59,7 +61,7 @@ pub struct Egress(Arc<Shared>);
 
 struct Shared {
     policy: Arc<Policy>,
-    credential: Credential,
+    credential: KeptCredential,
     /// Where the credential is a token that is fetched.
     tokens: Option<Tokens>,
     client: Client,
@@ -127,7 +129,7 @@ impl Egress {
             Tokens::new(oauth2.clone(), &origin, client, shown_to, limits)
         });
         Ok(Self(Arc::new(Shared {
-            credential: Credential::new(auth)?,
+            credential: KeptCredential::new(auth)?,
             tokens: tokens.transpose()?,
             client: Client::new(policy.clone(), resolver, &tls, limits),
             policy,

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::uri::{PathAndQuery, Uri};
-use http::{Request, Response, request};
+use http::{Request, Response, StatusCode, request};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -99,7 +99,8 @@ impl Shared {
         }
     }
 
-    /// Asks `origin`: the source with the credential, and once more with a new token when it does not accept the first.
+    /// Asks `origin`: the source with the credential, and once more when it does not accept that and there is another: a new
+    /// token, or the key that is in its file now.
     pub(super) async fn ask(
         &self,
         mut head: request::Parts,
@@ -111,8 +112,7 @@ impl Shared {
         }
         self.warn_of_plain(origin);
         let Some(tokens) = &self.tokens else {
-            self.credential.put_into(&mut head);
-            return self.exchange(head, body, origin).await;
+            return self.ask_with_key(head, body, origin).await;
         };
         let token = tokens.token(None).await?;
         let mut again = head.clone();
@@ -127,6 +127,30 @@ impl Shared {
         let answer = self.exchange(again, body, origin).await?;
         renewed.tried_again(answer.0.status());
         Ok(answer)
+    }
+
+    async fn ask_with_key(
+        &self,
+        mut head: request::Parts,
+        body: Bytes,
+        origin: &Origin,
+    ) -> Result<Answer, EgressError> {
+        let credential = self.credential.current().await;
+        let mut again = head.clone();
+        credential.put_into(&mut head);
+        let answer = self.exchange(head, body.clone(), origin).await?;
+        if answer.0.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        let other = self
+            .credential
+            .instead_of(&credential, &self.echoes, &self.log);
+        let Some(other) = other.await else {
+            return Ok(answer);
+        };
+        drop(answer);
+        other.put_into(&mut again);
+        self.exchange(again, body, origin).await
     }
 
     async fn exchange(

@@ -26,6 +26,7 @@ use super::client::{Client, innermost};
 use super::credential::sensitive;
 use super::echo::Echoes;
 use super::headers::{Encoding, encoding};
+use super::key::Key;
 use super::{EgressError, Origin};
 use crate::limits::Limits;
 use crate::log::Log;
@@ -45,7 +46,7 @@ pub struct OAuth2 {
     /// `SOURCE_CLIENT_ID`.
     pub client_id: String,
     /// `SOURCE_CLIENT_SECRET`.
-    pub client_secret: Secret,
+    pub client_secret: Key,
     /// `SOURCE_SCOPE`.
     pub scope: Option<String>,
     /// `SOURCE_TOKEN_AUTH`.
@@ -68,7 +69,10 @@ impl OAuth2 {
 
     /// What must not come back: the secret, and the pair that the header is made of.
     pub(super) fn secrets(&self) -> Vec<Secret> {
-        vec![self.client_secret.clone(), Secret::from(&**self.pair())]
+        vec![
+            self.client_secret.secret().clone(),
+            Secret::from(&**self.pair()),
+        ]
     }
 
     /// RFC 6749, 2.3.1: both are encoded as in a form before they become user and password.
@@ -144,7 +148,6 @@ impl Token {
 
 /// The access token of one run.
 pub(super) struct Tokens {
-    oauth2: OAuth2,
     origin: String,
     client: Client,
     echoes: Arc<Echoes>,
@@ -154,8 +157,9 @@ pub(super) struct Tokens {
     kept: Mutex<Kept>,
 }
 
-#[derive(Default)]
 struct Kept {
+    /// As whom tokens are asked for now.
+    oauth2: OAuth2,
     token: Option<Arc<Token>>,
     /// Why the last request for one failed, and when.
     failed: Option<(Instant, EgressError)>,
@@ -183,14 +187,17 @@ impl Tokens {
             );
         }
         Ok(Self {
-            oauth2,
             origin: origin.to_string(),
             client,
             echoes,
             log,
             timeout: limits.token_timeout,
             bytes_max: limits.token_bytes,
-            kept: Mutex::default(),
+            kept: Mutex::new(Kept {
+                oauth2,
+                token: None,
+                failed: None,
+            }),
         })
     }
 
@@ -213,7 +220,7 @@ impl Tokens {
             return Ok(token.clone());
         }
         kept.token = None;
-        match self.fetch().await {
+        match self.fetch_as(&mut kept.oauth2).await {
             Ok(token) => {
                 let token = Arc::new(token);
                 kept.token = Some(token.clone());
@@ -230,10 +237,27 @@ impl Tokens {
         }
     }
 
-    async fn fetch(&self) -> Result<Token, EgressError> {
+    /// Asks for a token, and once more when the secret is refused and its file has another one now.
+    async fn fetch_as(&self, oauth2: &mut OAuth2) -> Result<Token, EgressError> {
+        let fetched = self.fetch(oauth2).await;
+        let Err(EgressError::CredentialRefused { .. }) = fetched else {
+            return fetched;
+        };
+        let Some(client_secret) = oauth2.client_secret.read_again(&self.log).await else {
+            return fetched;
+        };
+        oauth2.client_secret = client_secret;
+        for secret in oauth2.secrets() {
+            self.log.learn(&secret);
+            self.echoes.learn(&secret);
+        }
+        self.fetch(oauth2).await
+    }
+
+    async fn fetch(&self, oauth2: &OAuth2) -> Result<Token, EgressError> {
         let asked = Instant::now();
         let deadline = asked + self.timeout;
-        let request = self.oauth2.request().expect("it was made once before");
+        let request = oauth2.request().expect("it was made once before");
         let answer = self
             .client
             .exchange(request, &self.origin, (deadline, self.timeout))
@@ -249,7 +273,7 @@ impl Tokens {
         let body = self.whole(answer, deadline).await;
         let granted = match (body, status) {
             (Ok(body), _) => {
-                let granted = answer::read(status, &body, &self.oauth2);
+                let granted = answer::read(status, &body, oauth2);
                 // It has the token in it.
                 if let Ok(mut body) = body.try_into_mut() {
                     body.zeroize();

@@ -4,13 +4,14 @@
 
 use url::Url;
 
-use crate::egress::{Auth, ClientFiles, OAuth2};
+use crate::egress::{Auth, ClientFiles, Key, OAuth2};
+use crate::secret::Secret;
 use crate::settings::catalogue::{
     CLIENT_CERT_FILE, CLIENT_KEY_FILE, SOURCE_API_KEY, SOURCE_AUTH, SOURCE_AUTH_NAME,
     SOURCE_CLIENT_ID, SOURCE_CLIENT_SECRET, SOURCE_SCOPE, SOURCE_TOKEN_AUTH, SOURCE_TOKEN_URL,
+    Setting,
 };
 use crate::settings::inputs::{Inputs, Problem};
-use crate::settings::reread::SecretFile;
 
 /// `SOURCE_AUTH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub(super) fn auth(inputs: &Inputs, problems: &mut Vec<Problem>) -> Auth {
     if scheme == Scheme::OAuth2 {
         return oauth2(inputs, problems).map_or(Auth::None, Auth::OAuth2);
     }
-    let Some(key) = inputs.parsed(&SOURCE_API_KEY, problems) else {
+    let Some(key) = key(inputs, &SOURCE_API_KEY, problems) else {
         return Auth::None;
     };
     match scheme {
@@ -77,13 +78,14 @@ pub(super) fn auth(inputs: &Inputs, problems: &mut Vec<Problem>) -> Auth {
     }
 }
 
-/// The file of the secret by which we are known, where it can be read again.
-pub(super) fn secret_file(inputs: &Inputs, auth: &Auth) -> Option<SecretFile> {
-    match auth {
-        Auth::None => None,
-        Auth::OAuth2(_) => inputs.secret_file(&SOURCE_CLIENT_SECRET),
-        _ => inputs.secret_file(&SOURCE_API_KEY),
-    }
+/// A secret by which the source knows us, with the file that it came from.
+fn key(
+    inputs: &Inputs,
+    setting: &'static Setting<Secret>,
+    problems: &mut Vec<Problem>,
+) -> Option<Key> {
+    let value = inputs.parsed(setting, problems)?;
+    Some(Key::new(value, inputs.secret_file(setting)))
 }
 
 fn scheme(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<Scheme> {
@@ -100,7 +102,7 @@ fn scheme(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<Scheme> {
 fn oauth2(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<OAuth2> {
     let token_url = inputs.parsed(&SOURCE_TOKEN_URL, problems);
     let client_id = inputs.parsed(&SOURCE_CLIENT_ID, problems);
-    let client_secret = inputs.parsed(&SOURCE_CLIENT_SECRET, problems);
+    let client_secret = key(inputs, &SOURCE_CLIENT_SECRET, problems);
     let scope = inputs.parsed(&SOURCE_SCOPE, problems);
     let sent_in = inputs.parsed_or_default(&SOURCE_TOKEN_AUTH, problems);
     Some(OAuth2 {

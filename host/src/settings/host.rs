@@ -25,7 +25,6 @@ use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{Inputs, Problem};
 use crate::settings::layers::Layers;
 use crate::settings::plan::{MaxRejected, WriteMode};
-use crate::settings::reread::SecretFile;
 use crate::staging::folder::Writers;
 
 mod output;
@@ -85,8 +84,6 @@ pub struct HostPlan {
     pub source: Option<Url>,
     /// How the credential is sent, if there is one.
     pub auth: Auth,
-    /// The file that the credential came from, where it can be read again.
-    pub secret_file: Option<SecretFile>,
     /// `CLIENT_CERT_FILE` and `CLIENT_KEY_FILE`.
     pub client: Option<ClientFiles>,
     /// `ON_OVERLAP=skip`.
@@ -141,7 +138,6 @@ impl HostPlan {
             ca_file: read.optional(&CA_FILE),
             source: read.optional(&catalogue::SOURCE_API_URL),
             auth: auth::auth(inputs, &mut read.problems),
-            secret_file: None,
             client: None,
             skip_on_overlap: read.value(&ON_OVERLAP),
             log_format: read.optional(&LOG_FORMAT),
@@ -151,7 +147,6 @@ impl HostPlan {
         };
         let (source, auth) = (host.source.as_ref(), &host.auth);
         host.client = auth::client_files(inputs, source, auth, &mut read.problems);
-        host.secret_file = auth::secret_file(inputs, auth);
         host.problems = read.problems;
         host
     }

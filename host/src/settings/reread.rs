@@ -29,11 +29,16 @@ impl SecretFile {
         &self.path
     }
 
-    /// What is in it now. `Err` says why it cannot be used; a pipe cannot be read twice.
-    pub fn read(&self) -> Result<Secret, String> {
+    /// What is in it now; none where it cannot be read twice, as a pipe. `Err` says why it cannot be used.
+    pub fn read(&self) -> Result<Option<Secret>, String> {
+        if std::fs::metadata(&self.path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Ok(None);
+        }
         let (bytes, _) = given_file::read_regular(&self.path, self.bytes_max, Holds::Trusted)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| "it is not UTF-8".to_owned())?;
         let line = one_line(text).ok_or("it is empty")?;
-        (self.parse)(&line).map_err(|what| format!("it {what}"))
+        (self.parse)(&line)
+            .map(Some)
+            .map_err(|what| format!("it {what}"))
     }
 }

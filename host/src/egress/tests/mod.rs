@@ -4,6 +4,7 @@ mod echoes;
 mod encoding;
 mod framing;
 mod identity;
+mod keys;
 mod limits;
 mod names;
 mod requests;

@@ -70,7 +70,8 @@ struct Failure {
 pub(super) fn read(status: StatusCode, body: &[u8], oauth2: &OAuth2) -> Result<Granted, InPlace> {
     if !status.is_success() {
         let failure: Option<Failure> = serde_json::from_slice(body).ok();
-        let code = failure.and_then(|failure| error_code(&failure.error, &oauth2.client_secret));
+        let code =
+            failure.and_then(|failure| error_code(&failure.error, oauth2.client_secret.secret()));
         return Err(in_place(status, code.as_deref()));
     }
     let nonsense = |why: &str| Err(InPlace::Nonsense(why.to_owned()));

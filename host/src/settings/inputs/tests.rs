@@ -128,7 +128,7 @@ fn a_secret_in_a_pipe_is_read_once_and_cannot_be_read_again() {
 
     assert_eq!(secrets(&inputs), [Some("s3cret"), None]);
     let again = inputs.secret_file(&SOURCE_API_KEY).unwrap().read();
-    assert!(again.unwrap_err().contains("a pipe"));
+    assert!(again.unwrap().is_none());
 }
 
 #[test]
