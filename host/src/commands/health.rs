@@ -13,7 +13,7 @@ use crate::run::last_run::{self, LastRun};
 use crate::settings::host::HostPlan;
 use crate::sink::LastCommit;
 use crate::sink::files::generation::{self, Generation};
-use crate::sink::files::last::sha256_of;
+use crate::sink::files::published_set::sha256_of;
 use crate::staging::folder::{Doing as _, Folder, Writers};
 use crate::units::{counted, spoken};
 use crate::words;

@@ -16,8 +16,8 @@ use crate::settings::plan::WriteMode;
 use crate::sink::builds_on::{self, BuildsOn};
 use crate::sink::files::commit::{Commit, New, Written};
 use crate::sink::files::generation::{GENERATIONS, Generation, Set};
-use crate::sink::files::last::sha256_of;
 use crate::sink::files::new_segment::NewSegment;
+use crate::sink::files::published_set::sha256_of;
 use crate::sink::files::segment::SEGMENTS;
 use crate::sink::files::write::SetFile;
 use crate::sink::manifest::{CsvLayout, FileRecord};
@@ -37,9 +37,9 @@ pub mod commit;
 mod csv;
 mod data;
 pub mod generation;
-pub mod last;
 mod merge;
 pub mod new_segment;
+pub mod published_set;
 pub mod retire;
 pub mod segment;
 pub mod write;
@@ -186,7 +186,11 @@ impl Next<'_> {
         }
         let (file, sha256) = self.copy_bytes(&last.open(name)?, name)?;
         if sha256 != made.record.sha256 {
-            return Err(last::damaged(last, name, last::NOT_PUBLISHED));
+            return Err(published_set::damaged(
+                last,
+                name,
+                published_set::NOT_PUBLISHED,
+            ));
         }
         made.file = Some(file);
         Ok(())

@@ -27,10 +27,9 @@ use wait::{Given, Trouble, wait};
 
 pub use look::look;
 
-mod beside;
 mod connect;
 mod copy;
-mod direct;
+mod first_load;
 mod fit;
 mod kinds;
 mod load;
@@ -39,6 +38,7 @@ mod merge;
 mod names;
 mod own_tables;
 mod resolve;
+mod side_tables;
 mod table;
 mod tls;
 mod wait;

@@ -20,9 +20,9 @@ use error::DatabaseFile;
 pub use look::look;
 
 mod apply;
-mod beside;
 mod error;
 mod look;
+mod side_tables;
 mod table;
 mod value;
 

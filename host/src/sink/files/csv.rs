@@ -10,7 +10,7 @@ use crate::settings::data_file::OutputFormat;
 use crate::settings::plan::WriteMode;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::files::generation::Generation;
-use crate::sink::files::last::{LastRecords, damaged};
+use crate::sink::files::published_set::{LastRecords, damaged};
 use crate::sink::files::write::MemberNames;
 use crate::sink::manifest::CsvLayout;
 use crate::staging::read::{RECORDS, Staged, object};

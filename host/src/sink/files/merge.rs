@@ -8,7 +8,7 @@ use crate::records::changes::check_at;
 use crate::records::key::{KeyError, Keys};
 use crate::records::parents::Parents;
 use crate::records::sort::{Change, Sorted};
-use crate::sink::files::last::{Block, LastRecords};
+use crate::sink::files::published_set::{Block, LastRecords};
 use crate::sink::files::write::SetOutput;
 
 /// Writes the set that is `last` with `changes` made to it, sorted by key. Returns how many records of `last` were deleted.

@@ -13,7 +13,7 @@ use super::kinds::{retype, sql, widened};
 
 use super::table::{self, unusable};
 use super::wait::wait;
-use super::{Postgres, beside, direct, merge};
+use super::{Postgres, first_load, merge, side_tables};
 
 /// What all ways of loading need.
 pub struct Load<'l> {
@@ -63,16 +63,16 @@ pub fn apply(
                 load.table, postgres.way.address
             )));
         }
-        let applied = direct::into_new(postgres, &mut load, &mut changes)?;
-        beside::keep(postgres, &mut changes)?;
+        let applied = first_load::into_new(postgres, &mut load, &mut changes)?;
+        side_tables::keep(postgres, &mut changes)?;
         return Ok(applied);
     };
     load.kinds = found.fits(postgres, layout)?;
     let applied = match (found.is_empty, changes.base) {
         (false, _) if !changes.owned => return Err(foreign(postgres, &load.table)),
-        (true, _) => direct::into_empty(postgres, &mut load, &mut changes)?,
+        (true, _) => first_load::into_empty(postgres, &mut load, &mut changes)?,
         (false, _) if matches!(changes.rows, Rows::New { .. }) => {
-            direct::add(postgres, &mut load, &mut changes)?
+            first_load::add(postgres, &mut load, &mut changes)?
         }
         // Nothing else is staged without a key but whole sets.
         (false, BuildsOn::LastCommit) if layout.keys == 0 => Applied {
@@ -81,11 +81,11 @@ pub fn apply(
             unchanged: true,
         },
         (false, BuildsOn::Nothing) if layout.keys == 0 => {
-            direct::replace_all(postgres, &mut load, &mut changes)?
+            first_load::replace_all(postgres, &mut load, &mut changes)?
         }
         (false, _) => merge::merge(postgres, &load, &mut changes)?,
     };
-    beside::keep(postgres, &mut changes)?;
+    side_tables::keep(postgres, &mut changes)?;
     Ok(applied)
 }
 
