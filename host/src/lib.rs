@@ -33,7 +33,7 @@ use outcome::{Failure, Outcome};
 use process::defect;
 use process::stop::Stop;
 use run::setup::Prepared;
-use run::{Run, call_component, gates, steps};
+use run::{Run, call_component, commit, gates};
 use settings::host::HostPlan;
 use settings::inputs::Inputs;
 use staging::read;
@@ -63,10 +63,10 @@ impl Run<'_> {
             defect::rehearsed("fetched");
             let more = report.more;
 
-            let staged = read::open(staging.input(), steps::reported(&report), &host.limits)?
+            let staged = read::open(staging.input(), commit::reported(&report), &host.limits)?
                 .with_more(more);
-            let last_records = sink.last().and_then(|last| steps::comparable(plan, last));
-            let taken = sink.take(&staged, staging, steps::extent(report.extent))?;
+            let last_records = sink.last().and_then(|last| gates::comparable(plan, last));
+            let taken = sink.take(&staged, staging, commit::extent(report.extent))?;
             let totals = taken.totals();
             let plausible = gates::check(
                 &self.gates(plan, host, more),

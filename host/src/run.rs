@@ -21,10 +21,12 @@ use crate::staging::lock::Lock;
 use crate::words;
 
 pub mod call_component;
+mod changed_settings;
+pub mod commit;
 pub mod gates;
 pub mod last_run;
+mod open_sink;
 pub mod setup;
-pub mod steps;
 pub mod summary;
 
 /// One run under way.

@@ -1,8 +1,10 @@
 //! The gates: is what would be published plausible? The source can answer 200 and be wrong.
 
 use crate::outcome::{Failure, Outcome};
-use crate::settings::plan::MaxRejected;
-use crate::sink::Totals;
+use crate::run::Run;
+use crate::settings::host::HostPlan;
+use crate::settings::plan::{MaxRejected, Plan, WriteMode};
+use crate::sink::{LastCommit, Totals};
 use crate::staging::rejection::Rejection;
 use crate::units::counted;
 
@@ -118,6 +120,27 @@ fn too_many_rejected(
     };
     let first = first.map_or_else(String::new, |first| format!("; the first: {first}"));
     refused.map(|text| text + &first)
+}
+
+impl Run<'_> {
+    /// How much may be missing or bad in this portion. A set that is still being loaded may be small.
+    pub(crate) fn gates(&self, plan: &Plan, host: &HostPlan, more: bool) -> Gates {
+        let appends = plan.mode == WriteMode::Append;
+        Gates {
+            min_records: if more { 0 } else { host.min_records },
+            run_records: appends.then_some(self.summary.staged),
+            max_shrink_percent: host.max_shrink_percent,
+            max_delete_percent: host.max_delete_percent,
+            max_rejected: host.max_rejected,
+            allow_shrink: self.args.allow_shrink,
+        }
+    }
+}
+
+/// The size of the last set, if the new one can be held against it: what was appended is no set, and cannot shrink.
+pub fn comparable(plan: &Plan, last: LastCommit<'_>) -> Option<u64> {
+    let is_set = plan.mode != WriteMode::Append && !last.manifest.appends();
+    is_set.then_some(last.manifest.counts.records)
 }
 
 #[cfg(test)]

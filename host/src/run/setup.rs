@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::cli::GivenArgs;
 use crate::component::grants::Grants;
 use crate::component::{Connector, Description, JobFailure, Request};
@@ -9,12 +11,15 @@ use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Stop;
+
+use crate::run::Run;
 use crate::secret::Redactor;
 use crate::settings::given_file::{self, Holds};
-use crate::settings::granted::Grant;
+use crate::settings::granted::{self, Grant};
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::{Inputs, Problem};
 use crate::settings::plan::{Plan, Unusable};
+use crate::settings::suggest;
 use crate::sink::manifest;
 
 /// The component that is built into the binary.
@@ -201,4 +206,36 @@ fn read_component(path: &Path, holds: Holds, limits: &Limits) -> Result<Vec<u8>,
         )
     })?;
     Ok(std::mem::take(&mut bytes))
+}
+
+impl Run<'_> {
+    /// The settings, or every problem with them in one failure, or that the run must end.
+    pub(crate) async fn usable<'p>(
+        &self,
+        prepared: &'p Prepared,
+        stop: &Stop,
+    ) -> Result<&'p Plan, Failure> {
+        for (name, meant) in suggest::near_misses(&prepared.description, &prepared.inputs) {
+            self.log.warn(
+                "environment variable is not a setting",
+                json!({ "name": name, "meant": meant }),
+            );
+        }
+        if let Some(kept_back) = granted::ungranted(&prepared.inputs, &prepared.grant()) {
+            self.log.warn(
+                "environment variables not given to the component",
+                json!({ "names": kept_back.names, "grant": kept_back.grant }),
+            );
+        }
+        for (name, setting) in granted::ignored(&prepared.inputs) {
+            self.log.warn(
+                "environment variable ignored",
+                json!({ "name": name, "setting": setting }),
+            );
+        }
+        match &prepared.plan {
+            Ok(plan) => Ok(plan),
+            Err(_) => Err(refusal(&prepared.problems(stop).await?)),
+        }
+    }
 }

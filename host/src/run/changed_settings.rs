@@ -1,0 +1,77 @@
+//! Settings that changed since the last commit: refused where old and new records would not fit together.
+
+use crate::outcome::{Failure, Outcome};
+use crate::run::Run;
+use crate::settings::plan::{Plan, WriteMode};
+use crate::sink::LastCommit;
+use crate::sink::files::generation;
+
+impl Run<'_> {
+    /// Refuses settings that would make the last set and the new records two different things.
+    pub(crate) fn refuse_changes(
+        &self,
+        plan: &Plan,
+        last: Option<LastCommit<'_>>,
+    ) -> Result<(), Failure> {
+        self.refuse_flags(plan)?;
+        let Some(last) = last.filter(|_| !self.args.full_refresh) else {
+            return Ok(());
+        };
+        let leaves = leaves_append(plan, last);
+        if plan.mode == WriteMode::Replace && !leaves {
+            return Ok(());
+        }
+        let changed: Vec<String> = generation::changed_settings(last.manifest, &plan.fingerprint)
+            .into_iter()
+            .filter(|name| !self.args.accept_change.contains(name))
+            // A whole new set is not mixed with anything; but the readers of the segments would wait for nothing.
+            .filter(|name| plan.mode != WriteMode::Replace || name == "WRITE_MODE")
+            .collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let accepted: Vec<String> = changed
+            .iter()
+            .map(|name| format!("--accept-change {name}"))
+            .collect();
+        let accepted = accepted.join(" ");
+        let ways_on = if plan.mode == WriteMode::Append {
+            format!(
+                "so old and new segments may not fit together; continue with `{accepted}`, or append into another OUTPUT_DIR"
+            )
+        } else if leaves {
+            format!(
+                "so the segments stay, and no further one is added; continue with `{accepted}`, which fetches everything again"
+            )
+        } else {
+            format!(
+                "so old and new records may not fit together; fetch everything again with `--full-refresh`, or continue with `{accepted}`"
+            )
+        };
+        Err(Failure::new(
+            Outcome::Settings,
+            format!(
+                "{} changed since generation {}, {ways_on}",
+                changed.join(", "),
+                last.name
+            ),
+        ))
+    }
+
+    /// Refuses flags that say what cannot be done in this mode.
+    fn refuse_flags(&self, plan: &Plan) -> Result<(), Failure> {
+        let refused = if self.args.range().is_some() && plan.mode != WriteMode::Upsert {
+            "`--from` and `--to` read a range again and merge it by key: set PRIMARY_KEY and WRITE_MODE=upsert, or leave them out"
+        } else if self.args.full_refresh && plan.mode == WriteMode::Append {
+            "`--full-refresh` publishes everything in place of the old set, and WRITE_MODE=append only adds: leave it out; to start over, append into another OUTPUT_DIR"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::new(Outcome::Settings, refused))
+    }
+}
+
+/// Whether the last commit is of an append job and this run makes a set again.
+pub fn leaves_append(plan: &Plan, last: LastCommit<'_>) -> bool {
+    plan.mode != WriteMode::Append && last.manifest.appends()
+}

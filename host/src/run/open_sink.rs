@@ -1,0 +1,106 @@
+//! Opens the sink: the lock, the folder that is OUTPUT_DIR or one of the run's own, and the last commit.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::outcome::{Failure, Outcome};
+use crate::process::stop::Check;
+use crate::run::{Held, Run};
+use crate::settings::host::HostPlan;
+use crate::settings::plan::Plan;
+use crate::sink::{self, Sink, SinkContext, Target};
+use crate::staging::folder::{self, Folder, Temporary};
+use crate::staging::lock::{self, Lock};
+
+impl Run<'_> {
+    /// The sink at its last commit, or `None` when another run of this job is under way and that is fine.
+    pub(crate) fn open<'r>(
+        &mut self,
+        plan: &Plan,
+        host: &'r HostPlan,
+        check: Check<'r>,
+    ) -> Result<Option<Box<dyn Sink + 'r>>, Failure>
+    where
+        Self: 'r,
+    {
+        if self.args.adopt && host.database.is_some() {
+            return Err(Failure::new(
+                Outcome::Usage,
+                "`--adopt` moves an earlier script's files away, and OUTPUT_DATABASE_URL is set: leave it out",
+            ));
+        }
+        let opened = self.lock(host, check).and_then(|lock| {
+            let context = SinkContext {
+                lock,
+                folder_stays: host.output_dir.is_some(),
+                limits: &host.limits,
+                check,
+                log: self.log,
+            };
+            sink::open(context, host, self.target(plan, host))
+        });
+        match opened {
+            Ok(sink) => {
+                self.summary.generation = sink.last().map(|last| last.name.to_string());
+                let records = sink.last().map(|last| last.manifest.counts.records);
+                self.summary.records = records.unwrap_or_default();
+                Ok(Some(sink))
+            }
+            Err(failure) if failure.is_overlap => {
+                self.lock = Held::Lost;
+                if !host.skip_on_overlap {
+                    return Err(failure);
+                }
+                self.log.info(
+                    "skipped, another run holds the lock",
+                    json!({ "by": failure.message }),
+                );
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The lock on the folder in which this run works: OUTPUT_DIR, or one of its own where nothing is kept in files.
+    fn lock(&mut self, host: &HostPlan, check: Check<'_>) -> Result<Arc<Lock>, Failure> {
+        let folder = if let Some(path) = &host.output_dir {
+            let folder = Folder::open_or_create(path, host.file_mode, host.writers)?;
+            if let Some(above) = folder.exposed_by()? {
+                self.log.warn(
+                    "another user can replace the output folder",
+                    json!({ "above": above }),
+                );
+            }
+            folder
+        } else {
+            for name in folder::sweep("run", &host.limits, check) {
+                self.log
+                    .warn("leftover of a killed run removed", json!({ "name": name }));
+            }
+            let own = Temporary::new("run", &host.limits)?;
+            let folder = own.folder().clone();
+            self.temporary = Some(own);
+            folder
+        };
+        let lock = Arc::new(lock::acquire(&folder, &self.summary.run_id)?);
+        self.lock = Held::Yes(Arc::clone(&lock));
+        Ok(lock)
+    }
+
+    /// What is published, and how.
+    pub(crate) fn target(&self, plan: &Plan, host: &HostPlan) -> Target {
+        Target {
+            format: host.format,
+            compression: host.compression,
+            columns: host.columns.clone(),
+            formulas: host.formulas,
+            mode: plan.mode,
+            keys: host.keys.clone(),
+            replace_by: host.replace_by.clone(),
+            file_mode: host.file_mode,
+            adopt: self.args.adopt,
+            dry_run: self.args.dry_run,
+        }
+    }
+}
