@@ -101,19 +101,19 @@ pub trait Take<'de> {
     /// The value at pointer number `slot`.
     fn take<D: Deserializer<'de>>(&mut self, slot: usize, value: D) -> Result<(), D::Error>;
 
-    /// A member named `step` stands twice on the way of a pointer.
-    fn repeated(&mut self, step: &str);
+    /// A member named `step` is repeated on the way of a pointer. True: it is walked too, and what it leads to is taken again.
+    fn repeated(&mut self, step: &str) -> bool;
 }
 
 /// Several pointers, ready to be followed together.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Paths {
     root: Node,
     slots: usize,
     names: Vec<Finder<'static>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Node {
     slot: Option<usize>,
     children: Vec<(String, Node)>,
@@ -122,9 +122,14 @@ struct Node {
 impl Paths {
     /// Adds a pointer and returns its slot; equal pointers share one.
     pub fn add(&mut self, pointer: &Pointer) -> usize {
+        self.add_steps(pointer.steps.iter().cloned())
+    }
+
+    /// Adds the pointer of these steps, which are names and indexes as they are, nothing in them escaped.
+    pub fn add_steps(&mut self, steps: impl IntoIterator<Item = String>) -> usize {
         let mut node = &mut self.root;
-        for step in &pointer.steps {
-            let at = node.children.iter().position(|(name, _)| name == step);
+        for step in steps {
+            let at = node.children.iter().position(|(name, _)| *name == step);
             let at = at.unwrap_or_else(|| {
                 node.children.push((step.clone(), Node::default()));
                 let name = Finder::new(&format!("\"{step}\"")).into_owned();
@@ -199,7 +204,8 @@ impl<'de, T: Take<'de>> Visitor<'de> for Walk<'_, T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        // One bit a child: more than 64 pointers that part in the same place are never built from settings.
+        // One bit a child. Where more than 64 pointers part in the same place, two share one: whoever has so many takes what is
+        // repeated too, as the host does, or never has them, as the component, whose settings are fewer.
         let mut seen = 0_u64;
         while let Some(at) = map.next_key_seed(ChildNamed(&self.node.children))? {
             let Some(at) = at else {
@@ -208,8 +214,7 @@ impl<'de, T: Take<'de>> Visitor<'de> for Walk<'_, T> {
             };
             let (step, node) = &self.node.children[at];
             let bit = 1_u64 << (at % 64);
-            if seen & bit != 0 {
-                self.taker.repeated(step);
+            if seen & bit != 0 && !self.taker.repeated(step) {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }

@@ -214,8 +214,9 @@ impl<'b> Take<'b> for Reader<'_, 'b> {
         Ok(())
     }
 
-    fn repeated(&mut self, step: &str) {
+    fn repeated(&mut self, step: &str) -> bool {
         self.repeated.get_or_insert_with(|| step.to_owned());
+        false
     }
 }
 

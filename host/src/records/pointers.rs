@@ -1,24 +1,12 @@
 //! JSON Pointers (RFC 6901) into a record, all of them read in one pass over its text.
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::Deserializer;
 use serde_json::value::RawValue;
+use tidegate_json::{Paths, Take};
 
 /// Pointers, each known by its place among them.
 #[derive(Debug, Clone, Default)]
-pub struct Pointers {
-    root: Node,
-    many: usize,
-}
-
-/// One step on the way to the pointers' values.
-#[derive(Debug, Clone, Default)]
-struct Node {
-    /// The pointer that ends here.
-    pointer: Option<usize>,
-    below: Vec<(String, Node)>,
-}
+pub struct Pointers(Paths);
 
 /// What a record has.
 pub struct Found<'r> {
@@ -31,165 +19,38 @@ pub struct Found<'r> {
 impl Pointers {
     /// Adds a pointer and returns its place; that of an equal one, if there is one.
     pub fn add(&mut self, pointer: &str) -> usize {
-        let many = &mut self.many;
-        *self.root.at(pointer).pointer.get_or_insert_with(|| {
-            *many += 1;
-            *many - 1
-        })
+        let steps = pointer.split('/').skip(1);
+        let steps = steps.map(|step| step.replace("~1", "/").replace("~0", "~"));
+        self.0.add_steps(steps)
     }
 
     /// Checks that `record` is JSON, and finds its values. `Err` has the parser's words.
     pub fn find<'r>(&self, record: &'r str) -> Result<Found<'r>, String> {
         let mut found = Found {
-            values: vec![None; self.many],
+            values: vec![None; self.0.slots()],
             twice: None,
         };
         let mut parser = serde_json::Deserializer::from_str(record);
-        let read = Step {
-            node: &self.root,
-            found: &mut found,
-        };
-        read.deserialize(&mut parser)
+        let walked = self.0.walk(&mut parser, &mut found);
+        walked
             .and_then(|()| parser.end())
             .map_err(|error| error.to_string())?;
         Ok(found)
     }
 }
 
-impl Node {
-    /// Where this pointer ends, with all steps on the way.
-    fn at(&mut self, pointer: &str) -> &mut Self {
-        let mut node = self;
-        for step in pointer.split('/').skip(1) {
-            let step = step.replace("~1", "/").replace("~0", "~");
-            let at = node
-                .below
-                .iter()
-                .position(|(name, _)| *name == step)
-                .unwrap_or_else(|| {
-                    node.below.push((step, Self::default()));
-                    node.below.len() - 1
-                });
-            node = &mut node.below[at].1;
-        }
-        node
-    }
-}
-
-/// Reads one value of a record, and remembers what a pointer ends at.
-struct Step<'k, 'f, 'r> {
-    node: &'k Node,
-    found: &'f mut Found<'r>,
-}
-
-impl<'r> DeserializeSeed<'r> for Step<'_, '_, 'r> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'r>>(self, value: D) -> Result<(), D::Error> {
-        let Some(pointer) = self.node.pointer else {
-            return value.deserialize_any(self);
-        };
+impl<'r> Take<'r> for Found<'r> {
+    fn take<D: Deserializer<'r>>(&mut self, place: usize, value: D) -> Result<(), D::Error> {
         let value = <&RawValue as serde::Deserialize>::deserialize(value)?;
-        if self.found.values[pointer].replace(value).is_some() {
-            self.found.twice = Some(pointer);
-        }
-        if self.node.below.is_empty() {
-            return Ok(());
-        }
-        value
-            .deserialize_any(self)
-            .map_err(serde::de::Error::custom)
-    }
-}
-
-impl<'r> Visitor<'r> for Step<'_, '_, 'r> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'r>>(self, mut members: A) -> Result<(), A::Error> {
-        while let Some(at) = members.next_key_seed(Member(self.node))? {
-            match at {
-                Some(at) => members.next_value_seed(Step {
-                    node: &self.node.below[at].1,
-                    found: &mut *self.found,
-                })?,
-                None => drop(members.next_value::<IgnoredAny>()?),
-            }
+        if self.values[place].replace(value).is_some() {
+            self.twice = Some(place);
         }
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'r>>(self, mut items: A) -> Result<(), A::Error> {
-        let is_index = |name: &str| {
-            let index = name.parse::<u64>().ok();
-            index.filter(|index| index.to_string() == name)
-        };
-        let below = self.node.below.iter();
-        let below: Vec<(u64, &Node)> = below
-            .filter_map(|(name, node)| Some((is_index(name)?, node)))
-            .collect();
-        for index in 0_u64.. {
-            let wanted = below.iter().find(|(known, _)| *known == index);
-            let more = match wanted {
-                Some((_, node)) => items
-                    .next_element_seed(Step {
-                        node,
-                        found: &mut *self.found,
-                    })?
-                    .is_some(),
-                None => items.next_element::<IgnoredAny>()?.is_some(),
-            };
-            if !more {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    // On the way to a pointer, where there is nothing below: the value is missing, and that is said later.
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-/// Reads a member's name: which of the node's steps it is.
-struct Member<'k>(&'k Node);
-
-impl<'r> DeserializeSeed<'r> for Member<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'r>>(self, name: D) -> Result<Option<usize>, D::Error> {
-        name.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Member<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member's name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
-        Ok(self.0.below.iter().position(|(step, _)| step == name))
+    fn repeated(&mut self, _: &str) -> bool {
+        // Of several of one name the last counts.
+        true
     }
 }
 
@@ -224,5 +85,24 @@ mod tests {
         let values = found(&["/a", "/b/c"], r#"{"a":1,"b":true,"a":2}"#);
 
         assert_eq!(values, [Some("2".to_owned()), None]);
+    }
+
+    #[test]
+    fn a_value_that_is_there_twice_is_told_and_no_other_of_many_columns() {
+        let names: Vec<String> = (0..200).map(|number| format!("/c{number}")).collect();
+        let mut all = Pointers::default();
+        let places: Vec<usize> = names.iter().map(|name| all.add(name)).collect();
+        let member = |number: usize| format!("\"c{number}\":{number}");
+        let members: Vec<String> = (0..200).map(member).collect();
+        let record = format!("{{{}}}", members.join(","));
+
+        let once = all.find(&record).unwrap();
+        let twice = format!("{{\"c70\":0,{}}}", members.join(","));
+        let twice = all.find(&twice).unwrap();
+
+        assert_eq!(once.twice, None);
+        assert_eq!(once.values[places[199]].unwrap().get(), "199");
+        assert_eq!(twice.twice, Some(places[70]));
+        assert_eq!(twice.values[places[70]].unwrap().get(), "70");
     }
 }

@@ -147,8 +147,9 @@ impl<'de> Take<'de> for Walked<'de> {
         Ok(())
     }
 
-    fn repeated(&mut self, step: &str) {
+    fn repeated(&mut self, step: &str) -> bool {
         self.repeated.get_or_insert_with(|| step.to_owned());
+        false
     }
 }
 
