@@ -146,3 +146,31 @@ fn prose_is_at_most_120_columns_wide() {
 
     assert_eq!(wide, [""; 0]);
 }
+
+#[test]
+fn every_file_that_architecture_names_is_there() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = text_of("docs/architecture.md");
+    let names: Vec<&str> = page
+        .split('`')
+        .filter(|name| {
+            let is_path = |byte: u8| byte.is_ascii_alphanumeric() || b"/_.-".contains(&byte);
+            name.contains('/')
+                && Path::new(name)
+                    .extension()
+                    .is_some_and(|ending| ending == "rs")
+                && name.bytes().all(is_path)
+        })
+        .collect();
+
+    let is_there = |name: &str| {
+        let folders = ["", "host/src", "guest/src"];
+        folders
+            .iter()
+            .any(|folder| top.join(folder).join(name).is_file())
+    };
+    let missing: Vec<&&str> = names.iter().filter(|name| !is_there(name)).collect();
+
+    assert!(names.len() > 15, "{names:?}");
+    assert_eq!(missing, [&""; 0]);
+}
