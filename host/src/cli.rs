@@ -192,6 +192,9 @@ pub struct DescribeArgs {
     /// Print a Markdown table
     #[arg(long, conflicts_with = "env_example")]
     pub markdown: bool,
+    /// Print a JSON Schema of the settings, for editors
+    #[arg(long, conflicts_with_all = ["env_example", "markdown"])]
+    pub schema: bool,
 }
 
 /// `tidegate health`.

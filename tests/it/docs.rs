@@ -6,6 +6,8 @@ mod exit_codes;
 mod form;
 /// The same pages in the binary.
 mod help;
+/// The settings for editors.
+mod schema;
 
 use std::path::Path;
 

@@ -6,6 +6,10 @@ use crate::component::{Description, is_settable};
 use crate::settings::catalogue::{self, Group};
 use crate::settings::env_file;
 
+mod schema;
+
+pub use schema::schema;
+
 /// One setting, wherever it was declared.
 struct Entry {
     group: Group,
