@@ -116,6 +116,8 @@ pub fn describe(
         let prepared = Prepared::new(&given, read, &watch.stop, &Log::silent()).await?;
         stdout::print(&if args.env_example {
             describe::env_example(&prepared.description)
+        } else if args.schema {
+            describe::schema(&prepared.description)
         } else if args.markdown {
             describe::markdown(&prepared.description)
         } else {

@@ -161,6 +161,35 @@ fn only_main_reads_the_environment() {
     assert_eq!(breaking(reads), [""; 0]);
 }
 
+/// A new setting is a row of the catalogue and its one use: whoever needs its name takes it from the row.
+#[test]
+fn a_setting_of_the_host_is_named_in_the_catalogue_alone() {
+    let catalogue = text("host/src/settings/catalogue.rs");
+    let rows = catalogue
+        .lines()
+        .filter(|line| line.starts_with("    ") && line.ends_with(" {"));
+    let names = rows.filter_map(|line| line.trim_start().split_once(": "));
+    let names: Vec<String> = names
+        .map(|(name, _)| format!("\"{name}\""))
+        .filter(|name| {
+            name.chars()
+                .all(|c| c.is_ascii_uppercase() || "_\"".contains(c))
+        })
+        .collect();
+    assert!(names.len() > 35, "{names:?}");
+
+    let names_one = |name: &str, text: &str| {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let is_test = name.contains("/tests/") || name.ends_with("/tests.rs");
+        name.starts_with("host/src/")
+            && !is_test
+            && name != "host/src/settings/catalogue.rs"
+            && names.iter().any(|setting| code.contains(setting))
+    };
+
+    assert_eq!(breaking(names_one), [""; 0]);
+}
+
 #[test]
 fn one_folder_of_the_guest_names_waki_and_wasi() {
     let names = |name: &str, text: &str| {

@@ -20,6 +20,7 @@ use super::EgressError;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
+use crate::settings::catalogue::CA_FILE;
 use crate::settings::given_file::Holds;
 
 /// The files that TLS is set up with; none by default.
@@ -74,7 +75,12 @@ pub fn roots(
 ) -> Result<RootCertStore, Failure> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = ca_file {
-        add_file(&mut roots, "CA_FILE", path, limits.settings_file_bytes)?;
+        add_file(
+            &mut roots,
+            CA_FILE.row.name,
+            path,
+            limits.settings_file_bytes,
+        )?;
     }
     if needed {
         let system = system();

@@ -7,6 +7,7 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 use crate::records::pointers::Pointers;
+use crate::settings::catalogue::{PRIMARY_KEY, REPLACE_BY};
 
 use encode::encode;
 pub use encode::{KeyPart, parts, string};
@@ -188,7 +189,7 @@ impl Parent {
     fn place(&self) -> KeyField {
         KeyField {
             pointer: self.pointer.clone(),
-            setting: "REPLACE_BY",
+            setting: REPLACE_BY.row.name,
         }
     }
 }
@@ -196,7 +197,7 @@ impl Parent {
 fn key_place(pointer: &str) -> KeyField {
     KeyField {
         pointer: pointer.to_owned(),
-        setting: "PRIMARY_KEY",
+        setting: PRIMARY_KEY.row.name,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::outcome::{Failure, Outcome};
 use crate::run::Run;
+use crate::settings::catalogue::WRITE_MODE;
 use crate::settings::plan::{Plan, WriteMode};
 use crate::sink::LastCommit;
 use crate::sink::files::generation;
@@ -25,7 +26,7 @@ impl Run<'_> {
             .into_iter()
             .filter(|name| !self.args.accept_change.contains(name))
             // A whole new set is not mixed with anything; but the readers of the segments would wait for nothing.
-            .filter(|name| plan.mode != WriteMode::Replace || name == "WRITE_MODE")
+            .filter(|name| plan.mode != WriteMode::Replace || name == WRITE_MODE.row.name)
             .collect();
         if changed.is_empty() {
             return Ok(());

@@ -1,12 +1,17 @@
 //! What the host knows of a component's own settings: all names of them that it knows are here.
 
 use crate::component::{Description, Setting};
-use crate::settings::catalogue;
+use crate::settings::catalogue::{self, PRIMARY_KEY};
 
 /// It names a file, unless it is the schema itself.
 pub const SCHEMA: &str = "SOURCE_SCHEMA";
 /// Settings whose values a component may propose, besides its own of the source.
-pub const PROPOSED: [&str; 4] = ["MAX_RETRIES", "MAX_PAGES", "PRIMARY_KEY", "TRANSFORM"];
+pub const PROPOSED: [&str; 4] = [
+    "MAX_RETRIES",
+    "MAX_PAGES",
+    PRIMARY_KEY.row.name,
+    "TRANSFORM",
+];
 
 /// Whether the component declares a setting of this name.
 pub fn declares(description: &Description, name: &str) -> bool {

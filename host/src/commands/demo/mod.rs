@@ -15,6 +15,7 @@ use crate::cli::{DemoArgs, GivenArgs, RunArgs};
 use crate::outcome::{Ended, Outcome};
 use crate::process::watch::Watch;
 use crate::run::summary::Summary;
+use crate::settings::catalogue::SOURCE_API_KEY;
 use crate::units::counted;
 
 /// Runs the demo and says on stdout what it does and sees.
@@ -103,7 +104,7 @@ fn run(watch: &Watch, job: &Path, key: &str, environment: &[(String, String)]) -
         .iter()
         .filter(|(name, _)| kept.contains(&name.as_str()))
         .cloned();
-    let key = ("SOURCE_API_KEY".to_owned(), key.to_owned());
+    let key = (SOURCE_API_KEY.row.name.to_owned(), key.to_owned());
     crate::run::run_watched(watch, &args, environment.chain([key]))
 }
 

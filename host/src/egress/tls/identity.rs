@@ -13,6 +13,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use super::wrong;
 use crate::log::Log;
 use crate::outcome::Failure;
+use crate::settings::catalogue::{CLIENT_CERT_FILE, CLIENT_KEY_FILE};
 use crate::settings::given_file::{self, Holds};
 
 const READABLE_BY_OTHERS: u32 = 0o004;
@@ -33,18 +34,23 @@ impl Identity {
     /// Reads both files. A key that everybody on this machine can read is warned of.
     pub(super) fn read(files: &ClientFiles, bytes_max: u64, log: &Log) -> Result<Self, Failure> {
         let (pem, _) = read(
-            "CLIENT_CERT_FILE",
+            CLIENT_CERT_FILE.row.name,
             &files.certificates,
             bytes_max,
             Holds::Other,
         )?;
-        let chain = certificates("CLIENT_CERT_FILE", &files.certificates, &pem)?;
-        let (pem, mode) = read("CLIENT_KEY_FILE", &files.key, bytes_max, Holds::Trusted)?;
+        let chain = certificates(CLIENT_CERT_FILE.row.name, &files.certificates, &pem)?;
+        let (pem, mode) = read(
+            CLIENT_KEY_FILE.row.name,
+            &files.key,
+            bytes_max,
+            Holds::Trusted,
+        )?;
         let shown = files.key.display();
         if mode & READABLE_BY_OTHERS != 0 {
             log.warn(
                 "client key readable by every user of this machine; take that away with `chmod o-r`",
-                json!({"setting": "CLIENT_KEY_FILE", "path": shown.to_string()}),
+                json!({"setting": CLIENT_KEY_FILE.row.name, "path": shown.to_string()}),
             );
         }
         let mut key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {

@@ -12,6 +12,7 @@ use zeroize::Zeroize as _;
 use super::OAuth2;
 use crate::egress::EgressError;
 use crate::secret::{Redactor, Secret};
+use crate::settings::catalogue::SOURCE_SCOPE;
 
 /// No token is kept for longer; it also keeps the arithmetic of clocks within its bounds.
 const LIFETIME_MAX: Duration = Duration::from_hours(24 * 365);
@@ -122,7 +123,7 @@ pub(super) fn in_place(status: StatusCode, code: Option<&str>) -> InPlace {
         408 | 425 | 429 | 500.. => InPlace::Busy(format!("it answered {number}{coded}")),
         400 | 401 | 403 => {
             let settings = match code {
-                Some("invalid_scope") => "SOURCE_SCOPE",
+                Some("invalid_scope") => SOURCE_SCOPE.row.name,
                 _ => "SOURCE_CLIENT_ID, SOURCE_CLIENT_SECRET and SOURCE_TOKEN_AUTH",
             };
             InPlace::Refusal(format!(
