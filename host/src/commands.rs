@@ -9,6 +9,7 @@ use crate::log::Log;
 use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
 use crate::process::watch::{Watch, aside};
 use crate::run::setup::{self, Prepared};
+use crate::secret::WORD_BYTES_MIN;
 use crate::settings::inputs::Problem;
 use crate::settings::{catalogue, granted, shown, suggest};
 use crate::units;
@@ -78,6 +79,12 @@ fn checked(prepared: &Prepared, problems: &[Problem], online: bool) -> String {
             "warning: environment variables not given to the component: {}; to allow them, set `{}`",
             kept_back.names.join(", "),
             kept_back.grant
+        );
+    }
+    for name in prepared.host.short_secrets(&prepared.inputs) {
+        let _ = writeln!(
+            out,
+            "warning: {name} has fewer than {WORD_BYTES_MIN} characters, and is hidden only where it is a word by itself"
         );
     }
     if problems.is_empty() {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-pub(crate) use self::search::Search;
+pub(crate) use self::search::{Search, WORD_BYTES_MIN};
 
 mod escape;
 mod search;
@@ -190,7 +190,7 @@ struct Known {
 }
 
 impl Redactor {
-    /// Hides these secrets, whatever their length.
+    /// Hides these secrets; one of fewer than [`WORD_BYTES_MIN`] bytes only where it is a word by itself.
     pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
         let secrets = Secrets::new(secrets);
         let search = secrets.search(1);
@@ -259,6 +259,33 @@ mod tests {
         redactor.learn(&Secret::from("a-token-s3cret"));
 
         assert_eq!(clone.hide("s3cret, a-token-s3cret"), "REDACTED, REDACTED");
+    }
+
+    #[test]
+    fn a_short_secret_is_hidden_where_it_is_a_word_by_itself() {
+        let redactor = Redactor::new([Secret::from("p"), Secret::from("a1b2c")]);
+
+        for (text, shown) in [
+            ("a problem with p", "a problem with REDACTED"),
+            ("p", "REDACTED"),
+            ("key=p&q=a1b2c.", "key=REDACTED&q=REDACTED."),
+            ("pp ppp p_p xa1b2c a1b2cé", "pp ppp p_p xa1b2c a1b2cé"),
+            (
+                "%20p%20, \"\\np\\u0022p\"",
+                "%20REDACTED%20, \"\\nREDACTED\\u0022REDACTED\"",
+            ),
+            ("%70 (\\u0070)", "REDACTED (REDACTED)"),
+            ("Basic cA== or cAt", "Basic REDACTED or cAt"),
+        ] {
+            assert_eq!(redactor.hide(text), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_of_six_characters_is_hidden_everywhere() {
+        let redactor = Redactor::new([Secret::from("a1b2c3")]);
+
+        assert_eq!(redactor.hide("xa1b2c3x"), "xREDACTEDx");
     }
 
     #[test]

@@ -234,6 +234,28 @@ fn check_asks_nobody_and_touches_no_folder() {
 }
 
 #[test]
+fn check_warns_of_a_secret_that_is_too_short_to_be_hidden_everywhere() {
+    let short = Job::new().set("SOURCE_API_KEY", "p");
+    let short = short.tidegate(["check"]);
+
+    short.exits(0).stdout_has(
+        "warning: SOURCE_API_KEY has fewer than 6 characters, and is hidden only where it is a word by itself",
+    );
+    let usual = Job::new().tidegate(["check"]);
+    assert!(!usual.stdout.contains("characters"), "{}", usual.stdout);
+}
+
+#[test]
+fn a_key_of_one_character_leaves_an_error_readable() {
+    let job = Job::new().set("SOURCE_API_KEY", "p");
+
+    job.set("MAX_PAGES", "none")
+        .tidegate(["check"])
+        .exits(78)
+        .stdout_has("1 problem found:");
+}
+
+#[test]
 fn check_lists_every_problem() {
     let job = Job::new()
         .set("MAX_PAGES", "none")

@@ -18,6 +18,9 @@ const STEPS: usize = 100_000;
 /// Bytes that are compared in one step.
 const COMPARED_AT_ONCE: usize = 16;
 
+/// What is shorter is a secret only where it is a word by itself: it would spoil every text that it occurs in.
+pub const WORD_BYTES_MIN: usize = 6;
+
 /// What to look for: every secret in every encoding that is not one of single characters.
 #[derive(Default)]
 pub struct Search {
@@ -131,7 +134,7 @@ struct Plain<'s> {
 impl<'s> Plain<'s> {
     fn new(patterns: &'s [Zeroizing<Vec<u8>>], bytes_min: usize, bytes: &'s [u8]) -> Self {
         let long = patterns.iter().filter(|pattern| pattern.len() >= bytes_min);
-        let next = long.map(|pattern| (pattern.as_slice(), memmem::find(bytes, pattern)));
+        let next = long.map(|pattern| (pattern.as_slice(), find(bytes, pattern, 0)));
         let patterns = next.filter(|(_, at)| at.is_some()).collect();
         Self { bytes, patterns }
     }
@@ -140,7 +143,7 @@ impl<'s> Plain<'s> {
     fn next(&mut self, from: usize) -> Option<Found> {
         for (pattern, at) in &mut self.patterns {
             if at.is_some_and(|at| at < from) {
-                *at = memmem::find(&self.bytes[from..], pattern).map(|found| found + from);
+                *at = find(self.bytes, pattern, from);
             }
         }
         let found = self.patterns.iter().filter_map(|(pattern, at)| {
@@ -248,7 +251,8 @@ impl<'s> Escaped<'s> {
                 return;
             }
             if done == pattern.len() {
-                if at - start >= self.search.bytes_min {
+                let is_meant = is_long_or_a_word(self.bytes, pattern, start, at);
+                if is_meant && at - start >= self.search.bytes_min {
                     let end = at;
                     self.found = earlier(self.found, Some(Found { start, end }));
                 }
@@ -271,6 +275,40 @@ impl<'s> Escaped<'s> {
         if self.text.has_run_out() && !self.is_whole {
             self.undecided = self.undecided.min(start);
         }
+    }
+}
+
+/// Where the pattern is next, from there on; a short one as a word by itself.
+fn find(bytes: &[u8], pattern: &[u8], from: usize) -> Option<usize> {
+    // Those of a short one may overlap.
+    let mut from = from;
+    loop {
+        let start = memmem::find(&bytes[from..], pattern)? + from;
+        if is_long_or_a_word(bytes, pattern, start, start + pattern.len()) {
+            return Some(start);
+        }
+        from = start + 1;
+    }
+}
+
+/// Whether what is between `start` and `end` is the secret, and not a part of a word that has nothing to do with it.
+fn is_long_or_a_word(bytes: &[u8], pattern: &[u8], start: usize, end: usize) -> bool {
+    let is_word_behind = || bytes.get(end).is_some_and(|&byte| is_of_a_word(byte));
+    pattern.len() >= WORD_BYTES_MIN || !(ends_in_a_word(&bytes[..start]) || is_word_behind())
+}
+
+fn is_of_a_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
+}
+
+/// Whether the last character is one of a word; an escaped one, such as `%20` or `\n`, is not.
+fn ends_in_a_word(before: &[u8]) -> bool {
+    let is_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+    match before {
+        [] | [.., b'\\', _] => false,
+        [.., b'%', a, b] if is_hex(&[*a, *b]) => false,
+        [.., b'\\', b'u', a, b, c, d] if is_hex(&[*a, *b, *c, *d]) => false,
+        [.., last] => is_of_a_word(*last),
     }
 }
 

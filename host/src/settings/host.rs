@@ -10,7 +10,7 @@ use url::Url;
 use crate::egress::{Auth, ClientFiles, Origin};
 use crate::limits::Limits;
 use crate::log;
-use crate::secret::Secret;
+use crate::secret::{Secret, WORD_BYTES_MIN};
 use crate::settings::auth;
 use crate::settings::catalogue::{
     self, ALLOW_ENVIRONMENT, ALLOW_HOSTS, ALLOW_PRIVATE_NETWORKS, ALLOW_SHARED_OUTPUT, CA_FILE,
@@ -176,6 +176,24 @@ impl HostPlan {
             .chain(of_the_url.cloned())
             .chain(self.auth.secrets())
             .collect()
+    }
+}
+
+impl HostPlan {
+    /// The secrets that are so short that they cannot be hidden everywhere.
+    pub fn short_secrets(&self, inputs: &Inputs) -> Vec<&'static str> {
+        let is_short = |text: &str| text.len() < WORD_BYTES_MIN;
+        let password = self.database.as_ref().and_then(DatabaseUrl::password);
+        let is_short_there = |row: &catalogue::Row| match row.secrecy {
+            Secrecy::Public => false,
+            Secrecy::Secret => inputs.get(row).is_some_and(|given| is_short(&given.value)),
+            Secrecy::HoldsPassword => {
+                !inputs.is_given(&catalogue::OUTPUT_DATABASE_PASSWORD.row)
+                    && password.is_some_and(|password| is_short(password.expose()))
+            }
+        };
+        let rows = catalogue::ALL.iter().filter(|row| is_short_there(row));
+        rows.map(|row| row.name).collect()
     }
 }
 
