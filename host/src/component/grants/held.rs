@@ -1,6 +1,6 @@
 //! What the host holds for a component, in bytes: headers, requests, bodies and whatever else it has a handle to.
 //!
-//! The sizes are from above: what a thing could hold where that cannot be seen, and for each header what a map takes for it.
+//! The sizes are upper bounds: what a thing could hold where that cannot be seen, and for each header what a map takes for it.
 
 use std::fmt;
 

@@ -13,7 +13,7 @@ use super::exceeded::Exceeded;
 use super::held::Held;
 use crate::limits::Limits;
 
-/// Bytes of one element of a table, from above.
+/// Upper bound of the bytes of one element of a table.
 const ELEMENT_BYTES: usize = 16;
 
 /// The component's use of memory, and which limit it ran into.
@@ -33,7 +33,7 @@ pub struct Meter {
     own_bytes: usize,
     /// The largest its memories and tables have been, together.
     pub memory_peak_bytes: usize,
-    /// What the host holds, from above.
+    /// Upper bound of what the host holds.
     held_bytes: usize,
     pending: Arc<AtomicUsize>,
     /// Why a memory or a table was refused to grow: what the component made of it may be any trap.
@@ -89,8 +89,14 @@ impl Meter {
         Pending(Arc::clone(&self.pending))
     }
 
-    /// Whether a memory may grow by `bytes`.
-    pub fn grow(&mut self, bytes: usize, table: &mut ResourceTable) -> bool {
+    /// Whether a memory may grow.
+    ///
+    /// Beyond the maximum of its own type it fails in any case, and wasmtime asks all the same: that is not counted.
+    pub fn grow_memory(&mut self, growth: Growth, table: &mut ResourceTable) -> bool {
+        !growth.is_beyond_its_maximum() && self.grow(growth.more(), table)
+    }
+
+    fn grow(&mut self, bytes: usize, table: &mut ResourceTable) -> bool {
         if !self.fits(bytes) {
             let held = self.look_through(table);
             if !self.fits(bytes) {
@@ -103,13 +109,16 @@ impl Meter {
         true
     }
 
-    /// Whether a table may grow to `elements`, by `more` of them.
-    pub fn grow_table(&mut self, elements: usize, more: usize, table: &mut ResourceTable) -> bool {
-        if elements > self.table_elements_max {
+    /// Whether a table may grow, in elements; beyond its own maximum as with a memory.
+    pub fn grow_table(&mut self, growth: Growth, table: &mut ResourceTable) -> bool {
+        if growth.is_beyond_its_maximum() {
+            return false;
+        }
+        if growth.desired > self.table_elements_max {
             self.exceeded = Some(Exceeded::TableElements(self.table_elements_max));
             return false;
         }
-        self.grow(more.saturating_mul(ELEMENT_BYTES), table)
+        self.grow(growth.more().saturating_mul(ELEMENT_BYTES), table)
     }
 
     fn fits(&self, more: usize) -> bool {
@@ -137,6 +146,25 @@ impl Meter {
     }
 }
 
+/// What a memory or a table is asked to grow to: bytes, or elements.
+#[derive(Debug, Clone, Copy)]
+pub struct Growth {
+    pub current: usize,
+    pub desired: usize,
+    /// Of its type, or of the engine.
+    pub maximum: Option<usize>,
+}
+
+impl Growth {
+    fn more(self) -> usize {
+        self.desired.saturating_sub(self.current)
+    }
+
+    fn is_beyond_its_maximum(self) -> bool {
+        self.maximum.is_some_and(|maximum| self.desired > maximum)
+    }
+}
+
 /// Counts requests that are under way.
 #[derive(Clone)]
 pub struct Pending(Arc<AtomicUsize>);
@@ -155,5 +183,32 @@ pub struct UnderWay(Arc<AtomicUsize>);
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_growth_that_fails_at_the_memorys_own_maximum_is_not_counted() {
+        let (mut meter, mut table) = (Meter::new(100, &Limits::default()), ResourceTable::new());
+        let growth = |current, desired, maximum| Growth {
+            current,
+            desired,
+            maximum,
+        };
+
+        assert!(meter.grow_memory(growth(0, 60, Some(60)), &mut table));
+        let refused =
+            (0..1_000).filter(|_| meter.grow_memory(growth(60, 70, Some(60)), &mut table));
+        assert_eq!(refused.count(), 0);
+        assert!(!meter.grow_table(growth(0, 3, Some(2)), &mut table));
+
+        assert_eq!(meter.memory_peak_bytes, 60);
+        assert!(meter.exceeded.is_none());
+        assert!(meter.grow_memory(growth(60, 100, None), &mut table));
+        assert!(!meter.grow_memory(growth(100, 101, None), &mut table));
+        assert!(meter.exceeded.is_some());
     }
 }

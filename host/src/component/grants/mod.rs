@@ -26,7 +26,7 @@ pub use self::exceeded::{Exceeded, FIXED};
 use self::files::{Staging, StagingView};
 use self::http::CountedHttp;
 pub use self::http::Outbound;
-use self::meter::Meter;
+use self::meter::{Growth, Meter};
 use crate::limits::Limits;
 use crate::log::Log;
 
@@ -157,20 +157,28 @@ impl ResourceLimiter for Granted {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let more = desired.saturating_sub(current);
-        Ok(self.meter.grow(more, &mut self.table))
+        let growth = Growth {
+            current,
+            desired,
+            maximum,
+        };
+        Ok(self.meter.grow_memory(growth, &mut self.table))
     }
 
     fn table_growing(
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let more = desired.saturating_sub(current);
-        Ok(self.meter.grow_table(desired, more, &mut self.table))
+        let growth = Growth {
+            current,
+            desired,
+            maximum,
+        };
+        Ok(self.meter.grow_table(growth, &mut self.table))
     }
 
     fn instances(&self) -> usize {
