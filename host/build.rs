@@ -1,4 +1,4 @@
-//! Builds the component from `guest/` and leaves it where `component.rs` embeds it from.
+//! Builds the component from `guest/` and leaves it where `run/setup.rs` embeds it from.
 //!
 //! It only detects: what is missing is installed by `guest/setup.sh`. `TIDEGATE_COMPONENT=<file>` embeds that file instead.
 

@@ -1,7 +1,7 @@
 //! Settings: the environment becomes what a run needs to know, or a list of everything that is wrong with it.
 //!
 //! Nothing is read half: either all settings can be used, or none is. The credential is none of these; adding it to requests
-//! is the host's job, or `alone`'s.
+//! is the host's job, or `wasi/standalone_run.rs`'s.
 
 mod cursor;
 mod description;

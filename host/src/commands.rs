@@ -1,4 +1,4 @@
-//! The commands that are no run: `check`, `describe`, `health` and `component`.
+//! The commands: `check`, `describe`, `health` and `component` here, each other one in its own file; `run` is a folder.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

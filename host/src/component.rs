@@ -1,6 +1,6 @@
 //! Runs a component: instantiates it in its grants, calls `describe` or `run`, and tells the ways it can end apart.
 //!
-//! A report, a failure of its own, a trap, or a limit. What follows from each is decided in `fetch.rs`; the store is
+//! A report, a failure of its own, a trap, or a limit. What follows from each is decided in `run/call_component.rs`; the store is
 //! dropped after every call, whatever came of it.
 
 use std::sync::Arc;

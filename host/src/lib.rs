@@ -1,7 +1,7 @@
 //! tidegate: data-sync jobs for cron. A sandboxed component fetches and transforms, this host checks and publishes.
 //!
-//! `Run::flow` is the table of contents: one direction, each step one module, none calls back up. How a run is started and
-//! what is told of it afterwards is `run`'s business.
+//! `Run::flow` is the table of contents: one direction, each step one folder. How a run is started and reported is `run`'s
+//! business.
 
 #![allow(
     missing_docs,
@@ -18,6 +18,9 @@ pub mod settings;
 
 mod component;
 mod egress;
+mod folder;
+mod given_file;
+mod hash;
 mod log;
 mod records;
 mod secret;
@@ -33,7 +36,7 @@ use outcome::{Failure, Outcome};
 use process::defect;
 use process::stop::Stop;
 use run::setup::Prepared;
-use run::{Run, call_component, commit, gates};
+use run::{Run, call_component, gates, portion};
 use settings::host::HostPlan;
 use settings::inputs::Inputs;
 use staging::read;
@@ -63,10 +66,10 @@ impl Run<'_> {
             defect::rehearsed("fetched");
             let more = report.more;
 
-            let staged = read::open(staging.input(), commit::reported(&report), &host.limits)?
+            let staged = read::open(staging.input(), portion::reported(&report), &host.limits)?
                 .with_more(more);
             let last_records = sink.last().and_then(|last| gates::comparable(plan, last));
-            let taken = sink.take(&staged, staging, commit::extent(report.extent))?;
+            let taken = sink.take(&staged, staging, portion::extent(report.extent))?;
             let totals = taken.totals();
             let plausible = gates::check(
                 &self.gates(plan, host, more),

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Map, json};
 
 use crate::cli::{OutputKind, RunArgs};
+use crate::folder::lock::Lock;
+use crate::folder::{Folder, Temporary, Writers, random_digits};
 use crate::log::{self, Log};
 use crate::outcome::{Committed, Ended};
 use crate::process::defect;
@@ -16,16 +18,14 @@ use crate::process::memory;
 use crate::process::watch::Watch;
 use crate::run::summary::Summary;
 use crate::settings::host::HostPlan;
-use crate::staging::folder::{Folder, Temporary, Writers, random_digits};
-use crate::staging::lock::Lock;
 use crate::words;
 
 pub mod call_component;
 mod changed_settings;
-pub mod commit;
 pub mod gates;
 pub mod last_run;
 mod open_sink;
+pub mod portion;
 pub mod setup;
 pub mod summary;
 

@@ -23,9 +23,9 @@ use sha2::Sha256;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::folder::random_digits;
+use crate::folder::trust::{Rights, refuse_strangers};
 use crate::limits::Limits;
-use crate::staging::folder::random_digits;
-use crate::staging::folder::trust::{Rights, refuse_strangers};
 
 /// The folder of our own inside the one that was named.
 const FOLDER: &str = "compiled";

@@ -14,7 +14,6 @@ use crate::component::shape;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
-use crate::sink::manifest;
 
 /// An engine with every proposal off that our components do not need: what is off cannot have a bug.
 pub fn engine(limits: &Limits) -> Result<Engine, Failure> {
@@ -57,7 +56,7 @@ pub async fn load(
     log: &Log,
 ) -> Result<Loaded, Failure> {
     shape::check(&bytes, limits)?;
-    let sha256 = manifest::sha256(&bytes);
+    let sha256 = crate::hash::sha256(&bytes);
     let unused = |why: String| {
         log.warn(
             "cache not used, component compiled",

@@ -10,10 +10,10 @@ use tokio::sync::Mutex;
 
 use super::credential::{Auth, Credential};
 use super::echo::Echoes;
+use crate::given_file::reread::SecretFile;
 use crate::log::Log;
 use crate::outcome::Failure;
 use crate::secret::Secret;
-use crate::settings::reread::SecretFile;
 
 /// A secret, and the file that it can be read from again.
 #[derive(Debug, Clone)]

@@ -17,11 +17,11 @@ use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 pub use self::identity::ClientFiles;
 use self::identity::Identity;
 use super::EgressError;
+use crate::given_file::Holds;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
 use crate::settings::catalogue::CA_FILE;
-use crate::settings::given_file::Holds;
 
 /// The files that TLS is set up with; none by default.
 #[derive(Debug, Clone, Default)]

@@ -8,9 +8,9 @@ use std::collections::binary_heap::PeekMut;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 
+use crate::folder::{Doing as _, Folder};
 use crate::limits::Limits;
 use crate::outcome::Failure;
-use crate::staging::folder::{Doing as _, Folder};
 
 /// What is read or written of a sorted file at once.
 const BLOCK_BYTES: usize = 64 * 1024;

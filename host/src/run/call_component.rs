@@ -10,7 +10,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Stop;
 use crate::run::Run;
 use crate::run::changed_settings::leaves_append;
-use crate::run::commit::extent;
+use crate::run::portion::extent;
 use crate::run::setup::{Prepared, refusal};
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::Problem;

@@ -1,11 +1,13 @@
 //! Settings that changed since the last commit: refused where old and new records would not fit together.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::outcome::{Failure, Outcome};
 use crate::run::Run;
 use crate::settings::catalogue::WRITE_MODE;
 use crate::settings::plan::{Plan, WriteMode};
 use crate::sink::LastCommit;
-use crate::sink::files::generation;
+use crate::sink::manifest::Manifest;
 
 impl Run<'_> {
     /// Refuses settings that would make the last set and the new records two different things.
@@ -22,7 +24,7 @@ impl Run<'_> {
         if plan.mode == WriteMode::Replace && !leaves {
             return Ok(());
         }
-        let changed: Vec<String> = generation::changed_settings(last.manifest, &plan.fingerprint)
+        let changed: Vec<String> = changed_settings(last.manifest, &plan.fingerprint)
             .into_iter()
             .filter(|name| !self.args.accept_change.contains(name))
             // A whole new set is not mixed with anything; but the readers of the segments would wait for nothing.
@@ -75,4 +77,40 @@ impl Run<'_> {
 /// Whether the last commit is of an append job and this run makes a set again.
 pub fn leaves_append(plan: &Plan, last: LastCommit<'_>) -> bool {
     plan.mode != WriteMode::Append && last.manifest.appends()
+}
+
+/// The data-shaping settings that differ from those of `manifest`, in order; one that is missing on a side was not given.
+fn changed_settings(manifest: &Manifest, now: &BTreeMap<String, String>) -> Vec<String> {
+    let not_given = crate::hash::sha256(b"");
+    let hash =
+        |side: &BTreeMap<String, String>, name: &str| side.get(name).unwrap_or(&not_given).clone();
+    let names: BTreeSet<&String> = manifest.settings.keys().chain(now.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| hash(&manifest.settings, name) != hash(now, name))
+        .cloned()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_setting_is_named_and_one_that_was_never_given_is_not() {
+        let mut manifest = crate::sink::manifest::tests::empty();
+        let settings = |list: &[(&str, &str)]| -> BTreeMap<String, String> {
+            list.iter()
+                .map(|(name, value)| ((*name).to_owned(), crate::hash::sha256(value.as_bytes())))
+                .collect()
+        };
+        manifest.settings = settings(&[("A", "1"), ("B", "1"), ("C", "1"), ("D", "")]);
+
+        let changed = changed_settings(
+            &manifest,
+            &settings(&[("A", "1"), ("B", "2"), ("E", ""), ("F", "1")]),
+        );
+
+        assert_eq!(changed, ["B", "C", "F"]);
+    }
 }

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::folder::Folder;
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::sink::files::commit;
-use crate::staging::folder::Folder;
 use crate::words;
 
 /// Its name.

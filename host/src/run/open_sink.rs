@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::folder::lock::{self, Lock};
+use crate::folder::{self, Folder, Temporary};
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
 use crate::run::{Held, Run};
 use crate::settings::host::HostPlan;
 use crate::settings::plan::Plan;
 use crate::sink::{self, Sink, SinkContext, Target};
-use crate::staging::folder::{self, Folder, Temporary};
-use crate::staging::lock::{self, Lock};
 
 impl Run<'_> {
     /// The sink at its last commit, or `None` when another run of this job is under way and that is fine.

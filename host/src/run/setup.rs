@@ -12,15 +12,14 @@ use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Stop;
 
+use crate::given_file::{self, Holds};
 use crate::run::Run;
 use crate::secret::Redactor;
-use crate::settings::given_file::{self, Holds};
 use crate::settings::granted::{self, Grant};
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::{Inputs, Problem};
 use crate::settings::plan::{Plan, Unusable};
 use crate::settings::suggest;
-use crate::sink::manifest;
 
 /// The component that is built into the binary.
 pub const BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rest.wasm"));
@@ -185,7 +184,7 @@ fn component_file(given: &GivenArgs, limits: &Limits) -> Result<Vec<u8>, Failure
             read_component(path, holds, limits)?
         }
     };
-    let found = manifest::sha256(&bytes);
+    let found = crate::hash::sha256(&bytes);
     match &given.component_sha256 {
         Some(wanted) if !wanted.eq_ignore_ascii_case(&found) => Err(Failure::new(
             Outcome::Settings,

@@ -2,8 +2,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
 use super::*;
+use crate::folder::lock;
 use crate::limits::Limits;
-use crate::staging::lock;
 
 /// A source on loopback that answers every request with one record.
 fn source() -> String {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::egress::{Origin, SentIn};
+use crate::folder::Writers;
 use crate::log;
 use crate::secret::Secret;
 use crate::settings::auth::Scheme;
@@ -19,7 +20,6 @@ use crate::settings::database_url::DatabaseUrl;
 use crate::settings::env_file;
 use crate::settings::parse;
 use crate::settings::plan::{MaxRejected, WriteMode};
-use crate::staging::folder::Writers;
 use crate::units;
 
 /// One setting of the host, whose value is read as a `T`.

@@ -1,4 +1,5 @@
-//! The settings that decide what the published records are: which they are, and what a manifest remembers of each.
+//! The settings that decide what the published records are: the rows of `catalogue` marked `shapes_records`, and
+//! those a component declares so. A manifest keeps a hash of each; `run::changed_settings` compares them.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,6 @@ use crate::settings::component_settings::is_secret;
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::Inputs;
 use crate::settings::plan::WriteMode;
-use crate::sink::manifest;
 
 /// sha256 in hex of each, by name: under upsert and append a change of one needs a decision. Of one that is in a file it is
 /// that of the text; of one not given, of nothing.
@@ -35,7 +35,7 @@ pub fn hashes(
         (setting.name.as_str(), value)
     });
     host.chain(component)
-        .map(|(name, value)| (name.to_owned(), manifest::sha256(value.as_bytes())))
+        .map(|(name, value)| (name.to_owned(), crate::hash::sha256(value.as_bytes())))
         .collect()
 }
 

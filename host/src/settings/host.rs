@@ -8,6 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::egress::{Auth, ClientFiles, Origin};
+use crate::folder::Writers;
 use crate::limits::Limits;
 use crate::log;
 use crate::secret::{Secret, WORD_BYTES_MIN};
@@ -25,7 +26,6 @@ use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{Inputs, Problem};
 use crate::settings::layers::Layers;
 use crate::settings::plan::{MaxRejected, WriteMode};
-use crate::staging::folder::Writers;
 
 mod output;
 

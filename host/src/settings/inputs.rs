@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::component::Description;
+use crate::given_file::reread::SecretFile;
+use crate::given_file::{GivenFiles, Holds, Text};
 use crate::limits::Limits;
 use crate::process::stop::Stop;
 use crate::secret::Secret;
 use crate::settings::catalogue::{self, Row, Secrecy, Setting};
 use crate::settings::component_settings::{self, SCHEMA};
-use crate::settings::given_file::{GivenFiles, Holds, Text};
 use crate::settings::granted::Grant;
 use crate::settings::layers::Layers;
-use crate::settings::reread::SecretFile;
 
 /// Where systemd puts the credentials of a unit: `systemd.exec(5)`.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::env_file::{is_name, parse_line};
-use super::given_file::{GivenFiles, Holds, Text};
 use super::inputs::{Given, Origin, Problem};
+use crate::given_file::{GivenFiles, Holds, Text};
 
 /// What was given as a value, by where it was given. An empty value counts as not given.
 pub struct Layers {

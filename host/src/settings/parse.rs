@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use url::Url;
 
 use crate::egress::{Origin, SentIn};
+use crate::folder::Writers;
 use crate::log;
 use crate::secret::Secret;
 use crate::settings::plan::{MaxRejected, WriteMode};
-use crate::staging::folder::Writers;
 
 /// PostgreSQL cuts a longer name.
 const TABLE_BYTES_MAX: usize = 63;

@@ -9,6 +9,8 @@ use std::io::{BufReader, Read as _};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::folder::{Doing as _, Folder};
+use crate::hash::hex;
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
@@ -18,8 +20,7 @@ use crate::records::parents::Parents;
 use crate::records::sort::{Change, Sorted, Sorter};
 use crate::settings::data_file::Compression;
 use crate::sink::files::write::{BARE, Output};
-use crate::sink::manifest::{FileRecord, hex};
-use crate::staging::folder::{Doing as _, Folder};
+use crate::sink::manifest::FileRecord;
 use crate::staging::read::Staged;
 
 /// Of the sha256 of a record so many bytes are kept: two records that differ have the same ones once in 2^64 records.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
+use crate::folder::{Doing as _, Folder};
 use crate::outcome::Failure;
 use crate::records::changes;
 use crate::records::key::Keys;
@@ -26,7 +27,6 @@ use crate::sink::{
     Applied, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink, SinkContext, Target,
     Totals,
 };
-use crate::staging::folder::{Doing as _, Folder};
 use crate::staging::read::{REJECTED, Staged};
 use crate::staging::rejection::Rejection;
 use crate::staging::run_folder::Staging;
@@ -34,7 +34,7 @@ use crate::staging::run_folder::Staging;
 pub mod adopt;
 mod append;
 pub mod commit;
-mod csv;
+mod csv_layout;
 mod data;
 pub mod generation;
 mod merge;

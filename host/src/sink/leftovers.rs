@@ -4,6 +4,8 @@
 
 use serde_json::json;
 
+use crate::folder::lock::Lock;
+use crate::folder::{Bounds, Entry, Folder, within};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
@@ -11,8 +13,6 @@ use crate::process::stop::Check;
 use crate::settings::data_file::DATA_FILES;
 use crate::sink::files::generation::{GENERATIONS, Generation, names};
 use crate::sink::files::segment::{self, SEGMENTS};
-use crate::staging::folder::{Bounds, Entry, Folder, within};
-use crate::staging::lock::Lock;
 use crate::staging::run_folder::PREFIX;
 
 /// Where `--adopt` keeps what an earlier script left.
@@ -165,7 +165,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::staging::lock::acquire;
+    use crate::folder::lock::acquire;
 
     fn locked() -> (tempfile::TempDir, Lock) {
         let temp = tempfile::tempdir().unwrap();

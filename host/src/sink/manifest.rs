@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
@@ -198,26 +197,12 @@ fn size(part: &impl Serialize) -> usize {
     words::escaped(&text).len()
 }
 
-/// sha256 of `bytes` in hex.
-pub fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// Bytes in hex, lower case.
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
-}
-
 #[cfg(test)]
 pub mod tests {
     //! What is written, and what is read of it.
 
     use super::*;
+    use crate::hash::sha256;
 
     /// A manifest of a first generation of nothing.
     pub fn empty() -> Manifest {
@@ -321,10 +306,5 @@ pub mod tests {
         let refused = Manifest::from_bytes(b"{\"format\":2,\"generation\":\"x\"}").unwrap_err();
 
         assert!(refused.contains("newer tidegate (format 2"), "{refused}");
-    }
-
-    #[test]
-    fn hex_is_lower_case() {
-        assert_eq!(hex(&[0x00, 0x9f, 0xff]), "009fff");
     }
 }

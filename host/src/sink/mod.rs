@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::folder::lock::Lock;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::Failure;
@@ -18,7 +19,6 @@ use crate::settings::plan::WriteMode;
 use crate::sink::files::commit::Commit;
 use crate::sink::files::generation::GenerationName;
 use crate::sink::manifest::{Component, CsvLayout, FileRecord, Manifest, Window};
-use crate::staging::lock::Lock;
 use crate::staging::read::{self, Staged};
 use crate::staging::rejection::Rejection;
 use crate::staging::run_folder::Staging;

@@ -4,9 +4,9 @@
 
 use serde_json::json;
 
+use crate::folder::{Doing as _, Folder, sync_file};
 use crate::log::Log;
 use crate::outcome::Failure;
-use crate::staging::folder::{Doing as _, Folder, sync_file};
 
 /// Their name in the output folder.
 const FILE: &str = "refused.ndjson";

@@ -4,6 +4,7 @@ use std::fs::File;
 
 use serde_json::json;
 
+use crate::folder::Folder;
 use crate::outcome::Failure;
 use crate::process::stop::Check;
 use crate::records::changes::{check_at, line_failure};
@@ -12,7 +13,6 @@ use crate::sink::SinkContext;
 use crate::sink::files::write::{LINES, Output};
 use crate::sink::manifest::FileRecord;
 use crate::sink::refused;
-use crate::staging::folder::Folder;
 use crate::staging::read::{REJECTED, Staged};
 use crate::staging::rejection::Rejection;
 

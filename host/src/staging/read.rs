@@ -8,9 +8,9 @@ use std::fs::File;
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
+use crate::folder::{Doing as _, Folder};
 use crate::limits::Limits;
 use crate::outcome::Failure;
-use crate::staging::folder::{Doing as _, Folder};
 use crate::staging::lines::Lines;
 
 /// One JSON object a line, a key's versions oldest first.

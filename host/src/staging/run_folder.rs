@@ -3,11 +3,11 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use crate::folder::{Bounds, Folder, within};
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
-use crate::staging::folder::{Bounds, Folder, within};
 
-use crate::staging::lock::Lock;
+use crate::folder::lock::Lock;
 
 /// The beginning of every staging folder's name.
 pub const PREFIX: &str = ".staging-";
@@ -128,8 +128,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::folder::lock::acquire;
     use crate::sink::files::generation::GENERATIONS;
-    use crate::staging::lock::acquire;
 
     #[test]
     fn a_staging_folder_is_private_and_goes_when_it_is_dropped() {

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use crate::folder::Folder;
 use crate::limits::Limits;
 use crate::outcome::Failure;
 use crate::run::last_run::{self, LastRun};
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::host::HostPlan;
 use crate::sink::{self, LastCommit};
-use crate::staging::folder::Folder;
 use crate::units::counted;
 
 use super::{Ages, HealthReport, Status};

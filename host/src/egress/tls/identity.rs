@@ -11,10 +11,10 @@ use serde_json::json;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::wrong;
+use crate::given_file::{self, Holds};
 use crate::log::Log;
 use crate::outcome::Failure;
 use crate::settings::catalogue::{CLIENT_CERT_FILE, CLIENT_KEY_FILE};
-use crate::settings::given_file::{self, Holds};
 
 const READABLE_BY_OTHERS: u32 = 0o004;
 

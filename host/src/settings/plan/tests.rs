@@ -9,7 +9,6 @@ use crate::process::stop::Stop;
 use crate::secret::Redactor;
 use crate::settings::shown::shown;
 use crate::settings::suggest;
-use crate::sink::manifest;
 
 mod granted;
 
@@ -431,7 +430,7 @@ fn what_a_component_says_decides_what_the_records_are_is_remembered_but_no_secre
     let (with, changed) = (fingerprint("north"), fingerprint("south"));
 
     assert_ne!(with["REGION"], changed["REGION"]);
-    assert_eq!(with["SINCE"], manifest::sha256(b""));
+    assert_eq!(with["SINCE"], crate::hash::sha256(b""));
     assert!(!with.contains_key("SOURCE_API_KEY"));
     assert!(!with.contains_key("TRANSFORM"));
 }

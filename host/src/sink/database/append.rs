@@ -5,11 +5,11 @@ use std::io::{Read as _, Seek as _, Write as _};
 
 use serde_json::json;
 
+use crate::folder::Doing as _;
 use crate::outcome::{Failure, Outcome};
 use crate::records::changes;
 use crate::sink::dedup::{self, DIGEST_BYTES, Remembered, Repeats};
 use crate::sink::manifest::{DIGESTS, FileRecord};
-use crate::staging::folder::Doing as _;
 use crate::staging::read::Staged;
 use crate::staging::run_folder::Staging;
 

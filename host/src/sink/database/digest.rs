@@ -2,11 +2,12 @@
 
 use sha2::{Digest as _, Sha256};
 
+use crate::hash::hex;
 use crate::outcome::Failure;
 use crate::process::stop::Check;
 use crate::records::changes::{check_at, line_failure};
 use crate::settings::columns::Column;
-use crate::sink::manifest::{FileRecord, hex};
+use crate::sink::manifest::FileRecord;
 use crate::staging::lines::Lines;
 use crate::staging::read;
 

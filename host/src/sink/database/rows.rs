@@ -1,5 +1,6 @@
 //! What goes into a table, row by row.
 
+use crate::folder::Folder;
 use crate::limits::Limits;
 use crate::outcome::Failure;
 use crate::process::stop::Check;
@@ -8,7 +9,6 @@ use crate::records::key::Keys;
 use crate::records::parents::Parents;
 use crate::records::sort::{Change, Sorted, Sorter};
 use crate::sink::dedup::Compared;
-use crate::staging::folder::Folder;
 use crate::staging::lines::Lines;
 use crate::staging::read::{RECORDS, Staged};
 

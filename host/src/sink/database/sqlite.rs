@@ -9,11 +9,11 @@ use rusqlite::{Connection as Link, OpenFlags, OptionalExtension as _, params};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
+use crate::folder::{Doing as _, Folder, Writers, refuse_foreign_file};
 use crate::outcome::{Committed, Failure, Outcome};
 use crate::sink::Applied;
 use crate::sink::SinkContext;
 use crate::sink::database::{Changes, Connection, StateRow, Table, overtaken, vanished};
-use crate::staging::folder::{Doing as _, Folder, Writers, refuse_foreign_file};
 
 use error::DatabaseFile;
 

@@ -5,11 +5,11 @@
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
+use crate::folder::lock::Lock;
+use crate::folder::{Doing as _, Folder};
 use crate::outcome::{Failure, Outcome};
 use crate::sink::files::generation::CURRENT;
 use crate::sink::leftovers::FOREIGN_KEPT_IN;
-use crate::staging::folder::{Doing as _, Folder};
-use crate::staging::lock::Lock;
 
 use crate::sink::files::commit::New;
 

@@ -1,4 +1,7 @@
-//! Publishing: the only module that renames, and so the only one that changes what readers see.
+//! The commit: the only module that moves `current`, which is what readers follow.
+//!
+//! `adopt` also replaces the `latest.*` link where an earlier script left a file, `new_segment` adds a segment that `current`
+//! does not count in yet. `tests/it/tidy.rs` lists the modules that may rename.
 //!
 //! Until the rename over `current`, readers see the last generation; after it, this one; and nothing in between. What goes
 //! into a generation is `sink`'s business, whether it may is `gates`'. All of it stays on the calling thread.
@@ -11,6 +14,8 @@ use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_O
 use rustix::io::Errno;
 use serde_json::json;
 
+use crate::folder::lock::Lock;
+use crate::folder::{Doing as _, Entry, Folder, sync_file};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Committed, Failure, Outcome};
@@ -20,8 +25,6 @@ use crate::sink::files::new_segment::NewSegment;
 use crate::sink::files::{adopt, new_segment};
 use crate::sink::manifest::{self, Manifest};
 use crate::sink::refused::forget_refused;
-use crate::staging::folder::{Doing as _, Entry, Folder, sync_file};
-use crate::staging::lock::Lock;
 use crate::staging::run_folder::Staging;
 
 /// A file of the new generation that has to be synced.

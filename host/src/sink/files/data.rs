@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read as _;
 
+use crate::folder::Doing as _;
 use crate::outcome::{Failure, Outcome};
 use crate::records::changes::{self, Flow};
 use crate::records::parents::Parents;
@@ -13,7 +14,6 @@ use crate::sink::files::generation::{Generation, Set};
 use crate::sink::files::merge::{merge, merge_replacing, read_old, read_old_key, write_all};
 use crate::sink::files::published_set::{LastRecords, framing_of};
 use crate::sink::files::write::{BARE, Framing, Output, SetFile, SetOutput};
-use crate::staging::folder::Doing as _;
 use crate::staging::read::Staged;
 
 use super::{Files, Next};

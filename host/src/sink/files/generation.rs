@@ -3,17 +3,16 @@
 //! Missing, torn, edited or newer: refused with the way back, and never read as "first run". The data file, or of an append
 //! job the newest segment, is checked by size here, by hash where it is merged from or under `health --verify`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 
+use crate::folder::lock::Lock;
+use crate::folder::{Entry, Folder, unless_unusable};
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::settings::data_file::DATA_FILES;
 use crate::settings::data_file::{OutputFormat, RECORDS_FILE, format_of};
 use crate::sink::files::segment::{self, SEGMENTS};
 use crate::sink::manifest::{self, FileRecord, Manifest};
-use crate::staging::folder::{Entry, Folder, unless_unusable};
-use crate::staging::lock::Lock;
 
 mod name;
 
@@ -301,19 +300,6 @@ pub fn manifest_of(
     };
     let bytes = folder.read(manifest::FILE, limits.manifest_bytes)?;
     Ok(bytes.and_then(|bytes| Manifest::from_bytes(&bytes).ok()))
-}
-
-/// The data-shaping settings that differ from those of `manifest`, in order; one that is missing on a side was not given.
-pub fn changed_settings(manifest: &Manifest, now: &BTreeMap<String, String>) -> Vec<String> {
-    let not_given = manifest::sha256(b"");
-    let hash =
-        |side: &BTreeMap<String, String>, name: &str| side.get(name).unwrap_or(&not_given).clone();
-    let names: BTreeSet<&String> = manifest.settings.keys().chain(now.keys()).collect();
-    names
-        .into_iter()
-        .filter(|name| hash(&manifest.settings, name) != hash(now, name))
-        .cloned()
-        .collect()
 }
 
 /// A crash of the first run leaves a first generation and no `current`, and perhaps a first segment. Anything later was

@@ -4,9 +4,9 @@
 
 use std::fs::File;
 
+use crate::folder::{Doing as _, Folder, sync_file};
 use crate::outcome::Failure;
 use crate::sink::files::segment::{self, SEGMENTS};
-use crate::staging::folder::{Doing as _, Folder, sync_file};
 
 use crate::sink::files::commit::New;
 

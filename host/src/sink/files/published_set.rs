@@ -5,12 +5,12 @@ use std::os::unix::fs::FileExt as _;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::hash::hex;
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::settings::data_file::{OutputFormat, RECORDS_FILE, compression_of, format_of};
 use crate::sink::files::generation::Generation;
 use crate::sink::files::write::{ARRAY, Framing, LINES, decoded};
-use crate::sink::manifest::hex;
 use crate::staging::lines::{Lines, LinesError};
 
 /// What a damaged file is told by.

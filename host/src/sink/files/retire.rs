@@ -7,6 +7,8 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use serde_json::json;
 
+use crate::folder::lock::Lock;
+use crate::folder::{Bounds, Entry};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::Failure;
@@ -15,8 +17,6 @@ use crate::settings::data_file::DATA_FILES;
 use crate::sink::files::generation::{self, CURRENT, GENERATIONS, GenerationName};
 use crate::sink::files::segment;
 use crate::sink::manifest::{self, Manifest};
-use crate::staging::folder::{Bounds, Entry};
-use crate::staging::lock::Lock;
 
 /// Keeps the newest generation of each of the `keep` latest different sets, and what was superseded just now. For an append
 /// job a set is what there is up to a segment. Segments stay.

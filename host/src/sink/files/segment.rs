@@ -5,9 +5,9 @@
 
 use std::fmt;
 
+use crate::folder::Folder;
 use crate::outcome::Failure;
 use crate::settings::data_file::DATA_FILES;
-use crate::staging::folder::Folder;
 
 /// The folder of the segments.
 pub const SEGMENTS: &str = "segments";

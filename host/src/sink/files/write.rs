@@ -4,10 +4,10 @@ use std::fs::File;
 
 use rustix::fs::Mode;
 
+use crate::folder::{Doing as _, Folder};
 use crate::outcome::Failure;
 use crate::settings::data_file::{Compression, OutputFormat};
 use crate::sink::manifest::FileRecord;
-use crate::staging::folder::{Doing as _, Folder};
 
 use compress::Stream;
 
@@ -214,10 +214,7 @@ mod tests {
         assert_eq!(text, "[\n{\"a\":1.10},\n{},\n{}\n]\n");
         assert_eq!(record.records, 3);
         assert_eq!(record.bytes, text.len() as u64);
-        assert_eq!(
-            record.sha256,
-            crate::sink::manifest::sha256(text.as_bytes())
-        );
+        assert_eq!(record.sha256, crate::hash::sha256(text.as_bytes()));
     }
 
     #[test]
@@ -235,10 +232,7 @@ mod tests {
         });
 
         assert_eq!(text, "[\n{}\n]\n");
-        assert_eq!(
-            record.sha256,
-            crate::sink::manifest::sha256(text.as_bytes())
-        );
+        assert_eq!(record.sha256, crate::hash::sha256(text.as_bytes()));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::folder::lock;
+use crate::folder::{Folder, Writers};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::Failure;
@@ -12,8 +14,6 @@ use crate::sink::files::commit::Commit;
 use crate::sink::files::generation::{self, Generation};
 use crate::sink::manifest::Component;
 use crate::sink::{Draft, Extent, Files, Sink, SinkContext, Target, Totals};
-use crate::staging::folder::{Folder, Writers};
-use crate::staging::lock;
 use crate::staging::read::{self, Counts};
 
 /// An output folder and the way it is published to.

@@ -4,12 +4,12 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::time::Duration;
 
 use super::*;
+use crate::folder::lock;
 use crate::settings::data_file::OutputFormat;
 use crate::settings::plan::WriteMode;
 use crate::sink::Extent::Everything;
 use crate::sink::files::retire::{retire, retire_at};
 use crate::sink::tests::world::{Left, World};
-use crate::staging::lock;
 
 fn world() -> World {
     World::new(WriteMode::Replace, OutputFormat::Json, &[])
@@ -68,7 +68,7 @@ fn the_manifest_says_what_was_published() {
     assert_eq!(manifest.state, "{\"v\":1,\"run\":2}");
     assert_eq!(
         manifest.files["latest.json"].sha256,
-        manifest::sha256(world.text("latest.json").as_bytes())
+        crate::hash::sha256(world.text("latest.json").as_bytes())
     );
     assert!(manifest.finished.parse::<Timestamp>().unwrap() >= manifest.started.parse().unwrap());
 }

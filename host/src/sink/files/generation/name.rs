@@ -6,8 +6,6 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::sink::manifest;
-
 use super::GENERATIONS;
 
 /// Hexadecimal digits of the manifest's sha256 in a generation's name.
@@ -25,7 +23,7 @@ pub struct GenerationName {
 impl GenerationName {
     /// The name of generation `number`, committed at `committed` with this manifest.
     pub fn new(number: u64, committed: Timestamp, manifest: &[u8]) -> Self {
-        let head = &manifest::sha256(manifest)[..HEAD_DIGITS];
+        let head = &crate::hash::sha256(manifest)[..HEAD_DIGITS];
         let text = format!(
             "{number:06}-{}-{head}",
             committed.strftime("%Y%m%dT%H%M%SZ")
@@ -65,7 +63,7 @@ impl GenerationName {
     /// Whether it is the name of the generation with this manifest.
     pub(super) fn is_of(&self, manifest: &[u8]) -> bool {
         self.text
-            .ends_with(&manifest::sha256(manifest)[..HEAD_DIGITS])
+            .ends_with(&crate::hash::sha256(manifest)[..HEAD_DIGITS])
     }
 }
 

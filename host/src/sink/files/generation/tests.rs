@@ -229,24 +229,6 @@ fn a_first_generation_that_was_never_published_is_a_leftover() {
     assert_eq!(names_of(&world).len(), 1);
 }
 
-#[test]
-fn a_changed_setting_is_named_and_one_that_was_never_given_is_not() {
-    let mut manifest = manifest::tests::empty();
-    let settings = |list: &[(&str, &str)]| -> BTreeMap<String, String> {
-        list.iter()
-            .map(|(name, value)| ((*name).to_owned(), manifest::sha256(value.as_bytes())))
-            .collect()
-    };
-    manifest.settings = settings(&[("A", "1"), ("B", "1"), ("C", "1"), ("D", "")]);
-
-    let changed = changed_settings(
-        &manifest,
-        &settings(&[("A", "1"), ("B", "2"), ("E", ""), ("F", "1")]),
-    );
-
-    assert_eq!(changed, ["B", "C", "F"]);
-}
-
 /// Puts `manifest` into the current generation and names the folder after it.
 fn rename_current(world: &World, manifest: &str) {
     let old = names_of(world).pop().unwrap();

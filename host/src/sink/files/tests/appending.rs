@@ -207,7 +207,7 @@ fn generations_go_and_segments_stay() {
         run(&mut world, NothingNew, &[]);
     }
 
-    let lock = crate::staging::lock::acquire(&world.folder(), "r").unwrap();
+    let lock = crate::folder::lock::acquire(&world.folder(), "r").unwrap();
     crate::sink::files::retire::retire(
         &lock,
         2,

@@ -137,7 +137,7 @@ proptest! {
                 prop_assert!(!world.path("current/records.ndjson").exists());
             }
             let current = world.current().unwrap().unwrap();
-            let sha256 = crate::sink::manifest::sha256(&std::fs::read(world.path(file)).unwrap());
+            let sha256 = crate::hash::sha256(&std::fs::read(world.path(file)).unwrap());
             prop_assert_eq!(&current.set().unwrap().record.sha256, &sha256);
 
             let (commit, totals) = world.run(Changes, &left).unwrap();

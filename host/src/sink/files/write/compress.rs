@@ -8,8 +8,8 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
+use crate::hash::hex;
 use crate::settings::data_file::Compression;
-use crate::sink::manifest::hex;
 
 /// The default of `gzip` and zlib.
 const GZIP_LEVEL: u32 = 6;

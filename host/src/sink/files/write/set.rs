@@ -2,11 +2,11 @@
 
 use std::fs::File;
 
+use crate::folder::Folder;
 use crate::outcome::Failure;
 use crate::settings::data_file::{OutputFormat, RECORDS_FILE, name};
 use crate::sink::Target;
 use crate::sink::manifest::{CsvLayout, FileRecord};
-use crate::staging::folder::Folder;
 
 use super::csv::CsvFile;
 use super::{BARE, Framing, Output};

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use rusqlite::Connection as Link;
 
+use crate::folder::lock;
+use crate::folder::{Folder, Writers};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::Failure;
@@ -17,8 +19,6 @@ use crate::settings::plan::WriteMode;
 use crate::sink::files::commit::Commit;
 use crate::sink::tests::world::{Left, publish};
 use crate::sink::{self, Extent, Sink, SinkContext, Target, Totals};
-use crate::staging::folder::{Folder, Writers};
-use crate::staging::lock;
 
 use crate::sink::database::sqlite::Sqlite;
 

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::folder::Folder;
 use crate::settings::data_file::Compression;
 use crate::sink::files::write::BARE;
-use crate::staging::folder::Folder;
 
 fn layout(columns: &[&str], pointers: Option<&[&str]>, formulas: Formulas) -> CsvLayout {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();

@@ -1,4 +1,4 @@
-//! What a portion's commit records, and what the run makes of it.
+//! One portion: what its commit records, and what the run makes of it.
 
 use serde_json::json;
 

@@ -10,8 +10,8 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 use serde::{Deserialize, Serialize};
 
+use crate::folder::{Doing as _, Folder, refuse_foreign_file};
 use crate::outcome::{Failure, Outcome};
-use crate::staging::folder::{Doing as _, Folder, refuse_foreign_file};
 
 const FILE: &str = ".lock";
 /// What is read of the file to say who holds it.

@@ -21,6 +21,7 @@ use crate::outcome::{Failure, Outcome};
 
 use remove::NotRemoved;
 
+pub mod lock;
 mod remove;
 mod temporary;
 pub mod trust;

@@ -20,9 +20,11 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 use zeroize::Zeroizing;
 
+use crate::folder::trust::refuse_strangers;
 use crate::limits::Limits;
 use crate::process::stop::Stop;
-use crate::staging::folder::trust::refuse_strangers;
+
+pub mod reread;
 
 /// Standard input. A socket there cannot be opened a second time by a path, so its descriptor is copied.
 const STDIN: [&str; 3] = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
