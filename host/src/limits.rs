@@ -1,8 +1,8 @@
 //! What an operator, a component, a server or a file can make wait or grow is limited here.
 //!
 //! Four can be set: `RUN_DEADLINE`, `CPU_LIMIT`, `COMPILE_CPU_LIMIT` and `MEMORY_LIMIT`. The others are the same for every job.
-//! Reaching a limit ends the run and names it, unless its comment says that the rest is cut, counted or left. Block sizes,
-//! polling intervals and how much of a text a message quotes are beside the code that uses them.
+//! Reaching a limit ends the run and names it, unless its comment says that the rest is cut, counted or left. Block sizes
+//! and polling intervals are beside the code that uses them.
 
 use std::time::Duration;
 
@@ -275,3 +275,85 @@ impl Default for Limits {
         }
     }
 }
+
+// What is the same for every job and every test.
+
+// Names and columns in settings.
+
+/// Columns in OUTPUT_COLUMNS. More than this is a mistake; SQLite and PostgreSQL allow few more.
+pub const COLUMNS_MAX: usize = 500;
+/// PostgreSQL cuts a longer name.
+pub const POSTGRES_NAME_BYTES_MAX: usize = 63;
+/// OUTPUT_TABLE: PostgreSQL cuts a longer name.
+pub const TABLE_NAME_BYTES_MAX: usize = 63;
+/// As a table may be named after the job.
+pub const JOB_NAME_BYTES_MAX: usize = 63;
+/// No parameter of libpq has a longer name.
+pub const URL_PARAMETER_BYTES_MAX: usize = 32;
+
+// What a component's calls and names may be.
+
+/// Imports that are named when they are refused.
+pub const IMPORTS_NAMED_MAX: usize = 20;
+/// How much of the name of each is shown.
+pub const IMPORT_CHARS_MAX: usize = 100;
+/// Where a component's monotonic clock begins, at the most.
+pub const CLOCK_ORIGIN_MAX_MS: u64 = 3_600_000;
+/// The name of a staged file: the longest that Linux takes.
+pub const STAGED_NAME_BYTES_MAX: usize = 255;
+/// What one call of a stream may carry.
+pub const STREAM_CALL_BYTES_MAX: usize = 1024 * 1024;
+/// What one write to the log may carry; more ends the run.
+pub const LOG_WRITE_BYTES_MAX: usize = 64 * 1024;
+
+// What a source or a token endpoint may send.
+
+/// What DNS can carry; it also keeps error texts short.
+pub const HOST_NAME_BYTES_MAX: usize = 253;
+/// No token is kept for longer; it also keeps the arithmetic of clocks within its bounds.
+pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_hours(24 * 365);
+/// An error code of a token endpoint; a longer one is not shown.
+pub const TOKEN_ERROR_BYTES_MAX: usize = 64;
+/// An access token: as much as most servers take in a header.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// How much of a text that held an echoed credential is shown.
+pub const ECHO_TEXT_CHARS_MAX: usize = 64;
+
+// How long a secret is looked for.
+
+/// Access tokens that are looked for besides the secrets that were given; the ones before these expired long ago.
+pub const SECRETS_LEARNED_MAX: usize = 16;
+/// Readings of one character, by different escapings, that are searched.
+pub const ESCAPE_READINGS_MAX: usize = 12;
+/// Digits of a number in HTML, leading zeros included.
+pub const ESCAPE_DIGITS_MAX: usize = 8;
+/// The name of a character in HTML.
+pub const ENTITY_NAME_BYTES_MAX: usize = 8;
+
+// What is kept, tried or shown of output.
+
+/// How much of the reason of a rejected record is shown.
+pub const REJECTION_REASON_CHARS_MAX: usize = 200;
+/// How much of its pointer is shown.
+pub const REJECTION_POINTER_CHARS_MAX: usize = 100;
+/// Names that are tried for a temporary folder: one that is taken is met once in a lifetime.
+pub const TEMPORARY_NAMES_MAX: usize = 10;
+/// How often a folder is removed that is found filled again: a component that is being killed may still write.
+pub const REMOVAL_TRIES_MAX: usize = 3;
+/// Names that are tried for one file: `state.json`, `state.json.1`, …
+pub const ADOPTED_NAMES_MAX: u32 = 100;
+/// Older generations that are looked at for the way back.
+pub const WAY_BACK_GENERATIONS_MAX: usize = 20;
+/// How often the lock in PostgreSQL is tried: a session that ended a moment ago may still hold it.
+pub const LOCK_TRIES_MAX: u32 = 5;
+/// More digits than a `numeric` has room for before its point.
+pub const NUMERIC_BYTES_MAX: usize = 131_072;
+/// How much of a database server's message is shown.
+pub const SERVER_TEXT_CHARS_MAX: usize = 1_000;
+
+// What is kept or shown of the process.
+
+/// Panics of threads that nobody looks at, which are remembered until somebody asks for them.
+pub const PANICS_KEPT_MAX: usize = 16;
+/// A progress line is cut here, so that it does not wrap: what has wrapped cannot be written over.
+pub const PROGRESS_CHARS_MAX: usize = 79;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
 
-use crate::limits::Limits;
+use crate::limits::{Limits, PROGRESS_CHARS_MAX};
 use crate::secret::{Redactor, Secret};
 use crate::words::{self, escaped, steers};
 
@@ -74,8 +74,6 @@ struct Out {
     shows_progress: bool,
 }
 
-/// A progress line is cut here, so that it does not wrap: what has wrapped cannot be written over.
-const PROGRESS_CHARS_MAX: usize = 79;
 /// Back to the start of the line, and nothing left of it (ECMA-48: EL).
 const CLEAR_LINE: &str = "\r\u{1b}[K";
 

@@ -16,6 +16,8 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
+use crate::limits::SECRETS_LEARNED_MAX;
+
 pub(crate) use self::search::{Search, WORD_BYTES_MIN};
 
 mod escape;
@@ -145,9 +147,6 @@ pub(crate) fn shared(mut text: Zeroizing<String>) -> Bytes {
     Bytes::from_owner(Zeroizing::new(std::mem::take(&mut *text).into_bytes()))
 }
 
-/// Access tokens that are looked for besides the secrets that were given; the ones before these expired long ago.
-const LEARNED_MAX: usize = 16;
-
 /// The secrets that were given, and those that came to be during the run.
 #[derive(Default)]
 pub(crate) struct Secrets {
@@ -165,7 +164,7 @@ impl Secrets {
     }
 
     pub(crate) fn learn(&mut self, secret: &Secret) {
-        if self.learned.len() == LEARNED_MAX {
+        if self.learned.len() == SECRETS_LEARNED_MAX {
             self.learned.pop_front();
         }
         self.learned.push_back(secret.clone());

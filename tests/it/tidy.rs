@@ -127,6 +127,28 @@ fn no_line_ends_in_a_blank() {
 }
 
 #[test]
+fn every_limit_of_the_host_is_in_one_module() {
+    let has_one = |name: &str, text: &str| {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let is_limit = |line: &str| {
+            let rest = line.trim_start().trim_start_matches("pub ");
+            let name = rest
+                .strip_prefix("const ")
+                .and_then(|rest| rest.split(':').next());
+            name.is_some_and(|name| {
+                name.ends_with("_MAX") || name.ends_with("_TRIED") || name.ends_with("TRIES")
+            })
+        };
+        name.starts_with("host/src/")
+            && name != "host/src/limits.rs"
+            && !name.ends_with("/tests.rs")
+            && code.lines().any(is_limit)
+    };
+
+    assert_eq!(breaking(has_one), [""; 0]);
+}
+
+#[test]
 fn one_module_renames() {
     let renames = |name: &str, text: &str| {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();

@@ -8,7 +8,7 @@ use wasmparser::{
     ComponentOuterAliasKind, Instance, Parser, Payload,
 };
 
-use crate::limits::Limits;
+use crate::limits::{IMPORT_CHARS_MAX, IMPORTS_NAMED_MAX, Limits};
 use crate::outcome::{Failure, Outcome};
 
 /// The interfaces of the world `connector`, without their versions: any WASI 0.2 release of them is served.
@@ -25,10 +25,6 @@ pub const GRANTED: [&str; 11] = [
     "wasi:http/types",
     "wasi:http/outgoing-handler",
 ];
-
-/// Imports that are named when they are refused, and how much of the name of each.
-const REFUSED_NAMED_MAX: usize = 20;
-const NAME_CHARS_MAX: usize = 100;
 
 /// Refuses what is no component or cannot be read (78), what imports more than is granted (77), and what would grow beyond
 /// every honest component (70).
@@ -263,11 +259,11 @@ impl Reader<'_> {
     }
 
     fn refuse(&mut self, import: &str) {
-        if self.refused.len() == REFUSED_NAMED_MAX {
+        if self.refused.len() == IMPORTS_NAMED_MAX {
             self.refused_more += 1;
             return;
         }
-        let shown: String = import.chars().take(NAME_CHARS_MAX).collect();
+        let shown: String = import.chars().take(IMPORT_CHARS_MAX).collect();
         self.refused.push(format!("`{}`", shown.escape_debug()));
     }
 

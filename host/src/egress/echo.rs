@@ -9,11 +9,11 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use bytes::Bytes;
 use http::HeaderValue;
 
+use crate::limits::ECHO_TEXT_CHARS_MAX;
 use crate::secret::{Search, Secret, Secrets};
 
 const HEADER_BYTES_MIN: usize = 8;
 const BODY_BYTES_MIN: usize = 16;
-const TEXT_CHARS_MAX: usize = 64;
 
 /// What to look for.
 pub(super) struct Echoes(RwLock<LookedFor>);
@@ -62,7 +62,7 @@ impl Echoes {
         looked_for.header.hide(text.as_bytes(), true, &mut shown);
         String::from_utf8_lossy(&shown)
             .chars()
-            .take(TEXT_CHARS_MAX)
+            .take(ECHO_TEXT_CHARS_MAX)
             .collect()
     }
 

@@ -11,6 +11,7 @@ use url::{Host, Url};
 
 use super::EgressError;
 use super::address::{Reach, reach};
+use crate::limits::HOST_NAME_BYTES_MAX;
 
 /// A scheme (http or https), a host and a port, normalised.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +85,7 @@ impl Origin {
         };
         if url
             .host_str()
-            .is_none_or(|host| host.len() > HOST_BYTES_MAX)
+            .is_none_or(|host| host.len() > HOST_NAME_BYTES_MAX)
         {
             return denied("has no valid host");
         }
@@ -138,8 +139,6 @@ impl Origin {
     }
 }
 
-/// What DNS can carry; it also keeps error texts short.
-const HOST_BYTES_MAX: usize = 253;
 /// A component chooses the method, and a log line should stay one.
 const METHOD_CHARS_SHOWN: usize = 32;
 const LOCALHOST: &str = "localhost";

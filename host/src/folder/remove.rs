@@ -21,12 +21,11 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::limits::REMOVAL_TRIES_MAX;
 use crate::outcome::{Failure, Outcome};
 
 use crate::process::stop::Check;
 
-/// A component that is being killed may still write; its folder is then found filled again.
-const TRIES: usize = 3;
 /// Entries of a folder between two questions whether to stop.
 const ENTRIES_UNASKED: usize = 64;
 
@@ -84,7 +83,8 @@ pub fn all(parent: BorrowedFd<'_>, name: &str, bounds: Bounds<'_>) -> Result<(),
     loop {
         match once(parent, &name, bounds) {
             Err(NotRemoved::Io(error))
-                if Errno::from_io_error(&error) == Some(Errno::NOTEMPTY) && tries < TRIES =>
+                if Errno::from_io_error(&error) == Some(Errno::NOTEMPTY)
+                    && tries < REMOVAL_TRIES_MAX =>
             {
                 tries += 1;
             }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-use crate::limits::Limits;
+use crate::limits::{Limits, TEMPORARY_NAMES_MAX};
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
 
@@ -17,8 +17,6 @@ use super::{Bounds, Doing as _, Folder, Writers, within};
 
 /// Digits in a name.
 const DIGITS: usize = 12;
-/// Names that are tried: one that is taken, or is swept as it is made, is met once in a lifetime.
-const NAMES_MAX: usize = 10;
 
 /// Nobody else may look into it; dropped, it is removed. Held by a lock on the folder itself, which ends with its process.
 #[derive(Debug)]
@@ -33,7 +31,7 @@ pub struct Temporary {
 impl Temporary {
     /// Makes one, `what` being part of its name.
     pub fn new(what: &str, limits: &Limits) -> Result<Self, Failure> {
-        for _ in 0..NAMES_MAX {
+        for _ in 0..TEMPORARY_NAMES_MAX {
             let digits = random_digits() >> (64 - 4 * DIGITS);
             let name = format!("{}{digits:0DIGITS$x}", prefix(what));
             let path = std::env::temp_dir().join(name);

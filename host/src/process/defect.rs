@@ -4,10 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
+use crate::limits::PANICS_KEPT_MAX;
 use crate::outcome::{Failure, Outcome};
-
-/// Panics of threads that nobody looks at, which are remembered until somebody asks for them.
-const UNCAUGHT_MAX: usize = 16;
 
 static UNCAUGHT: Mutex<Vec<Defect>> = Mutex::new(Vec::new());
 
@@ -63,7 +61,7 @@ fn remember(info: &PanicHookInfo<'_>) {
         return;
     }
     let mut uncaught = UNCAUGHT.lock().unwrap_or_else(PoisonError::into_inner);
-    if uncaught.len() < UNCAUGHT_MAX {
+    if uncaught.len() < PANICS_KEPT_MAX {
         uncaught.push(defect);
     }
 }

@@ -6,12 +6,10 @@
 
 use std::cell::Cell;
 
+use crate::limits::{ENTITY_NAME_BYTES_MAX, ESCAPE_DIGITS_MAX, ESCAPE_READINGS_MAX};
+
 /// How often what is escaped may have been escaped again: `=`, `%3D`, `%253D`, `%25253D`.
 const DEPTH: u8 = 3;
-/// The most readings of one character that are looked at.
-const READINGS_MAX: usize = 12;
-/// Digits of a number in HTML, leading zeros included.
-const DIGITS_MAX: usize = 8;
 /// HTML's names of what stands on a keyboard; it has no longer ones for that.
 const NAMES: [(&[u8], u8); 40] = [
     (b"AMP", b'&'),
@@ -55,7 +53,6 @@ const NAMES: [(&[u8], u8); 40] = [
     (b"sol", b'/'),
     (b"vert", b'|'),
 ];
-const NAME_BYTES_MAX: usize = 8;
 
 /// True if and only if an escape can begin with this byte, when it is not escaped itself.
 pub const fn is_lead(byte: u8) -> bool {
@@ -106,7 +103,7 @@ impl Reading {
 /// The ways in which one character can be read.
 #[derive(Default)]
 pub struct Readings {
-    all: [Reading; READINGS_MAX],
+    all: [Reading; ESCAPE_READINGS_MAX],
     length: usize,
 }
 
@@ -116,7 +113,7 @@ impl Readings {
     }
 
     fn push(&mut self, reading: Reading) {
-        if self.length < READINGS_MAX && self.iter().all(|known| *known != reading) {
+        if self.length < ESCAPE_READINGS_MAX && self.iter().all(|known| *known != reading) {
             self.all[self.length] = reading;
             self.length += 1;
         }
@@ -264,7 +261,7 @@ impl<'t> Text<'t> {
                 _ => self.number(end, depth, 10, b';'),
             };
         }
-        let (mut name, mut length, mut next) = ([0; NAME_BYTES_MAX], 0, at);
+        let (mut name, mut length, mut next) = ([0; ENTITY_NAME_BYTES_MAX], 0, at);
         loop {
             let (byte, end) = self.part(next, depth)?;
             next = end;
@@ -272,7 +269,7 @@ impl<'t> Text<'t> {
                 let known = NAMES.iter().find(|(known, _)| *known == &name[..length]);
                 return known.map(|(_, byte)| (char::from(*byte), end));
             }
-            if length == NAME_BYTES_MAX || !byte.is_ascii_alphabetic() {
+            if length == ENTITY_NAME_BYTES_MAX || !byte.is_ascii_alphabetic() {
                 return None;
             }
             name[length] = byte;
@@ -283,7 +280,7 @@ impl<'t> Text<'t> {
     /// A number with `last` behind it.
     fn number(&self, at: usize, depth: u8, radix: u32, last: u8) -> Option<(char, usize)> {
         let (mut value, mut next) = (0_u32, at);
-        for _ in 0..=DIGITS_MAX {
+        for _ in 0..=ESCAPE_DIGITS_MAX {
             let (byte, end) = self.part(next, depth)?;
             if byte == last && next > at {
                 return Some((char::from_u32(value)?, end));

@@ -6,10 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use serde_json::value::RawValue;
 
-/// More than this is a mistake; SQLite and PostgreSQL allow few more.
-const COLUMNS_MAX: usize = 500;
-/// PostgreSQL cuts a longer name.
-const NAME_BYTES_MAX: usize = 63;
+use crate::limits::{COLUMNS_MAX, POSTGRES_NAME_BYTES_MAX};
 
 /// One column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,12 +160,12 @@ fn column(line: &str) -> Result<Column, String> {
         }
         _ => return Err("takes `name /pointer` or `name type /pointer`".to_owned()),
     };
-    if name.len() > NAME_BYTES_MAX
+    if name.len() > POSTGRES_NAME_BYTES_MAX
         || name.contains(['"', '\0'])
         || name.chars().any(char::is_control)
     {
         return Err(format!(
-            "takes a name of at most {NAME_BYTES_MAX} bytes without quotes"
+            "takes a name of at most {POSTGRES_NAME_BYTES_MAX} bytes without quotes"
         ));
     }
     if !pointer.starts_with('/') {

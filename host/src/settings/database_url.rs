@@ -9,12 +9,11 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, Host};
 
+use crate::limits::URL_PARAMETER_BYTES_MAX;
 use crate::secret::Secret;
 
 /// Where PostgreSQL listens when nothing is said.
 const PORT: u16 = 5432;
-/// No parameter of libpq has a longer name.
-const PARAMETER_BYTES_MAX: usize = 32;
 /// The parameters that `tokio_postgres` reads: <https://www.postgresql.org/docs/current/libpq-connect.html>.
 const PASSED_ON: [&str; 8] = [
     "connect_timeout",
@@ -286,7 +285,7 @@ impl Address {
                 let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
                 // Anything else may be a part of the password.
                 return Err(
-                    if name.len() <= PARAMETER_BYTES_MAX && name.bytes().all(is_name) {
+                    if name.len() <= URL_PARAMETER_BYTES_MAX && name.bytes().all(is_name) {
                         format!("has the unknown parameter `{name}`; {known}")
                     } else {
                         format!("has an unknown parameter; {known}")

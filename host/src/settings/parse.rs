@@ -6,15 +6,13 @@ use url::Url;
 
 use crate::egress::{Origin, SentIn};
 use crate::folder::Writers;
+use crate::limits::{JOB_NAME_BYTES_MAX, TABLE_NAME_BYTES_MAX};
 use crate::log;
 use crate::secret::Secret;
 use crate::settings::plan::{MaxRejected, WriteMode};
 
-/// PostgreSQL cuts a longer name.
-const TABLE_BYTES_MAX: usize = 63;
 /// The names of the tables in which commits are kept.
 const RESERVED: &str = "tidegate_";
-const JOB_BYTES_MAX: usize = 63;
 
 /// The path of a file or folder.
 #[expect(
@@ -146,17 +144,17 @@ pub fn write_mode(text: &str) -> Result<WriteMode, String> {
 pub fn job_name(text: &str) -> Result<String, String> {
     matching(
         text,
-        |name| name.len() <= JOB_BYTES_MAX && !name.chars().any(char::is_control),
+        |name| name.len() <= JOB_NAME_BYTES_MAX && !name.chars().any(char::is_control),
         "takes at most 63 printable characters",
     )
 }
 
 /// `OUTPUT_TABLE`.
 pub fn table_name(text: &str) -> Result<String, String> {
-    let fits = text.len() <= TABLE_BYTES_MAX && !text.chars().any(char::is_control);
+    let fits = text.len() <= TABLE_NAME_BYTES_MAX && !text.chars().any(char::is_control);
     if !fits || text.starts_with(RESERVED) {
         return Err(format!(
-            "takes the name of a table, of at most {TABLE_BYTES_MAX} bytes, that does not begin with `{RESERVED}`"
+            "takes the name of a table, of at most {TABLE_NAME_BYTES_MAX} bytes, that does not begin with `{RESERVED}`"
         ));
     }
     Ok(text.to_owned())

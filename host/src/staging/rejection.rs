@@ -6,15 +6,11 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::limits::{REJECTION_POINTER_CHARS_MAX, REJECTION_REASON_CHARS_MAX};
 use crate::outcome::Failure;
 use crate::words;
 
 use crate::staging::read::{REJECTED, object};
-
-/// What is told of a reason.
-const REASON_CHARS_MAX: usize = 200;
-/// What is told of a pointer.
-const POINTER_CHARS_MAX: usize = 100;
 
 /// Why a record was set aside and where it stood, cut and escaped for an error text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +48,8 @@ impl Rejection {
     /// Told of like this.
     pub fn new(reason: &str, pointer: &str) -> Self {
         Self {
-            reason: told(reason, REASON_CHARS_MAX),
-            pointer: told(pointer, POINTER_CHARS_MAX),
+            reason: told(reason, REJECTION_REASON_CHARS_MAX),
+            pointer: told(pointer, REJECTION_POINTER_CHARS_MAX),
         }
     }
 

@@ -5,15 +5,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 
+use crate::limits::CLOCK_ORIGIN_MAX_MS;
+
 /// What a component's clocks advance by.
 const STEP: Duration = Duration::from_millis(1);
-/// Where its monotonic clock begins, at the most.
-const ORIGIN_MAX_MS: u64 = 3_600_000;
 
 pub fn grant(wasi: &mut WasiCtxBuilder) {
     wasi.monotonic_clock(Monotonic {
         started: Instant::now(),
-        origin: Duration::from_millis(RandomState::new().build_hasher().finish() % ORIGIN_MAX_MS),
+        origin: Duration::from_millis(
+            RandomState::new().build_hasher().finish() % CLOCK_ORIGIN_MAX_MS,
+        ),
     });
     wasi.wall_clock(Wall);
 }

@@ -21,7 +21,8 @@ use self::bindings::wasi::filesystem::types::{
 };
 pub use self::folder::Staging;
 use self::folder::{Descriptor, FileError, Listing, Resolved, place};
-use self::stream::{CALL_BYTES, Reading, Writing};
+use self::stream::{Reading, Writing};
+use crate::limits::STREAM_CALL_BYTES_MAX;
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -194,7 +195,9 @@ impl types::HostDescriptor for StagingView<'_> {
         offset: u64,
     ) -> Result<(Vec<u8>, bool), FileError> {
         let file = self.get(&file)?.readable()?;
-        let bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX).min(CALL_BYTES);
+        let bytes_max = usize::try_from(bytes)
+            .unwrap_or(usize::MAX)
+            .min(STREAM_CALL_BYTES_MAX);
         let read = file.read(bytes_max, offset)?;
         let is_end = read.is_empty();
         Ok((read, is_end))

@@ -11,11 +11,8 @@ use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::limits::Limits;
+use crate::limits::{LOG_WRITE_BYTES_MAX, Limits};
 use crate::log::Log;
-
-/// What one write may carry; more ends the run.
-const WRITE_BYTES: usize = 64 * 1024;
 
 /// Grants stderr, as lines in `log`.
 pub fn grant(wasi: &mut WasiCtxBuilder, log: Log, limits: &Limits) {
@@ -96,7 +93,7 @@ impl StdoutStream for Stderr {
 
 impl OutputStream for Stderr {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        if bytes.len() > WRITE_BYTES {
+        if bytes.len() > LOG_WRITE_BYTES_MAX {
             return Err(StreamError::trap("it wrote more than `check-write` allows"));
         }
         if let Ok(mut lines) = self.0.lock() {
@@ -110,7 +107,7 @@ impl OutputStream for Stderr {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(WRITE_BYTES)
+        Ok(LOG_WRITE_BYTES_MAX)
     }
 }
 

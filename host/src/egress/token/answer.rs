@@ -11,14 +11,9 @@ use zeroize::Zeroize as _;
 
 use super::OAuth2;
 use crate::egress::EgressError;
+use crate::limits::{TOKEN_BYTES_MAX, TOKEN_ERROR_BYTES_MAX, TOKEN_LIFETIME_MAX};
 use crate::secret::{Redactor, Secret};
 use crate::settings::catalogue::SOURCE_SCOPE;
-
-/// No token is kept for longer; it also keeps the arithmetic of clocks within its bounds.
-const LIFETIME_MAX: Duration = Duration::from_hours(24 * 365);
-const ERROR_CODE_BYTES_MAX: usize = 64;
-/// As much as most servers take in a header.
-const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 /// A token, and how long it is good for.
 #[derive(Debug)]
@@ -141,7 +136,7 @@ pub(super) fn in_place(status: StatusCode, code: Option<&str>) -> InPlace {
 fn error_code(code: &str, secret: &Secret) -> Option<String> {
     let is_allowed = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'`');
     let fits =
-        !code.is_empty() && code.len() <= ERROR_CODE_BYTES_MAX && code.bytes().all(is_allowed);
+        !code.is_empty() && code.len() <= TOKEN_ERROR_BYTES_MAX && code.bytes().all(is_allowed);
     let repeats = Redactor::new([secret.clone()]).hide(code) != code;
     (fits && !repeats).then(|| code.to_owned())
 }
@@ -157,7 +152,7 @@ fn lifetime(given: &Value) -> Result<Option<Duration>, ()> {
     let seconds = seconds
         .filter(|seconds: &f64| seconds.is_finite())
         .ok_or(())?;
-    let capped = seconds.clamp(0.0, LIFETIME_MAX.as_secs_f64());
+    let capped = seconds.clamp(0.0, TOKEN_LIFETIME_MAX.as_secs_f64());
     Ok(Some(Duration::from_secs_f64(capped)))
 }
 

@@ -1,5 +1,6 @@
 //! What the settings of a database need of one another.
 
+use crate::limits::POSTGRES_NAME_BYTES_MAX;
 use crate::settings::catalogue::{
     OUTPUT_COLUMNS, OUTPUT_DATABASE_PASSWORD, OUTPUT_TABLE, PRIMARY_KEY, Row,
 };
@@ -9,9 +10,6 @@ use crate::settings::host::HostPlan;
 use crate::settings::inputs::{Inputs, Problem};
 use crate::settings::plan::WriteMode;
 use crate::sink::database::{Layout, Table};
-
-/// PostgreSQL cuts a longer name.
-const NAME_BYTES_MAX: usize = 63;
 
 /// Adds what does not go together.
 pub fn refuse(
@@ -82,9 +80,9 @@ fn wrong_names(layout: &Layout, url: &DatabaseUrl) -> Vec<String> {
         .map(|column| column.name.as_str())
         .collect();
     for (at, name) in names.iter().enumerate() {
-        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        if name.is_empty() || name.len() > POSTGRES_NAME_BYTES_MAX {
             wrong.push(format!(
-                "would make a column named `{}`, which is empty or longer than {NAME_BYTES_MAX} bytes: name it in OUTPUT_COLUMNS",
+                "would make a column named `{}`, which is empty or longer than {POSTGRES_NAME_BYTES_MAX} bytes: name it in OUTPUT_COLUMNS",
                 name.escape_debug()
             ));
         }

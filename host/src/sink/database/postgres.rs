@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
-use crate::limits::Limits;
+use crate::limits::{LOCK_TRIES_MAX, Limits};
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
 use crate::settings::database_url::Address;
@@ -43,8 +43,6 @@ mod table;
 mod tls;
 mod wait;
 
-/// A session that ended a moment ago may still be seen to hold its lock.
-const LOCK_TRIES: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// A session that does not roll back within this is busy with something else.
 const ROLLBACK_PAUSE: Duration = Duration::from_millis(250);
@@ -104,7 +102,7 @@ impl<'r> Postgres<'r> {
             if locked.map_err(|trouble| self.failed("cannot take the run lock in", trouble))? {
                 break;
             }
-            if attempt == LOCK_TRIES {
+            if attempt == LOCK_TRIES_MAX {
                 return Err(self.way.held(&session, Some(self.check)));
             }
             std::thread::sleep(LOCK_PAUSE);

@@ -7,14 +7,12 @@ use rustix::io::Errno;
 
 use crate::folder::lock::Lock;
 use crate::folder::{Doing as _, Folder};
+use crate::limits::ADOPTED_NAMES_MAX;
 use crate::outcome::{Failure, Outcome};
 use crate::sink::files::generation::CURRENT;
 use crate::sink::leftovers::FOREIGN_KEPT_IN;
 
 use crate::sink::files::commit::New;
-
-/// Names that are tried for one file: `state.json`, `state.json.1`, …
-const NAMES_TRIED: u32 = 100;
 
 #[derive(Debug, Default)]
 pub struct Kept {
@@ -88,7 +86,7 @@ pub fn replace(output: &Folder, new: &New<'_>, kept: &Kept) -> Result<(), Failur
 fn link_free(output: &Folder, folder: &Folder, name: &'static str) -> Result<KeptFile, Failure> {
     let source = rustix::fs::statat(output, name, AtFlags::SYMLINK_NOFOLLOW)
         .doing(|| format!("cannot inspect `{}`", output.shown(name)))?;
-    for number in 0..NAMES_TRIED {
+    for number in 0..ADOPTED_NAMES_MAX {
         let free_name = if number == 0 {
             name.to_owned()
         } else {

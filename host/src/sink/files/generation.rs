@@ -7,7 +7,7 @@ use std::fs::File;
 
 use crate::folder::lock::Lock;
 use crate::folder::{Entry, Folder, unless_unusable};
-use crate::limits::Limits;
+use crate::limits::{Limits, WAY_BACK_GENERATIONS_MAX};
 use crate::outcome::{Failure, Outcome};
 use crate::settings::data_file::DATA_FILES;
 use crate::settings::data_file::{OutputFormat, RECORDS_FILE, format_of};
@@ -22,9 +22,6 @@ pub use name::GenerationName;
 pub const CURRENT: &str = "current";
 /// The folder of the generations.
 pub const GENERATIONS: &str = "generations";
-
-/// Older generations that are looked at for the way back.
-const WAY_BACK_TRIES: usize = 20;
 
 /// A published generation whose manifest can be trusted.
 #[derive(Debug)]
@@ -331,7 +328,7 @@ fn way_back(output: &Folder, from: Option<&GenerationName>, limits: &Limits) -> 
             .rev()
             .filter(|name| from.is_none_or(|from| name.number < from.number));
         older
-            .take(WAY_BACK_TRIES)
+            .take(WAY_BACK_GENERATIONS_MAX)
             .find(|name| Generation::read(output, &generations, name.clone(), limits).is_ok())
     };
     match trusted() {

@@ -14,9 +14,8 @@ use super::bindings::wasi::filesystem::types::{
 };
 use super::file::{Room, StagedFile, WriteError};
 use crate::component::grants::exceeded::Exceeded;
+use crate::limits::STAGED_NAME_BYTES_MAX;
 
-/// The longest name Linux takes.
-const NAME_BYTES: usize = 255;
 /// The number of the folder itself among the files.
 const FOLDER_NUMBER: u64 = 0;
 
@@ -246,7 +245,7 @@ pub fn place(path: &str) -> Result<Resolved<'_>, ErrorCode> {
         ".." => Err(ErrorCode::NotPermitted),
         _ if path.contains('\0') => Err(ErrorCode::Invalid),
         _ if path.contains('/') => Err(ErrorCode::NotPermitted),
-        _ if path.len() > NAME_BYTES => Err(ErrorCode::NameTooLong),
+        _ if path.len() > STAGED_NAME_BYTES_MAX => Err(ErrorCode::NameTooLong),
         name => Ok(Resolved::Name(name)),
     }
 }

@@ -8,9 +8,7 @@ use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, Stream
 use super::bindings::wasi::filesystem::types::ErrorCode;
 use super::file::{StagedFile, WriteError};
 use super::folder::error_code;
-
-/// What one call of a stream may carry.
-pub const CALL_BYTES: usize = 1024 * 1024;
+use crate::limits::STREAM_CALL_BYTES_MAX;
 
 /// Reads from a place on.
 pub struct Reading {
@@ -28,7 +26,7 @@ pub struct Writing {
 
 impl InputStream for Reading {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        let read = self.file.read(size.min(CALL_BYTES), self.at);
+        let read = self.file.read(size.min(STREAM_CALL_BYTES_MAX), self.at);
         let bytes = read.map_err(|error| failed(error_code(error)))?;
         if bytes.is_empty() && size > 0 {
             return Err(StreamError::Closed);
@@ -40,7 +38,7 @@ impl InputStream for Reading {
 
 impl OutputStream for Writing {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        if bytes.len() > CALL_BYTES {
+        if bytes.len() > STREAM_CALL_BYTES_MAX {
             return Err(StreamError::trap("it wrote more than `check-write` allows"));
         }
         let at = self.at.unwrap_or_else(|| self.file.size());
@@ -59,7 +57,7 @@ impl OutputStream for Writing {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(CALL_BYTES)
+        Ok(STREAM_CALL_BYTES_MAX)
     }
 }
 

@@ -31,7 +31,7 @@ fn a_token_has_the_lifetime_that_it_says() {
     assert_eq!(lifetime_of("3600.0"), seconds(3600));
     assert_eq!(lifetime_of("\"3600\""), seconds(3600));
     assert_eq!(lifetime_of("-1"), seconds(0));
-    assert_eq!(lifetime_of("1e300"), Ok(Some(LIFETIME_MAX)));
+    assert_eq!(lifetime_of("1e300"), Ok(Some(TOKEN_LIFETIME_MAX)));
     assert_eq!(lifetime_of("null"), Ok(None));
     assert!(matches!(lifetime_of("\"soon\""), Err(InPlace::Nonsense(_))));
     assert!(matches!(lifetime_of("\"NaN\""), Err(InPlace::Nonsense(_))));
@@ -109,6 +109,6 @@ fn a_code_that_is_none_is_not_repeated() {
         };
         assert!(text.contains("answered 401; look at"), "{code}: {text}");
     }
-    let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(ERROR_CODE_BYTES_MAX + 1));
+    let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(TOKEN_ERROR_BYTES_MAX + 1));
     assert_eq!(of(401, &long).unwrap_err(), of(401, "").unwrap_err());
 }

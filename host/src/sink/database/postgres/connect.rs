@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::egress::find;
-use crate::limits::Limits;
+use crate::limits::{Limits, POSTGRES_NAME_BYTES_MAX};
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
@@ -23,12 +23,10 @@ const VERSION_MIN: i32 = 120_000;
 /// A peer that is gone without a word is noticed after two minutes, from both sides.
 const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-const KEEPALIVE_RETRIES: u32 = 4;
+const KEEPALIVE_PROBES: u32 = 4;
 /// The server's side of it, and a session that is its own.
 const SESSION: &str =
     "SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 15; SET tcp_keepalives_count = 4";
-/// PostgreSQL cuts a longer name.
-const NAME_BYTES_MAX: usize = 63;
 
 /// What a session is made with.
 pub struct Way<'r> {
@@ -144,10 +142,10 @@ impl Way<'_> {
             config.application_name(self.application_name());
         }
         config
-            .tcp_user_timeout(KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_RETRIES)
+            .tcp_user_timeout(KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_PROBES)
             .keepalives_idle(KEEPALIVE_IDLE)
             .keepalives_interval(KEEPALIVE_INTERVAL)
-            .keepalives_retries(KEEPALIVE_RETRIES)
+            .keepalives_retries(KEEPALIVE_PROBES)
             .ssl_mode(match address.ssl {
                 // Nothing leaves the machine, and there is no TLS over it.
                 _ if address.is_socket() => Encrypted::Disable,
@@ -163,7 +161,7 @@ impl Way<'_> {
 
     fn application_name(&self) -> String {
         let mut name = format!("tidegate:{}", self.job);
-        let mut end = NAME_BYTES_MAX.min(name.len());
+        let mut end = POSTGRES_NAME_BYTES_MAX.min(name.len());
         while !name.is_char_boundary(end) {
             end -= 1;
         }
@@ -197,7 +195,11 @@ impl Way<'_> {
             |row| {
                 let text = |at: usize| {
                     let text = row.try_get::<_, Option<String>>(at).ok().flatten();
-                    text.map(|text| text.chars().take(NAME_BYTES_MAX).collect::<String>())
+                    text.map(|text| {
+                        text.chars()
+                            .take(POSTGRES_NAME_BYTES_MAX)
+                            .collect::<String>()
+                    })
                 };
                 format!(
                     "`{}` (backend {}, from {}, since {})",

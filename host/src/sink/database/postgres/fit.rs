@@ -1,10 +1,8 @@
 //! One value in the text format of COPY, if the column takes it: <https://www.postgresql.org/docs/current/sql-copy.html>.
 
+use crate::limits::NUMERIC_BYTES_MAX;
 use crate::settings::columns::{ColumnType, is_number};
 use crate::sink::database::Cell;
-
-/// More digits than a `numeric` has room for before its point.
-const NUMERIC_BYTES_MAX: usize = 131_072;
 
 /// Appends `cell` for a column of `kind`. `Err` says what it is instead. Keys are strict: two of them never become one.
 pub fn push(

@@ -10,6 +10,7 @@ use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::limits::SERVER_TEXT_CHARS_MAX;
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
 
@@ -18,8 +19,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What tokio-postgres says of a value that is not of the type, or not there.
 const MISREAD: [&str; 2] = ["error deserializing column", "invalid column"];
-/// What is told of a server's words.
-const SAID_CHARS_MAX: usize = 1_000;
 
 /// Values that are bound, with their types: statements then need no round trip of their own, and no name at the server.
 pub type Given<'g> = &'g [(&'g (dyn ToSql + Sync), Type)];
@@ -137,7 +136,7 @@ pub fn in_words(error: &Error) -> String {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    text.chars().take(SAID_CHARS_MAX).collect()
+    text.chars().take(SERVER_TEXT_CHARS_MAX).collect()
 }
 
 /// What the server said, with everything that helps, on one line.
@@ -152,7 +151,7 @@ fn said(answer: &DbError) -> String {
             text = format!("{text}; {what}{more}");
         }
     }
-    let text: String = text.chars().take(SAID_CHARS_MAX).collect();
+    let text: String = text.chars().take(SERVER_TEXT_CHARS_MAX).collect();
     let text = text.replace(['\n', '\r'], " ");
     format!("{text} (SQLSTATE {})", answer.code().code())
 }
