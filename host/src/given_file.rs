@@ -246,6 +246,17 @@ fn what(metadata: &Metadata) -> &'static str {
     }
 }
 
+/// A secret's text without one newline at its end; none where there is nothing but white space.
+pub fn one_line(text: &str) -> Option<Text> {
+    let text = without_newline(text);
+    (!text.trim().is_empty()).then(|| Text::new(Zeroizing::new(text.to_owned())))
+}
+
+pub fn without_newline(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;

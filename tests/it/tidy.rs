@@ -126,6 +126,75 @@ fn no_line_ends_in_a_blank() {
     );
 }
 
+/// The folders and files of `host/src`, from the top down: each may use what comes after it.
+const FROM_THE_TOP: [&str; 21] = [
+    "main",
+    "lib",
+    "commands",
+    "run",
+    "sink",
+    "settings",
+    "component",
+    "records",
+    "staging",
+    "egress",
+    "given_file",
+    "folder",
+    "process",
+    "log",
+    "outcome",
+    "hash",
+    "cli",
+    "secret",
+    "units",
+    "words",
+    "limits",
+];
+/// Arrows that run back up, and why each may: the name of a setting is known to whoever reports what is wrong with it.
+const UPWARDS: [(&str, &str); 4] = [
+    ("component", "settings"),
+    ("egress", "settings::catalogue"),
+    ("records", "settings::catalogue"),
+    // Whether columns make a table is said with all other problems of the settings.
+    ("settings", "sink::database::{Layout, Table}"),
+];
+
+#[test]
+fn calls_run_downwards() {
+    let place = |module: &str| {
+        FROM_THE_TOP
+            .iter()
+            .position(|known| *known == module)
+            .unwrap_or_else(|| panic!("`{module}` has no place in FROM_THE_TOP"))
+    };
+    let runs_up = |name: &str, text: &str| {
+        let Some(path) = name.strip_prefix("host/src/") else {
+            return false;
+        };
+        if path.contains("/tests") || !has_ending(path, "rs") {
+            return false;
+        }
+        let own = path.split(['/', '.']).next().unwrap_or_default();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let used = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .flat_map(|line| line.split("crate::").skip(1));
+        used.into_iter().any(|used| {
+            let to = used
+                .split([':', ';', ' ', '{', '}', ','])
+                .next()
+                .unwrap_or_default();
+            let may = |&(from, what): &(&str, &str)| from == own && used.starts_with(what);
+            to.starts_with(|c: char| c.is_ascii_lowercase())
+                && place(to) < place(own)
+                && !UPWARDS.iter().any(may)
+        })
+    };
+
+    assert_eq!(breaking(runs_up), [""; 0]);
+}
+
 #[test]
 fn every_limit_of_the_host_is_in_one_module() {
     let has_one = |name: &str, text: &str| {

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::given_file::{self, Holds};
+use crate::given_file::{self, Holds, one_line};
 use crate::secret::Secret;
-use crate::settings::inputs::one_line;
 
 /// The file that a secret came from.
 #[derive(Debug, Clone)]

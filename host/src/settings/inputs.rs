@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::component::Description;
 use crate::given_file::reread::SecretFile;
-use crate::given_file::{GivenFiles, Holds, Text};
+use crate::given_file::{GivenFiles, Holds, Text, one_line, without_newline};
 use crate::limits::Limits;
 use crate::process::stop::Stop;
 use crate::secret::Secret;
@@ -417,17 +417,6 @@ impl Inputs {
             origin: Origin::File(path),
         })
     }
-}
-
-/// A secret's text without one newline at its end; none where there is nothing but white space.
-pub fn one_line(text: &str) -> Option<Text> {
-    let text = without_newline(text);
-    (!text.trim().is_empty()).then(|| Text::new(Zeroizing::new(text.to_owned())))
-}
-
-fn without_newline(text: &str) -> &str {
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    text.strip_suffix('\r').unwrap_or(text)
 }
 
 #[cfg(test)]
