@@ -90,5 +90,7 @@ fn a_component_that_takes_no_look_says_so() {
 
     let shown = job.tidegate(["check", "--online", "--component", &component]);
 
-    shown.exits(78).stderr_has("takes no first look");
+    shown
+        .exits(78)
+        .stderr_has("does not support `check --online`");
 }
