@@ -177,7 +177,7 @@ impl<'s> Cursor<'s> {
             form
         } else {
             let told = Kind::of(&value, self.settings.zone);
-            let kind = told.map_err(|why| wrong(format!("is of no known kind: {why}")))?;
+            let kind = told.map_err(|why| wrong(format!("has an unknown type: {why}")))?;
             let zone = self.settings.zone;
             self.settle(Form { kind, zone })?
         };
@@ -254,7 +254,7 @@ impl<'s> Cursor<'s> {
         }
         if let (Some((from, came)), Asking::Nowhere) = (self.goes_back(), &self.settings.to) {
             remarks.push(format!(
-                "warn: no record is at or after `{from}`, where the last run ended, and the newest is `{came}`: if the source was set back, run once with `--full-refresh`"
+                "warn: no record is at or after `{from}`, where the last run ended; the newest is `{came}`: if the source was restored to an older state, run once with `--full-refresh`"
             ));
         }
         remarks
@@ -311,7 +311,7 @@ impl<'s> Cursor<'s> {
         if let (Some((from, came)), true) = (self.goes_back(), self.settings.to != Asking::Nowhere)
         {
             return Err(Failure::data(format!(
-                "the source was asked for records from `{from}`, where the last run ended, and the newest that came is `{came}` (SOURCE_CURSOR): if it was set back, run once with `--full-refresh`"
+                "the newest record is `{came}` (SOURCE_CURSOR), before `{from}`, where the last run ended: if the source was restored to an older state, run once with `--full-refresh`"
             )));
         }
         let reached = match (self.form, self.span.reached()) {

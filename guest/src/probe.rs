@@ -190,7 +190,7 @@ impl Look {
         let place = match (at.as_str(), array) {
             (_, None) if at.is_empty() => "the answer has no array of objects in it".to_owned(),
             (at, None) => format!(
-                "nothing stands at {} (SOURCE_RECORDS), or too deep to be looked at",
+                "nothing is at {} (SOURCE_RECORDS), or it is nested too deep to read",
                 quoted(at)
             ),
             ("", _) => format!("{}: the body is the array", self::records(&records)),

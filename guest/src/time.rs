@@ -88,7 +88,7 @@ pub fn date(text: &str) -> Result<Timestamp, String> {
 
 /// Reads `2026-11-23` as that day's first instant in `zone`.
 pub fn date_at(text: &str, zone: Offset) -> Result<Timestamp, String> {
-    let wrong = || format!("{} is not a date, say `2026-11-23`", quoted(text));
+    let wrong = || format!("{} is not a date, such as `2026-11-23`", quoted(text));
     let (date, rest) = read_date(text.as_bytes()).ok_or_else(wrong)?;
     if !rest.is_empty() {
         return Err(wrong());
@@ -105,12 +105,12 @@ pub fn offset(text: &str) -> Result<Offset, String> {
         Some((offset, _)) => Ok(offset),
         None if text.contains('/') || text.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
             Err(format!(
-                "{} is not an offset: in a named zone an hour comes twice each autumn, so its times name no instant; give `UTC` or a fixed offset, say `+02:00`",
+                "{} is not an offset: in a named zone one hour repeats each autumn, so a time can be ambiguous; give `UTC` or a fixed offset, such as `+02:00`",
                 quoted(text)
             ))
         }
         None => Err(format!(
-            "{} is not an offset, say `UTC` or `+02:00`",
+            "{} is not an offset, such as `UTC` or `+02:00`",
             quoted(text)
         )),
     }
@@ -137,7 +137,7 @@ pub fn epoch(text: &str, unit_digits: u32) -> Result<Timestamp, String> {
     })?;
     let too_far = || {
         format!(
-            "{} is no time before the year 10000; for milliseconds set SOURCE_CURSOR_KIND to `epoch-ms`",
+            "{} is not a time before the year 10000; for milliseconds set SOURCE_CURSOR_KIND to `epoch-ms`",
             quoted(text)
         )
     };
@@ -193,7 +193,7 @@ pub fn looks_like_a_date(text: &str) -> bool {
 fn read_rfc3339(text: &str, zone: Option<Offset>) -> Result<(Timestamp, Style), String> {
     let wrong = || {
         format!(
-            "{} is not an RFC 3339 time, say `2026-11-23T06:00:00Z`",
+            "{} is not an RFC 3339 time, such as `2026-11-23T06:00:00Z`",
             quoted(text)
         )
     };

@@ -302,7 +302,7 @@ fn a_source_that_sends_the_same_records_dressed_anew_is_found_out() {
     let failure = run.failure().to_string();
     assert_eq!(run.asked.len(), 11);
     assert!(
-        failure.contains("brings nothing but records that came before"),
+        failure.contains("has only records of earlier pages"),
         "{failure}"
     );
 }

@@ -73,7 +73,7 @@ fn an_order_is_checked_over_all_pages() {
     assert_eq!(
         *run.failure(),
         Failure::protocol(
-            "page 2 of `https://x.example/o`: record `/1`: `/n` is `8` behind a record with `6`, but SOURCE_CURSOR_ORDER is `desc`: correct it, or remove it"
+            "page 2 of `https://x.example/o`: record `/1`: `/n` is `8`, after a record with `6`, but SOURCE_CURSOR_ORDER is `desc`: correct it, or remove it"
         )
     );
 }
@@ -250,7 +250,7 @@ fn a_source_that_was_set_back_is_refused() {
     assert_eq!(
         *asked_from_noon(more, &to).failure(),
         Failure::data(
-            "the source was asked for records from `2026-11-23T12:00:00Z`, where the last run ended, and the newest that came is `2026-11-22T11:59:59.9Z` (SOURCE_CURSOR): if it was set back, run once with `--full-refresh`"
+            "the newest record is `2026-11-22T11:59:59.9Z` (SOURCE_CURSOR), before `2026-11-23T12:00:00Z`, where the last run ended: if the source was restored to an older state, run once with `--full-refresh`"
         )
     );
     let warned = asked_from_noon(more, &[]);

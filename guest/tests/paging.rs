@@ -179,7 +179,7 @@ proptest! {
 
         if let Err(failure) = &run.outcome {
             // Three times in a row more rows were put in than a page holds: given up, and never silently.
-            prop_assert!(failure.to_string().contains("brings nothing but"), "{failure}");
+            prop_assert!(failure.to_string().contains("has only records of earlier pages"), "{failure}");
             return Ok(());
         }
         let found: BTreeSet<u64> = ids(&run).into_iter().collect();
@@ -221,7 +221,7 @@ fn a_row_deleted_from_a_page_that_was_read_hides_no_other() {
     assert_eq!(
         warnings(&run),
         [
-            "warn: pages shifted while they were read: page 2 of `https://x.example/o` does not begin with the last record of the one before; going on from a record that is known"
+            "warn: pages shifted while they were read: page 2 of `https://x.example/o` does not begin with the last record of the previous page; continuing from a known record"
         ]
     );
 }
@@ -242,7 +242,7 @@ fn an_offset_that_is_not_heeded_is_found_out() {
 
     let failure = run.failure().to_string();
     assert!(
-        failure.contains("brings nothing but records that came before"),
+        failure.contains("has only records of earlier pages"),
         "{failure}"
     );
     assert_eq!(run.asked.len(), 11);
@@ -294,7 +294,7 @@ fn a_source_that_never_holds_still_is_given_up() {
 
     let failure = run.failure().to_string();
     assert!(
-        failure.contains("the source changes faster than it can be paged by `offset`"),
+        failure.contains("the source changes too fast for `offset`"),
         "{failure}"
     );
     assert!(run.asked.len() <= 203, "{}", run.asked.len());
@@ -315,7 +315,7 @@ fn a_numbered_page_that_repeats_a_record_of_the_one_before_is_warned_of() {
     assert_eq!(warnings(&run).len(), 1, "once a run");
     assert!(
         warnings(&run)[0]
-            .contains("page 2 of `https://x.example/o` has a record of the one before again")
+            .contains("page 2 of `https://x.example/o` repeats a record of the previous page")
     );
 }
 

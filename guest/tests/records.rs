@@ -82,7 +82,8 @@ fn a_record_that_a_program_fails_on_is_put_aside_whole() {
     assert_eq!(
         rejected(&run),
         [(
-            "page 1 of `https://x.example/o`: record `/1`: TRANSFORM: `x` is no number".to_owned(),
+            "page 1 of `https://x.example/o`: record `/1`: TRANSFORM: `x` is not a number"
+                .to_owned(),
             "/1".to_owned(),
             r#"{"a":"x"}"#.to_owned()
         )]
@@ -308,9 +309,11 @@ fn what_is_wrong_with_the_settings_is_said_before_any_request() {
         wrong("TRANSFORM", "{id"),
         "line 1, column 4: `{` is never closed"
     );
-    assert!(wrong("TRANSFORM", ".a\n| now").starts_with("line 2, column 3: `now` is not here"));
+    assert!(
+        wrong("TRANSFORM", ".a\n| now").starts_with("line 2, column 3: `now` is not supported")
+    );
     assert!(wrong("SOURCE_SCHEMA", "order.json").contains("begins with `{`"));
-    assert!(wrong("SOURCE_SCHEMA", "{\"x\":1}").contains("at `/x`: is not a keyword"));
+    assert!(wrong("SOURCE_SCHEMA", "{\"x\":1}").contains("at `/x`: is not a supported keyword"));
     assert!(wrong("SOURCE_INVALID", "skip").contains("not one of `reject`, `fail`"));
     assert!(wrong("SOURCE_FORMAT", "xml").contains("not one of `json`, `ndjson`, `object`"));
     assert!(wrong("SOURCE_PARENT", "id").contains("is not a JSON Pointer"));

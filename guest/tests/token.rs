@@ -94,7 +94,7 @@ fn a_token_that_is_refused_may_have_expired() {
     assert!(!first.failure().to_string().contains("expired"));
     assert!(
         matches!(gone.failure(), Failure::Refused(d) if d.status == Some(410)
-            && d.message.ends_with("the token of the last run may have expired: `--full-refresh` starts anew")),
+            && d.message.ends_with("the token of the last run may have expired: to start over, run once with `--full-refresh`")),
         "{:?}",
         gone.failure()
     );

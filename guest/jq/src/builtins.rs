@@ -117,7 +117,7 @@ const VALUES: &[Native] = &[
         Value::Bool(_) => Ok(value.clone()),
         Value::Text(text) if &**text == "true" => Ok(Value::Bool(true)),
         Value::Text(text) if &**text == "false" => Ok(Value::Bool(false)),
-        other => Err(format!("{} is no boolean", quoted(&shown(other)))),
+        other => Err(format!("{} is not a boolean", quoted(&shown(other)))),
     }),
     native("setpath", 2, |_, value, given| {
         let Value::Array(path) = &given[0] else {
@@ -188,9 +188,9 @@ const NUMBERS: &[Native] = &[
         Value::Number(_) => Ok(value.clone()),
         Value::Text(text) => match json::read(text) {
             Ok(number @ Value::Number(_)) => Ok(number),
-            _ => Err(format!("{} is no number", quoted(text))),
+            _ => Err(format!("{} is not a number", quoted(text))),
         },
-        other => Err(format!("{} is no number", quoted(&shown(other)))),
+        other => Err(format!("{} is not a number", quoted(&shown(other)))),
     }),
 ];
 
@@ -207,7 +207,7 @@ const ARRAYS: &[Native] = &[
     native("flatten", 1, |_, value, given| {
         let levels = number(&given[0])?.as_int().unwrap_or(0);
         if levels < 0 {
-            return Err("flattens less than no level".to_owned());
+            return Err("cannot flatten to a negative depth".to_owned());
         }
         let mut flat = Vec::new();
         match value {

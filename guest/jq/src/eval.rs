@@ -41,7 +41,7 @@ impl Stop {
         match self {
             Self::Error(why) => super::strings::text_of(why).to_string(),
             Self::Limit(why) => why.clone(),
-            Self::Break(_) => "breaks out of nothing".to_owned(),
+            Self::Break(_) => "has a `break` outside of its label".to_owned(),
             Self::Steps | Self::Enough => "ended".to_owned(),
         }
     }
@@ -207,7 +207,7 @@ impl<'p> Machine<'p> {
             },
             Term::Special(special, arguments) => self.special(*special, arguments, env, item, out),
             _ if item.trail.is_some() => Err(Stop::from(format!(
-                "cannot find a path to what is calculated from {}",
+                "cannot find the path of a value calculated from {}",
                 quoted(&shown(&item.value))
             ))),
             _ => self.calculate(term, env, item.value, &mut |value| {

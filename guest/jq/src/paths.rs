@@ -143,7 +143,7 @@ fn change_below(value: Value, path: &[Value], with: Change) -> Result<Value, Sto
             match change_below(inner, rest, with) {
                 Ok(Value::Array(new)) => Ok(Value::Array(Rc::new(values.spliced(from, to, &new)))),
                 Ok(_) => Err(Stop::from(
-                    "cannot put into a slice what is no array".to_owned(),
+                    "cannot assign to a slice what is not an array".to_owned(),
                 )),
                 // Left as it is: it will be taken away.
                 Err(Stop::Enough) => Ok(Value::Array(values)),

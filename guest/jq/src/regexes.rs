@@ -105,7 +105,7 @@ fn compiled(tools: &Tools, text: &str, flags: &str) -> Result<Rc<Regex>, String>
             's' => drop(builder.dot_matches_new_line(true)),
             other => {
                 return Err(format!(
-                    "{} is no flag of an expression: `g`, `i`, `n`, `s`, `x`",
+                    "{} is not a flag of a regular expression: `g`, `i`, `n`, `s`, `x`",
                     quoted(&other.to_string())
                 ));
             }
@@ -117,7 +117,7 @@ fn compiled(tools: &Tools, text: &str, flags: &str) -> Result<Rc<Regex>, String>
         let error = error.to_string();
         let why = error.lines().last().unwrap_or_default();
         let why = why.trim_start_matches("error: ");
-        format!("{} is no expression: {why}", quoted(text))
+        format!("{} is not a regular expression: {why}", quoted(text))
     })?;
     let regex = Rc::new(regex);
     if kept.len() >= KEPT_MAX {

@@ -66,7 +66,7 @@ pub(super) const NATIVES: &[Native] = &[
                 .as_int()
                 .and_then(|code| u32::try_from(code).ok());
             let char = char.and_then(char::from_u32);
-            char.ok_or_else(|| format!("{} is no character", quoted(&shown(code))))
+            char.ok_or_else(|| format!("{} is not a character", quoted(&shown(code))))
         });
         Ok(Value::text(chars.collect::<Result<String, String>>()?))
     }),
@@ -104,7 +104,7 @@ pub(super) const NATIVES: &[Native] = &[
         let decoded = from_uri(text.as_bytes());
         let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
         decoded.map_or_else(
-            || Err(format!("{} is no text that `@uri` made", quoted(&text))),
+            || Err(format!("{} is not the output of `@uri`", quoted(&text))),
             |text| Ok(Value::text(text)),
         )
     }),
@@ -117,7 +117,7 @@ pub(super) const NATIVES: &[Native] = &[
         let words = words.iter().map(|word| match word {
             Value::Text(text) => Ok(format!("'{}'", text.replace('\'', "'\\''"))),
             Value::Array(_) | Value::Object(_) => {
-                Err(format!("a shell has no word for {}", quoted(&shown(word))))
+                Err(format!("cannot quote {} for a shell", quoted(&shown(word))))
             }
             other => Ok(shown(other)),
         });

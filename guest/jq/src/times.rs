@@ -113,7 +113,7 @@ impl Moment {
         let seconds = float.floor() as i64;
         let moment = Self::of_unix(seconds, float - float.floor());
         let moment = moment.filter(|_| float.is_finite());
-        moment.ok_or_else(|| format!("{} is no time", quoted(&shown(value))))
+        moment.ok_or_else(|| format!("{} is not a time", quoted(&shown(value))))
     }
 
     /// What `gmtime` and `strptime` give: year, month from 0, day, hour, minute and second, each of which may be out of range, as
@@ -121,7 +121,7 @@ impl Moment {
     fn of_parts(value: &Value) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "{} is no time that was taken apart: [year, month from 0, day, hour, minute, second]",
+                "{} is not a broken-down time: [year, month from 0, day, hour, minute, second]",
                 quoted(&shown(value))
             )
         };
@@ -262,7 +262,7 @@ impl Moment {
             '%' => out.push('%'),
             other => {
                 let what = quoted(&format!("%{other}"));
-                return Err(format!("{what} is no directive of `strftime`"));
+                return Err(format!("{what} is not a directive of `strftime`"));
             }
         }
         Ok(())

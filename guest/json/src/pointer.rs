@@ -31,7 +31,7 @@ impl Pointer {
         let mut parts = text.split('/');
         if parts.next() != Some("") {
             return Err(format!(
-                "{} is not a JSON Pointer: it begins with `/`, say {}",
+                "{} is not a JSON Pointer: it begins with `/`, such as {}",
                 quoted(text),
                 quoted(&format!("/{text}"))
             ));

@@ -43,7 +43,7 @@ impl Schema {
             return broken(
                 at,
                 "$ref",
-                "is held to a schema that refers to itself without end",
+                "is checked against a schema that refers to itself without end",
             );
         }
         let again = Crumb::Again(at, at.depth() + 1);
@@ -58,7 +58,7 @@ impl Schema {
 
     fn one(&self, check: &Check, value: &Value, at: &Crumb<'_>) -> Result<(), Broken> {
         match (check, value) {
-            (Check::Never, _) => broken(at, "false", "may not be there"),
+            (Check::Never, _) => broken(at, "false", "is not allowed"),
             (Check::Types(types), _) if !types.iter().any(|one| one.is_of(value)) => {
                 let names: Vec<_> = types.iter().map(|one| one.name()).collect();
                 broken(
@@ -72,7 +72,7 @@ impl Schema {
                 broken(
                     at,
                     keyword,
-                    format!("is no value that is allowed: {}", brief(value)),
+                    format!("is not an allowed value: {}", brief(value)),
                 )
             }
             (Check::Same(node), _) => self.holds(*node, value, at),
@@ -80,7 +80,7 @@ impl Schema {
                 .iter()
                 .try_for_each(|node| self.holds(*node, value, at)),
             (Check::Any(nodes), _) if !nodes.iter().any(|node| self.is_held(*node, value, at)) => {
-                broken(at, "anyOf", "fits none of the schemas")
+                broken(at, "anyOf", "matches none of the schemas")
             }
             (Check::One(nodes), _) => {
                 let fits = nodes
@@ -88,11 +88,11 @@ impl Schema {
                     .filter(|node| self.is_held(**node, value, at))
                     .count();
                 ensure(fits == 1, at, "oneOf", || {
-                    format!("fits {fits} of the schemas, not one")
+                    format!("matches {fits} of the schemas, not one")
                 })
             }
             (Check::Not(node), _) if self.is_held(*node, value, at) => {
-                broken(at, "not", "fits a schema that it must not")
+                broken(at, "not", "matches a schema that it must not match")
             }
             (Check::If(condition, then, otherwise), _) => {
                 let branch = if self.is_held(*condition, value, at) {
@@ -142,7 +142,12 @@ impl Schema {
                     self.is_held(*node, value, &Crumb::Element(at, *index))
                 };
                 let count = values.iter().enumerate().filter(fits).count();
-                range.holds(count, at, ["contains", "maxContains"], "elements that fit")
+                range.holds(
+                    count,
+                    at,
+                    ["contains", "maxContains"],
+                    "elements that match",
+                )
             }
             Check::OtherItems(all, others) => {
                 let mut seen = vec![false; values.len()];

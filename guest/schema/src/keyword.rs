@@ -143,12 +143,12 @@ impl<'d> Compiler<'d> {
                     return Ok(None);
                 }
                 return Err(format!(
-                    "{} is not known here: draft 2020-12 is",
+                    "{} is not supported: only draft 2020-12 is",
                     quoted(draft)
                 ));
             }
             known if ANNOTATIONS.contains(&known) || known.starts_with("x-") => return Ok(None),
-            _ => return Err("is not a keyword that is known here".to_owned()),
+            _ => return Err("is not a supported keyword".to_owned()),
         }))
     }
 
@@ -233,7 +233,7 @@ fn types(value: &Value) -> Result<Vec<Type>, String> {
         "string" => Ok(Type::String),
         "array" => Ok(Type::Array),
         "object" => Ok(Type::Object),
-        other => Err(format!("{} is no type", quoted(other))),
+        other => Err(format!("{} is not a type", quoted(other))),
     });
     types.collect()
 }
@@ -289,7 +289,7 @@ fn count(value: &Value) -> Result<u64, String> {
         Value::Number(number) => number.as_int().and_then(|count| u64::try_from(count).ok()),
         _ => None,
     };
-    count.ok_or_else(|| format!("{} is no count", quoted(&shown(value))))
+    count.ok_or_else(|| format!("{} is not a count", quoted(&shown(value))))
 }
 
 fn at_least(value: &Value) -> Result<Range, String> {

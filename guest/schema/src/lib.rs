@@ -164,12 +164,12 @@ impl<'d> Compiler<'d> {
         self.known.insert(at.to_owned(), node);
         let schema = self
             .find(at)
-            .ok_or_else(|| wrong("there is nothing".to_owned()))?;
+            .ok_or_else(|| wrong("nothing is there".to_owned()))?;
         self.nodes[node] = match schema {
             Value::Bool(true) => Vec::new(),
             Value::Bool(false) => vec![Check::Never],
             Value::Object(schema) => self.checks(schema, at)?,
-            other => return Err(wrong(format!("a {} is no schema", other.kind()))),
+            other => return Err(wrong(format!("a {} is not a schema", other.kind()))),
         };
         Ok(node)
     }

@@ -21,7 +21,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Reads them. `Err`: an `$id` is no address, or two schemas have the same name.
+    /// Reads them. `Err`: an `$id` is not a URI, or two schemas have the same name.
     pub(super) fn of(document: &Value) -> Result<Self, String> {
         let nameless = Url::parse(NAMELESS).map_err(|error| error.to_string())?;
         let mut names = Self {
@@ -48,7 +48,7 @@ impl Names {
                     Some(id) if id.starts_with('#') => self.anchor(&base, &id[1..], at),
                     Some(id) => {
                         let own = base.join(&id).ok();
-                        base = own.ok_or_else(|| wrong("$id", "is no address"))?;
+                        base = own.ok_or_else(|| wrong("$id", "is not a URI"))?;
                         base.set_fragment(None);
                         let twice = self.resources.iter().any(|(_, known)| *known == base);
                         if twice {
@@ -86,7 +86,7 @@ impl Names {
     pub(super) fn find(&self, target: &str, at: &str) -> Result<String, String> {
         let leads_out = || {
             format!(
-                "{} leads out of the schema: nothing in it has that name",
+                "{} points outside of the schema: nothing in it has that name",
                 quoted(target)
             )
         };

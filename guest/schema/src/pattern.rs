@@ -22,7 +22,7 @@ const ANY: &str = r"[^\n\r\u{2028}\u{2029}]";
 
 /// Compiles an expression. `Err` says why it is none.
 pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
-    let refused = |why: &str| format!("{} is no expression: {why}", quoted(pattern));
+    let refused = |why: &str| format!("{} is not a regular expression: {why}", quoted(pattern));
     let mut translator = Translator {
         rest: pattern.chars().peekable(),
         out: String::new(),
@@ -160,14 +160,14 @@ impl Translator<'_> {
                 Some(letter) if letter.is_ascii_alphabetic() => {
                     Escape::Char(char::from(letter as u8 % 32))
                 }
-                _ => return Err("`\\c` goes before a letter".to_owned()),
+                _ => return Err("`\\c` must be followed by a letter".to_owned()),
             },
             'x' => Escape::Char(char_of(self.hex(2)?)?),
             'u' => Escape::Char(self.code_point()?),
             'p' | 'P' => {
                 let mut text = format!("\\{char}");
                 if self.rest.peek() != Some(&'{') {
-                    return Err(format!("`\\{char}` goes before `{{`"));
+                    return Err(format!("`\\{char}` must be followed by `{{`"));
                 }
                 for char in self.rest.by_ref() {
                     text.push(char);
@@ -223,7 +223,7 @@ impl Translator<'_> {
 }
 
 fn char_of(code: u32) -> Result<char, String> {
-    char::from_u32(code).ok_or_else(|| format!("{code:04X} is no character"))
+    char::from_u32(code).ok_or_else(|| format!("{code:04X} is not a character"))
 }
 
 #[cfg(test)]
@@ -315,7 +315,10 @@ mod tests {
             "(",
             "*",
         ] {
-            assert!(refused(broken).contains("is no expression: "), "{broken}");
+            assert!(
+                refused(broken).contains("is not a regular expression: "),
+                "{broken}"
+            );
         }
         assert!(!refused("a(b").contains('\n'));
     }

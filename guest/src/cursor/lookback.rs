@@ -67,10 +67,10 @@ impl Lookback {
             (Self::Nothing, _) => Ok(Back::Count(0)),
             (Self::Seconds(seconds), kind) if kind.is_time() => Ok(Back::Seconds(seconds)),
             (Self::Seconds(_), _) => {
-                Err("a cursor of kind `integer` takes a plain number, say `1000`".to_owned())
+                Err("a cursor of kind `integer` takes a plain number, such as `1000`".to_owned())
             }
             (Self::Count(count), kind) if kind.is_time() => Err(format!(
-                "a cursor of kind `{}` takes a duration: `{count}` has no unit, say `{count}s`",
+                "a cursor of kind `{}` takes a duration: `{count}` has no unit, such as `{count}s`",
                 kind.word()
             )),
             (Self::Count(count), _) => Ok(Back::Count(count)),
@@ -82,7 +82,7 @@ impl Lookback {
 pub fn window_seconds(text: &str) -> Result<u64, String> {
     match seconds(text) {
         Some(0) | None => Err(format!(
-            "{} is not a duration, say `12h` or `30d`",
+            "{} is not a duration, such as `12h` or `30d`",
             quoted(text)
         )),
         Some(seconds) if seconds <= SECONDS_MAX => Ok(seconds),
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_window_is_a_duration_of_some_length() {
         assert_eq!(window_seconds("30d"), Ok(2_592_000));
-        assert!(window_seconds("0d").unwrap_err().contains("say `12h`"));
+        assert!(window_seconds("0d").unwrap_err().contains("such as `12h`"));
         assert!(window_seconds("30").is_err());
         assert!(
             window_seconds("9999999d")
@@ -163,7 +163,7 @@ mod tests {
             Lookback::Count(5)
                 .of(Kind::Epoch)
                 .unwrap_err()
-                .contains("say `5s`")
+                .contains("such as `5s`")
         );
         assert!(Lookback::Nothing.of(Kind::Text).is_err());
         assert_eq!(Lookback::Count(5).of(Kind::Integer), Ok(Back::Count(5)));

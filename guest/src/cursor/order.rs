@@ -54,7 +54,7 @@ impl InOrder {
             if is_wrong {
                 let (word, text, previous) = (order.word(), quoted(text), quoted(&previous.text));
                 return Err(format!(
-                    "is {text} behind a record with {previous}, but SOURCE_CURSOR_ORDER is `{word}`: correct it, or remove it"
+                    "is {text}, after a record with {previous}, but SOURCE_CURSOR_ORDER is `{word}`: correct it, or remove it"
                 ));
             }
         }

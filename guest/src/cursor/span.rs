@@ -71,7 +71,7 @@ impl Span {
         let form = form.ok_or_else(|| {
             Failure::setting(
                 "SOURCE_CURSOR_KIND",
-                "is not set, and no run has told it yet: reading a range needs to know it",
+                "is not set, and no run has detected it yet: reading a range needs it",
             )
         })?;
         let given = |name: &str, text: &str| {
@@ -148,7 +148,7 @@ impl Span {
         if end.point <= Point::At(start) || last.is_some_and(|last| end.point <= last.point) {
             let (from, end) = (quoted(from), quoted(&end.text));
             return Err(wrong(format!(
-                "is too short: the window from {from} ends at {end}, and the run would not get on"
+                "is too short: the window from {from} ends at {end}, and the run would make no progress"
             )));
         }
         self.end = Some(end);
@@ -252,7 +252,7 @@ pub fn kind(settings: &CursorSettings, state: &Position) -> Result<Option<Kind>,
     let told = |what: String| {
         Failure::setting(
             "SOURCE_CURSOR_KIND",
-            format!("is {what}: set it back, or run once with `--full-refresh`"),
+            format!("is {what}: change it back, or run once with `--full-refresh`"),
         )
     };
     match (settings.kind, was) {
@@ -284,7 +284,7 @@ pub fn last(form: Form, text: &str, zone: Option<Offset>) -> Result<Mark, Failur
         return Err(Failure::setting(
             "SOURCE_CURSOR_ZONE",
             format!(
-                "is {set}, but the published state has `{was}`: set it back, or run once with `--full-refresh`"
+                "is {set}, but the published state has `{was}`: change it back, or run once with `--full-refresh`"
             ),
         ));
     }

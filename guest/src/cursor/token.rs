@@ -62,7 +62,7 @@ impl<'s> Token<'s> {
                 return Err(Failure::setting(
                     "SOURCE_CURSOR_KIND",
                     format!(
-                        "is `token`, but the published state has `{was}`: set it back, or run once with `--full-refresh`"
+                        "is `token`, but the published state has `{was}`: change it back, or run once with `--full-refresh`"
                     ),
                 ));
             }
@@ -131,7 +131,7 @@ impl<'s> Token<'s> {
                 if self.continues() && matches!(detail.status, Some(400 | 410)) =>
             {
                 let message = format!(
-                    "{}; the token of the last run may have expired: `--full-refresh` starts anew",
+                    "{}; the token of the last run may have expired: to start over, run once with `--full-refresh`",
                     detail.message
                 );
                 Failure::Refused(Detail { message, ..detail })
@@ -151,7 +151,7 @@ impl<'s> Token<'s> {
             PageFrom::Header(name) => {
                 let value = header(answer, name).map(<[u8]>::trim_ascii);
                 let value = value.map(std::str::from_utf8).next().transpose();
-                let value = value.map_err(|_| "bytes that are no text")?;
+                let value = value.map_err(|_| "bytes that are not UTF-8")?;
                 value.filter(|text| !text.is_empty()).map(str::to_owned)
             }
         };
@@ -169,7 +169,7 @@ impl<'s> Token<'s> {
             PageFrom::Header(name) => format!("header `{name}`"),
         };
         Failure::protocol(format!(
-            "{place} has {what} as {at} (SOURCE_CURSOR), and without one the next run could not go on from here: look at SOURCE_CURSOR and SOURCE_CURSOR_PAGE"
+            "{place} has {what} as {at} (SOURCE_CURSOR); without one the next run cannot continue from here: check SOURCE_CURSOR and SOURCE_CURSOR_PAGE"
         ))
     }
 }

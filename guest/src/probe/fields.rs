@@ -93,7 +93,7 @@ pub fn cursor(records: &[&str]) -> Option<Field> {
     let kind = match (kind_of(&values, None), kind_of(&values, Some(Offset::UTC))) {
         (Ok(kind), _) => kind,
         (Err(_), Ok(kind)) => {
-            let reason = "a guess: the times name no zone, the documentation does";
+            let reason = "a guess: the times have no zone; see the API's documentation";
             suggestions.push(suggestion("SOURCE_CURSOR_ZONE", "UTC", reason));
             kind
         }
@@ -108,7 +108,7 @@ pub fn cursor(records: &[&str]) -> Option<Field> {
         suggestions.push(suggestion(
             "SOURCE_CURSOR_KIND",
             kind.word(),
-            "epochs are never guessed in a run",
+            "a run never detects an epoch itself",
         ));
     }
     Some(Field {

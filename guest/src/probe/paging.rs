@@ -122,14 +122,14 @@ pub fn told(
         paging.suggestions.push(suggestion(
             "SOURCE_PAGE_MORE",
             &more.pointer,
-            "says whether there is more",
+            "says whether there are more pages",
         ));
     }
     if let Some(total) = total(members, records) {
         paging.suggestions.push(suggestion(
             "SOURCE_TOTAL",
             &total.pointer,
-            "is checked against what came; leave it out if the API caps it",
+            "is checked against the records received; leave it out if the API caps it",
         ));
     }
     Some(paging)
@@ -163,7 +163,7 @@ fn next_url(members: &[Member<'_>]) -> Option<Paging> {
         suggestions.push(suggestion(
             "SOURCE_PAGE_FROM",
             &next.pointer,
-            "it stands there",
+            "found in the answer",
         ));
     }
     Some(Paging {
@@ -193,7 +193,7 @@ fn token(members: &[Member<'_>], posts: bool) -> Option<Paging> {
                 "token",
                 "the body has a token for the next page",
             ),
-            suggestion("SOURCE_PAGE_FROM", &from, "it stands there"),
+            suggestion("SOURCE_PAGE_FROM", &from, "found in the answer"),
             suggestion(
                 "SOURCE_PAGE_TO",
                 &to,
@@ -207,7 +207,8 @@ fn token(members: &[Member<'_>], posts: bool) -> Option<Paging> {
 fn last_record(members: &[Member<'_>]) -> Option<Paging> {
     named(members, &MORE).find(|member| member.is_flag())?;
     Some(Paging {
-        found: "a flag says whether there is more; the last record's id may lead on".to_owned(),
+        found: "a flag says whether there are more pages; the last record's id may lead on"
+            .to_owned(),
         suggestions: vec![
             suggestion(
                 "SOURCE_PAGINATION",
@@ -249,7 +250,7 @@ fn by_number(
             "page",
             "page",
             format!(
-                "`{}` says {}, and {records} came",
+                "`{}` is {}, and the answer has {records}",
                 total.pointer, total.text
             ),
         ),

@@ -32,7 +32,7 @@ impl Given<'_> {
             let all = described();
             for Setting { name, .. } in all {
                 if self.get(&name).is_some() {
-                    self.wrong(&name, "means nothing without SOURCE_CURSOR");
+                    self.wrong(&name, "has no effect without SOURCE_CURSOR");
                 }
             }
             return None;
@@ -61,7 +61,7 @@ impl Given<'_> {
         if self.get("SOURCE_CURSOR_PAGE").is_some() {
             self.wrong(
                 "SOURCE_CURSOR_PAGE",
-                "means nothing without SOURCE_CURSOR_KIND `token`",
+                "has no effect without SOURCE_CURSOR_KIND `token`",
             );
         }
         Some(CursorSettings {
@@ -95,7 +95,7 @@ impl Given<'_> {
         if in_url {
             self.wrong(
                 "SOURCE_CURSOR_TO",
-                format!("is set, and `{CURSOR}` stands in SOURCE_API_URL too: remove one of them"),
+                format!("is set, and `{CURSOR}` is in SOURCE_API_URL too: remove one of them"),
             );
         }
         match self.to("SOURCE_CURSOR_TO") {
@@ -109,7 +109,7 @@ impl Given<'_> {
         if matches!(to, Asking::At(to) if *to == end_to) {
             self.wrong(
                 "SOURCE_CURSOR_END_TO",
-                "is what SOURCE_CURSOR_TO names: start and end need a place each",
+                "is the same as SOURCE_CURSOR_TO: each needs its own place",
             );
         }
         Some(end_to)
@@ -132,7 +132,7 @@ impl Given<'_> {
             let kind = kind.word();
             self.wrong(
                 NAME,
-                format!("means nothing with SOURCE_CURSOR_KIND `{kind}`: remove it"),
+                format!("has no effect with SOURCE_CURSOR_KIND `{kind}`: remove it"),
             );
         }
         self.kept(NAME, zone(text))
@@ -151,12 +151,15 @@ impl Given<'_> {
                 self.wrong(
                     NAME,
                     format!(
-                        "is a time, and SOURCE_CURSOR_KIND `{kind}` is none: it is sent as it is"
+                        "is a time, but SOURCE_CURSOR_KIND `{kind}` is not, and is sent unchanged: remove it"
                     ),
                 );
             }
             None if self.get("SOURCE_CURSOR_KIND").is_none() => {
-                self.wrong(NAME, "needs SOURCE_CURSOR_KIND: say what it is read as");
+                self.wrong(
+                    NAME,
+                    "needs SOURCE_CURSOR_KIND: set it to the type of the cursor",
+                );
             }
             _ => {}
         }
@@ -235,7 +238,7 @@ impl Given<'_> {
             let kind = kind.word();
             self.wrong(
                 NAME,
-                format!("is a time, and SOURCE_CURSOR_KIND `{kind}` is none: remove it"),
+                format!("is a time, but SOURCE_CURSOR_KIND `{kind}` is not: remove it"),
             );
             return None;
         }
@@ -250,7 +253,7 @@ impl Given<'_> {
             self.wrong(
                 NAME,
                 format!(
-                    "is not longer than the look-back, so that no run would get on: at least {least}s are needed (SOURCE_LOOKBACK is {back}s)"
+                    "is not longer than the look-back, so no run would make progress: at least {least}s are needed (SOURCE_LOOKBACK is {back}s)"
                 ),
             );
         }
@@ -272,14 +275,14 @@ impl Given<'_> {
         if to == Asking::Nowhere && self.get("SOURCE_CURSOR_TO").is_none() {
             self.wrong(
                 "SOURCE_CURSOR_TO",
-                format!("is not set, and no `{CURSOR}` stands in SOURCE_API_URL: say what takes the token"),
+                format!("is not set, and no `{CURSOR}` is in SOURCE_API_URL: name the query parameter that takes the token, or its place in SOURCE_BODY"),
             );
         }
         for name in OF_VALUES {
             if self.get(name).is_some() {
                 self.wrong(
                     name,
-                    "means nothing with SOURCE_CURSOR_KIND `token`: remove it",
+                    "has no effect with SOURCE_CURSOR_KIND `token`: remove it",
                 );
             }
         }
@@ -319,7 +322,7 @@ impl Given<'_> {
             None => {
                 self.wrong(
                     NAME,
-                    "is not set: say whether the `first` or the `last` page has the token that the next run sends",
+                    "is not set: give `first` or `last`, the page that has the token for the next run",
                 );
                 None
             }
@@ -339,11 +342,11 @@ impl Given<'_> {
         match records {
             Some(records) if *records == pointer => self.wrong(
                 NAME,
-                format!("`{pointer}` is where the records stand (SOURCE_RECORDS)"),
+                format!("`{pointer}` is where the records are (SOURCE_RECORDS)"),
             ),
             None if self.get("SOURCE_RECORDS").is_none() => self.wrong(
                 "SOURCE_RECORDS",
-                format!("is not set, but the token is read at `{pointer}`: where in the body is the array of records, say `/items`"),
+                format!("is not set, but the token is read at `{pointer}`: give the place of the array of records, such as `/items`"),
             ),
             _ => {}
         }

@@ -29,7 +29,7 @@ impl Given<'_> {
         if self.get("SOURCE_PAGE_SIZE_TO").is_some() && size.is_none() {
             self.wrong(
                 "SOURCE_PAGE_SIZE",
-                "is not set, but SOURCE_PAGE_SIZE_TO takes it: give the number of records of a page, say 100",
+                "is not set, but SOURCE_PAGE_SIZE_TO sends it: give the number of records per page, such as 100",
             );
         }
         let pagination = Pagination {
@@ -77,7 +77,7 @@ impl Given<'_> {
     fn page_token(&mut self, records: Option<&Pointer>) -> Option<Style> {
         self.require(
             "SOURCE_PAGE_FROM",
-            "is not set: say where in an answer the next token stands, say `/next_cursor` or `header:X-Next`",
+            "is not set: give the place of the next token in an answer, such as `/next_cursor` or `header:X-Next`",
         );
         self.require(
             "SOURCE_PAGE_TO",
@@ -94,11 +94,11 @@ impl Given<'_> {
     fn last_record(&mut self) -> Option<Style> {
         self.require(
             "SOURCE_PAGE_FROM",
-            "is not set: say what of the last record leads on, say `/id`",
+            "is not set: give the value of the last record that leads to the next page, such as `/id`",
         );
         self.require(
             "SOURCE_PAGE_TO",
-            "is not set: name the query parameter that takes the last record's value, say `starting_after`, or its place in SOURCE_BODY",
+            "is not set: name the query parameter that takes the last record's value, such as `starting_after`, or its place in SOURCE_BODY",
         );
         let from = self.pointer("SOURCE_PAGE_FROM");
         let to = self.to("SOURCE_PAGE_TO");
@@ -132,7 +132,7 @@ impl Given<'_> {
         };
         for name in ["SOURCE_PAGE_FROM", "SOURCE_PAGE_TO", "SOURCE_PAGE_FIRST"] {
             if self.get(name).is_some() && !used.contains(&name) {
-                let what = format!("means nothing with SOURCE_PAGINATION `{style}`: remove it");
+                let what = format!("has no effect with SOURCE_PAGINATION `{style}`: remove it");
                 self.wrong(name, what);
             }
         }
@@ -156,17 +156,17 @@ impl Given<'_> {
     fn needs_records(&mut self, name: &str, text: &str, records: Option<&Pointer>) {
         match records {
             Some(records) if records.text() == text => {
-                let what = format!("`{text}` is where the records stand (SOURCE_RECORDS)");
+                let what = format!("`{text}` is where the records are (SOURCE_RECORDS)");
                 self.wrong(name, what);
             }
             None if self.get("SOURCE_FORMAT") == Some("ndjson") => self.wrong(
                 name,
-                format!("`{text}` points into a body, and one with SOURCE_FORMAT `ndjson` has nothing but records"),
+                format!("`{text}` points into the body, which with SOURCE_FORMAT `ndjson` holds only records"),
             ),
             None if self.get("SOURCE_FORMAT") == Some("object") => {}
             None if self.get("SOURCE_RECORDS").is_none() && !self.has_problem("SOURCE_RECORDS") => {
                 let what = format!(
-                    "is not set, but {name} reads `{text}` in the body: where in it is the array of records, say `/items`"
+                    "is not set, but {name} reads `{text}` in the body: give the place of the array of records, such as `/items`"
                 );
                 self.wrong("SOURCE_RECORDS", what);
             }

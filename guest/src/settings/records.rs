@@ -21,7 +21,7 @@ impl Given<'_> {
             "json" => Format::Json,
             "ndjson" => {
                 if self.get("SOURCE_RECORDS").is_some() {
-                    let what = "means nothing with SOURCE_FORMAT `ndjson`, where each line is a record: remove it";
+                    let what = "has no effect with SOURCE_FORMAT `ndjson`, where each line is a record: remove it";
                     self.wrong("SOURCE_RECORDS", what);
                 }
                 Format::Ndjson
@@ -72,7 +72,7 @@ impl Given<'_> {
             if tombstones {
                 self.wrong(
                     NAME,
-                    "is not set, but SOURCE_DELETED needs to know which record is gone, say `/id`",
+                    "is not set, but SOURCE_DELETED needs the key of a deleted record, such as `/id`",
                 );
             }
             return Vec::new();
@@ -99,7 +99,7 @@ impl Given<'_> {
 fn schema(text: &str) -> Result<Schema, String> {
     if !text.trim_start().starts_with('{') {
         return Err(format!(
-            "{} is not a schema, which begins with `{{`: a file is read by tidegate, and by no other runtime",
+            "{} is not a schema, which begins with `{{`: only `tidegate` reads a file here",
             quoted(text)
         ));
     }

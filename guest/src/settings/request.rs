@@ -85,7 +85,7 @@ impl Given<'_> {
         if holds_cursor(&url) && self.get("SOURCE_CURSOR").is_none() {
             self.wrong(
                 NAME,
-                format!("`{CURSOR}` means nothing without SOURCE_CURSOR"),
+                format!("`{CURSOR}` has no effect without SOURCE_CURSOR"),
             );
         }
         Some(url)
@@ -117,7 +117,7 @@ impl Given<'_> {
             Some(_) if matches!(auth, "bearer" | "basic" | "oauth2") => {
                 self.wrong(
                     "SOURCE_AUTH_NAME",
-                    format!("means nothing with SOURCE_AUTH `{auth}`: remove it"),
+                    format!("has no effect with SOURCE_AUTH `{auth}`: remove it"),
                 );
             }
             _ => {}
@@ -171,7 +171,7 @@ impl Given<'_> {
             || by_header && name.eq_ignore_ascii_case(&credential.replace('_', "-"))
         {
             return Err(
-                "carries a credential, and this setting is no secret: give it as SOURCE_API_KEY, with SOURCE_AUTH",
+                "carries a credential, but this setting is not secret: give it as SOURCE_API_KEY, with SOURCE_AUTH",
             );
         }
         if FRAMING.contains(&name) {
@@ -183,7 +183,7 @@ impl Given<'_> {
             );
         }
         if name == "content-type" && self.get("SOURCE_BODY").is_none() {
-            return Err("means nothing without SOURCE_BODY: remove it");
+            return Err("has no effect without SOURCE_BODY: remove it");
         }
         Ok(())
     }
@@ -247,7 +247,7 @@ fn to(text: &str, body_text: Option<&str>) -> Result<To, String> {
     if !text.starts_with('/') {
         return match text.strip_prefix("header:") {
             Some(_) => Err(format!(
-                "{} is a header, and none takes a value here: name a query parameter, or a JSON Pointer into SOURCE_BODY",
+                "{} is a header, which cannot take a value here: name a query parameter, or a JSON Pointer into SOURCE_BODY",
                 quoted(text)
             )),
             None => Ok(To::Query(text.to_owned())),
@@ -255,7 +255,7 @@ fn to(text: &str, body_text: Option<&str>) -> Result<To, String> {
     }
     let pointer = Pointer::parse(text)?;
     let body_text = body_text.ok_or_else(|| {
-        format!("`{pointer}` is a place in SOURCE_BODY, which is not set: set it, or name a query parameter")
+        format!("`{pointer}` is a place in SOURCE_BODY, which is not set: set SOURCE_BODY, or name a query parameter")
     })?;
     // A body that is none is its own problem.
     if body(body_text).is_ok() {

@@ -148,7 +148,7 @@ fn a_setting_that_would_mean_nothing_is_refused() {
     ] {
         let problems = problems(&[pair]);
         assert!(
-            problems.len() == 1 && problems[0].contains("means nothing with"),
+            problems.len() == 1 && problems[0].contains("has no effect with"),
             "{problems:?}"
         );
     }
@@ -161,7 +161,7 @@ fn a_token_that_the_host_fetches_is_a_way_to_authorize() {
     let named = problems(&[("SOURCE_AUTH", "oauth2"), ("SOURCE_AUTH_NAME", "X-Key")]);
 
     assert!(
-        named.len() == 1 && named[0].contains("means nothing with SOURCE_AUTH `oauth2`"),
+        named.len() == 1 && named[0].contains("has no effect with SOURCE_AUTH `oauth2`"),
         "{named:?}"
     );
 }
@@ -184,13 +184,13 @@ fn start_and_look_back_must_fit_the_kind() {
     assert!(with("integer", "SOURCE_CURSOR_START", "1.5")[0].contains("not an integer"));
     assert!(with("integer", "SOURCE_LOOKBACK", "5m")[0].contains("plain number"));
     assert!(with("text", "SOURCE_LOOKBACK", "5m")[0].contains("takes no look-back"));
-    assert!(with("epoch", "SOURCE_LOOKBACK", "300")[0].contains("say `300s`"));
+    assert!(with("epoch", "SOURCE_LOOKBACK", "300")[0].contains("such as `300s`"));
 }
 
 #[test]
 fn a_key_is_a_list_of_pointers() {
     assert_eq!(read(&[("PRIMARY_KEY", "/shop/id, /id")]).made.key.len(), 2);
-    assert!(problems(&[("PRIMARY_KEY", "id")])[0].contains("say `/id`"));
+    assert!(problems(&[("PRIMARY_KEY", "id")])[0].contains("such as `/id`"));
     assert!(problems(&[("PRIMARY_KEY", "/id,")])[0].contains("empty part"));
     assert!(problems(&[("PRIMARY_KEY", "/id,/id")])[0].contains("twice"));
 }

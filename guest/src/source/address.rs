@@ -84,7 +84,7 @@ pub fn resolve(base: &Url, text: &str) -> Result<Url, String> {
         .map_err(|error| format!("no URL: {error}"))?;
     url.set_fragment(None);
     match (base.scheme(), url.scheme()) {
-        ("https", "http") => return Err("a step from https down to http".to_owned()),
+        ("https", "http") => return Err("a downgrade from https to http".to_owned()),
         (_, "http" | "https") => {}
         (_, other) => return Err(format!("a `{other}` URL, not http or https")),
     }
@@ -172,7 +172,7 @@ mod tests {
         assert!(
             resolve(&base, "http://x.example/b")
                 .unwrap_err()
-                .contains("https down to http")
+                .contains("downgrade from https to http")
         );
         assert!(
             resolve(&base, "file:///etc/passwd")

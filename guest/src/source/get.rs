@@ -249,7 +249,7 @@ fn redirected(url: &Url, ask: &Ask, answer: &Answer, page: u64) -> Result<Url, F
     // A client turns a POST into a GET there, and a GET without the body asks for something else.
     if ask.body.is_some() && matches!(answer.status, 301..=303) {
         return Err(wrong(format!(
-            "`{}`, where a POST would lose its SOURCE_BODY: give that URL as SOURCE_API_URL if it takes the POST",
+            "`{}`, where a POST would lose its SOURCE_BODY: give that URL as SOURCE_API_URL if it accepts the POST",
             shown(&target)
         )));
     }
@@ -264,9 +264,9 @@ fn refusal(verdict: Verdict, url: &Url, status: u16, page: u64) -> Failure {
     };
     match verdict {
         Verdict::Denied => Failure::Denied(detail(
-            ": the source refused the credential; look at SOURCE_API_KEY and SOURCE_AUTH",
+            ": the source refused the credential; check SOURCE_API_KEY and SOURCE_AUTH",
         )),
-        Verdict::Refused if page == 1 => Failure::Refused(detail("; look at SOURCE_API_URL")),
+        Verdict::Refused if page == 1 => Failure::Refused(detail("; check SOURCE_API_URL")),
         Verdict::Refused => Failure::Refused(detail("")),
         Verdict::OutOfOrder => Failure::Unavailable(detail("")),
         Verdict::Page | Verdict::Redirect | Verdict::Busy | Verdict::Unexpected => {

@@ -179,7 +179,7 @@ impl<'s> NextPage<'s> {
             }
             (Some(next), _) => Ok(Step::On(next)),
             (None, Some(named)) if more == Some(true) => Err(format!(
-                "says that there is more by {named}, and not where: look at SOURCE_PAGINATION"
+                "says by {named} that there is more, but not where: check SOURCE_PAGINATION"
             )),
             (None, _) => self.end(),
         }
@@ -238,12 +238,12 @@ impl<'s> NextPage<'s> {
     /// Goes back to what was passed: rows moved, and the page at hand does not join it.
     fn back(&mut self, ask: &Ask) -> Result<Ask, String> {
         let Style::Offset { to } = &self.pagination.style else {
-            return Err("does not join the page before".to_owned());
+            return Err("does not continue the previous page".to_owned());
         };
         self.went_back += 1;
         if self.went_back > STEPS_BACK_MAX {
             return Err(format!(
-                "shifted once more, after going back {STEPS_BACK_MAX} times: the source changes faster than it can be paged by `offset`; use SOURCE_PAGINATION `token` or `last-record` if it can"
+                "shifted again, after going back {STEPS_BACK_MAX} times: the source changes too fast for `offset`; use SOURCE_PAGINATION `token` or `last-record` if it supports them"
             ));
         }
         self.position = self.position.saturating_sub(self.page_records.max(1));
@@ -278,7 +278,7 @@ impl<'s> NextPage<'s> {
         match self.total_least {
             Some(total) if self.passed >= total => Ok(Step::End),
             Some(total) => Err(format!(
-                "is the last one, and {came} came of the {total} that were said to be there by {named}: look at SOURCE_PAGINATION"
+                "is the last one, but the run fetched {came} of the {total} in {named}: check SOURCE_PAGINATION"
             )),
             None => Err(format!(
                 "is the last one, and no page had a number as {named}"

@@ -174,7 +174,7 @@ pub fn read<'b>(
 
 fn not_json(error: &serde_json::Error, text: &str, place: &Place) -> Failure {
     let hint = if text.trim_ascii_start().starts_with('<') {
-        "; it looks like HTML or XML: look at SOURCE_API_URL and the credential"
+        "; it looks like HTML or XML: check SOURCE_API_URL and the credential"
     } else {
         ""
     };
@@ -295,7 +295,7 @@ fn hint(at: &str, arrays: &[String]) -> String {
         .iter()
         .map(|array| quoted(&format!("{at}{array}")))
         .collect();
-    format!("; set SOURCE_RECORDS, say {}", named.join(" or "))
+    format!("; set SOURCE_RECORDS, such as {}", named.join(" or "))
 }
 
 /// The value where the records should be.

@@ -79,7 +79,7 @@ impl<'s> Pages<'s> {
     pub fn begin_anew(&mut self, first: &Ask) -> Result<(), Failure> {
         if self.number >= self.number_max {
             return Err(Failure::protocol(format!(
-                "the next window (SOURCE_WINDOW) begins behind page {}, but MAX_PAGES is {}: raise it",
+                "the next window (SOURCE_WINDOW) begins after page {}, but MAX_PAGES is {}: raise it",
                 self.number, self.number_max
             )));
         }
@@ -131,7 +131,7 @@ impl<'s> Pages<'s> {
         let may_repeat = page.seen.join == Join::Shifted;
         if has_records && !may_repeat && !self.bodies.insert(hash(&page.fetched.answer.body)) {
             return Err(broken(
-                "repeats the content of an earlier page: look at SOURCE_PAGINATION and, where the source sends its last page again, at SOURCE_PAGE_SIZE, SOURCE_PAGE_MORE or SOURCE_TOTAL".to_owned(),
+                "repeats the content of an earlier page: check SOURCE_PAGINATION and, where the source sends its last page again, SOURCE_PAGE_SIZE, SOURCE_PAGE_MORE or SOURCE_TOTAL".to_owned(),
             ));
         }
         let next = match self.next.next(&self.ask, page).map_err(broken)? {
@@ -149,13 +149,11 @@ impl<'s> Pages<'s> {
         }
         if self.stale >= STALE_PAGES {
             return Err(broken(format!(
-                "brings nothing but records that came before, as {STALE_PAGES} pages in a row do: look at SOURCE_PAGINATION"
+                "has only records of earlier pages ({STALE_PAGES} such pages in a row): check SOURCE_PAGINATION"
             )));
         }
         if !self.asked.insert(hash_of(&next)) {
-            return Err(broken(
-                "names as next page one that was read already".to_owned(),
-            ));
+            return Err(broken("names a next page that was read already".to_owned()));
         }
         if self.number >= self.number_max {
             return Err(broken(format!(
@@ -183,10 +181,10 @@ impl<'s> Pages<'s> {
         let what = match seen.join {
             Join::Plain | Join::Overlap => return,
             Join::Shifted | Join::Lost => {
-                "does not begin with the last record of the one before; going on from a record that is known"
+                "does not begin with the last record of the previous page; continuing from a known record"
             }
             Join::Repeat => {
-                "has a record of the one before again; rows that were deleted meanwhile may hide others until the next full fetch"
+                "repeats a record of the previous page; rows deleted meanwhile may hide others until the next full fetch"
             }
         };
         if matches!(self.warning, Warning::NotYet) {

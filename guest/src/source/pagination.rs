@@ -12,7 +12,7 @@ pub struct Pagination {
     pub size: Option<u64>,
     /// What takes `size`.
     pub size_to: Option<To>,
-    /// What says whether there is more.
+    /// What says whether there are more pages.
     pub more: Option<PageFrom>,
     /// What says how many records there are.
     pub total: Option<PageFrom>,

@@ -61,7 +61,7 @@ fn slot<'b>(body: &'b str, pointer: &Pointer) -> Result<Slot<'b>, String> {
             _ => Err(taken(pointer, "a boolean")),
         };
     }
-    let nowhere = || format!("`{pointer}` leads nowhere in SOURCE_BODY: make its parents there");
+    let nowhere = || format!("`{pointer}` has no parent in SOURCE_BODY: add it there");
     let (parent, name) = pointer.parent().ok_or_else(nowhere)?;
     let (start, object) = find(body, &parent)?.ok_or_else(nowhere)?;
     let inside = object.strip_prefix('{').ok_or_else(nowhere)?;
@@ -77,7 +77,7 @@ fn slot<'b>(body: &'b str, pointer: &Pointer) -> Result<Slot<'b>, String> {
 
 fn taken(pointer: &Pointer, what: &str) -> String {
     format!(
-        "`{pointer}` is {what} in SOURCE_BODY: a value can take the place of a string, a number, null or nothing"
+        "`{pointer}` is {what} in SOURCE_BODY: only a string, a number, null or a missing member can take a value"
     )
 }
 
@@ -158,9 +158,9 @@ mod tests {
         assert!(why("/a").contains("is an array"));
         assert!(why("/b").contains("is a boolean"));
         assert!(why("/d").contains("member `d` is repeated"));
-        assert!(why("/a/1").contains("leads nowhere"));
-        assert!(why("/x/y").contains("leads nowhere"));
-        assert!(why("/b/y").contains("leads nowhere"));
+        assert!(why("/a/1").contains("has no parent in SOURCE_BODY"));
+        assert!(why("/x/y").contains("has no parent in SOURCE_BODY"));
+        assert!(why("/b/y").contains("has no parent in SOURCE_BODY"));
         assert!(why("").contains("is an object"));
     }
 

@@ -166,7 +166,7 @@ fn written(file: &Descriptor, name: &str, text: &[u8], mut at: u64) -> Result<u6
             .write(piece, at)
             .map_err(|error| file_error("write", name, error))?;
         if taken == 0 {
-            return Err(format!("write `{name}`: nothing was taken"));
+            return Err(format!("write `{name}`: no bytes were written"));
         }
         at += taken;
         rest = &rest[usize::try_from(taken).unwrap_or(rest.len()).min(rest.len())..];

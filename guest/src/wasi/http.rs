@@ -71,7 +71,7 @@ fn begun(request: &Request) -> Result<FutureIncomingResponse, SendError> {
     let whole = written.unwrap_or(Some(()));
     whole
         .and_then(|()| OutgoingBody::finish(body, None).ok())
-        .ok_or_else(|| SendError::Broken("the body of the request was not taken".to_owned()))?;
+        .ok_or_else(|| SendError::Broken("the body of the request was not accepted".to_owned()))?;
     Ok(future)
 }
 

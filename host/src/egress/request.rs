@@ -174,7 +174,7 @@ impl Shared {
         let plain = has_credential && !origin.is_https() && !origin.is_loopback();
         if plain && !self.warned_of_plain.swap(true, Ordering::Relaxed) {
             self.log.warn(
-                "credential sent over plain http: anyone on the way can read it; use https in SOURCE_API_URL",
+                "credential sent over plain http: anyone on the network path can read it; use https in SOURCE_API_URL",
                 json!({"origin": origin.to_string()}),
             );
         }

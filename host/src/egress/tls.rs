@@ -280,7 +280,7 @@ pub(super) fn who_we_are(error: &rustls::Error) -> Option<String> {
         _ => return None,
     };
     Some(format!(
-        "the server refused the client certificate: {what}; look at `CLIENT_CERT_FILE`"
+        "the server refused the client certificate: {what}; check `CLIENT_CERT_FILE`"
     ))
 }
 

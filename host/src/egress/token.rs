@@ -182,7 +182,7 @@ impl Tokens {
         })?;
         if !origin.is_https() && !origin.is_loopback() {
             log.warn(
-                "client secret sent over plain http: anyone on the way can read it; use https in SOURCE_TOKEN_URL",
+                "client secret sent over plain http: anyone on the network path can read it; use https in SOURCE_TOKEN_URL",
                 json!({"origin": origin.to_string()}),
             );
         }

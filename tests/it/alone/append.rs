@@ -177,7 +177,7 @@ fn alone_the_state_of_something_else_is_refused_and_stays() {
     assert!(
         refused
             .log
-            .contains("error: `state.json` is not one that this component wrote: move it away"),
+            .contains("error: `state.json` was not written by this component: to fetch everything again, move it away"),
         "{}",
         refused.log
     );

@@ -24,7 +24,7 @@ fn a_redirect_from_https_to_http_is_76() {
 
     hold(vec![
         answer("down to http", Stays(ProtocolBroken), move |_| to(&down))
-            .says("https down to http")
+            .says("downgrade from https to http")
             .never_reaches(foreign)
             .over_tls(),
     ]);

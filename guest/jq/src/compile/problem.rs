@@ -97,7 +97,7 @@ impl<'t> Source<'t> {
     /// `?//` where it is not understood.
     pub(super) fn no_alternatives(&self, part: &'t str) -> String {
         let place = self.place(Some(part));
-        format!("{place}: `?//` stands behind `as` only, not in `reduce` and `foreach`")
+        format!("{place}: `?//` is allowed after `as` only, not in `reduce` and `foreach`")
     }
 
     pub(super) fn no_pattern(&self, part: &'t str) -> String {
@@ -116,7 +116,7 @@ impl<'t> Source<'t> {
             return format!("{place}: {}", not_pure(name));
         }
         if LEFT_OUT.contains(&name) {
-            return format!("{place}: {} is not in this jq", quoted(name));
+            return format!("{place}: {} is not supported", quoted(name));
         }
         format!("{place}: there is no {what} {}", quoted(name))
     }
@@ -142,7 +142,7 @@ impl<'t> Source<'t> {
 
 fn not_pure(name: &str) -> String {
     format!(
-        "{} is not here: a program sees its one input and nothing else",
+        "{} is not supported: a program sees only its one input",
         quoted(name)
     )
 }

@@ -103,7 +103,7 @@ fn a_text_that_is_no_pointer_is_refused() {
     assert!(
         Pointer::parse("items")
             .unwrap_err()
-            .contains("say `/items`")
+            .contains("such as `/items`")
     );
     assert!(Pointer::parse("/a~2").unwrap_err().contains("after `~`"));
     assert!(Pointer::parse("/a~").is_err());

@@ -34,7 +34,7 @@ fn only_times_are_sent_as_times() {
 
     assert_eq!(problems(&send("epoch-ms", "date")), [""; 0]);
     assert!(problem(&send("rfc3339", "integer")).contains("is not one of `rfc3339`, `date`"));
-    assert!(problem(&send("integer", "date")).contains("it is sent as it is"));
+    assert!(problem(&send("integer", "date")).contains("is sent unchanged"));
     assert!(problem(&[("SOURCE_CURSOR_SEND", "date")]).contains("needs SOURCE_CURSOR_KIND"));
 }
 
@@ -46,10 +46,10 @@ fn a_zone_is_a_fixed_offset_of_rfc3339_times() {
     assert_eq!(problems(&[zone("UTC")]), [""; 0]);
     assert_eq!(problems(&[zone("-03:30"), RFC3339, naive]), [""; 0]);
     assert!(problem(&[RFC3339, naive]).contains("SOURCE_CURSOR_ZONE"));
-    assert!(problem(&[zone("Europe/Berlin")]).contains("comes twice each autumn"));
+    assert!(problem(&[zone("Europe/Berlin")]).contains("one hour repeats each autumn"));
     assert!(
         problem(&[zone("Z"), ("SOURCE_CURSOR_KIND", "epoch")])
-            .contains("means nothing with SOURCE_CURSOR_KIND `epoch`")
+            .contains("has no effect with SOURCE_CURSOR_KIND `epoch`")
     );
 }
 
@@ -95,7 +95,7 @@ fn a_window_is_a_time_and_longer_than_the_look_back() {
                 ("SOURCE_CURSOR_START", "1")
             ]
         )
-        .contains("SOURCE_CURSOR_KIND `integer` is none")
+        .contains("but SOURCE_CURSOR_KIND `integer` is not: remove it")
     );
 }
 
@@ -103,7 +103,7 @@ fn a_window_is_a_time_and_longer_than_the_look_back() {
 fn start_and_end_have_a_place_each() {
     let to = ("SOURCE_CURSOR_TO", "until");
 
-    assert!(problem(&[to, END_TO]).contains("a place each"));
+    assert!(problem(&[to, END_TO]).contains("each needs its own place"));
 }
 
 #[test]
@@ -136,20 +136,23 @@ fn token(more: &[(&str, &str)]) -> Vec<String> {
 #[test]
 fn a_token_needs_a_page_and_a_place_and_takes_nothing_that_compares() {
     assert_eq!(token(&[]), [""; 0]);
-    assert!(token(&[("SOURCE_CURSOR_PAGE", "")])[0].contains("say whether the `first`"));
+    assert!(token(&[("SOURCE_CURSOR_PAGE", "")])[0].contains("give `first` or `last`"));
     assert!(token(&[("SOURCE_CURSOR_PAGE", "all")])[0].contains("is not one of"));
-    assert!(token(&[("SOURCE_CURSOR_TO", "")])[0].contains("say what takes the token"));
+    assert!(
+        token(&[("SOURCE_CURSOR_TO", "")])[0]
+            .contains("name the query parameter that takes the token")
+    );
     assert!(token(&[("SOURCE_RECORDS", "")])[0].starts_with("SOURCE_RECORDS: is not set"));
-    assert!(token(&[("SOURCE_CURSOR", "/items")])[0].contains("where the records stand"));
+    assert!(token(&[("SOURCE_CURSOR", "/items")])[0].contains("where the records are"));
     assert!(token(&[("SOURCE_CURSOR", "header:a b")])[0].contains("is not a header's name"));
     for name in super::OF_VALUES {
         assert!(
-            token(&[(name, "UTC")])[0].contains("means nothing with"),
+            token(&[(name, "UTC")])[0].contains("has no effect with"),
             "{name}"
         );
     }
     assert!(
         problem(&[("SOURCE_CURSOR_PAGE", "last")])
-            .contains("means nothing without SOURCE_CURSOR_KIND `token`")
+            .contains("has no effect without SOURCE_CURSOR_KIND `token`")
     );
 }

@@ -41,7 +41,7 @@ fn a_next_url_in_the_body_needs_to_know_where_the_records_are() {
         "{missing:?}"
     );
     assert!(
-        same[0].starts_with("SOURCE_PAGE_FROM: `/next` is where the records stand"),
+        same[0].starts_with("SOURCE_PAGE_FROM: `/next` is where the records are"),
         "{same:?}"
     );
 }
@@ -102,16 +102,16 @@ fn a_place_that_takes_a_value_must_be_there() {
     };
 
     assert!(problem("/p", "").contains("is a place in SOURCE_BODY, which is not set"));
-    assert!(problem("/a/b/c", r#"{"a":{}}"#).contains("leads nowhere in SOURCE_BODY"));
+    assert!(problem("/a/b/c", r#"{"a":{}}"#).contains("has no parent in SOURCE_BODY"));
     assert!(problem("/a", r#"{"a":{}}"#).contains("is an object in SOURCE_BODY"));
-    assert!(problem("header:X-Page", "{}").contains("is a header, and none takes a value"));
+    assert!(problem("header:X-Page", "{}").contains("is a header, which cannot take a value"));
 }
 
 #[test]
 fn a_size_and_what_takes_it_fit_each_other() {
     assert!(
         problems(&[("SOURCE_PAGE_SIZE_TO", "limit")])[0]
-            .starts_with("SOURCE_PAGE_SIZE: is not set, but SOURCE_PAGE_SIZE_TO takes it")
+            .starts_with("SOURCE_PAGE_SIZE: is not set, but SOURCE_PAGE_SIZE_TO sends it")
     );
     assert!(problems(&[("SOURCE_PAGE_SIZE", "0")])[0].contains("from 1 to 1000000"));
     let same = [
@@ -144,7 +144,7 @@ fn what_a_style_does_not_read_is_refused() {
             ("SOURCE_PAGINATION", style),
             (name, value),
         ]);
-        let expected = format!("{name}: means nothing with SOURCE_PAGINATION `{style}`: remove it");
+        let expected = format!("{name}: has no effect with SOURCE_PAGINATION `{style}`: remove it");
         assert!(problems.contains(&expected), "{problems:?}");
     }
 }
@@ -155,9 +155,9 @@ fn whatever_is_read_of_a_body_besides_the_records_needs_to_know_where_they_are()
         assert!(problems(&[(name, "/x")])[0].starts_with("SOURCE_RECORDS: is not set, but"));
         assert!(
             problems(&[(name, "/x"), ("SOURCE_RECORDS", "/x")])[0]
-                .contains("is where the records stand")
+                .contains("is where the records are")
         );
-        assert!(problems(&[(name, "x")])[0].contains("say `/x`"));
+        assert!(problems(&[(name, "x")])[0].contains("such as `/x`"));
         assert_eq!(problems(&[(name, "header:X-Y")]), [""; 0]);
     }
 }

@@ -118,9 +118,9 @@ impl Setback {
     /// The failure of a run that has made so many retries that this one is not made.
     pub fn exhausted(self, page: u64, tries: u32, retries: u64) -> Failure {
         let what = self.what(page, &times(tries));
-        Failure::Unavailable(self.detail(format!(
-            "{what}; the source is out of order: {retries} retries were made in this run, which makes no more"
-        )))
+        Failure::Unavailable(
+            self.detail(format!("{what}; the run has used up its {retries} retries")),
+        )
     }
 
     fn detail(&self, message: String) -> Detail {

@@ -260,7 +260,7 @@ fn a_redirect_that_leads_nowhere_safe_is_refused() {
 
     assert!(failure(&[]).ends_with("redirects to nowhere"));
     assert!(
-        failure(&[("location", "http://x.example/o")]).ends_with("a step from https down to http")
+        failure(&[("location", "http://x.example/o")]).ends_with("a downgrade from https to http")
     );
     assert!(failure(&[("location", "file:///etc/passwd")]).contains("`file` URL"));
 }
@@ -321,7 +321,7 @@ fn a_post_that_would_become_a_get_is_refused() {
         assert_eq!(
             failure.to_string(),
             format!(
-                "`https://x.example/o` answered {status} on page 2 and redirects to `https://y.example/p`, where a POST would lose its SOURCE_BODY: give that URL as SOURCE_API_URL if it takes the POST"
+                "`https://x.example/o` answered {status} on page 2 and redirects to `https://y.example/p`, where a POST would lose its SOURCE_BODY: give that URL as SOURCE_API_URL if it accepts the POST"
             )
         );
     }

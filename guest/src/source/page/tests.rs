@@ -89,7 +89,7 @@ fn an_object_without_pointer_is_refused_with_the_arrays_it_has() {
     let message = refused(r#"{"total":2,"items":[{}],"a/b":[]}"#, "", "");
 
     assert!(
-        message.ends_with("has an object as the body, not an array of records; set SOURCE_RECORDS, say `/items` or `/a~1b`"),
+        message.ends_with("has an object as the body, not an array of records; set SOURCE_RECORDS, such as `/items` or `/a~1b`"),
         "{message}"
     );
 }

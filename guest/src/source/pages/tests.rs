@@ -152,7 +152,7 @@ fn a_url_that_comes_again_is_a_loop() {
 
     assert_eq!(
         looped.unwrap_err().to_string(),
-        "page 2 of `https://x.example/o` names as next page one that was read already"
+        "page 2 of `https://x.example/o` names a next page that was read already"
     );
 }
 
@@ -238,7 +238,7 @@ fn a_step_down_to_http_is_refused() {
     assert!(
         down.unwrap_err()
             .to_string()
-            .contains("a step from https down to http")
+            .contains("a downgrade from https to http")
     );
 }
 

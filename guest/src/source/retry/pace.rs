@@ -23,7 +23,7 @@ impl Rate {
         let rate = millionths(text).filter(|rate| (MILLION / 1000..=1000 * MILLION).contains(rate));
         let rate = rate.ok_or_else(|| {
             format!(
-                "{} is not a number of requests a second from 0.001 to 1000, say `10` or `0.5`",
+                "{} is not a number of requests per second from 0.001 to 1000, such as `10` or `0.5`",
                 quoted(text)
             )
         })?;

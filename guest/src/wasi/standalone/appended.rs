@@ -40,7 +40,7 @@ impl Appended {
         }
         if get(env, "SOURCE_DELETED").is_some() {
             return Err(
-                "SOURCE_DELETED and WRITE_MODE `append`: what was appended stays; unset one of the two"
+                "SOURCE_DELETED and WRITE_MODE `append`: appended records cannot be deleted; unset one of them"
                     .to_owned(),
             );
         }
@@ -67,7 +67,7 @@ impl Appended {
             .and_then(|text| serde_json::from_str(text).ok())
             .filter(|known: &Self| known.v == VERSION)
             .ok_or_else(|| {
-                format!("`{STATE}` is not one that this component wrote: move it away, with `{SEGMENTS}` if that is its own, and everything is fetched anew")
+                format!("`{STATE}` was not written by this component: to fetch everything again, move it away, and `{SEGMENTS}` if it belongs to it")
             })?;
         for (name, was, is) in [
             ("SOURCE_API_URL", &known.source, &self.source),
@@ -75,7 +75,7 @@ impl Appended {
         ] {
             if was != is {
                 return Err(format!(
-                    "{name} was {} when `{STATE}` was written: set it back, or move `{STATE}` and `{SEGMENTS}` away to begin anew",
+                    "{name} was {} when `{STATE}` was written: change it back, or move `{STATE}` and `{SEGMENTS}` away to start over",
                     quoted(was)
                 ));
             }

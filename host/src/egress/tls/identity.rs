@@ -49,7 +49,7 @@ impl Identity {
         let shown = files.key.display();
         if mode & READABLE_BY_OTHERS != 0 {
             log.warn(
-                "client key readable by every user of this machine; take that away with `chmod o-r`",
+                "client key is readable by every user of this machine; fix it with `chmod o-r`",
                 json!({"setting": CLIENT_KEY_FILE.row.name, "path": shown.to_string()}),
             );
         }

@@ -73,13 +73,13 @@ pub(super) fn read(status: StatusCode, body: &[u8], oauth2: &OAuth2) -> Result<G
     let nonsense = |why: &str| Err(InPlace::Nonsense(why.to_owned()));
     if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err() {
         return nonsense(&format!(
-            "it answered {} with something that is not JSON; look at the URL",
+            "it answered {} with something that is not JSON; check the URL",
             status.as_u16()
         ));
     }
     // The error of serde could quote the token.
     let Ok(success) = serde_json::from_slice::<Success>(body) else {
-        return nonsense("its answer has no `access_token`; look at the URL");
+        return nonsense("its answer has no `access_token`; check the URL");
     };
     if success.access_token.is_empty() {
         return nonsense("its answer has an empty `access_token`");
@@ -122,13 +122,13 @@ pub(super) fn in_place(status: StatusCode, code: Option<&str>) -> InPlace {
                 _ => "SOURCE_CLIENT_ID, SOURCE_CLIENT_SECRET and SOURCE_TOKEN_AUTH",
             };
             InPlace::Refusal(format!(
-                "`SOURCE_TOKEN_URL` answered {number}{coded}; look at {settings}"
+                "`SOURCE_TOKEN_URL` answered {number}{coded}; check {settings}"
             ))
         }
         300..=399 => InPlace::Nonsense(format!(
             "it answered {number}, and a redirect is not followed with a client secret; name the last URL"
         )),
-        _ => InPlace::Nonsense(format!("it answered {number}{coded}; look at the URL")),
+        _ => InPlace::Nonsense(format!("it answered {number}{coded}; check the URL")),
     }
 }
 

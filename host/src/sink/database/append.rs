@@ -52,7 +52,7 @@ impl<C: Connection> Database<'_, C> {
             let told = json!({ "records": known });
             let log = self.context.log;
             log.warn(
-                "what earlier portions of this run appended is no longer remembered",
+                "records of earlier portions of this run are no longer checked for duplicates",
                 told,
             );
         }

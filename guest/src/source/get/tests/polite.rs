@@ -33,8 +33,7 @@ fn a_source_that_answers_each_page_after_some_tries_is_out_of_order() {
 
     let expected = Detail {
         message:
-            "`https://x.example/o` answered 500 on page 17, three times; the source is out of \
-                  order: 50 retries were made in this run, which makes no more"
+            "`https://x.example/o` answered 500 on page 17, three times; the run has used up its 50 retries"
                 .to_owned(),
         status: Some(500),
         retry_after_seconds: None,

@@ -53,7 +53,7 @@ fn a_page_that_says_there_is_more_and_not_where_is_broken() {
     for style in styles {
         let led = led(&[style, &[MORE]].concat(), &[body(page)]);
         assert!(
-            led[1].contains("says that there is more by `/more` (SOURCE_PAGE_MORE), and not where"),
+            led[1].contains("says by `/more` (SOURCE_PAGE_MORE) that there is more, but not where"),
             "{led:?}"
         );
     }
@@ -111,9 +111,9 @@ fn fewer_records_than_were_said_to_be_there_are_no_whole_fetch() {
     assert_eq!(led_by(&one), "end");
     assert_eq!(
         led_by(&three),
-        "page 1 of `https://x.example/o` is the last one, and 1 record came of the 3 that were said to be there by `/total` (SOURCE_TOTAL): look at SOURCE_PAGINATION"
+        "page 1 of `https://x.example/o` is the last one, but the run fetched 1 record of the 3 in `/total` (SOURCE_TOTAL): check SOURCE_PAGINATION"
     );
-    assert!(led_by(&two).contains("1 record came of the 2"));
+    assert!(led_by(&two).contains("the run fetched 1 record of the 2"));
     assert!(led_by(&none).contains("no page had a number as `/total`"));
     assert!(led_by(&of("-1")).contains("has no number of records as `/total`"));
     let least = led(
@@ -188,6 +188,6 @@ fn ten_pages_of_nothing_new_are_a_circle() {
         circle
             .unwrap_err()
             .to_string()
-            .contains("brings nothing but records that came before, as 10 pages in a row do")
+            .contains("has only records of earlier pages (10 such pages in a row)")
     );
 }

@@ -59,9 +59,7 @@ fn a_token_that_comes_again_is_a_loop() {
     );
 
     assert!(
-        led[3].ends_with(
-            "page 3 of `https://x.example/o` names as next page one that was read already"
-        ),
+        led[3].ends_with("page 3 of `https://x.example/o` names a next page that was read already"),
         "{led:?}"
     );
 }

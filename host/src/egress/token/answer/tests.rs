@@ -95,9 +95,9 @@ fn a_refusal_names_the_code_and_the_settings_to_look_at() {
     let client = refused(r#"{"error":"invalid_client","error_description":"private words"}"#);
     assert_eq!(
         client,
-        "`SOURCE_TOKEN_URL` answered 400 `invalid_client`; look at SOURCE_CLIENT_ID, SOURCE_CLIENT_SECRET and SOURCE_TOKEN_AUTH"
+        "`SOURCE_TOKEN_URL` answered 400 `invalid_client`; check SOURCE_CLIENT_ID, SOURCE_CLIENT_SECRET and SOURCE_TOKEN_AUTH"
     );
-    assert!(refused(r#"{"error":"invalid_scope"}"#).ends_with("look at SOURCE_SCOPE"));
+    assert!(refused(r#"{"error":"invalid_scope"}"#).ends_with("check SOURCE_SCOPE"));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_code_that_is_none_is_not_repeated() {
         let InPlace::Refusal(text) = refused else {
             panic!("{refused:?}")
         };
-        assert!(text.contains("answered 401; look at"), "{code}: {text}");
+        assert!(text.contains("answered 401; check"), "{code}: {text}");
     }
     let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(TOKEN_ERROR_BYTES_MAX + 1));
     assert_eq!(of(401, &long).unwrap_err(), of(401, "").unwrap_err());

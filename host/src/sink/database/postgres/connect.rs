@@ -236,7 +236,7 @@ impl Way<'_> {
                 rustls::Error::AlertReceived(_) | rustls::Error::General(_) => {
                     trouble.failure(DOING, address)
                 }
-                other => unusable(format!("TLS: {other}; look at `sslmode` and the port")),
+                other => unusable(format!("TLS: {other}; check `sslmode` and the port")),
             };
         }
         if words.contains("server does not support TLS") {

@@ -104,7 +104,7 @@ impl Trouble {
             Self::Stopped(failure) => return failure,
             Self::TimedOut(limit) => {
                 let message = format!(
-                    "{doing} `{place}`: no answer within {} s; look at what it is busy with, and run again",
+                    "{doing} `{place}`: no answer within {} s; check what the server is busy with, and run again",
                     limit.as_secs_f32()
                 );
                 return Failure::new(Outcome::TryLater, message);
@@ -160,7 +160,7 @@ fn said(answer: &DbError) -> String {
 fn mend(code: &str) -> &'static str {
     match code {
         "28000" | "28P01" => {
-            "; look at the user in OUTPUT_DATABASE_URL, at OUTPUT_DATABASE_PASSWORD, and at the server's pg_hba.conf"
+            "; check the user in OUTPUT_DATABASE_URL, OUTPUT_DATABASE_PASSWORD and the server's pg_hba.conf"
         }
         "3D000" => "; make the database, or name another one in OUTPUT_DATABASE_URL",
         "3F000" => {
