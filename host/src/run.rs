@@ -1,4 +1,4 @@
-//! One run, from the command line to its summary. [`Run::flow`] is its table of contents.
+//! One run, from the command line to its summary. `Run::flow` is its table of contents.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
