@@ -133,7 +133,7 @@ pub(super) fn client_files(
     if source.is_some() && urls.all(|url| url.scheme() == "http") {
         problems.push(Problem::new(
             CLIENT_CERT_FILE.row.name,
-            "means nothing over plain http: use https in SOURCE_API_URL, or remove it",
+            "has no effect over plain http: use https in SOURCE_API_URL, or remove it",
         ));
         return None;
     }

@@ -33,14 +33,14 @@ fn broken(inputs: &Inputs, row: &Row, rule: &Rule) -> Option<String> {
         Rule::OnlyWith(other, value) => (
             is_given && inputs.text(other) != value,
             format!(
-                "means nothing without {}={value}: set that, or remove this",
+                "has no effect without {}={value}: set that, or remove this",
                 other.name
             ),
         ),
         Rule::NotWith(other, value, why) => (
             is_given && inputs.text(other) == value,
             format!(
-                "means nothing with {}={value}, {why}: remove it",
+                "has no effect with {}={value}, {why}: remove it",
                 other.name
             ),
         ),

@@ -40,11 +40,11 @@ fn every_wrong_value_of_oauth2_is_told() {
     );
 
     for words in [
-        "SOURCE_API_KEY means nothing with SOURCE_AUTH=oauth2",
+        "SOURCE_API_KEY has no effect with SOURCE_AUTH=oauth2",
         "SOURCE_TOKEN_URL takes an http or https URL",
         "SOURCE_SCOPE takes words",
         "SOURCE_TOKEN_AUTH takes `basic` or `body`",
-        "SOURCE_AUTH_NAME means nothing with",
+        "SOURCE_AUTH_NAME has no effect with",
     ] {
         assert!(text.contains(words), "`{words}` is not in {text}");
     }
@@ -60,7 +60,7 @@ fn what_belongs_to_oauth2_means_nothing_without_it() {
         "SOURCE_CLIENT_SECRET",
         "SOURCE_SCOPE",
     ] {
-        let words = format!("{name} means nothing without SOURCE_AUTH=oauth2");
+        let words = format!("{name} has no effect without SOURCE_AUTH=oauth2");
         assert!(text.contains(&words), "{text}");
     }
 }
@@ -96,5 +96,5 @@ fn a_client_certificate_needs_its_key_and_somebody_to_see_it() {
 
     assert!(told(both("client.pem", "")).contains("CLIENT_KEY_FILE is required with"));
     assert!(told(both("", "client.key")).contains("CLIENT_CERT_FILE is required with"));
-    assert!(told(both("client.pem", "client.key")).contains("nothing over plain http"));
+    assert!(told(both("client.pem", "client.key")).contains("no effect over plain http"));
 }
