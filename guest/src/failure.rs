@@ -1,6 +1,6 @@
 //! The ways a run can fail, as `wit/job.wit` has them.
 //!
-//! Every failure says already which of them it is, and its message says what, where and how to mend it. Turning one into
+//! Every failure says already which of them it is, and its message says what, where and how to fix it. Turning one into
 //! an exit code is the host's job.
 
 use std::fmt;
@@ -12,7 +12,7 @@ pub use tidegate_json::{quoted, said};
 pub struct Problem {
     /// Its name.
     pub setting: String,
-    /// What is wrong with it and how to mend it: lower case, no full stop.
+    /// What is wrong with it and how to fix it: lower case, no full stop.
     pub message: String,
 }
 

@@ -122,7 +122,7 @@ pub enum Committed {
 pub struct Failure {
     /// Which exit code this is.
     pub outcome: Outcome,
-    /// What, where and how to mend it: lower case, values in backticks, no full stop.
+    /// What, where and how to fix it: lower case, values in backticks, no full stop.
     pub message: String,
     /// Whether readers may already see the new generation.
     pub committed: Committed,

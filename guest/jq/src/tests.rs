@@ -1,7 +1,21 @@
 mod oracle;
 mod real;
 
+use std::collections::BTreeSet;
+
 use super::*;
+
+/// Programs whose outputs differ from an oracle's on purpose; each line: program, input, and why.
+fn decided(lines: &'static str) -> BTreeSet<(&'static str, &'static str)> {
+    let lines = lines.lines();
+    let lines = lines.map(|line| line.split('⇒').map(str::trim).collect::<Vec<_>>());
+    lines
+        .map(|parts| match parts[..] {
+            [program, input, why] if !why.is_empty() => (program, input),
+            _ => panic!("a program, an input and a reason: {parts:?}"),
+        })
+        .collect()
+}
 
 fn outputs(program: &str, input: &str) -> Result<Vec<String>, String> {
     let program = Jq::compile(program)?;

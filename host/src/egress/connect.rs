@@ -1,7 +1,7 @@
 //! Connections: a name becomes addresses, the granted ones are dialed, and nothing is looked up a second time.
 //!
-//! `hyper_util` dials, and is told nothing but the addresses that were checked: a resolver that changes its answer in between
-//! gains nothing. Names are looked up for each new connection, never cached here.
+//! `hyper_util` dials, and gets only the addresses that were checked: a resolver that changes its answer in between gains
+//! nothing. Names are looked up for each new connection, never cached here.
 
 use std::future::Future;
 use std::io;

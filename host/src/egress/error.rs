@@ -95,7 +95,7 @@ pub enum EgressError {
     #[error("verify the certificate of `{origin}`: {reason}")]
     BadCertificate {
         origin: String,
-        /// What is wrong with it and how to mend it.
+        /// What is wrong with it and how to fix it.
         reason: String,
     },
     /// The source, or whoever gives out tokens for it, does not accept what we show.

@@ -174,7 +174,7 @@ fn component_file(given: &GivenArgs, limits: &Limits) -> Result<Vec<u8>, Failure
     let bytes = match &given.component {
         None => BUILT_IN.to_vec(),
         Some(path) => {
-            // One that is told by its digest may lie where others can write.
+            // A component pinned by `--component-sha256` may be writable by others.
             let is_pinned = given.component_sha256.is_some();
             let holds = if is_pinned {
                 Holds::Other

@@ -98,7 +98,7 @@ fn scheme(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<Scheme> {
     }
 }
 
-/// All that OAuth2 needs; every problem is told, but for what is missing.
+/// All that OAuth2 needs. Reports every problem except missing settings.
 fn oauth2(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<OAuth2> {
     let token_url = inputs.parsed(&SOURCE_TOKEN_URL, problems);
     let client_id = inputs.parsed(&SOURCE_CLIENT_ID, problems);

@@ -50,7 +50,7 @@ pub struct Row {
     pub default: &'static str,
     /// A value as a person would write it.
     pub example: &'static str,
-    /// What editors are told of the value.
+    /// The form of the value, for `describe --schema`.
     pub form: Form,
     /// Who may see the value.
     pub secrecy: Secrecy,
@@ -232,7 +232,7 @@ pub fn secret(name: &str) -> Option<&'static Row> {
         .filter(|row| row.is_secret())
 }
 
-/// A setting that a later version brings: whoever gives it is told so, and not that it is a typing error.
+/// A setting of a later version. Its refusal says so, in place of proposing another name.
 pub const LATER: &str = "OUTBOUND_PROXY";
 
 const YES_OR_NO: [&str; 6] = ["yes", "no", "true", "false", "1", "0"];

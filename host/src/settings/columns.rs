@@ -126,7 +126,7 @@ pub fn parse(text: &str) -> Result<Vec<Column>, String> {
         let column = column(line).map_err(|what| format!("line {}: {what}", index + 1))?;
         if let Some(first) = columns.iter().find(|known| known.name == column.name) {
             return Err(format!(
-                "line {}: the column `{}` stands here again",
+                "line {}: the column `{}` is named twice",
                 index + 1,
                 first.name
             ));
@@ -151,7 +151,7 @@ fn column(line: &str) -> Result<Column, String> {
             let known = known.ok_or_else(|| {
                 let words = ColumnType::ALL.map(ColumnType::word);
                 format!(
-                    "`{}` is no type; there are {}",
+                    "`{}` is not a type; the types are {}",
                     kind.escape_debug(),
                     words.join(", ")
                 )
@@ -255,9 +255,9 @@ mod tests {
         for (text, what) in [
             ("", "names no column"),
             ("a /a\nb", "line 2: takes"),
-            ("a money /a", "line 1: `money` is no type"),
+            ("a money /a", "line 1: `money` is not a type"),
             ("a text a", "`/a` instead of `a`"),
-            ("a /a\na /b", "line 2: the column `a` stands here again"),
+            ("a /a\na /b", "line 2: the column `a` is named twice"),
             ("a\"b /a", "without quotes"),
         ] {
             let error = parse(text).unwrap_err();

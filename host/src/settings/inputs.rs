@@ -80,7 +80,7 @@ impl fmt::Debug for Given {
 pub struct Problem {
     /// The setting.
     pub setting: String,
-    /// What is wrong and how to mend it.
+    /// What is wrong and how to fix it.
     pub message: String,
     /// Where the value came from, when there is one.
     pub origin: Option<Origin>,
@@ -124,7 +124,7 @@ pub struct Inputs {
     host: BTreeMap<&'static str, Given>,
     /// The component's, as the component gets them.
     component: BTreeMap<String, Given>,
-    /// The host's settings that were given and cannot be used, with where they came from. Their problem is told.
+    /// The host's settings that were given and cannot be used, with where they came from. Their problems are reported.
     unusable: BTreeMap<&'static str, Origin>,
     /// What is wrong with what was given.
     problems: Vec<Problem>,
@@ -409,7 +409,7 @@ impl Inputs {
         }
         if value.contains('\0') {
             return Err(problem(
-                "it has a NUL character in it, so it is no text".to_owned(),
+                "it contains a NUL character, so it is not text".to_owned(),
             ));
         }
         Ok(Given {

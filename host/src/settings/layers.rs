@@ -125,7 +125,7 @@ impl Layers {
                 Ok(None) => {}
                 Ok(Some((name, value))) => {
                     if let Some(first) = seen.insert(name.clone(), index + 1) {
-                        let again = format!("stands here again, first on line {first}");
+                        let again = format!("is set twice in this file (first on line {first})");
                         problems.push(Problem::of(&name, again, origin.clone()));
                     }
                     if value.is_empty() {

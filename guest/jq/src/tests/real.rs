@@ -3,7 +3,6 @@
 //! It is the one in the Python package `jq`, which `tests/tools.sh` installs, so that it is the same version everywhere. The programs
 //! are those of the tables of cases, and everyday ones.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -96,18 +95,6 @@ fn difference((program, input): (&str, &str), said: &Said) -> Option<String> {
     })
 }
 
-/// Each line: program, input, and why it does not give what it gives in jq.
-fn decided() -> BTreeSet<(&'static str, &'static str)> {
-    let lines = include_str!("real/decided.txt").lines();
-    let lines = lines.map(|line| line.split('⇒').map(str::trim).collect::<Vec<_>>());
-    lines
-        .map(|parts| match parts[..] {
-            [program, input, why] if !why.is_empty() => (program, input),
-            _ => panic!("a program, an input and a reason: {parts:?}"),
-        })
-        .collect()
-}
-
 #[test]
 fn programs_differ_from_real_jq_only_where_it_was_decided() {
     let tables = [
@@ -123,7 +110,7 @@ fn programs_differ_from_real_jq_only_where_it_was_decided() {
             cases.push(case);
         }
     }
-    let decided = decided();
+    let decided = decided(include_str!("real/decided.txt"));
     let mut wrong = String::new();
     for (program, input) in decided.iter().filter(|case| !cases.contains(case)) {
         writeln!(wrong, "{program} on {input}: in no table of cases").unwrap();

@@ -149,13 +149,21 @@ impl Meter {
 /// What a memory or a table is asked to grow to: bytes, or elements.
 #[derive(Debug, Clone, Copy)]
 pub struct Growth {
-    pub current: usize,
-    pub desired: usize,
-    /// Of its type, or of the engine.
-    pub maximum: Option<usize>,
+    current: usize,
+    desired: usize,
+    maximum: Option<usize>,
 }
 
 impl Growth {
+    /// `maximum` is that of its type, or the engine's.
+    pub fn new(current: usize, desired: usize, maximum: Option<usize>) -> Self {
+        Self {
+            current,
+            desired,
+            maximum,
+        }
+    }
+
     fn more(self) -> usize {
         self.desired.saturating_sub(self.current)
     }
@@ -193,11 +201,7 @@ mod tests {
     #[test]
     fn a_growth_that_fails_at_the_memorys_own_maximum_is_not_counted() {
         let (mut meter, mut table) = (Meter::new(100, &Limits::default()), ResourceTable::new());
-        let growth = |current, desired, maximum| Growth {
-            current,
-            desired,
-            maximum,
-        };
+        let growth = Growth::new;
 
         assert!(meter.grow_memory(growth(0, 60, Some(60)), &mut table));
         let refused =

@@ -159,11 +159,7 @@ impl ResourceLimiter for Granted {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let growth = Growth {
-            current,
-            desired,
-            maximum,
-        };
+        let growth = Growth::new(current, desired, maximum);
         Ok(self.meter.grow_memory(growth, &mut self.table))
     }
 
@@ -173,11 +169,7 @@ impl ResourceLimiter for Granted {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let growth = Growth {
-            current,
-            desired,
-            maximum,
-        };
+        let growth = Growth::new(current, desired, maximum);
         Ok(self.meter.grow_table(growth, &mut self.table))
     }
 

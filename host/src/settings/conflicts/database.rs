@@ -44,7 +44,7 @@ pub fn refuse(
 
 fn wrong_columns(host: &HostPlan, mode: Option<WriteMode>, url: &DatabaseUrl) -> Vec<String> {
     let mut wrong = Vec::new();
-    // What is wrong with the mode is told beside this.
+    // A wrong mode is reported elsewhere.
     let table = Table::of(host, mode.unwrap_or(WriteMode::Upsert));
     for column in host.columns.iter().filter(|column| column.kind.is_none()) {
         wrong.push(format!(
