@@ -15,14 +15,15 @@ use crate::secret::Secret;
 /// Where PostgreSQL listens when nothing is said.
 const PORT: u16 = 5432;
 /// The parameters that `tokio_postgres` reads: <https://www.postgresql.org/docs/current/libpq-connect.html>.
-const PASSED_ON: [&str; 8] = [
+///
+/// Not `hostaddr`: TLS and every message go by `host`, and it would lead elsewhere.
+const PASSED_ON: [&str; 7] = [
     "connect_timeout",
     "application_name",
     "target_session_attrs",
     "channel_binding",
     "options",
     "host",
-    "hostaddr",
     "port",
 ];
 /// Waiting for a connection when nothing is said.
@@ -167,6 +168,13 @@ impl<'u> Parts<'u> {
             });
         };
         let (database, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+        // With one `@` before them and one behind, what is between may be a part of the password.
+        if rest.contains('@') {
+            return Err(
+                "has an `@` behind the host: write `@` as `%40`, and in a password `/` as `%2F` and `?` as `%3F`"
+                    .to_owned(),
+            );
+        }
         let (user, password) = match credentials.split_once(':') {
             Some((user, password)) => (user, Some(password)),
             None => (credentials, None),
@@ -480,6 +488,10 @@ mod tests {
             "postgres://u:s3cret@h/d?target_session_attrs=read-only",
             "postgres://u:s3cret@h/d?channel_binding=require",
             "postgres://u:s3cret@h:port/d",
+            "postgres://u:pa@ss/s3cret@h/d",
+            "postgres://u:pa@ss?s3cret@h/d",
+            "postgres://u:pa@h:34/s3cret@h/d",
+            "postgres://u:s3cret@h/d?host=/run/postgresql&hostaddr=127.0.0.1",
             "postgres://u:s3cret?x@h/d",
             "postgres://u:s3cret/x@h/d",
             "postgres://u:s3cret@/d",
