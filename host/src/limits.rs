@@ -322,7 +322,9 @@ pub const ECHO_TEXT_CHARS_MAX: usize = 64;
 // How long a secret is looked for.
 
 /// Access tokens that are looked for besides the secrets that were given; the ones before these expired long ago.
-pub const SECRETS_LEARNED_MAX: usize = 16;
+pub const TOKENS_LEARNED_MAX: usize = 16;
+/// Keys that were read again from their file, and parts of them; an older one was replaced that often since.
+pub const KEYS_LEARNED_MAX: usize = 256;
 /// Readings of one character, by different escapings, that are searched.
 pub const ESCAPE_READINGS_MAX: usize = 12;
 /// Digits of a number in HTML, leading zeros included.

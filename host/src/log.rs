@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Map, Value, json};
 
 use crate::limits::{Limits, PROGRESS_CHARS_MAX};
-use crate::secret::{Redactor, Secret};
+use crate::secret::{Learned, Redactor, Secret};
 use crate::words::{self, escaped, steers};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,8 +177,8 @@ impl Log {
     }
 
     /// Hides this secret too from now on, also in the line that `main` prints.
-    pub fn learn(&self, secret: &Secret) {
-        self.shared.redactor.learn(secret);
+    pub fn learn(&self, secret: &Secret, learned: Learned) {
+        self.shared.redactor.learn(secret, learned);
     }
 
     /// `text` without any secret.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use crate::limits::SECRETS_LEARNED_MAX;
+use crate::limits::{KEYS_LEARNED_MAX, TOKENS_LEARNED_MAX};
 
 pub(crate) use self::search::{Search, WORD_BYTES_MIN};
 
@@ -151,7 +151,17 @@ pub(crate) fn shared(mut text: Zeroizing<String>) -> Bytes {
 #[derive(Default)]
 pub(crate) struct Secrets {
     given: Vec<Secret>,
-    learned: VecDeque<Secret>,
+    keys: VecDeque<Secret>,
+    tokens: VecDeque<Secret>,
+}
+
+/// What came to be a secret during the run. Tokens replace one another; they push no key out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learned {
+    /// A key that was read again from its file, or a part of it.
+    Key,
+    /// An access token.
+    Token,
 }
 
 impl Secrets {
@@ -159,20 +169,26 @@ impl Secrets {
     pub(crate) fn new(given: impl IntoIterator<Item = Secret>) -> Self {
         Self {
             given: given.into_iter().collect(),
-            learned: VecDeque::new(),
+            keys: VecDeque::new(),
+            tokens: VecDeque::new(),
         }
     }
 
-    pub(crate) fn learn(&mut self, secret: &Secret) {
-        if self.learned.len() == SECRETS_LEARNED_MAX {
-            self.learned.pop_front();
+    pub(crate) fn learn(&mut self, secret: &Secret, learned: Learned) {
+        let (known, max) = match learned {
+            Learned::Key => (&mut self.keys, KEYS_LEARNED_MAX),
+            Learned::Token => (&mut self.tokens, TOKENS_LEARNED_MAX),
+        };
+        if known.len() == max {
+            known.pop_front();
         }
-        self.learned.push_back(secret.clone());
+        known.push_back(secret.clone());
     }
 
     /// Looks for all of them, where they take at least so many bytes.
     pub(crate) fn search(&self, bytes_min: usize) -> Search {
-        Search::new(self.given.iter().chain(&self.learned), bytes_min)
+        let learned = self.keys.iter().chain(&self.tokens);
+        Search::new(self.given.iter().chain(learned), bytes_min)
     }
 }
 
@@ -199,9 +215,9 @@ impl Redactor {
     }
 
     /// Hides this one too from now on, in every clone: an access token, say, that nobody had when the run began.
-    pub fn learn(&self, secret: &Secret) {
+    pub fn learn(&self, secret: &Secret, learned: Learned) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.secrets.learn(secret);
+        known.secrets.learn(secret, learned);
         known.search = known.secrets.search(1);
     }
 
@@ -255,7 +271,7 @@ mod tests {
         let redactor = Redactor::new([Secret::from("s3cret")]);
         let clone = redactor.clone();
 
-        redactor.learn(&Secret::from("a-token-s3cret"));
+        redactor.learn(&Secret::from("a-token-s3cret"), Learned::Token);
 
         assert_eq!(clone.hide("s3cret, a-token-s3cret"), "REDACTED, REDACTED");
     }
@@ -290,5 +306,27 @@ mod tests {
     #[test]
     fn an_empty_secret_hides_nothing() {
         assert_eq!(Redactor::new([Secret::from("")]).hide("a text"), "a text");
+    }
+
+    #[test]
+    fn tokens_without_end_push_no_key_out() {
+        let mut secrets = Secrets::default();
+        secrets.learn(&Secret::from("a-key-that-was-rotated"), Learned::Key);
+
+        for number in 0..10 * TOKENS_LEARNED_MAX {
+            secrets.learn(
+                &Secret::from(format!("token-{number:05}").as_str()),
+                Learned::Token,
+            );
+        }
+
+        let mut shown = Vec::new();
+        let hidden = secrets.search(1);
+        hidden.hide(
+            b"a-key-that-was-rotated token-00159 token-00001",
+            true,
+            &mut shown,
+        );
+        assert_eq!(shown, b"REDACTED REDACTED token-00001");
     }
 }

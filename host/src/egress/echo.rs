@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::limits::ECHO_TEXT_CHARS_MAX;
-use crate::secret::{Search, Secret, Secrets};
+use crate::secret::{Learned, Search, Secret, Secrets};
 
 const HEADER_BYTES_MIN: usize = 8;
 const BODY_BYTES_MIN: usize = 16;
@@ -31,10 +31,10 @@ impl Echoes {
     }
 
     /// Looks for this one too, in every answer that begins from now on.
-    pub(super) fn learn(&self, secret: &Secret) {
+    pub(super) fn learn(&self, secret: &Secret, learned: Learned) {
         let mut looked_for = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut secrets = std::mem::take(&mut looked_for.secrets);
-        secrets.learn(secret);
+        secrets.learn(secret, learned);
         *looked_for = LookedFor::new(secrets);
     }
 
@@ -207,7 +207,7 @@ mod tests {
         let echoes = Echoes::new([]);
         assert!(echoes.scrubber().is_none());
 
-        echoes.learn(&KEY.into());
+        echoes.learn(&KEY.into(), Learned::Key);
 
         let value = HeaderValue::from_str(KEY).unwrap();
         assert_eq!(echoes.hide(&value).unwrap().0, "REDACTED");

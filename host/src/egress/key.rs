@@ -13,7 +13,7 @@ use super::echo::Echoes;
 use crate::given_file::reread::SecretFile;
 use crate::log::Log;
 use crate::outcome::Failure;
-use crate::secret::Secret;
+use crate::secret::{Learned, Secret};
 
 /// A secret, and the file that it can be read from again.
 #[derive(Debug, Clone)]
@@ -114,11 +114,11 @@ impl KeptCredential {
         }
         let key = now.0.key()?.read_again(log).await?;
         // Before it is looked at any closer: an error must not show it.
-        log.learn(key.secret());
+        log.learn(key.secret(), Learned::Key);
         let auth = now.0.with_key(key);
         for secret in auth.secrets() {
-            log.learn(&secret);
-            echoes.learn(&secret);
+            log.learn(&secret, Learned::Key);
+            echoes.learn(&secret, Learned::Key);
         }
         let credential = match Credential::new(&auth) {
             Ok(credential) => Arc::new(credential),

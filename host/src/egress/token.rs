@@ -31,7 +31,7 @@ use super::{EgressError, Origin};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
-use crate::secret::{Secret, base64, joined, shared};
+use crate::secret::{Learned, Secret, base64, joined, shared};
 
 /// A token is fetched anew so long before it expires: it may be on its way when it does, and clocks differ.
 const SAFETY_MARGIN: Duration = Duration::from_secs(30);
@@ -248,8 +248,8 @@ impl Tokens {
         };
         oauth2.client_secret = client_secret;
         for secret in oauth2.secrets() {
-            self.log.learn(&secret);
-            self.echoes.learn(&secret);
+            self.log.learn(&secret, Learned::Key);
+            self.echoes.learn(&secret, Learned::Key);
         }
         self.fetch(oauth2).await
     }
@@ -299,10 +299,10 @@ impl Tokens {
 
     /// The token as it is sent; from here on nobody sees it.
     fn ready(&self, granted: &Granted, asked: Instant) -> Result<Token, EgressError> {
-        self.echoes.learn(&granted.token);
+        self.echoes.learn(&granted.token, Learned::Token);
         // A shorter one is no secret: it would only let the token endpoint erase a word of its choice from the log.
         if granted.token.expose().len() >= LEARNED_BYTES_MIN {
-            self.log.learn(&granted.token);
+            self.log.learn(&granted.token, Learned::Token);
         }
         let header = sensitive(joined(&["Bearer ", granted.token.expose()]))
             .ok_or_else(|| self.bad("it has a character that no header can carry"))?;
