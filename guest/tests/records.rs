@@ -116,7 +116,7 @@ fn a_run_ends_at_the_10th_record_on_which_a_program_does_not_end() {
         *run.failure(),
         Failure::data(
             "page 1 of `https://x.example/o`: record `/1`: TRANSFORM: takes more than 5000000 steps; \
-             so do 9 more records: TRANSFORM does not end on records like these"
+             so do 9 more records: the setting takes too many steps on records like these"
         )
     );
 }

@@ -1,5 +1,6 @@
 //! Holding a value to a compiled schema. Numbers are compared by all their digits.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use tidegate_jq::{Decimal, Number, Object, Value, in_order, shown};
@@ -7,53 +8,130 @@ use tidegate_json::{escape, quoted};
 
 use super::{Broken, Check, Node, Properties, Range, Schema, Type};
 
-/// Schemas inside each other at one time: more than records are deep, so only one that refers to itself without end has more.
+/// Schemas inside each other at one place: more than records are deep, so only one that refers to itself without end has more.
 const NESTED_MAX: usize = 400;
+/// Schemas, members and elements inside each other on the way to one place: as deep as the stack of a component allows.
+const DEPTH_MAX: usize = 1_000;
+/// Schemas that one record is held to, each as often as it is. `unevaluated*` beside `oneOf` holds a value to a schema twice at
+/// each level, so a record could ask for 2 to the power of its depth.
+const STEPS_MAX: u64 = 300_000;
 
-/// How a place was reached, for messages; written only when something is wrong there.
-pub(super) enum Crumb<'c> {
+/// What is left of the limits of one record.
+pub(super) struct Budget {
+    steps: Cell<u64>,
+    is_too_deep: Cell<bool>,
+    /// How many questions are under way whose answer is only yes or no: no place is written down for them.
+    asking: Cell<usize>,
+}
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self {
+            steps: Cell::new(STEPS_MAX),
+            is_too_deep: Cell::new(false),
+            asking: Cell::new(0),
+        }
+    }
+
+    /// What a limit that was reached says of the record, whatever the schemas made of it: under `not` nothing is a match.
+    pub(super) fn broken(&self) -> Option<Broken> {
+        let wants = if self.is_too_deep.get() {
+            "is checked against a schema that refers to itself without end, or is nested too deeply for it"
+        } else if self.steps.get() == 0 {
+            "takes too many steps to check"
+        } else {
+            return None;
+        };
+        Some(Broken {
+            at: String::new(),
+            keyword: "$ref",
+            wants: wants.to_owned(),
+            is_out_of_steps: self.steps.get() == 0,
+        })
+    }
+}
+
+/// How a place was reached; written as a pointer only when something is wrong there.
+pub(super) struct Crumb<'c> {
+    step: Step<'c>,
+    /// Schemas inside each other at this place.
+    nested: usize,
+    depth: usize,
+    budget: &'c Budget,
+}
+
+enum Step<'c> {
     Root,
     Member(&'c Crumb<'c>, &'c str),
     Element(&'c Crumb<'c>, usize),
     /// The same place, in another schema.
-    Again(&'c Crumb<'c>, usize),
+    Again(&'c Crumb<'c>),
 }
 
-impl Crumb<'_> {
-    fn pointer(&self) -> String {
-        match self {
-            Self::Root => String::new(),
-            Self::Member(before, name) => format!("{}/{}", before.pointer(), escape(name)),
-            Self::Element(before, index) => format!("{}/{index}", before.pointer()),
-            Self::Again(before, _) => before.pointer(),
+impl<'c> Crumb<'c> {
+    pub(super) fn root(budget: &'c Budget) -> Self {
+        Self {
+            step: Step::Root,
+            nested: 0,
+            depth: 0,
+            budget,
         }
     }
 
-    fn depth(&self) -> usize {
-        match self {
-            Self::Again(_, depth) => *depth,
-            Self::Root | Self::Member(..) | Self::Element(..) => 0,
+    fn member(&'c self, name: &'c str) -> Self {
+        self.to(Step::Member(self, name), 0)
+    }
+
+    fn element(&'c self, index: usize) -> Self {
+        self.to(Step::Element(self, index), 0)
+    }
+
+    /// One schema further in, at this place. None: that is too deep, or there were too many.
+    fn again(&'c self) -> Option<Self> {
+        let steps = self.budget.steps.get();
+        self.budget.steps.set(steps.saturating_sub(1));
+        if self.nested >= NESTED_MAX || self.depth >= DEPTH_MAX {
+            self.budget.is_too_deep.set(true);
+        }
+        let goes_on = steps > 0 && !self.budget.is_too_deep.get();
+        goes_on.then(|| self.to(Step::Again(self), self.nested + 1))
+    }
+
+    fn to(&self, step: Step<'c>, nested: usize) -> Self {
+        Self {
+            step,
+            nested,
+            depth: self.depth + 1,
+            budget: self.budget,
+        }
+    }
+
+    fn pointer(&self) -> String {
+        match self.step {
+            Step::Root => String::new(),
+            Step::Member(before, name) => format!("{}/{}", before.pointer(), escape(name)),
+            Step::Element(before, index) => format!("{}/{index}", before.pointer()),
+            Step::Again(before) => before.pointer(),
         }
     }
 }
 
 impl Schema {
     pub(super) fn holds(&self, node: Node, value: &Value, at: &Crumb<'_>) -> Result<(), Broken> {
-        if at.depth() > NESTED_MAX {
-            return broken(
-                at,
-                "$ref",
-                "is checked against a schema that refers to itself without end",
-            );
-        }
-        let again = Crumb::Again(at, at.depth() + 1);
+        let Some(again) = at.again() else {
+            return broken(at, "$ref", "was not checked to its end");
+        };
         self.nodes[node]
             .iter()
             .try_for_each(|check| self.one(check, value, &again))
     }
 
     fn is_held(&self, node: Node, value: &Value, at: &Crumb<'_>) -> bool {
-        self.holds(node, value, at).is_ok()
+        let asking = &at.budget.asking;
+        asking.set(asking.get() + 1);
+        let is_held = self.holds(node, value, at).is_ok();
+        asking.set(asking.get() - 1);
+        is_held
     }
 
     fn one(&self, check: &Check, value: &Value, at: &Crumb<'_>) -> Result<(), Broken> {
@@ -121,7 +199,7 @@ impl Schema {
             Check::Items(first, rest) => {
                 for (index, value) in values.iter().enumerate() {
                     if let Some(node) = first.get(index).copied().or(*rest) {
-                        self.holds(node, value, &Crumb::Element(at, index))?;
+                        self.holds(node, value, &at.element(index))?;
                     }
                 }
                 Ok(())
@@ -139,7 +217,7 @@ impl Schema {
             }
             Check::Contains(node, range) => {
                 let fits = |(index, value): &(usize, &Value)| {
-                    self.is_held(*node, value, &Crumb::Element(at, *index))
+                    self.is_held(*node, value, &at.element(*index))
                 };
                 let count = values.iter().enumerate().filter(fits).count();
                 range.holds(
@@ -154,7 +232,7 @@ impl Schema {
                 self.seen_items((*all, false), values, value, at, &mut seen);
                 let mut unseen = values.iter().enumerate().filter(|(index, _)| !seen[*index]);
                 unseen.try_for_each(|(index, value)| {
-                    let held = self.holds(*others, value, &Crumb::Element(at, index));
+                    let held = self.holds(*others, value, &at.element(index));
                     held.map_err(|why| named(why, "unevaluatedItems"))
                 })
             }
@@ -192,14 +270,14 @@ impl Schema {
                 there.try_for_each(|(_, node)| self.holds(*node, value, at))
             }
             Check::Names(node) => object.iter().try_for_each(|(name, _)| {
-                self.holds(*node, &Value::Text(name.clone()), &Crumb::Member(at, name))
+                self.holds(*node, &Value::Text(name.clone()), &at.member(name))
             }),
             Check::OtherNames(all, others) => {
                 let mut seen = BTreeSet::new();
                 self.seen_names((*all, false), object, value, at, &mut seen);
                 let mut unseen = object.iter().filter(|(name, _)| !seen.contains(&**name));
                 unseen.try_for_each(|(name, value)| {
-                    let held = self.holds(*others, value, &Crumb::Member(at, name));
+                    let held = self.holds(*others, value, &at.member(name));
                     held.map_err(|why| named(why, "unevaluatedProperties"))
                 })
             }
@@ -220,7 +298,7 @@ impl Schema {
         at: &Crumb<'_>,
     ) -> Result<(), Broken> {
         for (name, value) in object.iter() {
-            let at = Crumb::Member(at, name);
+            let at = at.member(name);
             let mut known = false;
             if let Some(node) = properties.named.get(&**name) {
                 known = true;
@@ -278,6 +356,9 @@ impl Schema {
         at: &Crumb<'_>,
         seen: &mut BTreeSet<&'v str>,
     ) {
+        let Some(at) = &at.again() else {
+            return;
+        };
         let names = || object.iter().map(|(name, _)| &**name);
         for check in &self.nodes[node] {
             match check {
@@ -308,6 +389,9 @@ impl Schema {
         at: &Crumb<'_>,
         seen: &mut [bool],
     ) {
+        let Some(at) = &at.again() else {
+            return;
+        };
         for check in &self.nodes[node] {
             match check {
                 Check::Items(_, Some(_)) => seen.fill(true),
@@ -317,7 +401,7 @@ impl Schema {
                 }
                 Check::Contains(node, _) => {
                     for (index, value) in values.iter().enumerate() {
-                        seen[index] |= self.is_held(*node, value, &Crumb::Element(at, index));
+                        seen[index] |= self.is_held(*node, value, &at.element(index));
                     }
                 }
                 Check::OtherItems(..) if is_inner => seen.fill(true),
@@ -442,10 +526,16 @@ fn brief(value: &Value) -> String {
 }
 
 fn broken(at: &Crumb<'_>, keyword: &'static str, wants: impl Into<String>) -> Result<(), Broken> {
+    let is_asked = at.budget.asking.get() > 0;
     Err(Broken {
-        at: at.pointer(),
+        at: if is_asked {
+            String::new()
+        } else {
+            at.pointer()
+        },
         keyword,
         wants: wants.into(),
+        is_out_of_steps: false,
     })
 }
 

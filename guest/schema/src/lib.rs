@@ -14,7 +14,7 @@ use regex::Regex;
 use tidegate_jq::{Number, Value, read};
 use tidegate_json::{escape, quoted};
 
-use self::check::Crumb;
+use self::check::{Budget, Crumb};
 use self::names::Names;
 
 /// Schemas within one.
@@ -98,6 +98,8 @@ pub struct Broken {
     pub keyword: &'static str,
     /// What the keyword asks.
     pub wants: String,
+    /// Whether the record was not checked to its end, because that takes too many steps.
+    pub is_out_of_steps: bool,
 }
 
 impl fmt::Display for Broken {
@@ -132,7 +134,9 @@ impl Schema {
 
     /// Holds a record to the schema.
     pub fn check(&self, record: &Value) -> Result<(), Broken> {
-        self.holds(0, record, &Crumb::Root)
+        let budget = Budget::new();
+        let held = self.holds(0, record, &Crumb::root(&budget));
+        budget.broken().map_or(held, Err)
     }
 }
 

@@ -102,3 +102,50 @@ fn nullable_is_refused_with_what_to_write() {
         "fits"
     );
 }
+
+/// An object in an object, so many levels deep, with `"v":1` in the last.
+fn nested(levels: usize) -> String {
+    format!(
+        "{}{{\"v\":1}}{}",
+        "{\"child\":".repeat(levels),
+        "}".repeat(levels)
+    )
+}
+
+#[test]
+fn a_record_that_doubles_the_work_at_each_level_is_refused_and_not_waited_for() {
+    let schema = r##"{"oneOf":[{"properties":{"v":true},"required":["v"]},
+        {"properties":{"child":{"$ref":"#"}},"required":["child"]}],"unevaluatedProperties":false}"##;
+
+    assert_eq!(broken(schema, &nested(3)), "fits");
+    let why = Schema::compile(schema)
+        .unwrap()
+        .check(&read(&nested(100)).unwrap());
+    assert!(why.unwrap_err().is_out_of_steps);
+}
+
+#[test]
+fn looking_for_what_is_evaluated_ends_too() {
+    let schema = r##"{"anyOf":[true,{"$ref":"#"}],"unevaluatedProperties":true}"##;
+
+    assert!(broken(schema, r#"{"a":1}"#).contains("refers to itself without end"));
+}
+
+#[test]
+fn a_chain_of_schemas_at_every_level_of_a_record_is_too_deep() {
+    let chain: Vec<String> = (0..300)
+        .map(|at| format!(r##""d{at}":{{"$ref":"#/$defs/d{}"}}"##, at + 1))
+        .collect();
+    let schema = format!(
+        r##"{{"$ref":"#/$defs/d0","$defs":{{{},"d300":{{"properties":{{"child":{{"$ref":"#"}}}}}}}}}}"##,
+        chain.join(",")
+    );
+
+    assert_eq!(broken(&schema, &nested(1)), "fits");
+    assert!(broken(&schema, &nested(100)).contains("nested too deeply"));
+}
+
+#[test]
+fn under_not_a_limit_that_was_reached_is_no_match() {
+    assert!(broken(r##"{"not":{"$ref":"#"}}"##, "1").contains("refers to itself without end"));
+}

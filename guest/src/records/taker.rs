@@ -73,7 +73,7 @@ impl<'p> Taker<'p, '_> {
         }
     }
 
-    /// Whether a run goes on after a record on which TRANSFORM took too many steps. `Err`: it was one too many.
+    /// Whether a run goes on after a record on which TRANSFORM or SOURCE_SCHEMA took too many steps. `Err`: it was one too many.
     fn goes_on(&mut self, index: u64, Unusable(why): &Unusable) -> Result<(), Failure> {
         let here = format!("{}{why}", self.at(index));
         let first = self.taken.first_out_of_steps.get_or_insert(here);
@@ -81,7 +81,7 @@ impl<'p> Taker<'p, '_> {
             return Ok(());
         }
         Err(Failure::data(format!(
-            "{first}; so do {} more records: TRANSFORM does not end on records like these",
+            "{first}; so do {} more records: the setting takes too many steps on records like these",
             OUT_OF_STEPS_MAX - 1
         )))
     }
@@ -123,9 +123,11 @@ impl<'p> Taker<'p, '_> {
             _ => names.read_valid(text),
         };
         let value = value.map_err(|why| Unusable(format!(" {why}")))?;
-        if let Some(schema) = self.taken.made.schema.as_ref().filter(|_| !gone) {
-            let held = schema.check(&value);
-            held.map_err(|broken| Unusable::setting("SOURCE_SCHEMA", broken))?;
+        if let Some(schema) = self.taken.made.schema.as_ref().filter(|_| !gone)
+            && let Err(broken) = schema.check(&value)
+        {
+            self.taken.out_of_steps += u64::from(broken.is_out_of_steps);
+            return Err(Unusable::setting("SOURCE_SCHEMA", broken));
         }
         let mut outputs = std::mem::take(&mut self.taken.lines.outputs);
         let outcome = match &self.taken.made.transform {
