@@ -216,7 +216,7 @@ fn not_nullable(schema: &Object) -> String {
         _ => "string",
     };
     let kind = shown(&Value::text(kind));
-    format!("is a keyword of OpenAPI 3.0; write `\"type\": [{kind}, \"null\"]`")
+    format!("`nullable` belongs to OpenAPI 3.0; write `\"type\": [{kind}, \"null\"]`")
 }
 
 fn types(value: &Value) -> Result<Vec<Type>, String> {

@@ -94,7 +94,7 @@ fn nullable_is_refused_with_what_to_write() {
 
     assert_eq!(
         refused(schema),
-        "at `/properties/a/nullable`: is a keyword of OpenAPI 3.0; write `\"type\": [\"integer\", \"null\"]`"
+        "at `/properties/a/nullable`: `nullable` belongs to OpenAPI 3.0; write `\"type\": [\"integer\", \"null\"]`"
     );
     assert!(refused(r#"{"nullable":true}"#).contains(r#"["string", "null"]"#));
     assert_eq!(

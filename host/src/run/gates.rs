@@ -36,11 +36,12 @@ pub fn check(
     last_records: Option<u64>,
     first_rejected: Option<&Rejection>,
 ) -> Result<(), Failure> {
+    // What was rejected is the likely cause of the rest, and is named first.
     let refused: Vec<String> = [
+        too_many_rejected(gates, totals, fetched, first_rejected),
         too_few(gates, totals),
         shrunk(gates, totals, last_records),
         deleted_too_many(gates, totals, last_records),
-        too_many_rejected(gates, totals, fetched, first_rejected),
     ]
     .into_iter()
     .flatten()
@@ -74,9 +75,10 @@ fn shrunk(gates: &Gates, totals: &Totals, last_records: Option<u64>) -> Option<S
     let over = u128::from(gone) * 100 > u128::from(last) * u128::from(gates.max_shrink_percent);
     over.then(|| {
         format!(
-            "{gone} of {} would be gone, and `MAX_SHRINK_PERCENT` is {}; if that is right, run once with `--allow-shrink`",
+            "{gone} of {} would be gone, and `MAX_SHRINK_PERCENT` is {}{}",
             counted(last, "record"),
-            gates.max_shrink_percent
+            gates.max_shrink_percent,
+            if_right(totals)
         )
     })
 }
@@ -88,11 +90,21 @@ fn deleted_too_many(gates: &Gates, totals: &Totals, last_records: Option<u64>) -
     let over = u128::from(totals.removed) * 100 > u128::from(last) * u128::from(most);
     over.then(|| {
         format!(
-            "{} of {} would be deleted, and `MAX_DELETE_PERCENT` is {most}; if that is right, run once with `--allow-shrink`",
+            "{} of {} would be deleted, and `MAX_DELETE_PERCENT` is {most}{}",
             totals.removed,
             counted(last, "record"),
+            if_right(totals)
         )
     })
+}
+
+/// How to let a smaller set through. Nobody is advised to while records are missing because they were rejected.
+fn if_right(totals: &Totals) -> &'static str {
+    if totals.rejected > 0 {
+        ""
+    } else {
+        "; if that is right, run once with `--allow-shrink`"
+    }
 }
 
 fn too_many_rejected(
@@ -183,6 +195,18 @@ mod tests {
                 .contains("51 of 100")
         );
         assert!(refusal(&GATES, of(0, 0), 0, Some(1)).is_some());
+    }
+
+    #[test]
+    fn where_records_were_rejected_that_comes_first_and_no_flag_is_advised() {
+        let text = refusal(&GATES, of(0, 100), 100, Some(100)).unwrap();
+
+        assert!(
+            text.starts_with("not published: 100 records rejected"),
+            "{text}"
+        );
+        assert!(text.contains("100 of 100 records would be gone"), "{text}");
+        assert!(!text.contains("--allow-shrink"), "{text}");
     }
 
     #[test]

@@ -47,7 +47,7 @@ fn broken(inputs: &Inputs, row: &Row, rule: &Rule) -> Option<String> {
         Rule::RequiredWith(other, value) => (
             !is_given && inputs.text(other) == value,
             format!(
-                "is required with {}={value}; say `{}`",
+                "is required with {}={value}; for example `{}`",
                 other.name,
                 example(row)
             ),
@@ -63,7 +63,7 @@ fn broken(inputs: &Inputs, row: &Row, rule: &Rule) -> Option<String> {
         } => (
             is_given && !inputs.is_given(other),
             format!(
-                "{what}, and {0} is not set: set it, say `{0}={example}`, or unset this",
+                "{what}, and {0} is not set: set it, for example `{0}={example}`, or unset this",
                 other.name
             ),
         ),

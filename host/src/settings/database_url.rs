@@ -241,6 +241,12 @@ impl Address {
         {
             return Err(takes());
         }
+        let (hosts, ports) = (self.config.get_hosts().len(), self.config.get_ports().len());
+        if ports > 1 && ports != hosts {
+            return Err(format!(
+                "has {hosts} hosts and {ports} ports: name one port, or one for each host"
+            ));
+        }
         if self.config.get_dbname().is_none() {
             self.config.dbname(user);
         }
@@ -488,6 +494,7 @@ mod tests {
             "postgres://u:s3cret@h/d?target_session_attrs=read-only",
             "postgres://u:s3cret@h/d?channel_binding=require",
             "postgres://u:s3cret@h:port/d",
+            "postgres://u:s3cret@h1:1,h2:2/d?port=3",
             "postgres://u:pa@ss/s3cret@h/d",
             "postgres://u:pa@ss?s3cret@h/d",
             "postgres://u:pa@h:34/s3cret@h/d",

@@ -10,7 +10,7 @@ pub fn parse_line(line: &str) -> Result<Option<(String, String)>, &'static str> 
     let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
     let (name, value) = line
         .split_once('=')
-        .ok_or("a line is NAME=VALUE, a comment or empty")?;
+        .ok_or("has a line that is not NAME=VALUE, a comment or empty")?;
     if !is_name(name) {
         return Err(
             "a name is made of upper case letters, digits and `_`, with no blank before `=`",

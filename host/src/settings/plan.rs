@@ -150,7 +150,10 @@ fn missing(setting: &Setting, inputs: &Inputs, grant: &Grant<'_>) -> Problem {
     let message = match granted::of_setting(inputs, grant, &setting.name) {
         None => {
             let example = setting.example.as_deref().unwrap_or("…");
-            format!("is required ({what}); say `{}={example}`", setting.name)
+            format!(
+                "is required ({what}); for example `{}={example}`",
+                setting.name
+            )
         }
         Some(kept_back) => format!(
             "is required ({what}); {} is in the environment, but not allowed for this component: set `{}`, or put it in an \
@@ -190,7 +193,7 @@ fn mode(
     };
     match (host.mode, changes) {
         (Some(WriteMode::Upsert), _) if !keys => {
-            problem("`upsert` merges by key: set PRIMARY_KEY, say `PRIMARY_KEY=/id`".to_owned())
+            problem("`upsert` merges by key: set PRIMARY_KEY, for example `PRIMARY_KEY=/id`".to_owned())
         }
         (Some(WriteMode::Replace), Some(Announced::By(Setting { name, .. }))) => problem(format!(
             "`replace` publishes the whole set, and {name} fetches only changes: unset one of the two, or set WRITE_MODE=upsert and PRIMARY_KEY"
@@ -208,7 +211,7 @@ fn mode(
                 Announced::Always => "with this component, which fetches only changes".to_owned(),
             };
             problem(format!(
-                "cannot be told: {cause}, set PRIMARY_KEY to merge by key, say `PRIMARY_KEY=/id`; or keep every version of every record with `WRITE_MODE=append`"
+                "has no default here: {cause}, set PRIMARY_KEY to merge by key, for example `PRIMARY_KEY=/id`; or keep every version of every record with `WRITE_MODE=append`"
             ))
         }
     }

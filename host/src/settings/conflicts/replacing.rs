@@ -54,7 +54,7 @@ pub fn refuse(
             let example = example.as_deref().unwrap_or("…");
             problem(
                 REPLACE_BY.row.name,
-                &format!("needs {name} ({what}), say `{name}={example}`"),
+                &format!("needs {name} ({what}), for example `{name}={example}`"),
             );
         }
         _ => problem(

@@ -355,7 +355,7 @@ fn the_write_mode_follows_from_what_the_component_stages_whatever_its_settings_a
     assert_eq!(mode(&[since, key]), WriteMode::Upsert);
     let no_key = refused(&[since]);
     assert!(
-        no_key.starts_with("WRITE_MODE cannot be told: with SINCE,"),
+        no_key.starts_with("WRITE_MODE has no default here: with SINCE,"),
         "{no_key}"
     );
     let replace = refused(&[since, ("WRITE_MODE", "replace")]);
@@ -411,7 +411,7 @@ fn deletions_and_parents_are_refused_by_the_name_of_the_setting_that_has_them_st
     ]);
     assert_eq!(
         no_parent,
-        "REPLACE_BY needs FAMILY (What it says), say `FAMILY=yes` (environment)"
+        "REPLACE_BY needs FAMILY (What it says), for example `FAMILY=yes` (environment)"
     );
 }
 
