@@ -304,8 +304,16 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_secret_hides_nothing() {
-        assert_eq!(Redactor::new([Secret::from("")]).hide("a text"), "a text");
+    fn without_a_secret_every_text_stays_as_it_is() {
+        let text = r#"a text, 100%, %7Bid%7D, \u0041, "a\nb", &amp;"#;
+
+        for redactor in [
+            Redactor::default(),
+            Redactor::new([]),
+            Redactor::new([Secret::from("")]),
+        ] {
+            assert_eq!(redactor.hide(text), text);
+        }
     }
 
     #[test]

@@ -22,7 +22,6 @@ const COMPARED_AT_ONCE: usize = 16;
 pub const WORD_BYTES_MIN: usize = 6;
 
 /// What to look for: every secret in every encoding that is not one of single characters.
-#[derive(Default)]
 pub struct Search {
     /// Longest first: of two that begin at one place the longer is meant.
     patterns: Vec<Zeroizing<Vec<u8>>>,
@@ -48,6 +47,13 @@ pub struct Hidden {
 struct Found {
     start: usize,
     end: usize,
+}
+
+impl Default for Search {
+    /// Looks for nothing.
+    fn default() -> Self {
+        Self::new([], 0)
+    }
 }
 
 impl Search {
