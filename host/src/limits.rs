@@ -325,6 +325,8 @@ pub const ECHO_TEXT_CHARS_MAX: usize = 64;
 pub const TOKENS_LEARNED_MAX: usize = 16;
 /// Keys that were read again from their file, and parts of them; an older one was replaced that often since.
 pub const KEYS_LEARNED_MAX: usize = 256;
+/// Reading the file of a key again after a 401. One that does not answer is not read again in this run.
+pub const KEY_REREAD_MAX: Duration = Duration::from_secs(10);
 /// Readings of one character, by different escapings, that are searched.
 pub const ESCAPE_READINGS_MAX: usize = 12;
 /// Digits of a number in HTML, leading zeros included.

@@ -21,7 +21,7 @@ pub(super) struct Echoes(RwLock<LookedFor>);
 struct LookedFor {
     secrets: Secrets,
     header: Search,
-    body: Arc<Search>,
+    body: Search,
 }
 
 impl Echoes {
@@ -30,7 +30,7 @@ impl Echoes {
         Self(RwLock::new(LookedFor::new(Secrets::new(secrets))))
     }
 
-    /// Looks for this one too, in every answer that begins from now on.
+    /// Looks for this one too, in every header and in what comes from now on of every body.
     pub(super) fn learn(&self, secret: &Secret, learned: Learned) {
         let mut looked_for = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut secrets = std::mem::take(&mut looked_for.secrets);
@@ -67,10 +67,10 @@ impl Echoes {
     }
 
     /// Hides echoes in one body; `None` when there is nothing to look for.
-    pub(super) fn scrubber(&self) -> Option<Scrubber> {
-        let search = self.looked_for().body.clone();
-        (!search.is_empty()).then(|| Scrubber {
-            search,
+    pub(super) fn scrubber(self: &Arc<Self>) -> Option<Scrubber> {
+        let has_some = !self.looked_for().body.is_empty();
+        has_some.then(|| Scrubber {
+            echoes: self.clone(),
             pending: Vec::new(),
             found: 0,
             is_given_up: false,
@@ -82,7 +82,7 @@ impl LookedFor {
     fn new(secrets: Secrets) -> Self {
         Self {
             header: secrets.search(HEADER_BYTES_MIN),
-            body: Arc::new(secrets.search(BODY_BYTES_MIN)),
+            body: secrets.search(BODY_BYTES_MIN),
             secrets,
         }
     }
@@ -90,7 +90,7 @@ impl LookedFor {
 
 /// Hides echoes in a stream: what comes out is the same wherever the chunks were cut.
 pub(super) struct Scrubber {
-    search: Arc<Search>,
+    echoes: Arc<Echoes>,
     /// The end of what has come, no longer than a secret with every character escaped: an echo may have begun in it.
     pending: Vec<u8>,
     /// Echoes hidden so far.
@@ -116,7 +116,8 @@ impl Scrubber {
 
     fn release(&mut self, is_whole: bool) -> Bytes {
         let mut shown = Vec::with_capacity(self.pending.len());
-        let hidden = self.search.hide(&self.pending, is_whole, &mut shown);
+        let looked_for = self.echoes.looked_for();
+        let hidden = looked_for.body.hide(&self.pending, is_whole, &mut shown);
         self.found += hidden.count;
         self.is_given_up |= hidden.is_given_up;
         self.pending.drain(..hidden.taken);
@@ -130,8 +131,12 @@ mod tests {
 
     const KEY: &str = "k3y/with+sixteen=bytes";
 
+    fn looking_for(secrets: &[&str]) -> Arc<Echoes> {
+        Arc::new(Echoes::new(secrets.iter().map(|&secret| secret.into())))
+    }
+
     fn scrubbed(chunks: &[&[u8]]) -> (Vec<u8>, u64) {
-        let mut scrubber = Echoes::new([KEY.into()]).scrubber().unwrap();
+        let mut scrubber = looking_for(&[KEY]).scrubber().unwrap();
         let mut shown: Vec<u8> = chunks
             .iter()
             .flat_map(|chunk| scrubber.push(chunk))
@@ -168,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_header_is_scrubbed_from_eight_bytes_and_a_body_from_sixteen() {
-        let echoes = Echoes::new(["eight8ch".into()]);
+        let echoes = looking_for(&["eight8ch"]);
         let value = HeaderValue::from_static("<https://a.example/?key=eight8ch&p=2>; rel=next");
 
         let (shown, found) = echoes.hide(&value).unwrap();
@@ -182,7 +187,7 @@ mod tests {
 
     #[test]
     fn an_echo_that_begins_inside_another_is_not_one() {
-        let echoes = Echoes::new(["a23456789012345b".into(), "b23456789012345c".into()]);
+        let echoes = looking_for(&["a23456789012345b", "b23456789012345c"]);
         let value = HeaderValue::from_static("<a23456789012345b23456789012345c>");
 
         let (shown, found) = echoes.hide(&value).unwrap();
@@ -193,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_short_secret_does_not_spoil_headers() {
-        let echoes = Echoes::new(["2026".into()]);
+        let echoes = looking_for(&["2026"]);
 
         assert!(
             echoes
@@ -203,17 +208,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_learned_later_is_replaced_in_headers_and_in_bodies_that_begin_then() {
-        let echoes = Echoes::new([]);
+    fn what_is_learned_later_is_replaced_in_headers_and_in_bodies_that_are_still_open() {
+        let echoes = looking_for(&[]);
         assert!(echoes.scrubber().is_none());
+        echoes.learn(&"the-old-key-of-long-ago".into(), Learned::Key);
+        let mut scrubber = echoes.scrubber().unwrap();
+        let mut shown = scrubber.push(b"the-old-key-of-long-ago ").to_vec();
 
         echoes.learn(&KEY.into(), Learned::Key);
 
         let value = HeaderValue::from_str(KEY).unwrap();
         assert_eq!(echoes.hide(&value).unwrap().0, "REDACTED");
-        let mut scrubber = echoes.scrubber().unwrap();
-        let mut shown = scrubber.push(KEY.as_bytes()).to_vec();
+        shown.extend(scrubber.push(KEY.as_bytes()));
         shown.extend(scrubber.finish());
-        assert_eq!(shown, b"REDACTED");
+        assert_eq!(shown, b"REDACTED REDACTED");
     }
 }

@@ -4,16 +4,19 @@
 //! another program renews may be short-lived. A source that does not take the new one either is not asked a third time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 
 use super::credential::{Auth, Credential};
 use super::echo::Echoes;
 use crate::given_file::reread::SecretFile;
+use crate::limits::KEY_REREAD_MAX;
 use crate::log::Log;
 use crate::outcome::Failure;
 use crate::secret::{Learned, Secret};
+use crate::units::spoken;
 
 /// A secret, and the file that it can be read from again.
 #[derive(Debug, Clone)]
@@ -44,13 +47,13 @@ impl Key {
         self.file.as_ref()
     }
 
-    /// The key that is in the file now, if it is another one. What cannot be read is logged.
-    pub(super) async fn read_again(&self, log: &Log) -> Option<Self> {
-        let file = self.file.clone()?;
+    /// The key that is in the file now, if it is another one. A file that cannot be read is logged, and not read again.
+    pub(super) async fn read_again(&mut self, log: &Log) -> Option<Self> {
+        let file = self.file.take()?;
         let path = file.path().display().to_string();
-        let read = tokio::task::spawn_blocking(move || file.read()).await;
-        match read.ok()? {
+        match read_within(&file, KEY_REREAD_MAX).await {
             Ok(value) => {
+                self.file = Some(file);
                 let value = value.filter(|value| value.expose() != self.expose())?;
                 log.info(
                     "credential changed, read again from its file",
@@ -66,6 +69,18 @@ impl Key {
                 None
             }
         }
+    }
+}
+
+async fn read_within(file: &SecretFile, limit: Duration) -> Result<Option<Secret>, String> {
+    let file = file.clone();
+    // A thread of its own: the runtime waits for those of its pool, and a file system may never answer.
+    let (answer, read) = oneshot::channel();
+    std::thread::spawn(move || answer.send(file.read()));
+    match tokio::time::timeout(limit, read).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(_)) => Err("it could not be read".to_owned()),
+        Err(_) => Err(format!("no answer within {}", spoken(limit))),
     }
 }
 
@@ -112,7 +127,11 @@ impl KeptCredential {
         if !Arc::ptr_eq(&now.1, refused) {
             return Some(now.1.clone());
         }
-        let key = now.0.key()?.read_again(log).await?;
+        let mut key = now.0.key()?.clone();
+        let Some(key) = key.read_again(log).await else {
+            now.0 = now.0.with_key(key);
+            return None;
+        };
         // Before it is looked at any closer: an error must not show it.
         log.learn(key.secret(), Learned::Key);
         let auth = now.0.with_key(key);
@@ -132,5 +151,26 @@ impl KeptCredential {
         };
         *now = (auth, credential.clone());
         Some(credential)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_does_not_answer_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "a key").unwrap();
+        let file = SecretFile::new(path, 100, |_| {
+            loop {
+                std::thread::park();
+            }
+        });
+
+        let read = read_within(&file, Duration::from_millis(10)).await;
+
+        assert_eq!(read.err().as_deref(), Some("no answer within 0s"));
     }
 }

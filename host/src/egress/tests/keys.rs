@@ -120,6 +120,18 @@ async fn old_and_new_key_are_replaced_where_the_source_sends_them_back() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_read_again_is_warned_of_once() {
+    let auth = Auth::Bearer(key(Path::new("/no/such/key")));
+    let (server, egress, lines) = source(&auth, &[NO, NO, NO]).await;
+
+    for _ in 0..3 {
+        assert_eq!(get(&egress, &server.url("/")).await.unwrap().status(), 401);
+    }
+
+    assert_eq!(lines.text().matches("not read again").count(), 1);
+}
+
+#[tokio::test]
 async fn requests_that_are_refused_with_the_same_key_read_the_file_once() {
     let (_folder, path) = file(NEW);
     let kept = KeptCredential::new(&Auth::Bearer(key(&path))).unwrap();
