@@ -216,6 +216,27 @@ fn a_cursor_without_a_key_must_be_decided() {
 }
 
 #[test]
+fn a_url_is_no_folder() {
+    for (url, way_on) in [
+        ("s3://bucket/orders", "publish into a local folder"),
+        ("GS://bucket", "publish into a local folder"),
+        ("file:///srv/sync", "give its path"),
+        ("sqlite:///srv/data.db", "OUTPUT_DATABASE_URL"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let launch = format!("cd {} && exec \"$@\"", folder.path().display());
+        let run = Job::new().launched_by(&launch).set("OUTPUT_DIR", url).run();
+
+        run.exits(Outcome::Settings)
+            .asked(0)
+            .stderr_has("OUTPUT_DIR takes the path of a local folder, and not a URL")
+            .stderr_has(way_on);
+        let made = std::fs::read_dir(folder.path()).expect("the folder");
+        assert_eq!(made.count(), 0, "nothing is made of {url}");
+    }
+}
+
+#[test]
 fn what_a_later_version_brings_is_refused_by_name() {
     let run = with_file(Job::new(), "OUTBOUND_PROXY=http://proxy:3128\n").run();
 

@@ -339,7 +339,7 @@ catalogue! {
         example: "/etc/tidegate/client.key",
         meaning: "Private key of CLIENT_CERT_FILE (PEM: PKCS#8, PKCS#1 or SEC1, without a passphrase)",
     }
-    OUTPUT_DIR: PathBuf = parse::path {
+    OUTPUT_DIR: PathBuf = parse::output_dir {
         group: Group::Output,
         default: "/data/sync",
         example: "/srv/sync/orders",

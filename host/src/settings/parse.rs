@@ -23,6 +23,28 @@ pub fn path(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
 }
 
+/// `OUTPUT_DIR`: no URL, of which a folder named `s3:` would be made.
+pub fn output_dir(text: &str) -> Result<PathBuf, String> {
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+    };
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    let Some(scheme) = scheme.filter(|scheme| is_scheme(scheme)) else {
+        return path(text);
+    };
+    let way_on = match scheme.to_ascii_lowercase().as_str() {
+        "sqlite" | "postgres" | "postgresql" => "set it as OUTPUT_DATABASE_URL",
+        "file" => "give its path, such as `/srv/sync/orders`",
+        _ => "publish into a local folder, and copy that after a run that exits 0",
+    };
+    Err(format!(
+        "takes the path of a local folder, and not a URL (`{scheme}://…`): {way_on}"
+    ))
+}
+
 /// A secret that is on one line.
 pub fn secret(text: &str) -> Result<Secret, String> {
     if text.chars().any(char::is_control) {

@@ -86,7 +86,7 @@ pub struct Changes<'s> {
     pub rejected: Lines<'s>,
     /// The number of the generation that is being made.
     pub generation: u64,
-    /// When it is committed, RFC 3339 in UTC: what `updated_at` says of the rows that change.
+    /// When it is committed, RFC 3339 in UTC: what `_updated_at` says of the rows that change.
     pub committed_at: &'s str,
     /// Whether this job's last commit was made in this table. Rows of any other table are somebody else's.
     pub owned: bool,

@@ -19,19 +19,19 @@ fn refused(job: Job) -> Printed {
 fn drift_is_told_with_the_statement_that_mends_it() {
     for (table, mend) in [
         (
-            "(id bigint PRIMARY KEY, data jsonb, updated_at timestamptz)",
+            "(id bigint PRIMARY KEY, data jsonb, _updated_at timestamptz)",
             r#"ALTER TABLE "orders" ADD COLUMN "_generation" bigint"#,
         ),
         (
-            "(id bigint PRIMARY KEY, data json, updated_at timestamptz, _generation bigint)",
+            "(id bigint PRIMARY KEY, data json, _updated_at timestamptz, _generation bigint)",
             r#"ALTER TABLE "orders" ALTER COLUMN "data" TYPE jsonb"#,
         ),
         (
-            "(id bigint, data jsonb, updated_at timestamptz, _generation bigint)",
+            "(id bigint, data jsonb, _updated_at timestamptz, _generation bigint)",
             r#"ADD PRIMARY KEY ("id")"#,
         ),
         (
-            "(id bigint, data jsonb, updated_at timestamptz, _generation bigint, CONSTRAINT pk PRIMARY KEY (_generation))",
+            "(id bigint, data jsonb, _updated_at timestamptz, _generation bigint, CONSTRAINT pk PRIMARY KEY (_generation))",
             r#"DROP CONSTRAINT "pk"; ALTER TABLE "orders" ADD PRIMARY KEY ("id")"#,
         ),
     ] {
@@ -53,7 +53,7 @@ fn drift_is_told_with_the_statement_that_mends_it() {
 #[test]
 fn a_table_that_fits_and_has_rows_of_somebody_else_is_refused() {
     let database = server().database();
-    database.sql("CREATE TABLE orders (id bigint PRIMARY KEY, data jsonb, updated_at timestamptz, _generation bigint); INSERT INTO orders VALUES (9); ALTER TABLE orders OWNER TO etl");
+    database.sql("CREATE TABLE orders (id bigint PRIMARY KEY, data jsonb, _updated_at timestamptz, _generation bigint); INSERT INTO orders VALUES (9); ALTER TABLE orders OWNER TO etl");
 
     refused(job(&database))
         .stderr_has("it has rows")

@@ -48,7 +48,7 @@ fn a_first_run_makes_table_and_state_and_the_next_one_changes_what_differs() {
     assert_eq!(database.generation(), "1");
 
     let mut job = job.page(200, &next.replace("\"a\"", "3"));
-    let before = database.sql("SELECT updated_at FROM orders WHERE id = 2");
+    let before = database.sql("SELECT _updated_at FROM orders WHERE id = 2");
     exits(&ran(&mut job), Outcome::Published);
     // 1.1 and 1.10 are equal numbers, and not the same; what is the same is not written.
     assert_eq!(
@@ -56,12 +56,12 @@ fn a_first_run_makes_table_and_state_and_the_next_one_changes_what_differs() {
         "1|2\n2|1\n3|2\n10|1"
     );
     assert_eq!(
-        database.sql("SELECT updated_at FROM orders WHERE id = 2"),
+        database.sql("SELECT _updated_at FROM orders WHERE id = 2"),
         before
     );
     assert_eq!(
         database.sql(
-            "SELECT updated_at = (SELECT committed_at FROM tidegate_state) FROM orders WHERE id = 1"
+            "SELECT _updated_at = (SELECT committed_at FROM tidegate_state) FROM orders WHERE id = 1"
         ),
         "t"
     );

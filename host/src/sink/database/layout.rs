@@ -18,7 +18,7 @@ use super::Table;
 /// The column with the whole record.
 pub const DATA: &str = "data";
 /// The column with the time of the commit that wrote the row.
-pub const UPDATED_AT: &str = "updated_at";
+pub const UPDATED_AT: &str = "_updated_at";
 /// The column with the number of the generation that wrote the row.
 pub const GENERATION: &str = "_generation";
 
@@ -239,7 +239,7 @@ mod tests {
         for (keys, columns) in [
             (&["/a/id", "/b/id"][..], ""),
             (&["/data"][..], ""),
-            (&["/id"][..], "updated_at text /changed"),
+            (&["/id"][..], "_updated_at text /changed"),
         ] {
             assert!(layout(keys, None, columns).is_err(), "{keys:?} {columns}");
         }

@@ -71,7 +71,7 @@ fn an_unchanged_row_keeps_its_time_and_generation() {
     assert_eq!(world.rows("SELECT * FROM orders WHERE id = 1"), before);
     assert_eq!(
         world.rows(
-            "SELECT _generation, updated_at = committed_at FROM orders, tidegate_state WHERE id = 2"
+            "SELECT _generation, _updated_at = committed_at FROM orders, tidegate_state WHERE id = 2"
         ),
         ["2|1"]
     );
@@ -125,11 +125,11 @@ fn a_table_that_differs_is_refused_with_what_mends_it() {
             "has the column `note` as INTEGER, and it must be TEXT",
         ),
         (
-            "CREATE TABLE orders (id, note TEXT, updated_at TEXT, _generation INTEGER)",
+            "CREATE TABLE orders (id, note TEXT, _updated_at TEXT, _generation INTEGER)",
             "is not STRICT",
         ),
         (
-            "CREATE TABLE orders (id ANY, note TEXT PRIMARY KEY, updated_at TEXT, _generation INTEGER) STRICT",
+            "CREATE TABLE orders (id ANY, note TEXT PRIMARY KEY, _updated_at TEXT, _generation INTEGER) STRICT",
             "has the primary key (note)",
         ),
         ("CREATE VIEW orders AS SELECT 1 AS id", "is a view"),
@@ -155,7 +155,7 @@ fn a_table_that_differs_is_refused_with_what_mends_it() {
 #[test]
 fn rows_of_somebody_else_are_never_touched() {
     let mut world = World::upsert();
-    world.execute("CREATE TABLE orders (id ANY NOT NULL PRIMARY KEY, data TEXT NOT NULL, updated_at TEXT NOT NULL, _generation INTEGER NOT NULL) STRICT; INSERT INTO orders VALUES (1, '', '', 0)");
+    world.execute("CREATE TABLE orders (id ANY NOT NULL PRIMARY KEY, data TEXT NOT NULL, _updated_at TEXT NOT NULL, _generation INTEGER NOT NULL) STRICT; INSERT INTO orders VALUES (1, '', '', 0)");
 
     let text = refused(
         &mut world,
