@@ -11,14 +11,14 @@ use sha2::{Digest as _, Sha256};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
-use crate::limits::{LOCK_TRIES_MAX, Limits};
+use crate::limits::LOCK_TRIES_MAX;
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
 use crate::settings::database_url::Address;
 use crate::settings::host::HostPlan;
 use crate::sink::Applied;
 use crate::sink::SinkContext;
-use crate::sink::database::{Changes, Connection, Layout, StateRow, Table, overtaken, vanished};
+use crate::sink::database::{Changes, Connection, Layout, StateRow, Table};
 
 use connect::{Session, Way};
 use names::Names;
@@ -29,6 +29,7 @@ pub use look::look;
 
 mod connect;
 mod copy;
+mod fence;
 mod first_load;
 mod fit;
 mod kinds;
@@ -46,8 +47,6 @@ mod wait;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// A session that does not roll back within this is busy with something else.
 const ROLLBACK_PAUSE: Duration = Duration::from_millis(250);
-/// A commit that was answered survives a power cut, whatever the role or the database are set to.
-const SYNCED: &str = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// A server, and a session there that holds the run lock.
 pub struct Postgres<'r> {
@@ -139,72 +138,6 @@ impl<'r> Postgres<'r> {
         ran.map_err(|trouble| self.failed(doing, trouble))
     }
 
-    /// Begins, and holds the job's row. The trouble is the server's, or the way to it.
-    fn start(&mut self, parent: Option<u64>) -> Result<Result<(), Trouble>, Failure> {
-        if !self.dry_run
-            && let Err(trouble) = self.make_own_tables(parent.is_none())?
-        {
-            return Ok(Err(trouble));
-        }
-        let limits: &Limits = self.way.limits;
-        let run_ms = limits.run_deadline.as_millis();
-        let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {run_ms}; \
-             SET LOCAL idle_in_transaction_session_timeout = {run_ms}; SET LOCAL lock_timeout = {}; \
-             SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; {SYNCED}",
-            limits.database_lock.as_millis()
-        );
-        self.is_open = true;
-        let held = self.hold(&begin, parent);
-        match held {
-            Ok(Ok(())) => Ok(Ok(())),
-            Ok(Err(failure)) => {
-                self.roll_back();
-                Err(failure)
-            }
-            Err(trouble) => {
-                self.roll_back();
-                match trouble.code() {
-                    // Where there was a commit there was a table of commits.
-                    "42P01" if parent.is_some() => Err(vanished(self.way.job)),
-                    _ => Ok(Err(trouble)),
-                }
-            }
-        }
-    }
-
-    /// Holds the job's row. `Ok(Err)`: it is not the parent's.
-    fn hold(&self, begin: &str, parent: Option<u64>) -> Result<Result<(), Failure>, Trouble> {
-        let Some(session) = &self.session else {
-            return Err(Trouble::TimedOut(Duration::ZERO));
-        };
-        let (client, job, state) = (&session.client, &self.way.job, &self.names.state);
-        let limit = self.way.limits.database_answer;
-        wait(Some(self.check), limit, async {
-            client.batch_execute(begin).await?;
-            let Some(parent) = parent else {
-                if self.dry_run {
-                    return Ok(Ok(()));
-                }
-                // Nobody sees this row before the commit; and whoever writes it first has it.
-                let sql = format!(
-                    "INSERT INTO {state} (job, generation, state, manifest, committed_at) \
-                     VALUES ($1, 0, '', '', now()) ON CONFLICT (job) DO NOTHING"
-                );
-                let made = client.execute_typed(&sql, &[(job, Type::TEXT)]).await?;
-                return Ok((made == 1).then_some(()).ok_or_else(|| overtaken(job)));
-            };
-            let sql = format!("SELECT generation FROM {state} WHERE job = $1 FOR UPDATE");
-            let row = client.query_typed_opt(&sql, &[(job, Type::TEXT)]).await?;
-            let now = row.map(|row| row.try_get::<_, i64>(0)).transpose()?;
-            Ok(match now {
-                None => Err(vanished(job)),
-                Some(now) if u64::try_from(now) == Ok(parent) => Ok(()),
-                Some(_) => Err(overtaken(job)),
-            })
-        })
-    }
-
     /// The job's row, for whoever waits that long.
     fn read(&self, check: Option<Check<'_>>) -> Result<Option<StateRow>, Trouble> {
         let Some(session) = &self.session else {
@@ -243,7 +176,7 @@ impl Connection for Postgres<'_> {
         if is_gone {
             self.reconnect()?;
         }
-        match self.start(parent)? {
+        match fence::begin(self, parent)? {
             Ok(()) => Ok(()),
             Err(trouble) if trouble.is_lost() && !is_gone => {
                 let error = json!({ "error": self.failed(DOING, trouble).message });
@@ -252,7 +185,7 @@ impl Connection for Postgres<'_> {
                     error,
                 );
                 self.reconnect()?;
-                let started = self.start(parent)?;
+                let started = fence::begin(self, parent)?;
                 started.map_err(|trouble| self.failed(DOING, trouble))
             }
             Err(trouble) => Err(self.failed(DOING, trouble)),
