@@ -7,7 +7,7 @@ use crate::outcome::Outcome;
 use crate::run::Run;
 use crate::run::setup::Prepared;
 use crate::settings::plan::Plan;
-use crate::sink::files::commit::Commit;
+use crate::sink::Commit;
 use crate::sink::manifest::{Component, Window};
 use crate::sink::{Draft, Extent, Totals};
 use crate::staging::read;

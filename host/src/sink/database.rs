@@ -16,14 +16,13 @@ use crate::settings::plan::WriteMode;
 use crate::sink::builds_on::{self, BuildsOn};
 use crate::sink::database::postgres::Postgres;
 use crate::sink::database::sqlite::Sqlite;
-use crate::sink::files::commit::Commit;
-use crate::sink::files::generation::GenerationName;
+use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::{DIGESTS, FileRecord, Manifest};
 use crate::sink::refused;
 use crate::sink::rejected::{self, Rejected};
 use crate::sink::{
-    self, Applied, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink, SinkContext,
-    Target, Totals,
+    self, Applied, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink,
+    SinkContext, Target, Totals,
 };
 use crate::staging::lines::Lines;
 use crate::staging::read::Staged;

@@ -15,7 +15,7 @@ use crate::records::key::Keys;
 use crate::settings::data_file;
 use crate::settings::plan::WriteMode;
 use crate::sink::builds_on::{self, BuildsOn};
-use crate::sink::files::commit::{Commit, New, Written};
+use crate::sink::files::commit::{New, Written};
 use crate::sink::files::generation::{GENERATIONS, Generation, Set};
 use crate::sink::files::new_segment::NewSegment;
 use crate::sink::files::published_set::sha256_of;
@@ -24,8 +24,8 @@ use crate::sink::files::write::SetFile;
 use crate::sink::manifest::{CsvLayout, FileRecord};
 use crate::sink::rejected::{self, Rejected};
 use crate::sink::{
-    Applied, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink, SinkContext, Target,
-    Totals,
+    Applied, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink, SinkContext,
+    Target, Totals,
 };
 use crate::staging::read::{REJECTED, Staged};
 use crate::staging::rejection::Rejection;

@@ -16,8 +16,7 @@ use crate::settings::columns::Column;
 use crate::settings::data_file::{Compression, Formulas, OutputFormat};
 use crate::settings::host::HostPlan;
 use crate::settings::plan::WriteMode;
-use crate::sink::files::commit::Commit;
-use crate::sink::files::generation::GenerationName;
+use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::{Component, CsvLayout, FileRecord, Manifest, Window};
 use crate::staging::read::{self, Staged};
 use crate::staging::rejection::Rejection;
@@ -30,6 +29,7 @@ mod dedup;
 pub mod leftovers;
 
 mod builds_on;
+pub mod generation_name;
 pub mod manifest;
 pub mod refused;
 mod rejected;
@@ -73,6 +73,17 @@ pub trait PendingCommit {
     /// Makes data and state what readers and the next run see, as one. `Err`: nothing has changed, unless it says
     /// `committed: unknown`.
     fn commit(self: Box<Self>, draft: Draft) -> Result<Commit, Failure>;
+}
+
+/// What a commit came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The name of the generation that readers see now.
+    pub generation: String,
+    /// Records in its set, or in all segments.
+    pub records: u64,
+    /// Whether that is what they saw before.
+    pub unchanged: bool,
 }
 
 /// A commit that was made.

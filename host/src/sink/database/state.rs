@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::outcome::{Failure, Outcome};
-use crate::sink::files::generation::GenerationName;
+use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::Manifest;
 
 use super::names::STATE_TABLE;

@@ -20,9 +20,11 @@ use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Committed, Failure, Outcome};
 use crate::process::stop::Check;
-use crate::sink::files::generation::{self, CURRENT, GENERATIONS, Generation, GenerationName};
+use crate::sink::Commit;
+use crate::sink::files::generation::{self, CURRENT, GENERATIONS, Generation, link};
 use crate::sink::files::new_segment::NewSegment;
 use crate::sink::files::{adopt, new_segment};
+use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::{self, Manifest};
 use crate::sink::refused::forget_refused;
 use crate::staging::run_folder::Staging;
@@ -57,16 +59,6 @@ pub struct New<'r> {
     pub adopt: bool,
     /// `OUTPUT_MODE`.
     pub file_mode: Option<u32>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Commit {
-    /// The name of the generation that readers see now.
-    pub generation: String,
-    /// Records in its set, or in all segments.
-    pub records: u64,
-    /// Whether that is what they saw before.
-    pub unchanged: bool,
 }
 
 /// Makes `new` what readers and the next run see.
@@ -245,7 +237,7 @@ fn swap(
     kept: &adopt::Kept,
 ) -> Result<(), Failure> {
     let temporary = format!(".{CURRENT}-{}", new.lock.run_id());
-    rustix::fs::symlinkat(name.link(), output, &temporary).doing(|| {
+    rustix::fs::symlinkat(link(name), output, &temporary).doing(|| {
         format!(
             "cannot create the link `{}` (the file system must know links)",
             output.shown(&temporary)
@@ -256,7 +248,7 @@ fn swap(
         let failed = Err(error).doing(|| format!("cannot rename over `{}`", output.shown(CURRENT)));
         // Whether it was done is asked, not guessed.
         return match output.entry(CURRENT) {
-            Ok(Entry::Link(target)) if target == name.link() => failed.map_err(unknown),
+            Ok(Entry::Link(target)) if target == link(name) => failed.map_err(unknown),
             Ok(_) => failed,
             Err(_) => failed.map_err(unknown),
         };

@@ -12,11 +12,8 @@ use crate::outcome::{Failure, Outcome};
 use crate::settings::data_file::DATA_FILES;
 use crate::settings::data_file::{OutputFormat, RECORDS_FILE, format_of};
 use crate::sink::files::segment::{self, SEGMENTS};
+use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::{self, FileRecord, Manifest};
-
-mod name;
-
-pub use name::GenerationName;
 
 /// The link whose rename is the commit.
 pub const CURRENT: &str = "current";
@@ -251,6 +248,11 @@ fn no_trust(
     ))
 }
 
+/// What `current` says when the generation `name` is the one.
+pub fn link(name: &GenerationName) -> String {
+    format!("{GENERATIONS}/{name}")
+}
+
 /// What `current` names, without looking there.
 pub fn current_name(output: &Folder) -> Result<Option<GenerationName>, Failure> {
     let refused = |what: String| {
@@ -334,7 +336,7 @@ fn way_back(output: &Folder, from: Option<&GenerationName>, limits: &Limits) -> 
     match trusted() {
         Some(name) => format!(
             "to continue from {name}: `ln -s {} {dir}/.new && mv -T {dir}/.new {dir}/{CURRENT}`",
-            name.link()
+            link(&name)
         ),
         None => format!("restore `{dir}` from a backup, or move it away to fetch everything again"),
     }

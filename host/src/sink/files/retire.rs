@@ -14,8 +14,9 @@ use crate::log::Log;
 use crate::outcome::Failure;
 use crate::process::stop::Check;
 use crate::settings::data_file::DATA_FILES;
-use crate::sink::files::generation::{self, CURRENT, GENERATIONS, GenerationName};
+use crate::sink::files::generation::{self, CURRENT, GENERATIONS};
 use crate::sink::files::segment;
+use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::{self, Manifest};
 
 /// Keeps the newest generation of each of the `keep` latest different sets, and what was superseded just now. For an append

@@ -10,7 +10,7 @@ use crate::log::Log;
 use crate::outcome::Failure;
 use crate::settings::data_file::{Compression, Formulas, OutputFormat};
 use crate::settings::plan::WriteMode;
-use crate::sink::files::commit::Commit;
+use crate::sink::Commit;
 use crate::sink::files::generation::{self, Generation};
 use crate::sink::manifest::Component;
 use crate::sink::{Draft, Extent, Files, Sink, SinkContext, Target, Totals};

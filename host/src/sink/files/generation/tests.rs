@@ -144,8 +144,8 @@ fn a_manifest_of_a_newer_format_is_refused_even_under_its_right_name() {
 fn a_generation_that_was_renumbered_is_refused() {
     let mut world = published();
     let old = names_of(&world).pop().unwrap();
-    let renumbered = old.link().replace("/000002-", "/000009-");
-    std::fs::rename(world.path(&old.link()), world.path(&renumbered)).unwrap();
+    let renumbered = link(&old).replace("/000002-", "/000009-");
+    std::fs::rename(world.path(&link(&old)), world.path(&renumbered)).unwrap();
     std::fs::remove_file(world.path(CURRENT)).unwrap();
     std::os::unix::fs::symlink(renumbered, world.path(CURRENT)).unwrap();
 
@@ -234,7 +234,7 @@ fn rename_current(world: &World, manifest: &str) {
     let old = names_of(world).pop().unwrap();
     let new = GenerationName::new(old.number, old.committed, manifest.as_bytes());
     std::fs::write(world.path("current/manifest.json"), manifest).unwrap();
-    std::fs::rename(world.path(&old.link()), world.path(&new.link())).unwrap();
+    std::fs::rename(world.path(&link(&old)), world.path(&link(&new))).unwrap();
     std::fs::remove_file(world.path(CURRENT)).unwrap();
-    std::os::unix::fs::symlink(new.link(), world.path(CURRENT)).unwrap();
+    std::os::unix::fs::symlink(link(&new), world.path(CURRENT)).unwrap();
 }

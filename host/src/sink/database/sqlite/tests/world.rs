@@ -16,7 +16,7 @@ use crate::settings::data_file::OutputFormat;
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::Inputs;
 use crate::settings::plan::WriteMode;
-use crate::sink::files::commit::Commit;
+use crate::sink::Commit;
 use crate::sink::tests::world::{Left, publish};
 use crate::sink::{self, Extent, Sink, SinkContext, Target, Totals};
 

@@ -1,12 +1,10 @@
-//! The names of generations.
+//! The names of generations: of a folder's and of a database's.
 
 use std::fmt;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-
-use super::GENERATIONS;
 
 /// Hexadecimal digits of the manifest's sha256 in a generation's name.
 const HEAD_DIGITS: usize = 16;
@@ -55,13 +53,8 @@ impl GenerationName {
         })
     }
 
-    /// What `current` says when this generation is the one.
-    pub fn link(&self) -> String {
-        format!("{GENERATIONS}/{}", self.text)
-    }
-
     /// Whether it is the name of the generation with this manifest.
-    pub(super) fn is_of(&self, manifest: &[u8]) -> bool {
+    pub fn is_of(&self, manifest: &[u8]) -> bool {
         self.text
             .ends_with(&crate::hash::sha256(manifest)[..HEAD_DIGITS])
     }
