@@ -204,6 +204,22 @@ impl Folder {
         }
     }
 
+    /// Makes the folder `name` for what is published (`generations`, `segments`), and checks that a rename reaches it.
+    pub fn prepare_published(&self, name: &str, file_mode: Option<u32>) -> Result<(), Failure> {
+        if self.folder(name)?.is_none() {
+            self.ensure_folder(name, 0o777)?.allow_readers(file_mode)?;
+        }
+        let folder = self.ensure_folder(name, 0o777)?;
+        if folder.stat()?.st_dev == self.stat()?.st_dev {
+            return Ok(());
+        }
+        let message = format!(
+            "cannot use `{}`: {name}/ is on another file system, and a rename cannot cross; mount one file system over the whole folder",
+            self.path.display()
+        );
+        Err(Failure::new(Outcome::OutputUnusable, message))
+    }
+
     /// The folder `name` in this one, made with `mode` (less umask, and closed to writers that are not allowed) where it is
     /// missing.
     pub fn ensure_folder(&self, name: &str, mode: u32) -> Result<Self, Failure> {

@@ -1,7 +1,7 @@
 //! One run at a time for each output folder, by `flock` on a file that is never removed.
 //!
-//! The lock belongs to the open file and dies with its process, so there is no stale one. What stands in the file is for
-//! people. Under the lock, leftovers of killed runs are removed ([`Lock::sweep`]), and the staging folder is made.
+//! The lock belongs to the open file and dies with its process, so there is no stale one. What the file
+//! says is for people. Only who holds the lock removes leftovers of killed runs, and makes a staging folder.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};

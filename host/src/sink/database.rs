@@ -24,6 +24,7 @@ use crate::sink::{
     self, Applied, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink,
     SinkContext, Target, Totals,
 };
+use crate::staging::leftovers::sweep_work;
 use crate::staging::lines::Lines;
 use crate::staging::read::Staged;
 use crate::staging::rejection::Rejection;
@@ -191,9 +192,7 @@ impl<'r, C: Connection> Database<'r, C> {
         host: &HostPlan,
         target: Target,
     ) -> Result<Self, Failure> {
-        context
-            .lock
-            .sweep_work(context.limits, context.check, context.log)?;
+        sweep_work(&context.lock, context.limits, context.check, context.log)?;
         let last = read_last(&mut connection)?;
         Ok(Self {
             keys: target.keys(),
@@ -291,7 +290,7 @@ impl<C: Connection> Sink for Database<'_, C> {
     }
 
     fn staging(&self) -> Result<Staging, Failure> {
-        self.context.lock.staging(None, self.context.limits)
+        Staging::new(&self.context.lock, None, self.context.limits)
     }
 
     fn take<'s>(

@@ -37,6 +37,7 @@ pub mod commit;
 mod csv_layout;
 mod data;
 pub mod generation;
+pub mod leftovers;
 mod merge;
 pub mod new_segment;
 pub mod published_set;
@@ -94,16 +95,22 @@ impl<'r> Files<'r> {
         target: Target,
     ) -> Result<Self, Failure> {
         let last = generation::last(&context.lock, context.limits)?;
-        context
-            .lock
-            .sweep(last.as_ref(), context.limits, context.check, context.log)?;
-        context.lock.sweep_segments(last.as_ref(), context.log)?;
+        let SinkContext {
+            lock,
+            limits,
+            check,
+            log,
+            ..
+        } = &context;
+        leftovers::sweep(lock, last.as_ref(), limits, check, log)?;
+        leftovers::sweep_segments(lock, last.as_ref(), log)?;
         if !target.adopt {
-            context.lock.refuse_foreign()?;
+            leftovers::refuse_foreign(lock)?;
         }
-        context.lock.prepare_folder(GENERATIONS, target.file_mode)?;
+        let output = lock.folder();
+        output.prepare_published(GENERATIONS, target.file_mode)?;
         if target.mode == WriteMode::Append {
-            context.lock.prepare_folder(SEGMENTS, target.file_mode)?;
+            output.prepare_published(SEGMENTS, target.file_mode)?;
         }
         Ok(Self {
             data_file: data_file::name(target.format, target.compression),
@@ -228,9 +235,11 @@ impl Sink for Files<'_> {
     }
 
     fn staging(&self) -> Result<Staging, Failure> {
-        self.context
-            .lock
-            .staging(self.target.file_mode, self.context.limits)
+        Staging::new(
+            &self.context.lock,
+            self.target.file_mode,
+            self.context.limits,
+        )
     }
 
     fn take<'s>(

@@ -26,7 +26,6 @@ pub mod database;
 pub mod files;
 
 mod dedup;
-pub mod leftovers;
 
 mod builds_on;
 pub mod generation_name;

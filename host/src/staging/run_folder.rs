@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::folder::{Bounds, Folder, within};
 use crate::limits::Limits;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::Failure;
 
 use crate::folder::lock::Lock;
 
@@ -28,30 +28,11 @@ pub struct Staging {
     tidy_time: Duration,
 }
 
-impl Lock {
-    /// Makes the folder `name` for what is published (`generations`, `segments`), and checks that a rename reaches it.
-    pub fn prepare_folder(&self, name: &str, file_mode: Option<u32>) -> Result<(), Failure> {
-        let output = self.folder();
-        if output.folder(name)?.is_none() {
-            output
-                .ensure_folder(name, 0o777)?
-                .allow_readers(file_mode)?;
-        }
-        let folder = output.ensure_folder(name, 0o777)?;
-        if folder.stat()?.st_dev == output.stat()?.st_dev {
-            return Ok(());
-        }
-        let message = format!(
-            "cannot use `{}`: {name}/ is on another file system, and a rename cannot cross; mount one file system over the whole folder",
-            output.path().display()
-        );
-        Err(Failure::new(Outcome::OutputUnusable, message))
-    }
-
+impl Staging {
     /// Makes this run's staging folder. `Err` leaves nothing behind.
-    pub fn staging(&self, file_mode: Option<u32>, limits: &Limits) -> Result<Staging, Failure> {
-        let output = self.folder();
-        let name = format!("{PREFIX}{}", self.run_id());
+    pub fn new(lock: &Lock, file_mode: Option<u32>, limits: &Limits) -> Result<Self, Failure> {
+        let output = lock.folder();
+        let name = format!("{PREFIX}{}", lock.run_id());
         let root = output.ensure_folder(&name, 0o700)?;
         let made = || {
             let input = root.ensure_folder(INPUT, 0o700)?;
@@ -61,7 +42,7 @@ impl Lock {
             Ok((input, generation))
         };
         match made() {
-            Ok((input, generation)) => Ok(Staging {
+            Ok((input, generation)) => Ok(Self {
                 output: output.clone(),
                 name,
                 input,
@@ -83,9 +64,7 @@ impl Lock {
             }
         }
     }
-}
 
-impl Staging {
     /// The component's folder, held: its `/out`.
     pub fn input(&self) -> &Folder {
         &self.input
@@ -137,7 +116,7 @@ mod tests {
         let folder = Folder::open(temp.path()).unwrap().unwrap();
         let lock = acquire(&folder, "r1").unwrap();
 
-        let staging = lock.staging(None, &Limits::default()).unwrap();
+        let staging = Staging::new(&lock, None, &Limits::default()).unwrap();
 
         let path = temp.path().join(".staging-r1");
         assert_eq!(
@@ -159,11 +138,16 @@ mod tests {
             ..Limits::default()
         };
 
-        drop(lock.staging(None, &limits).unwrap());
+        drop(Staging::new(&lock, None, &limits).unwrap());
 
         assert!(temp.path().join(".staging-r1/in").exists());
-        lock.sweep_work(&Limits::default(), &|| Ok(()), &crate::log::Log::silent())
-            .unwrap();
+        crate::staging::leftovers::sweep_work(
+            &lock,
+            &Limits::default(),
+            &|| Ok(()),
+            &crate::log::Log::silent(),
+        )
+        .unwrap();
         assert!(!temp.path().join(".staging-r1").exists());
     }
 
@@ -173,8 +157,8 @@ mod tests {
         let folder = Folder::open(temp.path()).unwrap().unwrap();
         let lock = acquire(&folder, "r1").unwrap();
 
-        lock.prepare_folder(GENERATIONS, Some(0o640)).unwrap();
-        let staging = lock.staging(Some(0o640), &Limits::default()).unwrap();
+        folder.prepare_published(GENERATIONS, Some(0o640)).unwrap();
+        let staging = Staging::new(&lock, Some(0o640), &Limits::default()).unwrap();
 
         assert_eq!(staging.generation().stat().unwrap().st_mode & 0o777, 0o750);
         assert_eq!(

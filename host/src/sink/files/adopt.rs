@@ -10,7 +10,7 @@ use crate::folder::{Doing as _, Folder};
 use crate::limits::ADOPTED_NAMES_MAX;
 use crate::outcome::{Failure, Outcome};
 use crate::sink::files::generation::CURRENT;
-use crate::sink::leftovers::FOREIGN_KEPT_IN;
+use crate::sink::files::leftovers::{self, FOREIGN_KEPT_IN};
 
 use crate::sink::files::commit::New;
 
@@ -45,7 +45,7 @@ impl Kept {
 pub fn keep(lock: &Lock, file_mode: Option<u32>) -> Result<Kept, Failure> {
     let output = lock.folder();
     let mut kept = Kept::default();
-    let foreign = lock.foreign()?;
+    let foreign = leftovers::foreign(lock)?;
     if foreign.is_empty() {
         return Ok(kept);
     }

@@ -22,6 +22,7 @@ use crate::outcome::{Committed, Failure, Outcome};
 use crate::process::stop::Check;
 use crate::sink::Commit;
 use crate::sink::files::generation::{self, CURRENT, GENERATIONS, Generation, link};
+use crate::sink::files::leftovers::refuse_foreign;
 use crate::sink::files::new_segment::NewSegment;
 use crate::sink::files::{adopt, new_segment};
 use crate::sink::generation_name::GenerationName;
@@ -169,7 +170,7 @@ fn ensure_link(
             )
         }),
         _ if kept.has(data_file) => Ok(()),
-        _ => new.lock.refuse_foreign(),
+        _ => refuse_foreign(new.lock),
     }
 }
 

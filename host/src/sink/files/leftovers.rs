@@ -5,7 +5,7 @@
 use serde_json::json;
 
 use crate::folder::lock::Lock;
-use crate::folder::{Bounds, Entry, Folder, within};
+use crate::folder::{Bounds, Entry, Folder};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
@@ -13,13 +13,11 @@ use crate::process::stop::Check;
 use crate::settings::data_file::DATA_FILES;
 use crate::sink::files::generation::{GENERATIONS, Generation, names};
 use crate::sink::files::segment::{self, SEGMENTS};
-use crate::staging::run_folder::PREFIX;
+use crate::staging::leftovers::sweep_work;
 
 /// Where `--adopt` keeps what an earlier script left.
 pub const FOREIGN_KEPT_IN: &str = "before-tidegate";
 
-/// Names under which a link waits to be renamed, or a file to replace `last-run.json`.
-const TEMPORARY: [&str; 3] = [".current-", ".latest-", ".last-run-"];
 /// Names that an earlier script may have used, and that are, or may become, ours.
 const CLAIMED: [&str; DATA_FILES.len() + 1] = {
     let mut claimed = ["state.json"; DATA_FILES.len() + 1];
@@ -31,124 +29,95 @@ const CLAIMED: [&str; DATA_FILES.len() + 1] = {
     claimed
 };
 
-impl Lock {
-    /// Removes what killed runs left: staging folders, unfinished links and generations above `last`.
-    ///
-    /// `Err`: a generation above `last` could not be removed, or `check` stopped it. Other leftovers that stay are a warning.
-    pub fn sweep(
-        &self,
-        last: Option<&Generation>,
-        limits: &Limits,
-        check: Check<'_>,
-        log: &Log,
-    ) -> Result<(), Failure> {
-        self.sweep_work(limits, check, log)?;
-        self.sweep_generations(last, limits, check, log)
-    }
+/// Removes what killed runs left: staging folders, unfinished links and generations above `last`.
+///
+/// `Err`: a generation above `last` could not be removed, or `check` stopped it. Other leftovers that stay are a warning.
+pub fn sweep(
+    lock: &Lock,
+    last: Option<&Generation>,
+    limits: &Limits,
+    check: Check<'_>,
+    log: &Log,
+) -> Result<(), Failure> {
+    sweep_work(lock, limits, check, log)?;
+    sweep_generations(lock, last, limits, check, log)
+}
 
-    /// Removes staging folders and unfinished links alone. One that stays is a warning, and so is what takes too long.
-    pub fn sweep_work(&self, limits: &Limits, check: Check<'_>, log: &Log) -> Result<(), Failure> {
-        let output = self.folder();
-        let in_time = within(limits.sweep_time);
-        let both = || check().and_then(|()| in_time());
-        let bounds = Bounds {
-            folders_max: limits.leftover_folders,
-            check: &both,
-        };
-        let ours = |name: &str| {
-            name.starts_with(PREFIX) || TEMPORARY.iter().any(|prefix| name.starts_with(prefix))
-        };
-        for name in output.names(ours)? {
-            match output.remove_all(&name, bounds) {
-                Ok(()) => log.warn("leftover of a killed run removed", json!({ "name": name })),
-                Err(failure) => {
-                    check()?;
-                    log.warn(
-                        "leftover of a killed run not removed",
-                        json!({ "name": name, "error": failure.message }),
-                    );
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn sweep_generations(
-        &self,
-        last: Option<&Generation>,
-        limits: &Limits,
-        check: Check<'_>,
-        log: &Log,
-    ) -> Result<(), Failure> {
-        let bounds = Bounds {
-            folders_max: limits.leftover_folders,
-            check,
-        };
-        let Some(generations) = self.folder().folder(GENERATIONS)? else {
-            return Ok(());
-        };
-        let published = last.map_or(0, |generation| generation.name.number);
-        for name in names(&generations)?
-            .iter()
-            .filter(|name| name.number > published)
-        {
-            generations.remove_all(&name.to_string(), bounds)?;
-            log.warn(
-                "generation above the current one removed",
-                json!({ "generation": name.to_string() }),
-            );
-        }
-        Ok(())
-    }
-
-    /// Removes the segments above `last`: a killed run put them in their place and did not come to the swap. `Err`: one stays.
-    pub fn sweep_segments(&self, last: Option<&Generation>, log: &Log) -> Result<(), Failure> {
-        let committed = last.map_or(0, |generation| generation.name.number);
-        let mut names = segment::names(self.folder())?;
-        names.retain(|name| name.number > committed);
-        let Some(segments) = self.folder().folder(SEGMENTS)? else {
-            return Ok(());
-        };
-        for name in names {
-            segments.remove_file(name.file())?;
-            log.warn(
-                "segment above the current generation removed",
-                json!({ "segment": name.to_string() }),
-            );
-        }
-        Ok(())
-    }
-
-    /// The names in the output folder that are an earlier script's and in our way.
-    pub fn foreign(&self) -> Result<Vec<&'static str>, Failure> {
-        let mut foreign = Vec::new();
-        for name in CLAIMED {
-            if !is_ours(self.folder(), name)? {
-                foreign.push(name);
-            }
-        }
-        Ok(foreign)
-    }
-
-    /// `Err` (73, naming `--adopt`) when an earlier script's files are in our way.
-    pub fn refuse_foreign(&self) -> Result<(), Failure> {
-        let foreign = self.foreign()?;
-        if foreign.is_empty() {
-            return Ok(());
-        }
-        let message = format!(
-            "cannot use `{}`: it holds {} of an earlier script; run once with `--adopt`, which keeps {} in `{}`",
-            self.folder().path().display(),
-            foreign
-                .iter()
-                .map(|name| format!("`{name}`"))
-                .collect::<Vec<_>>()
-                .join(" and "),
-            if foreign.len() == 1 { "it" } else { "them" },
-            self.folder().shown(FOREIGN_KEPT_IN)
+fn sweep_generations(
+    lock: &Lock,
+    last: Option<&Generation>,
+    limits: &Limits,
+    check: Check<'_>,
+    log: &Log,
+) -> Result<(), Failure> {
+    let bounds = Bounds {
+        folders_max: limits.leftover_folders,
+        check,
+    };
+    let Some(generations) = lock.folder().folder(GENERATIONS)? else {
+        return Ok(());
+    };
+    let published = last.map_or(0, |generation| generation.name.number);
+    for name in names(&generations)?
+        .iter()
+        .filter(|name| name.number > published)
+    {
+        generations.remove_all(&name.to_string(), bounds)?;
+        log.warn(
+            "generation above the current one removed",
+            json!({ "generation": name.to_string() }),
         );
-        Err(Failure::new(Outcome::OutputUnusable, message))
     }
+    Ok(())
+}
+
+/// Removes the segments above `last`: a killed run put them in their place and did not come to the swap. `Err`: one stays.
+pub fn sweep_segments(lock: &Lock, last: Option<&Generation>, log: &Log) -> Result<(), Failure> {
+    let committed = last.map_or(0, |generation| generation.name.number);
+    let mut names = segment::names(lock.folder())?;
+    names.retain(|name| name.number > committed);
+    let Some(segments) = lock.folder().folder(SEGMENTS)? else {
+        return Ok(());
+    };
+    for name in names {
+        segments.remove_file(name.file())?;
+        log.warn(
+            "segment above the current generation removed",
+            json!({ "segment": name.to_string() }),
+        );
+    }
+    Ok(())
+}
+
+/// The names in the output folder that are an earlier script's and in our way.
+pub fn foreign(lock: &Lock) -> Result<Vec<&'static str>, Failure> {
+    let mut foreign = Vec::new();
+    for name in CLAIMED {
+        if !is_ours(lock.folder(), name)? {
+            foreign.push(name);
+        }
+    }
+    Ok(foreign)
+}
+
+/// `Err` (73, naming `--adopt`) when an earlier script's files are in our way.
+pub fn refuse_foreign(lock: &Lock) -> Result<(), Failure> {
+    let foreign = foreign(lock)?;
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "cannot use `{}`: it holds {} of an earlier script; run once with `--adopt`, which keeps {} in `{}`",
+        lock.folder().path().display(),
+        foreign
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(" and "),
+        if foreign.len() == 1 { "it" } else { "them" },
+        lock.folder().shown(FOREIGN_KEPT_IN)
+    );
+    Err(Failure::new(Outcome::OutputUnusable, message))
 }
 
 /// Nothing at all, or the link that readers open.
@@ -188,8 +157,7 @@ mod tests {
         std::os::unix::fs::symlink("x", temp.path().join(".current-r0")).unwrap();
         std::fs::write(temp.path().join(".last-run-r0"), "").unwrap();
 
-        lock.sweep(None, &Limits::default(), &|| Ok(()), &Log::silent())
-            .unwrap();
+        sweep(&lock, None, &Limits::default(), &|| Ok(()), &Log::silent()).unwrap();
 
         assert_eq!(
             lock.folder().names(|_| true).unwrap(),
@@ -209,8 +177,8 @@ mod tests {
         }
         let (limits, log) = (Limits::default(), Log::silent());
 
-        let work = lock.sweep_work(&limits, &stopped, &log).unwrap_err();
-        let above = lock.sweep_generations(None, &limits, &stopped, &log);
+        let work = sweep_work(&lock, &limits, &stopped, &log).unwrap_err();
+        let above = sweep_generations(&lock, None, &limits, &stopped, &log);
 
         assert_eq!(work.outcome, Outcome::Terminated);
         assert_eq!(above.unwrap_err().outcome, Outcome::Terminated);
@@ -230,8 +198,7 @@ mod tests {
             ..Limits::default()
         };
 
-        lock.sweep(None, &limits, &|| Ok(()), &Log::silent())
-            .unwrap();
+        sweep(&lock, None, &limits, &|| Ok(()), &Log::silent()).unwrap();
 
         assert!(temp.path().join(".staging-r0/in").exists());
         assert!(!temp.path().join(generation).exists());
@@ -245,7 +212,7 @@ mod tests {
             std::fs::write(temp.path().join(SEGMENTS).join(name), "").unwrap();
         }
 
-        lock.sweep_segments(None, &Log::silent()).unwrap();
+        sweep_segments(&lock, None, &Log::silent()).unwrap();
 
         let segments = lock.folder().folder(SEGMENTS).unwrap().unwrap();
         assert_eq!(
@@ -260,7 +227,7 @@ mod tests {
         std::fs::write(temp.path().join("latest.json"), "[]").unwrap();
         std::fs::write(temp.path().join("state.json"), "{}").unwrap();
 
-        let failure = lock.refuse_foreign().unwrap_err();
+        let failure = refuse_foreign(&lock).unwrap_err();
 
         assert_eq!(failure.outcome, Outcome::OutputUnusable);
         assert!(
@@ -274,10 +241,10 @@ mod tests {
     fn our_own_link_is_no_stranger_and_another_link_is() {
         let (temp, lock) = locked();
         std::os::unix::fs::symlink("current/latest.json", temp.path().join("latest.json")).unwrap();
-        lock.refuse_foreign().unwrap();
+        refuse_foreign(&lock).unwrap();
 
         std::os::unix::fs::symlink("elsewhere", temp.path().join("latest.ndjson")).unwrap();
 
-        assert_eq!(lock.foreign().unwrap(), ["latest.ndjson"]);
+        assert_eq!(foreign(&lock).unwrap(), ["latest.ndjson"]);
     }
 }
