@@ -58,7 +58,7 @@ impl Run<'_> {
         let egress = call_component::egress(host, plan, self.log.clone())?;
 
         loop {
-            let staging = sink.staging()?;
+            let staging = sink.run_folder()?;
             let report = self
                 .fetch(&prepared, plan, &egress, sink.last(), &staging, stop)
                 .await?;

@@ -35,7 +35,7 @@ pub struct Run<'a> {
     pub(crate) log: &'a Log,
     /// What is known of it so far.
     pub(crate) summary: Summary,
-    pub(crate) lock: Held,
+    pub(crate) lock: LockState,
     /// The folder in which it works, where it has no OUTPUT_DIR.
     pub(crate) temporary: Option<Temporary>,
     /// Whether a commit was begun and nothing came of it yet.
@@ -43,7 +43,7 @@ pub struct Run<'a> {
 }
 
 /// Where the run is with the lock, which decides who may write `last-run.json`.
-pub enum Held {
+pub enum LockState {
     /// It has not come that far.
     NotYet,
     /// It holds it.
@@ -88,7 +88,7 @@ pub fn run_watched(
         args,
         log: &log,
         summary,
-        lock: Held::NotYet,
+        lock: LockState::NotYet,
         temporary: None,
         is_committing: false,
     };
@@ -154,11 +154,16 @@ fn tell(args: &RunArgs, log: &Log, summary: &Summary) {
 
 /// Writes `last-run.json`: the holder of the lock does, and a run that failed before it, where the folder exists and nobody
 /// can write to it who may not.
-fn remember(lock: &Held, output_dir: Option<(PathBuf, Writers)>, summary: &Summary, log: &Log) {
+fn remember(
+    lock: &LockState,
+    output_dir: Option<(PathBuf, Writers)>,
+    summary: &Summary,
+    log: &Log,
+) {
     let folder = match lock {
-        Held::Lost => return,
-        Held::Yes(lock) => Some(lock.folder().clone()),
-        Held::NotYet => {
+        LockState::Lost => return,
+        LockState::Yes(lock) => Some(lock.folder().clone()),
+        LockState::NotYet => {
             output_dir.and_then(|(path, writers)| Folder::open_for(&path, writers).ok().flatten())
         }
     };

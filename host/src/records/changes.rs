@@ -34,7 +34,7 @@ pub fn check_at(check: Check<'_>, lines: u64, line_bytes: usize) -> Result<(), F
 }
 
 /// One thing that was staged.
-pub enum Staging<'l> {
+pub enum Change<'l> {
     /// A record: its key and its text.
     Record(&'l [u8], &'l [u8]),
     /// A deletion of a key; also in the place of a record whose parent was replaced after it.
@@ -58,7 +58,7 @@ pub fn read(
     keys: &Keys,
     parents: &Parents,
     check: Check<'_>,
-    mut take: impl FnMut(Staging<'_>) -> Result<Flow, Failure>,
+    mut take: impl FnMut(Change<'_>) -> Result<Flow, Failure>,
 ) -> Result<Option<Read>, Failure> {
     let mut deletions = Deletions::new(staged, keys)?;
     let mut records = staged.records();
@@ -70,7 +70,7 @@ pub fn read(
             read.deleted += 1;
             check_at(check, read.deleted, deletions.value.len())?;
             if deletions.gone == Gone::Key
-                && take(Staging::Deletion(&deletions.value))? == Flow::Stop
+                && take(Change::Deletion(&deletions.value))? == Flow::Stop
             {
                 return Ok(None);
             }
@@ -87,13 +87,13 @@ pub fn read(
         let text = object(RECORDS, number, line)?;
         keys.read_both(text, &mut key, &mut parent)
             .map_err(|error| key_failure(RECORDS, number, &error))?;
-        let staging = if parents.take_staged(&parent, read.staged) {
-            Staging::Deletion(&key)
+        let change = if parents.take_staged(&parent, read.staged) {
+            Change::Deletion(&key)
         } else {
-            Staging::Record(&key, line)
+            Change::Record(&key, line)
         };
         read.staged += 1;
-        if take(staging)? == Flow::Stop {
+        if take(change)? == Flow::Stop {
             return Ok(None);
         }
     }

@@ -16,7 +16,7 @@ use crate::settings::host::HostPlan;
 use crate::settings::inputs::Problem;
 use crate::settings::plan::Plan;
 use crate::sink::LastCommit;
-use crate::staging::run_folder::Staging;
+use crate::staging::run_folder::RunFolder;
 
 impl Run<'_> {
     /// Runs the component in its grants and holds what it says against the host's own record.
@@ -26,7 +26,7 @@ impl Run<'_> {
         plan: &Plan,
         egress: &Egress,
         last: Option<LastCommit<'_>>,
-        staging: &Staging,
+        staging: &RunFolder,
         stop: &Stop,
     ) -> Result<Report, Failure> {
         let host = &prepared.host;
@@ -184,7 +184,7 @@ fn explained(mut failure: Failure, egress: &Egress) -> Failure {
 }
 
 /// What the component could not write, with the folder that only the host knows.
-fn placed(mut failure: Failure, staging: &Staging) -> Failure {
+fn placed(mut failure: Failure, staging: &RunFolder) -> Failure {
     if failure.outcome == Outcome::IoFailed {
         let folder = staging.input().path().display();
         failure.message = format!("{}, in `{folder}`", failure.message);

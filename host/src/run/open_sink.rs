@@ -8,7 +8,7 @@ use crate::folder::lock::{self, Lock};
 use crate::folder::{self, Folder, Temporary};
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
-use crate::run::{Held, Run};
+use crate::run::{LockState, Run};
 use crate::settings::host::HostPlan;
 use crate::settings::plan::Plan;
 use crate::sink::{self, Sink, SinkContext, Target};
@@ -48,7 +48,7 @@ impl Run<'_> {
                 Ok(Some(sink))
             }
             Err(failure) if failure.is_overlap => {
-                self.lock = Held::Lost;
+                self.lock = LockState::Lost;
                 if !host.skip_on_overlap {
                     return Err(failure);
                 }
@@ -84,7 +84,7 @@ impl Run<'_> {
             folder
         };
         let lock = Arc::new(lock::acquire(&folder, &self.summary.run_id)?);
-        self.lock = Held::Yes(Arc::clone(&lock));
+        self.lock = LockState::Yes(Arc::clone(&lock));
         Ok(lock)
     }
 

@@ -28,7 +28,7 @@ use crate::staging::leftovers::sweep_work;
 use crate::staging::lines::Lines;
 use crate::staging::read::Staged;
 use crate::staging::rejection::Rejection;
-use crate::staging::run_folder::Staging;
+use crate::staging::run_folder::RunFolder;
 
 use digest::digest;
 
@@ -132,7 +132,7 @@ pub struct Database<'r, C> {
 /// A transaction that holds everything but the state.
 struct TakenRows<'s, 'r, C: Connection> {
     database: &'s mut Database<'r, C>,
-    staging: Staging,
+    staging: RunFolder,
     extent: Extent,
     /// Whether the run has a further portion to come.
     more: bool,
@@ -208,7 +208,7 @@ impl<'r, C: Connection> Database<'r, C> {
     fn apply(
         &mut self,
         staged: &Staged,
-        staging: &Staging,
+        staging: &RunFolder,
         base: BuildsOn,
         committed_at: &str,
     ) -> Result<(Applied, changes::Read, BTreeMap<String, FileRecord>), Failure> {
@@ -289,14 +289,14 @@ impl<C: Connection> Sink for Database<'_, C> {
             .map(|(name, manifest)| LastCommit { name, manifest })
     }
 
-    fn staging(&self) -> Result<Staging, Failure> {
-        Staging::new(&self.context.lock, None, self.context.limits)
+    fn run_folder(&self) -> Result<RunFolder, Failure> {
+        RunFolder::new(&self.context.lock, None, self.context.limits)
     }
 
     fn take<'s>(
         &'s mut self,
         staged: &Staged,
-        staging: Staging,
+        staging: RunFolder,
         extent: Extent,
     ) -> Result<Box<dyn PendingCommit + 's>, Failure> {
         let last = self.last.as_ref().map(|(_, manifest)| manifest);

@@ -74,8 +74,8 @@ impl Repeats {
         let mut repeats = Self::new(folder, limits);
         let read = changes::read(staged, keys, &Parents::default(), check, |staging| {
             match staging {
-                changes::Staging::Record(_, record) => repeats.take(record)?,
-                changes::Staging::Deletion(_) => {
+                changes::Change::Record(_, record) => repeats.take(record)?,
+                changes::Change::Deletion(_) => {
                     return Err(Failure::broken(
                         "it staged a deletion that it did not report",
                     ));

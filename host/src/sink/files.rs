@@ -29,7 +29,7 @@ use crate::sink::{
 };
 use crate::staging::read::{REJECTED, Staged};
 use crate::staging::rejection::Rejection;
-use crate::staging::run_folder::Staging;
+use crate::staging::run_folder::RunFolder;
 
 pub mod adopt;
 mod append;
@@ -58,7 +58,7 @@ pub struct Files<'r> {
 /// The next generation, being made in a staging folder.
 struct Next<'s> {
     files: &'s Files<'s>,
-    staging: Staging,
+    staging: RunFolder,
     /// How its csv file is laid out, if it has one.
     csv: Option<CsvLayout>,
 }
@@ -234,8 +234,8 @@ impl Sink for Files<'_> {
         })
     }
 
-    fn staging(&self) -> Result<Staging, Failure> {
-        Staging::new(
+    fn run_folder(&self) -> Result<RunFolder, Failure> {
+        RunFolder::new(
             &self.context.lock,
             self.target.file_mode,
             self.context.limits,
@@ -245,7 +245,7 @@ impl Sink for Files<'_> {
     fn take<'s>(
         &'s mut self,
         staged: &Staged,
-        staging: Staging,
+        staging: RunFolder,
         extent: Extent,
     ) -> Result<Box<dyn PendingCommit + 's>, Failure> {
         let last = self.last.as_ref().map(|last| &last.manifest);

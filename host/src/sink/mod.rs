@@ -20,7 +20,7 @@ use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::{Component, CsvLayout, FileRecord, Manifest, Window};
 use crate::staging::read::{self, Staged};
 use crate::staging::rejection::Rejection;
-use crate::staging::run_folder::Staging;
+use crate::staging::run_folder::RunFolder;
 
 pub mod database;
 pub mod files;
@@ -41,13 +41,13 @@ pub trait Sink {
     fn last(&self) -> Option<LastCommit<'_>>;
 
     /// A new folder for the component to stage into.
-    fn staging(&self) -> Result<Staging, Failure>;
+    fn run_folder(&self) -> Result<RunFolder, Failure>;
 
     /// Takes what was staged in `staging` on top of the last commit. `Err`: nothing has changed for readers.
     fn take<'s>(
         &'s mut self,
         staged: &Staged,
-        staging: Staging,
+        staging: RunFolder,
         extent: Extent,
     ) -> Result<Box<dyn PendingCommit + 's>, Failure>;
 

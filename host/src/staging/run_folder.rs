@@ -18,7 +18,7 @@ pub const GENERATION: &str = "gen";
 /// `.staging-<run id>/{in,gen}`, closed to everybody else; dropped, it is removed with all that is in it.
 #[derive(Debug)]
 #[must_use = "a staging folder is removed when this is dropped"]
-pub struct Staging {
+pub struct RunFolder {
     output: Folder,
     name: String,
     root: Folder,
@@ -28,7 +28,7 @@ pub struct Staging {
     tidy_time: Duration,
 }
 
-impl Staging {
+impl RunFolder {
     /// Makes this run's staging folder. `Err` leaves nothing behind.
     pub fn new(lock: &Lock, file_mode: Option<u32>, limits: &Limits) -> Result<Self, Failure> {
         let output = lock.folder();
@@ -95,7 +95,7 @@ impl Staging {
     }
 }
 
-impl Drop for Staging {
+impl Drop for RunFolder {
     fn drop(&mut self) {
         // What cannot be removed now is removed by the next run.
         self.tidy(&self.output, &self.name);
@@ -116,7 +116,7 @@ mod tests {
         let folder = Folder::open(temp.path()).unwrap().unwrap();
         let lock = acquire(&folder, "r1").unwrap();
 
-        let staging = Staging::new(&lock, None, &Limits::default()).unwrap();
+        let staging = RunFolder::new(&lock, None, &Limits::default()).unwrap();
 
         let path = temp.path().join(".staging-r1");
         assert_eq!(
@@ -138,7 +138,7 @@ mod tests {
             ..Limits::default()
         };
 
-        drop(Staging::new(&lock, None, &limits).unwrap());
+        drop(RunFolder::new(&lock, None, &limits).unwrap());
 
         assert!(temp.path().join(".staging-r1/in").exists());
         crate::staging::leftovers::sweep_work(
@@ -158,7 +158,7 @@ mod tests {
         let lock = acquire(&folder, "r1").unwrap();
 
         folder.prepare_published(GENERATIONS, Some(0o640)).unwrap();
-        let staging = Staging::new(&lock, Some(0o640), &Limits::default()).unwrap();
+        let staging = RunFolder::new(&lock, Some(0o640), &Limits::default()).unwrap();
 
         assert_eq!(staging.generation().stat().unwrap().st_mode & 0o777, 0o750);
         assert_eq!(

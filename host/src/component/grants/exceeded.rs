@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::held::Held;
+use super::held::HeldBytes;
 
 /// A limit that the component ran into. It ends the run with 70; nothing is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum Exceeded {
         /// `MEMORY_LIMIT`.
         bytes_max: u64,
         /// What the host held.
-        held: Held,
+        held: HeldBytes,
     },
     /// Entries of one table.
     TableElements(usize),

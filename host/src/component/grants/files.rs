@@ -19,7 +19,7 @@ use self::bindings::wasi::filesystem::types::{
     self, Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode,
     MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
 };
-pub use self::folder::Staging;
+pub use self::folder::StagingFolder;
 use self::folder::{Descriptor, FileError, Listing, Resolved, place};
 use self::stream::{Reading, Writing};
 use crate::limits::STREAM_CALL_BYTES_MAX;
@@ -45,7 +45,7 @@ mod bindings {
 /// The staging folder with the table that its handles are in, for one call.
 pub struct StagingView<'a> {
     /// None where nothing is staged, as for `describe`.
-    pub staging: Option<&'a mut Staging>,
+    pub staging: Option<&'a mut StagingFolder>,
     pub table: &'a mut ResourceTable,
 }
 

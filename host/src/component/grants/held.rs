@@ -26,7 +26,7 @@ pub const INCOMING_BODY_BYTES: usize = 512 * 1024;
 
 /// Bytes by what they are for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldBytes {
     /// Header fields that are in no request or answer yet.
     pub fields: usize,
     /// Requests that were not sent, and those whose answer did not come yet.
@@ -38,7 +38,7 @@ pub struct Held {
     pub others: usize,
 }
 
-impl Held {
+impl HeldBytes {
     pub fn bytes(&self) -> usize {
         let parts = [
             self.fields,
@@ -121,7 +121,7 @@ fn outgoing(request: &HostOutgoingRequest) -> usize {
 }
 
 /// As the end of a sentence; nothing where it is next to nothing.
-impl fmt::Display for Held {
+impl fmt::Display for HeldBytes {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
             (self.fields, "header fields"),

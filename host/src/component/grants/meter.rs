@@ -1,7 +1,7 @@
 //! The component's memory: its own, and what the host holds for it, together within `MEMORY_LIMIT`.
 //!
 //! What the host is about to hold is counted first. Nothing is counted back: when the sum is too large, the table of
-//! handles is looked through ([`Held`]), and what is really there is what counts from then on. So a call costs an addition,
+//! handles is looked through ([`HeldBytes`]), and what is really there is what counts from then on. So a call costs an addition,
 //! and no way of letting a thing go can be forgotten.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmtime::component::ResourceTable;
 
 use super::exceeded::Exceeded;
-use super::held::Held;
+use super::held::HeldBytes;
 use crate::limits::Limits;
 
 /// Upper bound of the bytes of one element of a table.
@@ -126,8 +126,8 @@ impl Meter {
         together.saturating_add(more) <= self.bytes_max
     }
 
-    fn look_through(&mut self, table: &mut ResourceTable) -> Held {
-        let mut held = Held::in_table(table, self.answer_head_bytes, self.bodies_open_max);
+    fn look_through(&mut self, table: &mut ResourceTable) -> HeldBytes {
+        let mut held = HeldBytes::in_table(table, self.answer_head_bytes, self.bodies_open_max);
         let under_way = self.pending().saturating_mul(self.exchange_bytes);
         held.requests = held.requests.saturating_add(under_way);
         self.held_bytes = held.bytes();
@@ -138,7 +138,7 @@ impl Meter {
         self.pending.load(Ordering::Relaxed)
     }
 
-    fn out_of_memory(&self, held: Held) -> Exceeded {
+    fn out_of_memory(&self, held: HeldBytes) -> Exceeded {
         Exceeded::Memory {
             bytes_max: self.bytes_max as u64,
             held,

@@ -23,7 +23,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView};
 
 pub use self::exceeded::{Exceeded, FIXED};
-use self::files::{Staging, StagingView};
+use self::files::{StagingFolder, StagingView};
 use self::http::CountedHttp;
 pub use self::http::Outbound;
 use self::meter::{Growth, Meter};
@@ -53,7 +53,7 @@ pub struct Granted {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: http::Hooks,
-    staging: Option<Staging>,
+    staging: Option<StagingFolder>,
     table: ResourceTable,
     meter: Meter,
 }
@@ -68,7 +68,7 @@ impl Granted {
         log::grant(&mut wasi, grants.log, limits);
         let staging = grants.staging.map(|folder| {
             let (left, all) = (grants.staged_bytes_left, limits.staged_bytes);
-            Staging::new(folder, left, all, limits.staged_files)
+            StagingFolder::new(folder, left, all, limits.staged_files)
         });
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(limits.request_head_bytes.max(limits.response_head_bytes) * 2);
@@ -87,7 +87,7 @@ impl Granted {
 
     /// Bytes that were staged: the largest its files were, together.
     pub fn staged_bytes(&self) -> u64 {
-        self.staging.as_ref().map_or(0, Staging::peak_bytes)
+        self.staging.as_ref().map_or(0, StagingFolder::peak_bytes)
     }
 
     /// The largest its memories and tables have been, together.

@@ -11,7 +11,7 @@ use crate::records::changes;
 use crate::sink::dedup::{self, DIGEST_BYTES, Remembered, Repeats};
 use crate::sink::manifest::{DIGESTS, FileRecord};
 use crate::staging::read::Staged;
-use crate::staging::run_folder::Staging;
+use crate::staging::run_folder::RunFolder;
 
 use super::{Connection, Database, Rows};
 
@@ -26,7 +26,7 @@ impl<C: Connection> Database<'_, C> {
     pub(super) fn new_rows<'s>(
         &mut self,
         staged: &'s Staged,
-        staging: &Staging,
+        staging: &RunFolder,
     ) -> Result<NewRows<'s>, Failure> {
         let (limits, check) = (self.context.limits, self.context.check);
         let folder = staging.root();

@@ -44,8 +44,8 @@ impl<'s> Rows<'s> {
         let mut sorter = Sorter::new(folder, limits);
         let read = changes::read(staged, keys, parents, check, |staging| {
             match staging {
-                changes::Staging::Record(key, record) => sorter.push(key, Some(record))?,
-                changes::Staging::Deletion(key) => sorter.push(key, None)?,
+                changes::Change::Record(key, record) => sorter.push(key, Some(record))?,
+                changes::Change::Deletion(key) => sorter.push(key, None)?,
             }
             Ok(Flow::On)
         })?;

@@ -28,7 +28,7 @@ use crate::sink::files::{adopt, new_segment};
 use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::{self, Manifest};
 use crate::sink::refused::forget_refused;
-use crate::staging::run_folder::Staging;
+use crate::staging::run_folder::RunFolder;
 
 /// A file of the new generation that has to be synced.
 pub struct Written {
@@ -43,7 +43,7 @@ pub struct New<'r> {
     /// The lock under which it was made.
     pub lock: &'r Lock,
     /// Where it was made.
-    pub staging: Staging,
+    pub staging: RunFolder,
     /// The generation from which it was made.
     pub parent: Option<&'r Generation>,
     /// Its manifest; `finished` is filled in here.

@@ -68,9 +68,9 @@ impl Next<'_> {
         let (keys, check) = (&self.files.keys, self.files.context.check);
         changes::read(staged, keys, parents, check, |staging| match staging {
             // Without keys a deletion names nothing: what is deleted was not staged in the first place.
-            changes::Staging::Deletion(_) if self.files.keys.is_empty() => Ok(Flow::On),
-            changes::Staging::Deletion(_) => Ok(Flow::Stop),
-            changes::Staging::Record(key, record) => {
+            changes::Change::Deletion(_) if self.files.keys.is_empty() => Ok(Flow::On),
+            changes::Change::Deletion(_) => Ok(Flow::Stop),
+            changes::Change::Record(key, record) => {
                 if !self.files.keys.is_empty() {
                     if before.as_slice() >= key {
                         return Ok(Flow::Stop);
@@ -166,8 +166,8 @@ impl Next<'_> {
             self.files.context.check,
             |staging| {
                 match staging {
-                    changes::Staging::Record(key, record) => sorter.push(key, Some(record))?,
-                    changes::Staging::Deletion(key) => sorter.push(key, None)?,
+                    changes::Change::Record(key, record) => sorter.push(key, Some(record))?,
+                    changes::Change::Deletion(key) => sorter.push(key, None)?,
                 }
                 Ok(Flow::On)
             },

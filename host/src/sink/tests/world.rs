@@ -163,7 +163,7 @@ pub fn publish(
     limits: &Limits,
     change: impl FnOnce(&mut Draft),
 ) -> Result<(Commit, Totals), Failure> {
-    let staging = sink.staging()?;
+    let staging = sink.run_folder()?;
     for (name, text) in [
         (read::RECORDS, &left.records),
         (read::DELETED, &left.deleted),

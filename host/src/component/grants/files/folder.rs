@@ -20,14 +20,14 @@ use crate::limits::STAGED_NAME_BYTES_MAX;
 const FOLDER_NUMBER: u64 = 0;
 
 /// The staging folder of one run of a component.
-pub struct Staging {
+pub struct StagingFolder {
     folder: OwnedFd,
     files: BTreeMap<String, Arc<StagedFile>>,
     files_max: usize,
     room: Arc<Room>,
 }
 
-impl Staging {
+impl StagingFolder {
     /// The folder behind `folder`, which is empty, with room for `bytes_left` of the run's `bytes_max`.
     pub fn new(folder: OwnedFd, bytes_left: u64, bytes_max: u64, files_max: usize) -> Self {
         Self {

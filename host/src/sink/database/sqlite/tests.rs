@@ -340,7 +340,7 @@ fn a_dry_run_makes_no_file_and_changes_none() {
     let dry = |world: &mut World| {
         let limits = world.limits.clone();
         world.with_sink(|sink| {
-            let staging = sink.staging()?;
+            let staging = sink.run_folder()?;
             std::fs::write(
                 staging.input().path().join("records.ndjson"),
                 "{\"id\":1}\n",
