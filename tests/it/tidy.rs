@@ -156,7 +156,7 @@ const UPWARDS: [(&str, &str); 4] = [
     ("egress", "settings::catalogue"),
     ("records", "settings::catalogue"),
     // Whether columns make a table is said with all other problems of the settings.
-    ("settings", "sink::database::{Layout, Table}"),
+    ("settings", "sink::database::Layout"),
 ];
 
 #[test]

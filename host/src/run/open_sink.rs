@@ -11,7 +11,7 @@ use crate::process::stop::Check;
 use crate::run::{LockState, Run};
 use crate::settings::host::HostPlan;
 use crate::settings::plan::Plan;
-use crate::sink::{self, Sink, SinkContext, Target};
+use crate::sink::{self, Sink, SinkContext};
 
 impl Run<'_> {
     /// The sink at its last commit, or `None` when another run of this job is under way and that is fine.
@@ -34,11 +34,13 @@ impl Run<'_> {
             let context = SinkContext {
                 lock,
                 folder_stays: host.output_dir.is_some(),
+                adopt: self.args.adopt,
+                dry_run: self.args.dry_run,
                 limits: &host.limits,
                 check,
                 log: self.log,
             };
-            sink::open(context, host, self.target(plan, host))
+            sink::open(context, host, plan.mode)
         });
         match opened {
             Ok(sink) => {
@@ -65,7 +67,7 @@ impl Run<'_> {
     /// The lock on the folder in which this run works: OUTPUT_DIR, or one of its own where nothing is kept in files.
     fn lock(&mut self, host: &HostPlan, check: Check<'_>) -> Result<Arc<Lock>, Failure> {
         let folder = if let Some(path) = &host.output_dir {
-            let folder = Folder::open_or_create(path, host.file_mode, host.writers)?;
+            let folder = Folder::open_or_create(path, host.output.file_mode, host.writers)?;
             if let Some(above) = folder.exposed_by()? {
                 self.log.warn(
                     "another user can replace the output folder",
@@ -86,21 +88,5 @@ impl Run<'_> {
         let lock = Arc::new(lock::acquire(&folder, &self.summary.run_id)?);
         self.lock = LockState::Yes(Arc::clone(&lock));
         Ok(lock)
-    }
-
-    /// What is published, and how.
-    pub(crate) fn target(&self, plan: &Plan, host: &HostPlan) -> Target {
-        Target {
-            format: host.format,
-            compression: host.compression,
-            columns: host.columns.clone(),
-            formulas: host.formulas,
-            mode: plan.mode,
-            keys: host.keys.clone(),
-            replace_by: host.replace_by.clone(),
-            file_mode: host.file_mode,
-            adopt: self.args.adopt,
-            dry_run: self.args.dry_run,
-        }
     }
 }

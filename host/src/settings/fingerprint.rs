@@ -56,18 +56,23 @@ fn value(
     } else if is(&WRITE_MODE.row) {
         mode.word().to_owned()
     } else if is(&OUTPUT_FORMAT.row) {
-        host.format.word().to_owned()
+        host.output.format.word().to_owned()
     } else if is(&PRIMARY_KEY.row) {
-        host.keys.join(",")
+        host.output.keys.join(",")
     } else if is(&OUTPUT_TABLE.row) {
-        let table = host.database.as_ref().map(|_| host.table.clone());
+        let table = host.database.as_ref().map(|_| host.output.table.clone());
         table.unwrap_or_default()
     } else if is(&OUTPUT_COLUMNS.row) {
         // A csv file is made anew of the records it stands beside, but a segment never is.
         if host.database.is_none() && mode != WriteMode::Append {
             return String::new();
         }
-        let lines: Vec<String> = host.columns.iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = host
+            .output
+            .columns
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         lines.join("\n")
     } else {
         inputs.text(row).to_owned()

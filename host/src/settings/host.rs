@@ -17,17 +17,16 @@ use crate::settings::catalogue::{
     self, ALLOW_ENVIRONMENT, ALLOW_HOSTS, ALLOW_PRIVATE_NETWORKS, ALLOW_SHARED_OUTPUT, CA_FILE,
     COMPILE_CPU_LIMIT, CPU_LIMIT, KEEP_GENERATIONS, LOG_FORMAT, MAX_AGE, MAX_CURSOR_AGE,
     MAX_DELETE_PERCENT, MAX_REJECTED, MAX_SHRINK_PERCENT, MEMORY_LIMIT, MIN_RECORDS, ON_OVERLAP,
-    OUTPUT_COMPRESSION, OUTPUT_CSV_FORMULAS, OUTPUT_FORMAT, OUTPUT_MODE, PRIMARY_KEY, REPLACE_BY,
     RUN_DEADLINE, Secrecy, Setting, WRITE_MODE,
 };
-use crate::settings::columns::Column;
-use crate::settings::data_file::{Compression, Formulas, OutputFormat};
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{Inputs, Problem};
 use crate::settings::layers::Layers;
 use crate::settings::plan::{MaxRejected, WriteMode};
 
 mod output;
+
+pub use output::OutputPlan;
 
 /// What the host will do, whatever the component is.
 #[derive(Debug)]
@@ -38,24 +37,10 @@ pub struct HostPlan {
     pub output_dir: Option<PathBuf>,
     /// `OUTPUT_DATABASE_URL`, when it is set: where the data goes instead of files.
     pub database: Option<DatabaseUrl>,
-    /// `OUTPUT_TABLE`.
-    pub table: String,
-    /// `OUTPUT_COLUMNS`, none when it is not set.
-    pub columns: Vec<Column>,
-    /// `OUTPUT_FORMAT`.
-    pub format: OutputFormat,
-    /// `OUTPUT_COMPRESSION`.
-    pub compression: Compression,
-    /// `OUTPUT_CSV_FORMULAS`.
-    pub formulas: Formulas,
-    /// `OUTPUT_MODE`.
-    pub file_mode: Option<u32>,
+    /// How what is published is made.
+    pub output: OutputPlan,
     /// Who may write to `OUTPUT_DIR` (`ALLOW_SHARED_OUTPUT`).
     pub writers: Writers,
-    /// `PRIMARY_KEY`: JSON Pointers, none when it is not set.
-    pub keys: Vec<String>,
-    /// `REPLACE_BY`: one JSON Pointer, when it is set.
-    pub replace_by: Option<String>,
     /// `WRITE_MODE`, when it is set.
     pub mode: Option<WriteMode>,
     /// `KEEP_GENERATIONS`.
@@ -105,25 +90,18 @@ impl HostPlan {
             inputs,
             problems: inputs.problems().to_vec(),
         };
-        let output = output::read(&mut read);
+        let place = output::read(&mut read);
         let mut limits = limits;
         limits.run_deadline = read.value(&RUN_DEADLINE);
         limits.cpu = read.value(&CPU_LIMIT);
         limits.compile_cpu = read.value(&COMPILE_CPU_LIMIT);
         limits.memory_bytes = read.value(&MEMORY_LIMIT);
         let mut host = Self {
-            job: output.job,
-            output_dir: output.dir,
-            database: output.database,
-            table: output.table,
-            columns: output.columns,
-            format: read.value(&OUTPUT_FORMAT),
-            compression: read.value(&OUTPUT_COMPRESSION),
-            formulas: read.value(&OUTPUT_CSV_FORMULAS),
-            file_mode: read.optional(&OUTPUT_MODE),
+            job: place.job,
+            output_dir: place.dir,
+            database: place.database,
+            output: place.output,
             writers: read.value(&ALLOW_SHARED_OUTPUT),
-            keys: read.optional(&PRIMARY_KEY).unwrap_or_default(),
-            replace_by: read.optional(&REPLACE_BY),
             mode: read.optional(&WRITE_MODE),
             keep_generations: read.value(&KEEP_GENERATIONS),
             min_records: read.value(&MIN_RECORDS),

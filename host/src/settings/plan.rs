@@ -186,7 +186,7 @@ fn mode(
     problems: &mut Vec<Problem>,
 ) -> Option<WriteMode> {
     let changes = description.announces(|stages| stages.changes, is_given);
-    let keys = !host.keys.is_empty();
+    let keys = !host.output.keys.is_empty();
     let mut problem = |message: String| {
         problems.push(Problem::new(WRITE_MODE.row.name, message));
         None

@@ -85,7 +85,7 @@ fn default_of(row: &Row, inputs: &Inputs, host: &HostPlan) -> String {
     } else if is(&JOB_NAME.row) {
         host.job.clone()
     } else if is(&OUTPUT_TABLE.row) && host.database.is_some() {
-        host.table.clone()
+        host.output.table.clone()
     } else if conflicts::is_excluded(inputs, row) {
         String::new()
     } else {

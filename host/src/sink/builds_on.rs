@@ -2,8 +2,8 @@
 
 use crate::outcome::{Failure, Outcome};
 use crate::settings::plan::WriteMode;
+use crate::sink::Extent;
 use crate::sink::manifest::Manifest;
-use crate::sink::{Extent, Target};
 use crate::staging::read::{self, Staged};
 
 /// What is there before the staged records are applied.
@@ -15,15 +15,16 @@ pub enum BuildsOn {
     LastCommit,
 }
 
-/// What `extent` is built on; `last` is the last commit. `Err` is 70, the component cannot say that; or 78, the settings do
+/// What `extent` is built on; `last` is the last commit, `keys` are PRIMARY_KEY. `Err` is 70, the component cannot say that; or 78, the settings do
 /// not allow for it.
 pub fn of(
     extent: Extent,
     last: Option<&Manifest>,
-    target: &Target,
+    mode: WriteMode,
+    keys: &[String],
     staged: &Staged,
 ) -> Result<BuildsOn, Failure> {
-    let appends = target.mode == WriteMode::Append;
+    let appends = mode == WriteMode::Append;
     // No set was published by a run that appended.
     let has_last = last.is_some_and(|last| appends || !last.appends());
     if appends && staged.reported.deleted > 0 {
@@ -32,15 +33,13 @@ pub fn of(
         ));
     }
     match extent {
-        Extent::Changes if target.mode == WriteMode::Replace => Err(Failure::broken(
+        Extent::Changes if mode == WriteMode::Replace => Err(Failure::broken(
             "it answered `changes`, and WRITE_MODE=replace publishes the whole set; set WRITE_MODE=upsert and PRIMARY_KEY",
         )),
-        Extent::Changes if target.mode == WriteMode::Upsert && target.keys.is_empty() => {
-            Err(Failure::new(
-                Outcome::Settings,
-                "cannot merge what changed: PRIMARY_KEY is not set",
-            ))
-        }
+        Extent::Changes if mode == WriteMode::Upsert && keys.is_empty() => Err(Failure::new(
+            Outcome::Settings,
+            "cannot merge what changed: PRIMARY_KEY is not set",
+        )),
         Extent::Everything if !appends => Ok(BuildsOn::Nothing),
         Extent::Everything | Extent::Changes if !has_last => Ok(BuildsOn::Nothing),
         Extent::NothingNew if !has_last => Err(Failure::broken(

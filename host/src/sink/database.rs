@@ -9,9 +9,8 @@ use crate::outcome::{Failure, Outcome};
 use crate::records::changes;
 use crate::records::key::Keys;
 use crate::records::parents::Parents;
-use crate::settings::columns::Column;
 use crate::settings::database_url::DatabaseUrl;
-use crate::settings::host::HostPlan;
+use crate::settings::host::{HostPlan, OutputPlan};
 use crate::settings::plan::WriteMode;
 use crate::sink::builds_on::{self, BuildsOn};
 use crate::sink::database::postgres::Postgres;
@@ -22,7 +21,7 @@ use crate::sink::refused;
 use crate::sink::rejected::{self, Rejected};
 use crate::sink::{
     self, Applied, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink,
-    SinkContext, Target, Totals,
+    SinkContext, Totals,
 };
 use crate::staging::leftovers::sweep_work;
 use crate::staging::lines::Lines;
@@ -44,35 +43,6 @@ pub mod postgres;
 mod rows;
 pub mod sqlite;
 mod state;
-
-/// What a run makes of a table.
-#[derive(Debug)]
-pub struct Table {
-    /// `OUTPUT_TABLE`.
-    pub name: String,
-    /// The JSON Pointers of `PRIMARY_KEY`.
-    pub keys: Vec<String>,
-    /// The JSON Pointer of `REPLACE_BY`.
-    pub replace_by: Option<String>,
-    /// `OUTPUT_COLUMNS`; none: the whole record.
-    pub columns: Vec<Column>,
-}
-
-impl Table {
-    /// That of a job that is written in `mode`.
-    pub fn of(host: &HostPlan, mode: WriteMode) -> Self {
-        Self {
-            name: host.table.clone(),
-            // What is appended may come again, changed: its key says nothing of a row.
-            keys: match mode {
-                WriteMode::Append => Vec::new(),
-                WriteMode::Replace | WriteMode::Upsert => host.keys.clone(),
-            },
-            replace_by: host.replace_by.clone(),
-            columns: host.columns.clone(),
-        }
-    }
-}
 
 /// What is done to a table in one transaction.
 pub struct Changes<'s> {
@@ -109,7 +79,12 @@ pub trait Connection {
     fn remembered(&mut self) -> Result<Option<Vec<u8>>, Failure>;
 
     /// Makes the table what `changes` say. `Err`: the transaction is of no use any more.
-    fn apply(&mut self, table: &Table, changes: Changes<'_>) -> Result<Applied, Failure>;
+    fn apply(
+        &mut self,
+        plan: &OutputPlan,
+        layout: &Layout,
+        changes: Changes<'_>,
+    ) -> Result<Applied, Failure>;
 
     /// Writes the job's row and commits. `Ok`: it survives a power cut. `Err`: nothing has changed, unless it says
     /// `committed: unknown`.
@@ -124,9 +99,9 @@ pub struct Database<'r, C> {
     context: SinkContext<'r>,
     connection: C,
     last: Option<(GenerationName, Manifest)>,
-    target: Target,
+    output: &'r OutputPlan,
+    mode: WriteMode,
     keys: Keys,
-    table: Table,
 }
 
 /// A transaction that holds everything but the state.
@@ -147,22 +122,16 @@ pub fn open<'r>(
     context: SinkContext<'r>,
     url: &'r DatabaseUrl,
     host: &'r HostPlan,
-    target: Target,
+    mode: WriteMode,
 ) -> Result<Box<dyn Sink + 'r>, Failure> {
     match url {
         DatabaseUrl::Sqlite(path) => {
-            let connection = Sqlite::open(
-                context.clone(),
-                path,
-                &host.job,
-                host.writers,
-                target.dry_run,
-            )?;
-            Ok(Box::new(Database::new(context, connection, host, target)?))
+            let connection = Sqlite::open(context.clone(), path, &host.job, host.writers)?;
+            Ok(Box::new(Database::new(context, connection, host, mode)?))
         }
         DatabaseUrl::Postgres(address) => {
-            let connection = Postgres::open(&context, address, host, target.dry_run)?;
-            Ok(Box::new(Database::new(context, connection, host, target)?))
+            let connection = Postgres::open(&context, address, host)?;
+            Ok(Box::new(Database::new(context, connection, host, mode)?))
         }
     }
 }
@@ -189,18 +158,18 @@ impl<'r, C: Connection> Database<'r, C> {
     pub fn new(
         context: SinkContext<'r>,
         mut connection: C,
-        host: &HostPlan,
-        target: Target,
+        host: &'r HostPlan,
+        mode: WriteMode,
     ) -> Result<Self, Failure> {
         sweep_work(&context.lock, context.limits, context.check, context.log)?;
         let last = read_last(&mut connection)?;
         Ok(Self {
-            keys: target.keys(),
-            table: Table::of(host, target.mode),
+            output: &host.output,
+            mode,
+            keys: host.output.record_keys(),
             context,
             connection,
             last,
-            target,
         })
     }
 
@@ -214,7 +183,7 @@ impl<'r, C: Connection> Database<'r, C> {
     ) -> Result<(Applied, changes::Read, BTreeMap<String, FileRecord>), Failure> {
         let SinkContext { limits, check, .. } = self.context;
         let parents = Parents::read(staged, &self.keys, limits, check)?;
-        let appends = self.target.mode == WriteMode::Append;
+        let appends = self.mode == WriteMode::Append;
         let (rows, read, remembered) = if appends {
             self.new_rows(staged, staging)?
         } else {
@@ -223,7 +192,7 @@ impl<'r, C: Connection> Database<'r, C> {
             (rows, read, None)
         };
         let last = self.last.as_ref().map(|(_, manifest)| manifest);
-        let table = &self.table.name;
+        let table = &self.output.table;
         let owned = last.is_some_and(|last| last.table.as_ref() == Some(table));
         if base == BuildsOn::LastCommit && !owned {
             return Err(elsewhere(table, last));
@@ -234,9 +203,10 @@ impl<'r, C: Connection> Database<'r, C> {
                 last.and_then(|last| last.files.get(table).cloned())
             }
             (Rows::AsStaged(_), BuildsOn::Nothing) => {
-                Some(digest(staged.records(), &self.table.columns, check)?)
+                Some(digest(staged.records(), &self.output.columns, check)?)
             }
         };
+        let layout = Layout::of(self.output, self.mode)?;
         let changes = Changes {
             same_as_last: digest
                 .as_ref()
@@ -253,8 +223,8 @@ impl<'r, C: Connection> Database<'r, C> {
             owned,
             remembered: remembered.as_ref().map(|(digests, _)| &digests[..]),
         };
-        let applied = self.connection.apply(&self.table, changes)?;
-        let digest = digest.map(|digest| (self.table.name.clone(), digest));
+        let applied = self.connection.apply(self.output, &layout, changes)?;
+        let digest = digest.map(|digest| (self.output.table.clone(), digest));
         let remembered = remembered.map(|(_, record)| (DIGESTS.to_owned(), record));
         Ok((
             applied,
@@ -300,7 +270,7 @@ impl<C: Connection> Sink for Database<'_, C> {
         extent: Extent,
     ) -> Result<Box<dyn PendingCommit + 's>, Failure> {
         let last = self.last.as_ref().map(|(_, manifest)| manifest);
-        let base = builds_on::of(extent, last, &self.target, staged)?;
+        let base = builds_on::of(extent, last, self.mode, &self.output.keys, staged)?;
         let rejected = Rejected::copy(staged, staging.generation(), self.context.check)?;
         let parent = self.last.as_ref().map(|(name, _)| name.number);
         self.connection.begin(parent)?;
@@ -355,8 +325,12 @@ impl<C: Connection> PendingCommit for TakenRows<'_, '_, C> {
             extent: self.extent,
             totals: self.totals,
             files: std::mem::take(&mut self.files),
-            table: Some(self.database.table.name.clone()),
-            sorted_by: self.database.table.keys.clone(),
+            table: Some(self.database.output.table.clone()),
+            sorted_by: self
+                .database
+                .output
+                .merged_by(self.database.mode)
+                .to_owned(),
         };
         let run_id = self.database.context.lock.run_id().to_owned();
         let mut manifest = draft.manifest(self.database.last(), &run_id, made);

@@ -13,6 +13,7 @@ use crate::outcome::Failure;
 use crate::records::changes;
 use crate::records::key::Keys;
 use crate::settings::data_file;
+use crate::settings::host::OutputPlan;
 use crate::settings::plan::WriteMode;
 use crate::sink::builds_on::{self, BuildsOn};
 use crate::sink::files::commit::{New, Written};
@@ -25,7 +26,7 @@ use crate::sink::manifest::{CsvLayout, FileRecord};
 use crate::sink::rejected::{self, Rejected};
 use crate::sink::{
     Applied, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink, SinkContext,
-    Target, Totals,
+    Totals,
 };
 use crate::staging::read::{REJECTED, Staged};
 use crate::staging::rejection::Rejection;
@@ -49,7 +50,8 @@ pub mod write;
 pub struct Files<'r> {
     context: SinkContext<'r>,
     last: Option<Generation>,
-    target: Target,
+    output: &'r OutputPlan,
+    mode: WriteMode,
     keys: Keys,
     data_file: &'static str,
     keep_generations: usize,
@@ -92,7 +94,8 @@ impl<'r> Files<'r> {
     pub fn open(
         context: SinkContext<'r>,
         keep_generations: usize,
-        target: Target,
+        plan: &'r OutputPlan,
+        mode: WriteMode,
     ) -> Result<Self, Failure> {
         let last = generation::last(&context.lock, context.limits)?;
         let SinkContext {
@@ -104,20 +107,21 @@ impl<'r> Files<'r> {
         } = &context;
         leftovers::sweep(lock, last.as_ref(), limits, check, log)?;
         leftovers::sweep_segments(lock, last.as_ref(), log)?;
-        if !target.adopt {
+        if !context.adopt {
             leftovers::refuse_foreign(lock)?;
         }
         let output = lock.folder();
-        output.prepare_published(GENERATIONS, target.file_mode)?;
-        if target.mode == WriteMode::Append {
-            output.prepare_published(SEGMENTS, target.file_mode)?;
+        output.prepare_published(GENERATIONS, plan.file_mode)?;
+        if mode == WriteMode::Append {
+            output.prepare_published(SEGMENTS, plan.file_mode)?;
         }
         Ok(Self {
-            data_file: data_file::name(target.format, target.compression),
-            keys: target.keys(),
+            data_file: data_file::name(plan.format, plan.compression),
+            keys: plan.record_keys(),
             context,
             last,
-            target,
+            output: plan,
+            mode,
             keep_generations,
         })
     }
@@ -237,7 +241,7 @@ impl Sink for Files<'_> {
     fn run_folder(&self) -> Result<RunFolder, Failure> {
         RunFolder::new(
             &self.context.lock,
-            self.target.file_mode,
+            self.output.file_mode,
             self.context.limits,
         )
     }
@@ -249,7 +253,7 @@ impl Sink for Files<'_> {
         extent: Extent,
     ) -> Result<Box<dyn PendingCommit + 's>, Failure> {
         let last = self.last.as_ref().map(|last| &last.manifest);
-        let base = builds_on::of(extent, last, &self.target, staged)?;
+        let base = builds_on::of(extent, last, self.mode, &self.output.keys, staged)?;
         let rejected = Rejected::copy(staged, staging.generation(), self.context.check)?;
         let mut next = Next {
             files: self,
@@ -257,7 +261,7 @@ impl Sink for Files<'_> {
             csv: None,
         };
         next.csv = next.layout(staged, base)?;
-        let mut content = match next.files.target.mode {
+        let mut content = match next.files.mode {
             WriteMode::Append => next.append(staged)?,
             WriteMode::Replace | WriteMode::Upsert => next.set(staged, base)?,
         };
@@ -322,7 +326,7 @@ impl PendingCommit for TakenFiles<'_> {
             staging,
             csv,
         } = self.next;
-        let appends = files.target.mode == WriteMode::Append;
+        let appends = files.mode == WriteMode::Append;
         let made = ManifestFacts {
             unfinished: self.more,
             csv,
@@ -330,7 +334,7 @@ impl PendingCommit for TakenFiles<'_> {
             totals: self.totals,
             files: self.content.files,
             table: None,
-            sorted_by: files.target.merged_by().to_owned(),
+            sorted_by: files.output.merged_by(files.mode).to_owned(),
         };
         let lock = &files.context.lock;
         commit::commit(
@@ -343,8 +347,8 @@ impl PendingCommit for TakenFiles<'_> {
                 data_file: (!appends).then_some(files.data_file),
                 segment: self.content.segment,
                 unchanged: self.totals.unchanged,
-                adopt: files.target.adopt,
-                file_mode: files.target.file_mode,
+                adopt: files.context.adopt,
+                file_mode: files.output.file_mode,
             },
             files.context.limits,
             files.context.check,

@@ -11,9 +11,7 @@ use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::Failure;
 use crate::process::stop::Check;
-use crate::records::{changes, key};
-use crate::settings::columns::Column;
-use crate::settings::data_file::{Compression, Formulas, OutputFormat};
+use crate::records::changes;
 use crate::settings::host::HostPlan;
 use crate::settings::plan::WriteMode;
 use crate::sink::generation_name::GenerationName;
@@ -100,6 +98,10 @@ pub struct SinkContext<'r> {
     pub lock: Arc<Lock>,
     /// Whether that folder is there after the run.
     pub folder_stays: bool,
+    /// `--adopt`: an earlier script's files are kept elsewhere when the new set is published.
+    pub adopt: bool,
+    /// `--dry-run`: nothing that is missing is made.
+    pub dry_run: bool,
     /// The limits of the run.
     pub limits: &'r Limits,
     /// Asked now and then. After the commit only by what the next run can go on with.
@@ -114,15 +116,16 @@ pub struct SinkContext<'r> {
 pub fn open<'r>(
     context: SinkContext<'r>,
     host: &'r HostPlan,
-    target: Target,
+    mode: WriteMode,
 ) -> Result<Box<dyn Sink + 'r>, Failure> {
     match &host.database {
         None => Ok(Box::new(Files::open(
             context,
             host.keep_generations,
-            target,
+            &host.output,
+            mode,
         )?)),
-        Some(url) => database::open(context, url, host, target),
+        Some(url) => database::open(context, url, host, mode),
     }
 }
 
@@ -144,51 +147,6 @@ impl Extent {
             Self::Everything => "everything",
             Self::Changes => "changes",
             Self::NothingNew => "nothing-new",
-        }
-    }
-}
-
-/// How the published set is made.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// `OUTPUT_FORMAT`.
-    pub format: OutputFormat,
-    /// `OUTPUT_COMPRESSION`.
-    pub compression: Compression,
-    /// `OUTPUT_COLUMNS`; none: the members of the records.
-    pub columns: Vec<Column>,
-    /// `OUTPUT_CSV_FORMULAS`.
-    pub formulas: Formulas,
-    /// `WRITE_MODE`.
-    pub mode: WriteMode,
-    /// `PRIMARY_KEY`: JSON Pointers.
-    pub keys: Vec<String>,
-    /// `REPLACE_BY`: the JSON Pointer to a record's parent.
-    pub replace_by: Option<String>,
-    /// `OUTPUT_MODE`; umask stands without it.
-    pub file_mode: Option<u32>,
-    /// `--adopt`: an earlier script's files are kept elsewhere when the new set is published.
-    pub adopt: bool,
-    /// `--dry-run`: nothing that is missing is made.
-    pub dry_run: bool,
-}
-
-impl Target {
-    /// The pointers by which records are one: those of PRIMARY_KEY, but under append none, as what is appended may come
-    /// again, changed.
-    pub fn merged_by(&self) -> &[String] {
-        match self.mode {
-            WriteMode::Append => &[],
-            WriteMode::Replace | WriteMode::Upsert => &self.keys,
-        }
-    }
-
-    /// The pointers of `PRIMARY_KEY` and `REPLACE_BY`, ready to be read from records.
-    fn keys(&self) -> key::Keys {
-        let keys = key::Keys::new(&self.keys);
-        match &self.replace_by {
-            None => keys,
-            Some(pointer) => keys.with_parent(pointer),
         }
     }
 }

@@ -50,11 +50,11 @@ pub fn health_at(
     if let Some(last) = last.filter(|_| verify) {
         let committed = last.manifest.counts.records;
         let table = last.manifest.table.as_deref().unwrap_or_default();
-        if table != host.table {
+        if table != host.output.table {
             report.status = Status::Stale;
             report.reasons.push(format!(
                 "the last set went into the table `{table}`, and OUTPUT_TABLE is `{}`",
-                host.table
+                host.output.table
             ));
         } else if rows != Some(committed) {
             let has = rows.map_or_else(

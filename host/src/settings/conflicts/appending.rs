@@ -21,7 +21,7 @@ pub fn refuse(
     let mut problem = |setting: &str, message: &str| {
         problems.push(inputs.problem(setting, message));
     };
-    if host.format == OutputFormat::Json && !inputs.is_given(&OUTPUT_DATABASE_URL.row) {
+    if host.output.format == OutputFormat::Json && !inputs.is_given(&OUTPUT_DATABASE_URL.row) {
         problem(
             OUTPUT_FORMAT.row.name,
             "is `json`, one array that nothing can be appended to: set OUTPUT_FORMAT=ndjson, or another WRITE_MODE",

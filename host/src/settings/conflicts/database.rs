@@ -9,7 +9,7 @@ use crate::settings::database_url::DatabaseUrl;
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::{Inputs, Problem};
 use crate::settings::plan::WriteMode;
-use crate::sink::database::{Layout, Table};
+use crate::sink::database::Layout;
 
 /// Adds what does not go together.
 pub fn refuse(
@@ -28,13 +28,18 @@ pub fn refuse(
             let message = "is for a server, and a SQLite database has no password: unset it";
             problem(&OUTPUT_DATABASE_PASSWORD.row, message.to_owned());
         }
-        if host.table.to_ascii_lowercase().starts_with("sqlite_") {
+        if host
+            .output
+            .table
+            .to_ascii_lowercase()
+            .starts_with("sqlite_")
+        {
             let message = "begins with `sqlite_`, which SQLite keeps for itself: take another name";
             problem(&OUTPUT_TABLE.row, message.to_owned());
         }
     }
     for message in wrong_columns(host, mode, url) {
-        if host.columns.is_empty() {
+        if host.output.columns.is_empty() {
             problem(&PRIMARY_KEY.row, message);
         } else {
             problem(&OUTPUT_COLUMNS.row, message);
@@ -45,17 +50,23 @@ pub fn refuse(
 fn wrong_columns(host: &HostPlan, mode: Option<WriteMode>, url: &DatabaseUrl) -> Vec<String> {
     let mut wrong = Vec::new();
     // A wrong mode is reported elsewhere.
-    let table = Table::of(host, mode.unwrap_or(WriteMode::Upsert));
-    for column in host.columns.iter().filter(|column| column.kind.is_none()) {
+    let mode = mode.unwrap_or(WriteMode::Upsert);
+    let keys = host.output.merged_by(mode);
+    for column in host
+        .output
+        .columns
+        .iter()
+        .filter(|column| column.kind.is_none())
+    {
         wrong.push(format!(
             "gives the column `{0}` no type, and a table needs one: `{0} text {1}`",
             column.name, column.pointer
         ));
     }
     let names_records = |column: &&Column| {
-        table.keys.contains(&column.pointer) || table.replace_by.as_ref() == Some(&column.pointer)
+        keys.contains(&column.pointer) || host.output.replace_by.as_ref() == Some(&column.pointer)
     };
-    for column in host.columns.iter().filter(names_records) {
+    for column in host.output.columns.iter().filter(names_records) {
         if let Some(kind) = column.kind.filter(|kind| !is_of_keys(*kind)) {
             wrong.push(format!(
                 "makes the key `{}` a column of the type {}, and a key is a string or an integer: take text, bigint or numeric",
@@ -64,7 +75,7 @@ fn wrong_columns(host: &HostPlan, mode: Option<WriteMode>, url: &DatabaseUrl) ->
             ));
         }
     }
-    match Layout::of(&table) {
+    match Layout::of(&host.output, mode) {
         Err(failure) => wrong.push(format!("would {}", failure.message)),
         Ok(layout) => wrong.extend(wrong_names(&layout, url)),
     }

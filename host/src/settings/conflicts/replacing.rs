@@ -19,7 +19,7 @@ pub fn refuse(
     let mut problem = |setting: &str, message: &str| {
         problems.push(inputs.problem(setting, message));
     };
-    if host.replace_by.is_none() {
+    if host.output.replace_by.is_none() {
         // An unusable one was refused by the plan.
         if inputs.is_given(&REPLACE_BY.row) {
             return;
@@ -37,7 +37,7 @@ pub fn refuse(
         }
         return;
     }
-    if mode != WriteMode::Upsert || host.keys.is_empty() {
+    if mode != WriteMode::Upsert || host.output.keys.is_empty() {
         problem(
             REPLACE_BY.row.name,
             "replaces some of the records that are merged by key: set WRITE_MODE=upsert and PRIMARY_KEY, or unset it",

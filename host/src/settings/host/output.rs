@@ -1,29 +1,72 @@
-//! Where the data goes: a folder or a database, and under which names.
+//! Where the data goes, a folder or a database, and how what is published there is made.
 
 use std::path::{Path, PathBuf};
 
+use crate::records::key::Keys;
 use crate::settings::catalogue::{
-    JOB_NAME, OUTPUT_COLUMNS, OUTPUT_DATABASE_PASSWORD, OUTPUT_DATABASE_URL, OUTPUT_DIR,
-    OUTPUT_TABLE,
+    JOB_NAME, OUTPUT_COLUMNS, OUTPUT_COMPRESSION, OUTPUT_CSV_FORMULAS, OUTPUT_DATABASE_PASSWORD,
+    OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_FORMAT, OUTPUT_MODE, OUTPUT_TABLE, PRIMARY_KEY,
+    REPLACE_BY,
 };
 use crate::settings::columns::Column;
+use crate::settings::data_file::{Compression, Formulas, OutputFormat};
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{Origin, Problem};
+use crate::settings::plan::WriteMode;
 
 use super::Reader;
 
-/// The settings that depend on one another.
-pub(super) struct Output {
+/// How what is published is made.
+#[derive(Debug, Clone)]
+pub struct OutputPlan {
+    /// `OUTPUT_TABLE`.
+    pub table: String,
+    /// `OUTPUT_COLUMNS`; none: the members of the records, or the whole record.
+    pub columns: Vec<Column>,
+    /// `OUTPUT_FORMAT`.
+    pub format: OutputFormat,
+    /// `OUTPUT_COMPRESSION`.
+    pub compression: Compression,
+    /// `OUTPUT_CSV_FORMULAS`.
+    pub formulas: Formulas,
+    /// `OUTPUT_MODE`; umask decides without it.
+    pub file_mode: Option<u32>,
+    /// `PRIMARY_KEY`: JSON Pointers, none when it is not set.
+    pub keys: Vec<String>,
+    /// `REPLACE_BY`: the JSON Pointer to a record's parent, when it is set.
+    pub replace_by: Option<String>,
+}
+
+impl OutputPlan {
+    /// Merge key. Empty for append, where a key may repeat.
+    pub fn merged_by(&self, mode: WriteMode) -> &[String] {
+        match mode {
+            WriteMode::Append => &[],
+            WriteMode::Replace | WriteMode::Upsert => &self.keys,
+        }
+    }
+
+    /// The pointers of `PRIMARY_KEY` and `REPLACE_BY`, ready to be read from records.
+    pub fn record_keys(&self) -> Keys {
+        let keys = Keys::new(&self.keys);
+        match &self.replace_by {
+            None => keys,
+            Some(pointer) => keys.with_parent(pointer),
+        }
+    }
+}
+
+/// Where the data goes, and how it is made.
+pub(super) struct Place {
     pub job: String,
     pub dir: Option<PathBuf>,
     pub database: Option<DatabaseUrl>,
-    pub table: String,
-    pub columns: Vec<Column>,
+    pub output: OutputPlan,
 }
 
 /// Reads them. Without OUTPUT_DIR, a SQLite database has a folder beside it for the lock and the last run's record, one for
 /// each job; a server needs none.
-pub(super) fn read(read: &mut Reader<'_>) -> Output {
+pub(super) fn read(read: &mut Reader<'_>) -> Place {
     let database = database(read);
     let given = read.optional(&OUTPUT_DIR);
     let table = read.optional(&OUTPUT_TABLE);
@@ -43,9 +86,17 @@ pub(super) fn read(read: &mut Reader<'_>) -> Output {
         }
         (Some(DatabaseUrl::Postgres(_)), None) => None,
     };
-    Output {
-        table: table.unwrap_or_else(|| job.clone()),
-        columns: read.optional(&OUTPUT_COLUMNS).unwrap_or_default(),
+    Place {
+        output: OutputPlan {
+            table: table.unwrap_or_else(|| job.clone()),
+            columns: read.optional(&OUTPUT_COLUMNS).unwrap_or_default(),
+            format: read.value(&OUTPUT_FORMAT),
+            compression: read.value(&OUTPUT_COMPRESSION),
+            formulas: read.value(&OUTPUT_CSV_FORMULAS),
+            file_mode: read.optional(&OUTPUT_MODE),
+            keys: read.optional(&PRIMARY_KEY).unwrap_or_default(),
+            replace_by: read.optional(&REPLACE_BY),
+        },
         job,
         dir,
         database,

@@ -12,8 +12,8 @@ use crate::outcome::{Failure, Outcome};
 use crate::records::key::{KeyPart, parts, string};
 use crate::records::pointers::Pointers;
 use crate::settings::columns::{Column, ColumnType};
-
-use super::Table;
+use crate::settings::host::OutputPlan;
+use crate::settings::plan::WriteMode;
 
 /// The column with the whole record.
 pub const DATA: &str = "data";
@@ -64,25 +64,33 @@ pub enum Cell<'r> {
 }
 
 impl Layout {
-    /// The layout of a table. `Err` is 78: two columns would have one name.
-    pub fn of(table: &Table) -> Result<Self, Failure> {
+    /// The layout of the table of a job that is written in `mode`. `Err` is 78: two columns would have one name.
+    pub fn of(plan: &OutputPlan, mode: WriteMode) -> Result<Self, Failure> {
+        Self::new(
+            plan.merged_by(mode),
+            plan.replace_by.as_deref(),
+            &plan.columns,
+        )
+    }
+
+    fn new(keys: &[String], replace_by: Option<&str>, columns: &[Column]) -> Result<Self, Failure> {
         let mut layout = Self {
             columns: Vec::new(),
-            keys: table.keys.len(),
+            keys: keys.len(),
             parent: None,
             pointers: Pointers::default(),
         };
-        for pointer in &table.keys {
-            layout.add(pointer, &table.columns)?;
+        for pointer in keys {
+            layout.add(pointer, columns)?;
         }
-        if let Some(pointer) = &table.replace_by {
+        if let Some(pointer) = replace_by {
             let known = layout.place_of(pointer);
             layout.parent = match known {
                 Some(place) => Some(place),
-                None => Some(layout.add(pointer, &table.columns)?),
+                None => Some(layout.add(pointer, columns)?),
             };
         }
-        if table.columns.is_empty() {
+        if columns.is_empty() {
             layout.push(TableColumn {
                 name: DATA.to_owned(),
                 kind: None,
@@ -90,7 +98,7 @@ impl Layout {
             })?;
             return Ok(layout);
         }
-        for column in &table.columns {
+        for column in columns {
             if layout.columns.iter().all(|known| known.name != column.name) {
                 layout.add(&column.pointer, std::slice::from_ref(column))?;
             }
@@ -192,12 +200,8 @@ mod tests {
         } else {
             columns::parse(columns).unwrap()
         };
-        Layout::of(&Table {
-            name: "t".into(),
-            keys: keys.iter().map(|key| (*key).to_owned()).collect(),
-            replace_by: replace_by.map(str::to_owned),
-            columns,
-        })
+        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        Layout::new(&keys, replace_by, &columns)
     }
 
     fn names(layout: &Layout) -> Vec<&str> {

@@ -15,10 +15,10 @@ use crate::limits::LOCK_TRIES_MAX;
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
 use crate::settings::database_url::Address;
-use crate::settings::host::HostPlan;
+use crate::settings::host::{HostPlan, OutputPlan};
 use crate::sink::Applied;
 use crate::sink::SinkContext;
-use crate::sink::database::{Changes, Connection, Layout, StateRow, Table};
+use crate::sink::database::{Changes, Connection, Layout, StateRow};
 
 use connect::{Session, Way};
 use names::Names;
@@ -67,9 +67,8 @@ impl<'r> Postgres<'r> {
         context: &SinkContext<'r>,
         address: &'r Address,
         host: &'r HostPlan,
-        dry_run: bool,
     ) -> Result<Self, Failure> {
-        let names = Names::new(&host.table)?;
+        let names = Names::new(&host.output.table)?;
         let way = Way {
             address,
             tls: tls::connector(address, host.ca_file.as_deref(), context.limits)?,
@@ -85,7 +84,7 @@ impl<'r> Postgres<'r> {
             check: context.check,
             session: None,
             is_open: false,
-            dry_run,
+            dry_run: context.dry_run,
         };
         opened.reconnect()?;
         Ok(opened)
@@ -206,9 +205,13 @@ impl Connection for Postgres<'_> {
         read.map_err(|trouble| self.failed("cannot read what is remembered in", trouble))
     }
 
-    fn apply(&mut self, table: &Table, changes: Changes<'_>) -> Result<Applied, Failure> {
-        let layout = Layout::of(table)?;
-        load::apply(self, table, &layout, changes)
+    fn apply(
+        &mut self,
+        plan: &OutputPlan,
+        layout: &Layout,
+        changes: Changes<'_>,
+    ) -> Result<Applied, Failure> {
+        load::apply(self, plan, layout, changes)
     }
 
     fn commit(&mut self, row: &StateRow) -> Result<(), Failure> {

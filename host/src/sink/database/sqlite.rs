@@ -11,9 +11,10 @@ use rustix::io::Errno;
 
 use crate::folder::{Doing as _, Folder, Writers, refuse_foreign_file};
 use crate::outcome::{Committed, Failure, Outcome};
+use crate::settings::host::OutputPlan;
 use crate::sink::Applied;
 use crate::sink::SinkContext;
-use crate::sink::database::{Changes, Connection, StateRow, Table, overtaken, vanished};
+use crate::sink::database::{Changes, Connection, Layout, StateRow, overtaken, vanished};
 
 use error::DatabaseFile;
 
@@ -62,7 +63,6 @@ impl<'r> Sqlite<'r> {
         path: &Path,
         job: &str,
         writers: Writers,
-        dry_run: bool,
     ) -> Result<Self, Failure> {
         let place = DatabaseFile::of(path);
         let exists = exists(path, &place)?;
@@ -71,7 +71,7 @@ impl<'r> Sqlite<'r> {
         }
         refuse_foreign_beside(path, writers)?;
         // An empty name is a database on disk that nobody else sees and that goes when it is closed.
-        let opened = if dry_run && !exists {
+        let opened = if context.dry_run && !exists {
             Path::new("")
         } else {
             path
@@ -87,7 +87,7 @@ impl<'r> Sqlite<'r> {
         let has_state = sqlite
             .place
             .done(table::exists(&sqlite.link, "tidegate_state"), doing)?;
-        if !dry_run {
+        if !sqlite.context.dry_run {
             sqlite.write_ahead()?;
             if !has_state {
                 sync_folder_of(path)?;
@@ -221,8 +221,13 @@ impl Connection for Sqlite<'_> {
         self.place.done(read.optional(), doing)
     }
 
-    fn apply(&mut self, table: &Table, changes: Changes<'_>) -> Result<Applied, Failure> {
-        apply::apply(self, table, changes)
+    fn apply(
+        &mut self,
+        plan: &OutputPlan,
+        layout: &Layout,
+        changes: Changes<'_>,
+    ) -> Result<Applied, Failure> {
+        apply::apply(self, &plan.table, layout, changes)
     }
 
     fn commit(&mut self, row: &StateRow) -> Result<(), Failure> {

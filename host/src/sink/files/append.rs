@@ -146,7 +146,7 @@ impl Next<'_> {
 
     /// The segment, begun: written as the data file would be.
     fn segment(&self) -> Result<SetOutput, Failure> {
-        let (target, csv) = (&self.files.target, self.csv.as_ref());
-        SetOutput::create_as(MADE_AS, self.staging.root(), target, csv)
+        let (plan, csv) = (self.files.output, self.csv.as_ref());
+        SetOutput::create_as(MADE_AS, self.staging.root(), plan, false, csv)
     }
 }

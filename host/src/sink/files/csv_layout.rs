@@ -25,13 +25,13 @@ impl Next<'_> {
         staged: &Staged,
         base: BuildsOn,
     ) -> Result<Option<CsvLayout>, Failure> {
-        let target = &self.files.target;
-        if target.format != OutputFormat::Csv {
+        let (plan, mode) = (self.files.output, self.files.mode);
+        if plan.format != OutputFormat::Csv {
             return Ok(None);
         }
-        let formulas = target.formulas.word().to_owned();
-        if !target.columns.is_empty() {
-            let columns = target.columns.iter();
+        let formulas = plan.formulas.word().to_owned();
+        if !plan.columns.is_empty() {
+            let columns = plan.columns.iter();
             return Ok(Some(CsvLayout {
                 columns: columns.clone().map(|column| column.name.clone()).collect(),
                 pointers: Some(columns.map(|column| column.pointer.clone()).collect()),
@@ -47,9 +47,7 @@ impl Next<'_> {
         let mut names = match (known.filter(|known| known.pointers.is_none()), set) {
             (Some(known), _) => MemberNames::of(&known.columns),
             // A segment has nothing of what was there before.
-            (None, Some(set)) if target.mode != WriteMode::Append => {
-                self.members_of(set.generation)?
-            }
+            (None, Some(set)) if mode != WriteMode::Append => self.members_of(set.generation)?,
             (None, _) => MemberNames::default(),
         };
         self.see_staged(staged, &mut names)?;

@@ -8,7 +8,8 @@ use crate::outcome::{Failure, Outcome};
 use crate::records::changes::{self, Flow};
 use crate::records::parents::Parents;
 use crate::records::sort::{Sorted, Sorter};
-use crate::settings::data_file::{Compression, RECORDS_FILE};
+use crate::settings::data_file::{Compression, OutputFormat, RECORDS_FILE};
+use crate::settings::plan::WriteMode;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::files::generation::{Generation, Set};
 use crate::sink::files::merge::{merge, merge_replacing, read_old, read_old_key, write_all};
@@ -86,9 +87,9 @@ impl Next<'_> {
 
     /// The set is the last one with what was staged made to it.
     fn upsert(&self, staged: &Staged, parents: &Parents, last: Set<'_>) -> Result<Data, Failure> {
-        let framing = Framing::of(self.files.target.format);
+        let framing = Framing::of(self.files.output.format);
         let last = last.generation;
-        let same_order = last.manifest.sorted_by == self.files.target.keys;
+        let same_order = last.manifest.sorted_by == self.files.output.keys;
         let nothing_staged = staged.reported.staged == 0 && staged.reported.deleted == 0;
         if nothing_staged && same_order && self.same_files(last) {
             return Ok(Data {
@@ -204,12 +205,17 @@ impl Next<'_> {
         last.set()
             .is_some_and(|set| set.file == self.files.data_file)
             && last.manifest.csv == self.csv
-            && kept == self.files.target.keeps_records()
+            && kept == self.keeps_records()
+    }
+
+    /// Whether the records are kept beside the data file: a run merges into them, and a table does not hold them exactly.
+    fn keeps_records(&self) -> bool {
+        self.files.output.format == OutputFormat::Csv && self.files.mode == WriteMode::Upsert
     }
 
     /// The files of the last set, to be shared.
     fn files_of(&self, last: &Generation) -> Vec<SetFile> {
-        let kept = self.files.target.keeps_records().then_some(RECORDS_FILE);
+        let kept = self.keeps_records().then_some(RECORDS_FILE);
         let data_file = last.set().map(|set| set.file);
         data_file
             .into_iter()
@@ -225,14 +231,15 @@ impl Next<'_> {
     fn output(&self) -> Result<SetOutput, Failure> {
         SetOutput::create(
             self.staging.generation(),
-            &self.files.target,
+            self.files.output,
+            self.keeps_records(),
             self.csv.as_ref(),
         )
     }
 
     /// Copies a file of the last generation byte for byte. Returns it and its sha256 in hex.
     pub(super) fn copy_bytes(&self, old: &File, name: &str) -> Result<(File, String), Failure> {
-        let (none, mode) = (Compression::None, self.files.target.file_mode);
+        let (none, mode) = (Compression::None, self.files.output.file_mode);
         let mut output = Output::create(self.staging.generation(), name, BARE, none, mode)?;
         let mut block = vec![0; 256 * 1024];
         let mut reader = old;

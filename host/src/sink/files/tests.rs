@@ -320,8 +320,8 @@ fn another_format_or_key_is_merged_record_by_record() {
             &Left::records("{\"id\":1,\"n\":3}\n{\"id\":2,\"n\":2}\n"),
         )
         .unwrap();
-    world.target.format = OutputFormat::Ndjson;
-    world.target.keys = vec!["/n".into()];
+    world.output.format = OutputFormat::Ndjson;
+    world.output.keys = vec!["/n".into()];
 
     world
         .run(
@@ -345,7 +345,7 @@ fn an_order_by_another_key_is_not_taken_for_this_one() {
             &Left::records("{\"id\":1,\"n\":3}\n{\"id\":2,\"n\":2}\n{\"id\":3,\"n\":1}\n"),
         )
         .unwrap();
-    world.target.keys = vec!["/n".into()];
+    world.output.keys = vec!["/n".into()];
 
     world
         .run(Changes, &Left::records("{\"id\":4,\"n\":3}\n"))
@@ -380,7 +380,7 @@ fn nothing_new_in_another_format_is_written_anew() {
     world
         .run(Everything, &Left::records("{\"b\":1}\n{\"a\":1}\n"))
         .unwrap();
-    world.target.format = OutputFormat::Ndjson;
+    world.output.format = OutputFormat::Ndjson;
 
     let (_, totals) = world.run(NothingNew, &Left::default()).unwrap();
 

@@ -9,18 +9,23 @@ use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::Failure;
 use crate::settings::data_file::{Compression, Formulas, OutputFormat};
+use crate::settings::host::OutputPlan;
 use crate::settings::plan::WriteMode;
 use crate::sink::Commit;
 use crate::sink::files::generation::{self, Generation};
 use crate::sink::manifest::Component;
-use crate::sink::{Draft, Extent, Files, Sink, SinkContext, Target, Totals};
+use crate::sink::{Draft, Extent, Files, Sink, SinkContext, Totals};
 use crate::staging::read::{self, Counts};
 
 /// An output folder and the way it is published to.
 pub struct World {
     temp: tempfile::TempDir,
     /// How the set is made.
-    pub target: Target,
+    pub output: OutputPlan,
+    /// `WRITE_MODE`.
+    pub mode: WriteMode,
+    /// `--adopt`.
+    pub adopt: bool,
     /// The limits of every run.
     pub limits: Limits,
     /// Called with the output folder while a run takes and commits.
@@ -72,18 +77,18 @@ impl World {
             temp: tempfile::tempdir_in("/dev/shm")
                 .or_else(|_| tempfile::tempdir())
                 .unwrap(),
-            target: Target {
+            output: OutputPlan {
+                table: String::new(),
+                columns: Vec::new(),
                 format,
                 compression: Compression::None,
-                columns: Vec::new(),
                 formulas: Formulas::Keep,
-                mode,
+                file_mode: None,
                 keys: keys.iter().map(|key| (*key).to_owned()).collect(),
                 replace_by: None,
-                file_mode: None,
-                adopt: false,
-                dry_run: false,
             },
+            mode,
+            adopt: false,
             limits: Limits::default(),
             meanwhile: |_| Ok(()),
             more: false,
@@ -137,11 +142,13 @@ impl World {
         let context = SinkContext {
             lock: Arc::new(lock),
             folder_stays: true,
+            adopt: self.adopt,
+            dry_run: false,
             limits: &self.limits,
             check: &check,
             log: &log,
         };
-        let mut files = Files::open(context, 3, self.target.clone())?;
+        let mut files = Files::open(context, 3, &self.output, self.mode)?;
         let left = Left {
             more: self.more,
             ..left.clone()

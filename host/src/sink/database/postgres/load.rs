@@ -3,10 +3,11 @@
 use crate::outcome::{Failure, Outcome};
 use crate::records::sort::Change;
 use crate::settings::columns::ColumnType;
+use crate::settings::host::OutputPlan;
 use crate::sink::Applied;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::database::names::{listed, quoted};
-use crate::sink::database::{Cell, Changes, GENERATION, Layout, Rows, Table, UPDATED_AT};
+use crate::sink::database::{Cell, Changes, GENERATION, Layout, Rows, UPDATED_AT};
 
 use super::fit;
 use super::kinds::{retype, sql, widened};
@@ -39,11 +40,11 @@ pub struct Misfit {
 /// Makes the table what `changes` say.
 pub fn apply(
     postgres: &Postgres<'_>,
-    target: &Table,
+    plan: &OutputPlan,
     layout: &Layout,
     mut changes: Changes<'_>,
 ) -> Result<Applied, Failure> {
-    table::refuse_anothers(postgres, &target.name)?;
+    table::refuse_anothers(postgres, &plan.table)?;
     let found = table::find(postgres)?;
     let mut load = Load {
         layout,
@@ -53,7 +54,7 @@ pub fn apply(
         generation: changes.generation,
         committed_at: changes.committed_at.to_owned(),
         is_plain: layout.keys > 0
-            && target.columns.is_empty()
+            && plan.columns.is_empty()
             && layout.columns.len() == layout.keys + 1,
     };
     let Some(found) = found else {

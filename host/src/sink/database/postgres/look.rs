@@ -16,7 +16,7 @@ use super::{row_of, state_sql, tls};
 /// The job's row and, where `count` says so, how many rows its table has. Both are looked for where a run has them, and
 /// nowhere else: what others made may run their code.
 pub fn look(address: &Address, host: &HostPlan, count: bool) -> Result<Seen, Failure> {
-    let names = Names::new(&host.table)?;
+    let names = Names::new(&host.output.table)?;
     let way = Way {
         address,
         tls: tls::connector(address, host.ca_file.as_deref(), &host.limits)?,

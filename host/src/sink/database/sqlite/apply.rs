@@ -11,7 +11,7 @@ use crate::sink::Applied;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{
-    Cell, Changes, ColumnSource, GENERATION, Layout, Rows, Table, TableColumn, UPDATED_AT,
+    Cell, Changes, ColumnSource, GENERATION, Layout, Rows, TableColumn, UPDATED_AT,
 };
 
 use super::Sqlite;
@@ -25,27 +25,31 @@ const STAGED: &str = "temp.tidegate_staged";
 /// What is being done.
 struct Work<'w, 'r> {
     sqlite: &'w Sqlite<'r>,
-    table: &'w Table,
-    layout: Layout,
+    /// The name of the table.
+    table: &'w str,
+    layout: &'w Layout,
     generation: u64,
     at: &'w str,
     done: Applied,
 }
 
 /// Makes the table what the changes say.
-pub fn apply(sqlite: &Sqlite<'_>, table: &Table, changes: Changes<'_>) -> Result<Applied, Failure> {
-    let layout = Layout::of(table)?;
+pub fn apply(
+    sqlite: &Sqlite<'_>,
+    table: &str,
+    layout: &Layout,
+    changes: Changes<'_>,
+) -> Result<Applied, Failure> {
     let Sqlite {
         link, place, job, ..
     } = sqlite;
-    let is_there = place.done(table::exists(link, &table.name), || "look for the table")?;
+    let is_there = place.done(table::exists(link, table), || "look for the table")?;
     if changes.base == BuildsOn::LastCommit && !is_there {
         return Err(place.unusable(format_args!(
-            "the table `{}` is missing, and the last set went into it; restore it from a backup, or run with `--full-refresh`",
-            table.name
+            "the table `{table}` is missing, and the last set went into it; restore it from a backup, or run with `--full-refresh`"
         )));
     }
-    table::ready(link, place, job, table, &layout, changes.owned)?;
+    table::ready(link, place, job, table, layout, changes.owned)?;
     let mut work = Work {
         sqlite,
         table,
@@ -87,14 +91,14 @@ pub fn apply(sqlite: &Sqlite<'_>, table: &Table, changes: Changes<'_>) -> Result
 
 impl<'w> Work<'w, '_> {
     fn count(&self) -> Result<u64, Failure> {
-        let count = table::count(&self.sqlite.link, &self.table.name);
+        let count = table::count(&self.sqlite.link, self.table);
         self.sqlite
             .place
             .done(count, || self.doing("cannot count the rows of"))
     }
 
     fn doing(&self, verb: &str) -> String {
-        format!("{verb} the table `{}`", self.table.name)
+        format!("{verb} the table `{}`", self.table)
     }
 
     fn execute(&self, statement: &str, doing: &str) -> Result<usize, Failure> {
@@ -108,10 +112,7 @@ impl<'w> Work<'w, '_> {
     }
 
     fn delete_all(&mut self) -> Result<(), Failure> {
-        let deleted = self.execute(
-            &format!("DELETE FROM {}", quoted(&self.table.name)),
-            "empty",
-        )?;
+        let deleted = self.execute(&format!("DELETE FROM {}", quoted(self.table)), "empty")?;
         self.done.unchanged &= deleted == 0;
         Ok(())
     }
@@ -152,7 +153,7 @@ impl<'w> Work<'w, '_> {
         let mut delete = self.prepared(
             &format!(
                 "DELETE FROM {} WHERE ({keys}) = ({places})",
-                quoted(&self.table.name)
+                quoted(self.table)
             ),
             "cannot delete from",
         )?;
@@ -199,7 +200,7 @@ impl<'w> Work<'w, '_> {
     fn delete_unstaged(&mut self) -> Result<(), Failure> {
         let statement = format!(
             "DELETE FROM {} AS t WHERE {}",
-            quoted(&self.table.name),
+            quoted(self.table),
             self.is_unstaged()
         );
         let deleted = self.execute(&statement, "cannot delete from")?;
@@ -216,7 +217,7 @@ impl<'w> Work<'w, '_> {
         let mut delete = self.prepared(
             &format!(
                 "DELETE FROM {} AS t WHERE t.{} = ? AND {}",
-                quoted(&self.table.name),
+                quoted(self.table),
                 quoted(&column.name),
                 self.is_unstaged()
             ),
@@ -261,7 +262,7 @@ impl<'w> Work<'w, '_> {
             .map(|column| column.name.as_str());
         format!(
             "INSERT INTO {} ({}) VALUES ({})",
-            quoted(&self.table.name),
+            quoted(self.table),
             listed(names.chain([UPDATED_AT, GENERATION])),
             vec!["?"; self.layout.columns.len() + 2].join(", ")
         )
@@ -285,7 +286,7 @@ impl<'w> Work<'w, '_> {
             .collect();
         let differs: Vec<String> = rest
             .iter()
-            .map(|name| format!("{}.{name} IS NOT excluded.{name}", quoted(&self.table.name)))
+            .map(|name| format!("{}.{name} IS NOT excluded.{name}", quoted(self.table)))
             .collect();
         format!(
             "{insert} ON CONFLICT ({keys}) DO UPDATE SET {} WHERE {}",
@@ -314,7 +315,7 @@ impl<'w> Work<'w, '_> {
             format!(
                 "cannot write {} into the table `{}`",
                 self.named(&cells),
-                self.table.name
+                self.table
             )
         })
     }
@@ -366,7 +367,7 @@ impl<'w> Work<'w, '_> {
             Outcome::GateRefused,
             format!(
                 "cannot write {what} into the table `{}`: the column `{}` is {kind}, and there is {found} at `{pointer}`; give it another type in OUTPUT_COLUMNS, or change or drop such records with TRANSFORM",
-                self.table.name, column.name
+                self.table, column.name
             ),
         )
     }

@@ -6,7 +6,7 @@ use rusqlite::{Connection as Link, OptionalExtension as _, Result, params};
 
 use crate::outcome::{Failure, Outcome};
 use crate::sink::database::names::{listed, quoted};
-use crate::sink::database::{ColumnSource, GENERATION, Layout, Table, UPDATED_AT};
+use crate::sink::database::{ColumnSource, GENERATION, Layout, UPDATED_AT};
 
 use super::error::{DatabaseFile, number};
 use super::value::declared;
@@ -49,11 +49,10 @@ pub fn ready(
     link: &Link,
     place: &DatabaseFile,
     job: &str,
-    table: &Table,
+    name: &str,
     layout: &Layout,
     owned: bool,
 ) -> std::result::Result<(), Failure> {
-    let name = &table.name;
     let doing = || format!("cannot inspect the table `{name}`");
     refuse_anothers(link, place, job, name)?;
     let found: Option<(String, String, bool)> = place.done(

@@ -76,7 +76,7 @@ fn the_manifest_says_what_was_published() {
 #[test]
 fn output_mode_is_the_data_file_s_mode() {
     let mut world = world();
-    world.target.file_mode = Some(0o604);
+    world.output.file_mode = Some(0o604);
 
     publish(&mut world, "1").unwrap();
 
@@ -185,7 +185,7 @@ fn an_earlier_script_s_files_are_refused_then_adopted() {
     assert_eq!(failure.outcome, Outcome::OutputUnusable);
     assert_eq!(world.text("latest.json"), "[1]");
 
-    world.target.adopt = true;
+    world.adopt = true;
     publish(&mut world, "1").unwrap();
 
     assert_eq!(
@@ -201,7 +201,7 @@ fn an_earlier_script_s_files_are_refused_then_adopted() {
     assert_eq!(world.text("latest.json"), "[\n{\"v\":1}\n]\n");
     assert_eq!(world.text("before-tidegate/latest.json"), "[1]");
     assert_eq!(world.text("before-tidegate/state.json"), "{}");
-    world.target.adopt = false;
+    world.adopt = false;
     publish(&mut world, "2").unwrap();
 }
 
@@ -209,7 +209,7 @@ fn an_earlier_script_s_files_are_refused_then_adopted() {
 fn a_run_that_fails_adopts_nothing() {
     let mut world = world();
     std::fs::write(world.path("latest.json"), "[1]").unwrap();
-    world.target.adopt = true;
+    world.adopt = true;
     world.meanwhile = |_| Err(Failure::new(Outcome::TryLater, "deadline"));
 
     publish(&mut world, "1").unwrap_err();
@@ -224,7 +224,7 @@ fn adopting_overwrites_nothing_that_was_kept_before() {
     std::fs::create_dir_all(world.path("before-tidegate/state.json")).unwrap();
     std::fs::create_dir_all(world.path("latest.ndjson")).unwrap();
     std::fs::write(world.path("state.json"), "{}").unwrap();
-    world.target.adopt = true;
+    world.adopt = true;
 
     publish(&mut world, "1").unwrap();
 
@@ -321,7 +321,7 @@ fn what_was_half_removed_is_removed_and_what_cannot_be_judged_stays() {
 fn the_link_of_a_format_that_is_no_more_goes() {
     let mut world = world();
     publish(&mut world, "1").unwrap();
-    world.target.format = OutputFormat::Ndjson;
+    world.output.format = OutputFormat::Ndjson;
     publish(&mut world, "1").unwrap();
 
     let lock = lock::acquire(&world.folder(), "retiring").unwrap();

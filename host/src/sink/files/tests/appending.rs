@@ -185,7 +185,7 @@ fn a_lost_current_is_no_first_run_even_where_only_segments_are_left() {
 fn output_mode_is_that_of_a_segment_and_lets_readers_into_the_folder() {
     use std::os::unix::fs::PermissionsExt as _;
     let mut world = world();
-    world.target.file_mode = Some(0o640);
+    world.output.file_mode = Some(0o640);
     run(&mut world, Changes, &[1]);
 
     let mode = |name: &str| {
@@ -227,13 +227,13 @@ fn generations_go_and_segments_stay() {
 fn a_set_is_published_after_append_and_the_segments_stay() {
     let mut world = world();
     run(&mut world, Changes, &[1, 2]);
-    world.target.mode = WriteMode::Replace;
+    world.mode = WriteMode::Replace;
 
     run(&mut world, Everything, &[2]);
 
     assert_eq!(world.text("latest.ndjson"), "{\"id\":2}\n");
     assert_eq!(segment(&world, 1), Some(vec![1, 2]));
-    world.target.mode = WriteMode::Append;
+    world.mode = WriteMode::Append;
     assert_eq!(run(&mut world, Changes, &[2]), 1, "counted anew");
     assert_eq!(segment(&world, 3), Some(vec![2]));
 }
@@ -242,7 +242,7 @@ fn a_set_is_published_after_append_and_the_segments_stay() {
 fn nothing_new_after_append_has_no_set_to_stand_for() {
     let mut world = world();
     run(&mut world, Changes, &[1, 2]);
-    world.target.mode = WriteMode::Replace;
+    world.mode = WriteMode::Replace;
 
     let refused = world.run(NothingNew, &Left::default()).unwrap_err();
 

@@ -108,15 +108,15 @@ proptest! {
         sort_runs in 2_usize..5,
     ) {
         let mut world = World::new(WriteMode::Upsert, first.0, &["/id"]);
-        world.target.compression = first.1;
+        world.output.compression = first.1;
         world.limits.sort_buffer_bytes = sort_buffer_bytes;
         world.limits.sort_runs = sort_runs;
         let mut model = BTreeMap::new();
 
         for (everything, changed, edits) in history {
             if let Some((format, compression)) = changed {
-                world.target.format = format;
-                world.target.compression = compression;
+                world.output.format = format;
+                world.output.compression = compression;
             }
             if everything {
                 model.clear();
@@ -126,8 +126,8 @@ proptest! {
             let (_, totals) = world.run(extent, &left).unwrap();
 
             let records: Vec<&str> = model.values().map(String::as_str).collect();
-            let format = world.target.format;
-            let file = data_file::name(format, world.target.compression);
+            let format = world.output.format;
+            let file = data_file::name(format, world.output.compression);
             prop_assert_eq!(totals.records, model.len() as u64);
             if format == OutputFormat::Csv {
                 prop_assert_eq!(of_table(&text(&world, file)), records.clone());

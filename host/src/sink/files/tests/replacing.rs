@@ -15,7 +15,7 @@ use crate::sink::tests::world::{Left, World};
 
 fn world() -> World {
     let mut world = World::new(WriteMode::Upsert, OutputFormat::Ndjson, &["/id"]);
-    world.target.replace_by = Some("/of".into());
+    world.output.replace_by = Some("/of".into());
     world
 }
 
@@ -208,11 +208,11 @@ fn parents_are_replaced_in_a_set_of_another_format_and_of_another_order() {
     ] {
         let mut world = world();
         world.limits.sort_buffer_bytes = sort_buffer_bytes;
-        world.target.format = OutputFormat::Json;
+        world.output.format = OutputFormat::Json;
         let old = "{\"id\":1,\"n\":3,\"of\":1}\n{\"id\":2,\"n\":2,\"of\":2}\n{\"id\":3,\"n\":1,\"of\":1}\n";
         world.run(Changes, &Left::records(old)).unwrap();
-        world.target.format = format;
-        world.target.keys = vec![keys.into()];
+        world.output.format = format;
+        world.output.keys = vec![keys.into()];
         let new = Left {
             deleted: "{\"parent\":1,\"at\":0}\n{\"key\":[2],\"at\":0}\n".into(),
             ..Left::records("{\"id\":3,\"n\":1,\"of\":1}\n")
@@ -303,7 +303,7 @@ proptest! {
 
         for (everything, other_format, edits) in history {
             if other_format {
-                world.target.format = match world.target.format {
+                world.output.format = match world.output.format {
                     OutputFormat::Json => OutputFormat::Ndjson,
                     _ => OutputFormat::Json,
                 };
@@ -315,7 +315,7 @@ proptest! {
             let left = apply(&edits, &mut model);
             let (_, totals) = world.run(if everything { Everything } else { Changes }, &left).unwrap();
 
-            let format = world.target.format;
+            let format = world.output.format;
             let file = match format { OutputFormat::Json => "latest.json", _ => "latest.ndjson" };
             let wanted = text(&model, format);
             prop_assert_eq!(world.text(file), wanted.clone());

@@ -20,7 +20,7 @@ fn replacing() -> World {
 #[test]
 fn a_column_stays_in_its_place_and_a_new_one_comes_last_in_both_modes() {
     for mut world in [upserting(), replacing()] {
-        let extent = if world.target.mode == WriteMode::Upsert {
+        let extent = if world.mode == WriteMode::Upsert {
             Changes
         } else {
             Everything
@@ -126,11 +126,11 @@ fn other_columns_and_formulas_are_rendered_anew_from_the_records() {
         )
         .unwrap();
 
-    world.target.columns = columns::parse("w text /v/w\nid /id").unwrap();
-    world.target.formulas = Formulas::Escape;
+    world.output.columns = columns::parse("w text /v/w\nid /id").unwrap();
+    world.output.formulas = Formulas::Escape;
     world.run(NothingNew, &Left::default()).unwrap();
     let chosen = world.text("latest.csv");
-    world.target.columns = Vec::new();
+    world.output.columns = Vec::new();
     world.run(NothingNew, &Left::default()).unwrap();
 
     assert_eq!(chosen, "w,id\r\n'=1,1\r\n");
@@ -147,7 +147,7 @@ fn a_table_without_its_records_is_not_made_into_anything_else() {
         .run(Everything, &Left::records("{\"id\":1}\n"))
         .unwrap();
     let (_, same) = world.run(NothingNew, &Left::default()).unwrap();
-    world.target.format = OutputFormat::Json;
+    world.output.format = OutputFormat::Json;
 
     let failure = world.run(NothingNew, &Left::default()).unwrap_err();
     world
@@ -169,7 +169,7 @@ fn a_set_of_another_key_order_is_sorted_anew() {
             &Left::records("{\"id\":1,\"n\":2}\n{\"id\":2,\"n\":1}\n"),
         )
         .unwrap();
-    world.target.keys = vec!["/n".into()];
+    world.output.keys = vec!["/n".into()];
 
     world
         .run(Changes, &Left::records("{\"id\":3,\"n\":3}\n"))
@@ -181,7 +181,7 @@ fn a_set_of_another_key_order_is_sorted_anew() {
 #[test]
 fn a_replaced_parent_takes_its_rows() {
     let mut world = upserting();
-    world.target.replace_by = Some("/of".into());
+    world.output.replace_by = Some("/of".into());
     world
         .run(
             Changes,
@@ -204,7 +204,7 @@ fn a_replaced_parent_takes_its_rows() {
 fn a_compressed_file_that_is_damaged_is_73_and_not_read() {
     for compression in [Compression::Gzip, Compression::Zstd] {
         let mut world = World::new(WriteMode::Upsert, OutputFormat::Json, &["/id"]);
-        world.target.compression = compression;
+        world.output.compression = compression;
         world
             .run(Changes, &Left::records("{\"id\":1}\n{\"id\":2}\n"))
             .unwrap();

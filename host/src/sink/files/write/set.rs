@@ -4,8 +4,8 @@ use std::fs::File;
 
 use crate::folder::Folder;
 use crate::outcome::Failure;
-use crate::settings::data_file::{OutputFormat, RECORDS_FILE, name};
-use crate::sink::Target;
+use crate::settings::data_file::{RECORDS_FILE, name};
+use crate::settings::host::OutputPlan;
 use crate::sink::manifest::{CsvLayout, FileRecord};
 
 use super::csv::CsvFile;
@@ -30,25 +30,27 @@ pub struct SetFile {
 }
 
 impl SetOutput {
-    /// New files in `folder`; a csv file is laid out by `csv`.
+    /// New files in `folder`; a csv file is laid out by `csv`, and has the records beside it where it `keeps_records`.
     pub fn create(
         folder: &Folder,
-        target: &Target,
+        plan: &OutputPlan,
+        keeps_records: bool,
         csv: Option<&CsvLayout>,
     ) -> Result<Self, Failure> {
-        let data_file = name(target.format, target.compression);
-        Self::create_as(data_file, folder, target, csv)
+        let data_file = name(plan.format, plan.compression);
+        Self::create_as(data_file, folder, plan, keeps_records, csv)
     }
 
     /// The same with another name for the data file.
     pub fn create_as(
         data_file: &'static str,
         folder: &Folder,
-        target: &Target,
+        plan: &OutputPlan,
+        keeps_records: bool,
         csv: Option<&CsvLayout>,
     ) -> Result<Self, Failure> {
-        let (compression, mode) = (target.compression, target.file_mode);
-        let framing = Framing::of(target.format);
+        let (compression, mode) = (plan.compression, plan.file_mode);
+        let framing = Framing::of(plan.format);
         let Some(layout) = csv else {
             let records = Output::create(folder, data_file, framing, compression, mode)?;
             return Ok(Self {
@@ -58,8 +60,7 @@ impl SetOutput {
             });
         };
         let output = Output::create(folder, data_file, BARE, compression, mode)?;
-        let records = target
-            .keeps_records()
+        let records = keeps_records
             .then(|| Output::create(folder, RECORDS_FILE, framing, Compression::None, mode));
         Ok(Self {
             data_file,
@@ -74,7 +75,7 @@ impl SetOutput {
         self.table.as_ref().map_or_else(beside, CsvFile::records)
     }
 
-    /// Adds `records` records, already joined by the separator of the target's framing.
+    /// Adds `records` records, already joined by the separator of the format.
     pub fn write(&mut self, joined: &[u8], records: u64) -> Result<(), Failure> {
         if records == 0 {
             return Ok(());
@@ -112,12 +113,5 @@ impl SetOutput {
                 file: Some(file),
             })
             .collect())
-    }
-}
-
-impl Target {
-    /// Whether the records are kept beside the data file: a run merges into them, and a table does not hold them exactly.
-    pub fn keeps_records(&self) -> bool {
-        self.format == OutputFormat::Csv && self.mode == crate::settings::plan::WriteMode::Upsert
     }
 }

@@ -12,13 +12,12 @@ use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::Failure;
 use crate::process::stop::Stop;
-use crate::settings::data_file::OutputFormat;
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::Inputs;
 use crate::settings::plan::WriteMode;
 use crate::sink::Commit;
 use crate::sink::tests::world::{Left, publish};
-use crate::sink::{self, Extent, Sink, SinkContext, Target, Totals};
+use crate::sink::{self, Extent, Sink, SinkContext, Totals};
 
 use crate::sink::database::sqlite::Sqlite;
 
@@ -127,21 +126,9 @@ impl World {
         &mut self,
         act: impl FnOnce(&mut dyn Sink) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let (mode, dry_run) = (self.mode, self.dry_run);
+        let mode = self.mode;
         self.grounded(|context, plan| {
-            let target = Target {
-                format: OutputFormat::Json,
-                compression: plan.compression,
-                columns: plan.columns.clone(),
-                formulas: plan.formulas,
-                mode,
-                keys: plan.keys.clone(),
-                replace_by: plan.replace_by.clone(),
-                file_mode: None,
-                adopt: false,
-                dry_run,
-            };
-            let mut sink = sink::open(context, plan, target)?;
+            let mut sink = sink::open(context, plan, mode)?;
             act(sink.as_mut())
         })
     }
@@ -153,13 +140,7 @@ impl World {
     ) -> Result<T, Failure> {
         let path = self.path();
         self.grounded(|context, plan| {
-            act(&mut Sqlite::open(
-                context,
-                &path,
-                &plan.job,
-                plan.writers,
-                false,
-            )?)
+            act(&mut Sqlite::open(context, &path, &plan.job, plan.writers)?)
         })
     }
 
@@ -175,6 +156,8 @@ impl World {
         let context = SinkContext {
             lock: Arc::new(lock),
             folder_stays: true,
+            adopt: false,
+            dry_run: self.dry_run,
             limits: &plan.limits,
             check: &self.meanwhile,
             log: &log,
