@@ -8,7 +8,7 @@ use crate::commands::health::Ages;
 use crate::log::Log;
 use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
 use crate::process::watch::{Watch, aside};
-use crate::run::setup::{self, Prepared};
+use crate::run::setup::{self, Job};
 use crate::secret::WORD_BYTES_MIN;
 use crate::settings::inputs::Problem;
 use crate::settings::{catalogue, granted, shown, suggest};
@@ -30,9 +30,9 @@ pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, St
     let redactor = setup::redactor(&given.0, &given.1);
     let checked = watch.block_on(async {
         let log = Log::silent();
-        let prepared = Prepared::new(&args.given, given, &watch.stop, &log).await?;
-        let problems = prepared.problems(&watch.stop).await?;
-        stdout::print(&redactor.hide(&checked(&prepared, &problems, args.online)))?;
+        let job = Job::new(&args.given, given, &watch.stop, &log).await?;
+        let problems = job.problems(&watch.stop).await?;
+        stdout::print(&redactor.hide(&checked(&job, &problems, args.online)))?;
         if !problems.is_empty() {
             return Err(Failure::new(
                 Outcome::Settings,
@@ -43,7 +43,7 @@ pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, St
             ));
         }
         if args.online {
-            preview::online(&prepared, &watch.stop, &redactor).await?;
+            preview::online(&job, &watch.stop, &redactor).await?;
         }
         Ok(())
     });
@@ -51,29 +51,29 @@ pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, St
 }
 
 /// The settings, the warnings, and the problems or that there is none.
-fn checked(prepared: &Prepared, problems: &[Problem], online: bool) -> String {
+fn checked(job: &Job, problems: &[Problem], online: bool) -> String {
     let mut out = String::new();
-    for row in shown::shown(&prepared.description, &prepared.inputs, &prepared.host) {
+    for row in shown::shown(&job.description, &job.inputs, &job.host) {
         if !row.value.is_empty() {
             let value = words::escaped(&row.value);
             let origin = words::escaped(&row.origin.to_string());
             let _ = writeln!(out, "{:<24} {value:<40} {origin}", row.name);
         }
     }
-    for (name, meant) in suggest::near_misses(&prepared.description, &prepared.inputs) {
+    for (name, meant) in suggest::near_misses(&job.description, &job.inputs) {
         let name = words::escaped(&name);
         let _ = writeln!(
             out,
             "warning: {name} in the environment is not a setting; did you mean {meant}?"
         );
     }
-    for (name, setting) in granted::ignored(&prepared.inputs) {
+    for (name, setting) in granted::ignored(&job.inputs) {
         let _ = writeln!(
             out,
             "warning: {name} in the environment is ignored; the setting is {setting}"
         );
     }
-    if let Some(kept_back) = granted::ungranted(&prepared.inputs, &prepared.grant()) {
+    if let Some(kept_back) = granted::ungranted(&job.inputs, &job.grant()) {
         let _ = writeln!(
             out,
             "warning: environment variables not given to the component: {}; to allow them, set `{}`",
@@ -81,7 +81,7 @@ fn checked(prepared: &Prepared, problems: &[Problem], online: bool) -> String {
             kept_back.grant
         );
     }
-    for name in prepared.host.short_secrets(&prepared.inputs) {
+    for name in job.host.short_secrets(&job.inputs) {
         let _ = writeln!(
             out,
             "warning: {name} has fewer than {WORD_BYTES_MIN} characters, and is hidden only where it is a word by itself"
@@ -120,15 +120,15 @@ pub fn describe(
     let read = setup::read(&given, environment, &watch.stop);
     let redactor = setup::redactor(&read.0, &read.1);
     let described = watch.block_on(async {
-        let prepared = Prepared::new(&given, read, &watch.stop, &Log::silent()).await?;
+        let job = Job::new(&given, read, &watch.stop, &Log::silent()).await?;
         stdout::print(&if args.env_example {
-            describe::env_example(&prepared.description)
+            describe::env_example(&job.description)
         } else if args.schema {
-            describe::schema(&prepared.description)
+            describe::schema(&job.description)
         } else if args.markdown {
-            describe::markdown(&prepared.description)
+            describe::markdown(&job.description)
         } else {
-            describe::table(&prepared.description)
+            describe::table(&job.description)
         })
     });
     Ended::hidden(described, &redactor)

@@ -35,7 +35,7 @@ use outcome::{Failure, Outcome};
 #[cfg(test)]
 use process::defect;
 use process::stop::Stop;
-use run::setup::Prepared;
+use run::setup::Job;
 use run::{Run, call_component, gates, portion};
 use settings::host::HostPlan;
 use settings::inputs::Inputs;
@@ -46,9 +46,9 @@ impl Run<'_> {
     ///
     /// `Err`: what readers see is as it was after the last portion, unless it says `committed: unknown`.
     async fn flow(&mut self, given: (Inputs, HostPlan), stop: &Stop) -> Result<Outcome, Failure> {
-        let prepared = Prepared::new(&self.args.given, given, stop, self.log).await?;
-        let plan = self.usable(&prepared, stop).await?;
-        let host = &prepared.host;
+        let job = Job::new(&self.args.given, given, stop, self.log).await?;
+        let plan = self.usable(&job, stop).await?;
+        let host = &job.host;
 
         let check = || stop.check();
         let Some(mut sink) = self.open(plan, host, &check)? else {
@@ -60,7 +60,7 @@ impl Run<'_> {
         loop {
             let staging = sink.run_folder()?;
             let report = self
-                .fetch(&prepared, plan, &egress, sink.last(), &staging, stop)
+                .fetch(&job, plan, &egress, sink.last(), &staging, stop)
                 .await?;
             #[cfg(test)]
             defect::rehearsed("fetched");
@@ -85,7 +85,7 @@ impl Run<'_> {
                 return Ok(self.leave_unpublished(totals, more));
             }
 
-            let draft = self.draft(&prepared, plan, report);
+            let draft = self.draft(&job, plan, report);
             self.is_committing = true;
             let committed = taken.commit(draft);
             #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::outcome::{Ended, Failure, Outcome};
 use crate::process::stop::Stop;
 use crate::process::watch::Watch;
 use crate::run::call_component;
-use crate::run::setup::{self, Prepared, refusal};
+use crate::run::setup::{self, Job, refusal};
 use crate::secret::Redactor;
 use crate::settings::catalogue;
 use crate::settings::env_file;
@@ -41,11 +41,11 @@ pub fn preview(
     let given = setup::read(&args.given, environment, &watch.stop);
     let redactor = setup::redactor(&given.0, &given.1);
     let log = log(&redactor);
-    let preparing = Prepared::new(&args.given, given, &watch.stop, &log);
+    let loading = Job::new(&args.given, given, &watch.stop, &log);
     let previewed = watch.block_on(async {
-        let prepared = preparing.await?;
-        let source = Callable::new(&prepared, &watch.stop, &log).await?;
-        let limits = &prepared.host.limits;
+        let job = loading.await?;
+        let source = Callable::new(&job, &watch.stop, &log).await?;
+        let limits = &job.host.limits;
         let _ = folder::sweep("preview", limits, &|| watch.stop.check());
         let temporary = Temporary::new("preview", limits)?;
         let staging = temporary.folder();
@@ -60,12 +60,12 @@ pub fn preview(
 }
 
 /// Prints what one request showed.
-pub async fn online(prepared: &Prepared, stop: &Stop, redactor: &Redactor) -> Result<(), Failure> {
+pub async fn online(job: &Job, stop: &Stop, redactor: &Redactor) -> Result<(), Failure> {
     let log = log(redactor);
-    let source = Callable::new(prepared, stop, &log).await?;
+    let source = Callable::new(job, stop, &log).await?;
     let looked = source.look().await;
     log.component_ended();
-    for line in in_words(&looked?, &prepared.description) {
+    for line in in_words(&looked?, &job.description) {
         source.print(&line)?;
     }
     Ok(())
@@ -79,7 +79,7 @@ fn log(redactor: &Redactor) -> Log {
 
 /// A component that may be called, and what it may touch.
 struct Callable<'a> {
-    prepared: &'a Prepared,
+    job: &'a Job,
     egress: Egress,
     stop: &'a Stop,
     log: &'a Log,
@@ -87,21 +87,21 @@ struct Callable<'a> {
 
 impl<'a> Callable<'a> {
     /// `Err`: its settings cannot be used, or the command must end.
-    async fn new(prepared: &'a Prepared, stop: &'a Stop, log: &'a Log) -> Result<Self, Failure> {
-        let Ok(plan) = &prepared.plan else {
-            return Err(refusal(&prepared.problems(stop).await?));
+    async fn new(job: &'a Job, stop: &'a Stop, log: &'a Log) -> Result<Self, Failure> {
+        let Ok(plan) = &job.plan else {
+            return Err(refusal(&job.problems(stop).await?));
         };
         Ok(Self {
-            egress: call_component::egress(&prepared.host, plan, log.clone())?,
-            prepared,
+            egress: call_component::egress(&job.host, plan, log.clone())?,
+            job,
             stop,
             log,
         })
     }
 
     fn grants(&self, staging: Option<&Folder>) -> Result<Grants, Failure> {
-        let limits = &self.prepared.host.limits;
-        let plan = self.prepared.plan.as_ref();
+        let limits = &self.job.host.limits;
+        let plan = self.job.plan.as_ref();
         Ok(Grants {
             outbound: Some(Arc::new(self.egress.clone())),
             staging: staging.map(Folder::descriptor).transpose()?,
@@ -122,7 +122,7 @@ impl<'a> Callable<'a> {
     /// Runs the component until it is done or has staged enough.
     async fn stage(&self, staging: &Folder, enough: usize) -> Result<(), Failure> {
         let grants = self.grants(Some(staging))?;
-        let limits = &self.prepared.host.limits;
+        let limits = &self.job.host.limits;
         let request = Request {
             state: None,
             window: None,
@@ -132,9 +132,9 @@ impl<'a> Callable<'a> {
             biased;
             failure = self.stop.stopped() => return Err(failure),
             () = has(staging, enough, limits.preview_bytes) => return Ok(()),
-            (ran, _) = self.prepared.connector.run(grants, limits, &request) => ran?,
+            (ran, _) = self.job.connector.run(grants, limits, &request) => ran?,
         };
-        let report = call_component::disposed(ran, &self.egress, self.prepared)?;
+        let report = call_component::disposed(ran, &self.egress, self.job)?;
         let fetched = counted(report.fetched, "record");
         let told = format!(
             "{fetched} fetched: {} to publish, {} deleted, {} rejected\n",
@@ -147,11 +147,11 @@ impl<'a> Callable<'a> {
     /// Has the component make one request and say what it saw.
     async fn look(&self) -> Result<Sighting, Failure> {
         let grants = self.grants(None)?;
-        let limits = &self.prepared.host.limits;
+        let limits = &self.job.host.limits;
         let looked = tokio::select! {
             biased;
             failure = self.stop.stopped() => return Err(failure),
-            looked = self.prepared.connector.look(grants, limits) => looked?,
+            looked = self.job.connector.look(grants, limits) => looked?,
         };
         let looked = looked.ok_or_else(|| {
             Failure::new(
@@ -159,7 +159,7 @@ impl<'a> Callable<'a> {
                 "this component does not support `check --online` (it exports no `tidegate:sync/probe`): leave `--online` out, or try `tidegate preview`",
             )
         })?;
-        call_component::disposed(looked, &self.egress, self.prepared)
+        call_component::disposed(looked, &self.egress, self.job)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::process::stop::Stop;
 use crate::run::Run;
 use crate::run::changed_settings::leaves_append;
 use crate::run::portion::extent;
-use crate::run::setup::{Prepared, refusal};
+use crate::run::setup::{Job, refusal};
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::Problem;
 use crate::settings::plan::Plan;
@@ -22,14 +22,14 @@ impl Run<'_> {
     /// Runs the component in its grants and holds what it says against the host's own record.
     pub(crate) async fn fetch(
         &mut self,
-        prepared: &Prepared,
+        job: &Job,
         plan: &Plan,
         egress: &Egress,
         last: Option<LastCommit<'_>>,
         staging: &RunFolder,
         stop: &Stop,
     ) -> Result<Report, Failure> {
-        let host = &prepared.host;
+        let host = &job.host;
         let grants = Grants {
             outbound: Some(Arc::new(egress.clone())),
             staging: Some(staging.input_descriptor()?),
@@ -41,7 +41,7 @@ impl Run<'_> {
             memory_bytes: host.limits.memory_bytes,
         };
         let request = self.request(plan, last);
-        let run = prepared.connector.run(grants, &host.limits, &request);
+        let run = job.connector.run(grants, &host.limits, &request);
         let ran = stop.unless(async { Ok(run.await) }).await;
         let traffic = egress.traffic();
         self.summary.requests = traffic.requests;
@@ -57,7 +57,7 @@ impl Run<'_> {
         let used_up = (*cpu > host.limits.cpu).then(|| cpu_used_up(host.limits.cpu));
         let peak = &mut self.summary.component_memory_peak_bytes;
         *peak = (*peak).max(used.memory_peak_bytes as u64);
-        let ran = disposed(result?, egress, prepared);
+        let ran = disposed(result?, egress, job);
         let ran = ran.map_err(|failure| placed(failure, staging))?;
         used_up.map_or(Ok(()), Err)?;
         self.accept(ran, &request, plan, &host.limits)
@@ -162,14 +162,10 @@ pub fn egress(host: &HostPlan, plan: &Plan, log: crate::log::Log) -> Result<Egre
 }
 
 /// What a component said, unless the host's own record outranks it: also when it said that all went well.
-pub fn disposed<T>(
-    said: Result<T, JobFailure>,
-    egress: &Egress,
-    prepared: &Prepared,
-) -> Result<T, Failure> {
+pub fn disposed<T>(said: Result<T, JobFailure>, egress: &Egress, job: &Job) -> Result<T, Failure> {
     match outranked(egress) {
         Some(failure) => Err(failure),
-        None => said.map_err(|failure| explained(told(failure, prepared), egress)),
+        None => said.map_err(|failure| explained(told(failure, job), egress)),
     }
 }
 
@@ -199,12 +195,12 @@ fn outranked(egress: &Egress) -> Option<Failure> {
 }
 
 /// What the component said, as an ending.
-fn told(failure: JobFailure, prepared: &Prepared) -> Failure {
+fn told(failure: JobFailure, job: &Job) -> Failure {
     let (outcome, detail) = match failure {
         JobFailure::Settings(problems) => {
             let located: Vec<Problem> = problems
                 .into_iter()
-                .map(|problem| prepared.located(Problem::new(&problem.setting, problem.message)))
+                .map(|problem| job.located(Problem::new(&problem.setting, problem.message)))
                 .collect();
             return refusal(&located);
         }

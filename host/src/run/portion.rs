@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::component::{self, Report};
 use crate::outcome::Outcome;
 use crate::run::Run;
-use crate::run::setup::Prepared;
+use crate::run::setup::Job;
 use crate::settings::plan::Plan;
 use crate::sink::Commit;
 use crate::sink::manifest::{Component, Window};
@@ -14,12 +14,12 @@ use crate::staging::read;
 
 impl Run<'_> {
     /// What a commit records besides the data.
-    pub(crate) fn draft(&self, prepared: &Prepared, plan: &Plan, report: Report) -> Draft {
+    pub(crate) fn draft(&self, job: &Job, plan: &Plan, report: Report) -> Draft {
         Draft {
             job: self.summary.job.clone(),
             component: Component {
-                name: prepared.description.name.clone(),
-                sha256: prepared.connector.sha256.clone(),
+                name: job.description.name.clone(),
+                sha256: job.connector.sha256.clone(),
             },
             started: self.summary.started.clone(),
             fetched: report.fetched,

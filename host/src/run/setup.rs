@@ -24,8 +24,8 @@ use crate::settings::suggest;
 /// The component that is built into the binary.
 pub const BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rest.wasm"));
 
-/// A component that is ready to run, with its settings or what is wrong with them.
-pub struct Prepared {
+/// A job: its component, what was given, and what will be done or why it cannot be.
+pub struct Job {
     /// What was given.
     pub inputs: Inputs,
     /// What the host will do with any component.
@@ -58,7 +58,7 @@ pub fn redactor(inputs: &Inputs, host: &HostPlan) -> Redactor {
     Redactor::new(host.secrets(inputs))
 }
 
-impl Prepared {
+impl Job {
     /// Loads the component, asks what it is, and joins its settings with what was given. `Err` when there is no component to
     /// ask, the host's problems being in its text then, or when the command must end.
     pub async fn new(
@@ -209,32 +209,28 @@ fn read_component(path: &Path, holds: Holds, limits: &Limits) -> Result<Vec<u8>,
 
 impl Run<'_> {
     /// The settings, or every problem with them in one failure, or that the run must end.
-    pub(crate) async fn usable<'p>(
-        &self,
-        prepared: &'p Prepared,
-        stop: &Stop,
-    ) -> Result<&'p Plan, Failure> {
-        for (name, meant) in suggest::near_misses(&prepared.description, &prepared.inputs) {
+    pub(crate) async fn usable<'p>(&self, job: &'p Job, stop: &Stop) -> Result<&'p Plan, Failure> {
+        for (name, meant) in suggest::near_misses(&job.description, &job.inputs) {
             self.log.warn(
                 "environment variable is not a setting",
                 json!({ "name": name, "meant": meant }),
             );
         }
-        if let Some(kept_back) = granted::ungranted(&prepared.inputs, &prepared.grant()) {
+        if let Some(kept_back) = granted::ungranted(&job.inputs, &job.grant()) {
             self.log.warn(
                 "environment variables not given to the component",
                 json!({ "names": kept_back.names, "grant": kept_back.grant }),
             );
         }
-        for (name, setting) in granted::ignored(&prepared.inputs) {
+        for (name, setting) in granted::ignored(&job.inputs) {
             self.log.warn(
                 "environment variable ignored",
                 json!({ "name": name, "setting": setting }),
             );
         }
-        match &prepared.plan {
+        match &job.plan {
             Ok(plan) => Ok(plan),
-            Err(_) => Err(refusal(&prepared.problems(stop).await?)),
+            Err(_) => Err(refusal(&job.problems(stop).await?)),
         }
     }
 }
