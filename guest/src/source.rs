@@ -7,6 +7,7 @@ mod address;
 mod ask;
 mod clocks;
 mod error_check;
+mod excerpt;
 mod get;
 mod link;
 mod named;

@@ -28,6 +28,7 @@ pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, St
     let watch = Watch::begin();
     let given = setup::read(&args.given, environment, &watch.stop);
     let redactor = setup::redactor(&given.0, &given.1);
+    let job = given.1.job.clone();
     let checked = watch.block_on(async {
         let log = Log::silent();
         let job = Job::new(&args.given, given, &watch.stop, &log).await?;
@@ -47,7 +48,7 @@ pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, St
         }
         Ok(())
     });
-    Ended::hidden(checked, &redactor)
+    Ended::hidden(checked, &redactor).of_job(&job, &redactor)
 }
 
 /// The settings, the warnings, and the problems or that there is none.
@@ -143,13 +144,15 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
         ..GivenArgs::default()
     };
     let (inputs, host) = setup::read(&given, environment, &watch.stop);
+    let (redactor, job) = (setup::redactor(&inputs, &host), host.job.clone());
+    let failed = |failure| Ended::hidden(Err(failure), &redactor).of_job(&job, &redactor);
     if let Err(failure) = watch.stop.check() {
-        return Ended::of(Err(failure));
+        return failed(failure);
     }
     let span = |flag: &str, given: Option<&str>| match given.map(units::duration) {
         None => Ok(None),
         Some(Ok(span)) => Ok(Some(span)),
-        Some(Err(message)) => Err(Ended::failed(Outcome::Usage, format!("{flag} {message}"))),
+        Some(Err(message)) => Err(Failure::new(Outcome::Usage, format!("{flag} {message}"))),
     };
     let most = match (
         span("--max-age", args.max_age.as_deref()),
@@ -159,24 +162,22 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
             success: success.unwrap_or(host.max_age),
             cursor: cursor.or(host.max_cursor_age),
         },
-        (Err(ended), _) | (_, Err(ended)) => return ended,
+        (Err(failure), _) | (_, Err(failure)) => return failed(failure),
     };
     let relevant = |problem: &&Problem| {
         let name = problem.setting.as_str();
         let is_flag = name.starts_with("--");
         is_flag || catalogue::row(name).is_some_and(|row| row.for_health)
     };
-    let redactor = setup::redactor(&inputs, &host);
     if let Some(problem) = host.problems.iter().find(relevant) {
-        let refused = Failure::new(Outcome::Settings, problem.to_string());
-        return Ended::hidden(Err(refused), &redactor);
+        return failed(Failure::new(Outcome::Settings, problem.to_string()));
     }
     let verify = args.verify;
     // A database server is waited for, and files may be large.
     let looked = aside("health", move || Ok(health::health(&host, most, verify)));
     let report = match watch.block_on(watch.stop.unless(looked)) {
         Ok(report) => report,
-        Err(failure) => return Ended::hidden(Err(failure), &redactor),
+        Err(failure) => return failed(failure),
     };
     let text = match args.output {
         Some(OutputKind::Json) => report.json(),
@@ -187,6 +188,7 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
     Ended {
         exit_code: report.exit_code(),
         error: None,
+        job: None,
     }
 }
 

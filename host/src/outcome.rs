@@ -191,8 +191,10 @@ impl<T, E: Into<anyhow::Error>> OrFail<T> for Result<T, E> {
 pub struct Ended {
     /// The process's exit code.
     pub exit_code: u8,
-    /// The one line for stderr, when it failed.
+    /// What happened, for the line on stderr, when it failed.
     pub error: Option<String>,
+    /// `JOB_NAME`, where a job was meant: of many that cron mails, the line says which.
+    pub job: Option<String>,
 }
 
 impl Ended {
@@ -201,14 +203,27 @@ impl Ended {
         Self {
             exit_code: 0,
             error: None,
+            job: None,
         }
     }
 
-    /// The line for stderr: one, with nothing in it that steers a terminal, and no longer than a line may be.
+    /// The line for stderr, `orders: exit 69: …`: one, with nothing in it that steers a terminal, and no longer than a line may
+    /// be.
     pub fn error_line(&self) -> Option<String> {
         let bytes_max = Limits::default().error_line_bytes;
         let error = self.error.as_ref()?;
-        Some(words::line(error, bytes_max))
+        let job = self.job.as_ref();
+        let job = job.map_or_else(String::new, |job| format!("{job}: "));
+        let line = format!("{job}exit {}: {error}", self.exit_code);
+        Some(words::line(&line, bytes_max))
+    }
+
+    /// The same of this job, whose name hides every secret, too.
+    pub(crate) fn of_job(self, job: &str, redactor: &Redactor) -> Self {
+        Self {
+            job: Some(redactor.hide(job)),
+            ..self
+        }
     }
 
     /// It did not.
@@ -216,6 +231,7 @@ impl Ended {
         Self {
             exit_code: outcome.exit_code(),
             error: Some(error.into()),
+            job: None,
         }
     }
 

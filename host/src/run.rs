@@ -22,6 +22,7 @@ use crate::words;
 
 pub mod call_component;
 mod changed_settings;
+mod credential;
 pub mod gates;
 pub mod last_run;
 mod open_sink;
@@ -127,13 +128,12 @@ pub fn run_watched(
     tell(args, &log, &summary);
     drop(lock);
     drop(temporary);
-    (
-        Ended {
-            exit_code: summary.exit_code,
-            error,
-        },
-        summary,
-    )
+    let ended = Ended {
+        exit_code: summary.exit_code,
+        error,
+        job: None,
+    };
+    (ended.of_job(&summary.job, &redactor), summary)
 }
 
 /// Tells cron's log, or whoever asked for JSON, or a person at a terminal, how it went.

@@ -226,6 +226,7 @@ impl Redactor {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut shown = Vec::with_capacity(text.len());
         known.search.hide(text.as_bytes(), true, &mut shown);
+        known.search.hide_cut(&mut shown);
         // Whole characters were replaced.
         String::from_utf8(shown)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
@@ -313,6 +314,26 @@ mod tests {
             Redactor::new([Secret::from("")]),
         ] {
             assert_eq!(redactor.hide(text), text);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_was_cut_is_hidden_too() {
+        let redactor = Redactor::new([Secret::from("k3y-of-the-source")]);
+
+        for (text, shown) in [
+            ("says `you sent k3y-of-th…`", "says `you sent REDACTED…`"),
+            (
+                "k3y-… and k3y-of-the-sourc… (cut, 9 bytes)",
+                "REDACTED… and REDACTED… (cut, 9 bytes)",
+            ),
+            (
+                "k3y… is no more than a word, and k3y-of is not cut",
+                "k3y… is no more than a word, and k3y-of is not cut",
+            ),
+            ("k3y-of-the-source…", "REDACTED…"),
+        ] {
+            assert_eq!(redactor.hide(text), shown, "{text}");
         }
     }
 

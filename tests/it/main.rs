@@ -22,6 +22,8 @@ mod crash;
 mod docs;
 /// One test or more for each row of README's table of exit codes.
 mod exit_codes;
+/// What the line of a failed run says.
+mod failures;
 /// What can go wrong between a source and a run, each at every place of a run.
 mod faults;
 /// Files that an operator names: pipes, devices, and what others can write.

@@ -12,6 +12,23 @@ pub fn said(text: &str) -> String {
     shown(text, SHOWN_CHARS)
 }
 
+/// The first characters of a text from outside: on one line, blanks and line breaks as one blank each, and no more of it than
+/// `chars_max`.
+pub fn beginning(text: &str, chars_max: usize) -> String {
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        // A character has at most four bytes; the rest would not be shown.
+        if line.len() > 4 * chars_max {
+            break;
+        }
+    }
+    shown(&line, chars_max)
+}
+
 fn shown(text: &str, chars_max: usize) -> String {
     let mut shown = String::new();
     for c in text.chars().take(chars_max) {
@@ -37,5 +54,12 @@ mod tests {
             "`a'\\n\\u{1b}[31m\\u{202e}`"
         );
         assert_eq!(quoted(&"x".repeat(61)), format!("`{}…`", "x".repeat(60)));
+    }
+
+    #[test]
+    fn a_beginning_is_one_line_and_has_so_many_characters() {
+        assert_eq!(beginning(" a\r\n\t b\u{1b}[2J ", 20), "a b\\u{1b}[2J");
+        assert_eq!(beginning(&"ä ".repeat(9_000), 3), "ä ä…");
+        assert_eq!(beginning("abc", 3), "abc");
     }
 }

@@ -12,9 +12,10 @@ use super::address::{resolve, shown};
 use super::ask::Ask;
 use super::clocks::Clocks;
 use super::error_check::{BodyVerdict, ErrorCheck};
+use super::excerpt;
 use super::page::{PAGE_BYTES_MAX, Place};
 use crate::failure::{Detail, Failure, quoted};
-use crate::ports::{Answer, Clock, Http};
+use crate::ports::{Answer, Clock, Http, SendError};
 use crate::source::retry::{
     Backoff, Budget, Pace, RETRY_AFTER_SECONDS_MAX, Rate, Verdict, date, header, ms_until,
     reset_seconds, verdict,
@@ -38,6 +39,7 @@ impl Fetched {
         Place {
             page,
             url: shown(&self.url),
+            content_type: excerpt::content_type(&self.answer),
         }
     }
 }
@@ -184,6 +186,13 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
             }
             let answer = match self.http.send(&ask.request(&url), PAGE_BYTES_MAX) {
                 Ok(answer) => answer,
+                Err(SendError::Denied(why)) if url != ask.url => {
+                    return Err(Failure::Denied(Detail::from(format!(
+                        "`{}` redirects page {page} to `{}`: if the API has moved, set SOURCE_API_URL to the new URL; {why}",
+                        ask.shown(),
+                        shown(&url)
+                    ))));
+                }
                 Err(error) => return Setback::unanswered(error, &url, page).map(Try::Setback),
             };
             if let (None, Some(source)) = (self.clocks, date(&answer)) {
@@ -200,7 +209,7 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                     let now = self.clock.unix_seconds();
                     return Ok(Try::Setback(Setback::busy(&url, &answer, now)));
                 }
-                other => return Err(refusal(other, &url, answer.status, page)),
+                other => return Err(refusal(other, ask, &url, &answer, page)),
             }
         }
         let url = shown(&url);
@@ -221,10 +230,10 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
             }
             BodyVerdict::Failed(said) => {
                 let said = said.map_or_else(|| "that it is an error".to_owned(), |s| quoted(&s));
-                let (url, status) = (shown(url), answer.status);
+                let (url, status, says) = (shown(url), answer.status, excerpt::says(answer));
                 Err(Failure::Protocol(Detail {
                     message: format!(
-                        "`{url}` answered {status} on page {page} and SOURCE_ERROR says {said}"
+                        "`{url}` answered {status} on page {page} and SOURCE_ERROR says {said}{says}"
                     ),
                     status: Some(status),
                     retry_after_seconds: None,
@@ -256,21 +265,38 @@ fn redirected(url: &Url, ask: &Ask, answer: &Answer, page: u64) -> Result<Url, F
     Ok(target)
 }
 
-fn refusal(verdict: Verdict, url: &Url, status: u16, page: u64) -> Failure {
+fn refusal(verdict: Verdict, ask: &Ask, url: &Url, answer: &Answer, page: u64) -> Failure {
+    let (status, says) = (answer.status, excerpt::says(answer));
     let detail = |what: &str| Detail {
-        message: format!("`{}` answered {status} on page {page}{what}", shown(url)),
+        message: format!(
+            "`{}` answered {status} on page {page}{says}{what}",
+            shown(url)
+        ),
         status: Some(status),
         retry_after_seconds: None,
     };
+    let advice = match (status, &ask.body) {
+        (405, Some(_)) => {
+            "; SOURCE_BODY makes the request a POST: leave it out if the API takes a GET"
+        }
+        (405, None) => "; the request was a GET: give a SOURCE_BODY if the API takes a POST",
+        _ if page == 1 => "; check SOURCE_API_URL",
+        _ => "",
+    };
     match verdict {
-        Verdict::Denied => Failure::Denied(detail(
-            ": the source refused the credential; check SOURCE_API_KEY and SOURCE_AUTH",
-        )),
-        Verdict::Refused if page == 1 => Failure::Refused(detail("; check SOURCE_API_URL")),
-        Verdict::Refused => Failure::Refused(detail("")),
+        // Which credential was sent, if any, is known to whoever sent it.
+        Verdict::Denied => Failure::Denied(detail("")),
+        Verdict::Refused => Failure::Refused(detail(advice)),
         Verdict::OutOfOrder => Failure::Unavailable(detail("")),
         Verdict::Page | Verdict::Redirect | Verdict::Busy | Verdict::Unexpected => {
-            Failure::Protocol(detail(", where a page was expected"))
+            let message = format!(
+                "`{}` answered {status} on page {page}, where a page was expected{says}",
+                shown(url)
+            );
+            Failure::Protocol(Detail {
+                message,
+                ..detail("")
+            })
         }
     }
 }

@@ -12,6 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 use crate::failure::{Failure, quoted};
+use crate::source::excerpt;
 use tidegate_json::{Paths, Pointer, Take, escape};
 
 /// The body of one page. A page and its staged lines together must fit the component's memory, several times over.
@@ -26,6 +27,8 @@ pub struct Place {
     pub page: u64,
     /// `scheme://host/path`.
     pub url: String,
+    /// What the answer says that it is.
+    pub content_type: Option<String>,
 }
 
 impl fmt::Display for Place {
@@ -131,7 +134,8 @@ pub fn leading_text(json: Option<&str>) -> Result<Option<String>, &'static str> 
 pub fn text<'b>(body: &'b [u8], place: &Place) -> Result<&'b str, Failure> {
     let text = std::str::from_utf8(body).map_err(|error| {
         let at = error.valid_up_to();
-        Failure::protocol(format!("{place} is not UTF-8 at byte {at}"))
+        let instead = instead(body, place);
+        Failure::protocol(format!("{place} is not UTF-8 at byte {at}{instead}"))
     })?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
@@ -154,7 +158,10 @@ pub fn read<'b>(
         return lines::read(text, place, take);
     }
     if text.trim_ascii().is_empty() {
-        return Err(Failure::protocol(format!("{place} is empty, not JSON")));
+        let instead = instead(body, place);
+        return Err(Failure::protocol(format!(
+            "{place} is empty, not JSON{instead}"
+        )));
     }
     let mut reader = Reader {
         shape,
@@ -173,12 +180,12 @@ pub fn read<'b>(
 }
 
 fn not_json(error: &serde_json::Error, text: &str, place: &Place) -> Failure {
-    let hint = if text.trim_ascii_start().starts_with('<') {
-        "; it looks like HTML or XML: check SOURCE_API_URL and the credential"
-    } else {
-        ""
-    };
-    Failure::protocol(format!("{place} is not JSON: {error}{hint}"))
+    let instead = instead(text.as_bytes(), place);
+    Failure::protocol(format!("{place} is not JSON: {error}{instead}"))
+}
+
+fn instead(body: &[u8], place: &Place) -> String {
+    excerpt::instead(body, place.content_type.as_deref())
 }
 
 /// What stands where the records should.

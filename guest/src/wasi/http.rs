@@ -124,7 +124,7 @@ fn send_error(code: &ErrorCode) -> SendError {
     use ErrorCode as E;
     match code {
         E::HttpRequestDenied | E::DestinationIpProhibited | E::DestinationIpUnroutable => {
-            SendError::Denied("the host does not grant it".to_owned())
+            SendError::Denied("it is not granted".to_owned())
         }
         E::HttpResponseIncomplete
         | E::HttpResponseContentCoding(_)
@@ -149,10 +149,15 @@ fn send_error(code: &ErrorCode) -> SendError {
         E::DnsTimeout | E::DnsError(_) => {
             SendError::Unreachable("the name does not resolve".to_owned())
         }
-        E::ConnectionRefused => SendError::Unreachable("the connection was refused".to_owned()),
-        E::ConnectionTimeout | E::ConnectionReadTimeout | E::HttpResponseTimeout => {
+        E::ConnectionRefused => SendError::Unreachable("no connection".to_owned()),
+        E::ConnectionTimeout => SendError::Unreachable("no connection in time".to_owned()),
+        E::ConnectionReadTimeout | E::HttpResponseTimeout => {
             SendError::Unreachable("no answer in time".to_owned())
         }
-        other => SendError::Unreachable(format!("no answer ({other:?})")),
+        E::ConnectionTerminated => SendError::Unreachable("the connection was lost".to_owned()),
+        E::TlsProtocolError | E::TlsAlertReceived(_) => {
+            SendError::Unreachable("no agreement on TLS".to_owned())
+        }
+        _ => SendError::Unreachable("no answer".to_owned()),
     }
 }

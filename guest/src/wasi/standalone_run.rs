@@ -7,7 +7,7 @@ use super::http::Waki;
 use super::standalone::{self, Appended, Authorized, STATE, STATE_BYTES_MAX};
 use crate::failure::counted;
 use crate::ports::{Clock, StagedFile};
-use crate::{Extent, Report, Request};
+use crate::{Extent, Failure, Report, Request};
 
 /// Runs it. `Err`: what readers see is what they saw.
 pub fn run() -> Result<(), String> {
@@ -74,7 +74,12 @@ fn staged(
     };
     let mut http = Authorized::new(Waki::default(), env)?;
     let ran = crate::run(&request, env, &mut http, files, &mut WasiClock);
-    ran.map_err(|failure| failure.to_string())
+    ran.map_err(|failure| match &failure {
+        Failure::Denied(detail) if matches!(detail.status, Some(401 | 403)) => {
+            format!("{failure}; {}", http.advice())
+        }
+        _ => failure.to_string(),
+    })
 }
 
 fn wrote(report: &Report, name: &str) -> String {

@@ -40,6 +40,7 @@ pub fn preview(
     let watch = Watch::begin();
     let given = setup::read(&args.given, environment, &watch.stop);
     let redactor = setup::redactor(&given.0, &given.1);
+    let job = given.1.job.clone();
     let log = log(&redactor);
     let loading = Job::new(&args.given, given, &watch.stop, &log);
     let previewed = watch.block_on(async {
@@ -56,7 +57,7 @@ pub fn preview(
         ran
     });
     log.component_ended();
-    Ended::hidden(previewed, &redactor)
+    Ended::hidden(previewed, &redactor).of_job(&job, &redactor)
 }
 
 /// Prints what one request showed.

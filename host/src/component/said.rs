@@ -65,6 +65,8 @@ pub struct Problem {
 #[derive(Debug, Clone)]
 pub struct Detail {
     pub message: String,
+    /// The HTTP status that caused it, when one did.
+    pub status: Option<u16>,
     /// How long the source asked to be left alone.
     pub retry_after_seconds: Option<u64>,
 }
@@ -149,6 +151,7 @@ pub fn report(raw: raw::Report, limits: &Limits) -> Result<Report, Failure> {
 pub fn failure(raw: raw::Failure, log: &Log, limits: &Limits) -> JobFailure {
     let detail = |raw: raw::Detail| Detail {
         message: line(&raw.message, log, limits),
+        status: raw.status,
         retry_after_seconds: raw.retry_after_seconds,
     };
     match raw {

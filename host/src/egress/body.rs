@@ -147,6 +147,7 @@ impl EgressBody {
 
     fn fail(&mut self, error: EgressError) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
         self.shared.keep(&error);
+        self.shared.record.set_last(Some(&error));
         self.scrubber = None;
         self.state = State::Failed(error.clone());
         Poll::Ready(Some(Err(error)))

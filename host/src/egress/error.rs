@@ -11,7 +11,7 @@ pub enum EgressError {
     #[error("{message}")]
     Denied { message: String },
     /// The component's own request body broke off.
-    #[error("read the body of the request to `{origin}`: {reason}")]
+    #[error("cannot read the body of the request to `{origin}`: {reason}")]
     RequestBroken {
         /// Where it was going.
         origin: String,
@@ -19,14 +19,14 @@ pub enum EgressError {
         reason: String,
     },
     /// The name has no address, or the resolver did not answer.
-    #[error("look up `{host}`: {reason}")]
+    #[error("cannot look up `{host}`: {reason}")]
     DnsUnknown {
         host: String,
         /// What the resolver said.
         reason: String,
     },
     /// No connection, or it was lost before the answer began.
-    #[error("reach `{origin}`: {reason}")]
+    #[error("cannot reach `{origin}`: {reason}")]
     Unreachable {
         /// Where it was going.
         origin: String,
@@ -34,7 +34,7 @@ pub enum EgressError {
         reason: String,
     },
     /// Name, connection and TLS took too long together.
-    #[error("connect to `{origin}`: no connection within {limit:?}")]
+    #[error("cannot reach `{origin}`: {}", self.reason())]
     ConnectTimeout {
         /// Where it was going.
         origin: String,
@@ -42,7 +42,7 @@ pub enum EgressError {
         limit: Duration,
     },
     /// The request was sent and no answer began.
-    #[error("wait for `{origin}`: no answer within {limit:?}")]
+    #[error("cannot reach `{origin}`: {}", self.reason())]
     FirstByteTimeout {
         /// Where it was going.
         origin: String,
@@ -50,21 +50,21 @@ pub enum EgressError {
         limit: Duration,
     },
     /// The answer stopped coming.
-    #[error("read from `{origin}`: nothing came for {limit:?}")]
+    #[error("cannot read from `{origin}`: {}", self.reason())]
     IdleTimeout {
         origin: String,
         /// `Limits::idle_timeout`.
         limit: Duration,
     },
     /// The answer kept coming, too slowly.
-    #[error("read from `{origin}`: the answer was not complete within {limit:?}")]
+    #[error("cannot read from `{origin}`: {}", self.reason())]
     AnswerTimeout {
         origin: String,
         /// `Limits::response_timeout`.
         limit: Duration,
     },
     /// The answer ended before its end, or its compression is damaged.
-    #[error("read from `{origin}`: the answer broke off after {wire_bytes} bytes: {reason}")]
+    #[error("cannot read from `{origin}`: {}", self.reason())]
     CutOff {
         origin: String,
         /// Bytes of body that had come, as sent.
@@ -73,7 +73,7 @@ pub enum EgressError {
         reason: String,
     },
     /// One request or answer is larger than the limit for it.
-    #[error("exchange with `{origin}`: {what} of more than {limit}")]
+    #[error("too much in the exchange with `{origin}`: {what} of more than {limit}")]
     TooLarge {
         origin: String,
         /// What was measured, with its unit: `response_wire_bytes`, say.
@@ -82,7 +82,7 @@ pub enum EgressError {
         limit: u64,
     },
     /// A limit of the whole run is used up.
-    #[error("ask `{origin}`: the run has used up its {what}, {limit}")]
+    #[error("cannot ask `{origin}`: the run has used up its {what}, {limit}")]
     Budget {
         /// Where it was going.
         origin: String,
@@ -92,34 +92,34 @@ pub enum EgressError {
         limit: u64,
     },
     /// The server's certificate was not accepted.
-    #[error("verify the certificate of `{origin}`: {reason}")]
+    #[error("cannot verify the certificate of `{origin}`: {reason}")]
     BadCertificate {
         origin: String,
         /// What is wrong with it and how to fix it.
         reason: String,
     },
     /// The source, or whoever gives out tokens for it, does not accept what we show.
-    #[error("authorize with `{origin}`: {reason}")]
+    #[error("cannot authorize with `{origin}`: {reason}")]
     CredentialRefused {
         origin: String,
         /// What was refused, and which settings to look at.
         reason: String,
     },
     /// No access token came, and the next time one may.
-    #[error("fetch an access token from `{origin}` (`SOURCE_TOKEN_URL`): {reason}")]
+    #[error("cannot fetch an access token from `{origin}` (`SOURCE_TOKEN_URL`): {reason}")]
     TokenUnavailable { origin: String, reason: String },
     /// What came in place of an access token makes no sense.
-    #[error("fetch an access token from `{origin}` (`SOURCE_TOKEN_URL`): {reason}")]
+    #[error("cannot fetch an access token from `{origin}` (`SOURCE_TOKEN_URL`): {reason}")]
     BadToken {
         origin: String,
         /// What is wrong with the answer.
         reason: String,
     },
     /// The other side speaks no TLS, or none that is still safe.
-    #[error("agree on TLS with `{origin}`: {reason}")]
+    #[error("cannot agree on TLS with `{origin}`: {reason}")]
     BadTls { origin: String, reason: String },
     /// The answer is not HTTP/1.1, or two readers could disagree where it ends.
-    #[error("read from `{origin}`: the answer is not valid HTTP: {reason}")]
+    #[error("cannot read from `{origin}`: the answer is not valid HTTP: {reason}")]
     BadFraming { origin: String, reason: String },
     /// The body is encoded in a way that was not asked for.
     #[error(
@@ -153,6 +153,33 @@ impl EgressError {
         }
     }
 
+    /// True if and only if the answer had begun.
+    pub fn is_of_a_body(&self) -> bool {
+        matches!(
+            self,
+            Self::IdleTimeout { .. } | Self::AnswerTimeout { .. } | Self::CutOff { .. }
+        )
+    }
+
+    /// Why, without saying of whom: what a component that says where it asked cannot know.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::ConnectTimeout { limit, .. } => {
+                format!("no connection within {}", seconds(*limit))
+            }
+            Self::FirstByteTimeout { limit, .. } => format!("no answer within {}", seconds(*limit)),
+            Self::IdleTimeout { limit, .. } => format!("nothing came for {}", seconds(*limit)),
+            Self::AnswerTimeout { limit, .. } => {
+                format!("the answer was not complete within {}", seconds(*limit))
+            }
+            Self::CutOff {
+                wire_bytes, reason, ..
+            } => format!("the answer broke off after {wire_bytes} bytes: {reason}"),
+            Self::DnsUnknown { reason, .. } | Self::Unreachable { reason, .. } => reason.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// How a run ends that ends for this.
     pub fn outcome(&self) -> Outcome {
         match self {
@@ -175,4 +202,8 @@ impl EgressError {
             | Self::BadEncoding { .. } => Outcome::ProtocolBroken,
         }
     }
+}
+
+fn seconds(limit: Duration) -> String {
+    format!("{} s", limit.as_secs_f64())
 }

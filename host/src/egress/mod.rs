@@ -160,10 +160,9 @@ impl Egress {
         sent
     }
 
-    /// Why no access token came for the last request, if that is why it was not sent.
-    pub fn token_trouble(&self) -> Option<EgressError> {
-        let last = self.0.record.last();
-        last.filter(|error| matches!(error, EgressError::TokenUnavailable { .. }))
+    /// Why the last request had no whole answer, if it had none and asking again could have helped.
+    pub fn trouble(&self) -> Option<EgressError> {
+        self.0.record.last().filter(|error| !error.is_final())
     }
 
     /// The first request that was not granted: it outranks what the component says of the run.

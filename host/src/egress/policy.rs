@@ -71,7 +71,7 @@ impl Origin {
     pub(super) fn asked_for(uri: &Uri) -> Result<Self, EgressError> {
         let denied = |what: &str| {
             Err(EgressError::Denied {
-                message: format!("host refused a request: its URL {what}"),
+                message: format!("no request was sent: its URL {what}"),
             })
         };
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
@@ -175,7 +175,7 @@ impl Policy {
         if ![Method::GET, Method::HEAD, Method::POST].contains(method) {
             let method: String = method.as_str().chars().take(METHOD_CHARS_SHOWN).collect();
             let message = format!(
-                "host refused http to `{origin}`: method `{method}` is not one of GET, HEAD, POST"
+                "no request was sent to `{origin}`: method `{method}` is not one of GET, HEAD, POST"
             );
             return Err(EgressError::Denied { message });
         }
@@ -197,7 +197,7 @@ impl Policy {
             allowed.join(", ")
         };
         let message =
-            format!("host refused http to `{origin}`: not in `ALLOW_HOSTS` (allowed: {allowed})");
+            format!("no request was sent to `{origin}`: not in `ALLOW_HOSTS` (allowed: {allowed})");
         Err(EgressError::Denied { message })
     }
 
@@ -222,7 +222,7 @@ impl Policy {
             Reach::Public => unreachable!("a public address is granted"),
         };
         let message = format!(
-            "host refused to connect to `{name}`: its address `{first}` is {place}, and {cure}"
+            "no connection was made to `{name}`: its address `{first}` is {place}, and {cure}"
         );
         Err(EgressError::Denied { message })
     }

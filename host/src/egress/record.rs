@@ -50,7 +50,7 @@ impl Record {
         first && matches!(error, EgressError::Denied { .. })
     }
 
-    /// How the last request ended that ended until now: with this error, or with an answer.
+    /// How the last request ended that ended until now, or its body: with this error, or with an answer.
     pub(super) fn set_last(&self, error: Option<&EgressError>) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = error.cloned();
     }

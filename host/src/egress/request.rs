@@ -47,7 +47,7 @@ impl Shared {
             .path_and_query(target)
             .build()
             .map_err(|_| EgressError::Denied {
-                message: format!("host refused http to `{origin}`: its URL is not valid"),
+                message: format!("no request was sent to `{origin}`: its URL is not valid"),
             })?;
         Ok(head)
     }
@@ -193,7 +193,7 @@ fn target(uri: &Uri, origin: &Origin) -> Result<PathAndQuery, EgressError> {
     let target = format!("{slash}{ascii}");
     let denied = || EgressError::Denied {
         message: format!(
-            "host refused http to `{origin}`: its target `{}` is not a path",
+            "no request was sent to `{origin}`: its target `{}` is not a path",
             uri.path()
                 .chars()
                 .take(TARGET_CHARS_SHOWN)

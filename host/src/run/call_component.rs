@@ -10,6 +10,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Stop;
 use crate::run::Run;
 use crate::run::changed_settings::leaves_append;
+use crate::run::credential;
 use crate::run::portion::extent;
 use crate::run::setup::{Job, refusal};
 use crate::settings::host::HostPlan;
@@ -161,20 +162,33 @@ pub fn egress(host: &HostPlan, plan: &Plan, log: crate::log::Log) -> Result<Egre
     Egress::new(policy, &host.auth, &[], &files, &host.limits, log)
 }
 
-/// What a component said, unless the host's own record outranks it: also when it said that all went well.
+/// What a component said, unless the host's own record of a denial or a limit outranks it: also when it said that all went
+/// well. What it says of a denial is where it asked, and why: that is told, too.
 pub fn disposed<T>(said: Result<T, JobFailure>, egress: &Egress, job: &Job) -> Result<T, Failure> {
-    match outranked(egress) {
-        Some(failure) => Err(failure),
-        None => said.map_err(|failure| explained(told(failure, job), egress)),
-    }
+    let Some(error) = egress.denial().or_else(|| egress.breach()) else {
+        return said.map_err(|failure| explained(told(failure, job), egress));
+    };
+    let message = match said {
+        Err(JobFailure::Denied(detail)) if error.outcome() == Outcome::Denied => {
+            format!("{}: {error}", detail.message)
+        }
+        _ => error.to_string(),
+    };
+    Err(Failure::new(error.outcome(), message))
 }
 
 /// What the component takes for a source that is not there, with the reason that only the host knows.
 fn explained(mut failure: Failure, egress: &Egress) -> Failure {
-    if failure.outcome == Outcome::TryLater
-        && let Some(trouble) = egress.token_trouble()
-    {
-        failure.message = format!("{}: {trouble}", failure.message);
+    let Some(trouble) = egress.trouble() else {
+        return failure;
+    };
+    let is_of_the_network = match failure.outcome {
+        Outcome::TryLater => true,
+        Outcome::ProtocolBroken => trouble.is_of_a_body(),
+        _ => false,
+    };
+    if is_of_the_network {
+        failure.message = format!("{} ({})", failure.message, trouble.reason());
     }
     failure
 }
@@ -188,15 +202,9 @@ fn placed(mut failure: Failure, staging: &RunFolder) -> Failure {
     failure
 }
 
-/// The host's own record of a denial or a limit, which outranks the component's word.
-fn outranked(egress: &Egress) -> Option<Failure> {
-    let error = egress.denial().or_else(|| egress.breach())?;
-    Some(Failure::new(error.outcome(), error.to_string()))
-}
-
 /// What the component said, as an ending.
 fn told(failure: JobFailure, job: &Job) -> Failure {
-    let (outcome, detail) = match failure {
+    let (outcome, mut detail) = match failure {
         JobFailure::Settings(problems) => {
             let located: Vec<Problem> = problems
                 .into_iter()
@@ -211,9 +219,14 @@ fn told(failure: JobFailure, job: &Job) -> Failure {
         JobFailure::Data(detail) => (Outcome::GateRefused, detail),
         JobFailure::Output(detail) => (Outcome::IoFailed, detail),
     };
+    let says_so = detail.message.contains("asks to wait");
     let wait = detail
         .retry_after_seconds
-        .map(|seconds| format!("; it asks to be left alone for {seconds} s"));
+        .filter(|_| !says_so)
+        .map(|seconds| format!("; the source asks to wait {seconds} s"));
+    if outcome == Outcome::Denied && matches!(detail.status, Some(401 | 403)) {
+        detail.message = format!("{}; {}", detail.message, credential::advice(job));
+    }
     Failure::new(
         outcome,
         format!("{}{}", detail.message, wait.unwrap_or_default()),

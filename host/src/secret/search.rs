@@ -20,6 +20,8 @@ const COMPARED_AT_ONCE: usize = 16;
 
 /// What is shorter is a secret only where it is a word by itself: it would spoil every text that it occurs in.
 pub const WORD_BYTES_MIN: usize = 6;
+/// The beginning of a secret that was cut is looked for from this length on: a shorter one tells little, and occurs by chance.
+const CUT_BYTES_MIN: usize = 4;
 
 /// What to look for: every secret in every encoding that is not one of single characters.
 pub struct Search {
@@ -121,6 +123,41 @@ impl Search {
             count,
             is_given_up: false,
         }
+    }
+}
+
+impl Search {
+    /// Replaces the beginning of a secret before each `…` of a text without whole ones: what was cut is found by nobody else.
+    pub fn hide_cut(&self, shown: &mut Vec<u8>) {
+        const CUT: &[u8] = "…".as_bytes();
+        if memmem::find(shown, CUT).is_none() {
+            return;
+        }
+        let mut out = Vec::with_capacity(shown.len());
+        let mut rest = shown.as_slice();
+        while let Some(at) = memmem::find(rest, CUT) {
+            let before = &rest[..at];
+            let kept = before.len() - self.begun_at_the_end(before);
+            out.extend_from_slice(&before[..kept]);
+            if kept < before.len() {
+                out.extend_from_slice(REDACTED.as_bytes());
+            }
+            out.extend_from_slice(CUT);
+            rest = &rest[at + CUT.len()..];
+        }
+        out.extend_from_slice(rest);
+        *shown = out;
+    }
+
+    /// The most bytes at the end of a text with which one of the secrets begins.
+    fn begun_at_the_end(&self, text: &[u8]) -> usize {
+        let begun = self.patterns.iter().filter_map(|pattern| {
+            let most = pattern.len().min(text.len());
+            (CUT_BYTES_MIN..=most)
+                .rev()
+                .find(|&bytes| text.ends_with(&pattern[..bytes]))
+        });
+        begun.max().unwrap_or(0)
     }
 }
 

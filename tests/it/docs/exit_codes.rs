@@ -9,6 +9,11 @@ use crate::world::Job;
 
 const TWO: &str = r#"[{"id":1},{"id":2}]"#;
 
+/// The job of the examples.
+fn orders() -> Job {
+    Job::new().set("JOB_NAME", "orders")
+}
+
 /// The sections of the page: code, and all that is below its heading.
 fn sections() -> Vec<(u8, &'static str)> {
     let parts = text_of("docs/exit-codes.md").split("\n## ").skip(1);
@@ -70,7 +75,7 @@ fn the_example_of_64_is_what_is_printed() {
 
 #[test]
 fn the_example_of_65_is_what_is_printed() {
-    let run = Job::new().old(TWO).page(200, "[]").run();
+    let run = orders().old(TWO).page(200, "[]").run();
 
     run.exits(Outcome::GateRefused);
     shows(65, &run.stderr);
@@ -78,7 +83,7 @@ fn the_example_of_65_is_what_is_printed() {
 
 #[test]
 fn the_example_of_69_is_what_is_printed() {
-    let run = Job::new().reply(Reply::new(404, "gone")).run();
+    let run = orders().reply(Reply::new(404, "gone")).run();
 
     run.exits(Outcome::SourceRefused);
     shows(69, &run.stderr);
@@ -86,7 +91,9 @@ fn the_example_of_69_is_what_is_printed() {
 
 #[test]
 fn the_example_of_70_is_what_is_printed() {
-    let mut job = Job::misbehaving("loop").set("CPU_LIMIT", "1s");
+    let mut job = Job::misbehaving("loop")
+        .set("JOB_NAME", "orders")
+        .set("CPU_LIMIT", "1s");
 
     let run = job.run();
 
@@ -96,7 +103,7 @@ fn the_example_of_70_is_what_is_printed() {
 
 #[test]
 fn the_example_of_73_is_what_is_printed() {
-    let mut job = Job::new();
+    let mut job = orders();
     std::fs::create_dir_all(job.output()).expect("make the folder");
     std::fs::write(job.output().join("latest.json"), "[]").expect("write a file");
 
@@ -112,7 +119,7 @@ fn the_example_of_74_is_what_is_printed() {
     let launcher = "trap '' XFSZ; ulimit -f 1800; exec \"$@\"";
     let records = format!("[{}{{}}]", "{},".repeat(250_000 - 1));
 
-    let run = Job::new().page(200, &records).launched_by(launcher).run();
+    let run = orders().page(200, &records).launched_by(launcher).run();
 
     run.exits(Outcome::IoFailed);
     shows(74, &run.stderr);
@@ -120,7 +127,7 @@ fn the_example_of_74_is_what_is_printed() {
 
 #[test]
 fn the_example_of_75_is_what_is_printed() {
-    let run = Job::new()
+    let run = orders()
         .set("MAX_RETRIES", "0")
         .reply(Reply::new(503, ""))
         .run();
@@ -131,8 +138,11 @@ fn the_example_of_75_is_what_is_printed() {
 
 #[test]
 fn the_example_of_76_is_what_is_printed() {
-    let run = Job::new()
-        .reply(Reply::new(200, "<html>Maintenance</html>"))
+    let run = orders()
+        .reply(
+            Reply::new(200, "<html><title>Maintenance</title></html>")
+                .header("content-type", "text/html"),
+        )
         .run();
 
     run.exits(Outcome::ProtocolBroken);
@@ -141,7 +151,7 @@ fn the_example_of_76_is_what_is_printed() {
 
 #[test]
 fn the_example_of_77_is_what_is_printed() {
-    let run = Job::new().reply(Reply::new(401, "")).run();
+    let run = orders().reply(Reply::new(401, "")).run();
 
     run.exits(Outcome::Denied);
     shows(77, &run.stderr);
@@ -149,7 +159,7 @@ fn the_example_of_77_is_what_is_printed() {
 
 #[test]
 fn the_example_of_78_is_what_is_printed() {
-    let run = Job::new().unset("SOURCE_API_URL").run();
+    let run = orders().unset("SOURCE_API_URL").run();
 
     run.exits(Outcome::Settings);
     shows(78, &run.stderr);
@@ -158,7 +168,7 @@ fn the_example_of_78_is_what_is_printed() {
 #[test]
 fn the_examples_of_130_and_143_are_what_is_printed() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        let mut job = Job::new().reply(Reply::silence());
+        let mut job = orders().reply(Reply::silence());
 
         let run = job.start().has_asked(1).signalled(signal).ends();
 

@@ -283,7 +283,9 @@ impl Run {
                 1,
                 "a failed run says one line on stderr\n{context}"
             );
-            assert!(lines[0].starts_with("tidegate: "), "{context}");
+            let job = self.summary()["job"].as_str().map(str::to_owned);
+            let begins = format!("tidegate: {}: exit {code}: ", job.unwrap_or_default());
+            assert!(lines[0].starts_with(&begins), "not `{begins}`\n{context}");
         }
         for text in [&self.stdout, &self.stderr] {
             steers_nothing("what was printed", text);

@@ -5,13 +5,15 @@ use url::Url;
 use crate::failure::{Detail, Failure};
 use crate::ports::{Answer, SendError};
 use crate::source::retry::{RETRY_AFTER_SECONDS_MAX, Reason, asked_seconds};
-use crate::source::shown;
+use crate::source::{excerpt, shown};
 
 /// Why one try gave no page.
 #[derive(Debug)]
 pub(super) struct Setback {
     url: String,
     cause: Cause,
+    /// What the answer says, for a failure.
+    says: String,
     /// How long the source asked to be left alone.
     pub asked_seconds: Option<u64>,
 }
@@ -31,6 +33,7 @@ impl Setback {
         Self {
             url: shown(url),
             cause: Cause::Status(answer.status),
+            says: excerpt::says(answer),
             asked_seconds: asked_seconds(answer, our_unix_seconds),
         }
     }
@@ -51,18 +54,19 @@ impl Setback {
             SendError::CutOff(text) => Cause::CutOff(text),
             SendError::Denied(text) => {
                 return Err(Failure::Denied(Detail::from(format!(
-                    "get page {page} of `{url}`: {text}"
+                    "cannot get page {page} of `{url}`: {text}"
                 ))));
             }
             SendError::Broken(text) => {
                 return Err(Failure::protocol(format!(
-                    "get page {page} of `{url}`: {text}"
+                    "cannot get page {page} of `{url}`: {text}"
                 )));
             }
         };
         Ok(Self {
             url,
             cause,
+            says: String::new(),
             asked_seconds: None,
         })
     }
@@ -91,8 +95,10 @@ impl Setback {
             Cause::Judged(status) => format!(
                 "`{url}` answered {status} on page {page} and SOURCE_ERROR says to try again{extent}"
             ),
-            Cause::Unreachable(text) => format!("reach `{url}` for page {page}{extent}: {text}"),
-            Cause::CutOff(text) => format!("read page {page} of `{url}`{extent}: {text}"),
+            Cause::Unreachable(text) => {
+                format!("cannot reach `{url}` for page {page}{extent}: {text}")
+            }
+            Cause::CutOff(text) => format!("cannot read page {page} of `{url}`{extent}: {text}"),
         }
     }
 
@@ -106,7 +112,8 @@ impl Setback {
             }
             _ => times(tries),
         };
-        let detail = self.detail(self.what(page, &extent));
+        let what = self.what(page, &extent);
+        let detail = self.detail(format!("{what}{}", self.says));
         match self.cause {
             Cause::Status(_) | Cause::Judged(_) | Cause::Unreachable(_) => {
                 Failure::Unavailable(detail)
@@ -117,10 +124,10 @@ impl Setback {
 
     /// The failure of a run that has made so many retries that this one is not made.
     pub fn exhausted(self, page: u64, tries: u32, retries: u64) -> Failure {
-        let what = self.what(page, &times(tries));
-        Failure::Unavailable(
-            self.detail(format!("{what}; the run has used up its {retries} retries")),
-        )
+        let (what, says) = (self.what(page, &times(tries)), &self.says);
+        Failure::Unavailable(self.detail(format!(
+            "{what}{says}; the run has used up its {retries} retries"
+        )))
     }
 
     fn detail(&self, message: String) -> Detail {

@@ -1,5 +1,6 @@
 mod judged;
 mod polite;
+mod refused;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -162,7 +163,7 @@ fn after_all_tries_the_last_setback_names_the_failure() {
     assert_eq!(
         never_reached,
         Failure::Unavailable(Detail::from(
-            "reach `https://x.example/o` for page 2, four times: connection refused"
+            "cannot reach `https://x.example/o` for page 2, four times: connection refused"
         ))
     );
     assert!(matches!(never_whole, Failure::Protocol(_)));

@@ -27,8 +27,11 @@ pub(super) fn read<'b>(
                 .unwrap_or_default()
                 .to_owned();
             let (line, column) = (number + 1, error.column());
+            // From that line on: those before it were as they should be.
+            let rest = text.split('\n').skip(number).collect::<Vec<_>>().join("\n");
+            let instead = super::instead(rest.as_bytes(), place);
             Failure::protocol(format!(
-                "{place} is not NDJSON: {what} at line {line} column {column}"
+                "{place} is not NDJSON: {what} at line {line} column {column}{instead}"
             ))
         })?;
         if failure.is_none() {

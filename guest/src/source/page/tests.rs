@@ -7,6 +7,7 @@ fn place() -> Place {
     Place {
         page: 2,
         url: "https://api.example.com/orders".to_owned(),
+        content_type: Some("text/plain".to_owned()),
     }
 }
 
@@ -111,12 +112,19 @@ fn what_is_not_json_is_refused_with_line_and_column() {
     assert!(refused("[{}]x", "", "").contains("trailing characters at line 1 column 5"));
     assert!(refused("[{\"a\":1}", "", "").contains("is not JSON: EOF"));
     assert!(refused("[{\"a\":NaN}]", "", "").contains("is not JSON"));
-    assert!(refused(" \n", "", "").ends_with("is empty, not JSON"));
+    assert!(refused(" \n", "", "").ends_with("is empty, not JSON (Content-Type `text/plain`)"));
 }
 
 #[test]
-fn html_is_named() {
-    assert!(refused("<!doctype html>", "", "").contains("it looks like HTML"));
+fn html_is_named_with_its_title_and_content_type() {
+    let message = refused("<!doctype html><title>Log in</title>", "", "");
+
+    assert!(
+        message.ends_with(
+            "is not JSON: expected value at line 1 column 1; it looks like HTML, titled `Log in` (Content-Type `text/plain`): check SOURCE_API_URL and the credential"
+        ),
+        "{message}"
+    );
 }
 
 #[test]
@@ -135,7 +143,12 @@ fn what_is_not_utf_8_is_refused_with_the_offset() {
     );
 
     let message = failure.unwrap_err().to_string();
-    assert!(message.ends_with("is not UTF-8 at byte 7"), "{message}");
+    assert!(
+        message.ends_with(
+            "is not UTF-8 at byte 7 (Content-Type `text/plain`); it begins with `[{\"a\":\"\u{fffd}\"}]`"
+        ),
+        "{message}"
+    );
 }
 
 #[test]
@@ -237,7 +250,7 @@ fn a_body_of_lines_holds_a_record_a_line() {
     assert!(
         lines("{}\n\n{\"a\":")
             .unwrap_err()
-            .ends_with("is not NDJSON: EOF while parsing a value at line 3 column 5")
+            .ends_with("is not NDJSON: EOF while parsing a value at line 3 column 5 (Content-Type `text/plain`); it begins with `{\"a\":`")
     );
     assert!(
         lines("{} {}\n")

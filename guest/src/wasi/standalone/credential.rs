@@ -71,6 +71,16 @@ impl<H: Http> Http for Authorized<H> {
 }
 
 impl<H> Authorized<H> {
+    /// What to do after the source refused the credential.
+    pub fn advice(&self) -> &'static str {
+        match self.credential {
+            Credential::None => "no credential was sent: set SOURCE_API_KEY",
+            Credential::Header { .. } | Credential::Query { .. } => {
+                "the source refused the credential; check SOURCE_API_KEY and SOURCE_AUTH"
+            }
+        }
+    }
+
     fn authorized(&self, request: &Request) -> Request {
         let same_origin = Url::parse(&request.url).is_ok_and(|url| url.origin() == self.origin);
         let mut request = request.clone();

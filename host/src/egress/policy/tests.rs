@@ -127,7 +127,7 @@ fn a_refusal_says_who_what_and_which_setting() {
 
     assert_eq!(
         error.to_string(),
-        "host refused http to `https://api.example.net`: not in `ALLOW_HOSTS` (allowed: `https://data.example.org`, \
+        "no request was sent to `https://api.example.net`: not in `ALLOW_HOSTS` (allowed: `https://data.example.org`, \
          `https://files.example.net`, `http://127.0.0.1:8080`)"
     );
 }
@@ -212,7 +212,7 @@ fn a_name_that_leads_only_into_a_private_network_is_refused() {
 
     assert_eq!(
         why,
-        "host refused to connect to `data.example.org`: its address `10.0.0.5` is a private network, \
+        "no connection was made to `data.example.org`: its address `10.0.0.5` is a private network, \
          and `ALLOW_PRIVATE_NETWORKS` is not set"
     );
 }

@@ -299,7 +299,7 @@ async fn a_name_without_an_address_is_unknown() {
 
     assert_eq!(
         error.to_string(),
-        "look up `source.example`: it has no address"
+        "cannot look up `source.example`: it has no address"
     );
 }
 

@@ -19,7 +19,7 @@ async fn a_server_that_never_answers_runs_into_the_first_byte_limit() {
     assert_eq!(
         outcome.unwrap_err().to_string(),
         format!(
-            "wait for `http://{}`: no answer within 300ms",
+            "cannot reach `http://{}`: no answer within 0.3 s",
             server.address
         )
     );
@@ -169,7 +169,7 @@ async fn a_refused_connection_is_unreachable() {
 
     assert_eq!(
         error.to_string(),
-        format!("reach `http://{address}`: Connection refused (os error 111)")
+        format!("cannot reach `http://{address}`: Connection refused (os error 111)")
     );
     assert!(!error.is_final());
 }

@@ -192,7 +192,7 @@ async fn a_busy_login_is_told_to_all_who_wait_and_asked_again_by_the_next() {
     let url = source.url("/");
 
     let answers = futures_util::future::join_all((0..3).map(|_| get(&egress, &url))).await;
-    let trouble = egress.token_trouble().unwrap();
+    let trouble = egress.trouble().unwrap();
     let after = get(&egress, &url).await;
 
     for answer in answers {
@@ -202,7 +202,7 @@ async fn a_busy_login_is_told_to_all_who_wait_and_asked_again_by_the_next() {
     }
     assert!(after.is_ok());
     assert_eq!((source.asked(), login.asked()), (1, 2));
-    assert_eq!((egress.token_trouble(), egress.breach()), (None, None));
+    assert_eq!((egress.trouble(), egress.breach()), (None, None));
     assert!(lines.text().contains("access token not fetched"));
 }
 

@@ -45,7 +45,7 @@ fn a_body_that_stays_busy_is_unavailable() {
 
     let expected = Detail {
         message:
-            "`https://x.example/o` answered 200 on page 2 and SOURCE_ERROR says to try again, four times"
+            "`https://x.example/o` answered 200 on page 2 and SOURCE_ERROR says to try again, four times: `{\"error\":\"busy\"}`"
                 .to_owned(),
         status: Some(200),
         retry_after_seconds: None,
@@ -61,7 +61,7 @@ fn a_body_that_is_an_error_fails_at_once_and_is_quoted() {
     assert_eq!(
         failure(r#"{"error":"no such\nview"}"#),
         Failure::Protocol(Detail {
-            message: r"`https://x.example/o` answered 200 on page 2 and SOURCE_ERROR says `no such\nview`"
+            message: r#"`https://x.example/o` answered 200 on page 2 and SOURCE_ERROR says `no such\nview`: `{"error":"no such\nview"}`"#
                 .to_owned(),
             status: Some(200),
             retry_after_seconds: None,
@@ -70,7 +70,7 @@ fn a_body_that_is_an_error_fails_at_once_and_is_quoted() {
     assert!(
         failure(r#"{"error":true}"#)
             .to_string()
-            .ends_with("and SOURCE_ERROR says that it is an error")
+            .ends_with("and SOURCE_ERROR says that it is an error: `{\"error\":true}`")
     );
 }
 

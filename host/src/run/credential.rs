@@ -1,0 +1,33 @@
+//! What to do after a source refused the credential: which one was sent, and where it came from, only the host knows.
+
+use crate::egress::Auth;
+use crate::run::setup::Job;
+use crate::settings::catalogue::{CLIENT_CERT_FILE, SOURCE_API_KEY, SOURCE_CLIENT_SECRET};
+
+/// What was refused and what to check, with the origin of each setting: `no credential was sent: set SOURCE_API_KEY`.
+pub fn advice(job: &Job) -> String {
+    let inputs = &job.inputs;
+    let named = |name: &str| {
+        let origin = inputs.named(name).map(|given| given.origin.to_string());
+        origin.map_or_else(|| name.to_owned(), |origin| format!("{name} ({origin})"))
+    };
+    match &job.host.auth {
+        Auth::OAuth2(_) => format!(
+            "the source refused the access token; check {} and SOURCE_SCOPE",
+            named(SOURCE_CLIENT_SECRET.row.name)
+        ),
+        Auth::Bearer(_) | Auth::Header { .. } | Auth::Query { .. } | Auth::Basic(_) => format!(
+            "the source refused the credential; check {} and SOURCE_AUTH",
+            named(SOURCE_API_KEY.row.name)
+        ),
+        Auth::None if job.host.client.is_some() => format!(
+            "the source refused the client; check {}, or set SOURCE_API_KEY",
+            named(CLIENT_CERT_FILE.row.name)
+        ),
+        Auth::None if inputs.named("SOURCE_HEADERS").is_some() => format!(
+            "no credential was sent besides {}: set SOURCE_API_KEY",
+            named("SOURCE_HEADERS")
+        ),
+        Auth::None => "no credential was sent: set SOURCE_API_KEY".to_owned(),
+    }
+}
