@@ -26,7 +26,7 @@ use ports::{Clock, Http, Staging};
 use records::{Read, Stager};
 use settings::Settings;
 use source::page::{Place, Shape};
-use source::{Clocks, Fetched, Getter, Page, Pages, Validators, fingerprint};
+use source::{Clocks, Fetched, Getter, Page, Pages, Validators, fingerprint, shown};
 use state::State;
 
 /// Without a `Date` from the source, its clock is taken to be no more than this behind ours.
@@ -176,11 +176,10 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
     fn window(&mut self) -> Result<Option<Place>, Failure> {
         loop {
             let page = self.pages.number();
-            let fetched = self.getter.get(self.pages.ask(), page);
-            let fetched = fetched.map_err(|failure| match &self.token {
-                Some(token) => token.explained(failure),
-                None => failure,
-            })?;
+            let fetched = match self.getter.get(self.pages.ask(), page) {
+                Ok(fetched) => fetched,
+                Err(failure) => return self.ended_by(failure).map(Some),
+            };
             let answer = &fetched.answer;
             if page == 1 {
                 let clocks = self.getter.clocks();
@@ -192,7 +191,7 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
                 return Ok(None);
             }
             let place = fetched.place(page);
-            let expected = self.pages.expect();
+            let expected = (self.pages.expect(), self.pages.absence());
             let read = self.stager.read(&answer.body, &place, expected)?;
             let records = counted(read.contents.records, "record");
             let goes_on = self.goes_on(&fetched, &read, &place);
@@ -200,16 +199,40 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
                 // It travels while the records of this page are worked on.
                 self.getter.begin(self.pages.ask());
             }
-            self.stager.stage(read, &place)?;
+            if self.pages.is_echo() {
+                self.stager.leave_out();
+            } else {
+                self.stager.stage(read, &place)?;
+            }
             self.log(&format!("page {page}: {records}"));
             let goes_on = goes_on?;
-            if let Some(warning) = self.pages.warning() {
+            for warning in self.pages.warnings() {
                 self.log(&warning);
             }
             if !goes_on {
                 return Ok(Some(place));
             }
         }
+    }
+
+    /// Where the last page is, if the source says by a refusal that there are no more.
+    fn ended_by(&mut self, failure: Failure) -> Result<Place, Failure> {
+        let failure = match &self.token {
+            Some(token) => token.explained(failure),
+            None => failure,
+        };
+        self.pages.refused(failure)?;
+        let page = self.pages.number();
+        self.log(&format!("page {page}: there is none"));
+        for warning in self.pages.warnings() {
+            self.log(&warning);
+        }
+        let url = shown(&self.pages.ask().url);
+        Ok(Place {
+            page,
+            url,
+            content_type: None,
+        })
     }
 
     /// Goes on to the page after this one; false after the last one. Nothing of it hangs on what becomes of the records.

@@ -279,7 +279,8 @@ impl Look {
         let mut stager = settings.stager(start.cursor, start.shape, &mut nowhere);
         let body = &fetched.answer.body;
         let place = fetched.place(1);
-        let read = stager.read(body, &place, start.pages.expect())?;
+        let expected = (start.pages.expect(), start.pages.absence());
+        let read = stager.read(body, &place, expected)?;
         let goes_on = start.pages.go_on(Page {
             fetched,
             contents: &read.contents,

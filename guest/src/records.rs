@@ -18,7 +18,7 @@ use crate::cursor::Cursor;
 use crate::failure::{Detail, Failure};
 use crate::ports::{StagedFile, Staging};
 use crate::source::page::{self, Contents, Place, Shape};
-use crate::source::{Expect, Pagination, Seen, Watch};
+use crate::source::{Absence, Expect, Pagination, Seen, Watch};
 use tidegate_jq::Names;
 use tidegate_json::{Paths, Pointer};
 
@@ -33,6 +33,8 @@ pub struct Stager<'s, S> {
     wanted: Wanted,
     watch: Watch,
     taken: Taken<'s>,
+    /// The counts before the page at hand.
+    before: Counts,
 }
 
 /// A page that was read, and the records of it that are still to be staged.
@@ -147,7 +149,8 @@ impl<'s, S: Staging> Stager<'s, S> {
             pointer,
             &mut wanted.paths,
         )
-        .of_feed(is_feed);
+        .of_feed(is_feed)
+        .of_unmerged(made.key.is_empty(), &pagination.style);
         Self {
             staging,
             cursor,
@@ -162,16 +165,20 @@ impl<'s, S: Staging> Stager<'s, S> {
                 out_of_steps: 0,
                 first_out_of_steps: None,
             },
+            before: Counts::default(),
         }
     }
 
-    /// Reads one page, whose first record should be as `expect` says. `Err`: the run is over, whatever was staged.
+    /// Reads one page, whose first record should be as `expect` says, and which may lack records as `absence` says. `Err`: the
+    /// run is over, whatever was staged.
     pub fn read<'b>(
         &mut self,
         body: &'b [u8],
         place: &Place,
-        expect: Expect,
+        (expect, absence): (Expect, Absence),
     ) -> Result<Read<'b>, Failure> {
+        self.before = self.taken.counts;
+        self.shape.may_lack_records(absence);
         self.watch.page_begins(expect);
         self.taken.lines.records.clear();
         self.taken.lines.deleted.clear();
@@ -230,6 +237,11 @@ impl<'s, S: Staging> Stager<'s, S> {
             }
         }
         Ok(())
+    }
+
+    /// Leaves out the page that was read last: all of it came before.
+    pub fn leave_out(&mut self) {
+        self.taken.counts = self.before;
     }
 
     /// The next page is the first one of another window.

@@ -27,7 +27,7 @@ pub use self::clocks::{AHEAD_SECONDS_MAX, Clocks};
 pub use self::error_check::{BodyVerdict, ErrorCheck};
 pub use self::get::{Fetched, Getter};
 pub use self::link::next as next_link;
-pub use self::next_page::Page;
+pub use self::next_page::{Absence, Page};
 pub use self::novelty::Novelty;
 pub use self::pages::Pages;
 pub use self::pagination::{PageFrom, Pagination, Style};

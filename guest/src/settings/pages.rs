@@ -19,6 +19,9 @@ const STYLES: [&str; 7] = [
     "offset",
 ];
 
+/// What a short page may be.
+const SHORT: [&str; 2] = ["ask", "last"];
+
 impl Given<'_> {
     pub(super) fn pagination(&mut self, records: Option<&Pointer>) -> Pagination {
         let style = self.style(records);
@@ -32,15 +35,42 @@ impl Given<'_> {
                 "is not set, but SOURCE_PAGE_SIZE_TO sends it: give the number of records per page, such as 100",
             );
         }
+        let short_is_last = self.short_is_last(&style);
         let pagination = Pagination {
             size,
             size_to,
+            short_is_last,
             more: self.page_from("SOURCE_PAGE_MORE", records),
             total: self.page_from("SOURCE_TOTAL", records),
             style,
         };
         self.refuse_same_places(&pagination);
         pagination
+    }
+
+    fn short_is_last(&mut self, style: &Style) -> bool {
+        const NAME: &str = "SOURCE_PAGE_SHORT";
+        let word = self.get(NAME).unwrap_or(SHORT[0]);
+        if !SHORT.contains(&word) {
+            self.wrong(NAME, not_one_of(word, &SHORT));
+        }
+        let is_last = word == SHORT[1];
+        let is_counted = matches!(
+            style,
+            Style::LastRecord { .. } | Style::Page { .. } | Style::Offset { .. }
+        );
+        if is_last && !is_counted {
+            self.wrong(
+                NAME,
+                "`last` has an effect only with SOURCE_PAGINATION `last-record`, `page` and `offset`: remove it",
+            );
+        } else if is_last && self.get("SOURCE_PAGE_SIZE").is_none() {
+            self.wrong(
+                "SOURCE_PAGE_SIZE",
+                "is not set, but SOURCE_PAGE_SHORT `last` needs it: give the number of records on a full page, such as 100",
+            );
+        }
+        is_last
     }
 
     fn style(&mut self, records: Option<&Pointer>) -> Style {
@@ -248,9 +278,15 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         optional(
             "SOURCE_PAGE_SIZE",
-            "Records per page. With `last-record`, `page` and `offset`, a shorter page is the last one, unless SOURCE_PAGE_MORE or SOURCE_TOTAL says otherwise. Leave it unset if the source may send fewer.",
+            "Records per page, as requested. The source may send fewer.",
             "",
             "100",
+        ),
+        optional(
+            "SOURCE_PAGE_SHORT",
+            "What a page with fewer records than SOURCE_PAGE_SIZE means with `last-record`, `page` and `offset`: `ask` (request the next page, which costs one request per run) or `last` (it is the last page). Use `last` only if the source never caps the page size and never filters a page.",
+            "ask",
+            "last",
         ),
         optional(
             "SOURCE_PAGE_FIRST",
@@ -266,7 +302,7 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         optional(
             "SOURCE_TOTAL",
-            "Where the total record count is: a JSON Pointer into the body, or `header:NAME`. It ends `page` and `offset`. A run that fetches fewer records fails.",
+            "Where the total record count is: a JSON Pointer into the body, or `header:NAME`. A string, and `Content-Range: items 0-24/319`, are understood. A run that fetches fewer records fails; more records are fetched all the same, with a warning. Reached by a page that is not full, it ends `last-record`, `page` and `offset`.",
             "",
             "/total",
         ),

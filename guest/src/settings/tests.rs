@@ -105,7 +105,7 @@ fn every_example_can_be_used_where_its_setting_has_a_meaning() {
             "SOURCE_FORMAT" => (name, "json".to_owned()),
             "SOURCE_SCHEMA" => (name, "{}".to_owned()),
             "SOURCE_PAGINATION" => (name, "token".to_owned()),
-            "SOURCE_PAGE_FIRST" => (name, String::new()),
+            "SOURCE_PAGE_FIRST" | "SOURCE_PAGE_SHORT" => (name, String::new()),
             "SOURCE_CURSOR_KIND" => (name, "rfc3339".to_owned()),
             _ => (name, example),
         })

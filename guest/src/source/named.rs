@@ -91,14 +91,45 @@ impl<'s> Named<'s> {
         let Some(json) = json.as_deref().filter(|json| *json != "null") else {
             return Ok(None);
         };
-        let digits = json.trim_matches('"');
-        let count = digits.parse().ok();
-        let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-        count
-            .filter(|_| is_plain)
-            .map(Some)
-            .ok_or_else(|| format!("has no number of records as {self}"))
+        count(json).map_err(|()| format!("has no number of records as {self}"))
     }
+}
+
+/// The number in a JSON text: an integer, a string of one (`"1,234"` too), or the total of a `Content-Range`, such as
+/// `"items 0-24/319"`. `None`: it says that it is not known. `Err`: it is none of these.
+fn count(json: &str) -> Result<Option<u64>, ()> {
+    let text = json.trim_matches('"').trim_ascii();
+    let text = match text.rsplit_once('/') {
+        Some((range, total)) if is_range(range) => total,
+        _ => text,
+    };
+    if text == "*" {
+        return Ok(None);
+    }
+    whole(text).map(Some).ok_or(())
+}
+
+/// `items 0-24`, or without the unit, or `*` where no record is in it.
+fn is_range(text: &str) -> bool {
+    let range = text.rsplit_once(' ').map_or(text, |(_, range)| range);
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let ends = range.split_once('-');
+    range == "*" || ends.is_some_and(|(from, to)| is_number(from) && is_number(to))
+}
+
+/// A whole number that is not negative, in digits: `319`, `319.0`, or in groups of three, `1,234`.
+pub fn whole(text: &str) -> Option<u64> {
+    let digits = text.strip_suffix(".0").unwrap_or(text);
+    let mut groups = digits.split(',');
+    let first = groups.next().unwrap_or_default();
+    let is_grouped = digits.len() > first.len();
+    let fits = |group: &str| group.len() == 3 && group.bytes().all(|byte| byte.is_ascii_digit());
+    if is_grouped && (first.is_empty() || first.len() > 3) || !groups.all(fits) {
+        return None;
+    }
+    let digits = digits.replace(',', "");
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_plain)
 }
 
 /// A value that is sent back, from its JSON: a string or an integer. Missing, null, false and empty mean that there is none;

@@ -16,6 +16,18 @@ use crate::source::retry::header;
 /// How often a run goes back because pages shifted.
 const STEPS_BACK_MAX: u32 = 100;
 
+/// What may stand in place of the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Absence {
+    /// Nothing: the page is broken without them.
+    #[default]
+    Broken,
+    /// Null: it has none.
+    Null,
+    /// Null or nothing.
+    All,
+}
+
 /// What comes after a page.
 #[derive(Debug)]
 pub enum Step {
@@ -38,6 +50,36 @@ pub struct Page<'p> {
     pub seen: &'p Seen,
 }
 
+/// What a page says of the one behind it, where no answer says whether there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Before {
+    /// Nothing: there is no page before the one at hand, or an answer named the one at hand.
+    #[default]
+    Silent,
+    /// It was full, or nothing says how many records a full page has.
+    Full,
+    /// It had fewer records than a full one.
+    Short,
+    /// It was full, and by it came exactly as many records as were said to be there.
+    Reached(u64),
+}
+
+/// A refusal of the page at hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such page: the one before it was the last.
+    End,
+    /// Part of the records is missing; what is wrong.
+    Short(String),
+    /// It stays a refusal; what may help, or nothing.
+    Stays(&'static str),
+}
+
+/// A total that ends with three zeros may be where the source stops to count.
+const CAPS: u64 = 1000;
+/// Sizes at which APIs cap a page.
+pub const ROUND_COUNTS: [u64; 8] = [20, 25, 50, 100, 200, 250, 500, 1000];
+
 /// Goes from page to page.
 #[derive(Debug)]
 pub struct NextPage<'s> {
@@ -50,8 +92,14 @@ pub struct NextPage<'s> {
     position: u64,
     /// The most records that were passed: where pages were read again, they were passed before.
     passed: u64,
-    /// The least that any page said to be there.
-    total_least: Option<u64>,
+    /// The least and the most that any page said to be there.
+    totals: Option<(u64, u64)>,
+    /// The most records that a page before the one at hand had.
+    largest: u64,
+    /// What the page before the one at hand gave reason to expect.
+    before: Before,
+    /// A page behind a short one had records: the source hides some, and what came cannot be counted against a total.
+    hides: bool,
     /// How many records the last page had.
     page_records: u64,
     reads_again: bool,
@@ -82,7 +130,10 @@ impl<'s> NextPage<'s> {
                 .map(|at| named(at, "SOURCE_TOTAL")),
             position: 0,
             passed: 0,
-            total_least: None,
+            totals: None,
+            largest: 0,
+            before: Before::Silent,
+            hides: false,
             page_records: 0,
             reads_again: false,
             went_back: 0,
@@ -111,7 +162,10 @@ impl<'s> NextPage<'s> {
             _ => {}
         }
         self.passed = 0;
-        self.total_least = None;
+        self.totals = None;
+        self.largest = 0;
+        self.before = Before::Silent;
+        self.hides = false;
         self.page_records = 0;
         self.reads_again = false;
         self.expect = Expect::Anything;
@@ -131,48 +185,38 @@ impl<'s> NextPage<'s> {
     /// The step after `page`, which `ask` asked for. `Err` says what is wrong with the page.
     pub fn next(&mut self, ask: &Ask, page: Page<'_>) -> Result<Step, String> {
         if page.seen.join == Join::Lost {
+            self.before = Before::Silent;
             return self.back(ask).map(Step::Back);
         }
         let (answer, contents) = (&page.fetched.answer, page.contents);
-        let more = self.more.as_ref().map(|more| more.flag(answer, contents));
-        let more = more.transpose()?;
+        let more = self.more(page)?;
         let total = self
             .total
             .as_ref()
             .map(|total| total.count(answer, contents));
         let total = total.transpose()?.flatten();
         self.count(contents.records, total);
+        let before = self.judged(contents.records, total);
+        let is_overlap = page.seen.join == Join::Overlap;
+        self.hides |= self.before == Before::Short && contents.records > u64::from(is_overlap);
 
         let next = match &self.pagination.style {
             _ if more == Some(false) => None,
             Style::None => None,
-            Style::Link | Style::NextUrl(_) => self.url(ask, page)?,
-            Style::Token { to, .. } => {
-                let token = self.from.as_ref().map(|from| from.token(answer, contents));
-                let token = token.transpose()?.flatten();
-                let next = token.map(|token| ask.with(to, &token.text, token.json));
-                next.transpose()?
-            }
-            _ if !self.may_go_on(page, more, total) => None,
-            Style::LastRecord { from, to } => {
-                let named = |what| format!("{what} `{from}` (SOURCE_PAGE_FROM)");
-                let value = token(page.seen.last.as_deref()).map_err(|what| {
-                    named(format!(
-                        "has {what}, not a string or an integer, in its last record as"
-                    ))
-                })?;
-                let value = value.ok_or_else(|| named("has a last record without".to_owned()))?;
-                Some(ask.with(to, &value.text, value.json)?)
-            }
+            Style::Link | Style::NextUrl(_) | Style::Token { .. } => self.named(ask, page)?,
+            _ if !self.may_go_on(page, more, total, before) => None,
+            Style::LastRecord { .. } => self.named(ask, page)?,
             Style::Page { to, .. } => {
                 self.position += 1;
                 Some(ask.with(to, &self.position.to_string(), Json::Number)?)
             }
             Style::Offset { to } => {
-                self.pass(page);
+                self.pass(page, before);
                 Some(ask.with(to, &self.position.to_string(), Json::Number)?)
             }
         };
+        self.before = before;
+        self.largest = self.largest.max(contents.records);
         match (next, &self.more) {
             (Some(next), _) if next.url.as_str().len() > URL_BYTES_MAX => {
                 Err(format!("leads to a URL of more than {URL_BYTES_MAX} bytes"))
@@ -181,7 +225,119 @@ impl<'s> NextPage<'s> {
             (None, Some(named)) if more == Some(true) => Err(format!(
                 "says by {named} that there is more, but not where: check SOURCE_PAGINATION"
             )),
-            (None, _) => self.end(),
+            (None, _) => self.end().map(|()| Step::End),
+        }
+    }
+
+    /// What the source says of more pages.
+    fn more(&self, page: Page<'_>) -> Result<Option<bool>, String> {
+        let flag = |more: &Named<'_>| more.flag(&page.fetched.answer, page.contents);
+        self.more.as_ref().map(flag).transpose()
+    }
+
+    /// The request that `page` itself names, by a URL, a token or its last record; numbers are named by none.
+    fn named(&self, ask: &Ask, page: Page<'_>) -> Result<Option<Ask>, String> {
+        let (answer, contents) = (&page.fetched.answer, page.contents);
+        match &self.pagination.style {
+            Style::Link | Style::NextUrl(_) => self.url(ask, page),
+            Style::Token { to, .. } => {
+                let token = self.from.as_ref().map(|from| from.token(answer, contents));
+                let token = token.transpose()?.flatten();
+                let next = token.map(|token| ask.with(to, &token.text, token.json));
+                next.transpose()
+            }
+            Style::LastRecord { from, to } => {
+                let named = |what| format!("{what} `{from}` (SOURCE_PAGE_FROM)");
+                let value = token(page.seen.last.as_deref()).map_err(|what| {
+                    named(format!(
+                        "has {what}, not a string or an integer, in its last record as"
+                    ))
+                })?;
+                let value = value.ok_or_else(|| named("has a last record without".to_owned()))?;
+                ask.with(to, &value.text, value.json).map(Some)
+            }
+            Style::None | Style::Page { .. } | Style::Offset { .. } => Ok(None),
+        }
+    }
+
+    /// Whether `page`, which brought nothing new, is the end told in an odd way: it names itself as the page behind it; or its
+    /// records are those of pages before although the one before it looked like the last, as where a source answers a number
+    /// that is too large by its last page.
+    pub fn is_echo(&self, ask: &Ask, page: Page<'_>) -> bool {
+        let records = page.contents.records;
+        if self.reads_again || records > 0 && page.seen.news || self.more(page) == Ok(Some(true)) {
+            return false;
+        }
+        match &self.pagination.style {
+            Style::Page { .. } | Style::Offset { .. } => {
+                let joins = matches!(page.seen.join, Join::Plain | Join::Repeat);
+                records > 0 && joins && self.looked_like_the_end()
+            }
+            Style::LastRecord { .. } if records == 0 => false,
+            _ => matches!(self.named(ask, page), Ok(Some(next)) if next == *ask),
+        }
+    }
+
+    /// Whether `page`, which brought new records, names itself as the page behind it.
+    pub fn names_itself(&self, ask: &Ask, page: Page<'_>) -> bool {
+        matches!(self.more(page), Ok(None | Some(true)))
+            && matches!(self.named(ask, page), Ok(Some(next)) if next == *ask)
+    }
+
+    /// Whether `page`, which names itself, is the last one all the same: all that was said to be there came by it, or by a last
+    /// record it is a short one.
+    pub fn is_complete_by(&mut self, page: Page<'_>) -> bool {
+        let total = self.total.as_ref();
+        let total = total.map(|total| total.count(&page.fetched.answer, page.contents));
+        let total = total.and_then(|total| total.ok().flatten());
+        self.count(page.contents.records, total);
+        if let Style::LastRecord { .. } = self.pagination.style {
+            // Asked again it would be the same page, and have nothing new.
+            return self.judged(page.contents.records, None) == Before::Short;
+        }
+        let Some(total) = total else {
+            return false;
+        };
+        self.passed >= total
+    }
+
+    /// Whether the page before the one at hand looked like the last one. A first page of as many records as APIs like to send
+    /// at most does not.
+    fn looked_like_the_end(&self) -> bool {
+        match self.before {
+            Before::Short => !(self.passed == self.largest && ROUND_COUNTS.contains(&self.largest)),
+            Before::Reached(_) => true,
+            Before::Silent | Before::Full => false,
+        }
+    }
+
+    /// Whether the page at hand may lack its records, or have null in their place: it is the one behind what may be the last.
+    pub fn may_be_nothing(&self) -> Absence {
+        match self.before {
+            Before::Silent => Absence::Broken,
+            Before::Full => Absence::Null,
+            Before::Short | Before::Reached(_) => Absence::All,
+        }
+    }
+
+    /// What it means that the source refused the page at hand with `status`.
+    pub fn refused(&mut self, status: u16) -> Refusal {
+        const HINT: &str = "; if there is no such page, say where the source tells its end: set SOURCE_TOTAL or SOURCE_PAGE_MORE";
+        const CAPPED: &str = "; SOURCE_TOTAL is reached, but it may be capped, and the source may refuse to go further: use a pagination without a limit, or set SOURCE_PAGE_MORE";
+        let is_end = match (self.before, status) {
+            (Before::Silent, _) => return Refusal::Stays(""),
+            (Before::Reached(total), 400 | 422) if total % CAPS == 0 => {
+                return Refusal::Stays(CAPPED);
+            }
+            (Before::Short | Before::Reached(_), 400 | 404 | 416 | 422) | (_, 204) => true,
+            _ => false,
+        };
+        if !is_end {
+            return Refusal::Stays(HINT);
+        }
+        match self.end() {
+            Ok(()) => Refusal::End,
+            Err(why) => Refusal::Short(why),
         }
     }
 
@@ -192,14 +348,42 @@ impl<'s> NextPage<'s> {
         };
         self.reads_again = records > 0 && passed <= self.passed;
         self.passed = self.passed.max(passed);
-        let totals = self.total_least.into_iter().chain(total);
-        self.total_least = totals.min();
+        if let Some(total) = total {
+            let (least, most) = self.totals.unwrap_or((total, total));
+            self.totals = Some((least.min(total), most.max(total)));
+        }
+    }
+
+    /// What a page of so many records says of the one behind it.
+    fn judged(&self, records: u64, total: Option<u64>) -> Before {
+        let is_numbered = matches!(
+            self.pagination.style,
+            Style::LastRecord { .. } | Style::Page { .. } | Style::Offset { .. }
+        );
+        if !is_numbered || records == 0 {
+            return Before::Silent;
+        }
+        // How many a source sends, it shows by its pages: it may send less than it was asked for.
+        let full = match self.largest {
+            0 => self.pagination.size.unwrap_or(records),
+            largest => largest,
+        };
+        match total {
+            _ if records < full => Before::Short,
+            Some(total) if total == self.passed => Before::Reached(total),
+            _ => Before::Full,
+        }
     }
 
     /// Whether there may be a page behind this one, where no answer says where it is.
-    fn may_go_on(&self, page: Page<'_>, more: Option<bool>, total: Option<u64>) -> bool {
+    fn may_go_on(
+        &self,
+        page: Page<'_>,
+        more: Option<bool>,
+        total: Option<u64>,
+        before: Before,
+    ) -> bool {
         let records = page.contents.records;
-        let is_counted = !matches!(self.pagination.style, Style::LastRecord { .. });
         let is_step_known = match self.pagination.style {
             Style::Page { .. } => true,
             Style::Offset { .. } => self.pagination.size.is_some(),
@@ -212,18 +396,26 @@ impl<'s> NextPage<'s> {
         if has_more {
             return true;
         }
-        if is_counted && total.is_some() || page.seen.join == Join::Overlap && records == 1 {
+        if page.seen.join == Join::Overlap && records == 1 {
             return false;
         }
-        // Only where nothing says it better: a source may send less than it was asked for.
-        self.pagination.size.is_none_or(|size| records >= size)
+        if self.pagination.short_is_last {
+            let is_counted = !matches!(self.pagination.style, Style::LastRecord { .. });
+            let is_full = self.pagination.size.is_none_or(|size| records >= size);
+            return is_full && !(is_counted && total.is_some());
+        }
+        // A short page alone is no end: sources cap pages, and filter them. Nor is a total: sources cap that, too.
+        !(before == Before::Short && total == Some(self.passed) && !self.hides)
     }
 
     /// Passes the page at hand, but for one record where the next page should overlap it.
-    fn pass(&mut self, page: Page<'_>) {
+    fn pass(&mut self, page: Page<'_>, before: Before) {
         let records = page.contents.records;
         self.page_records = records;
-        self.expect = Expect::Anything;
+        self.expect = match before {
+            Before::Short if !self.overlaps => Expect::Another,
+            _ => Expect::Anything,
+        };
         self.position += match records {
             0 => self.pagination.size.unwrap_or_default(),
             1 => 1,
@@ -269,20 +461,29 @@ impl<'s> NextPage<'s> {
         Ok(next.map(|next| ask.at(next)))
     }
 
-    /// The end, if all came that was said to be there.
-    fn end(&self) -> Result<Step, String> {
+    /// The end, if all came that was said to be there. `Err` says what is missing.
+    pub fn end(&self) -> Result<(), String> {
         let Some(named) = &self.total else {
-            return Ok(Step::End);
+            return Ok(());
         };
         let came = crate::failure::counted(self.passed, "record");
-        match self.total_least {
-            Some(total) if self.passed >= total => Ok(Step::End),
-            Some(total) => Err(format!(
-                "is the last one, but the run fetched {came} of the {total} in {named}: check SOURCE_PAGINATION"
+        match self.totals {
+            Some((least, _)) if self.passed >= least => Ok(()),
+            Some((least, _)) => Err(format!(
+                "is the last one, but the run fetched {came} of the {least} in {named}: check SOURCE_PAGINATION"
             )),
             None => Err(format!(
                 "is the last one, and no page had a number as {named}"
             )),
         }
+    }
+
+    /// What is odd about the total, now that the last page came.
+    pub fn remark(&self) -> Option<String> {
+        let (named, (_, most)) = (self.total.as_ref()?, self.totals?);
+        (self.passed > most).then(|| {
+            let came = crate::failure::counted(self.passed, "record");
+            format!("warn: the run fetched {came}, more than the {most} in {named}: it is capped, or counts something else")
+        })
     }
 }

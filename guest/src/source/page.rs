@@ -11,6 +11,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::next_page::Absence;
 use crate::failure::{Failure, quoted};
 use crate::source::excerpt;
 use tidegate_json::{Paths, Pointer, Take, escape};
@@ -55,6 +56,8 @@ pub struct Shape {
     format: Format,
     paths: Paths,
     records: usize,
+    /// What may stand in place of the records.
+    absence: Absence,
     /// The pointer to the records as the settings have it; empty: the body itself.
     records_at: String,
 }
@@ -72,6 +75,7 @@ impl Shape {
         Self {
             format,
             records: paths.add(records.unwrap_or(&body)),
+            absence: Absence::default(),
             records_at: records.map_or_else(String::new, |pointer| pointer.text().to_owned()),
             paths,
         }
@@ -81,6 +85,11 @@ impl Shape {
     /// read that way: of two readers of one place the records win.
     pub fn also(&mut self, pointer: &Pointer) -> usize {
         self.paths.add(pointer)
+    }
+
+    /// Says what may stand in place of the records of the pages from here on.
+    pub fn may_lack_records(&mut self, absence: Absence) {
+        self.absence = absence;
     }
 
     /// The pointer to one record of a page.
@@ -265,6 +274,8 @@ impl<'b> Reader<'_, 'b> {
         };
         match self.found {
             Found::Records => {}
+            Found::Nothing if self.shape.absence == Absence::All => {}
+            Found::Other("null") if self.shape.absence >= Absence::Null => {}
             Found::Nothing => return protocol(format!("has no {expected} (SOURCE_RECORDS)")),
             Found::Object { arrays } => {
                 return protocol(format!(

@@ -7,12 +7,12 @@
 use std::collections::BTreeSet;
 
 use super::ask::Ask;
-use super::next_page::{NextPage, Page, Step};
+use super::next_page::{Absence, NextPage, Page, Refusal, Step};
 use super::novelty::hash;
 use super::page::{Place, Shape};
 use super::pagination::Pagination;
 use super::watch::{Expect, Join, Seen};
-use crate::failure::Failure;
+use crate::failure::{Detail, Failure};
 
 /// Pages in a row that bring nothing but records that came before: so many are a circle. Fewer also come of rows put in before
 /// small pages while they are read.
@@ -34,15 +34,11 @@ pub struct Pages<'s> {
     stale: u32,
     /// Pages shifted, and no new record came since: what joins the page before leads to where they are.
     catches_up: bool,
-    warning: Warning,
-}
-
-/// A warning is given once.
-#[derive(Debug)]
-enum Warning {
-    NotYet,
-    Due(String),
-    Given,
+    /// The page at hand is the end that a source tells by what came before.
+    is_echo: bool,
+    /// Pages shifted, and that was warned of.
+    has_shifted: bool,
+    warnings: Vec<String>,
 }
 
 impl<'s> Pages<'s> {
@@ -66,7 +62,9 @@ impl<'s> Pages<'s> {
             number: 1,
             stale: 0,
             catches_up: false,
-            warning: Warning::NotYet,
+            is_echo: false,
+            has_shifted: false,
+            warnings: Vec::new(),
         })
     }
 
@@ -107,14 +105,46 @@ impl<'s> Pages<'s> {
         self.next.expect()
     }
 
+    /// What may stand in place of the records of the page at hand.
+    pub fn absence(&self) -> Absence {
+        self.next.may_be_nothing()
+    }
+
     /// What the last step gave reason to warn of.
-    pub fn warning(&mut self) -> Option<String> {
-        if !matches!(self.warning, Warning::Due(_)) {
-            return None;
-        }
-        match std::mem::replace(&mut self.warning, Warning::Given) {
-            Warning::Due(line) => Some(line),
-            Warning::NotYet | Warning::Given => None,
+    pub fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Whether the page at hand, the last one, has only records of pages before, and is to be left out.
+    pub fn is_echo(&self) -> bool {
+        self.is_echo
+    }
+
+    /// What it means that the page at hand could not be had: `Ok`, there is none, and the one before it was the last. `Err`:
+    /// the failure, with what may help.
+    pub fn refused(&mut self, failure: Failure) -> Result<(), Failure> {
+        let (Failure::Refused(detail) | Failure::Protocol(detail)) = &failure else {
+            return Err(failure);
+        };
+        let Some(status) = detail.status else {
+            return Err(failure);
+        };
+        let message = &detail.message;
+        match self.next.refused(status) {
+            Refusal::End => {
+                self.warnings.extend(self.next.remark());
+                Ok(())
+            }
+            Refusal::Short(why) => Err(Failure::protocol(format!(
+                "{message}; the page before it {why}"
+            ))),
+            Refusal::Stays(hint) if matches!(failure, Failure::Refused(_)) => {
+                Err(Failure::Refused(Detail {
+                    message: format!("{message}{hint}"),
+                    ..detail.clone()
+                }))
+            }
+            Refusal::Stays(_) => Err(failure),
         }
     }
 
@@ -124,6 +154,24 @@ impl<'s> Pages<'s> {
         let place = page.fetched.place(self.number);
         let broken = |what: String| Failure::protocol(format!("{place} {what}"));
         self.note_shift(page.seen, &place);
+        if page.seen.join == Join::Doubled {
+            return Err(broken(
+                "begins with a record of the previous page, which had fewer records than a full one: the source counts records that it does not show, and without a key some would be published twice; set PRIMARY_KEY, or SOURCE_PAGE_SIZE to what a full page has".to_owned(),
+            ));
+        }
+        self.is_echo = self.next.is_echo(&self.ask, page);
+        if self.is_echo {
+            self.next.end().map_err(broken)?;
+            return Ok(false);
+        }
+        if self.next.names_itself(&self.ask, page) {
+            if self.next.is_complete_by(page) {
+                return Ok(false);
+            }
+            return Err(broken(
+                "names a next page that was read already: itself; if it is the last one, say where the source tells its end: set SOURCE_PAGE_MORE or SOURCE_TOTAL".to_owned(),
+            ));
+        }
         let is_lost = page.seen.join == Join::Lost;
         self.catches_up |= is_lost;
         let has_records = !is_lost && page.contents.records > 0;
@@ -135,7 +183,10 @@ impl<'s> Pages<'s> {
             ));
         }
         let next = match self.next.next(&self.ask, page).map_err(broken)? {
-            Step::End => return Ok(false),
+            Step::End => {
+                self.warnings.extend(self.next.remark());
+                return Ok(false);
+            }
             Step::On(next) => next,
             Step::Back(next) => {
                 // What was asked before is asked again, on purpose.
@@ -179,7 +230,7 @@ impl<'s> Pages<'s> {
 
     fn note_shift(&mut self, seen: &Seen, place: &Place) {
         let what = match seen.join {
-            Join::Plain | Join::Overlap => return,
+            Join::Plain | Join::Overlap | Join::Doubled => return,
             Join::Shifted | Join::Lost => {
                 "does not begin with the last record of the previous page; continuing from a known record"
             }
@@ -187,8 +238,8 @@ impl<'s> Pages<'s> {
                 "repeats a record of the previous page; rows deleted meanwhile may hide others until the next full fetch"
             }
         };
-        if matches!(self.warning, Warning::NotYet) {
-            self.warning = Warning::Due(format!(
+        if !std::mem::replace(&mut self.has_shifted, true) {
+            self.warnings.push(format!(
                 "warn: pages shifted while they were read: {place} {what}"
             ));
         }

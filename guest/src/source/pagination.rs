@@ -12,6 +12,8 @@ pub struct Pagination {
     pub size: Option<u64>,
     /// What takes `size`.
     pub size_to: Option<To>,
+    /// `SOURCE_PAGE_SHORT`: a page of fewer records than `size` is the last one.
+    pub short_is_last: bool,
     /// What says whether there are more pages.
     pub more: Option<PageFrom>,
     /// What says how many records there are.
@@ -83,6 +85,7 @@ impl From<Style> for Pagination {
             style,
             size: None,
             size_to: None,
+            short_is_last: false,
             more: None,
             total: None,
         }

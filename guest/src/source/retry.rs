@@ -43,6 +43,7 @@ pub enum Verdict {
 pub fn verdict(answer: &Answer) -> Verdict {
     match answer.status {
         200 | 203 => Verdict::Page,
+        206 if counts_records(answer) => Verdict::Page,
         301 | 302 | 303 | 307 | 308 => Verdict::Redirect,
         403 if limits_a_rate(answer) => Verdict::Busy,
         408 | 425 | 429 | 500 | 502 | 503 | 504 | 522 | 524 => Verdict::Busy,
@@ -52,6 +53,17 @@ pub fn verdict(answer: &Answer) -> Verdict {
         // 204 and 304 too: nothing was asked that they could answer, and "no content" is not "no records".
         _ => Verdict::Unexpected,
     }
+}
+
+/// Whether a 206 is a page of records, as `PostgREST` sends it. Of bytes nobody asked for a part.
+fn counts_records(answer: &Answer) -> bool {
+    let range = header(answer, "content-range").next();
+    range.is_some_and(|range| {
+        !range
+            .trim_ascii()
+            .to_ascii_lowercase()
+            .starts_with(b"bytes")
+    })
 }
 
 fn limits_a_rate(answer: &Answer) -> bool {

@@ -18,6 +18,8 @@ pub enum Expect {
     Known,
     /// Any: all pages are read again.
     Again,
+    /// None of the page before, which had fewer records than a full one.
+    Another,
 }
 
 /// How a page joins what was read before.
@@ -34,6 +36,8 @@ pub enum Join {
     Lost,
     /// By a record of the page before, where pages should not overlap.
     Repeat,
+    /// The same under an offset: records that are not shown count there, and no key tells which came twice.
+    Doubled,
 }
 
 /// What was noticed of one page.
@@ -69,6 +73,9 @@ pub struct Watch {
     overlaps: bool,
     /// Hashes of the keys of the page before and of this one, where pages are numbered.
     numbered: Option<[BTreeSet<u64>; 2]>,
+    /// Hashes of the records of the page before and of this one, where pages are counted in records and nothing merges those
+    /// that come twice.
+    unkeyed: Option<[Vec<u64>; 2]>,
     novelty: Novelty,
     expect: Option<Expect>,
     seen: Seen,
@@ -107,6 +114,14 @@ impl Watch {
         }
     }
 
+    /// Looks for records that come twice, where nothing merges them.
+    #[must_use]
+    pub fn of_unmerged(mut self, is_unmerged: bool, style: &Style) -> Self {
+        let is_counted = matches!(style, Style::Offset { .. });
+        self.unkeyed = (is_unmerged && is_counted).then(Default::default);
+        self
+    }
+
     /// Takes every version of a record for one of its own, if it `has_versions`.
     #[must_use]
     pub fn of_feed(self, has_versions: bool) -> Self {
@@ -120,6 +135,7 @@ impl Watch {
     pub fn begins_anew(&mut self) {
         self.novelty.forgets();
         self.numbered = self.numbered.is_some().then(Default::default);
+        self.unkeyed = self.unkeyed.is_some().then(Default::default);
     }
 
     /// A page begins, whose first record should be as `expect` says.
@@ -128,6 +144,9 @@ impl Watch {
         self.seen = Seen::default();
         self.novelty.page_begins();
         if let Some([before, now]) = &mut self.numbered {
+            *before = std::mem::take(now);
+        }
+        if let Some([before, now]) = &mut self.unkeyed {
             *before = std::mem::take(now);
         }
     }
@@ -156,6 +175,9 @@ impl Watch {
             self.end.0.clone_from(&self.key);
             text.clone_into(&mut self.end.1);
         }
+        if let Some([_, now]) = &mut self.unkeyed {
+            now.push(hash(&self.key));
+        }
         if let Some([before, now]) = &mut self.numbered {
             let hash = hash(&self.key);
             if before.contains(&hash) {
@@ -179,7 +201,8 @@ impl Watch {
     fn joins(&mut self, expect: Expect, text: &str) -> bool {
         let knows = self.novelty.knows(&self.key);
         self.seen.join = match expect {
-            Expect::Anything | Expect::Again => Join::Plain,
+            Expect::Another if self.is_of_page_before() => Join::Doubled,
+            Expect::Anything | Expect::Again | Expect::Another => Join::Plain,
             // A record that was changed meanwhile is another version of it, and is taken.
             Expect::Last if self.key == self.end.0 => Join::Overlap,
             Expect::Last if knows => Join::Shifted,
@@ -189,6 +212,13 @@ impl Watch {
         let is_again = matches!(expect, Expect::Known | Expect::Again);
         self.jumps = is_again || self.seen.join == Join::Shifted;
         self.seen.join == Join::Overlap && text == self.end.1
+    }
+
+    fn is_of_page_before(&self) -> bool {
+        let hash = hash(&self.key);
+        self.unkeyed
+            .as_ref()
+            .is_some_and(|[before, _]| before.contains(&hash))
     }
 
     /// The key of a record: the JSON of its parts, or all of it where a part is missing or none is set.

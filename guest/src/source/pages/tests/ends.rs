@@ -76,14 +76,180 @@ fn a_total_ends_numbered_pages_when_it_is_reached() {
 }
 
 #[test]
-fn a_short_first_page_is_the_last_unless_the_source_says_there_is_more() {
+fn a_short_first_page_is_the_last_where_it_is_said_to_be_unless_the_source_says_there_is_more() {
     for style in ["page", "offset"] {
-        let pairs = [("SOURCE_PAGINATION", style), ("SOURCE_PAGE_SIZE", "100")];
+        let pairs = [
+            ("SOURCE_PAGINATION", style),
+            ("SOURCE_PAGE_SIZE", "100"),
+            ("SOURCE_PAGE_SHORT", "last"),
+        ];
         let page = body(r#"{"items":[{},{}],"total":5,"more":true}"#);
         assert_eq!(led(&pairs, &[page])[1], "end");
-        assert_ne!(led(&[pairs[0], pairs[1], TOTAL], &[page])[1], "end");
-        assert_ne!(led(&[pairs[0], pairs[1], MORE], &[page])[1], "end");
+        assert_ne!(led(&[&pairs[..], &[TOTAL]].concat(), &[page])[1], "end");
+        assert_ne!(led(&[&pairs[..], &[MORE]].concat(), &[page])[1], "end");
     }
+}
+
+#[test]
+fn a_short_page_alone_is_not_the_end() {
+    let empty = body(r#"{"items":[]}"#);
+    for style in ["page", "offset"] {
+        let pairs = [("SOURCE_PAGINATION", style), ("SOURCE_PAGE_SIZE", "3")];
+        let (full, short) = (
+            body(r#"{"items":[{},{},{}]}"#),
+            body(r#"{"items":[{},{}]}"#),
+        );
+
+        let led = led(&pairs, &[short, full, short, empty]);
+
+        assert_eq!(led.len(), 5);
+        assert_eq!(led[4], "end");
+        assert!(!led[..4].contains(&"end".to_owned()), "{led:?}");
+    }
+}
+
+#[test]
+fn a_total_that_is_reached_by_a_full_page_is_asked_about_once_more() {
+    for style in ["page", "offset"] {
+        let pairs = [
+            ("SOURCE_PAGINATION", style),
+            ("SOURCE_PAGE_SIZE", "250"),
+            TOTAL,
+        ];
+        let page = |items| format!(r#"{{"items":[{items}],"total":4}}"#);
+        let (two, others, none) = (page("{},{}"), page("{}, {}"), page(""));
+
+        // The source caps pages at two: neither of them is short.
+        let led = led(&pairs, &[body(&two), body(&others), body(&none)]);
+
+        assert_eq!(led.len(), 4);
+        assert_ne!(led[2], "end");
+        assert_eq!(led[3], "end");
+    }
+}
+
+#[test]
+fn more_records_than_were_said_to_be_there_are_fetched_and_warned_of() {
+    let settings = settings(&[("SOURCE_PAGINATION", "page"), TOTAL]);
+    let mut pages = pages(&settings);
+    let mut fetch = |at: usize, records| {
+        let contents = Contents::new(records, vec![None, Some("4".to_owned())]);
+        let page = fetched(FIRST, &[], &format!("page {at}"));
+        (go_on(&mut pages, &page, &contents), pages.warnings())
+    };
+
+    for at in 1..=3 {
+        assert_eq!(fetch(at, 2), (Ok(true), vec![]), "{at}");
+    }
+    assert_eq!(
+        fetch(4, 0),
+        (
+            Ok(false),
+            vec![
+                "warn: the run fetched 6 records, more than the 4 in `/total` (SOURCE_TOTAL): it is capped, or counts something else"
+                    .to_owned()
+            ]
+        )
+    );
+}
+
+#[test]
+fn a_total_is_read_from_texts_and_from_content_range() {
+    let pairs = [LINK[0], ("SOURCE_TOTAL", "header:Content-Range")];
+    let led_by = |range| {
+        let headers = [("content-range", range)];
+        let page = Sent {
+            headers: &headers,
+            ..body(r#"{"items":[{}]}"#)
+        };
+        led(&pairs, &[page]).pop().unwrap()
+    };
+
+    assert_eq!(led_by("items 0-0/1"), "end");
+    for (range, said) in [
+        ("items 0-24/319", "1 record of the 319"),
+        ("0-24/319", "1 record of the 319"),
+        ("*/319", "1 record of the 319"),
+        ("1,319", "1 record of the 1319"),
+        ("items 0-24/*", "no page had a number"),
+        ("24/319", "has no number of records"),
+        ("1,31", "has no number of records"),
+        ("many", "has no number of records"),
+    ] {
+        assert!(led_by(range).contains(said), "{range}: {}", led_by(range));
+    }
+}
+
+/// What a refusal means after these pages: the end, or what the failure says.
+fn refused(pairs: &[(&str, &str)], sizes: &[u64], total: Option<&str>, status: u16) -> String {
+    let settings = settings(&[&[("SOURCE_PAGINATION", "page")], pairs].concat());
+    let mut pages = pages(&settings);
+    for (at, records) in sizes.iter().enumerate() {
+        let contents = Contents::new(*records, vec![None, total.map(str::to_owned)]);
+        let page = fetched(FIRST, &[], &format!("page {at}"));
+        assert_eq!(go_on(&mut pages, &page, &contents), Ok(true));
+    }
+    let detail = Detail {
+        message: "refused".to_owned(),
+        status: Some(status),
+        retry_after_seconds: None,
+    };
+    let failure = match status {
+        204 => Failure::Protocol(detail),
+        _ => Failure::Refused(detail),
+    };
+    match pages.refused(failure) {
+        Ok(()) => "end".to_owned(),
+        Err(failure) => failure.to_string(),
+    }
+}
+
+#[test]
+fn a_refusal_after_a_short_page_is_the_end_and_after_a_full_one_it_is_not() {
+    let size = ("SOURCE_PAGE_SIZE", "2");
+    for status in [400, 404, 416, 422] {
+        assert_eq!(refused(&[], &[2, 1], None, status), "end");
+        assert_eq!(refused(&[size], &[1], None, status), "end");
+        for (pairs, sizes) in [
+            ([].as_slice(), [2, 2].as_slice()),
+            (&[size], &[2]),
+            // It was asked for more than it ever sends: that is no short page.
+            (&[("SOURCE_PAGE_SIZE", "250")], &[2, 2]),
+            (&[], &[1]),
+        ] {
+            let said = refused(pairs, sizes, None, status);
+            assert!(
+                said.starts_with("refused; ")
+                    && said.contains("SOURCE_TOTAL")
+                    && said.contains("SOURCE_PAGE_MORE"),
+                "{said}"
+            );
+        }
+    }
+    for status in [405, 410] {
+        assert_ne!(refused(&[], &[2, 1], None, status), "end");
+    }
+    assert_eq!(refused(&[], &[], None, 404), "refused");
+    assert_eq!(refused(&[], &[2], None, 204), "end");
+}
+
+#[test]
+fn a_refusal_is_no_end_while_records_are_missing_and_is_one_when_all_came() {
+    let (short, reached) = (
+        refused(&[TOTAL], &[2, 1], Some("7"), 404),
+        refused(&[TOTAL], &[2, 2], Some("4"), 404),
+    );
+
+    assert!(short.contains("fetched 3 records of the 7"), "{short}");
+    assert_eq!(reached, "end");
+}
+
+#[test]
+fn a_source_that_refuses_to_go_beyond_a_round_total_is_not_at_its_end() {
+    let said = |status| refused(&[TOTAL], &[500, 500], Some("1000"), status);
+
+    assert!(said(400).contains("SOURCE_TOTAL is reached, but it may be capped"));
+    assert_eq!(said(404), "end");
 }
 
 #[test]
@@ -189,5 +355,87 @@ fn ten_pages_of_nothing_new_are_a_circle() {
             .unwrap_err()
             .to_string()
             .contains("has only records of earlier pages (10 such pages in a row)")
+    );
+}
+
+#[test]
+fn a_last_empty_page_that_repeats_the_token_sent_is_the_end() {
+    let led = led(
+        &TOKEN,
+        &[
+            body(r#"{"items":[{}],"next":"a"}"#),
+            body(r#"{"items":[],"next":"a"}"#),
+        ],
+    );
+
+    assert_eq!(led[2], "end");
+}
+
+#[test]
+fn a_page_that_names_itself_is_the_end_if_it_has_nothing_new_and_otherwise_broken() {
+    let page = |news, total: Option<&str>| {
+        let pairs: &[(&str, &str)] = if total.is_some() { &[TOTAL] } else { &[] };
+        let settings = settings(&[&NEXT, pairs].concat());
+        let mut pages = pages(&settings);
+        let next = |to: &str| Some(format!("\"?page={to}\""));
+        let mut go_on = |at, next, records, news| {
+            let values = vec![None, next, total.map(str::to_owned)];
+            let seen = Seen {
+                news,
+                ..Seen::default()
+            };
+            pages.go_on(Page {
+                fetched: &fetched(FIRST, &[], at),
+                contents: &Contents::new(records, values),
+                seen: &seen,
+            })
+        };
+        assert_eq!(go_on("first", next("2"), 1, true), Ok(true));
+        (go_on("second", next("2"), 1, news), pages.is_echo())
+    };
+
+    assert_eq!(page(false, None), (Ok(false), true));
+    assert_eq!(page(true, Some("2")), (Ok(false), false));
+    for total in [None, Some("3")] {
+        let (broken, _) = page(true, total);
+        let text = broken.unwrap_err().to_string();
+        assert!(
+            text.contains("names a next page that was read already: itself")
+                && text.contains("SOURCE_PAGE_MORE"),
+            "{text}"
+        );
+    }
+    let (short, _) = page(false, Some("3"));
+    assert!(short.unwrap_err().to_string().contains("1 record of the 3"));
+}
+
+#[test]
+fn a_number_beyond_the_end_may_bring_the_last_page_again() {
+    let again = |sizes: &[u64], pairs: &[(&str, &str)]| {
+        let settings = settings(&[&[("SOURCE_PAGINATION", "page")], pairs].concat());
+        let mut pages = pages(&settings);
+        for (at, records) in sizes.iter().enumerate() {
+            let page = fetched(FIRST, &[], &format!("page {at}"));
+            go_on(&mut pages, &page, &Contents::new(*records, vec![None])).unwrap();
+        }
+        let last = sizes.len() - 1;
+        let page = fetched(FIRST, &[], &format!("page {last}"));
+        let seen = Seen::default();
+        let contents = Contents::new(sizes[last], vec![None]);
+        let goes_on = pages.go_on(Page {
+            fetched: &page,
+            contents: &contents,
+            seen: &seen,
+        });
+        (goes_on.is_ok(), pages.is_echo())
+    };
+
+    assert_eq!(again(&[2, 1], &[]), (true, true));
+    assert_eq!(again(&[7], &[("SOURCE_PAGE_SIZE", "250")]), (true, true));
+    assert_eq!(again(&[2, 2], &[]), (false, false), "a full page");
+    assert_eq!(
+        again(&[100], &[("SOURCE_PAGE_SIZE", "250")]),
+        (false, false),
+        "a page that may be capped, of a source that does not heed the number"
     );
 }

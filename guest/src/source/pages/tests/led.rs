@@ -83,3 +83,4 @@ pub const LAST: [(&str, &str); 3] = [
 pub const MORE: (&str, &str) = ("SOURCE_PAGE_MORE", "/more");
 pub const TOTAL: (&str, &str) = ("SOURCE_TOTAL", "/total");
 pub const SIZE: (&str, &str) = ("SOURCE_PAGE_SIZE", "2");
+pub const SHORT: (&str, &str) = ("SOURCE_PAGE_SHORT", "last");

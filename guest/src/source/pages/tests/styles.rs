@@ -1,7 +1,7 @@
 //! Each style on its own: what the first request carries, and what leads on.
 
 use super::NEXT;
-use super::led::{LAST, MORE, SIZE, Sent, TOKEN, body, led};
+use super::led::{LAST, MORE, SHORT, SIZE, Sent, TOKEN, body, led};
 
 #[test]
 fn strings_and_integers_are_tokens_and_nothing_ends() {
@@ -78,7 +78,7 @@ fn the_last_record_leads_on_until_a_page_is_empty_or_short() {
         ["page=1", "page=1&after=ch_2", "page=1&after=3", "end"]
     );
     assert_eq!(
-        led(&[LAST.as_slice(), &[SIZE]].concat(), &[full, short]),
+        led(&[LAST.as_slice(), &[SIZE, SHORT]].concat(), &[full, short]),
         ["page=1", "page=1&after=ch_2", "end"]
     );
     assert_eq!(
@@ -128,7 +128,7 @@ fn pages_are_numbered_from_the_first_until_one_is_empty() {
     );
     assert_eq!(led(&from_zero, &[none]), ["page=1&p=0", "end"]);
     assert_eq!(
-        led(&[page[0], SIZE], &[full, other]),
+        led(&[page[0], SIZE, SHORT], &[full, other]),
         ["page=1", "page=2", "end"]
     );
 }
@@ -167,7 +167,7 @@ fn offsets_grow_by_what_came() {
             "end"
         ]
     );
-    assert_eq!(led(&[offset[0], SIZE], &[full, other])[2], "end");
+    assert_eq!(led(&[offset[0], SIZE, SHORT], &[full, other])[2], "end");
 }
 
 #[test]
