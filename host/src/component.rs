@@ -42,7 +42,7 @@ mod said;
 pub mod shape;
 mod sighting;
 
-pub use self::described::{Announced, Description, Setting, Staging, is_settable};
+pub use self::described::{Announced, Description, FETCH_LESS, Setting, Staging, is_settable};
 pub use self::said::{Extent, JobFailure, Report, Request, Sighting, Suggestion, Window};
 
 use bindings::exports::tidegate::sync::job::Failure as RawFailure;
@@ -117,6 +117,7 @@ impl Connector {
             staged_bytes_left: 0,
             environment: Vec::new(),
             log,
+            fetch_less: FETCH_LESS.to_owned(),
             cpu: limits.describe_cpu,
             memory_bytes: limits.describe_memory_bytes,
         };
@@ -187,7 +188,7 @@ impl Connector {
         limits: &Limits,
         function: impl AsyncFnOnce(&mut Store<Granted>, &Instance) -> wasmtime::Result<T>,
     ) -> (Result<T, Failure>, Used) {
-        let cpu_left = grants.cpu;
+        let (cpu_left, fetch_less) = (grants.cpu, grants.fetch_less.clone());
         let mut store = Store::new(&self.engine, Granted::new(grants, limits));
         store.limiter(|granted| granted);
         store.set_hostcall_fuel(limits.hostcall_bytes);
@@ -213,7 +214,7 @@ impl Connector {
             staged_bytes: store.data().staged_bytes(),
         };
         let refused = store.data().refused();
-        let result = result.map_err(|error| ending(&error, refused, call, limits));
+        let result = result.map_err(|error| ending(&error, refused, call, &fetch_less, limits));
         (result, used)
     }
 }
@@ -250,11 +251,12 @@ fn ending(
     error: &wasmtime::Error,
     refused: Option<&Exceeded>,
     call: Call,
+    fetch_less: &str,
     limits: &Limits,
 ) -> Failure {
     let is_out_of_cpu = error.downcast_ref::<CpuUsedUp>().is_some();
     if is_out_of_cpu && call == Call::Run {
-        return cpu_used_up(limits.cpu);
+        return cpu_used_up(limits.cpu, fetch_less);
     }
     let root = one_line(&error.root_cause().to_string());
     let message = if is_out_of_cpu {
@@ -268,6 +270,7 @@ fn ending(
                     "the component needed more than {mib} MiB of memory in `describe`{held}{FIXED}"
                 )
             }
+            Exceeded::StagedBytes(_) => format!("{limit}; {fetch_less}"),
             limit => limit.to_string(),
         }
     } else if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
@@ -283,12 +286,12 @@ fn ending(
 }
 
 /// The component used more CPU time than it may, in one call or in all of a run.
-pub fn cpu_used_up(limit: Duration) -> Failure {
+pub fn cpu_used_up(limit: Duration, fetch_less: &str) -> Failure {
     let limit = crate::units::spoken(limit);
     Failure::new(
         Outcome::ComponentFailed,
         format!(
-            "the component used more CPU time than `CPU_LIMIT` allows ({limit}); raise it, or fetch less in one run (SOURCE_WINDOW, MAX_PAGES)"
+            "the component used more CPU time than `CPU_LIMIT` allows ({limit}); raise it, or {fetch_less}"
         ),
     )
 }

@@ -252,22 +252,26 @@ fn only_main_reads_the_environment() {
     assert_eq!(breaking(reads), [""; 0]);
 }
 
-/// A new setting is a row of the catalogue and its one use: whoever needs its name takes it from the row.
-#[test]
-fn a_setting_of_the_host_is_named_in_the_catalogue_alone() {
+/// The names of the settings that have a row in the host's catalogue.
+fn rows_of_the_catalogue() -> Vec<String> {
     let catalogue = text("host/src/settings/catalogue.rs");
     let rows = catalogue
         .lines()
         .filter(|line| line.starts_with("    ") && line.ends_with(" {"));
     let names = rows.filter_map(|line| line.trim_start().split_once(": "));
     let names: Vec<String> = names
-        .map(|(name, _)| format!("\"{name}\""))
-        .filter(|name| {
-            name.chars()
-                .all(|c| c.is_ascii_uppercase() || "_\"".contains(c))
-        })
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
         .collect();
     assert!(names.len() > 35, "{names:?}");
+    names
+}
+
+/// A new setting is a row of the catalogue and its one use: whoever needs its name takes it from the row.
+#[test]
+fn a_setting_of_the_host_is_named_in_the_catalogue_alone() {
+    let names = rows_of_the_catalogue();
+    let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
 
     let names_one = |name: &str, text: &str| {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
@@ -278,6 +282,36 @@ fn a_setting_of_the_host_is_named_in_the_catalogue_alone() {
             && names.iter().any(|setting| code.contains(setting))
     };
 
+    assert_eq!(breaking(names_one), [""; 0]);
+}
+
+/// The settings that the host has a row for, and the files with their values.
+fn is_hosts(rows: &[String], name: &str) -> bool {
+    let bare = name.strip_suffix("_FILE").unwrap_or(name);
+    rows.iter().any(|row| row == name || row == bare)
+}
+
+/// What a component's settings do, its description says: the host cannot know it from their names.
+#[test]
+fn the_host_names_no_setting_of_the_source_but_its_own() {
+    let rows: Vec<String> = rows_of_the_catalogue();
+    // The value of one may name a file, and that of the other hold a credential: no description can say that.
+    let known = ["SOURCE_SCHEMA", "SOURCE_HEADERS"]
+        .map(|name| ("host/src/settings/component_settings.rs", name));
+    let names_one = |file: &str, text: &str| {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let is_test = file.contains("/tests/") || file.ends_with("/tests.rs");
+        let is_word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let mut named = code
+            .split(|c| !is_word(c))
+            .filter(|word| word.starts_with("SOURCE_") && *word != "SOURCE_");
+        file.starts_with("host/src/")
+            && is_code(file)
+            && !is_test
+            && named.any(|name| !is_hosts(&rows, name) && !known.contains(&(file, name)))
+    };
+
+    assert!(is_hosts(&rows, "SOURCE_API_URL") && !is_hosts(&rows, "SOURCE_CURSOR"));
     assert_eq!(breaking(names_one), [""; 0]);
 }
 

@@ -421,10 +421,10 @@ pub(super) fn described() -> Vec<Setting> {
     rows.into_iter()
         .map(|(name, doc, example)| Setting {
             shapes_records: ["SOURCE_CURSOR", "SOURCE_CURSOR_KIND"].contains(&name),
-            stages: if name == "SOURCE_CURSOR" {
-                Staging::CHANGES
-            } else {
-                Staging::NOTHING
+            stages: match name {
+                "SOURCE_CURSOR" => Staging::CHANGES,
+                "SOURCE_WINDOW" => Staging::PORTIONS,
+                _ => Staging::NOTHING,
             },
             ..optional(name, doc, "", example)
         })

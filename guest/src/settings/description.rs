@@ -23,6 +23,7 @@ pub struct Setting {
 
 /// What may be staged besides records. None of these: every run stages all records there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "flags, as in WIT")]
 pub struct Staging {
     /// Only new and changed records.
     pub changes: bool,
@@ -30,6 +31,8 @@ pub struct Staging {
     pub deletions: bool,
     /// The parents whose records were fetched again.
     pub parents: bool,
+    /// A part of the records, and `more` is reported.
+    pub portions: bool,
 }
 
 impl Staging {
@@ -38,6 +41,7 @@ impl Staging {
         changes: false,
         deletions: false,
         parents: false,
+        portions: false,
     };
     /// Only new and changed records.
     pub const CHANGES: Self = Self {
@@ -52,6 +56,11 @@ impl Staging {
     /// The parents whose records were fetched again.
     pub const PARENTS: Self = Self {
         parents: true,
+        ..Self::NOTHING
+    };
+    /// A part of the records, and `more` is reported.
+    pub const PORTIONS: Self = Self {
+        portions: true,
         ..Self::NOTHING
     };
 }

@@ -148,6 +148,7 @@ fn stages(ours: Staging) -> job::Staging {
         (ours.changes, job::Staging::CHANGES),
         (ours.deletions, job::Staging::DELETIONS),
         (ours.parents, job::Staging::PARENTS),
+        (ours.portions, job::Staging::PORTIONS),
     ]
     .into_iter()
     .filter_map(|(stages, flag)| stages.then_some(flag))

@@ -109,6 +109,7 @@ impl<'a> Callable<'a> {
             staged_bytes_left: limits.staged_bytes,
             environment: plan.map_or_else(|_| Vec::new(), |known| known.environment.clone()),
             log: self.log.clone(),
+            fetch_less: self.job.description.fetch_less(),
             cpu: limits.cpu,
             memory_bytes: limits.memory_bytes,
         })

@@ -24,14 +24,20 @@ pub struct Description {
     pub stages: Staging,
 }
 
+/// What to do where a run takes too much.
+pub const FETCH_LESS: &str = "fetch less in one run";
+
 /// What a component announces that it stages besides records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "flags, as in WIT")]
 pub struct Staging {
     /// Only new and changed records.
     pub changes: bool,
     pub deletions: bool,
     /// The parents whose records were fetched again.
     pub parents: bool,
+    /// A part of the records at a time.
+    pub portions: bool,
 }
 
 /// By what a component announces something that it stages.
@@ -51,7 +57,18 @@ impl Description {
             changes: all.changes || setting.stages.changes,
             deletions: all.deletions || setting.stages.deletions,
             parents: all.parents || setting.stages.parents,
+            portions: all.portions || setting.stages.portions,
         })
+    }
+
+    /// What to do where a run takes too much, with the settings of this component that help.
+    pub fn fetch_less(&self) -> String {
+        let helps = self.settings.iter().filter(|known| known.stages.portions);
+        let names: Vec<&str> = helps.map(|known| known.name.as_str()).collect();
+        if names.is_empty() {
+            return FETCH_LESS.to_owned();
+        }
+        format!("{FETCH_LESS} ({})", names.join(", "))
     }
 
     /// By what the component announces that it stages `what`; `None`: it does not, with these settings.
@@ -74,6 +91,7 @@ impl From<raw::Staging> for Staging {
             changes: raw.contains(raw::Staging::CHANGES),
             deletions: raw.contains(raw::Staging::DELETIONS),
             parents: raw.contains(raw::Staging::PARENTS),
+            portions: raw.contains(raw::Staging::PORTIONS),
         }
     }
 }

@@ -78,7 +78,7 @@ fn too_many(limits: &Limits) -> Failure {
     Failure::new(
         Outcome::GateRefused,
         format!(
-            "cannot replace by parent: this run replaces more than {} parents, or their keys take more than {} MiB; fetch less in one run, or publish the whole set instead: unset REPLACE_BY and SOURCE_PARENT, and run with `--full-refresh`",
+            "cannot replace by parent: this run replaces more than {} parents, or their keys take more than {} MiB; fetch less in one run, or publish the whole set instead: unset REPLACE_BY and the component's setting that it needs, and run with `--full-refresh`",
             limits.parents,
             limits.parents_bytes / (1024 * 1024)
         ),

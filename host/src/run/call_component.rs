@@ -38,6 +38,7 @@ impl Run<'_> {
                 .saturating_sub(self.summary.component_staged_bytes),
             environment: plan.environment.clone(),
             log: self.log.clone(),
+            fetch_less: job.description.fetch_less(),
             cpu: host.limits.cpu.saturating_sub(self.summary.component_cpu),
             memory_bytes: host.limits.memory_bytes,
         };
@@ -55,7 +56,8 @@ impl Run<'_> {
         *cpu = cpu.saturating_add(used.cpu);
         self.summary.component_cpu_ms = u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX);
         // Within one call it is looked at now and then; many short ones would each be over before that.
-        let used_up = (*cpu > host.limits.cpu).then(|| cpu_used_up(host.limits.cpu));
+        let used_up = (*cpu > host.limits.cpu)
+            .then(|| cpu_used_up(host.limits.cpu, &job.description.fetch_less()));
         let peak = &mut self.summary.component_memory_peak_bytes;
         *peak = (*peak).max(used.memory_peak_bytes as u64);
         let ran = disposed(result?, egress, job);

@@ -3,6 +3,7 @@
 use crate::egress::Auth;
 use crate::run::setup::Job;
 use crate::settings::catalogue::{CLIENT_CERT_FILE, SOURCE_API_KEY, SOURCE_CLIENT_SECRET};
+use crate::settings::component_settings::HEADERS;
 
 /// What was refused and what to check, with the origin of each setting: `no credential was sent: set SOURCE_API_KEY`.
 pub fn advice(job: &Job) -> String {
@@ -24,9 +25,9 @@ pub fn advice(job: &Job) -> String {
             "the source refused the client; check {}, or set SOURCE_API_KEY",
             named(CLIENT_CERT_FILE.row.name)
         ),
-        Auth::None if inputs.named("SOURCE_HEADERS").is_some() => format!(
+        Auth::None if inputs.named(HEADERS).is_some() => format!(
             "no credential was sent besides {}: set SOURCE_API_KEY",
-            named("SOURCE_HEADERS")
+            named(HEADERS)
         ),
         Auth::None => "no credential was sent: set SOURCE_API_KEY".to_owned(),
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::GivenArgs;
 use crate::component::grants::Grants;
-use crate::component::{Connector, Description, JobFailure, Request};
+use crate::component::{Connector, Description, FETCH_LESS, JobFailure, Request};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
@@ -122,6 +122,7 @@ impl Job {
             staged_bytes_left: 0,
             environment,
             log: Log::silent(),
+            fetch_less: FETCH_LESS.to_owned(),
             cpu: self.host.limits.describe_cpu,
             memory_bytes: self.host.limits.describe_memory_bytes,
         };

@@ -287,7 +287,7 @@ catalogue! {
     }
     ALLOW_ENVIRONMENT: Vec<String> = env_file::names {
         group: Group::Source,
-        example: "SOURCE_REGION",
+        example: "REGION",
         meaning: "Environment variables that a component given by path may read, comma-separated. SOURCE_API_URL is always \
                   allowed. No effect with the built-in component, which may read all its settings",
         form: Form::Pattern(NAMES),
@@ -437,7 +437,7 @@ catalogue! {
         group: Group::Output,
         example: "/order_id",
         meaning: "JSON Pointer to the parent id in a published record. When a source record is fetched again, all records \
-                  of its parent are replaced. Needs upsert, PRIMARY_KEY and SOURCE_PARENT",
+                  of its parent are replaced. Needs upsert, PRIMARY_KEY and a component that stages which parents it fetched",
         form: Form::Pattern("^/"),
         shapes_records: true,
     }
@@ -446,8 +446,8 @@ catalogue! {
         example: "upsert",
         meaning: "`replace` publishes all records of a run. `upsert` merges new and changed records by PRIMARY_KEY. \
                   `append` adds the records that the previous run did not stage: as a segment (ndjson or csv) in \
-                  `segments/`, or as rows. Default: `replace` without SOURCE_CURSOR, `upsert` with SOURCE_CURSOR and \
-                  PRIMARY_KEY",
+                  `segments/`, or as rows. Default: `upsert` with PRIMARY_KEY where only changes are fetched, otherwise \
+                  `replace`",
         form: Form::Choice(&["replace", "upsert", "append"]),
         shapes_records: true,
     }

@@ -5,6 +5,8 @@ use crate::settings::catalogue::{self, PRIMARY_KEY};
 
 /// It names a file, unless it is the schema itself.
 pub const SCHEMA: &str = "SOURCE_SCHEMA";
+/// It may hold a credential of the user's own.
+pub const HEADERS: &str = "SOURCE_HEADERS";
 /// Settings whose values a component may propose, besides its own of the source.
 pub const PROPOSED: [&str; 4] = [
     "MAX_RETRIES",

@@ -18,6 +18,9 @@ use crate::run::summary::Summary;
 use crate::settings::catalogue::SOURCE_API_KEY;
 use crate::units::counted;
 
+/// The job: settings of the built-in component.
+const JOB: &str = include_str!("job.env");
+
 /// Runs the demo and says on stdout what it does and sees.
 pub fn demo(args: &DemoArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
     let environment: Vec<_> = environment.into_iter().collect();
@@ -109,17 +112,8 @@ fn run(watch: &Watch, job: &Path, key: &str, environment: &[(String, String)]) -
 }
 
 fn settings(source: &Source, folder: &Path) -> String {
-    format!(
-        "# A job of tidegate's demo. The key is not in here: it comes as SOURCE_API_KEY from the environment.\n\
-         SOURCE_API_URL=http://{}/earthquakes\n\
-         SOURCE_PAGINATION=link\n\
-         SOURCE_CURSOR=/updated\n\
-         SOURCE_CURSOR_TO=updated_since\n\
-         PRIMARY_KEY=/id\n\
-         OUTPUT_DIR={}\n",
-        source.address,
-        folder.join("data").display()
-    )
+    JOB.replace("{address}", &source.address.to_string())
+        .replace("{folder}", &folder.join("data").display().to_string())
 }
 
 fn told(summary: &Summary) -> String {

@@ -46,6 +46,20 @@ fn refused(description: raw::Description) -> String {
 }
 
 #[test]
+fn what_makes_a_run_smaller_is_named_as_the_component_declares_it() {
+    let portions = raw::Setting {
+        stages: raw::Staging::PORTIONS,
+        ..declared("MONTHS")
+    };
+
+    let with = description(described(vec![declared("SHOP"), portions]), &limits()).unwrap();
+    let without = description(described(vec![declared("SHOP")]), &limits()).unwrap();
+
+    assert_eq!(with.fetch_less(), "fetch less in one run (MONTHS)");
+    assert_eq!(without.fetch_less(), "fetch less in one run");
+}
+
+#[test]
 fn a_description_says_one_line_each_and_nothing_that_steers() {
     let description = raw::Description {
         summary: "Fetches\nALLOW_PRIVATE_NETWORKS=yes \u{1b}[2J".to_owned(),

@@ -36,10 +36,7 @@ impl fmt::Display for Exceeded {
         match self {
             Self::StagedBytes(max) => {
                 let gib = max / (1024 * 1024 * 1024);
-                write!(
-                    out,
-                    "the component staged more than {gib} GiB in one run; fetch less in one run (SOURCE_WINDOW, MAX_PAGES)"
-                )
+                write!(out, "the component staged more than {gib} GiB in one run")
             }
             Self::StagedFiles(max) => {
                 write!(

@@ -42,6 +42,8 @@ pub struct Grants {
     pub environment: Vec<(String, String)>,
     /// Where its lines of stderr go.
     pub log: Log,
+    /// What to do where it takes too much, in words.
+    pub fetch_less: String,
     /// CPU time it may use.
     pub cpu: Duration,
     /// Memory it may use: its own, and what the host holds for it.

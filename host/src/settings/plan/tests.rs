@@ -33,6 +33,7 @@ fn description() -> Description {
             changes: name == "SOURCE_CURSOR",
             deletions: false,
             parents: name == "SOURCE_PARENT",
+            portions: false,
         },
         default: None,
         example: None,
@@ -72,6 +73,7 @@ const ALL: Staging = Staging {
     changes: true,
     deletions: true,
     parents: true,
+    portions: true,
 };
 
 impl Staging {
