@@ -47,8 +47,10 @@ pub fn preview(
         let job = loading.await?;
         let source = Callable::new(&job, &watch.stop, &log).await?;
         let limits = &job.host.limits;
-        let _ = folder::sweep("preview", limits, &|| watch.stop.check());
-        let temporary = Temporary::new("preview", limits)?;
+        let _ = folder::sweep("preview", &job.host.temp_dir, limits, &|| {
+            watch.stop.check()
+        });
+        let temporary = Temporary::new("preview", &job.host.temp_dir, limits)?;
         let staging = temporary.folder();
         let ran = source.stage(staging, args.limit).await;
         for line in lines(staging, args.limit, limits.preview_bytes) {

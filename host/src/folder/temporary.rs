@@ -29,12 +29,12 @@ pub struct Temporary {
 }
 
 impl Temporary {
-    /// Makes one, `what` being part of its name.
-    pub fn new(what: &str, limits: &Limits) -> Result<Self, Failure> {
+    /// Makes one in `above` (`TMPDIR`), `what` being part of its name.
+    pub fn new(what: &str, above: &Path, limits: &Limits) -> Result<Self, Failure> {
         for _ in 0..TEMPORARY_NAMES_MAX {
             let digits = random_digits() >> (64 - 4 * DIGITS);
             let name = format!("{}{digits:0DIGITS$x}", prefix(what));
-            let path = std::env::temp_dir().join(name);
+            let path = above.join(name);
             let made = DirBuilder::new().mode(0o700).create(&path);
             if made
                 .as_ref()
@@ -57,7 +57,7 @@ impl Temporary {
         }
         let message = format!(
             "cannot make a folder in `{}`: each name is taken, or removed as it is made",
-            std::env::temp_dir().display()
+            above.display()
         );
         Err(Failure::new(Outcome::IoFailed, message))
     }
@@ -85,22 +85,20 @@ fn with_advice(mut failure: Failure) -> Failure {
     failure
 }
 
-/// Removes what killed processes of this user left, and says what that was. `check` stops it, and the next run goes on.
-pub fn sweep(what: &str, limits: &Limits, check: Check<'_>) -> Vec<String> {
+/// Removes what killed processes of this user left in `above`, and says what that was. `check` stops it, and the next run goes on.
+pub fn sweep(what: &str, above: &Path, limits: &Limits, check: Check<'_>) -> Vec<String> {
     let in_time = within(limits.sweep_time);
     let both = || check().and_then(|()| in_time());
     let (prefix, ours) = (prefix(what), rustix::process::geteuid().as_raw());
     // Where others can rename what is ours, a folder of this name may be anything.
-    let is_safe = std::fs::metadata(std::env::temp_dir()).is_ok_and(|metadata| {
+    let is_safe = std::fs::metadata(above).is_ok_and(|metadata| {
         let rights = Rights::from(&metadata);
         rights.stranger().is_none() || rights.is_sticky()
     });
     if !is_safe {
         return Vec::new();
     }
-    let entries = std::fs::read_dir(std::env::temp_dir())
-        .into_iter()
-        .flatten();
+    let entries = std::fs::read_dir(above).into_iter().flatten();
     let mut removed = Vec::new();
     for entry in entries.flatten().take(limits.temporary_entries) {
         let Ok(name) = entry.file_name().into_string() else {
@@ -166,18 +164,25 @@ mod tests {
 
     #[test]
     fn what_a_process_holds_stays_and_what_it_left_is_removed() {
-        let held = Temporary::new("swept", &Limits::default()).unwrap();
-        let left = Temporary::new("swept", &Limits::default()).unwrap();
+        let held = Temporary::new("swept", &std::env::temp_dir(), &Limits::default()).unwrap();
+        let left = Temporary::new("swept", &std::env::temp_dir(), &Limits::default()).unwrap();
         std::fs::write(left.path.join("file"), "x").unwrap();
         let path = left.path.clone();
         // As a kill would have it: the lock is gone, and the folder is not.
         flock(&left.lock, FlockOperation::Unlock).unwrap();
 
-        let removed = sweep("swept", &Limits::default(), &|| Ok(()));
+        let removed = sweep("swept", &std::env::temp_dir(), &Limits::default(), &|| {
+            Ok(())
+        });
 
         assert_eq!(removed, [path.display().to_string()]);
         assert!(held.path.exists() && !path.exists());
-        assert_eq!(sweep("other", &Limits::default(), &|| Ok(())), [""; 0]);
+        assert_eq!(
+            sweep("other", &std::env::temp_dir(), &Limits::default(), &|| Ok(
+                ()
+            )),
+            [""; 0]
+        );
     }
 
     #[test]
@@ -188,7 +193,12 @@ mod tests {
         std::fs::create_dir_all(&beside).unwrap();
         std::os::unix::fs::symlink(&beside, &link).unwrap();
 
-        let removed = sweep("likeness", &Limits::default(), &|| Ok(()));
+        let removed = sweep(
+            "likeness",
+            &std::env::temp_dir(),
+            &Limits::default(),
+            &|| Ok(()),
+        );
 
         assert_eq!(removed, [""; 0]);
         assert!(beside.exists());

@@ -76,11 +76,11 @@ impl Run<'_> {
             }
             folder
         } else {
-            for name in folder::sweep("run", &host.limits, check) {
+            for name in folder::sweep("run", &host.temp_dir, &host.limits, check) {
                 self.log
                     .warn("leftover of a killed run removed", json!({ "name": name }));
             }
-            let own = Temporary::new("run", &host.limits)?;
+            let own = Temporary::new("run", &host.temp_dir, &host.limits)?;
             let folder = own.folder().clone();
             self.temporary = Some(own);
             folder

@@ -77,6 +77,8 @@ pub struct HostPlan {
     pub log_format: Option<log::Format>,
     /// Where a compiled component is kept: `$TIDEGATE_CACHE_DIR`, systemd's `$CACHE_DIRECTORY`, XDG's, `~/.cache`, none.
     pub cache_dir: Option<PathBuf>,
+    /// Where temporary folders are made: `$TMPDIR`, or `/tmp`.
+    pub temp_dir: PathBuf,
     /// Every limit of the run.
     pub limits: Limits,
     /// What is wrong so far, with what was given included.
@@ -120,6 +122,7 @@ impl HostPlan {
             skip_on_overlap: read.value(&ON_OVERLAP),
             log_format: read.optional(&LOG_FORMAT),
             cache_dir: cache_dir(inputs.layers()),
+            temp_dir: temp_dir(|name| inputs.layers().environment(name)),
             problems: Vec::new(),
             limits,
         };
@@ -189,6 +192,11 @@ impl Reader<'_> {
     fn optional<T>(&mut self, setting: &Setting<T>) -> Option<T> {
         self.inputs.parsed(setting, &mut self.problems)
     }
+}
+
+/// Where temporary folders are made.
+pub fn temp_dir<'e>(environment: impl Fn(&str) -> Option<&'e str>) -> PathBuf {
+    PathBuf::from(environment("TMPDIR").unwrap_or("/tmp"))
 }
 
 fn cache_dir(layers: &Layers) -> Option<PathBuf> {

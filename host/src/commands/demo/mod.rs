@@ -16,6 +16,7 @@ use crate::outcome::{Ended, Outcome};
 use crate::process::watch::Watch;
 use crate::run::summary::Summary;
 use crate::settings::catalogue::SOURCE_API_KEY;
+use crate::settings::host::temp_dir;
 use crate::units::counted;
 
 /// The job: settings of the built-in component.
@@ -35,7 +36,8 @@ fn story(args: &DemoArgs, environment: &[(String, String)]) -> anyhow::Result<En
     let source = Source::start(random_key())?;
     let folder = match &args.dir {
         Some(folder) => folder.clone(),
-        None => std::env::temp_dir().join(format!("tidegate-demo-{}", std::process::id())),
+        None => temp_dir(|name| value(environment, name))
+            .join(format!("tidegate-demo-{}", std::process::id())),
     };
     let job = folder.join("earthquakes.env");
     std::fs::create_dir_all(&folder).with_context(|| format!("create `{}`", folder.display()))?;
@@ -90,6 +92,11 @@ fn story(args: &DemoArgs, environment: &[(String, String)]) -> anyhow::Result<En
         "\nNext: `tidegate describe --env-example > my.env`, fill it in, `tidegate check --env-file my.env`.",
     );
     Ok(Ended::ok())
+}
+
+fn value<'e>(environment: &'e [(String, String)], name: &str) -> Option<&'e str> {
+    let found = environment.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.as_str())
 }
 
 fn run(watch: &Watch, job: &Path, key: &str, environment: &[(String, String)]) -> (Ended, Summary) {
