@@ -1,6 +1,6 @@
 //! What the job needs from the world, as three small traits: [`Http`], [`Staging`] and [`Clock`].
 //!
-//! The core names no runtime: natively the tests stand behind these traits, in a component `wasi/` does.
+//! The core names no runtime: natively the tests implement these traits, in a component `wasi/` does.
 
 use std::fmt;
 

@@ -157,7 +157,7 @@ impl Connector {
         (heard, used)
     }
 
-    /// Has a component that can take a first look take it; `None`: it cannot. Failures are told apart as in [`Self::run`].
+    /// Has a component that can take a first look take it; `None`: it cannot. Failures are distinguished as in [`Self::run`].
     pub async fn look(
         &self,
         grants: Grants,

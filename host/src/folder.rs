@@ -69,7 +69,7 @@ fn outcome_of(error: &io::Error) -> Outcome {
     }
 }
 
-/// What stands under a name.
+/// What has a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     Absent,
@@ -312,7 +312,7 @@ impl Folder {
         Ok(Some(bytes))
     }
 
-    /// What stands under `name`, no link followed.
+    /// What is called `name`, no link followed.
     pub fn entry(&self, name: &str) -> Result<Entry, Failure> {
         match retry_on_intr(|| rustix::fs::readlinkat(self, name, Vec::new())) {
             Ok(target) => Ok(Entry::Link(target.to_string_lossy().into_owned())),
@@ -392,7 +392,7 @@ impl Folder {
         rustix::fs::fstat(self).doing(|| format!("cannot inspect `{}`", self.path.display()))
     }
 
-    /// Lets those into this folder that may read its files, where `OUTPUT_MODE` says who they are; umask stands otherwise.
+    /// Lets those into this folder that may read its files, where `OUTPUT_MODE` says who they are; otherwise umask applies.
     /// Who may write to its files may write to the folder only where that is allowed.
     pub fn allow_readers(&self, file_mode: Option<u32>) -> Result<(), Failure> {
         let Some(file_mode) = file_mode else {

@@ -1,4 +1,4 @@
-//! The process: closed to others, ended from outside by a signal or a deadline, and a panic in it told as a defect.
+//! The process: closed to others, ended from outside by a signal or a deadline, and a panic in it reported as a defect.
 
 pub mod defect;
 pub mod memory;

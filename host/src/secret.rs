@@ -23,7 +23,7 @@ pub(crate) use self::search::{Search, WORD_BYTES_MIN};
 mod escape;
 mod search;
 
-/// What stands where a secret would.
+/// What replaces a secret.
 pub const REDACTED: &str = "REDACTED";
 /// A form of a secret that is neither itself nor plain base64 is looked for from this length on.
 const DERIVED_BYTES_MIN: usize = 12;

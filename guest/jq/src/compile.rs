@@ -54,7 +54,7 @@ pub(super) fn compile(text: &str) -> Result<Program, String> {
     })
 }
 
-/// What stands in the environment when a term is run, the newest last.
+/// What is in the environment when a term is run, the newest last.
 #[derive(Clone)]
 enum Bound<'t> {
     Variable(&'t str),
@@ -67,7 +67,7 @@ enum Bound<'t> {
 enum Function {
     /// A definition, and how much of the environment it was made in.
     Def { at: usize, scope: usize },
-    /// An argument that stands in the environment.
+    /// An argument that is in the environment.
     Argument(usize),
 }
 

@@ -1,4 +1,4 @@
-//! Running terms: every output is handed to whoever stands behind, so that nothing waits and nothing is kept. The filters that loop
+//! Running terms: every output is handed to the next term, so that nothing waits and nothing is kept. The filters that loop
 //! are in `iterate`.
 //!
 //! A value may carry the trail that leads to it, when a path is asked for. Steps and depth are counted here, in one place.
@@ -36,7 +36,7 @@ impl From<String> for Stop {
 }
 
 impl Stop {
-    /// The reason, for an error that is told on.
+    /// The reason, for an error that is passed on.
     pub(super) fn text(&self) -> String {
         match self {
             Self::Error(why) => super::strings::text_of(why).to_string(),
@@ -216,7 +216,7 @@ impl<'p> Machine<'p> {
         }
     }
 
-    /// The terms whose outputs stand nowhere in their input.
+    /// The terms whose outputs are nowhere in their input.
     #[inline(never)]
     fn calculate(
         &self,

@@ -58,7 +58,7 @@ impl Looks {
             Term::Comma(left, right) | Term::Alternative(left, right) => {
                 Some(self.term(left)? | self.term(right)?)
             }
-            // What stands behind sees outputs; those that are no input are made of members that are known by then.
+            // The next term sees outputs; those that are no input are made of members that are known by then.
             Term::Pipe(left, right) => Some(self.term(left)? && self.term(right)?),
             Term::Bind(value, then) => {
                 self.within(value)?;
@@ -86,7 +86,7 @@ impl Looks {
         } else {
             self.within(base)?;
         }
-        // What stands within the brackets is asked of the whole input.
+        // What is within the brackets is asked of the whole input.
         for step in steps {
             match step {
                 Step::Each => {}

@@ -100,7 +100,7 @@ impl Value {
         }
     }
 
-    /// Its levels, counted where only a bound is kept. What is counted is kept: a part that stands in many places is counted once.
+    /// Its levels, counted where only a bound is kept. What is counted is kept: a part that is in many places is counted once.
     fn counted(&self) -> Levels {
         let known = self.levels();
         let levels = match self {

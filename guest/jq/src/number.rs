@@ -102,13 +102,13 @@ impl PartialEq for Number {
 
 impl Eq for Number {}
 
-/// A decimal as sign, digits without zeros at either end, and where the point stands before the first of them.
+/// A decimal as sign, digits without zeros at either end, and where the point is before the first of them.
 pub struct Decimal {
     /// Whether it is below zero.
     pub negative: bool,
     /// Its digits in ASCII; none for zero.
     pub digits: Vec<u8>,
-    /// How many of them stand before the point.
+    /// How many of them come before the point.
     pub point: i64,
 }
 

@@ -29,7 +29,7 @@ pub(super) const NATIVES: &[Native] = &[
     }),
 ];
 
-/// The text cut at its matches: what stands between them as strings, each match as the object that `match` gives.
+/// The text cut at its matches: what is between them as strings, each match as the object that `match` gives.
 fn pieces(tools: &Tools, text: &str, regex: &Value, flags: &Value) -> Result<Vec<Value>, String> {
     let flags = match flags {
         Value::Null => "",

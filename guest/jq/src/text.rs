@@ -2,7 +2,7 @@
 
 pub use tidegate_json::quoted;
 
-/// The end of the string whose opening quote stands at `start`: behind its closing one.
+/// The end of the string whose opening quote is at `start`: behind its closing one.
 pub(crate) fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(rest) = bytes.get(at..) {

@@ -114,7 +114,7 @@ pub fn in_order(mut keyed: Vec<(Value, Value)>) -> Vec<(Value, Value)> {
 #[derive(Debug, Clone, Default)]
 pub struct Object {
     members: Vec<(Rc<str>, Value)>,
-    /// Where each name stands, once there are many.
+    /// The place of each name, once there are many.
     places: BTreeMap<Rc<str>, usize>,
     kept: Kept,
 }

@@ -59,7 +59,7 @@ fn openings(text: &str) -> usize {
 /// white space around its values. The inside of strings is never touched.
 pub fn append_line(record: &str, out: &mut Vec<u8>) {
     let bytes = record.as_bytes();
-    // In valid JSON a raw line break stands outside of strings only.
+    // In valid JSON a raw line break is outside of strings only.
     if memchr::memchr2(b'\n', b'\r', bytes).is_none() {
         out.extend_from_slice(bytes);
         return;

@@ -1,4 +1,4 @@
-//! Integers of any size, as decimal digits: no machine type stands between two ids and their order.
+//! Integers of any size, as decimal digits: no machine type comes between two ids and their order.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;

@@ -278,7 +278,7 @@ fn index_is(step: &str, index: usize) -> bool {
     step.parse() == Ok(index) && (step == "0" || step.starts_with(|c: char| matches!(c, '1'..='9')))
 }
 
-/// Which child a member's name belongs to, told without copying the name.
+/// Which child a member's name belongs to, found without copying the name.
 struct ChildNamed<'n>(&'n [(String, Node)]);
 
 impl<'de> DeserializeSeed<'de> for ChildNamed<'_> {

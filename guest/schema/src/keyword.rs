@@ -177,7 +177,7 @@ impl<'d> Compiler<'d> {
             .collect()
     }
 
-    /// The three keywords are one check, made where the first of them stands.
+    /// The three keywords are one check, made at the first of them.
     fn properties(
         &mut self,
         keyword: &str,

@@ -8,7 +8,7 @@ use tidegate_jq::Value;
 use tidegate_json::{escape, quoted};
 use url::Url;
 
-/// What a schema without an `$id` is called, so that others can stand beside it.
+/// What a schema without an `$id` is called, so that others can be beside it.
 const NAMELESS: &str = "tidegate:///schema";
 /// What these hold is data, in which a `$id` is a member like any other.
 const DATA: &[&str] = &["const", "default", "enum", "example", "examples"];

@@ -45,7 +45,7 @@ struct Translator<'p> {
 /// What an escape stands for.
 enum Escape {
     Char(char),
-    /// Characters as they stand within brackets, and whether it is all others.
+    /// Characters as they are within brackets, and whether it is all others.
     Class(&'static str, bool),
     Boundary,
     /// `\p{…}` or `\P{…}`, as it is.

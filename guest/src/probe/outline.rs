@@ -19,7 +19,7 @@ pub struct Member<'t> {
     pub pointer: String,
     /// Its name, in lower case, without `_` and `-`: `next_cursor` and `nextCursor` are one.
     pub name: String,
-    /// The same of the member that it stands in; empty at the top.
+    /// The same of the member that it is in; empty at the top.
     pub within: String,
     /// Its JSON text.
     pub text: &'t str,

@@ -15,7 +15,7 @@ pub struct Setting {
     pub shapes_records: bool,
     /// What is staged besides records when it is given.
     pub stages: Staging,
-    /// The value that stands when none is given.
+    /// The value that applies when none is given.
     pub default: Option<String>,
     /// A value as a person would write it.
     pub example: Option<String>,
@@ -78,7 +78,7 @@ pub struct Description {
     pub settings: Vec<Setting>,
 }
 
-/// One that nobody has to give; empty texts stand for none.
+/// An optional one; empty texts mean none.
 pub(super) fn optional(name: &str, doc: &str, default: &str, example: &str) -> Setting {
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     Setting {

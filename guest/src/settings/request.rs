@@ -91,7 +91,7 @@ impl Given<'_> {
         Some(url)
     }
 
-    /// Whether `{cursor}` stands in the query of the URL.
+    /// Whether `{cursor}` is in the query of the URL.
     pub(super) fn url_holds_cursor(&self) -> bool {
         let url = self.get("SOURCE_API_URL").map(Url::parse);
         matches!(url, Some(Ok(url)) if holds_cursor(&url))

@@ -1,4 +1,4 @@
-//! What the job needs when no host of ours stands around it: the credential from its environment, file names, and under append
+//! What the job needs when it runs without our host: the credential from its environment, file names, and under append
 //! the state of the last run.
 //!
 //! Under our host none of this runs: the host adds the credential, and the component never sees it; and it keeps the state.

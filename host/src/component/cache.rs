@@ -2,7 +2,7 @@
 //!
 //! A compiled component is native code: loading a forged one would run it outside every wall. So it is kept in a folder of our
 //! own (`compiled/`, 0700), opened once and held, whatever its name is made to mean meanwhile; and each file carries an
-//! HMAC-SHA256 under a key that only this user can read. The key is made at first use and stands in that folder. What is signed:
+//! HMAC-SHA256 under a key that only this user can read. The key is made at first use and is in that folder. What is signed:
 //! the compiler with its settings, the component's digest, and the code.
 //!
 //! A cache of which anything is not as it must be is not used and not written to: the caller warns, and compiles.
@@ -40,7 +40,7 @@ const OUTDATED: &str = ".cwasm";
 /// How the names of unfinished files end.
 const PART: &str = ".part";
 
-/// The cache, held. Its errors are sentences: what is wrong with it, and how that is mended.
+/// The cache, held. Its errors are sentences: what is wrong with it, and how to repair that.
 pub struct Cache {
     folder: OwnedFd,
     key: SecretBox<[u8; KEY_BYTES]>,

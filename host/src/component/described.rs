@@ -110,7 +110,7 @@ pub struct Setting {
     pub shapes_records: bool,
     /// What the component stages besides records when it is given.
     pub stages: Staging,
-    /// What stands when none is given.
+    /// The value that applies when none is given.
     pub default: Option<String>,
     /// A value as a person would write it.
     pub example: Option<String>,
@@ -247,7 +247,7 @@ fn setting(raw: raw::Setting, limits: &Limits, problems: &mut Vec<String>) -> Se
             );
         }
     }
-    // A value of the component's choosing does not stand for one of the host's, not even as an example.
+    // A value of the component's choosing does not replace one of the host's, not even as an example.
     let is_described = catalogue::row(&raw.name).is_some_and(|row| row.described_by_component);
     let own = is_described || !is_hosts(&raw.name);
     Setting {

@@ -68,7 +68,7 @@ const NAT64: Ipv6Addr = v6(0x64, 0xff9b);
 
 const METADATA: Reach = Reach::Special("cloud metadata");
 
-/// Single addresses stand before the blocks they are in: the first match counts.
+/// Single addresses come before the blocks they are in: the first match counts.
 const V4: [(Ipv4Addr, u32, Reach); 20] = [
     (v4(100, 100, 100, 200), 32, METADATA), // Alibaba Cloud
     (v4(168, 63, 129, 16), 32, METADATA),   // Azure's WireServer, in a public block

@@ -43,7 +43,7 @@ pub enum Auth {
 
 /// A half of `user:password` that is shorter is no secret, and hiding it would spoil every text that it occurs in.
 const HALF_BYTES_MIN: usize = 4;
-/// A shorter password stands there only because there must be one: the user is the secret then.
+/// A shorter password is there only because there must be one: the user is the secret then.
 const PASSWORD_BYTES_MIN: usize = 8;
 
 impl Auth {

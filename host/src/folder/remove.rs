@@ -272,7 +272,7 @@ impl Removal<'_> {
         }
     }
 
-    /// Notes what stays. What it stands in stays then, too.
+    /// Notes what stays. Its folder then stays, too.
     fn keep(&mut self, left: NotRemoved) {
         if let Some(level) = self.levels.last_mut() {
             level.stays = true;
@@ -314,7 +314,7 @@ fn is_folder(status: &Statx) -> bool {
     FileType::from_raw_mode(RawMode::from(status.stx_mode)) == FileType::Directory
 }
 
-/// The device of the folder that this one stands in. Where a mount point is told as one, its own will do.
+/// The device of the folder that this one is in. Where a mount point is recognized, its own will do.
 fn device_around(parent: BorrowedFd<'_>, status: &Statx) -> Result<(u32, u32), Errno> {
     let tells = status.stx_attributes_mask;
     if tells.contains(StatxAttributes::MOUNT_ROOT) {

@@ -75,7 +75,7 @@ impl Drop for Temporary {
     }
 }
 
-/// Where the system's temporary folder is, is no setting of ours.
+/// The system's temporary folder is not a setting of tidegate.
 fn with_advice(mut failure: Failure) -> Failure {
     if failure.outcome == Outcome::OutputUnusable {
         failure

@@ -133,7 +133,7 @@ impl Stop {
     }
 
     fn end(&self, reason: u8) {
-        // The first reason stands.
+        // The first reason counts.
         let _ = self
             .reason
             .compare_exchange(RUNNING, reason, Ordering::AcqRel, Ordering::Acquire);

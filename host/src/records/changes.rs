@@ -65,7 +65,7 @@ pub fn read(
     let (mut key, mut parent) = (Vec::new(), Vec::new());
     let mut read = Read::default();
     loop {
-        // A deletion stands after the first `at` records, so before the next one.
+        // A deletion comes after the first `at` records, so before the next one.
         while deletions.at.is_some_and(|at| at <= read.staged) {
             read.deleted += 1;
             check_at(check, read.deleted, deletions.value.len())?;

@@ -38,9 +38,9 @@ pub enum KeyError {
     NotJson(String),
     /// There is nothing at a pointer.
     Missing(KeyField),
-    /// What stands at a pointer is no key.
+    /// The value at a pointer is not a key.
     NoKey { place: KeyField, found: String },
-    /// A pointer's value stands there twice.
+    /// A pointer's value is there twice.
     Twice(KeyField),
 }
 

@@ -1,7 +1,7 @@
 //! Replaced parents: whose records are gone (`REPLACE_BY`), and up to where in what was staged.
 //!
-//! They are read before any record is, and held in memory: a record can then be told to be gone when it is met, wherever
-//! its parent's line stands. Keyed deletions are `changes`' business.
+//! They are read before any record is, and held in memory: it is then known whether a record is gone when it is read, wherever
+//! its parent's line is. Keyed deletions are `changes`' business.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,7 @@ impl Parents {
         while let Some(at) = deletions.at {
             check_at(check, deletions.number(), deletions.value.len())?;
             if deletions.gone == Gone::Parent {
-                // Lines stand in the order of `at`, so a later one only widens what is gone.
+                // Lines are in the order of `at`, so a later one only widens what is gone.
                 if let Some(last) = parents.last_at.get_mut(deletions.value.as_slice()) {
                     *last = at;
                 } else {

@@ -12,7 +12,7 @@ pub struct Pointers(Paths);
 pub struct Found<'r> {
     /// By the pointers' places: the value as it is written, none where there is nothing. Of several of one name, the last.
     pub values: Vec<Option<&'r RawValue>>,
-    /// A pointer whose value stands there twice.
+    /// A pointer whose value is there twice.
     pub twice: Option<usize>,
 }
 

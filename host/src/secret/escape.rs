@@ -10,7 +10,7 @@ use crate::limits::{ENTITY_NAME_BYTES_MAX, ESCAPE_DIGITS_MAX, ESCAPE_READINGS_MA
 
 /// How often what is escaped may have been escaped again: `=`, `%3D`, `%253D`, `%25253D`.
 const DEPTH: u8 = 3;
-/// HTML's names of what stands on a keyboard; it has no longer ones for that.
+/// HTML's names of the characters on a keyboard; it has no longer ones for them.
 const NAMES: [(&[u8], u8); 40] = [
     (b"AMP", b'&'),
     (b"GT", b'>'),
@@ -129,7 +129,7 @@ impl<'t> Text<'t> {
         }
     }
 
-    /// The byte that stands there.
+    /// The byte that is there.
     pub fn at(&self, at: usize) -> Option<u8> {
         let byte = self.bytes.get(at).copied();
         if byte.is_none() {

@@ -28,7 +28,7 @@ pub fn is_secret(setting: &Setting) -> bool {
     setting.secret || catalogue::secret(&setting.name).is_some()
 }
 
-/// `NAME_FILE`, if a file may hold the value of this setting: any that is the component's own and no secret may stand in
+/// `NAME_FILE`, if a file may hold the value of this setting: any that is the component's own and no secret may be in
 /// one, unless that name is taken.
 pub fn file_name(description: &Description, name: &str) -> Option<String> {
     let mut settings = description.settings.iter();

@@ -159,7 +159,7 @@ impl<'u> Parts<'u> {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
         let Some((credentials, hosts)) = authority.rsplit_once('@') else {
-            // What stands there may be a part of the password, and is not repeated.
+            // The text may be a part of the password, and is not repeated.
             return Err(if rest.contains('@') {
                 "has a `?` or `/` before an `@`: in the user or the password, write `?` as `%3F` and `/` as `%2F`"
                     .to_owned()

@@ -60,7 +60,7 @@ pub fn names(text: &str) -> Result<Vec<String>, String> {
     if names.iter().all(|name| is_name(name)) {
         return Ok(names);
     }
-    // What stands there may be a value in the wrong place: it is not repeated.
+    // The text may be a value in the wrong place: it is not repeated.
     Err("takes names of settings, comma-separated: upper case letters, digits and `_`".to_owned())
 }
 

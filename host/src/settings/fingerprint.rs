@@ -63,7 +63,7 @@ fn value(
         let table = host.database.as_ref().map(|_| host.output.table.clone());
         table.unwrap_or_default()
     } else if is(&OUTPUT_COLUMNS.row) {
-        // A csv file is made anew of the records it stands beside, but a segment never is.
+        // A csv file is made anew of the records beside it, but a segment never is.
         if host.database.is_none() && mode != WriteMode::Append {
             return String::new();
         }

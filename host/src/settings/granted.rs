@@ -31,7 +31,7 @@ impl Grant<'_> {
     }
 
     fn allows(&self, name: &str) -> bool {
-        // Who grants a setting grants the file that it may stand in.
+        // Who grants a setting grants the file that may hold it.
         let setting = name.strip_suffix("_FILE").unwrap_or(name);
         let names = |granted: &String| {
             granted == name

@@ -68,7 +68,7 @@ impl Layers {
         Some(Given { value, origin })
     }
 
-    /// Names given by flag or file, with where they stand: each of them must be known.
+    /// Names given by flag or file, with their place: each of them must be known.
     pub fn deliberate(&self) -> impl Iterator<Item = (&str, Origin)> {
         let flags = self.flags.keys().map(|name| (name.as_str(), Origin::Flag));
         let files = self
@@ -91,7 +91,7 @@ impl Layers {
     fn take_flag(&mut self, flag: &str, problems: &mut Vec<Problem>) {
         let named = flag.split_once('=').filter(|(name, _)| is_name(name));
         let Some((name, value)) = named else {
-            // What stands there may be a secret in the wrong place: it is not repeated.
+            // The text may be a secret in the wrong place: it is not repeated.
             problems.push(Problem::new(
                 "--set",
                 "takes NAME=VALUE, with NAME in upper case",

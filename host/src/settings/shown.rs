@@ -76,7 +76,7 @@ fn shortened(value: &str, name: &str) -> String {
     shown
 }
 
-/// What stands where nothing is given: some of it follows from what is.
+/// What applies where nothing is given: some of it follows from what is.
 fn default_of(row: &Row, inputs: &Inputs, host: &HostPlan) -> String {
     let is = |other: &Row| row.name == other.name;
     if is(&OUTPUT_DIR.row) {

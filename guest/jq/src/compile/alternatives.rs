@@ -1,4 +1,4 @@
-//! `?//`, which jaq's parser does not know: what stands behind it is taken out of the tokens before they are parsed, and found
+//! `?//`, which jaq's parser does not know: what follows it is taken out of the tokens before they are parsed, and found
 //! again by the pattern that it is an alternative to.
 
 use jaq_core::load::lex::{Lexer, StrPart, Tok, Token};
@@ -7,7 +7,7 @@ use jaq_core::load::span;
 
 use super::Compiler;
 
-/// The alternatives of a program: where the first variable of a pattern stands, and the patterns that are tried behind it.
+/// The alternatives of a program: the place of a pattern's first variable, and the patterns that are tried behind it.
 #[derive(Default)]
 pub(super) struct Alternatives<'t>(Vec<(usize, Vec<Pattern<&'t str>>)>);
 

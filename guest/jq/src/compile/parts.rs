@@ -100,7 +100,7 @@ impl<'t> Compiler<'t> {
         Ok(Term::BindAny(left, nulls, patterns))
     }
 
-    /// A pattern, and the variables it binds in the order in which they come to stand in the environment.
+    /// A pattern, and the variables it binds in the order in which they enter the environment.
     fn pattern(
         &mut self,
         parsed: &ParsedPattern<&'t str>,

@@ -46,7 +46,7 @@ impl<'t> Source<'t> {
         Self(text)
     }
 
-    /// Where a part of the text stands; without a part, its end.
+    /// The place of a part of the text; without a part, its end.
     fn place(&self, part: Option<&str>) -> String {
         let at = part.map_or(self.0.len(), |part| span(self.0, part).start);
         let before = self.0.get(..at).unwrap_or(self.0);

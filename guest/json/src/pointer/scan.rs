@@ -59,7 +59,7 @@ impl Scan<'_, '_> {
         end
     }
 
-    /// Whether a member that was looked for may stand behind `at` once more, at any depth, or hidden by escapes.
+    /// Whether a member that was looked for may be behind `at` once more, at any depth, or hidden by escapes.
     fn may_repeat(&self, at: usize) -> bool {
         let rest = self.text.as_bytes().get(at..).unwrap_or_default();
         let names = || self.names.iter().any(|name| name.find(rest).is_some());
@@ -109,7 +109,7 @@ impl Scan<'_, '_> {
     }
 }
 
-/// Which child a member belongs to, by its name with quotes and escapes as it stands in the text.
+/// Which child a member belongs to, by its name with quotes and escapes as in the text.
 fn child_named(node: &Node, quoted: &str) -> Option<usize> {
     let named = |name: &str| node.children.iter().position(|(step, _)| step == name);
     if memchr::memchr(b'\\', quoted.as_bytes()).is_some() {
@@ -153,7 +153,7 @@ fn scalar_end(bytes: &[u8], start: usize) -> usize {
     length.map_or(bytes.len(), |length| start + length)
 }
 
-/// The end of the string whose opening quote stands at `start`: behind its closing one.
+/// The end of the string whose opening quote is at `start`: behind its closing one.
 pub(crate) fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     loop {
@@ -166,7 +166,7 @@ pub(crate) fn string_end(bytes: &[u8], start: usize) -> usize {
     }
 }
 
-/// How many bytes stand before the first quote or backslash. Eight at a time: nearly all of a page is text in strings.
+/// How many bytes come before the first quote or backslash. Eight at a time: nearly all of a page is text in strings.
 fn plain_bytes(bytes: &[u8]) -> usize {
     let mut at = 0;
     while let Some(eight) = bytes[at..].first_chunk() {

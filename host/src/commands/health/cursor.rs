@@ -46,7 +46,7 @@ fn time(cursor: &str) -> Option<(Timestamp, Duration)> {
     Some((cursor.parse().ok()?, CLOCKS_APART))
 }
 
-/// Seconds or milliseconds since 1970. What stands after the point is less than anybody's MAX_CURSOR_AGE.
+/// Seconds or milliseconds since 1970. The digits after the point are less than anybody's MAX_CURSOR_AGE.
 fn epoch(cursor: &str) -> Option<Timestamp> {
     let (whole, rest) = cursor.split_once('.').unwrap_or((cursor, "0"));
     let rest_is_digits = !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());

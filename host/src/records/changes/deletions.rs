@@ -1,4 +1,4 @@
-//! The lines of `deleted.ndjson`, one ahead: each names a key or, under `REPLACE_BY`, a parent, and where it stands.
+//! The lines of `deleted.ndjson`, one ahead: each names a key or, under `REPLACE_BY`, a parent, and its position.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -35,7 +35,7 @@ pub enum Gone {
 pub struct Deletions<'s> {
     lines: Lines<'s>,
     keys: &'s Keys,
-    /// Where the one at hand stands; none after the last.
+    /// The position of the current one; none after the last.
     pub at: Option<u64>,
     pub gone: Gone,
     /// The key or the parent, encoded.

@@ -1,4 +1,4 @@
-//! One value of a key as bytes: integers of any size stand before strings, numerically; strings by their UTF-8 bytes.
+//! One value of a key as bytes: integers of any size sort before strings, numerically; strings by their UTF-8 bytes.
 //!
 //! Nothing else is a key.
 

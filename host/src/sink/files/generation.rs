@@ -103,7 +103,7 @@ impl Generation {
         self.has_its_size(name, folder.size(&file)?)
     }
 
-    /// The folder in which a listed file stands, and its name there.
+    /// The folder of a listed file, and its name there.
     fn place(&self, name: &str) -> Result<(Folder, String), Failure> {
         let Some(segment) = segment::SegmentName::listed(name) else {
             return Ok((self.folder.clone(), name.to_owned()));

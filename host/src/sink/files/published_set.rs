@@ -13,7 +13,7 @@ use crate::sink::files::generation::Generation;
 use crate::sink::files::write::{ARRAY, Framing, LINES, decoded};
 use crate::staging::lines::{Lines, LinesError};
 
-/// What a damaged file is told by.
+/// How a damaged file is recognized.
 pub const NOT_PUBLISHED: &str = "its bytes are not the ones that were published";
 
 /// The records of a published file, block by block.
@@ -26,7 +26,7 @@ pub struct LastRecords<'f> {
     framing: Framing,
     place: Expected,
     records: u64,
-    /// Where the records of a block stand in it.
+    /// The ranges of a block's records in it.
     spans: Vec<(usize, usize)>,
 }
 
@@ -43,7 +43,7 @@ enum Expected {
     Over,
 }
 
-/// Some records, in their order, as they stand in the file.
+/// Some records, in their order, as they are in the file.
 #[derive(Clone, Copy)]
 pub struct Block<'b> {
     bytes: &'b [u8],

@@ -23,7 +23,7 @@ mod set;
 /// What is hashed and written at once; little in tests, so that they meet every boundary.
 const BLOCK_BYTES: usize = if cfg!(test) { 32 } else { 256 * 1024 };
 
-/// What stands around and between the records of a file.
+/// What is around and between the records of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Framing {
     /// Before the first record.
@@ -80,7 +80,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// A new file in `folder`; `mode` stands whatever umask says, and umask does where there is none.
+    /// A new file in `folder`; `mode` applies whatever umask is; without one, umask applies.
     pub fn create(
         folder: &Folder,
         name: &str,
