@@ -12,6 +12,7 @@ pub mod settings;
 pub mod source;
 pub mod state;
 mod time;
+pub mod units;
 pub mod wasi;
 
 use jiff::Timestamp;
@@ -106,9 +107,10 @@ pub fn run(
     if let (Some(seen), None) = (&state.seen, range) {
         pages.allow_unchanged(seen.conditions(pages.ask(), &shaping));
     }
-    let getter = Getter::new(http, clock, settings.retries_max)
+    let getter = Getter::new(http, clock, settings.retries)
         .at_rate(settings.rate)
-        .judged_by(settings.error_check.as_ref());
+        .judged_by(settings.error_check.as_ref())
+        .reading_at_most(settings.answer_bytes_max);
     let fetch = Fetch {
         settings: &settings,
         getter,

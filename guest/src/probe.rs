@@ -72,8 +72,9 @@ pub fn look(
     let settings = Settings::read(env)?;
     let now = Timestamp::from_second(clock.unix_seconds()).unwrap_or(Timestamp::MIN);
     let first = Start::of(&settings, now)?.pages.ask().clone();
-    let mut getter =
-        Getter::new(http, clock, settings.retries_max).judged_by(settings.error_check.as_ref());
+    let mut getter = Getter::new(http, clock, settings.retries)
+        .judged_by(settings.error_check.as_ref())
+        .reading_at_most(settings.answer_bytes_max);
     let fetched = getter.get(&first, 1)?;
     let text = page::text(&fetched.answer.body, &fetched.place(1))?;
 

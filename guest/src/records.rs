@@ -1,9 +1,9 @@
 //! What becomes of each record: lines of `records.ndjson`, a deletion in `deleted.ndjson`, a line of `rejected.ndjson`, or nothing
 //! when it is older than what was asked for or transformed away.
 //!
-//! A page is staged whole: its lines are written after its last byte was read and every record was agreed to. First it is
-//! read, which tells all that the next request hangs on; what takes time, making lines of its records, can wait until that
-//! request is on its way.
+//! First a page is read, which tells all that the next request hangs on; what takes time, making lines of its records, can wait
+//! until that request is on its way. Lines are written as they come, a MiB at once: what was staged of a page that turns out to
+//! be damaged goes with the run.
 
 mod reader;
 mod rules;
@@ -24,6 +24,9 @@ use tidegate_json::{Paths, Pointer};
 
 /// Records of a page that wait to be staged while the next page is asked for; of a larger page, those before them do not.
 const WAITING_MAX: usize = 16 * 1024;
+
+/// Lines that are written at once, in bytes: a page need not fit the memory twice.
+const WRITTEN_AT_ONCE: usize = 1024 * 1024;
 
 /// Stages records and counts them.
 pub struct Stager<'s, S> {
@@ -84,7 +87,7 @@ pub struct Counts {
     pub rejected: u64,
 }
 
-/// The lines of one page, and what is used again for each record.
+/// Lines that are not written yet, and what is used again for each record.
 #[derive(Default)]
 struct Lines {
     records: Vec<u8>,
@@ -92,6 +95,25 @@ struct Lines {
     rejected: Vec<u8>,
     outputs: Outputs,
     names: Names,
+}
+
+impl Lines {
+    /// Writes those of each file of which there are so many bytes or more.
+    fn write(&mut self, staging: &mut dyn Staging, bytes_min: usize) -> Result<(), Failure> {
+        for (file, lines) in [
+            (StagedFile::Records, &mut self.records),
+            (StagedFile::Deleted, &mut self.deleted),
+            (StagedFile::Rejected, &mut self.rejected),
+        ] {
+            if lines.len() >= bytes_min {
+                staging
+                    .append(file, lines)
+                    .map_err(|why| Failure::Output(Detail::from(why)))?;
+                lines.clear();
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What is read of each record as it comes, and in which slot it is found; and of a record that is gone, its key.
@@ -180,9 +202,6 @@ impl<'s, S: Staging> Stager<'s, S> {
         self.before = self.taken.counts;
         self.shape.may_lack_records(absence);
         self.watch.page_begins(expect);
-        self.taken.lines.records.clear();
-        self.taken.lines.deleted.clear();
-        self.taken.lines.rejected.clear();
         let mut reader = Reader {
             wanted: &self.wanted,
             found: vec![None; self.wanted.paths.slots()],
@@ -195,6 +214,7 @@ impl<'s, S: Staging> Stager<'s, S> {
                 place,
                 wanted: &self.wanted,
                 taken: &mut self.taken,
+                staging: self.staging,
             },
         };
         let contents = page::read(body, &self.shape, place, &mut |index, text| {
@@ -220,23 +240,12 @@ impl<'s, S: Staging> Stager<'s, S> {
             place,
             wanted: &self.wanted,
             taken: &mut self.taken,
+            staging: self.staging,
         };
         for looked in read.waiting {
             taker.take(looked)?;
         }
-        let lines = &self.taken.lines;
-        for (file, lines) in [
-            (StagedFile::Records, &lines.records),
-            (StagedFile::Deleted, &lines.deleted),
-            (StagedFile::Rejected, &lines.rejected),
-        ] {
-            if !lines.is_empty() {
-                self.staging
-                    .append(file, lines)
-                    .map_err(|why| Failure::Output(Detail::from(why)))?;
-            }
-        }
-        Ok(())
+        self.taken.lines.write(self.staging, 1)
     }
 
     /// Leaves out the page that was read last: all of it came before.

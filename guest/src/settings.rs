@@ -19,7 +19,7 @@ use crate::failure::{Failure, Problem, quoted};
 use crate::ports;
 use crate::records::{RecordSettings, Stager};
 use crate::source::page::{Format, Shape};
-use crate::source::retry::Rate;
+use crate::source::retry::{Rate, Retries};
 use crate::source::{Ask, ErrorCheck, Pages, Pagination};
 use tidegate_json::Pointer;
 
@@ -48,8 +48,10 @@ pub struct Settings {
     pub error_check: Option<ErrorCheck>,
     /// `SOURCE_RATE`.
     pub rate: Option<Rate>,
-    /// `MAX_RETRIES`.
-    pub retries_max: u32,
+    /// `MAX_RETRIES` and `RETRY_PAUSE`.
+    pub retries: Retries,
+    /// `MAX_RESPONSE_BYTES`.
+    pub answer_bytes_max: usize,
     /// `MAX_PAGES`.
     pub pages_max: u64,
 }
@@ -103,7 +105,9 @@ impl Settings {
         let mut made = given.record_settings();
         let error_check = given.error_check();
         let rate = given.rate();
-        let retries_max = given.retries_max();
+        let retries = given.retries();
+        given.source_timeout();
+        let answer_bytes_max = given.answer_bytes_max();
         let pages_max = given.pages_max();
         made.key = given.key(made.deleted.is_some() && made.parent.is_none());
         match url {
@@ -119,7 +123,8 @@ impl Settings {
                 made,
                 error_check,
                 rate,
-                retries_max,
+                retries,
+                answer_bytes_max,
                 pages_max,
             }),
             _ => Err(Failure::Settings(given.problems)),

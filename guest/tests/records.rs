@@ -24,6 +24,34 @@ fn rejected(run: &world::Run) -> Vec<(String, String, String)> {
 }
 
 #[test]
+fn a_large_page_is_written_as_it_is_read() {
+    let records = vec![format!(r#"{{"id":1,"text":"{}"}}"#, "x".repeat(100_000)); 50];
+    let body = format!("[{}]", records.join(","));
+
+    let run = run(&[], &body);
+
+    assert_eq!(run.folder.lines("records"), records);
+    assert!(
+        run.folder.longest_append < 1_200_000,
+        "{}",
+        run.folder.longest_append
+    );
+}
+
+#[test]
+fn a_record_of_more_bytes_than_allowed_ends_the_run_and_names_the_limit() {
+    let body = format!(r#"[{{"id":1}},{{"id":2,"text":"{}"}}]"#, "x".repeat(2000));
+
+    let run = run(&[("MAX_RECORD_BYTES", "1KiB")], &body);
+
+    let why = run.failure().to_string();
+    assert!(
+        why.contains("record `/1` has 2018 bytes, more than the 1024 of MAX_RECORD_BYTES"),
+        "{why}"
+    );
+}
+
+#[test]
 fn a_record_becomes_what_the_program_makes_of_it() {
     let run = run(
         &[("TRANSFORM", "{id, total}")],

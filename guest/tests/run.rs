@@ -313,7 +313,7 @@ fn a_good_answer_that_is_an_error_stages_nothing_of_its_page() {
         job.run(|_| page(r#"{"items":[{"id":1}],"errors":[{"message":"half of it is missing"}]}"#));
 
     assert!(
-        matches!(run.failure(), Failure::Protocol(d) if d.message.ends_with("says `half of it is missing`")),
+        matches!(run.failure(), Failure::Protocol(d) if d.message.contains("says `half of it is missing`: `{")),
         "{:?}",
         run.failure()
     );

@@ -1,6 +1,7 @@
 //! What an operator, a component, a server or a file can make wait or grow is limited here.
 //!
-//! Four can be set: `RUN_DEADLINE`, `CPU_LIMIT`, `COMPILE_CPU_LIMIT` and `MEMORY_LIMIT`. The others are the same for every job.
+//! These can be set: `RUN_DEADLINE`, `CPU_LIMIT`, `COMPILE_CPU_LIMIT`, `MEMORY_LIMIT`, `SOURCE_TIMEOUT`, `MAX_RESPONSE_BYTES`,
+//! `MAX_RECORD_BYTES`, `MAX_RETRIES` and `RETRY_PAUSE`. The others are the same for every job.
 //! Reaching a limit ends the run and names it, unless its comment says that the rest is cut, counted or left. Block sizes
 //! and polling intervals are beside the code that uses them.
 
@@ -19,6 +20,11 @@ pub struct Limits {
     pub cpu: Duration,
     /// Memory of the component: its own, and what the host holds for it (`MEMORY_LIMIT`).
     pub memory_bytes: u64,
+
+    /// How often the run tries again what a database could not do for a moment (`MAX_RETRIES`, which a component may read too).
+    pub retries: u32,
+    /// The pause before the first retry (`RETRY_PAUSE`).
+    pub retry_pause: Duration,
 
     // The component: its file, its memory, its calls.
     /// The component file.
@@ -74,8 +80,10 @@ pub struct Limits {
     pub staged_files: usize,
     /// Bytes of staged records that `preview` looks at; it shows the whole lines among them.
     pub preview_bytes: u64,
-    /// One line of a staged file.
+    /// One line of a staged file: a record (`MAX_RECORD_BYTES`), and what is around a rejected one.
     pub staged_line_bytes: usize,
+    /// One line of a published file, whatever `MAX_RECORD_BYTES` was when it was staged.
+    pub published_line_bytes: usize,
 
     // The log and messages.
     /// Log lines taken from a component in one run, all portions together; the rest is counted and dropped.
@@ -106,9 +114,9 @@ pub struct Limits {
     pub response_head_bytes: usize,
     /// Header lines of one answer.
     pub response_headers: usize,
-    /// The body of one answer as it comes over the wire.
+    /// The body of one answer as it comes over the wire (`MAX_RESPONSE_BYTES`).
     pub response_wire_bytes: u64,
-    /// The body of one answer after decoding.
+    /// The body of one answer after decoding (`MAX_RESPONSE_BYTES`).
     pub response_decoded_bytes: u64,
     /// Decoded bytes of all answers of a run.
     pub run_decoded_bytes: u64,
@@ -116,11 +124,11 @@ pub struct Limits {
     pub decode_ratio: u64,
     /// Resolving a name and opening a connection, TLS included.
     pub connect_timeout: Duration,
-    /// From the request being sent to the first byte of the answer.
+    /// From the request being sent to the first byte of the answer (`SOURCE_TIMEOUT`).
     pub first_byte_timeout: Duration,
     /// Between two bytes of an answer.
     pub idle_timeout: Duration,
-    /// One whole answer, so that a dripping server cannot hold the run to its deadline.
+    /// One whole answer, so that a dripping server cannot hold the run to its deadline. `SOURCE_TIMEOUT` is added.
     pub response_timeout: Duration,
     /// Addresses of one name that are tried, of each family (IPv4, IPv6); each gets its share of `connect_timeout`.
     pub addresses_tried: usize,
@@ -194,6 +202,8 @@ impl Default for Limits {
             run_deadline: Duration::from_mins(15),
             cpu: Duration::from_mins(5),
             memory_bytes: 256 * MIB,
+            retries: 3,
+            retry_pause: Duration::from_secs(2),
 
             component_bytes: 32 * MIB,
             component_depth: 8,
@@ -220,7 +230,8 @@ impl Default for Limits {
             staged_bytes: 8 * GIB,
             staged_files: 100,
             preview_bytes: 8 * MIB,
-            staged_line_bytes: 32 * 1024 * 1024,
+            staged_line_bytes: 32 * 1024 * 1024 + STAGED_LINE_EXTRA_BYTES,
+            published_line_bytes: RECORD_BYTES_MAX + STAGED_LINE_EXTRA_BYTES,
             log_lines: 10_000,
             log_line_bytes: 4 * 1024,
             log_bytes: MIB,
@@ -235,12 +246,12 @@ impl Default for Limits {
             request_body_bytes: MIB,
             response_head_bytes: 64 * 1024,
             response_headers: 100,
-            response_wire_bytes: 32 * MIB,
-            response_decoded_bytes: 32 * MIB,
+            response_wire_bytes: 64 * MIB,
+            response_decoded_bytes: 64 * MIB,
             run_decoded_bytes: 8 * GIB,
             decode_ratio: 100,
             connect_timeout: Duration::from_secs(10),
-            first_byte_timeout: Duration::from_secs(30),
+            first_byte_timeout: Duration::from_mins(1),
             idle_timeout: Duration::from_secs(30),
             response_timeout: Duration::from_mins(5),
             addresses_tried: 4,
@@ -336,6 +347,10 @@ pub const ENTITY_NAME_BYTES_MAX: usize = 8;
 
 // What is kept, tried or shown of output.
 
+/// The most that `MAX_RECORD_BYTES` can be.
+pub const RECORD_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// What is around a record in a line of `rejected.ndjson`: its reason and its pointer.
+pub const STAGED_LINE_EXTRA_BYTES: usize = 64 * 1024;
 /// How much of the reason of a rejected record is shown.
 pub const REJECTION_REASON_CHARS_MAX: usize = 200;
 /// How much of its pointer is shown.

@@ -128,6 +128,8 @@ pub struct Failure {
     pub committed: Committed,
     /// Whether it is only that another run of this job is under way: what `ON_OVERLAP=skip` lets be.
     pub is_overlap: bool,
+    /// Whether it is an outage that may be over in a moment, so that the same run can try again.
+    pub may_pass: bool,
 }
 
 impl Failure {
@@ -138,6 +140,16 @@ impl Failure {
             message: message.into(),
             committed: Committed::No,
             is_overlap: false,
+            may_pass: false,
+        }
+    }
+
+    /// The same, where the same run can try again.
+    #[must_use]
+    pub fn passing(self) -> Self {
+        Self {
+            may_pass: true,
+            ..self
         }
     }
 

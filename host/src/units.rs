@@ -10,6 +10,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
+/// A short span of time: a whole number and `ms`, `s` or `m`.
+pub fn pause(text: &str) -> Option<Duration> {
+    whole(text, &[("ms", 1), ("s", 1_000), ("m", 60_000)]).map(Duration::from_millis)
+}
+
 /// An amount of memory or disk: a whole number and `KiB`, `MiB` or `GiB`.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];

@@ -14,6 +14,8 @@ mod meanwhile;
 mod others;
 /// Two machines, one job.
 mod pairs;
+/// What a server cannot do for a moment is tried again.
+mod patience;
 /// A pool of connections between runs and the server.
 mod pool;
 /// Between a run and the server: it counts messages, and cuts.

@@ -76,6 +76,8 @@ impl Job {
             ("OUTPUT_DIR", &output),
             ("LOG_FORMAT", "json"),
             ("RUN_DEADLINE", "60s"),
+            // What a source or a database could not do for a moment is tried again without a wait.
+            ("RETRY_PAUSE", "10ms"),
         ] {
             job.settings.insert(name.to_owned(), value.to_owned());
         }

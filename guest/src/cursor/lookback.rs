@@ -3,6 +3,7 @@
 use super::form::Back;
 use super::kind::Kind;
 use crate::failure::quoted;
+use crate::units::seconds;
 
 /// For time kinds, when nothing is set: five minutes.
 const DEFAULT_SECONDS: u64 = 5 * 60;
@@ -88,20 +89,6 @@ pub fn window_seconds(text: &str) -> Result<u64, String> {
         Some(seconds) if seconds <= SECONDS_MAX => Ok(seconds),
         Some(_) => Err(format!("{} is more than 100 years", quoted(text))),
     }
-}
-
-/// `90s`, `5m`, `2h` or `7d` as seconds; the most there is where they are more.
-fn seconds(text: &str) -> Option<u64> {
-    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let unit_seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 60 * 60,
-        "d" => 24 * 60 * 60,
-        _ => return None,
-    };
-    let number: u64 = digits.parse().ok()?;
-    Some(number.saturating_mul(unit_seconds))
 }
 
 #[cfg(test)]

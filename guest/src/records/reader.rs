@@ -60,6 +60,14 @@ impl<'b> Reader<'_, '_, 'b> {
         index: u64,
         text: &'b str,
     ) -> Result<Result<Option<Marks<'b>>, Unusable>, Failure> {
+        let bytes_max = self.taker.taken.made.record_bytes_max;
+        if text.len() > bytes_max {
+            return Err(Failure::data(format!(
+                "{} has {} bytes, more than the {bytes_max} of MAX_RECORD_BYTES: raise it",
+                self.taker.at(index),
+                text.len()
+            )));
+        }
         if let Some(why) = unfit(text) {
             return Ok(Err(Unusable(format!(" {why}"))));
         }

@@ -16,8 +16,10 @@ pub enum Invalid {
 }
 
 /// What is made of records.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RecordSettings {
+    /// `MAX_RECORD_BYTES`.
+    pub record_bytes_max: usize,
     /// `SOURCE_SCHEMA`.
     pub schema: Option<Schema>,
     /// `SOURCE_INVALID`.

@@ -6,8 +6,9 @@ use tidegate_jq::{RunError, write_string};
 
 use super::reader::{Looked, Marks};
 use super::transform::OUT_OF_STEPS_MAX;
-use super::{Invalid, Taken, Wanted, marks_as_deleted};
+use super::{Invalid, Taken, WRITTEN_AT_ONCE, Wanted, marks_as_deleted};
 use crate::failure::{Failure, said};
+use crate::ports::Staging;
 use crate::source::page::{Place, Shape};
 use tidegate_json::{Number, append_line, is_too_deep};
 
@@ -20,6 +21,8 @@ pub(super) struct Taker<'p, 's> {
     pub(super) place: &'p Place,
     pub(super) wanted: &'p Wanted,
     pub(super) taken: &'p mut Taken<'s>,
+    /// Behind a pointer, so that what reads pages is compiled once.
+    pub(super) staging: &'p mut dyn Staging,
 }
 
 /// One record, for messages; written only when something is wrong with it.
@@ -61,6 +64,7 @@ impl<'p> Taker<'p, '_> {
     pub(super) fn take(&mut self, record: Looked<'_>) -> Result<(), Failure> {
         let Looked { index, text, marks } = record;
         let out_of_steps = self.taken.out_of_steps;
+        self.taken.lines.write(self.staging, WRITTEN_AT_ONCE)?;
         match marks.and_then(|marks| self.outcome(text, &marks)) {
             Ok(()) => Ok(()),
             Err(unusable) => {

@@ -46,6 +46,7 @@ impl Given<'_> {
             .and_then(|text| self.kept("TRANSFORM", Transform::compile(text)));
         let parent = self.pointer("SOURCE_PARENT");
         RecordSettings {
+            record_bytes_max: self.record_bytes_max(),
             schema,
             invalid,
             transform: transform.flatten(),

@@ -1,6 +1,8 @@
 //! How the source is asked: the first URL, the scheme of the credential, the body that makes a request a POST, headers, the
 //! places that take a value, and how often and how fast.
 
+use std::ops::RangeInclusive;
+
 use serde::de::IgnoredAny;
 use tidegate_json::Pointer;
 use url::Url;
@@ -8,8 +10,9 @@ use url::Url;
 use super::description::{Setting, optional};
 use super::{Given, is_header_name, not_one_of};
 use crate::failure::quoted;
-use crate::source::retry::Rate;
+use crate::source::retry::{Rate, Retries};
 use crate::source::{CURSOR, ErrorCheck, To, URL_BYTES_MAX, check_place, holds_cursor};
+use crate::units;
 
 /// The largest `SOURCE_BODY`.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -71,6 +74,17 @@ const BEGINNINGS: [&str; 8] = [
 ];
 /// `MAX_RETRIES` when it is not set.
 const MAX_RETRIES_DEFAULT: u64 = 3;
+/// `RETRY_PAUSE` when it is not set.
+const RETRY_PAUSE_DEFAULT: &str = "2s";
+/// What `RETRY_PAUSE` may be, in milliseconds.
+const RETRY_PAUSE_MS: RangeInclusive<u64> = 10..=300_000;
+/// `SOURCE_TIMEOUT` when it is not set.
+pub const TIMEOUT_DEFAULT: &str = "60s";
+/// `MAX_RESPONSE_BYTES` when it is not set.
+const RESPONSE_BYTES_DEFAULT: &str = "64MiB";
+/// `MAX_RECORD_BYTES` when it is not set.
+const RECORD_BYTES_DEFAULT: &str = "32MiB";
+const GIB: u64 = 1024 * 1024 * 1024;
 /// `MAX_PAGES` when it is not set.
 const MAX_PAGES_DEFAULT: u64 = 10_000;
 
@@ -188,9 +202,52 @@ impl Given<'_> {
         Ok(())
     }
 
-    pub(super) fn retries_max(&mut self) -> u32 {
-        let retries = self.number("MAX_RETRIES", MAX_RETRIES_DEFAULT, 0..=20);
-        u32::try_from(retries).unwrap_or(u32::MAX)
+    pub(super) fn retries(&mut self) -> Retries {
+        const PAUSE: &str = "RETRY_PAUSE";
+        let max = self.number("MAX_RETRIES", MAX_RETRIES_DEFAULT, 0..=20);
+        let text = self.get(PAUSE).unwrap_or(RETRY_PAUSE_DEFAULT);
+        let allowed = |ms: &u64| RETRY_PAUSE_MS.contains(ms);
+        let pause_ms = units::milliseconds(text).filter(allowed).ok_or_else(|| {
+            format!(
+                "{} is not a time from `10ms` to `5m`, such as `2s`",
+                quoted(text)
+            )
+        });
+        Retries {
+            max: u32::try_from(max).unwrap_or(u32::MAX),
+            pause_ms: self.kept(PAUSE, pause_ms).unwrap_or_default(),
+        }
+    }
+
+    /// `SOURCE_TIMEOUT`: who waits for answers reads it again.
+    pub(super) fn source_timeout(&mut self) {
+        const NAME: &str = "SOURCE_TIMEOUT";
+        if let Some(text) = self.get(NAME) {
+            self.kept(NAME, timeout_seconds(text));
+        }
+    }
+
+    pub(super) fn answer_bytes_max(&mut self) -> usize {
+        self.size("MAX_RESPONSE_BYTES", RESPONSE_BYTES_DEFAULT, GIB)
+    }
+
+    pub(super) fn record_bytes_max(&mut self) -> usize {
+        self.size("MAX_RECORD_BYTES", RECORD_BYTES_DEFAULT, GIB / 4)
+    }
+
+    /// A size from 1 KiB to `most`.
+    fn size(&mut self, name: &str, default: &'static str, most: u64) -> usize {
+        let text = self.get(name).unwrap_or(default);
+        let allowed = |bytes: &u64| (1024..=most).contains(bytes);
+        let bytes = units::bytes(text).filter(allowed).ok_or_else(|| {
+            format!(
+                "{} is not a size from `1KiB` to `{}MiB`, such as `{default}`",
+                quoted(text),
+                most / (1024 * 1024)
+            )
+        });
+        let bytes = self.kept(name, bytes).unwrap_or_default();
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
     pub(super) fn error_check(&mut self) -> Option<ErrorCheck> {
@@ -208,6 +265,17 @@ impl Given<'_> {
     pub(super) fn pages_max(&mut self) -> u64 {
         self.number("MAX_PAGES", MAX_PAGES_DEFAULT, 1..=1_000_000)
     }
+}
+
+/// How long to wait for the first byte of an answer. `Err` says what is wrong with it.
+pub fn timeout_seconds(text: &str) -> Result<u64, String> {
+    let seconds = units::seconds(text).filter(|seconds| (1..=3600).contains(seconds));
+    seconds.ok_or_else(|| {
+        format!(
+            "{} is not a time from `1s` to `1h`, such as `{TIMEOUT_DEFAULT}`",
+            quoted(text)
+        )
+    })
 }
 
 fn source_url(text: &str) -> Result<Url, String> {
@@ -352,10 +420,34 @@ pub(super) fn described_limits() -> Vec<Setting> {
             "0.5",
         ),
         optional(
+            "SOURCE_TIMEOUT",
+            "How long to wait for the first byte of an answer, from 1s to 1h.",
+            TIMEOUT_DEFAULT,
+            "5m",
+        ),
+        optional(
+            "MAX_RESPONSE_BYTES",
+            "Maximum size of one answer, up to 1GiB. A page must fit the component's memory.",
+            RESPONSE_BYTES_DEFAULT,
+            "16MiB",
+        ),
+        optional(
+            "MAX_RECORD_BYTES",
+            "Maximum size of one record as fetched, up to 256MiB. A larger one fails the run.",
+            RECORD_BYTES_DEFAULT,
+            "1MiB",
+        ),
+        optional(
             "MAX_RETRIES",
             "Retries per request: 3 means four attempts.",
             &retries,
             "5",
+        ),
+        optional(
+            "RETRY_PAUSE",
+            "Pause before the first retry, from 10ms to 5m. It grows fivefold with each retry, up to 20 times: 2s means about 2, 10 and 40 seconds.",
+            RETRY_PAUSE_DEFAULT,
+            "5s",
         ),
         optional("MAX_PAGES", "Maximum pages per run.", &pages, "500"),
     ]

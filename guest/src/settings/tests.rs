@@ -32,7 +32,16 @@ fn a_url_alone_is_enough() {
 
     assert_eq!(settings.url.as_str(), "https://api.example.com/orders?a=1");
     assert_eq!(settings.pagination, Style::None.into());
-    assert_eq!((settings.retries_max, settings.pages_max), (3, 10_000));
+    assert_eq!(
+        (settings.retries, settings.pages_max),
+        (
+            Retries {
+                max: 3,
+                pause_ms: 2000
+            },
+            10_000
+        )
+    );
     assert_eq!(settings.cursor, None);
     assert!(settings.made.key.is_empty());
 }
@@ -198,6 +207,15 @@ fn a_key_is_a_list_of_pointers() {
 #[test]
 fn numbers_have_limits() {
     assert!(problems(&[("MAX_RETRIES", "21")])[0].contains("from 0 to 20"));
+    assert_eq!(
+        problems(&[("RETRY_PAUSE", "500ms"), ("SOURCE_TIMEOUT", "1h")]),
+        [""; 0]
+    );
+    assert!(problems(&[("RETRY_PAUSE", "5")])[0].contains("from `10ms` to `5m`"));
+    assert!(problems(&[("RETRY_PAUSE", "6m")])[0].contains("from `10ms` to `5m`"));
+    assert!(problems(&[("SOURCE_TIMEOUT", "2h")])[0].contains("from `1s` to `1h`"));
+    assert!(problems(&[("MAX_RESPONSE_BYTES", "2GiB")])[0].contains("from `1KiB` to `1024MiB`"));
+    assert!(problems(&[("MAX_RECORD_BYTES", "1")])[0].contains("from `1KiB` to `256MiB`"));
     assert!(problems(&[("MAX_RETRIES", "-1")])[0].contains("from 0 to 20"));
     assert!(problems(&[("SOURCE_RATE", "0")])[0].starts_with("SOURCE_RATE: `0` is not a number"));
     assert!(problems(&[("SOURCE_ERROR", ".error |")])[0].starts_with("SOURCE_ERROR: "));

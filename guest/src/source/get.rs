@@ -13,11 +13,11 @@ use super::ask::Ask;
 use super::clocks::Clocks;
 use super::error_check::{BodyVerdict, ErrorCheck};
 use super::excerpt;
-use super::page::{PAGE_BYTES_MAX, Place};
+use super::page::Place;
 use crate::failure::{Detail, Failure, quoted};
 use crate::ports::{Answer, Clock, Http, SendError};
 use crate::source::retry::{
-    Backoff, Budget, Pace, RETRY_AFTER_SECONDS_MAX, Rate, Verdict, date, header, ms_until,
+    Backoff, Budget, Pace, RETRY_AFTER_SECONDS_MAX, Rate, Retries, Verdict, date, header, ms_until,
     reset_seconds, verdict,
 };
 
@@ -53,6 +53,7 @@ pub struct Getter<'p, H, C> {
     budget: Budget,
     pace: Pace,
     check: Option<&'p ErrorCheck>,
+    body_bytes_max: usize,
     /// When the limit that the last page used up is reset, in the clock's monotonic nanoseconds.
     reset_ns: Option<u64>,
     clocks: Option<Clocks>,
@@ -66,17 +67,18 @@ enum Try {
 }
 
 impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
-    /// Makes at most `1 + retries_max` tries for each page, and no more retries in all than the run's budget has.
-    pub fn new(http: &'p mut H, clock: &'p mut C, retries_max: u32) -> Self {
-        let backoff = Backoff::new(clock.monotonic_ns());
+    /// Makes at most so many `retries` for each page, and no more of them in all than the run's budget has.
+    pub fn new(http: &'p mut H, clock: &'p mut C, retries: Retries) -> Self {
+        let backoff = Backoff::new(clock.monotonic_ns(), retries.pause_ms);
         Self {
             http,
             clock,
-            tries_max: retries_max.saturating_add(1),
+            tries_max: retries.max.saturating_add(1),
             backoff,
             budget: Budget::default(),
             pace: Pace::new(None),
             check: None,
+            body_bytes_max: usize::MAX,
             reset_ns: None,
             clocks: None,
             has_begun: false,
@@ -94,6 +96,13 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
     #[must_use]
     pub fn judged_by(mut self, check: Option<&'p ErrorCheck>) -> Self {
         self.check = check;
+        self
+    }
+
+    /// The same, where no body of an answer has more bytes than these.
+    #[must_use]
+    pub fn reading_at_most(mut self, body_bytes_max: usize) -> Self {
+        self.body_bytes_max = body_bytes_max;
         self
     }
 
@@ -184,7 +193,7 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
             if !std::mem::take(&mut self.has_begun) {
                 self.pace.begin(self.clock);
             }
-            let answer = match self.http.send(&ask.request(&url), PAGE_BYTES_MAX) {
+            let answer = match self.http.send(&ask.request(&url), self.body_bytes_max) {
                 Ok(answer) => answer,
                 Err(SendError::Denied(why)) if url != ask.url => {
                     return Err(Failure::Denied(Detail::from(format!(

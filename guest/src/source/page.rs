@@ -16,8 +16,6 @@ use crate::failure::{Failure, quoted};
 use crate::source::excerpt;
 use tidegate_json::{Paths, Pointer, Take, escape};
 
-/// The body of one page. A page and its staged lines together must fit the component's memory, several times over.
-pub const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Arrays named in a hint.
 const HINTS_MAX: usize = 5;
 

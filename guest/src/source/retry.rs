@@ -11,7 +11,7 @@ mod limit;
 mod pace;
 
 pub use self::after::{asked_seconds, date, http_date};
-pub use self::backoff::{Backoff, LATE_MS_MAX};
+pub use self::backoff::{Backoff, LATE_MS_MAX, Retries};
 pub use self::budget::{Budget, Reason};
 pub use self::limit::reset_seconds;
 pub use self::pace::{Pace, Rate, ms_until};

@@ -14,11 +14,15 @@ pub const VALIDATOR_BYTES_MAX: usize = 1024;
 /// `Last-Modified` counts whole seconds: in one that is this young the source may still change.
 const SETTLED_SECONDS: i64 = 60;
 /// What shapes no record, or is in the request's own fingerprint.
-const SHAPELESS: [&str; 7] = [
+const SHAPELESS: [&str; 11] = [
     "SOURCE_API_URL",
     "SOURCE_BODY",
     "SOURCE_API_KEY",
     "MAX_RETRIES",
+    "RETRY_PAUSE",
+    "SOURCE_TIMEOUT",
+    "MAX_RESPONSE_BYTES",
+    "MAX_RECORD_BYTES",
     "MAX_PAGES",
     "SOURCE_RATE",
     "MAX_REJECTED",
@@ -223,6 +227,7 @@ mod tests {
         let turned = env(&[("PRIMARY_KEY", "/id"), ("SOURCE_CURSOR", "/u"), ("A", "")]);
         let tries = env(&[
             ("MAX_RETRIES", "9"),
+            ("RETRY_PAUSE", "1s"),
             ("SOURCE_CURSOR", "/u"),
             ("PRIMARY_KEY", "/id"),
         ]);

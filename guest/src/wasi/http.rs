@@ -48,7 +48,7 @@ impl Http for Waki {
                     body_bytes_max / (1024 * 1024)
                 )));
             }
-            body.extend_from_slice(&chunk);
+            append(&mut body, &chunk);
         }
         Ok(Answer {
             status: response.status_code(),
@@ -60,6 +60,14 @@ impl Http for Waki {
             body,
         })
     }
+}
+
+/// Appends a chunk. A body that would double its memory each time it is full needs three times its size in the end.
+fn append(body: &mut Vec<u8>, chunk: &[u8]) {
+    if body.capacity() - body.len() < chunk.len() {
+        body.reserve_exact(chunk.len().max(body.len() / 4));
+    }
+    body.extend_from_slice(chunk);
 }
 
 /// Hands a request to the host, whole. `Ok`: its answer will come.

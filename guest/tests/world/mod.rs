@@ -41,6 +41,7 @@ impl<F: FnMut(&Request) -> Said> Http for Source<F> {
 pub struct Folder {
     pub files: BTreeMap<&'static str, Vec<u8>>,
     pub appends: usize,
+    pub longest_append: usize,
     pub is_full: bool,
 }
 
@@ -57,6 +58,7 @@ impl Staging for Folder {
         assert!(lines.ends_with(b"\n"), "whole lines are appended");
         self.files.entry(name).or_default().extend_from_slice(lines);
         self.appends += 1;
+        self.longest_append = self.longest_append.max(lines.len());
         Ok(())
     }
 }

@@ -73,7 +73,10 @@ pub enum EgressError {
         reason: String,
     },
     /// One request or answer is larger than the limit for it.
-    #[error("too much in the exchange with `{origin}`: {what} of more than {limit}")]
+    #[error(
+        "too much in the exchange with `{origin}`: {what} of more than {limit}{}",
+        raised_by(what)
+    )]
     TooLarge {
         origin: String,
         /// What was measured, with its unit: `response_wire_bytes`, say.
@@ -128,6 +131,16 @@ pub enum EgressError {
     BadEncoding { origin: String, encoding: String },
 }
 
+/// Which setting allows more of that, if one does.
+fn raised_by(what: &str) -> &'static str {
+    match what {
+        "response_wire_bytes" | "response_decoded_bytes" => {
+            "; ask for less in one page, or raise MAX_RESPONSE_BYTES"
+        }
+        _ => "",
+    }
+}
+
 impl EgressError {
     /// True if and only if the same request would end the same way: trying again is useless.
     pub fn is_final(&self) -> bool {
@@ -167,7 +180,9 @@ impl EgressError {
             Self::ConnectTimeout { limit, .. } => {
                 format!("no connection within {}", seconds(*limit))
             }
-            Self::FirstByteTimeout { limit, .. } => format!("no answer within {}", seconds(*limit)),
+            Self::FirstByteTimeout { limit, .. } => {
+                format!("no answer within {} (SOURCE_TIMEOUT)", seconds(*limit))
+            }
             Self::IdleTimeout { limit, .. } => format!("nothing came for {}", seconds(*limit)),
             Self::AnswerTimeout { limit, .. } => {
                 format!("the answer was not complete within {}", seconds(*limit))

@@ -237,6 +237,7 @@ pub const LATER: &str = "OUTBOUND_PROXY";
 
 const YES_OR_NO: [&str; 6] = ["yes", "no", "true", "false", "1", "0"];
 const DURATION: &str = "^[0-9]+[smhd]$";
+const BYTES: &str = "^[0-9]+(KiB|MiB|GiB)$";
 const NUMBER: &str = "^[0-9]+$";
 const PERCENT: &str = "^[0-9]+%?$";
 const URL: &str = "^https?://";
@@ -556,7 +557,43 @@ catalogue! {
         default: "256MiB",
         example: "64MiB",
         meaning: "Maximum memory of the component, including what the host holds for it",
-        form: Form::Pattern("^[0-9]+(KiB|MiB|GiB)$"),
+        form: Form::Pattern(BYTES),
+    }
+    SOURCE_TIMEOUT: Duration = parse::source_timeout {
+        group: Group::Limits,
+        default: "60s",
+        example: "5m",
+        meaning: "How long to wait for the first byte of an answer, from 1s to 1h",
+        form: Form::Pattern("^[0-9]+[smh]$"),
+    }
+    MAX_RESPONSE_BYTES: u64 = parse::response_bytes {
+        group: Group::Limits,
+        default: "64MiB",
+        example: "16MiB",
+        meaning: "Maximum size of one answer, compressed and decoded, up to 1GiB. A page must fit MEMORY_LIMIT",
+        form: Form::Pattern(BYTES),
+    }
+    MAX_RECORD_BYTES: usize = parse::record_bytes {
+        group: Group::Limits,
+        default: "32MiB",
+        example: "1MiB",
+        meaning: "Maximum size of one record, as fetched and as staged, up to 256MiB. A larger one fails the run",
+        form: Form::Pattern(BYTES),
+    }
+    MAX_RETRIES: u32 = parse::retries {
+        group: Group::Limits,
+        default: "3",
+        example: "5",
+        meaning: "Retries of a request, and of what a PostgreSQL server could not do for a moment: 3 means four attempts",
+        form: Form::Pattern(NUMBER),
+    }
+    RETRY_PAUSE: Duration = parse::retry_pause {
+        group: Group::Limits,
+        default: "2s",
+        example: "5s",
+        meaning: "Pause before the first retry, from 10ms to 5m. It grows fivefold with each retry, up to 20 times: 2s means \
+                  about 2, 10 and 40 seconds. RUN_DEADLINE bounds them all",
+        form: Form::Pattern("^[0-9]+(ms|s|m)$"),
     }
     ON_OVERLAP: bool = parse::on_overlap {
         group: Group::Limits,

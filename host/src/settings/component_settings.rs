@@ -1,7 +1,7 @@
 //! What the host knows of a component's own settings: all names of them that it knows are here.
 
 use crate::component::{Description, Setting};
-use crate::settings::catalogue::{self, PRIMARY_KEY};
+use crate::settings::catalogue::{self, MAX_RETRIES, PRIMARY_KEY};
 
 /// It names a file, unless it is the schema itself.
 pub const SCHEMA: &str = "SOURCE_SCHEMA";
@@ -9,7 +9,7 @@ pub const SCHEMA: &str = "SOURCE_SCHEMA";
 pub const HEADERS: &str = "SOURCE_HEADERS";
 /// Settings whose values a component may propose, besides its own of the source.
 pub const PROPOSED: [&str; 4] = [
-    "MAX_RETRIES",
+    MAX_RETRIES.row.name,
     "MAX_PAGES",
     PRIMARY_KEY.row.name,
     "TRANSFORM",

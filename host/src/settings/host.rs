@@ -9,15 +9,16 @@ use url::Url;
 
 use crate::egress::{Auth, ClientFiles, Origin};
 use crate::folder::Writers;
-use crate::limits::Limits;
+use crate::limits::{Limits, STAGED_LINE_EXTRA_BYTES};
 use crate::log;
 use crate::secret::{Secret, WORD_BYTES_MIN};
 use crate::settings::auth;
 use crate::settings::catalogue::{
     self, ALLOW_ENVIRONMENT, ALLOW_HOSTS, ALLOW_PRIVATE_NETWORKS, ALLOW_SHARED_OUTPUT, CA_FILE,
     COMPILE_CPU_LIMIT, CPU_LIMIT, KEEP_GENERATIONS, LOG_FORMAT, MAX_AGE, MAX_CURSOR_AGE,
-    MAX_DELETE_PERCENT, MAX_REJECTED, MAX_SHRINK_PERCENT, MEMORY_LIMIT, MIN_RECORDS, ON_OVERLAP,
-    RUN_DEADLINE, Secrecy, Setting, WRITE_MODE,
+    MAX_DELETE_PERCENT, MAX_RECORD_BYTES, MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES,
+    MAX_SHRINK_PERCENT, MEMORY_LIMIT, MIN_RECORDS, ON_OVERLAP, RETRY_PAUSE, RUN_DEADLINE,
+    SOURCE_TIMEOUT, Secrecy, Setting, WRITE_MODE,
 };
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{Inputs, Problem};
@@ -98,6 +99,14 @@ impl HostPlan {
         limits.cpu = read.value(&CPU_LIMIT);
         limits.compile_cpu = read.value(&COMPILE_CPU_LIMIT);
         limits.memory_bytes = read.value(&MEMORY_LIMIT);
+        limits.first_byte_timeout = read.value(&SOURCE_TIMEOUT);
+        // However long the source makes up its mind, an answer that has begun has as long as any.
+        limits.response_timeout += limits.first_byte_timeout;
+        limits.response_wire_bytes = read.value(&MAX_RESPONSE_BYTES);
+        limits.response_decoded_bytes = limits.response_wire_bytes;
+        limits.staged_line_bytes = read.value(&MAX_RECORD_BYTES) + STAGED_LINE_EXTRA_BYTES;
+        limits.retries = read.value(&MAX_RETRIES);
+        limits.retry_pause = read.value(&RETRY_PAUSE);
         let mut host = Self {
             job: place.job,
             output_dir: place.dir,

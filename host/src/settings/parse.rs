@@ -1,15 +1,17 @@
 //! Reads the values of settings. `Err` completes a sentence that begins with the setting's name.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use url::Url;
 
 use crate::egress::{Origin, SentIn};
 use crate::folder::Writers;
-use crate::limits::{JOB_NAME_BYTES_MAX, TABLE_NAME_BYTES_MAX};
+use crate::limits::{JOB_NAME_BYTES_MAX, RECORD_BYTES_MAX, TABLE_NAME_BYTES_MAX};
 use crate::log;
 use crate::secret::Secret;
 use crate::settings::plan::{MaxRejected, WriteMode};
+use crate::units;
 
 /// The names of the tables in which commits are kept.
 const RESERVED: &str = "tidegate_";
@@ -240,6 +242,47 @@ pub fn writers(text: &str) -> Result<Writers, String> {
     } else {
         Writers::Nobody
     })
+}
+
+/// `MAX_RETRIES`.
+pub fn retries(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| *number <= 20);
+    number.ok_or_else(|| "takes a number from 0 to 20".to_owned())
+}
+
+/// `SOURCE_TIMEOUT`.
+pub fn source_timeout(text: &str) -> Result<Duration, String> {
+    let allowed = Duration::from_secs(1)..=Duration::from_hours(1);
+    let timeout = units::duration(text)
+        .ok()
+        .filter(|timeout| allowed.contains(timeout));
+    timeout.ok_or_else(|| "takes a time from `1s` to `1h`, such as `60s`".to_owned())
+}
+
+/// `MAX_RESPONSE_BYTES`.
+pub fn response_bytes(text: &str) -> Result<u64, String> {
+    size(text, 1 << 30, "from `1KiB` to `1GiB`, such as `64MiB`")
+}
+
+/// `MAX_RECORD_BYTES`.
+pub fn record_bytes(text: &str) -> Result<usize, String> {
+    let most = u64::try_from(RECORD_BYTES_MAX).unwrap_or(u64::MAX);
+    let bytes = size(text, most, "from `1KiB` to `256MiB`, such as `32MiB`")?;
+    Ok(usize::try_from(bytes).unwrap_or(RECORD_BYTES_MAX))
+}
+
+fn size(text: &str, most: u64, allowed: &str) -> Result<u64, String> {
+    let bytes = units::bytes(text)
+        .ok()
+        .filter(|bytes| (1024..=most).contains(bytes));
+    bytes.ok_or_else(|| format!("takes a size {allowed}"))
+}
+
+/// `RETRY_PAUSE`.
+pub fn retry_pause(text: &str) -> Result<Duration, String> {
+    let allowed = Duration::from_millis(10)..=Duration::from_mins(5);
+    let pause = units::pause(text).filter(|pause| allowed.contains(pause));
+    pause.ok_or_else(|| "takes a time from `10ms` to `5m`, such as `2s`".to_owned())
 }
 
 /// `ON_OVERLAP`: whether to skip.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::folder::Folder;
 use crate::outcome::{Failure, Outcome};
 use crate::records::changes;
 use crate::records::key::Keys;
@@ -30,6 +31,7 @@ use crate::staging::rejection::Rejection;
 use crate::staging::run_folder::RunFolder;
 
 use digest::digest;
+use retry::patiently;
 
 pub use layout::{Cell, ColumnSource, GENERATION, Layout, TableColumn, UPDATED_AT};
 pub use rows::Rows;
@@ -40,6 +42,7 @@ mod digest;
 mod layout;
 pub mod names;
 pub mod postgres;
+mod retry;
 mod rows;
 pub mod sqlite;
 mod state;
@@ -173,11 +176,11 @@ impl<'r, C: Connection> Database<'r, C> {
         })
     }
 
-    /// Applies what was staged, in the transaction that was begun.
+    /// Applies what was staged, in the transaction that was begun; sorts in `folder`.
     fn apply(
         &mut self,
         staged: &Staged,
-        staging: &RunFolder,
+        folder: &Folder,
         base: BuildsOn,
         committed_at: &str,
     ) -> Result<(Applied, changes::Read, BTreeMap<String, FileRecord>), Failure> {
@@ -185,10 +188,9 @@ impl<'r, C: Connection> Database<'r, C> {
         let parents = Parents::read(staged, &self.keys, limits, check)?;
         let appends = self.mode == WriteMode::Append;
         let (rows, read, remembered) = if appends {
-            self.new_rows(staged, staging)?
+            self.new_rows(staged, folder)?
         } else {
-            let (keys, folder) = (&self.keys, staging.root());
-            let (rows, read) = Rows::of(staged, keys, &parents, folder, limits, check)?;
+            let (rows, read) = Rows::of(staged, &self.keys, &parents, folder, limits, check)?;
             (rows, read, None)
         };
         let last = self.last.as_ref().map(|(_, manifest)| manifest);
@@ -273,8 +275,23 @@ impl<C: Connection> Sink for Database<'_, C> {
         let base = builds_on::of(extent, last, self.mode, &self.output.keys, staged)?;
         let rejected = Rejected::copy(staged, staging.generation(), self.context.check)?;
         let parent = self.last.as_ref().map(|(name, _)| name.number);
-        self.connection.begin(parent)?;
         let now = Timestamp::now();
+        let committed_at = state::written(now);
+        let SinkContext {
+            limits, log, check, ..
+        } = self.context;
+        let (applied, read, files) = patiently((limits, log, check), |retries| {
+            // What was begun there is in the way of nobody: it goes with the run's own folder.
+            let sorted = staging
+                .root()
+                .ensure_folder(&format!("attempt-{retries}"), 0o700)?;
+            self.connection.begin(parent)?;
+            let applied = self.apply(staged, &sorted, base, &committed_at);
+            if applied.is_err() {
+                self.connection.roll_back();
+            }
+            applied
+        })?;
         // From here on the transaction is given up on every way out but the commit.
         let mut taken = TakenRows {
             database: self,
@@ -283,14 +300,9 @@ impl<C: Connection> Sink for Database<'_, C> {
             more: staged.more,
             totals: Totals::default(),
             first_rejected: None,
-            files: BTreeMap::new(),
+            files,
             now,
         };
-        let (applied, read, files) =
-            taken
-                .database
-                .apply(staged, &taken.staging, base, &state::written(now))?;
-        taken.files = files;
         taken.totals = Totals::of(staged, read, rejected.as_ref(), applied)?;
         taken.first_rejected = rejected.map(|rejected| rejected.first);
         Ok(Box::new(taken))

@@ -35,7 +35,7 @@ pub enum LinesError {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// A line is longer than allowed.
-    #[error("line {number} is longer than {bytes_max} bytes")]
+    #[error("line {number} is longer than {bytes_max} bytes (MAX_RECORD_BYTES)")]
     TooLong {
         /// Which line, from 1; when blocks are read, of the lines handed out one by one.
         number: u64,

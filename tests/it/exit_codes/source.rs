@@ -308,14 +308,53 @@ fn more_than_five_redirects_are_76() {
 
 #[test]
 fn an_answer_larger_than_allowed_is_76() {
-    let run = Job::new()
+    let page = format!("[{}{{}}]", "{},".repeat(20_000));
+    let job = Job::new()
         .old(ONE)
-        .page(200, &format!("[{}{{}}]", "{},".repeat(12_000_000)))
-        .run();
+        .then(|job| job.set("MAX_RESPONSE_BYTES", "32KiB"));
+    let mut job = job.page(200, &page);
 
-    run.exits(Outcome::ProtocolBroken)
+    job.run()
+        .exits(Outcome::ProtocolBroken)
+        .asked(1)
         .publishes_nothing()
-        .stderr_has("33554432");
+        .stderr_has("more than 32768; ask for less in one page, or raise MAX_RESPONSE_BYTES");
+
+    let mut job = job.set("MAX_RESPONSE_BYTES", "64KiB").page(200, &page);
+    job.run().exits(Outcome::Published);
+}
+
+#[test]
+fn a_record_larger_than_allowed_is_65() {
+    let record = format!(r#"[{{"id":1,"text":"{}"}}]"#, "x".repeat(2_000));
+    let mut job = Job::new()
+        .set("MAX_RECORD_BYTES", "1KiB")
+        .page(200, &record);
+
+    job.run()
+        .exits(Outcome::GateRefused)
+        .asked(1)
+        .publishes_nothing()
+        .stderr_has("more than the 1024 of MAX_RECORD_BYTES");
+
+    let mut job = job.set("MAX_RECORD_BYTES", "2KiB").page(200, &record);
+    job.run().exits(Outcome::Published);
+}
+
+#[test]
+fn a_source_that_takes_longer_than_its_timeout_is_75() {
+    let mut job = Job::new()
+        .set("SOURCE_TIMEOUT", "1s")
+        .set("MAX_RETRIES", "0")
+        .api(|_| {
+            std::thread::sleep(Duration::from_secs(4));
+            Reply::new(200, "[]")
+        });
+
+    job.run()
+        .exits(Outcome::TryLater)
+        .publishes_nothing()
+        .stderr_has("no answer within 1 s (SOURCE_TIMEOUT)");
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn cut_everywhere(is_second: bool) {
     let is_tried = |cut: &Cut| match *cut {
         Cut::Before(at) | Cut::Hold(at) => is_thorough || at >= near || at.is_multiple_of(STEP),
         Cut::Within(at) | Cut::After(at) => is_thorough || at >= near,
-        Cut::Never | Cut::Count | Cut::Commit { .. } => false,
+        Cut::Never | Cut::Count | Cut::Connections(_) | Cut::Commit { .. } => false,
     };
     let cuts: Vec<Cut> = all.filter(is_tried).collect();
     let next = AtomicUsize::new(0);

@@ -16,6 +16,8 @@ pub enum Cut {
     Never,
     /// Nowhere, but messages are counted.
     Count,
+    /// The first connections, so many of them, end before a word is said.
+    Connections(usize),
     /// Before this message, counted over both directions, is passed on.
     Before(usize),
     /// When half of it was.
@@ -64,7 +66,7 @@ impl Proxy {
         std::thread::spawn(move || {
             for (number, client) in listener.incoming().flatten().enumerate() {
                 let shared = Arc::clone(&of_all);
-                std::thread::spawn(move || shared.connection(client, number == 0));
+                std::thread::spawn(move || shared.connection(client, number));
             }
         });
         Self { port, shared }
@@ -86,7 +88,11 @@ impl Proxy {
 }
 
 impl Shared {
-    fn connection(self: Arc<Self>, client: TcpStream, is_first: bool) {
+    fn connection(self: Arc<Self>, client: TcpStream, number: usize) {
+        if matches!(self.cut, Cut::Connections(cut) if number < cut) {
+            return;
+        }
+        let is_first = number == 0;
         if !is_first && matches!(self.cut, Cut::Commit { for_good: true, .. }) {
             return;
         }

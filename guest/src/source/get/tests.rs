@@ -9,6 +9,11 @@ use std::rc::Rc;
 use super::*;
 use crate::ports::{Request, SendError};
 
+const RETRIES: Retries = Retries {
+    max: 3,
+    pause_ms: 2000,
+};
+
 /// Answers in turn; what is asked beyond them is a defect of the test.
 struct Script {
     answers: VecDeque<Result<Answer, SendError>>,
@@ -90,7 +95,7 @@ fn got_for(
     answers: impl IntoIterator<Item = Result<Answer, SendError>>,
 ) -> Outcome {
     let (mut http, mut clock) = Script::new(answers);
-    let mut getter = Getter::new(&mut http, &mut clock, 3);
+    let mut getter = Getter::new(&mut http, &mut clock, RETRIES);
     let ask = Ask {
         body: body.map(str::to_owned),
         ..ask()

@@ -5,13 +5,12 @@ use std::io::{Read as _, Seek as _, Write as _};
 
 use serde_json::json;
 
-use crate::folder::Doing as _;
+use crate::folder::{Doing as _, Folder};
 use crate::outcome::{Failure, Outcome};
 use crate::records::changes;
 use crate::sink::dedup::{self, DIGEST_BYTES, Remembered, Repeats};
 use crate::sink::manifest::{DIGESTS, FileRecord};
 use crate::staging::read::Staged;
-use crate::staging::run_folder::RunFolder;
 
 use super::{Connection, Database, Rows};
 
@@ -26,10 +25,9 @@ impl<C: Connection> Database<'_, C> {
     pub(super) fn new_rows<'s>(
         &mut self,
         staged: &'s Staged,
-        staging: &RunFolder,
+        folder: &Folder,
     ) -> Result<NewRows<'s>, Failure> {
         let (limits, check) = (self.context.limits, self.context.check);
-        let folder = staging.root();
         let (repeats, read) = Repeats::of(staged, &self.keys, folder, limits, check)?;
         let last = self.last.as_ref().map(|(_, manifest)| manifest);
         let last = last.filter(|last| last.appends());

@@ -18,6 +18,7 @@ use crate::settings::database_url::Address;
 use crate::settings::host::{HostPlan, OutputPlan};
 use crate::sink::Applied;
 use crate::sink::SinkContext;
+use crate::sink::database::retry::patiently;
 use crate::sink::database::{Changes, Connection, Layout, StateRow};
 
 use connect::{Session, Way};
@@ -86,7 +87,8 @@ impl<'r> Postgres<'r> {
             is_open: false,
             dry_run: context.dry_run,
         };
-        opened.reconnect()?;
+        let patience = (context.limits, context.log, context.check);
+        patiently(patience, |_| opened.reconnect())?;
         Ok(opened)
     }
 

@@ -146,6 +146,7 @@ impl<'r> Sqlite<'r> {
             message: what,
             committed: Committed::Unknown,
             is_overlap: false,
+            may_pass: false,
         };
         let path = self.place.path.clone();
         // A file that is gone would be made anew, and empty.

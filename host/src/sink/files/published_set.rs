@@ -88,7 +88,7 @@ impl<'f> LastRecords<'f> {
         limits: &Limits,
     ) -> Result<Self, Failure> {
         // A separator may follow a record that was as long as a line may be.
-        let line_bytes_max = limits.staged_line_bytes.saturating_add(1);
+        let line_bytes_max = limits.published_line_bytes.saturating_add(1);
         let framing = framing_of(name);
         let failed = |error: std::io::Error| {
             let shown = generation.shown(name);

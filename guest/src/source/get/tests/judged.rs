@@ -17,7 +17,7 @@ fn judged(
 ) -> (Result<Fetched, Failure>, Script, Patience) {
     let (mut http, mut clock) = Script::new(answers);
     let check = ErrorCheck::compile(program).unwrap();
-    let mut getter = Getter::new(&mut http, &mut clock, 3).judged_by(Some(&check));
+    let mut getter = Getter::new(&mut http, &mut clock, RETRIES).judged_by(Some(&check));
     let got = getter.get(&ask(), 2);
     (got, http, clock)
 }

@@ -12,7 +12,7 @@ fn pages(
 ) -> (Option<Failure>, Script, Patience) {
     let (mut http, mut clock) = Script::new(answers);
     let rate = rate.map(|text| Rate::parse(text).unwrap());
-    let mut getter = Getter::new(&mut http, &mut clock, 3).at_rate(rate);
+    let mut getter = Getter::new(&mut http, &mut clock, RETRIES).at_rate(rate);
     let failure = (1..=count).find_map(|page| getter.get(&ask(), page).err());
     (failure, http, clock)
 }
@@ -159,7 +159,7 @@ fn a_reset_that_is_too_far_off_is_left_to_the_source() {
 #[test]
 fn time_that_passed_since_the_page_came_counts_for_its_reset() {
     let (mut http, mut clock) = Script::new([last_of_a_limit("20"), answer(200, &[])]);
-    let mut getter = Getter::new(&mut http, &mut clock, 3);
+    let mut getter = Getter::new(&mut http, &mut clock, RETRIES);
 
     getter.get(&ask(), 1).unwrap();
     getter.clock().sleep_ms(30_000);
@@ -218,7 +218,7 @@ proptest! {
     ) {
         let count = said.len();
         let (mut http, mut clock) = Script::new(said);
-        let mut getter = Getter::new(&mut http, &mut clock, retries_max);
+        let mut getter = Getter::new(&mut http, &mut clock, Retries { max: retries_max, ..RETRIES });
         let mut retries = 0;
         for page in 1.. {
             let before = getter.http.asked.len();

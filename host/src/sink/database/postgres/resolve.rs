@@ -112,6 +112,7 @@ pub fn unknown(lost: &Failure, why: &str) -> Failure {
         ),
         committed: Committed::Unknown,
         is_overlap: false,
+        may_pass: false,
     }
 }
 

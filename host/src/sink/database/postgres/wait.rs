@@ -92,8 +92,32 @@ impl Trouble {
         }
     }
 
+    /// Whether the server, or the way to it, may be back in a moment: it restarts, has no connection left, or gave this
+    /// transaction up for another one. <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+    fn may_pass(&self) -> bool {
+        let code = self.code();
+        match self {
+            Self::Stopped(_) => false,
+            _ if self.is_misread() => false,
+            _ if code.is_empty() => true,
+            _ => {
+                code.starts_with("08")
+                    || matches!(
+                        code,
+                        "40001" | "40P01" | "53300" | "57P01" | "57P02" | "57P03"
+                    )
+            }
+        }
+    }
+
     /// It, while `doing` something at `place`.
     pub fn failure(self, doing: &str, place: impl std::fmt::Display) -> Failure {
+        let may_pass = self.may_pass();
+        let failure = self.told(doing, place);
+        if may_pass { failure.passing() } else { failure }
+    }
+
+    fn told(self, doing: &str, place: impl std::fmt::Display) -> Failure {
         if self.is_misread() {
             let message = format!(
                 "{doing} `{place}`: the tables `tidegate_…` there hold what tidegate never wrote; restore them from a backup"
