@@ -31,18 +31,6 @@ fn breaks_the_contract(behaviour: &str, told: &str) {
 }
 
 #[test]
-fn a_loop_of_host_calls_ends_at_the_cpu_limit() {
-    let run = Job::misbehaving("loop-in-host-calls")
-        .old(ONE)
-        .set("CPU_LIMIT", "1s")
-        .run();
-
-    run.exits(Outcome::ComponentFailed)
-        .publishes_nothing()
-        .stderr_has("CPU_LIMIT");
-}
-
-#[test]
 fn a_loop_ends_at_the_deadline_too() {
     let mut job = Job::misbehaving("loop").old(ONE).set("RUN_DEADLINE", "30s");
     job = job.then(|job| job.set("RUN_DEADLINE", "1s"));

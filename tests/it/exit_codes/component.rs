@@ -34,14 +34,14 @@ fn a_component_that_panics_is_70() {
 
 #[test]
 fn a_component_that_uses_up_its_cpu_time_is_70() {
-    let run = Job::misbehaving("loop")
-        .old(ONE)
-        .set("CPU_LIMIT", "1s")
-        .run();
+    // In its own code, or in calls of the host.
+    for way in ["loop", "loop-in-host-calls"] {
+        let run = Job::misbehaving(way).old(ONE).set("CPU_LIMIT", "1s").run();
 
-    run.exits(Outcome::ComponentFailed)
-        .publishes_nothing()
-        .stderr_has("CPU_LIMIT");
+        run.exits(Outcome::ComponentFailed)
+            .publishes_nothing()
+            .stderr_has("CPU_LIMIT");
+    }
 }
 
 #[test]

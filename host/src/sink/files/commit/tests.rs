@@ -246,53 +246,41 @@ fn numbers(world: &World) -> Vec<u64> {
         .collect()
 }
 
-#[test]
-fn different_sets_are_kept_and_of_each_the_newest_generation() {
+/// Publishes these values, one a run, and retires: the numbers of the generations that are left.
+fn left_of<const RUNS: usize>(values: [&str; RUNS], keep: usize, hours_later: i64) -> Vec<u64> {
     let mut world = world();
-    for value in ["1", "2", "2", "3", "3", "3"] {
+    for value in values {
         publish(&mut world, value).unwrap();
     }
 
-    retire_in(&world, 2, 1);
+    retire_in(&world, keep, hours_later);
 
-    assert_eq!(numbers(&world), [3, 6]);
-    assert_eq!(world.text("latest.json"), "[\n{\"v\":3}\n]\n");
+    let newest = values.last().unwrap();
+    assert_eq!(
+        world.text("latest.json"),
+        format!("[\n{{\"v\":{newest}}}\n]\n")
+    );
+    numbers(&world)
+}
+
+#[test]
+fn different_sets_are_kept_and_of_each_the_newest_generation() {
+    assert_eq!(left_of(["1", "2", "2", "3", "3", "3"], 2, 1), [3, 6]);
 }
 
 #[test]
 fn two_sets_are_kept_at_the_least() {
-    let mut world = world();
-    for value in ["1", "2", "3"] {
-        publish(&mut world, value).unwrap();
-    }
-
-    retire_in(&world, 0, 1);
-
-    assert_eq!(numbers(&world), [2, 3]);
+    assert_eq!(left_of(["1", "2", "3"], 0, 1), [2, 3]);
 }
 
 #[test]
 fn what_was_superseded_just_now_stays() {
-    let mut world = world();
-    for value in ["1", "2", "3", "4"] {
-        publish(&mut world, value).unwrap();
-    }
-
-    retire_in(&world, 2, 0);
-
-    assert_eq!(numbers(&world), [1, 2, 3, 4]);
+    assert_eq!(left_of(["1", "2", "3", "4"], 2, 0), [1, 2, 3, 4]);
 }
 
 #[test]
 fn a_clock_that_was_set_back_does_not_keep_everything_for_good() {
-    let mut world = world();
-    for value in ["1", "2", "3"] {
-        publish(&mut world, value).unwrap();
-    }
-
-    retire_in(&world, 2, -48);
-
-    assert_eq!(numbers(&world), [2, 3]);
+    assert_eq!(left_of(["1", "2", "3"], 2, -48), [2, 3]);
 }
 
 #[test]
