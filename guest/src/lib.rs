@@ -107,6 +107,7 @@ pub fn run(
     if let (Some(seen), None) = (&state.seen, range) {
         pages.allow_unchanged(seen.conditions(pages.ask(), &shaping));
     }
+    let began_ns = clock.monotonic_ns();
     let getter = Getter::new(http, clock, settings.retries)
         .at_rate(settings.rate)
         .judged_by(settings.error_check.as_ref())
@@ -118,6 +119,7 @@ pub fn run(
         stager: settings.stager(cursor, shape, staging),
         token,
         now,
+        began_ns,
         shaping,
         validators: None,
         one_window: request.portions && !request.full_refresh && range.is_none(),
@@ -149,6 +151,8 @@ struct Fetch<'f, H, C, S> {
     validators: Option<Validators>,
     /// Whether the run ends with its first window.
     one_window: bool,
+    /// When it began, by the monotonic clock.
+    began_ns: u64,
 }
 
 impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
@@ -206,7 +210,8 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
             } else {
                 self.stager.stage(read, &place)?;
             }
-            self.log(&format!("page {page}: {records}"));
+            let so_far = self.so_far();
+            self.log(&format!("debug: page {page}: {records}; {so_far}"));
             let goes_on = goes_on?;
             for warning in self.pages.warnings() {
                 self.log(&warning);
@@ -300,6 +305,20 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
             rejected: counts.rejected,
             more,
         })
+    }
+
+    /// How far the run has come, for whoever watches it: records, time and how many a second.
+    fn so_far(&mut self) -> String {
+        let took_ns = self
+            .getter
+            .clock()
+            .monotonic_ns()
+            .saturating_sub(self.began_ns);
+        let took_ms = took_ns / 1_000_000;
+        let fetched = self.stager.fetched();
+        let rate = fetched.saturating_mul(1000) / took_ms.max(1);
+        let (seconds, tenths) = (took_ms / 1000, took_ms % 1000 / 100);
+        format!("{fetched} in {seconds}.{tenths} s, {rate}/s")
     }
 
     fn log(&mut self, line: &str) {

@@ -258,6 +258,11 @@ impl<'s, S: Staging> Stager<'s, S> {
         self.watch.begins_anew();
     }
 
+    /// Records found in pages so far.
+    pub fn fetched(&self) -> u64 {
+        self.taken.counts.fetched
+    }
+
     /// The cursor, if it stands in records.
     pub fn cursor(&mut self) -> Option<&mut Cursor<'s>> {
         self.cursor.as_mut()

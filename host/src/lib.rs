@@ -68,9 +68,11 @@ impl Run<'_> {
 
             let staged = read::open(staging.input(), portion::reported(&report), &host.limits)?
                 .with_more(more);
+            let more_of_last = report.extent != component::Extent::Everything;
             let last_records = sink.last().and_then(|last| gates::comparable(plan, last));
             let taken = sink.take(&staged, staging, portion::extent(report.extent))?;
             let totals = taken.totals();
+            self.summary.count(&totals, last_records, more_of_last);
             let plausible = gates::check(
                 &self.gates(plan, host, more),
                 &totals,

@@ -1,7 +1,7 @@
 //! The log: one JSON object a line on stdout, or readable text on a terminal.
 //!
-//! Constant `msg`, values as fields. Info and warnings only: the one error line of a failed run goes to stderr and is
-//! `main`'s. Every secret is replaced wherever it would appear, control characters never leave unescaped, and a log that
+//! Constant `msg`, values as fields. What is below LOG_LEVEL is left out. The one error line of a failed run goes to stderr and
+//! is `main`'s. Every secret is replaced wherever it would appear, control characters never leave unescaped, and a log that
 //! cannot be written never changes how a run ends.
 
 use std::fmt::Write as _;
@@ -34,6 +34,8 @@ pub struct Log {
 
 struct Shared {
     format: Format,
+    least: Level,
+    has_colours: bool,
     /// `run_id` and `job`, on every line.
     context: Map<String, Value>,
     redactor: Redactor,
@@ -51,21 +53,45 @@ struct ComponentLines {
     dropped: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Level {
-    /// What the run does now: of no interest once it does something else.
-    Progress,
+/// How much a line matters (`LOG_LEVEL`), the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Level {
+    /// One line a page.
+    Debug,
+    #[default]
     Info,
+    /// Look at it later.
     Warn,
+    /// The run failed.
+    Error,
 }
 
 impl Level {
     fn word(self) -> &'static str {
         match self {
-            Self::Progress | Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Info => "info",
             Self::Warn => "warn",
+            Self::Error => "error",
         }
     }
+
+    /// Its colour on a terminal that has colours (ECMA-48: SGR).
+    fn colour(self) -> Option<&'static str> {
+        match self {
+            Self::Debug | Self::Info => None,
+            Self::Warn => Some("\u{1b}[33m"),
+            Self::Error => Some("\u{1b}[31m"),
+        }
+    }
+}
+
+/// What a line is, besides its level.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Event,
+    /// What the run does now: on a terminal only the last such line is seen, down to `debug`.
+    Progress,
 }
 
 struct Out {
@@ -74,6 +100,8 @@ struct Out {
     shows_progress: bool,
 }
 
+/// The end of a colour.
+const PLAIN: &str = "\u{1b}[0m";
 /// Back to the start of the line, and nothing left of it (ECMA-48: EL).
 const CLEAR_LINE: &str = "\r\u{1b}[K";
 
@@ -103,6 +131,8 @@ impl Log {
         Self {
             shared: Arc::new(Shared {
                 format,
+                least: Level::default(),
+                has_colours: false,
                 context,
                 redactor,
                 taken: Mutex::default(),
@@ -114,23 +144,51 @@ impl Log {
         }
     }
 
+    /// The same with nothing below `least`, and on a terminal in colours if it `has_colours`. Before it is cloned.
+    #[must_use]
+    pub fn showing(mut self, least: Level, has_colours: bool) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            (shared.least, shared.has_colours) = (least, has_colours);
+        }
+        self
+    }
+
     /// Something happened as it should. `fields` is a JSON object.
     pub fn info(&self, msg: &'static str, fields: Value) {
-        self.write(Level::Info, msg, fields);
+        self.write(Level::Info, Kind::Event, msg, fields);
+    }
+
+    /// The run failed.
+    pub fn error(&self, msg: &'static str, fields: Value) {
+        self.write(Level::Error, Kind::Event, msg, fields);
+    }
+
+    /// One sentence for the person at the terminal, and nothing else on its line.
+    pub fn say(&self, sentence: &str) {
+        let line = escaped(&self.hide(sentence)) + "\n";
+        self.print(Kind::Event, &line);
+    }
+
+    /// Leaves no progress behind on a terminal.
+    pub fn end_progress(&self) {
+        if let Ok(mut out) = self.shared.out.lock() {
+            let _ = out.clear();
+        }
     }
 
     /// The run has come this far: like [`Log::info`], but on a terminal only the last such line is seen.
     pub fn progress(&self, msg: &'static str, fields: Value) {
-        self.write(Level::Progress, msg, fields);
+        self.write(Level::Info, Kind::Progress, msg, fields);
     }
 
     /// Look at this later. `fields` is a JSON object.
     pub fn warn(&self, msg: &'static str, fields: Value) {
-        self.write(Level::Warn, msg, fields);
+        self.write(Level::Warn, Kind::Event, msg, fields);
     }
 
     /// A line of the component's stderr; of a longer one, `text` is the beginning, and it had `cut_from` bytes. One that begins
-    /// with `warn: ` is a warning, any other is progress. After the limits of a run it is counted and dropped.
+    /// with `warn: ` is a warning, with `debug: ` one of many; any but a warning is progress. After the limits of a run it is
+    /// counted and dropped.
     pub fn component(&self, text: &str, cut_from: Option<u64>, limits: &Limits) {
         let Ok(mut taken) = self.shared.taken.lock() else {
             return;
@@ -141,15 +199,25 @@ impl Log {
         }
         // Hidden before it is cut: the beginning of a secret would be found by nobody.
         let hidden = self.hide(text);
-        let (level, text) = match hidden.strip_prefix("warn: ") {
-            Some(text) => (Level::Warn, text),
-            None => (Level::Progress, &*hidden),
+        let (level, kind, text) = if let Some(text) = hidden.strip_prefix("warn: ") {
+            (Level::Warn, Kind::Event, text)
+        } else if let Some(text) = hidden.strip_prefix("debug: ") {
+            (Level::Debug, Kind::Progress, text)
+        } else {
+            (Level::Info, Kind::Progress, &*hidden)
         };
         let text = match cut_from {
             None => words::shown(text, limits.log_line_bytes),
             Some(whole_bytes) => words::shown_of(text, whole_bytes, limits.log_line_bytes),
         };
-        let Some(line) = self.line(level, "component", json!({ "text": text })) else {
+        let line = if self.is_at_the_bottom(kind) && self.shared.least == Level::Info {
+            // What it says is all that there is room for.
+            let now = jiff::Timestamp::now().strftime("%H:%M:%S");
+            Some(format!("{now} {}\n", escaped(&text)))
+        } else {
+            self.line(level, kind, "component", json!({ "text": text }))
+        };
+        let Some(line) = line else {
             return;
         };
         let bytes = taken.bytes.saturating_add(line.len() as u64);
@@ -160,7 +228,7 @@ impl Log {
         }
         taken.lines += 1;
         taken.bytes = bytes;
-        self.print(level, &line);
+        self.print(kind, &line);
     }
 
     /// Says how many lines of the component were dropped, if any were. Once, at the end of the run.
@@ -172,8 +240,13 @@ impl Log {
     }
 
     /// Whether a person reads it as it is written.
-    pub fn is_for_a_person(&self) -> bool {
-        matches!(self.shared.format, Format::Text | Format::Terminal)
+    pub fn is_on_a_terminal(&self) -> bool {
+        self.shared.format == Format::Terminal
+    }
+
+    /// Whether it is text, for people.
+    pub fn is_text(&self) -> bool {
+        self.shared.format == Format::Text
     }
 
     /// Hides this secret too from now on, also in the line that `main` prints.
@@ -186,14 +259,18 @@ impl Log {
         self.shared.redactor.hide(text)
     }
 
-    fn write(&self, level: Level, msg: &'static str, fields: Value) {
-        if let Some(line) = self.line(level, msg, fields) {
-            self.print(level, &line);
+    fn write(&self, level: Level, kind: Kind, msg: &'static str, fields: Value) {
+        if let Some(line) = self.line(level, kind, msg, fields) {
+            self.print(kind, &line);
         }
     }
 
     /// The line as it is written; none where nothing is.
-    fn line(&self, level: Level, msg: &'static str, fields: Value) -> Option<String> {
+    fn line(&self, level: Level, kind: Kind, msg: &'static str, fields: Value) -> Option<String> {
+        let is_shown = self.is_at_the_bottom(kind) && self.shared.least <= Level::Info;
+        if level < self.shared.least && !is_shown {
+            return None;
+        }
         let fields = match fields {
             Value::Object(fields) => fields,
             Value::Null => Map::new(),
@@ -218,14 +295,27 @@ impl Log {
         };
         // The end of the line is ours.
         let line = line.trim_end_matches('\n');
-        Some(self.shared.redactor.hide(line) + "\n")
+        let line = self.shared.redactor.hide(line) + "\n";
+        let colour = level
+            .colour()
+            .filter(|_| self.shared.has_colours && self.shared.format == Format::Terminal);
+        Some(match colour {
+            Some(colour) => {
+                let word = level.word();
+                line.replacen(word, &format!("{colour}{word}{PLAIN}"), 1)
+            }
+            None => line,
+        })
     }
 
-    fn print(&self, level: Level, line: &str) {
+    fn is_at_the_bottom(&self, kind: Kind) -> bool {
+        kind == Kind::Progress && self.shared.format == Format::Terminal
+    }
+
+    fn print(&self, kind: Kind, line: &str) {
         if let Ok(mut out) = self.shared.out.lock() {
             // A closed or full stdout must not fail a run whose data is fine.
-            let is_written_over =
-                level == Level::Progress && self.shared.format == Format::Terminal;
+            let is_written_over = self.is_at_the_bottom(kind) && self.shared.least > Level::Debug;
             let _ = out.write(line, is_written_over);
         }
     }
@@ -250,10 +340,17 @@ impl Log {
 }
 
 impl Out {
-    fn write(&mut self, line: &str, is_written_over: bool) -> std::io::Result<()> {
-        if self.shows_progress {
+    /// Takes away the progress that was shown last.
+    fn clear(&mut self) -> std::io::Result<()> {
+        if std::mem::take(&mut self.shows_progress) {
             self.writer.write_all(CLEAR_LINE.as_bytes())?;
+            self.writer.flush()?;
         }
+        Ok(())
+    }
+
+    fn write(&mut self, line: &str, is_written_over: bool) -> std::io::Result<()> {
+        self.clear()?;
         self.shows_progress = is_written_over;
         if is_written_over {
             let shown: String = line.trim_end().chars().take(PROGRESS_CHARS_MAX).collect();

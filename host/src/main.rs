@@ -1,6 +1,6 @@
 //! The binary: understands the command line, calls the library, prints one error line, and exits with the code.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -21,9 +21,20 @@ fn main() -> ExitCode {
         .unwrap_or_else(|failure| Ended::of(Err(failure)));
     if let Some(error) = ended.error_line() {
         // Nobody may be listening: that changes nothing.
-        let _ = writeln!(std::io::stderr(), "tidegate: {error}");
+        let _ = writeln!(std::io::stderr(), "{}: {error}", our_name());
     }
     ExitCode::from(ended.exit_code)
+}
+
+/// Who speaks; in red on a terminal that has colours.
+fn our_name() -> &'static str {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    if std::io::stderr().is_terminal() && !is_dumb && !is_set("NO_COLOR") {
+        "\u{1b}[31mtidegate\u{1b}[0m"
+    } else {
+        "tidegate"
+    }
 }
 
 fn carried_out(command: Command) -> Ended {

@@ -16,6 +16,8 @@ pub enum Outcome {
     Published,
     /// The source had nothing new; state and freshness were committed.
     NothingNew,
+    /// It would have published, or had nothing new: `--dry-run`.
+    DryRun,
     /// Another run holds the lock, and `ON_OVERLAP=skip` says that this is fine.
     Skipped,
     /// The command line cannot be understood.
@@ -46,9 +48,10 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of the table in README.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Published,
         Self::NothingNew,
+        Self::DryRun,
         Self::Skipped,
         Self::Usage,
         Self::Settings,
@@ -68,7 +71,7 @@ impl Outcome {
     /// `sysexits(3)`, 130 and 143 are 128 plus the signal.
     pub const fn exit_code(self) -> u8 {
         match self {
-            Self::Published | Self::NothingNew | Self::Skipped => 0,
+            Self::Published | Self::NothingNew | Self::DryRun | Self::Skipped => 0,
             Self::Usage => 64,
             Self::GateRefused => 65,
             Self::SourceRefused => 69,
@@ -89,6 +92,7 @@ impl Outcome {
         match self {
             Self::Published => "published",
             Self::NothingNew => "nothing_new",
+            Self::DryRun => "dry_run",
             Self::Skipped => "skipped",
             Self::Usage => "usage",
             Self::Settings => "settings",

@@ -83,7 +83,8 @@ pub fn run_watched(
         ("run_id".to_owned(), json!(summary.run_id)),
         ("job".to_owned(), json!(summary.job)),
     ]);
-    let log = Log::new(log_format(args, &host), context, redactor.clone());
+    let log = Log::new(log_format(args, &host), context, redactor.clone())
+        .showing(host.log_level, host.has_colours);
 
     let mut run = Run {
         args,
@@ -142,13 +143,25 @@ fn tell(args: &RunArgs, log: &Log, summary: &Summary) {
         let text = serde_json::to_string(summary).unwrap_or_default();
         // Nobody may be listening: that changes nothing.
         let _ = writeln!(std::io::stdout(), "{}", words::escaped(&log.hide(&text)));
-    } else if log.is_for_a_person() {
-        log.info("run finished", summary.spoken());
+        return;
+    }
+    if log.is_on_a_terminal() {
+        // Of a failure the line on stderr is the sentence.
+        return if summary.exit_code == 0 {
+            log.say(&summary.sentence());
+        } else {
+            log.end_progress();
+        };
+    }
+    let fields = if log.is_text() {
+        summary.spoken()
     } else {
-        log.info(
-            "run finished",
-            serde_json::to_value(summary).unwrap_or_default(),
-        );
+        serde_json::to_value(summary).unwrap_or_default()
+    };
+    if summary.exit_code == 0 {
+        log.info("run finished", fields);
+    } else {
+        log.error("run finished", fields);
     }
 }
 

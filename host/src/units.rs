@@ -28,6 +28,25 @@ pub fn counted(number: u64, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
+/// The same with the digits in groups of three: `2,500 records`.
+pub fn counted_in_thousands(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", thousands(number))
+}
+
+/// A number with its digits in groups of three: `2,500`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 /// A span of time as a person says it: the largest unit, with one digit after the point where it matters.
 pub fn spoken(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -85,6 +104,17 @@ mod tests {
         assert_eq!(counted(1, "page"), "1 page");
         assert_eq!(counted(0, "page"), "0 pages");
         assert_eq!(counted(12, "page"), "12 pages");
+    }
+
+    #[test]
+    fn digits_are_in_groups_of_three() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1_000), "1,000");
+        assert_eq!(
+            counted_in_thousands(12_345_678, "record"),
+            "12,345,678 records"
+        );
     }
 
     #[test]

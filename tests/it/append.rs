@@ -178,7 +178,7 @@ fn a_failed_run_appends_nothing_and_a_dry_one_neither() {
     let dry = job.run();
 
     failed.exits(Outcome::TryLater).publishes_nothing();
-    dry.exits(Outcome::Published).publishes_nothing();
+    dry.exits(Outcome::DryRun).publishes_nothing();
     assert_eq!(dry.summary()["records"], 12);
     assert!(!job.output().join("segments/000002.ndjson").exists());
 }

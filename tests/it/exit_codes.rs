@@ -100,7 +100,7 @@ fn pages_are_followed_to_the_last() {
 fn a_dry_run_does_everything_but_publish() {
     let run = Job::new().old(ONE).page(200, TWO).args(["--dry-run"]).run();
 
-    run.exits(Outcome::Published).publishes_nothing().asked(1);
+    run.exits(Outcome::DryRun).publishes_nothing().asked(1);
     assert_eq!(run.summary()["dry_run"], true);
 }
 

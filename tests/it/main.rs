@@ -16,6 +16,8 @@ mod auth;
 mod before;
 /// The credential is nowhere.
 mod canary;
+/// What the summary of a run counts, and how much is logged.
+mod counts;
 /// A run killed, or refused, at every call: readers see the old set or the new one.
 mod crash;
 /// README and `docs/`: their examples, errors and links.

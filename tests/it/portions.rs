@@ -89,7 +89,7 @@ fn too_few_records_are_told_after_the_last_portion() {
 fn a_dry_run_is_one_portion() {
     let run = job("portions").args(["--dry-run"]).run();
 
-    run.exits(Outcome::Published).publishes_nothing();
+    run.exits(Outcome::DryRun).publishes_nothing();
     assert_eq!(
         run.events("dry run, nothing published")[0]["more_portions"],
         true

@@ -58,7 +58,7 @@ fn a_run_that_gets_past_its_gates_removes_it_and_no_other_does() {
     again
         .exits(Outcome::GateRefused)
         .stderr_has("the rejected record is kept in `");
-    dry.exits(Outcome::Published);
+    dry.exits(Outcome::DryRun);
     published.exits(Outcome::Published);
     assert!(!file.exists());
     assert_eq!(published.after.file("current/rejected.ndjson"), Some(&*one));

@@ -211,7 +211,7 @@ fn a_dry_run_and_a_preview_leave_no_database() {
     let path = job.database().unwrap();
     let mut job = job;
 
-    job.run().exits(Outcome::Published);
+    job.run().exits(Outcome::DryRun);
     assert!(!path.exists());
     let job = job.page(200, TWO);
     job.tidegate(["preview", "--limit", "1"]).exits(0);

@@ -34,6 +34,8 @@ pub struct EgressBody {
     state: State,
     decoded_bytes: u64,
     scrubber: Option<Scrubber>,
+    /// Whether it is counted when it has ended: it may be a page.
+    is_good: bool,
     shared: Arc<Shared>,
 }
 
@@ -83,8 +85,15 @@ impl EgressBody {
             state,
             decoded_bytes: 0,
             scrubber,
+            is_good: false,
             shared,
         }
+    }
+
+    /// The same, which is counted when it has ended whole.
+    pub(super) fn of_a_page(mut self, is_good: bool) -> Self {
+        self.is_good = is_good;
+        self
     }
 
     /// Counts `chunk` and replaces echoes in it.
@@ -180,6 +189,9 @@ impl Body for EgressBody {
                     // A component may keep a body that has ended: nothing is held for it then.
                     this.scrubber = None;
                     this.state = State::Complete;
+                    if this.is_good {
+                        this.shared.record.pages.fetch_add(1, Ordering::Relaxed);
+                    }
                     return Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))));
                 }
                 Err(error) => return this.fail(error),

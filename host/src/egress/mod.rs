@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -206,14 +206,8 @@ impl Egress {
             encoding: shared.echoes.hide_in_text(&given),
         })?;
         let (head, incoming) = answer.into_parts();
-        let mut shown = Response::new(EgressBody::new(
-            incoming,
-            encoding,
-            &name,
-            deadline,
-            permit,
-            shared.clone(),
-        ));
+        let body = EgressBody::new(incoming, encoding, &name, deadline, permit, shared.clone());
+        let mut shown = Response::new(body.of_a_page(head.status == StatusCode::OK));
         *shown.status_mut() = head.status;
         *shown.headers_mut() = shared.incoming_headers(&head.headers, &name);
         Ok(shown)

@@ -10,6 +10,8 @@ use super::EgressError;
 pub struct Traffic {
     /// Requests that the component asked for, the refused ones included.
     pub requests: u64,
+    /// Good answers that were read to their end.
+    pub pages: u64,
     /// Requests that were refused.
     pub refused: u64,
     /// Bytes of answer bodies as they came over the wire.
@@ -24,6 +26,7 @@ pub struct Traffic {
 #[derive(Default)]
 pub(super) struct Record {
     pub(super) requests: AtomicU64,
+    pub(super) pages: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) wire_bytes: AtomicU64,
     pub(super) decoded_bytes: AtomicU64,
@@ -83,6 +86,7 @@ impl Record {
     pub(super) fn traffic(&self) -> Traffic {
         Traffic {
             requests: self.requests.load(Ordering::Relaxed),
+            pages: self.pages.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
             wire_bytes: self.wire_bytes.load(Ordering::Relaxed),
             decoded_bytes: self.decoded_bytes.load(Ordering::Relaxed),

@@ -54,6 +54,58 @@ fn on_a_terminal_progress_is_written_over_by_what_comes_next() {
     assert_eq!(text.matches('\n').count(), 1);
 }
 
+/// What is written at this level of one line of each kind.
+fn at(format: Format, least: Level, has_colours: bool) -> String {
+    let sink = Sink::default();
+    let out = Box::new(sink.clone());
+    let log = Log::to(format, Map::new(), Redactor::default(), out).showing(least, has_colours);
+    let limits = Limits::default();
+    log.component("debug: page 1", None, &limits);
+    log.info("info", Value::Null);
+    log.warn("warned", Value::Null);
+    log.error("failed", Value::Null);
+    let bytes = sink.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn what_is_below_the_level_is_left_out() {
+    for (least, lines) in [
+        (Level::Debug, 4),
+        (Level::Info, 3),
+        (Level::Warn, 2),
+        (Level::Error, 1),
+    ] {
+        let written = at(Format::Json, least, true);
+
+        assert_eq!(written.lines().count(), lines, "{written}");
+        assert!(
+            written.contains(r#""level":"error","msg":"failed""#),
+            "{written}"
+        );
+        assert!(!written.contains('\u{1b}'), "{written}");
+    }
+    assert!(at(Format::Json, Level::Debug, false).contains(r#""level":"debug""#));
+}
+
+#[test]
+fn a_terminal_shows_a_page_as_progress_and_colours_where_it_may() {
+    let shown = at(Format::Terminal, Level::Info, true);
+    let plain = at(Format::Terminal, Level::Info, false);
+
+    assert!(plain.contains(" page 1\r\u{1b}[K"), "{plain:?}");
+    assert!(
+        shown.contains("\u{1b}[33mwarn\u{1b}[0m warned"),
+        "{shown:?}"
+    );
+    assert!(
+        shown.contains("\u{1b}[31merror\u{1b}[0m failed"),
+        "{shown:?}"
+    );
+    assert!(plain.contains(" warn warned"), "{plain:?}");
+    assert!(at(Format::Terminal, Level::Debug, false).contains("page 1\"\n"));
+}
+
 #[test]
 fn elsewhere_progress_is_a_line_like_any_other() {
     let sink = Sink::default();

@@ -47,6 +47,8 @@ impl Run<'_> {
         let ran = stop.unless(async { Ok(run.await) }).await;
         let traffic = egress.traffic();
         self.summary.requests = traffic.requests;
+        // Until the component says it itself.
+        self.summary.pages = traffic.pages;
         self.summary.wire_bytes = traffic.wire_bytes;
         self.summary.echoes_redacted = traffic.echoes;
         let (result, used): (_, Used) = ran?;
@@ -90,16 +92,18 @@ impl Run<'_> {
     ) -> Result<Report, Failure> {
         keeps_to_the_contract(&report, request, plan.stages, self.summary.portions, limits)?;
         self.summary.extent = Some(extent(report.extent).word());
+        self.summary.not_modified =
+            self.summary.portions == 0 && report.extent == component::Extent::NothingNew;
         let summary = &mut self.summary;
         for (count, reported) in [
             (&mut summary.fetched, report.fetched),
             (&mut summary.staged, report.staged),
-            (&mut summary.deleted, report.deleted),
             (&mut summary.rejected, report.rejected),
-            (&mut summary.pages, report.pages),
+            (&mut summary.reported_pages, report.pages),
         ] {
             *count = count.saturating_add(reported);
         }
+        summary.pages = summary.reported_pages;
         summary.cursor.clone_from(&report.cursor);
         Ok(report)
     }

@@ -59,7 +59,7 @@ impl Run<'_> {
         );
         self.summary.records = totals.records;
         self.summary.published = !totals.unchanged;
-        self.outcome()
+        Outcome::DryRun
     }
 }
 

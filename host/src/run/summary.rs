@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::limits::Limits;
 use crate::outcome::{Committed, Failure, Outcome};
-use crate::units::counted;
+use crate::sink::Totals;
+use crate::units::{counted, counted_in_thousands, thousands};
 use crate::words;
 
 /// Everything worth knowing about a run that has ended. Counts are of this run unless they say otherwise.
@@ -48,12 +49,24 @@ pub struct Summary {
     pub fetched: u64,
     /// Records staged.
     pub staged: u64,
-    /// Deletions staged.
+    /// Records of the last published set that this run took away, by a deletion or with a replaced parent.
     pub deleted: u64,
+    /// Records that the last published set did not have, where that is known.
+    pub new: Option<u64>,
+    /// Records of the last published set that are others now, where that is known.
+    pub changed: Option<u64>,
+    /// Records in the last published set, where there was one.
+    #[serde(skip)]
+    pub last_records: Option<u64>,
     /// Records set aside.
     pub rejected: u64,
     /// Answers read.
     pub pages: u64,
+    /// The same, as the component reported them.
+    #[serde(skip)]
+    pub reported_pages: u64,
+    /// Whether the source said that nothing changed since the last run (304): no record was fetched then.
+    pub not_modified: bool,
     /// Requests sent, retries and redirects included.
     pub requests: u64,
     /// Bytes of the answers' bodies on the wire.
@@ -96,8 +109,13 @@ impl Summary {
             fetched: 0,
             staged: 0,
             deleted: 0,
+            new: None,
+            changed: None,
+            last_records: None,
             rejected: 0,
             pages: 0,
+            reported_pages: 0,
+            not_modified: false,
             requests: 0,
             wire_bytes: 0,
             echoes_redacted: 0,
@@ -142,12 +160,77 @@ impl Summary {
             "outcome": self.outcome,
             "exit_code": self.exit_code,
             "records": self.records,
-            "fetched": self.fetched,
+            "fetched": (!self.not_modified).then_some(self.fetched),
+            "not_modified": self.not_modified.then_some(true),
             "pages": self.pages,
             "cursor": self.cursor,
             "generation": self.generation,
             "duration_ms": self.duration_ms,
         })
+    }
+
+    /// Takes over what a portion came to; `last` is how many records there were, and `merges` says that it was made to them.
+    pub fn count(&mut self, totals: &Totals, last: Option<u64>, merges: bool) {
+        if self.portions == 0 {
+            self.last_records = last;
+        }
+        self.deleted = self.deleted.saturating_add(totals.removed);
+        let is_first = self.portions == 0;
+        let more = |so_far: Option<u64>, one: Option<u64>| match (so_far, one) {
+            (None, one) if is_first => one,
+            (so_far, one) => Some(so_far?.saturating_add(one?)),
+        };
+        let new = last.filter(|_| merges).map(|last| {
+            let there = last.saturating_sub(totals.removed);
+            totals.records.saturating_sub(there)
+        });
+        self.new = more(self.new, new);
+        self.changed = more(self.changed, totals.changed.filter(|_| merges));
+    }
+
+    /// How a run ended that did not fail, for the person at the terminal: `published 2,500 records (1 new, 1 changed, 0 gone) in
+    /// 0.5 s`.
+    pub fn sentence(&self) -> String {
+        let records = counted_in_thousands(self.records, "record");
+        let took = format!(
+            "in {}.{} s",
+            self.duration_ms / 1000,
+            self.duration_ms % 1000 / 100
+        );
+        let differs = self.difference();
+        if self.outcome == Outcome::Skipped.word() {
+            return format!("skipped: another run of `{}` is under way", self.job);
+        }
+        let did = match (self.dry_run, self.published) {
+            (true, true) => "dry run: would publish",
+            (true, false) => "dry run: nothing new, still",
+            (false, true) => "published",
+            (false, false) if self.not_modified => "not modified at the source, still",
+            (false, false) => "nothing new, still",
+        };
+        let differs = differs.filter(|_| self.published);
+        let differs = differs.map_or_else(String::new, |differs| format!(" ({differs})"));
+        format!("{did} {records}{differs} {took}")
+    }
+
+    fn difference(&self) -> Option<String> {
+        let gone = thousands(self.deleted);
+        match (self.last_records, self.new, self.changed) {
+            (Some(_), Some(new), Some(changed)) => {
+                let (new, changed) = (thousands(new), thousands(changed));
+                Some(format!("{new} new, {changed} changed, {gone} gone"))
+            }
+            (Some(_), Some(new), None) => Some(format!("{} new, {gone} gone", thousands(new))),
+            (Some(last), None, _) if last > self.records => Some(format!(
+                "{} fewer than before",
+                thousands(last - self.records)
+            )),
+            (Some(last), None, _) => Some(format!(
+                "{} more than before",
+                thousands(self.records - last)
+            )),
+            (None, ..) => None,
+        }
     }
 
     /// The one line a failed run writes to stderr: what happened, what is still intact, and what to do. It has room for the
@@ -184,5 +267,89 @@ impl Summary {
         };
         let text = format!("{}; {intact}{advice}", failure.message);
         words::line(&text, limits.error_line_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sentence after portions of so many records, removed and changed ones, on top of so many.
+    fn sentence(portions: &[(Option<u64>, u64, u64, Option<u64>)], merges: bool) -> String {
+        let mut summary = Summary::begin("r".into(), "orders".into(), jiff::Timestamp::UNIX_EPOCH);
+        for (last, records, removed, changed) in portions {
+            let totals = Totals {
+                records: *records,
+                removed: *removed,
+                changed: *changed,
+                ..Totals::default()
+            };
+            summary.count(&totals, *last, merges);
+            summary.records = *records;
+            summary.portions += 1;
+            summary.published = true;
+        }
+        let took = Duration::from_millis(512);
+        summary.end(&Ok(Outcome::Published), jiff::Timestamp::UNIX_EPOCH, took);
+        summary.sentence()
+    }
+
+    #[test]
+    fn a_run_ends_with_one_sentence() {
+        assert_eq!(
+            sentence(&[(Some(2_499), 2_500, 0, Some(1))], true),
+            "published 2,500 records (1 new, 1 changed, 0 gone) in 0.5 s"
+        );
+        assert_eq!(
+            sentence(&[(Some(10), 9, 3, None)], true),
+            "published 9 records (2 new, 3 gone) in 0.5 s"
+        );
+        assert_eq!(
+            sentence(&[(Some(10), 9, 0, None)], false),
+            "published 9 records (1 fewer than before) in 0.5 s"
+        );
+        assert_eq!(
+            sentence(&[(None, 1, 0, None)], false),
+            "published 1 record in 0.5 s"
+        );
+    }
+
+    #[test]
+    fn portions_are_counted_together() {
+        assert_eq!(
+            sentence(
+                &[(Some(10), 12, 1, Some(1)), (Some(12), 20, 0, Some(4))],
+                true
+            ),
+            "published 20 records (11 new, 5 changed, 1 gone) in 0.5 s"
+        );
+        // The first one was no merge: what it changed is not known.
+        assert_eq!(
+            sentence(&[(None, 12, 0, None), (Some(12), 20, 0, Some(4))], true),
+            "published 20 records in 0.5 s"
+        );
+    }
+
+    #[test]
+    fn a_run_without_news_says_so() {
+        let mut summary = Summary::begin("r".into(), "orders".into(), jiff::Timestamp::UNIX_EPOCH);
+        summary.records = 3;
+        assert_eq!(summary.sentence(), "nothing new, still 3 records in 0.0 s");
+        summary.not_modified = true;
+        assert_eq!(
+            summary.sentence(),
+            "not modified at the source, still 3 records in 0.0 s"
+        );
+        summary.dry_run = true;
+        summary.published = true;
+        assert_eq!(
+            summary.sentence(),
+            "dry run: would publish 3 records in 0.0 s"
+        );
+        summary.outcome = Outcome::Skipped.word();
+        assert_eq!(
+            summary.sentence(),
+            "skipped: another run of `orders` is under way"
+        );
     }
 }

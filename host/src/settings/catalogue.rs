@@ -608,6 +608,13 @@ catalogue! {
         meaning: "`json` or `text`. Default: text on a terminal, json elsewhere",
         form: Form::Choice(&["json", "text"]),
     }
+    LOG_LEVEL: log::Level = parse::log_level {
+        group: Group::Limits,
+        default: "info",
+        example: "debug",
+        meaning: "Least level that is logged: `debug` (a line a page), `info`, `warn` or `error`",
+        form: Form::Choice(&["debug", "info", "warn", "error"]),
+    }
 }
 
 #[cfg(test)]

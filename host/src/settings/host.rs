@@ -15,7 +15,7 @@ use crate::secret::{Secret, WORD_BYTES_MIN};
 use crate::settings::auth;
 use crate::settings::catalogue::{
     self, ALLOW_ENVIRONMENT, ALLOW_HOSTS, ALLOW_PRIVATE_NETWORKS, ALLOW_SHARED_OUTPUT, CA_FILE,
-    COMPILE_CPU_LIMIT, CPU_LIMIT, KEEP_GENERATIONS, LOG_FORMAT, MAX_AGE, MAX_CURSOR_AGE,
+    COMPILE_CPU_LIMIT, CPU_LIMIT, KEEP_GENERATIONS, LOG_FORMAT, LOG_LEVEL, MAX_AGE, MAX_CURSOR_AGE,
     MAX_DELETE_PERCENT, MAX_RECORD_BYTES, MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES,
     MAX_SHRINK_PERCENT, MEMORY_LIMIT, MIN_RECORDS, ON_OVERLAP, RETRY_PAUSE, RUN_DEADLINE,
     SOURCE_TIMEOUT, Secrecy, Setting, WRITE_MODE,
@@ -76,6 +76,10 @@ pub struct HostPlan {
     pub skip_on_overlap: bool,
     /// `LOG_FORMAT`.
     pub log_format: Option<log::Format>,
+    /// `LOG_LEVEL`.
+    pub log_level: log::Level,
+    /// Whether nobody asked for a terminal without colours (`NO_COLOR`, `TERM=dumb`).
+    pub has_colours: bool,
     /// Where a compiled component is kept: `$TIDEGATE_CACHE_DIR`, systemd's `$CACHE_DIRECTORY`, XDG's, `~/.cache`, none.
     pub cache_dir: Option<PathBuf>,
     /// Where temporary folders are made: `$TMPDIR`, or `/tmp`.
@@ -130,6 +134,8 @@ impl HostPlan {
             client: None,
             skip_on_overlap: read.value(&ON_OVERLAP),
             log_format: read.optional(&LOG_FORMAT),
+            log_level: read.value(&LOG_LEVEL),
+            has_colours: has_colours(inputs.layers()),
             cache_dir: cache_dir(inputs.layers()),
             temp_dir: temp_dir(|name| inputs.layers().environment(name)),
             problems: Vec::new(),
@@ -206,6 +212,12 @@ impl Reader<'_> {
 /// Where temporary folders are made.
 pub fn temp_dir<'e>(environment: impl Fn(&str) -> Option<&'e str>) -> PathBuf {
     PathBuf::from(environment("TMPDIR").unwrap_or("/tmp"))
+}
+
+/// <https://no-color.org>: any value but an empty one.
+fn has_colours(layers: &Layers) -> bool {
+    let is_dumb = layers.environment("TERM").is_none_or(|term| term == "dumb");
+    !is_dumb && layers.environment("NO_COLOR").is_none_or(str::is_empty)
 }
 
 fn cache_dir(layers: &Layers) -> Option<PathBuf> {

@@ -303,6 +303,17 @@ pub fn log_format(text: &str) -> Result<log::Format, String> {
     }
 }
 
+/// `LOG_LEVEL`.
+pub fn log_level(text: &str) -> Result<log::Level, String> {
+    match text {
+        "debug" => Ok(log::Level::Debug),
+        "info" => Ok(log::Level::Info),
+        "warn" => Ok(log::Level::Warn),
+        "error" => Ok(log::Level::Error),
+        _ => Err("takes `debug`, `info`, `warn` or `error`".to_owned()),
+    }
+}
+
 fn matching(text: &str, fits: impl Fn(&str) -> bool, takes: &str) -> Result<String, String> {
     fits(text)
         .then(|| text.to_owned())

@@ -71,6 +71,8 @@ struct Content {
     read: changes::Read,
     /// What that came to.
     applied: Applied,
+    /// Records that were there and are others now, where that is known.
+    changed: Option<u64>,
     /// What the manifest says of the files.
     files: BTreeMap<String, FileRecord>,
     /// Those that are to be synced.
@@ -151,6 +153,7 @@ impl Next<'_> {
                     .same_file_of_last()
                     .is_some_and(|last| last.record.sha256 == set.record.sha256),
             },
+            changed: data.changed,
             files: BTreeMap::new(),
             written: Vec::new(),
             segment: None,
@@ -266,6 +269,8 @@ impl Sink for Files<'_> {
             WriteMode::Replace | WriteMode::Upsert => next.set(staged, base)?,
         };
         let totals = Totals::of(staged, content.read, rejected.as_ref(), content.applied)?;
+        let changed = content.changed;
+        let totals = Totals { changed, ..totals };
         let first_rejected = rejected.map(|rejected| {
             content.files.insert(REJECTED.to_owned(), rejected.record);
             content.written.push(Written {

@@ -160,6 +160,8 @@ pub struct Totals {
     pub deleted: u64,
     /// Records of the last published set that they take away.
     pub removed: u64,
+    /// Records of the last published set that have another content now, where that is known.
+    pub changed: Option<u64>,
     pub rejected: u64,
     /// Whether the set is, byte for byte, the one published last; under append, whether nothing is added.
     pub unchanged: bool,
@@ -195,6 +197,7 @@ impl Totals {
             staged: read.staged,
             deleted: read.deleted,
             removed: applied.removed,
+            changed: None,
             rejected,
             unchanged: applied.unchanged,
         })

@@ -258,7 +258,7 @@ fn a_dry_run_leaves_nothing_behind() {
         .args(["--dry-run"])
         .page(200, r#"[{"id":7}]"#);
 
-    exits(&ran(&mut job), Outcome::Published);
+    exits(&ran(&mut job), Outcome::DryRun);
 
     assert_eq!(
         database.sql(

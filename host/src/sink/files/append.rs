@@ -45,6 +45,7 @@ impl Next<'_> {
                 removed: 0,
                 unchanged: true,
             },
+            changed: None,
             files: BTreeMap::new(),
             written: Vec::new(),
             segment: None,

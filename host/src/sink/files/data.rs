@@ -12,7 +12,9 @@ use crate::settings::data_file::{Compression, OutputFormat, RECORDS_FILE};
 use crate::settings::plan::WriteMode;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::files::generation::{Generation, Set};
-use crate::sink::files::merge::{merge, merge_replacing, read_old, read_old_key, write_all};
+use crate::sink::files::merge::{
+    Merged, merge, merge_replacing, read_old, read_old_key, write_all,
+};
 use crate::sink::files::published_set::{LastRecords, framing_of};
 use crate::sink::files::write::{BARE, Framing, Output, SetFile, SetOutput};
 use crate::staging::read::Staged;
@@ -25,6 +27,8 @@ pub struct Data {
     pub read: changes::Read,
     /// How many records of the last published set were deleted.
     pub removed: u64,
+    /// How many of them are others now, where that is known.
+    pub changed: Option<u64>,
     /// Its files, the data file first.
     pub files: Vec<SetFile>,
 }
@@ -54,6 +58,7 @@ impl Next<'_> {
         Ok(Data {
             read,
             removed: 0,
+            changed: None,
             files: output.finish()?,
         })
     }
@@ -95,6 +100,7 @@ impl Next<'_> {
             return Ok(Data {
                 read: self.count(staged, parents)?,
                 removed: 0,
+                changed: Some(0),
                 files: self.files_of(last),
             });
         }
@@ -103,35 +109,35 @@ impl Next<'_> {
         let same_framing = framing_of(name) == framing;
         let old = LastRecords::new(last, name, &old, self.files.context.limits)?;
         let mut output = self.output()?;
-        let (read, removed) = if self.files.keys.is_empty() {
+        let (read, merged) = if self.files.keys.is_empty() {
             // Nothing new, and another format.
             self.copy(old, &mut output)?;
-            (self.count(staged, parents)?, 0)
+            (self.count(staged, parents)?, Merged::default())
         } else if same_order && !parents.is_empty() {
             let (sorted, read) = self.sort(staged, parents, None)?;
             let (keys, check) = (&self.files.keys, self.files.context.check);
-            let removed = merge_replacing(old, sorted, keys, parents, &mut output, check)?;
-            (read, removed)
+            let merged = merge_replacing(old, sorted, keys, parents, &mut output, check)?;
+            (read, merged)
         } else if same_order && same_framing {
             let (sorted, read) = self.sort(staged, parents, None)?;
-            let removed = merge(
+            let merged = merge(
                 old,
                 sorted,
                 &self.files.keys,
                 &mut output,
                 self.files.context.check,
             )?;
-            (read, removed)
+            (read, merged)
         } else {
             let (sorted, read) = self.sort(staged, parents, Some(old))?;
-            (
-                read,
-                write_all(sorted, &mut output, self.files.context.check)?,
-            )
+            let removed = write_all(sorted, &mut output, self.files.context.check)?;
+            let changed = None;
+            (read, Merged { removed, changed })
         };
         Ok(Data {
             read,
-            removed,
+            removed: merged.removed,
+            changed: merged.changed,
             files: output.finish()?,
         })
     }

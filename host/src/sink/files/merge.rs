@@ -11,7 +11,16 @@ use crate::records::sort::{Change, Sorted};
 use crate::sink::files::published_set::{Block, LastRecords};
 use crate::sink::files::write::SetOutput;
 
-/// Writes the set that is `last` with `changes` made to it, sorted by key. Returns how many records of `last` were deleted.
+/// What became of the records that were there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Merged {
+    /// They were deleted.
+    pub removed: u64,
+    /// They are others now, where that is known.
+    pub changed: Option<u64>,
+}
+
+/// Writes the set that is `last` with `changes` made to it, sorted by key.
 ///
 /// `last` must be sorted by `keys` and framed like `output`. `Err`: 73 when it is not what was published, or 74.
 pub fn merge(
@@ -20,8 +29,8 @@ pub fn merge(
     keys: &Keys,
     output: &mut SetOutput,
     check: Check<'_>,
-) -> Result<u64, Failure> {
-    let mut removed = 0;
+) -> Result<Merged, Failure> {
+    let (mut removed, mut changed) = (0, 0);
     let mut change = Change::default();
     let mut more = changes.next(&mut change)?;
     let mut finder = Finder {
@@ -38,7 +47,10 @@ pub fn merge(
             if to == block.len() {
                 break;
             }
-            removed += u64::from(replaced && change.deleted);
+            if replaced {
+                removed += u64::from(change.deleted);
+                changed += u64::from(is_another(&change, block.record(to)));
+            }
             write_change(output, &change)?;
             more = changes.next(&mut change)?;
         }
@@ -48,7 +60,8 @@ pub fn merge(
         write_change(output, &change)?;
         more = changes.next(&mut change)?;
     }
-    Ok(removed)
+    let changed = Some(changed);
+    Ok(Merged { removed, changed })
 }
 
 /// The same where parents were replaced: every record of `last` is read for its parent, and may be framed otherwise.
@@ -59,8 +72,8 @@ pub fn merge_replacing(
     parents: &Parents,
     output: &mut SetOutput,
     check: Check<'_>,
-) -> Result<u64, Failure> {
-    let mut removed = 0;
+) -> Result<Merged, Failure> {
+    let (mut removed, mut changed) = (0, 0);
     let (mut key, mut parent) = (Vec::new(), Vec::new());
     let mut change = Change::default();
     let mut more = changes.next(&mut change)?;
@@ -75,6 +88,7 @@ pub fn merge_replacing(
             }
             if more && change.key == key {
                 removed += u64::from(change.deleted);
+                changed += u64::from(is_another(&change, record));
                 write_change(output, &change)?;
                 more = changes.next(&mut change)?;
             } else if parents.take_published(&parent) {
@@ -88,7 +102,8 @@ pub fn merge_replacing(
         write_change(output, &change)?;
         more = changes.next(&mut change)?;
     }
-    Ok(removed)
+    let changed = Some(changed);
+    Ok(Merged { removed, changed })
 }
 
 /// Writes the sorted records alone. Returns how many published ones among them were deleted.
@@ -105,6 +120,10 @@ pub fn write_all(
         check_at(check, output.records(), change.record.len())?;
     }
     Ok(removed)
+}
+
+fn is_another(change: &Change, old: &[u8]) -> bool {
+    !change.deleted && change.record != old
 }
 
 fn write_change(output: &mut SetOutput, change: &Change) -> Result<(), Failure> {
