@@ -309,15 +309,11 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
 
     /// How far the run has come, for whoever watches it: records, time and how many a second.
     fn so_far(&mut self) -> String {
-        let took_ns = self
-            .getter
-            .clock()
-            .monotonic_ns()
-            .saturating_sub(self.began_ns);
-        let took_ms = took_ns / 1_000_000;
+        let now_ns = self.getter.clock().monotonic_ns();
+        let millis = now_ns.saturating_sub(self.began_ns) / 1_000_000;
         let fetched = self.stager.fetched();
-        let rate = fetched.saturating_mul(1000) / took_ms.max(1);
-        let (seconds, tenths) = (took_ms / 1000, took_ms % 1000 / 100);
+        let rate = fetched.saturating_mul(1000) / millis.max(1);
+        let (seconds, tenths) = (millis / 1000, millis % 1000 / 100);
         format!("{fetched} in {seconds}.{tenths} s, {rate}/s")
     }
 

@@ -53,6 +53,8 @@ pub struct Sighting {
     pub next_request: Option<String>,
     /// Settings that would fit, those that are set already left out.
     pub suggestions: Vec<Suggestion>,
+    /// Why a run with the settings as they are would fail on this answer.
+    pub would_fail: Option<Failure>,
 }
 
 fn suggestion(name: &str, value: &str, reason: &str) -> Suggestion {
@@ -91,6 +93,7 @@ pub fn look(
     look.paging(&settings, &fetched, &members, &records);
     look.fields(&settings, &records);
     look.next(&fetched);
+    look.sighting.would_fail = look.after(env, &fetched).err();
     Ok(look.sighting)
 }
 
@@ -267,14 +270,15 @@ impl Look {
 
     /// The request that would come next with the settings as they would be.
     fn next(&mut self, fetched: &Fetched) {
-        match self.after(fetched) {
+        match self.after(&self.env, fetched) {
             Ok(next) => self.sighting.next_request = next.as_ref().map(spoken),
             Err(failure) => self.found("but", failure.to_string()),
         }
     }
 
-    fn after(&self, fetched: &Fetched) -> Result<Option<Ask>, Failure> {
-        let settings = Settings::read(&self.env)?;
+    /// The request that would come next with these settings. `Err`: a run with them would fail.
+    fn after(&self, env: &[(String, String)], fetched: &Fetched) -> Result<Option<Ask>, Failure> {
+        let settings = Settings::read(env)?;
         let mut start = Start::of(&settings, self.now)?;
         let mut nowhere = Nowhere;
         let mut stager = settings.stager(start.cursor, start.shape, &mut nowhere);

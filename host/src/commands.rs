@@ -15,6 +15,7 @@ use crate::settings::{catalogue, granted, shown, suggest};
 use crate::units;
 use crate::words;
 
+mod check_output;
 pub mod demo;
 pub mod describe;
 pub mod health;
@@ -22,8 +23,8 @@ pub mod help;
 pub mod preview;
 pub mod stdout;
 
-/// Says what every setting is and where it came from, and all that is wrong. Only `--online` touches the network, and
-/// nothing the output folder.
+/// Says what every setting is and where it came from, and all that is wrong. Only `--online` touches the network and the
+/// output, and leaves nothing there.
 pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
     let watch = Watch::begin();
     let given = setup::read(&args.given, environment, &watch.stop);
@@ -44,7 +45,10 @@ pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, St
             ));
         }
         if args.online {
+            check_output::try_output(&job, &watch.stop, &redactor)
+                .and_then(|tried| stdout::print(&redactor.hide(&format!("{tried}\n"))))?;
             preview::online(&job, &watch.stop, &redactor).await?;
+            stdout::print("\nno problem found\n")?;
         }
         Ok(())
     });
@@ -89,12 +93,13 @@ fn checked(job: &Job, problems: &[Problem], online: bool) -> String {
         );
     }
     if problems.is_empty() {
-        let asked = if online {
-            ""
-        } else {
-            "; the network and the output were not checked"
-        };
-        let _ = writeln!(out, "\nno problem found{asked}");
+        if !online {
+            let output = check_output::in_words(&job.host);
+            let _ = writeln!(
+                out,
+                "\nno problem found; not tried: the source, and {output} (`check --online` tries them)"
+            );
+        }
         return out;
     }
     let _ = writeln!(

@@ -30,6 +30,8 @@ pub mod portion;
 pub mod setup;
 pub mod summary;
 
+pub use changed_settings::refuse_changes;
+
 /// One run under way.
 pub struct Run<'a> {
     pub(crate) args: &'a RunArgs,

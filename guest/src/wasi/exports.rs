@@ -201,5 +201,6 @@ fn sighting(seen: crate::probe::Sighting) -> probe::Sighting {
                 reason: suggestion.reason,
             })
             .collect(),
+        would_fail: seen.would_fail.map(failure),
     }
 }

@@ -13,7 +13,7 @@ use serde_json::Map;
 use crate::cli::PreviewArgs;
 use crate::commands::stdout;
 use crate::component::grants::Grants;
-use crate::component::{Description, Request, Sighting, Suggestion, is_settable};
+use crate::component::{Description, JobFailure, Request, Sighting, Suggestion, is_settable};
 use crate::egress::Egress;
 use crate::folder::{self, Folder, Temporary};
 use crate::log::{self, Log};
@@ -25,6 +25,7 @@ use crate::run::setup::{self, Job, refusal};
 use crate::secret::Redactor;
 use crate::settings::catalogue;
 use crate::settings::env_file;
+use crate::settings::plan::MaxRejected;
 use crate::staging::read::RECORDS;
 use crate::units::counted;
 use crate::words;
@@ -62,16 +63,22 @@ pub fn preview(
     Ended::hidden(previewed, &redactor).of_job(&job, &redactor)
 }
 
-/// Prints what one request showed.
+/// Prints what one request showed. `Err`: a run would fail on it.
 pub async fn online(job: &Job, stop: &Stop, redactor: &Redactor) -> Result<(), Failure> {
     let log = log(redactor);
     let source = Callable::new(job, stop, &log).await?;
     let looked = source.look().await;
     log.component_ended();
-    for line in in_words(&looked?, &job.description) {
+    let looked = looked?;
+    for line in in_words(&looked, &job.description) {
         source.print(&line)?;
     }
-    Ok(())
+    match looked.would_fail {
+        // How many may be rejected is the host's to say.
+        Some(JobFailure::Data(_)) if job.host.max_rejected != MaxRejected::Count(0) => Ok(()),
+        Some(failure) => call_component::disposed(Err(failure), &source.egress, job),
+        None => Ok(()),
+    }
 }
 
 /// A log for a person, beside what is printed.

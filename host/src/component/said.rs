@@ -81,6 +81,8 @@ pub struct Sighting {
     pub next_request: Option<String>,
     /// Settings that would fit.
     pub suggestions: Vec<Suggestion>,
+    /// Why a run would fail on this answer.
+    pub would_fail: Option<JobFailure>,
     /// How many findings and suggestions were too many.
     pub left_out: usize,
 }
@@ -218,6 +220,7 @@ pub fn sighting(raw: sighting::Sighting, log: &Log, limits: &Limits) -> Sighting
                 reason: line(&suggestion.reason),
             })
             .collect(),
+        would_fail: raw.would_fail.map(|raw| failure(raw, log, limits)),
         left_out,
     }
 }

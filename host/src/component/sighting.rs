@@ -3,6 +3,8 @@
 
 use wasmtime::component::{ComponentType, Lift};
 
+use super::bindings::exports::tidegate::sync::job::Failure;
+
 /// What one request showed.
 #[derive(Debug, Clone, ComponentType, Lift)]
 #[component(record)]
@@ -17,6 +19,9 @@ pub struct Sighting {
     pub next_request: Option<String>,
     /// Settings that would fit.
     pub suggestions: Vec<Suggestion>,
+    /// Why a run would fail on this answer.
+    #[component(name = "would-fail")]
+    pub would_fail: Option<Failure>,
 }
 
 /// One thing that was understood.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::cli::RunArgs;
 use crate::outcome::{Failure, Outcome};
 use crate::run::Run;
 use crate::settings::catalogue::WRITE_MODE;
@@ -17,48 +18,7 @@ impl Run<'_> {
         last: Option<LastCommit<'_>>,
     ) -> Result<(), Failure> {
         self.refuse_flags(plan)?;
-        let Some(last) = last.filter(|_| !self.args.full_refresh) else {
-            return Ok(());
-        };
-        let leaves = leaves_append(plan, last);
-        if plan.mode == WriteMode::Replace && !leaves {
-            return Ok(());
-        }
-        let changed: Vec<String> = changed_settings(last.manifest, &plan.fingerprint)
-            .into_iter()
-            .filter(|name| !self.args.accept_change.contains(name))
-            // A whole new set is not mixed with anything; but the readers of the segments would wait for nothing.
-            .filter(|name| plan.mode != WriteMode::Replace || name == WRITE_MODE.row.name)
-            .collect();
-        if changed.is_empty() {
-            return Ok(());
-        }
-        let accepted: Vec<String> = changed
-            .iter()
-            .map(|name| format!("--accept-change {name}"))
-            .collect();
-        let accepted = accepted.join(" ");
-        let ways_on = if plan.mode == WriteMode::Append {
-            format!(
-                "so old and new segments may not fit together; continue with `{accepted}`, or append into another OUTPUT_DIR"
-            )
-        } else if leaves {
-            format!(
-                "so the segments stay, and no further one is added; continue with `{accepted}`, which fetches everything again"
-            )
-        } else {
-            format!(
-                "so old and new records may not fit together; fetch everything again with `--full-refresh`, or continue with `{accepted}`"
-            )
-        };
-        Err(Failure::new(
-            Outcome::Settings,
-            format!(
-                "{} changed since generation {}, {ways_on}",
-                changed.join(", "),
-                last.name
-            ),
-        ))
+        refuse_changes(self.args, plan, last)
     }
 
     /// Refuses flags that say what cannot be done in this mode.
@@ -72,6 +32,56 @@ impl Run<'_> {
         };
         Err(Failure::new(Outcome::Settings, refused))
     }
+}
+
+/// The same of a run with these arguments.
+pub fn refuse_changes(
+    args: &RunArgs,
+    plan: &Plan,
+    last: Option<LastCommit<'_>>,
+) -> Result<(), Failure> {
+    let Some(last) = last.filter(|_| !args.full_refresh) else {
+        return Ok(());
+    };
+    let leaves = leaves_append(plan, last);
+    if plan.mode == WriteMode::Replace && !leaves {
+        return Ok(());
+    }
+    let changed: Vec<String> = changed_settings(last.manifest, &plan.fingerprint)
+        .into_iter()
+        .filter(|name| !args.accept_change.contains(name))
+        // A whole new set is not mixed with anything; but the readers of the segments would wait for nothing.
+        .filter(|name| plan.mode != WriteMode::Replace || name == WRITE_MODE.row.name)
+        .collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let accepted: Vec<String> = changed
+        .iter()
+        .map(|name| format!("--accept-change {name}"))
+        .collect();
+    let accepted = accepted.join(" ");
+    let ways_on = if plan.mode == WriteMode::Append {
+        format!(
+            "so old and new segments may not fit together; continue with `{accepted}`, or append into another OUTPUT_DIR"
+        )
+    } else if leaves {
+        format!(
+            "so the segments stay, and no further one is added; continue with `{accepted}`, which fetches everything again"
+        )
+    } else {
+        format!(
+            "so old and new records may not fit together; fetch everything again with `--full-refresh`, or continue with `{accepted}`"
+        )
+    };
+    Err(Failure::new(
+        Outcome::Settings,
+        format!(
+            "{} changed since generation {}, {ways_on}",
+            changed.join(", "),
+            last.name
+        ),
+    ))
 }
 
 /// Whether the last commit is of an append job and this run makes a set again.

@@ -110,7 +110,7 @@ impl<'r> Files<'r> {
         leftovers::sweep(lock, last.as_ref(), limits, check, log)?;
         leftovers::sweep_segments(lock, last.as_ref(), log)?;
         if !context.adopt {
-            leftovers::refuse_foreign(lock)?;
+            leftovers::refuse_foreign(lock.folder())?;
         }
         let output = lock.folder();
         output.prepare_published(GENERATIONS, plan.file_mode)?;

@@ -174,6 +174,11 @@ fn what_was_seen_is_short_and_a_value_is_whole_or_not_at_all() {
             suggestion("x\nALLOW_HOSTS=y"),
             suggestion("z"),
         ],
+        would_fail: Some(raw::Failure::Protocol(raw::Detail {
+            message: "x\u{1b}\n".repeat(100),
+            status: None,
+            retry_after_seconds: None,
+        })),
     };
 
     let taken = sighting(seen, &Log::silent(), &limits());
@@ -192,4 +197,8 @@ fn what_was_seen_is_short_and_a_value_is_whole_or_not_at_all() {
     assert_eq!(taken.suggestions[0].value.as_deref(), Some("x"));
     assert_eq!(taken.suggestions[0].reason, "a b");
     assert_eq!(taken.suggestions[1].value, None);
+    let Some(JobFailure::Protocol(detail)) = taken.would_fail else {
+        panic!("{:?}", taken.would_fail)
+    };
+    assert!(detail.message.len() <= 60 && !detail.message.contains('\u{1b}'));
 }

@@ -45,7 +45,7 @@ impl Kept {
 pub fn keep(lock: &Lock, file_mode: Option<u32>) -> Result<Kept, Failure> {
     let output = lock.folder();
     let mut kept = Kept::default();
-    let foreign = leftovers::foreign(lock)?;
+    let foreign = leftovers::foreign(lock.folder())?;
     if foreign.is_empty() {
         return Ok(kept);
     }

@@ -170,7 +170,7 @@ fn ensure_link(
             )
         }),
         _ if kept.has(data_file) => Ok(()),
-        _ => refuse_foreign(new.lock),
+        _ => refuse_foreign(new.lock.folder()),
     }
 }
 

@@ -90,10 +90,10 @@ pub fn sweep_segments(lock: &Lock, last: Option<&Generation>, log: &Log) -> Resu
 }
 
 /// The names in the output folder that are an earlier script's and in our way.
-pub fn foreign(lock: &Lock) -> Result<Vec<&'static str>, Failure> {
+pub fn foreign(output: &Folder) -> Result<Vec<&'static str>, Failure> {
     let mut foreign = Vec::new();
     for name in CLAIMED {
-        if !is_ours(lock.folder(), name)? {
+        if !is_ours(output, name)? {
             foreign.push(name);
         }
     }
@@ -101,21 +101,21 @@ pub fn foreign(lock: &Lock) -> Result<Vec<&'static str>, Failure> {
 }
 
 /// `Err` (73, naming `--adopt`) when an earlier script's files are in our way.
-pub fn refuse_foreign(lock: &Lock) -> Result<(), Failure> {
-    let foreign = foreign(lock)?;
+pub fn refuse_foreign(output: &Folder) -> Result<(), Failure> {
+    let foreign = foreign(output)?;
     if foreign.is_empty() {
         return Ok(());
     }
     let message = format!(
         "cannot use `{}`: it holds {} of an earlier script; run once with `--adopt`, which keeps {} in `{}`",
-        lock.folder().path().display(),
+        output.path().display(),
         foreign
             .iter()
             .map(|name| format!("`{name}`"))
             .collect::<Vec<_>>()
             .join(" and "),
         if foreign.len() == 1 { "it" } else { "them" },
-        lock.folder().shown(FOREIGN_KEPT_IN)
+        output.shown(FOREIGN_KEPT_IN)
     );
     Err(Failure::new(Outcome::OutputUnusable, message))
 }
@@ -227,7 +227,7 @@ mod tests {
         std::fs::write(temp.path().join("latest.json"), "[]").unwrap();
         std::fs::write(temp.path().join("state.json"), "{}").unwrap();
 
-        let failure = refuse_foreign(&lock).unwrap_err();
+        let failure = refuse_foreign(lock.folder()).unwrap_err();
 
         assert_eq!(failure.outcome, Outcome::OutputUnusable);
         assert!(
@@ -241,10 +241,10 @@ mod tests {
     fn our_own_link_is_no_stranger_and_another_link_is() {
         let (temp, lock) = locked();
         std::os::unix::fs::symlink("current/latest.json", temp.path().join("latest.json")).unwrap();
-        refuse_foreign(&lock).unwrap();
+        refuse_foreign(lock.folder()).unwrap();
 
         std::os::unix::fs::symlink("elsewhere", temp.path().join("latest.ndjson")).unwrap();
 
-        assert_eq!(foreign(&lock).unwrap(), ["latest.ndjson"]);
+        assert_eq!(foreign(lock.folder()).unwrap(), ["latest.ndjson"]);
     }
 }

@@ -30,7 +30,7 @@ pub fn merge(
     output: &mut SetOutput,
     check: Check<'_>,
 ) -> Result<Merged, Failure> {
-    let (mut removed, mut changed) = (0, 0);
+    let (mut removed, mut altered) = (0, 0);
     let mut change = Change::default();
     let mut more = changes.next(&mut change)?;
     let mut finder = Finder {
@@ -49,7 +49,7 @@ pub fn merge(
             }
             if replaced {
                 removed += u64::from(change.deleted);
-                changed += u64::from(is_another(&change, block.record(to)));
+                altered += u64::from(is_another(&change, block.record(to)));
             }
             write_change(output, &change)?;
             more = changes.next(&mut change)?;
@@ -60,8 +60,11 @@ pub fn merge(
         write_change(output, &change)?;
         more = changes.next(&mut change)?;
     }
-    let changed = Some(changed);
-    Ok(Merged { removed, changed })
+    let altered = Some(altered);
+    Ok(Merged {
+        removed,
+        changed: altered,
+    })
 }
 
 /// The same where parents were replaced: every record of `last` is read for its parent, and may be framed otherwise.
@@ -73,7 +76,7 @@ pub fn merge_replacing(
     output: &mut SetOutput,
     check: Check<'_>,
 ) -> Result<Merged, Failure> {
-    let (mut removed, mut changed) = (0, 0);
+    let (mut removed, mut altered) = (0, 0);
     let (mut key, mut parent) = (Vec::new(), Vec::new());
     let mut change = Change::default();
     let mut more = changes.next(&mut change)?;
@@ -88,7 +91,7 @@ pub fn merge_replacing(
             }
             if more && change.key == key {
                 removed += u64::from(change.deleted);
-                changed += u64::from(is_another(&change, record));
+                altered += u64::from(is_another(&change, record));
                 write_change(output, &change)?;
                 more = changes.next(&mut change)?;
             } else if parents.take_published(&parent) {
@@ -102,8 +105,11 @@ pub fn merge_replacing(
         write_change(output, &change)?;
         more = changes.next(&mut change)?;
     }
-    let changed = Some(changed);
-    Ok(Merged { removed, changed })
+    let altered = Some(altered);
+    Ok(Merged {
+        removed,
+        changed: altered,
+    })
 }
 
 /// Writes the sorted records alone. Returns how many published ones among them were deleted.

@@ -169,5 +169,6 @@ pub fn look() -> Sighting {
             suggestion(&format!("SOURCE_ASK=x{INJECTED}"), "y"),
             suggestion(&setting("SOURCE_STAGE_CURSOR"), "/updated #1"),
         ],
+        would_fail: None,
     }
 }
