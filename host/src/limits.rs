@@ -338,12 +338,6 @@ pub const TOKENS_LEARNED_MAX: usize = 16;
 pub const KEYS_LEARNED_MAX: usize = 256;
 /// Reading the file of a key again after a 401. One that does not answer is not read again in this run.
 pub const KEY_REREAD_MAX: Duration = Duration::from_secs(10);
-/// Readings of one character, by different escapings, that are searched.
-pub const ESCAPE_READINGS_MAX: usize = 12;
-/// Digits of a number in HTML, leading zeros included.
-pub const ESCAPE_DIGITS_MAX: usize = 8;
-/// The name of a character in HTML.
-pub const ENTITY_NAME_BYTES_MAX: usize = 8;
 
 // What is kept, tried or shown of output.
 

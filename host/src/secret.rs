@@ -9,24 +9,14 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{
-    GeneralPurpose, STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD,
-};
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::limits::{KEYS_LEARNED_MAX, TOKENS_LEARNED_MAX};
 
-pub(crate) use self::search::{Search, WORD_BYTES_MIN};
-
-mod escape;
-mod search;
-
-/// What replaces a secret.
-pub const REDACTED: &str = "REDACTED";
-/// A form of a secret that is neither itself nor plain base64 is looked for from this length on.
-const DERIVED_BYTES_MIN: usize = 12;
+pub(crate) use tidegate_secret::{Search, WORD_BYTES_MIN};
 
 /// A secret value. Its memory is wiped when it is dropped; `Debug` shows nothing of it.
 #[derive(Clone)]
@@ -37,65 +27,6 @@ impl Secret {
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
-
-    /// Every form in which this secret could come back, single characters aside, which may be escaped in any of them: as it
-    /// is, in base64 (by itself, and within something else), and in hex. Without repeats.
-    fn forms(&self) -> Vec<Zeroizing<Vec<u8>>> {
-        let raw = self.expose().as_bytes();
-        if raw.is_empty() {
-            return Vec::new();
-        }
-        let mut forms = vec![
-            Zeroizing::new(raw.to_vec()),
-            // Forms write a blank as `+`.
-            Zeroizing::new(
-                raw.iter()
-                    .map(|&byte| if byte == b' ' { b'+' } else { byte })
-                    .collect(),
-            ),
-            encoded(&STANDARD, raw),
-            encoded(&STANDARD_NO_PAD, raw),
-            encoded(&URL_SAFE, raw),
-            encoded(&URL_SAFE_NO_PAD, raw),
-        ];
-        let mut derived = vec![hex(raw, b"0123456789abcdef"), hex(raw, b"0123456789ABCDEF")];
-        for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
-            derived.extend((0..3).map(|offset| within(engine, raw, offset)));
-        }
-        // Shorter ones occur by chance, also in what only people read.
-        forms.extend(
-            derived
-                .into_iter()
-                .filter(|form| form.len() >= DERIVED_BYTES_MIN),
-        );
-        forms.sort_by(|a, b| a.as_slice().cmp(b.as_slice()));
-        forms.dedup();
-        forms
-    }
-}
-
-fn encoded(engine: &GeneralPurpose, bytes: &[u8]) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(engine.encode(bytes).into_bytes())
-}
-
-/// What base64 of any text has in it that has `raw` at an `offset` of so many bytes (of three): all but the first and the
-/// last character, in which bits of its neighbours are.
-fn within(engine: &GeneralPurpose, raw: &[u8], offset: usize) -> Zeroizing<Vec<u8>> {
-    let shifted = [&[0; 2][..offset], raw].concat();
-    let shifted = Zeroizing::new(shifted);
-    let whole = encoded(engine, &shifted);
-    let (first, last) = ((8 * offset).div_ceil(6), 8 * shifted.len() / 6);
-    Zeroizing::new(whole.get(first..last).unwrap_or_default().to_vec())
-}
-
-fn hex(bytes: &[u8], digits: &[u8; 16]) -> Zeroizing<Vec<u8>> {
-    let pairs = bytes.iter().flat_map(|byte| {
-        [
-            digits[usize::from(byte >> 4)],
-            digits[usize::from(byte & 15)],
-        ]
-    });
-    Zeroizing::new(pairs.collect())
 }
 
 impl From<&str> for Secret {
@@ -188,7 +119,10 @@ impl Secrets {
     /// Looks for all of them, where they take at least so many bytes.
     pub(crate) fn search(&self, bytes_min: usize) -> Search {
         let learned = self.keys.iter().chain(&self.tokens);
-        Search::new(self.given.iter().chain(learned), bytes_min)
+        Search::new(
+            self.given.iter().chain(learned).map(Secret::expose),
+            bytes_min,
+        )
     }
 }
 

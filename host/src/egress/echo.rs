@@ -8,12 +8,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 use http::HeaderValue;
+use tidegate_secret::{BODY_BYTES_MIN, HEADER_BYTES_MIN};
 
 use crate::limits::ECHO_TEXT_CHARS_MAX;
 use crate::secret::{Learned, Search, Secret, Secrets};
-
-const HEADER_BYTES_MIN: usize = 8;
-const BODY_BYTES_MIN: usize = 16;
 
 /// What to look for.
 pub(super) struct Echoes(RwLock<LookedFor>);

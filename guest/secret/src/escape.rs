@@ -6,8 +6,12 @@
 
 use std::cell::Cell;
 
-use crate::limits::{ENTITY_NAME_BYTES_MAX, ESCAPE_DIGITS_MAX, ESCAPE_READINGS_MAX};
-
+/// Readings of one character, by different escapings, that are searched.
+const ESCAPE_READINGS_MAX: usize = 12;
+/// Digits of a number in HTML, leading zeros included.
+const ESCAPE_DIGITS_MAX: usize = 8;
+/// The name of a character in HTML.
+const ENTITY_NAME_BYTES_MAX: usize = 8;
 /// How often what is escaped may have been escaped again: `=`, `%3D`, `%253D`, `%25253D`.
 const DEPTH: u8 = 3;
 /// HTML's names of the characters on a keyboard; it has no longer ones for them.

@@ -8,7 +8,7 @@ use memchr::memmem;
 use zeroize::Zeroizing;
 
 use super::escape::{Text, is_lead};
-use super::{REDACTED, Secret};
+use super::{REDACTED, forms};
 
 /// Steps that one text may take for each byte of it. An escape takes one for each place of a secret where it could stand: about
 /// ten in the texts of JSON APIs. In a secret that repeats itself, as a hostile token endpoint may give, it has no end of them.
@@ -60,8 +60,8 @@ impl Default for Search {
 
 impl Search {
     /// Looks for these, where they take at least so many bytes in the text.
-    pub fn new<'s>(secrets: impl IntoIterator<Item = &'s Secret>, bytes_min: usize) -> Self {
-        let patterns = secrets.into_iter().flat_map(Secret::forms);
+    pub fn new<'s>(secrets: impl IntoIterator<Item = &'s str>, bytes_min: usize) -> Self {
+        let patterns = secrets.into_iter().flat_map(forms);
         let mut patterns: Vec<_> = patterns
             .filter(|pattern| pattern.len() >= bytes_min.div_ceil(2))
             .collect();

@@ -9,7 +9,7 @@ use super::*;
 const KEY: &str = "k3y/with+\"16\"=b&%\\";
 
 fn search(secret: &str, bytes_min: usize) -> Search {
-    Search::new([&Secret::from(secret)], bytes_min)
+    Search::new([secret], bytes_min)
 }
 
 fn hidden(secret: &str, text: &str) -> (String, u64) {
