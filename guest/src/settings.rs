@@ -14,6 +14,7 @@ use std::ops::RangeInclusive;
 use url::Url;
 
 pub use self::description::{Description, Setting, Staging};
+pub use self::request::{TIMEOUT_DEFAULT, timeout_seconds};
 use crate::cursor::{Cursor, CursorSettings, Token, TokenSettings};
 use crate::failure::{Failure, Problem, quoted};
 use crate::ports;

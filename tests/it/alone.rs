@@ -4,11 +4,15 @@
 //! default does.
 
 mod append;
+mod gates;
+mod given;
+mod hostile;
+mod wrapper;
 
 use std::future::Future;
 use std::path::Path;
 use std::process::Command as Process;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
@@ -59,7 +63,11 @@ impl WasiHttpView for Plain {
     }
 }
 
-struct SendAnything;
+/// Sends what it is given, and keeps what it was told of time-outs. It has none of its own.
+#[derive(Default)]
+struct SendAnything {
+    options: Arc<Mutex<Vec<Option<RequestOptions>>>>,
+}
 
 type Sent = Result<
     (
@@ -73,9 +81,10 @@ impl WasiHttpHooks for SendAnything {
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
-        _options: Option<RequestOptions>,
+        options: Option<RequestOptions>,
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
+        self.options.lock().unwrap().push(options);
         Box::new(async move {
             let authority = request
                 .uri()
@@ -111,10 +120,33 @@ impl WasiHttpHooks for SendAnything {
 struct Ended {
     ok: bool,
     log: String,
+    /// The time-outs that were asked for, of each request.
+    options: Vec<Option<RequestOptions>>,
+}
+
+impl Ended {
+    /// The last line of the log says that it ended with this code, and this.
+    #[track_caller]
+    fn exits(&self, code: u8, text: &str) -> &Self {
+        let last = self.log.trim_end().lines().last().unwrap_or_default();
+        let begins = last.starts_with(&format!("exit {code}: "));
+        assert!(
+            begins && last.contains(text),
+            "{code} and `{text}`: {}",
+            self.log
+        );
+        assert_eq!(self.ok, code == 0, "{}", self.log);
+        self
+    }
 }
 
 /// Runs `wasi:cli/run` with these variables and this folder.
 fn run(folder: &Path, environment: &[(&str, &str)]) -> Ended {
+    run_in(&[(folder, "/out")], environment)
+}
+
+/// The same with these folders, each under a name of its own.
+fn run_in(folders: &[(&Path, &str)], environment: &[(&str, &str)]) -> Ended {
     let (engine, component) = built();
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
@@ -122,12 +154,16 @@ fn run(folder: &Path, environment: &[(&str, &str)]) -> Ended {
     let stderr = MemoryOutputPipe::new(LOG_BYTES_MAX);
     let mut wasi = WasiCtxBuilder::new();
     wasi.envs(environment).stderr(stderr.clone());
-    wasi.preopened_dir(folder, "/out", FsPerms::ReadWrite)
-        .unwrap();
+    for (folder, name) in folders {
+        wasi.preopened_dir(folder, name, FsPerms::ReadWrite)
+            .unwrap();
+    }
+    let hooks = SendAnything::default();
+    let options = Arc::clone(&hooks.options);
     let plain = Plain {
         wasi: wasi.build(),
         http: WasiHttpCtx::new(),
-        hooks: SendAnything,
+        hooks,
         table: ResourceTable::new(),
     };
     let mut store = Store::new(engine, plain);
@@ -151,6 +187,7 @@ fn run(folder: &Path, environment: &[(&str, &str)]) -> Ended {
     Ended {
         ok: result.is_ok(),
         log: String::from_utf8(stderr.contents().to_vec()).unwrap(),
+        options: options.lock().unwrap().clone(),
     }
 }
 
@@ -305,6 +342,7 @@ fn alone_it_sends_the_credential_to_the_source_and_nobody_else() {
         ("SOURCE_API_URL", &*server.origin()),
         ("SOURCE_API_KEY", "open-sesame"),
         ("SOURCE_PAGINATION", "link"),
+        ("ALLOW_HOSTS", &*other.origin()),
     ];
 
     let ended = run(folder.path(), &environment);

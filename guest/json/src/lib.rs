@@ -11,4 +11,4 @@ mod quoting;
 pub use self::line::{DEPTH_MAX, append_line, is_too_deep, unfit};
 pub use self::number::Number;
 pub use self::pointer::{Paths, Pointer, Take, escape};
-pub use self::quoting::{beginning, quoted, said};
+pub use self::quoting::{beginning, quoted, said, shown};

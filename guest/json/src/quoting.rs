@@ -29,7 +29,8 @@ pub fn beginning(text: &str, chars_max: usize) -> String {
     shown(&line, chars_max)
 }
 
-fn shown(text: &str, chars_max: usize) -> String {
+/// A text from outside: on one line, and cut behind so many characters.
+pub fn shown(text: &str, chars_max: usize) -> String {
     let mut shown = String::new();
     for c in text.chars().take(chars_max) {
         match c {

@@ -12,7 +12,7 @@ pub mod bindings {
 
 use super::files::Files;
 use super::http::Waki;
-use super::standalone_run;
+use super::{standalone, standalone_run};
 use bindings::exports::tidegate::sync::{job, probe};
 use bindings::exports::wasi::cli::run;
 use bindings::wasi::cli::{environment, stderr};
@@ -48,7 +48,7 @@ impl job::Guest for Component {
     }
 
     fn run(request: job::Request) -> Result<job::Report, job::Failure> {
-        report_panics();
+        report_panics("warn: ");
         let request = Request {
             state: request.state,
             window: request.window.map(|window| crate::Window {
@@ -77,7 +77,7 @@ impl job::Guest for Component {
 
 impl probe::Guest for Component {
     fn look() -> Result<probe::Sighting, job::Failure> {
-        report_panics();
+        report_panics("warn: ");
         let env = environment::get_environment();
         crate::probe::look(&env, &mut Waki::default(), &mut WasiClock)
             .map(sighting)
@@ -87,8 +87,8 @@ impl probe::Guest for Component {
 
 impl run::Guest for Component {
     fn run() -> Result<(), ()> {
-        report_panics();
-        standalone_run::run().map_err(|text| WasiClock.log(&format!("error: {text}")))
+        report_panics("exit 70: ");
+        standalone_run::run()
     }
 }
 
@@ -117,11 +117,14 @@ impl Clock for WasiClock {
     }
 }
 
-/// A panic is an `unreachable` to the runtime, its message lost: say it first.
-fn report_panics() {
+/// A panic is an `unreachable` to the runtime, its message lost: say it first, on one line that begins like this.
+fn report_panics(beginning: &'static str) {
     thread_local!(static SET: Cell<bool> = const { Cell::new(false) });
     if !SET.replace(true) {
-        std::panic::set_hook(Box::new(|panic| WasiClock.log(&format!("warn: {panic}"))));
+        std::panic::set_hook(Box::new(move |panic| {
+            let line = standalone::one_line(&panic.to_string());
+            WasiClock.log(&format!("{beginning}{line}"));
+        }));
     }
 }
 

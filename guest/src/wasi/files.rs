@@ -2,12 +2,15 @@
 
 use super::exports::bindings::wasi::filesystem::preopens;
 use super::exports::bindings::wasi::filesystem::types::{
-    Descriptor, DescriptorFlags, ErrorCode as FileError, OpenFlags, PathFlags,
+    Descriptor, DescriptorFlags, DescriptorType, ErrorCode as FileError, OpenFlags, PathFlags,
 };
 use crate::ports::{StagedFile, Staging};
 
 /// Written at once to a file: one host call can carry it.
 const WRITE_BYTES: usize = 1024 * 1024;
+
+/// Read of one at once.
+const READ_BYTES: u64 = 1024 * 1024;
 
 /// Files in the first folder we were given.
 pub struct Files {
@@ -26,11 +29,21 @@ impl Files {
     /// Nothing is opened before it is written to.
     pub fn in_first_folder(name_of: fn(StagedFile) -> &'static str) -> Self {
         let folder = preopens::get_directories().into_iter().next();
+        Self::in_folder(folder.map(|(descriptor, _)| descriptor), name_of)
+    }
+
+    /// The same in another folder.
+    pub fn in_folder(folder: Option<Descriptor>, name_of: fn(StagedFile) -> &'static str) -> Self {
         Self {
-            folder: folder.map(|(descriptor, _)| descriptor),
+            folder,
             name_of,
             open: Vec::new(),
         }
+    }
+
+    /// Begins a file, which may stay empty.
+    pub fn begin(&mut self, file: StagedFile) -> Result<(), String> {
+        self.opened(file).map(drop)
     }
 
     fn opened(&mut self, file: StagedFile) -> Result<&mut OpenFile, String> {
@@ -61,29 +74,35 @@ impl Files {
 
     /// The whole text of a file; none where there is none. `Err` where it is longer than `bytes_max`.
     pub fn read(&self, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, String> {
-        let opened = self.folder()?.open_at(
-            PathFlags::empty(),
-            name,
-            OpenFlags::empty(),
-            DescriptorFlags::READ,
-        );
-        let file = match opened {
-            Err(FileError::NoEntry) => return Ok(None),
-            opened => opened.map_err(|error| file_error("open", name, error))?,
+        read(self.folder()?, PathFlags::empty(), name, bytes_max)
+    }
+
+    /// How many lines a file has; none where there is none.
+    pub fn lines(&self, name: &str) -> Result<Option<u64>, String> {
+        let Some(file) = opened(self.folder()?, PathFlags::empty(), name)? else {
+            return Ok(None);
         };
-        let mut text = Vec::new();
+        let (mut at, mut lines, mut is_in_line) = (0, 0, false);
         loop {
-            let at = u64::try_from(text.len()).unwrap_or(u64::MAX);
-            if at > bytes_max {
-                return Err(format!("read `{name}`: it has more than {bytes_max} bytes"));
-            }
             let (piece, is_end) = file
-                .read(bytes_max + 1 - at, at)
+                .read(READ_BYTES, at)
                 .map_err(|error| file_error("read", name, error))?;
-            text.extend_from_slice(&piece);
+            let ends = memchr::memchr_iter(b'\n', &piece).count();
+            lines += u64::try_from(ends).unwrap_or(u64::MAX);
+            at += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            is_in_line = piece.last().map_or(is_in_line, |last| *last != b'\n');
             if is_end || piece.is_empty() {
-                return Ok(Some(text));
+                return Ok(Some(lines + u64::from(is_in_line)));
             }
+        }
+    }
+
+    /// Whether there is anything of this name.
+    pub fn has(&self, name: &str) -> Result<bool, String> {
+        match self.folder()?.stat_at(PathFlags::empty(), name) {
+            Ok(_) => Ok(true),
+            Err(FileError::NoEntry) => Ok(false),
+            Err(error) => Err(file_error("look at", name, error)),
         }
     }
 
@@ -157,6 +176,76 @@ impl Staging for Files {
     }
 }
 
+/// The text of a file below one of the folders that the runtime gave. `Err` says what is wrong with it.
+pub fn text_of(
+    folders: &[(Descriptor, String)],
+    path: &str,
+    bytes_max: u64,
+) -> Result<String, String> {
+    let below = |name: &str| {
+        let name = name.trim_end_matches('/');
+        let rest = path.strip_prefix(name)?;
+        // A folder `/`, or one that this one is in.
+        (name.is_empty() || rest.starts_with('/'))
+            .then(|| (name.len(), rest.trim_start_matches('/')))
+    };
+    let found = folders.iter().filter(|_| path.starts_with('/'));
+    let found =
+        found.filter_map(|(folder, name)| below(name).map(|(length, rest)| (length, folder, rest)));
+    let first = folders.first().filter(|_| !path.starts_with('/'));
+    let (_, folder, rest) = found
+        .max_by_key(|(length, ..)| *length)
+        .or(first.map(|(folder, _)| (0, folder, path)))
+        .ok_or("it is not below a folder that the runtime gave")?;
+    let is_file = folder
+        .stat_at(PathFlags::SYMLINK_FOLLOW, rest)
+        .map_err(why)?
+        .type_
+        == DescriptorType::RegularFile;
+    if !is_file {
+        return Err("it is not a regular file".to_owned());
+    }
+    let text = read(folder, PathFlags::SYMLINK_FOLLOW, rest, bytes_max)?;
+    let text = text.ok_or("it does not exist")?;
+    String::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())
+}
+
+/// A file; none where there is none.
+fn opened(folder: &Descriptor, links: PathFlags, name: &str) -> Result<Option<Descriptor>, String> {
+    let opened = folder.open_at(links, name, OpenFlags::empty(), DescriptorFlags::READ);
+    match opened {
+        Err(FileError::NoEntry) => Ok(None),
+        opened => opened
+            .map(Some)
+            .map_err(|error| file_error("open", name, error)),
+    }
+}
+
+fn read(
+    folder: &Descriptor,
+    links: PathFlags,
+    name: &str,
+    bytes_max: u64,
+) -> Result<Option<Vec<u8>>, String> {
+    let Some(file) = opened(folder, links, name)? else {
+        return Ok(None);
+    };
+    let mut text = Vec::new();
+    loop {
+        let at = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        if at > bytes_max {
+            return Err(format!("read `{name}`: it has more than {bytes_max} bytes"));
+        }
+        let (piece, is_end) = file
+            .read(bytes_max + 1 - at, at)
+            .map_err(|error| file_error("read", name, error))?;
+        text.extend_from_slice(&piece);
+        if is_end || piece.is_empty() {
+            return Ok(Some(text));
+        }
+    }
+}
+
 /// Writes all of it at `at`, and says where it ends.
 fn written(file: &Descriptor, name: &str, text: &[u8], mut at: u64) -> Result<u64, String> {
     let mut rest = text;
@@ -189,8 +278,13 @@ fn created(folder: &Descriptor, name: &str) -> Result<Descriptor, String> {
 }
 
 fn file_error(doing: &str, name: &str, error: FileError) -> String {
+    format!("{doing} `{name}`: {}", why(error))
+}
+
+fn why(error: FileError) -> String {
     // WASI's own words for it go on to say how POSIX calls it.
     let why = error.message();
-    let why = why.split_once(", similar to").map_or(why, |(why, _)| why);
-    format!("{doing} `{name}`: {why}")
+    why.split_once(", similar to")
+        .map_or(why, |(why, _)| why)
+        .to_owned()
 }

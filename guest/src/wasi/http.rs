@@ -1,15 +1,18 @@
 //! Requests through waki: `ports::Http` for a component.
 //!
 //! waki sends a request and waits for its answer in one call. Here they are two, by the bindings that it is made of, so that a
-//! request can be on its way while something else is done.
+//! request can be on its way while something else is done; and no wait is without end, where no host of ours sees to that.
 
 use url::{Position, Url};
 use waki::ErrorCode;
+use waki::bindings::wasi::clocks::monotonic_clock;
 use waki::bindings::wasi::http::outgoing_handler;
 use waki::bindings::wasi::http::types::{
-    FutureIncomingResponse, Headers, IncomingResponse, Method, OutgoingBody, OutgoingRequest,
-    Scheme,
+    FutureIncomingResponse, Headers, IncomingBody, IncomingResponse, Method, OutgoingBody,
+    OutgoingRequest, RequestOptions, Scheme,
 };
+use waki::bindings::wasi::io::poll::{Pollable, poll};
+use waki::bindings::wasi::io::streams::{InputStream, OutputStream, StreamError};
 
 use crate::ports::{Answer, Http, Request, SendError};
 
@@ -18,69 +21,165 @@ const CHUNK_BYTES: u64 = 1024 * 1024;
 /// The most of a request's body that one call may carry.
 const WRITE_BYTES: usize = 4096;
 
+const SECOND_NS: u64 = 1_000_000_000;
+/// Opening a connection. Only a runtime can tell that from waiting for the answer.
+const CONNECT_NS: u64 = 10 * SECOND_NS;
+/// Between two bytes of an answer.
+const IDLE_NS: u64 = 30 * SECOND_NS;
+/// One whole answer behind its first byte, so that a dripping server cannot hold the run to its end.
+const ANSWER_NS: u64 = 300 * SECOND_NS;
+
 /// Requests through waki.
 #[derive(Default)]
 pub struct Waki {
     /// The request that was sent ahead, and what its answer will be.
     ahead: Option<(Request, Result<FutureIncomingResponse, SendError>)>,
+    /// How long to wait. `None`: our host ends every wait.
+    patience: Option<Patience>,
+}
+
+/// How long to wait where no host of ours sees to it.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// When the run ends, on the monotonic clock.
+    ends_ns: u64,
+    /// From the request being made to the first byte of the answer.
+    first_byte_ns: u64,
+}
+
+impl Waki {
+    /// Ends every wait by itself, the last one with the run: runtimes have time-outs of their own, or none.
+    pub fn until(ends_ns: u64, first_byte_seconds: u64) -> Self {
+        let patience = Patience {
+            ends_ns,
+            first_byte_ns: first_byte_seconds.saturating_mul(SECOND_NS),
+        };
+        Self {
+            ahead: None,
+            patience: Some(patience),
+        }
+    }
+
+    fn begun(&self, request: &Request) -> Result<FutureIncomingResponse, SendError> {
+        begun(request, self.wait_for_head())
+    }
+
+    fn wait_for_head(&self) -> Option<Wait> {
+        let patience = self.patience?;
+        Some(Wait::begin(patience, patience.first_byte_ns))
+    }
 }
 
 impl Http for Waki {
     fn begin(&mut self, request: &Request) {
-        self.ahead = Some((request.clone(), begun(request)));
+        self.ahead = Some((request.clone(), self.begun(request)));
     }
 
     fn send(&mut self, request: &Request, body_bytes_max: usize) -> Result<Answer, SendError> {
+        if let Some(patience) = self.patience {
+            run_left_ns(patience.ends_ns)?;
+        }
         let future = match self.ahead.take() {
             Some((ahead, future)) if ahead == *request => future,
-            _ => begun(request),
+            _ => self.begun(request),
         };
-        let response = waki::Response::try_from(head(&future?)?)
-            .map_err(|error| SendError::Broken(format!("{error:#}")))?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response
-            .chunk(CHUNK_BYTES)
-            .map_err(|_| SendError::CutOff("the answer was cut off".to_owned()))?
-        {
-            if body.len() + chunk.len() > body_bytes_max {
-                return Err(SendError::Broken(format!(
-                    "the answer is larger than {} MiB",
-                    body_bytes_max / (1024 * 1024)
-                )));
-            }
-            append(&mut body, &chunk);
-        }
+        let head = head(&future?, self.wait_for_head())?;
+        let wait = self
+            .patience
+            .map(|patience| Wait::begin(patience, ANSWER_NS));
+        let headers = head.headers().entries().into_iter();
         Ok(Answer {
-            status: response.status_code(),
-            headers: response
-                .headers()
-                .iter()
-                .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+            status: head.status(),
+            headers: headers
+                .map(|(name, value)| (name.to_ascii_lowercase(), value))
                 .collect(),
-            body,
+            body: body(&head, wait, body_bytes_max)?,
         })
     }
 }
 
-/// Appends a chunk. A body that would double its memory each time it is full needs three times its size in the end.
-fn append(body: &mut Vec<u8>, chunk: &[u8]) {
-    if body.capacity() - body.len() < chunk.len() {
-        body.reserve_exact(chunk.len().max(body.len() / 4));
+/// How long something may take.
+#[derive(Clone, Copy)]
+struct Wait {
+    /// When the run ends, on the monotonic clock.
+    ends_ns: u64,
+    /// When this has to be done.
+    by_ns: u64,
+    /// How long that is from its beginning, for messages.
+    most_ns: u64,
+}
+
+impl Wait {
+    /// At most `most_ns` from now.
+    fn begin(patience: Patience, most_ns: u64) -> Self {
+        Self {
+            ends_ns: patience.ends_ns,
+            by_ns: monotonic_clock::now().saturating_add(most_ns),
+            most_ns,
+        }
     }
-    body.extend_from_slice(chunk);
+
+    /// Waits until this is ready, but no longer than `idle_ns`.
+    fn for_(self, ready: &Pollable, idle_ns: u64) -> Result<(), SendError> {
+        let left_ns = self.by_ns.saturating_sub(monotonic_clock::now());
+        let most_ns = left_ns.min(run_left_ns(self.ends_ns)?).min(idle_ns);
+        let timer = monotonic_clock::subscribe_duration(most_ns);
+        // A runtime may say of neither that it is ready, or of both.
+        let is_ready = poll(&[ready, &timer]).contains(&0) || ready.ready();
+        if is_ready && left_ns > 0 {
+            return Ok(());
+        }
+        run_left_ns(self.ends_ns)?;
+        let seconds = if left_ns > idle_ns {
+            idle_ns
+        } else {
+            self.most_ns
+        } / SECOND_NS;
+        Err(SendError::Unreachable(format!(
+            "no answer within {seconds} s"
+        )))
+    }
+}
+
+/// What is left of the run. `Err`: nothing.
+fn run_left_ns(ends_ns: u64) -> Result<u64, SendError> {
+    let left_ns = ends_ns.saturating_sub(monotonic_clock::now());
+    let over = || SendError::Broken("the time of the run (RUN_DEADLINE) is over".to_owned());
+    (left_ns > 0).then_some(left_ns).ok_or_else(over)
+}
+
+/// Waits without end, unless `wait` ends it.
+fn wait_for(ready: &Pollable, wait: Option<Wait>, idle_ns: u64) -> Result<(), SendError> {
+    match wait {
+        Some(wait) => wait.for_(ready, idle_ns),
+        None => {
+            ready.block();
+            Ok(())
+        }
+    }
 }
 
 /// Hands a request to the host, whole. `Ok`: its answer will come.
-fn begun(request: &Request) -> Result<FutureIncomingResponse, SendError> {
+fn begun(request: &Request, wait: Option<Wait>) -> Result<FutureIncomingResponse, SendError> {
     let outgoing = outgoing(request).ok_or_else(malformed)?;
     let body = outgoing.body().map_err(|()| malformed())?;
-    let future = outgoing_handler::handle(outgoing, None).map_err(|code| send_error(&code))?;
-    let written = request.body.as_deref().map(|text| write(&body, text));
-    let whole = written.unwrap_or(Some(()));
-    whole
-        .and_then(|()| OutgoingBody::finish(body, None).ok())
-        .ok_or_else(|| SendError::Broken("the body of the request was not accepted".to_owned()))?;
+    let options = wait.map(|wait| options(wait.most_ns));
+    let future = outgoing_handler::handle(outgoing, options).map_err(|code| send_error(&code))?;
+    if let Some(text) = &request.body {
+        write(&body, text, wait)?;
+    }
+    OutgoingBody::finish(body, None).map_err(|_| not_accepted())?;
     Ok(future)
+}
+
+/// What a runtime may do to end a wait; we end it too.
+fn options(first_byte_ns: u64) -> RequestOptions {
+    let options = RequestOptions::new();
+    // Not every runtime has every one of them.
+    let _ = options.set_connect_timeout(Some(CONNECT_NS));
+    let _ = options.set_first_byte_timeout(Some(first_byte_ns));
+    let _ = options.set_between_bytes_timeout(Some(IDLE_NS));
+    options
 }
 
 /// The head of a request; `None`: it cannot be one.
@@ -109,19 +208,102 @@ fn outgoing(request: &Request) -> Option<OutgoingRequest> {
     Some(outgoing)
 }
 
-fn write(body: &OutgoingBody, text: &str) -> Option<()> {
-    let out = body.write().ok()?;
+fn write(body: &OutgoingBody, text: &str, wait: Option<Wait>) -> Result<(), SendError> {
+    let out = body.write().map_err(|()| not_accepted())?;
     let mut pieces = text.as_bytes().chunks(WRITE_BYTES);
-    pieces.try_for_each(|piece| out.blocking_write_and_flush(piece).ok())
+    if wait.is_none() {
+        let written = pieces.try_for_each(|piece| out.blocking_write_and_flush(piece));
+        return written.map_err(|_| not_accepted());
+    }
+    for mut piece in pieces {
+        while !piece.is_empty() {
+            let (now, later) = piece.split_at(piece.len().min(room(&out, wait)?));
+            out.write(now).map_err(|_| not_accepted())?;
+            piece = later;
+        }
+    }
+    // Who has taken all that was announced may have closed the stream.
+    match out.flush() {
+        Ok(()) | Err(StreamError::Closed) => Ok(()),
+        Err(StreamError::LastOperationFailed(_)) => Err(not_accepted()),
+    }
+}
+
+/// How many bytes a stream takes now, waiting until it takes one.
+fn room(out: &OutputStream, wait: Option<Wait>) -> Result<usize, SendError> {
+    loop {
+        let room = out.check_write().map_err(|_| not_accepted())?;
+        if room > 0 {
+            return Ok(usize::try_from(room).unwrap_or(usize::MAX));
+        }
+        wait_for(&out.subscribe(), wait, IDLE_NS)?;
+    }
 }
 
 /// Waits for the head of an answer.
-fn head(future: &FutureIncomingResponse) -> Result<IncomingResponse, SendError> {
-    future.subscribe().block();
-    match future.get() {
-        Some(Ok(answered)) => answered.map_err(|code| send_error(&code)),
-        _ => Err(SendError::Broken("no answer was given".to_owned())),
+fn head(
+    future: &FutureIncomingResponse,
+    wait: Option<Wait>,
+) -> Result<IncomingResponse, SendError> {
+    loop {
+        match future.get() {
+            Some(Ok(answered)) => return answered.map_err(|code| send_error(&code)),
+            Some(Err(())) => return Err(SendError::Broken("no answer was given".to_owned())),
+            None => wait_for(&future.subscribe(), wait, u64::MAX)?,
+        }
     }
+}
+
+/// Reads the body of an answer to its end.
+fn body(
+    head: &IncomingResponse,
+    wait: Option<Wait>,
+    bytes_max: usize,
+) -> Result<Vec<u8>, SendError> {
+    let cut_off = || SendError::CutOff("the answer was cut off".to_owned());
+    let body: IncomingBody = head.consume().map_err(|()| cut_off())?;
+    let stream = body.stream().map_err(|()| cut_off())?;
+    let mut read = Vec::new();
+    while let Some(chunk) = chunk(&stream, wait)? {
+        if read.len() + chunk.len() > bytes_max {
+            return Err(SendError::Broken(format!(
+                "the answer is larger than {} MiB",
+                bytes_max / (1024 * 1024)
+            )));
+        }
+        append(&mut read, &chunk);
+    }
+    Ok(read)
+}
+
+/// Appends a chunk. A body that would double its memory each time it is full needs three times its size in the end.
+fn append(body: &mut Vec<u8>, chunk: &[u8]) {
+    if body.capacity() - body.len() < chunk.len() {
+        body.reserve_exact(chunk.len().max(body.len() / 4));
+    }
+    body.extend_from_slice(chunk);
+}
+
+/// What comes next; `None`: the end. Where somebody else ends the wait, one call is enough.
+fn chunk(stream: &InputStream, wait: Option<Wait>) -> Result<Option<Vec<u8>>, SendError> {
+    if wait.is_some() {
+        wait_for(&stream.subscribe(), wait, IDLE_NS)?;
+    }
+    let chunk = match wait {
+        Some(_) => stream.read(CHUNK_BYTES),
+        None => stream.blocking_read(CHUNK_BYTES),
+    };
+    match chunk {
+        Ok(chunk) => Ok(Some(chunk)),
+        Err(StreamError::Closed) => Ok(None),
+        Err(StreamError::LastOperationFailed(_)) => {
+            Err(SendError::CutOff("the answer was cut off".to_owned()))
+        }
+    }
+}
+
+fn not_accepted() -> SendError {
+    SendError::Broken("the body of the request was not accepted".to_owned())
 }
 
 fn malformed() -> SendError {

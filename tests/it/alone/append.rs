@@ -158,7 +158,7 @@ fn alone_a_segment_that_gets_no_name_is_not_committed() {
 
     assert!(!failed.ok, "{}", failed.log);
     assert!(
-        failed.log.contains("error: rename `.latest.ndjson.part`"),
+        failed.log.contains("exit 74: rename `.latest.ndjson.part`"),
         "{}",
         failed.log
     );
@@ -177,7 +177,7 @@ fn alone_the_state_of_something_else_is_refused_and_stays() {
     assert!(
         refused
             .log
-            .contains("error: `state.json` was not written by this component: to fetch everything again, move it away"),
+            .contains("exit 73: `state.json` was not written by this component: to fetch everything again, move it away"),
         "{}",
         refused.log
     );

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 use url::{Position, Url};
 
-use super::{SEGMENTS, get};
-use crate::failure::quoted;
+use super::{REJECTED_FOLDER, SEGMENTS, get};
+use crate::failure::{Problem, quoted};
 
 /// The file with the state, beside the segments.
 pub const STATE: &str = "state.json";
@@ -34,23 +34,24 @@ pub struct Appended {
 impl Appended {
     /// What there is before the first run of `env`. `None`: WRITE_MODE is not append, and no state is kept. `Err` says what does
     /// not go together.
-    pub fn nothing(env: &[(String, String)]) -> Result<Option<Self>, String> {
+    pub fn nothing(env: &[(String, String)]) -> Result<Option<Self>, Problem> {
         if get(env, "WRITE_MODE") != Some("append") {
             return Ok(None);
         }
         if get(env, "SOURCE_DELETED").is_some() {
-            return Err(
-                "SOURCE_DELETED and WRITE_MODE `append`: appended records cannot be deleted; unset one of them"
-                    .to_owned(),
-            );
+            let message =
+                "has no effect with WRITE_MODE `append`, where nothing can be deleted: remove it";
+            return Err(Problem::new("SOURCE_DELETED", message));
         }
         let is_token = get(env, "SOURCE_CURSOR_KIND") == Some("token");
         let cursor = get(env, "SOURCE_CURSOR").or(is_token.then_some("token"));
-        let cursor = cursor.ok_or(
-            "WRITE_MODE `append` needs SOURCE_CURSOR: without one every run would append everything again",
-        )?;
-        let url = get(env, "SOURCE_API_URL").ok_or("SOURCE_API_URL is not set")?;
-        let url = Url::parse(url).map_err(|error| format!("SOURCE_API_URL: {error}"))?;
+        let cursor = cursor.ok_or_else(|| {
+            let message = "is not set, but WRITE_MODE `append` needs it: without one every run would append everything again";
+            Problem::new("SOURCE_CURSOR", message)
+        })?;
+        let wrong = |why: String| Problem::new("SOURCE_API_URL", why);
+        let url = get(env, "SOURCE_API_URL").ok_or_else(|| wrong("is not set".to_owned()))?;
+        let url = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
         Ok(Some(Self {
             v: VERSION,
             source: url[..Position::AfterPath].to_owned(),
@@ -93,6 +94,14 @@ impl Appended {
         format!("{SEGMENTS}/{:06}.ndjson", self.segment.saturating_add(1))
     }
 
+    /// The name of the file for the records that are rejected with it.
+    pub fn next_rejected(&self) -> String {
+        format!(
+            "{REJECTED_FOLDER}/{:06}.ndjson",
+            self.segment.saturating_add(1)
+        )
+    }
+
     /// The text of `state.json` after a run that returned `state`; `has_segment`: it also appended one.
     pub fn then(mut self, has_segment: bool, state: String) -> String {
         self.segment = self.segment.saturating_add(u64::from(has_segment));
@@ -117,7 +126,7 @@ mod tests {
         env.into_iter().map(owned).collect()
     }
 
-    fn nothing(changed: &[(&str, &str)]) -> Result<Option<Appended>, String> {
+    fn nothing(changed: &[(&str, &str)]) -> Result<Option<Appended>, Problem> {
         Appended::nothing(&env(changed))
     }
 
