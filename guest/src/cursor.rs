@@ -4,6 +4,9 @@
 //! page must be asked for again. So a point in time never passes the source's clock at the start of the run, nor ours by more
 //! than a tolerance (`guard`); any other cursor never passes the first page's unless the source gave the records in its
 //! order. Where it is kept is the host's business, how it is sent is `source`'s.
+//!
+//! Where the record that bears the cursor was deleted, a run asks from the newest one that was seen since (`known`), so that
+//! an answer without records always means something.
 
 mod asking;
 mod form;
@@ -24,7 +27,7 @@ pub use self::asking::{Asked, Asking};
 pub use self::form::{Back, Form};
 pub use self::kind::{Kind, Point, VALUE_BYTES_MAX, Value};
 pub use self::lookback::{Lookback, window_seconds};
-use self::mark::Mark;
+pub use self::mark::Mark;
 use self::order::InOrder;
 pub use self::order::Order;
 pub use self::position::Position;
@@ -67,6 +70,8 @@ pub struct CursorSettings {
     pub missing: Missing,
     /// `SOURCE_CURSOR_ORDER`; `None`: nothing is promised.
     pub order: Option<Order>,
+    /// `SOURCE_CURSOR_CHECK`: whether an answer without records is looked into.
+    pub is_checked: bool,
     /// `SOURCE_WINDOW`.
     pub window_seconds: Option<u64>,
 }
@@ -90,10 +95,22 @@ pub struct Cursor<'s> {
     form: Option<Form>,
     /// Where the last run ended.
     last: Option<Mark>,
+    /// Whether a record with a cursor came in any run before.
+    had_records: bool,
     /// What is asked for at once.
     span: Span,
+    /// The newest record that the source has, where it lies before all that was asked for: the ones behind it were deleted.
+    known: Option<Mark>,
     /// Records below it are not staged. `None` as well when the source filters.
-    floor: Option<Point<'static>>,
+    floor: Option<Floor>,
+    /// Records below it are older by far than what was asked for. `None`: the source is not asked to filter.
+    far: Option<Point<'static>>,
+    /// Records with a cursor.
+    values: u64,
+    /// Those that are older by far than what was asked for.
+    older: u64,
+    /// Records without one that were kept or left out.
+    without: u64,
     greatest: Option<Mark>,
     /// The greatest of those that are below the floor.
     below: Option<Mark>,
@@ -104,6 +121,24 @@ pub struct Cursor<'s> {
     in_order: InOrder,
     /// Records without a cursor that were left out.
     dropped: u64,
+}
+
+/// Where the records that are wanted begin.
+#[derive(Debug)]
+struct Floor {
+    point: Point<'static>,
+    /// Whether a record at this very point is wanted, too.
+    is_wanted: bool,
+}
+
+impl Floor {
+    fn is_above(&self, point: &Point<'_>) -> bool {
+        if self.is_wanted {
+            *point < self.point
+        } else {
+            *point <= self.point
+        }
+    }
 }
 
 impl<'s> Cursor<'s> {
@@ -124,6 +159,12 @@ impl<'s> Cursor<'s> {
             (Some(form), Some(text)) => Some(span::last(form, text, state.zone)?),
             _ => None,
         };
+        let known = match (form, &state.known, range) {
+            (Some(form), Some(text), None) if last.is_some() => {
+                Some(span::last(form, text, state.zone)?)
+            }
+            _ => None,
+        };
         let span = match range {
             Some(range) => Span::of_range(settings, form, range, now)?,
             None => Span::since(settings, form, last.as_ref(), now)?,
@@ -131,9 +172,15 @@ impl<'s> Cursor<'s> {
         let mut cursor = Self {
             settings,
             form,
+            had_records: last.is_some() && !state.is_empty,
             last,
             span,
+            known: None,
             floor: None,
+            far: None,
+            values: 0,
+            older: 0,
+            without: 0,
             greatest: None,
             below: None,
             first_page: None,
@@ -144,8 +191,38 @@ impl<'s> Cursor<'s> {
         };
         if let Some(form) = form {
             cursor.settle(form)?;
+            if let Some(known) = known {
+                cursor.go_back_to(known, form)?;
+            }
         }
         Ok(cursor)
+    }
+
+    /// What the source is asked for where everything from `from` on is; `None`: its kind is not known.
+    pub fn asked_from(&self, from: &str, form: Form) -> Result<Asked<'s>, Failure> {
+        Span::everything_from(from).asked(self.settings, Some(form))
+    }
+
+    /// Asks from `known`, and stages what would have been staged without it: by a time all from where this began, as before;
+    /// by anything else what is behind `known`, as a source that was set back goes on counting there.
+    fn go_back_to(&mut self, known: Mark, form: Form) -> Result<(), Failure> {
+        let start = self.span.start(form)?;
+        let Some(start) = start.filter(|start| known.point < *start) else {
+            return Ok(());
+        };
+        let is_of_time = form.kind.is_time();
+        self.floor = Some(Floor {
+            point: if is_of_time {
+                start
+            } else {
+                known.point.clone()
+            },
+            is_wanted: is_of_time,
+        });
+        self.far = far(&known.point);
+        self.span.begins_at(&known.text);
+        self.known = Some(known);
+        Ok(())
     }
 
     /// Whether the last run left a cursor, so that this one fetches changes.
@@ -165,8 +242,12 @@ impl<'s> Cursor<'s> {
         let wrong = |why: String| Failure::data(format!("{record}: `{at}` (SOURCE_CURSOR) {why}"));
         let raw = match (raw, self.settings.missing) {
             (None, Missing::Fail) => return Err(wrong("is missing".to_owned())),
-            (None | Some("null"), Missing::Keep) => return Ok(true),
+            (None | Some("null"), Missing::Keep) => {
+                self.without += 1;
+                return Ok(true);
+            }
             (None | Some("null"), Missing::Drop) => {
+                self.without += 1;
                 self.dropped += 1;
                 return Ok(false);
             }
@@ -187,7 +268,10 @@ impl<'s> Cursor<'s> {
         self.in_order
             .sees(&value.text, &point)
             .map_err(|why| Failure::protocol(format!("{record}: `{at}` {why}")))?;
-        if self.floor.as_ref().is_some_and(|floor| point < *floor) {
+        self.values += 1;
+        self.older += u64::from(self.far.as_ref().is_some_and(|far| point < *far));
+        let floor = self.floor.as_ref();
+        if floor.is_some_and(|floor| floor.is_above(&point)) {
             self.is_ascending &= self.greatest.is_none();
             self.in_order.passes_the_floor();
             Mark::raise(&mut self.below, &value.text, point);
@@ -252,12 +336,89 @@ impl<'s> Cursor<'s> {
                 "left out {records} without `{at}` (SOURCE_CURSOR_MISSING)"
             ));
         }
+        remarks.extend(self.ignored());
         if let (Some((from, came)), Asking::Nowhere) = (self.goes_back(), &self.settings.to) {
             remarks.push(format!(
                 "warn: no record is at or after `{from}`, where the last run ended; the newest is `{came}`: if the source was restored to an older state, run once with `--full-refresh`"
             ));
         }
         remarks
+    }
+
+    /// What there is to say where records came that are older by far than what was asked for. A text may be sorted at the
+    /// source in another way than here, so of those most have to be.
+    fn ignored(&self) -> Option<String> {
+        let is_text = self.form.is_some_and(|form| form.kind == Kind::Text);
+        let least = if is_text { self.values.div_ceil(2) } else { 1 };
+        // With the newest first a run ends at the first of them, and nothing is lost by it.
+        if self.older < least.max(1) || self.settings.order == Some(Order::Descending) {
+            return None;
+        }
+        let (older, first) = (self.older, self.span.first().unwrap_or_default());
+        let (values, to) = (counted(self.values, "record"), self.settings.to.shown());
+        Some(format!(
+            "warn: {older} of {values} are older than `{first}`, from which {to} asks: the source ignores it, so every run fetches and transfers all records; correct the name, or remove it"
+        ))
+    }
+
+    /// Whether the source was asked from a value and answered no record that has one, with `fetched` records in all.
+    pub fn is_unanswered(&self, fetched: u64) -> bool {
+        self.settings.is_checked
+            && self.values == 0
+            && fetched == self.without
+            && !self.span.is_range()
+            && !self.span.has_next()
+            && (self.span.first().is_some() || self.last.is_some())
+    }
+
+    /// Whether a record came in any run before.
+    pub fn has_had_records(&self) -> bool {
+        self.had_records
+    }
+
+    /// What was asked from; `None`: nothing was set or kept.
+    pub fn first(&self) -> Option<&str> {
+        self.span.first()
+    }
+
+    /// How its values are read, once that is known.
+    pub fn form(&self) -> Option<Form> {
+        self.form
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &'s CursorSettings {
+        self.settings
+    }
+
+    /// Whether the last run ended at this record or behind it.
+    pub fn has_passed(&self, mark: &Mark) -> bool {
+        let last = self.last.as_ref();
+        last.is_some_and(|last| mark.point <= last.point)
+    }
+
+    /// The source answers with this record, of all that are older than what was asked for: the next run asks from there.
+    pub fn knows(&mut self, mark: Mark) {
+        let from = self.span.first();
+        let from = from.and_then(|from| self.form.map(|form| form.given_point(from)));
+        let is_before = matches!(from, Some(Ok(from)) if mark.point < from);
+        // A window is planned from where the run begins, and would make no progress there.
+        if is_before && self.last.is_some() && self.settings.window_seconds.is_none() {
+            self.known = Some(mark);
+        }
+    }
+
+    /// What the next run begins with, where that lies before all it wants.
+    fn known_next(&self, cursor: &Mark) -> Option<String> {
+        let known = self.known.as_ref()?;
+        let form = self.form?;
+        let newest = match (&self.greatest, &self.below) {
+            (Some(_), _) if form.kind.is_time() => return None,
+            (Some(greatest), _) => greatest,
+            (None, Some(below)) => below,
+            (None, None) => known,
+        };
+        (newest.point < cursor.point).then(|| newest.text.clone())
     }
 
     /// What follows from the form, once it is known.
@@ -270,11 +431,16 @@ impl<'s> Cursor<'s> {
         let is_wanted = self.span.is_range()
             || self.settings.to == Asking::Nowhere
             || self.settings.order == Some(Order::Descending);
-        self.floor = if is_wanted {
-            self.span.start(form)?
-        } else {
-            None
-        };
+        if self.known.is_some() {
+            return Ok(form);
+        }
+        let start = self.span.start(form)?;
+        let is_filtered = self.settings.to != Asking::Nowhere && !self.span.is_range();
+        self.far = start.as_ref().filter(|_| is_filtered).and_then(far);
+        self.floor = start.filter(|_| is_wanted).map(|point| Floor {
+            point,
+            is_wanted: true,
+        });
         Ok(form)
     }
 
@@ -314,6 +480,8 @@ impl<'s> Cursor<'s> {
                 "the newest record is `{came}` (SOURCE_CURSOR), before `{from}`, where the last run ended: if the source was restored to an older state, run once with `--full-refresh`"
             )));
         }
+        let last = self.last.clone();
+        let known = last.as_ref().and_then(|last| self.known_next(last));
         let reached = match (self.form, self.span.reached()) {
             (Some(form), Some(mark)) => Some(mark.at_most(limit, form)?),
             _ => None,
@@ -324,12 +492,25 @@ impl<'s> Cursor<'s> {
             (_, mark) if self.is_ascending || declared || !self.has_first_page => mark,
             _ => self.first_page,
         };
-        let mark = Mark::later(self.last, Mark::later(reached, greatest));
+        let mark = Mark::later(last, Mark::later(reached, greatest));
         Ok(Position {
             kind: self.form.map(|form| form.kind),
             zone: self.settings.zone.filter(|_| mark.is_some()),
+            is_empty: mark.is_some() && !self.had_records && self.values == 0,
             cursor: mark.map(|mark| mark.text),
+            known,
         })
+    }
+}
+
+/// Before which a record is older by far than `from`: by more than a day for times, as the source may know days only.
+fn far(from: &Point<'_>) -> Option<Point<'static>> {
+    match from {
+        Point::At(at) => {
+            let far = at.checked_sub(form::duration(24 * 60 * 60));
+            far.ok().map(Point::At)
+        }
+        other => Some(other.clone().into_owned()),
     }
 }
 

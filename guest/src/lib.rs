@@ -5,6 +5,7 @@
 
 pub mod cursor;
 pub mod failure;
+mod freshness;
 pub mod ports;
 pub mod probe;
 pub mod records;
@@ -173,9 +174,25 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
                 _ => true,
             };
             if is_done {
+                self.check()?;
                 return self.report(&place).map(Some);
             }
         }
+    }
+
+    /// Finds out what it means where no record came from the cursor on. `Err`: the source answers as if nothing changed, and
+    /// always would.
+    fn check(&mut self) -> Result<(), Failure> {
+        let fetched = self.stager.fetched();
+        let Some(cursor) = self.stager.cursor() else {
+            return Ok(());
+        };
+        if cursor.is_unanswered(fetched)
+            && let Some(newest) = freshness::check(self.settings, cursor, &mut self.getter)?
+        {
+            cursor.knows(newest);
+        }
+        Ok(())
     }
 
     /// Stages the pages of one window, and says where the last one is. `Ok(None)`: the source said that nothing changed.

@@ -1,8 +1,9 @@
 //! State: what one run leaves for the next, as a small JSON text with a version inside.
 //!
-//! Version 2 is `{"v":2,"kind":…,"cursor":…}`, with `"zone"` where times name no offset and `"seen"` where the source said how
-//! to ask whether anything changed; version 1 had neither. A state of a newer version is refused, never guessed at: it was
-//! written by a newer component, and going on without it would fetch everything or lose changes.
+//! Version 2 is `{"v":2,"kind":…,"cursor":…}`, with `"zone"` where times name no offset, `"known"` where the record that bears
+//! the cursor was deleted, `"empty"` where there never was one, and `"seen"` where the source said how to ask whether anything
+//! changed; version 1 had none of these. A state of a newer version is refused, never guessed at: it was written by a newer component, and going on without
+//! it would fetch everything or lose changes.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,10 @@ struct Written {
     cursor: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     zone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    known: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    empty: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seen: Option<Validators>,
 }
@@ -73,8 +78,12 @@ impl State {
     fn read_known(text: &str) -> Result<Self, String> {
         let read: Written = serde_json::from_str(text).map_err(|error| error.to_string())?;
         match read.v {
-            1 if read.zone.is_some() || read.seen.is_some() => {
-                return Err("version 1 has neither zone nor seen".to_owned());
+            1 if read.zone.is_some()
+                || read.known.is_some()
+                || read.empty
+                || read.seen.is_some() =>
+            {
+                return Err("version 1 has neither zone, known, empty nor seen".to_owned());
             }
             1 | VERSION => {}
             v => return Err(format!("there is no version {v}")),
@@ -93,11 +102,18 @@ impl State {
                 return Err(format!("a cursor of more than {TOKEN_BYTES_MAX} bytes"));
             }
         }
+        if let Some(known) = &read.known {
+            let kind = kind.filter(|_| read.cursor.is_some());
+            let kind = kind.ok_or("a known record without a cursor")?;
+            Form { kind, zone }.point(known)?;
+        }
         Ok(Self {
             position: Position {
                 kind,
                 cursor: read.cursor,
                 zone,
+                known: read.known,
+                is_empty: read.empty,
             },
             seen: read.seen,
         })
@@ -111,6 +127,8 @@ impl State {
             kind: position.kind.map(|kind| kind.word().to_owned()),
             cursor: position.cursor.clone(),
             zone: position.zone.map(write_zone),
+            known: position.known.clone(),
+            empty: position.is_empty,
             seen: self.seen.clone(),
         };
         serde_json::to_string(&state).expect("plain members are always JSON")

@@ -246,7 +246,12 @@ fn a_source_that_was_set_back_is_refused() {
     let more = r#"[{"u":"2026-11-22T11:59:59.9Z"}]"#;
 
     assert!(asked_from_noon(a_day_before, &to).outcome.is_ok());
-    assert!(asked_from_noon("[]", &to).outcome.is_ok());
+    assert!(
+        asked_from_noon("[]", &to)
+            .failure()
+            .to_string()
+            .contains("it lost its data")
+    );
     assert_eq!(
         *asked_from_noon(more, &to).failure(),
         Failure::data(

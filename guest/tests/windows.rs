@@ -80,7 +80,7 @@ fn an_empty_window_still_leaves_its_end() {
     assert_eq!((run.report().fetched, run.report().more), (0, true));
     assert_eq!(
         run.report().state,
-        r#"{"v":2,"kind":"rfc3339","cursor":"2026-11-14T00:00:00Z"}"#
+        r#"{"v":2,"kind":"rfc3339","cursor":"2026-11-14T00:00:00Z","empty":true}"#
     );
 }
 

@@ -18,11 +18,15 @@ const MANY_PAGES: usize = 1_100;
 fn days(request: &Request) -> Vec<Value> {
     let from = request.query("since").unwrap_or_default();
     let until = request.query("until").unwrap_or_else(|| "9".to_owned());
+    days_between(&from, &until)
+}
+
+fn days_between(from: &str, until: &str) -> Vec<Value> {
     let all =
         (1..=31).map(|day| json!({ "id": day, "updated": format!("2026-01-{day:02}T12:00:00Z") }));
     let within = |record: &Value| {
         let at = record["updated"].as_str().expect("a time");
-        from.as_str() <= at && at < until.as_str()
+        from <= at && at < until
     };
     all.filter(within).collect()
 }
@@ -143,6 +147,83 @@ fn a_range_needs_both_ends_and_a_merge() {
         .exits(Outcome::Settings)
         .stderr_has("`--from` and `--to`")
         .asked(0);
+}
+
+/// A source that knows no parameter of this name: asked with it, it answers nothing.
+fn unknown(request: &Request) -> Reply {
+    let all = days_between("", "9");
+    let answered = request.query("since").map_or(all, |_| Vec::new());
+    Reply::new(200, Value::from(answered).to_string())
+}
+
+#[test]
+fn a_filter_that_the_source_does_not_know_is_found_in_the_next_run() {
+    let mut job = Job::upsert().api(unknown);
+    job.run().exits(Outcome::Published);
+
+    let stale = job.run();
+    let accepted = job.then(|job| job.set("SOURCE_CURSOR_CHECK", "no")).run();
+
+    stale
+        .exits(Outcome::GateRefused)
+        .stderr_has("`since` (SOURCE_CURSOR_TO)")
+        .stderr_has("does not know this parameter");
+    assert_eq!(stale.before, stale.after);
+    accepted.exits(Outcome::NothingNew).asked(1);
+}
+
+#[test]
+fn a_source_that_lost_its_data_fails_the_next_run() {
+    let mut job = Job::upsert().api(answered);
+    job.run().exits(Outcome::Published);
+
+    let run = job.api(|_| Reply::new(200, "[]")).run();
+
+    run.exits(Outcome::GateRefused)
+        .stderr_has("it lost its data")
+        .stderr_has("is intact");
+}
+
+#[test]
+fn where_the_newest_record_was_deleted_runs_go_on_from_the_one_before() {
+    let fewer = |request: &Request| {
+        let mut records = days(request);
+        records.retain(|record| record["id"] != 31);
+        Reply::new(200, Value::from(records).to_string())
+    };
+    let mut job = Job::upsert().api(answered);
+    job.run().exits(Outcome::Published);
+
+    let mut job = job.api(fewer);
+    let deleted = job.run();
+    let quiet = job.run();
+    let mut job = job.api(answered);
+    let back = job.run();
+
+    deleted.exits(Outcome::NothingNew).asked(3);
+    quiet.exits(Outcome::NothingNew).asked(1);
+    let from = quiet.requests[0].query("since").expect("a start");
+    assert_eq!(from, "2026-01-30T12:00:00Z");
+    back.exits(Outcome::NothingNew).asked(1);
+    assert_eq!(published(&job), (1..=31).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_source_that_ignores_the_filter_is_warned_of() {
+    let mut job = Job::upsert().api(|_| {
+        let all = days_between("", "9");
+        Reply::new(200, Value::from(all).to_string())
+    });
+    job.run().exits(Outcome::Published);
+
+    let run = job.run();
+
+    run.exits(Outcome::NothingNew).asked(1);
+    assert!(
+        run.stdout.contains("29 of 31 records are older than"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! How the source is asked from a cursor, and up to which.
 
 use super::Kind;
-use crate::failure::Failure;
-use crate::source::{Ask, Json, To};
+use crate::failure::{Failure, quoted};
+use crate::source::{Ask, CURSOR, Json, To};
 
 /// What of a request takes the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,17 @@ pub enum Asking {
     At(To),
     /// `{cursor}` in the query, or in strings of the body.
     Template,
+}
+
+impl Asking {
+    /// What takes it, for messages.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::At(To::Query(name)) => format!("{} (SOURCE_CURSOR_TO)", quoted(name)),
+            Self::At(To::Body(at)) => format!("{} (SOURCE_CURSOR_TO)", quoted(at.text())),
+            Self::Template | Self::Nowhere => format!("`{CURSOR}`"),
+        }
+    }
 }
 
 /// What is asked for at once, as it is sent.

@@ -10,6 +10,7 @@ use crate::failure::quoted;
 use crate::time;
 use tidegate_json::Number;
 
+const HOUR_SECONDS: u64 = 60 * 60;
 /// Digits of a millisecond in nanoseconds.
 const MILLISECOND_DIGITS: u32 = 6;
 
@@ -104,6 +105,45 @@ impl Form {
             (_, Back::Seconds(_)) => Err(format!("a `{kind}` cursor has no time to go back")),
             (_, Back::Count(_)) => Err(format!("a `{kind}` cursor has no number to go back")),
         }
+    }
+
+    /// Values to ask from that lie before `text`, the nearest first: an hour, a day and thirty days, or 1, 1,000 and 1,000,000.
+    pub fn further_back(self, text: &str) -> Vec<String> {
+        const TIMES_BACK: [u64; 3] = [HOUR_SECONDS, 24 * HOUR_SECONDS, 30 * 24 * HOUR_SECONDS];
+        const NUMBERS_BACK: [u64; 3] = [1, 1_000, 1_000_000];
+        let Ok(point) = self.given_point(text) else {
+            return Vec::new();
+        };
+        match point {
+            Point::At(at) => {
+                let before = |seconds: &u64| at.checked_sub(duration(*seconds)).ok();
+                let write = |at| self.write(at, text).ok();
+                TIMES_BACK
+                    .iter()
+                    .filter_map(before)
+                    .filter_map(write)
+                    .collect()
+            }
+            Point::Number(number) => {
+                let before = |count: &u64| number.minus(*count).to_string();
+                // What counts from 0 or 1 may be refused below.
+                let is_usual = |before: &String| !before.starts_with('-') || text.starts_with('-');
+                NUMBERS_BACK.iter().map(before).filter(is_usual).collect()
+            }
+            // Shorter, and so before it in whichever way text is sorted.
+            Point::Text(text) => text
+                .char_indices()
+                .next_back()
+                .filter(|(at, _)| *at > 0)
+                .map(|(at, _)| text[..at].to_owned())
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    /// The nearest of [`Form::further_back`].
+    pub fn before(self, text: &str) -> Option<String> {
+        self.further_back(text).into_iter().next()
     }
 
     /// Writes a point in time, rounded down, as `send` is sent: in UTC, in whole seconds, milliseconds or days.

@@ -9,7 +9,9 @@ use crate::failure::Failure;
 /// A value in the source's own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
+    /// As the source wrote it.
     pub text: String,
+    /// What it is compared by.
     pub point: Point<'static>,
 }
 
@@ -38,6 +40,13 @@ impl Mark {
     /// Makes `mark` this value if it is greater.
     pub fn raise(mark: &mut Option<Self>, text: &str, point: Point<'_>) {
         if mark.as_ref().is_none_or(|mark| mark.point < point) {
+            Self::set(mark, text, point);
+        }
+    }
+
+    /// Makes `mark` this value if it is less.
+    pub fn lower(mark: &mut Option<Self>, text: &str, point: Point<'_>) {
+        if mark.as_ref().is_none_or(|mark| point < mark.point) {
             Self::set(mark, text, point);
         }
     }

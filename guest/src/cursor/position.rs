@@ -13,6 +13,10 @@ pub struct Position {
     pub cursor: Option<String>,
     /// The offset of a time that names none.
     pub zone: Option<Offset>,
+    /// The newest record that the source has, where those from the cursor on were deleted.
+    pub known: Option<String>,
+    /// Whether there is a cursor although no record ever came: windows without any were read.
+    pub is_empty: bool,
 }
 
 impl Position {

@@ -155,6 +155,18 @@ impl Span {
         Ok(())
     }
 
+    /// Everything from `from` on.
+    pub fn everything_from(from: &str) -> Self {
+        let from = Some(from.to_owned());
+        Self {
+            first: from.clone(),
+            from,
+            end: None,
+            range_end: None,
+            reached: None,
+        }
+    }
+
     /// What is sent.
     pub fn asked<'s>(
         &self,
@@ -181,6 +193,12 @@ impl Span {
             end: end.transpose().map_err(wrong)?,
             kind: settings.send.or(form.map(|form| form.kind)),
         })
+    }
+
+    /// Begins at `known` instead.
+    pub fn begins_at(&mut self, known: &str) {
+        self.first = Some(known.to_owned());
+        self.from = self.first.clone();
     }
 
     /// What the run began with.

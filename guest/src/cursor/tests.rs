@@ -16,6 +16,7 @@ fn settings(kind: Option<Kind>) -> CursorSettings {
         lookback: Lookback::Default,
         missing: Missing::Fail,
         order: None,
+        is_checked: true,
         window_seconds: None,
     }
 }

@@ -15,12 +15,13 @@ use crate::source::{CURSOR, PageFrom, To};
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// What is said of values that are compared, which a token never is.
-const OF_VALUES: [&str; 7] = [
+const OF_VALUES: [&str; 8] = [
     "SOURCE_CURSOR_ZONE",
     "SOURCE_CURSOR_SEND",
     "SOURCE_LOOKBACK",
     "SOURCE_CURSOR_MISSING",
     "SOURCE_CURSOR_ORDER",
+    "SOURCE_CURSOR_CHECK",
     "SOURCE_WINDOW",
     "SOURCE_CURSOR_END_TO",
 ];
@@ -57,6 +58,7 @@ impl Given<'_> {
         let lookback = self.lookback(kind);
         let missing = self.missing();
         let order = self.order();
+        let is_checked = self.is_checked();
         let window_seconds = self.window(kind, send, lookback);
         if self.get("SOURCE_CURSOR_PAGE").is_some() {
             self.wrong(
@@ -75,6 +77,7 @@ impl Given<'_> {
             lookback,
             missing,
             order,
+            is_checked,
             window_seconds,
         })
     }
@@ -200,6 +203,18 @@ impl Given<'_> {
             other => {
                 self.wrong(NAME, not_one_of(other, &["fail", "keep", "drop"]));
                 Missing::Fail
+            }
+        }
+    }
+
+    fn is_checked(&mut self) -> bool {
+        const NAME: &str = "SOURCE_CURSOR_CHECK";
+        match self.get(NAME).unwrap_or("yes") {
+            "yes" => true,
+            "no" => false,
+            other => {
+                self.wrong(NAME, not_one_of(other, &["yes", "no"]));
+                true
             }
         }
     }
@@ -401,6 +416,11 @@ pub(super) fn described() -> Vec<Setting> {
             "SOURCE_CURSOR_ORDER",
             "Sort order that the source promises: `asc` or `desc`. It is checked. With `desc` the fetch ends at the first older record.",
             "desc",
+        ),
+        (
+            "SOURCE_CURSOR_CHECK",
+            "What happens when an incremental run receives no record: `yes` (default) asks further back, one page each, until one arrives. If only a request without SOURCE_CURSOR_TO has records, or none has, the run fails. `no` accepts it.",
+            "no",
         ),
         (
             "SOURCE_CURSOR_PAGE",
