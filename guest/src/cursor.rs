@@ -25,7 +25,7 @@ use jiff::tz::Offset;
 
 pub use self::asking::{Asked, Asking};
 pub use self::form::{Back, Form};
-pub use self::kind::{Kind, Point, VALUE_BYTES_MAX, Value};
+pub use self::kind::{Kind, Point, VALUE_BYTES_MAX, Value, epoch_of};
 pub use self::lookback::{Lookback, window_seconds};
 pub use self::mark::Mark;
 use self::order::InOrder;
@@ -33,7 +33,7 @@ pub use self::order::Order;
 pub use self::position::Position;
 use self::span::Span;
 pub use self::token::{TOKEN_BYTES_MAX, Token, TokenPage, TokenSettings};
-use crate::failure::{Failure, counted};
+use crate::failure::{Failure, counted, quoted};
 use crate::source::To;
 pub use crate::time::{offset as zone, write_offset as write_zone};
 use tidegate_json::Pointer;
@@ -121,6 +121,8 @@ pub struct Cursor<'s> {
     in_order: InOrder,
     /// Records without a cursor that were left out.
     dropped: u64,
+    /// The first text of a cursor whose kind was told: the others must be as long, or may not sort as they stand.
+    told_text: Option<String>,
 }
 
 /// Where the records that are wanted begin.
@@ -188,6 +190,7 @@ impl<'s> Cursor<'s> {
             is_ascending: true,
             in_order: InOrder::new(settings.order),
             dropped: 0,
+            told_text: None,
         };
         if let Some(form) = form {
             cursor.settle(form)?;
@@ -265,6 +268,9 @@ impl<'s> Cursor<'s> {
         let point = form
             .point_of(&value)
             .map_err(|why| wrong(format!("cannot be used: {why}")))?;
+        if form.kind == Kind::Text && self.settings.kind.is_none() {
+            self.holds_length(&value.text).map_err(wrong)?;
+        }
         self.in_order
             .sees(&value.text, &point)
             .map_err(|why| Failure::protocol(format!("{record}: `{at}` {why}")))?;
@@ -286,6 +292,22 @@ impl<'s> Cursor<'s> {
         }
         Mark::raise(&mut self.greatest, &value.text, point);
         Ok(is_inside)
+    }
+
+    /// Sees a text of a cursor whose kind was told, not set. `Err`: it is longer or shorter than others, as `v9` and `v10`.
+    fn holds_length(&mut self, text: &str) -> Result<(), String> {
+        if self.told_text.is_none() {
+            let last = self.last.as_ref().map(|last| last.text.clone());
+            self.told_text = last.or_else(|| Some(text.to_owned()));
+        }
+        match &self.told_text {
+            Some(told) if told.len() != text.len() => Err(format!(
+                "is {}, and another record has {}: texts of different lengths may not sort as they stand; if the source compares them byte by byte, set SOURCE_CURSOR_KIND to `text`",
+                quoted(text),
+                quoted(told)
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// A page has been read to its end.
@@ -342,6 +364,14 @@ impl<'s> Cursor<'s> {
                 "warn: no record is at or after `{from}`, where the last run ended; the newest is `{came}`: if the source was restored to an older state, run once with `--full-refresh`"
             ));
         }
+        remarks.extend(self.form.map(|form| {
+            let told = if self.settings.kind.is_some() {
+                "set"
+            } else {
+                "detected"
+            };
+            format!("cursor `{at}`: kind `{}` ({told})", form.kind.word())
+        }));
         remarks
     }
 
@@ -366,6 +396,8 @@ impl<'s> Cursor<'s> {
         self.settings.is_checked
             && self.values == 0
             && fetched == self.without
+            // Where nothing is filtered, any record shows that the source has its data.
+            && (fetched == 0 || self.settings.to != Asking::Nowhere)
             && !self.span.is_range()
             && !self.span.has_next()
             && (self.span.first().is_some() || self.last.is_some())
@@ -504,7 +536,7 @@ impl<'s> Cursor<'s> {
 }
 
 /// Before which a record is older by far than `from`: by more than a day for times, as the source may know days only.
-fn far(from: &Point<'_>) -> Option<Point<'static>> {
+pub fn far(from: &Point<'_>) -> Option<Point<'static>> {
     match from {
         Point::At(at) => {
             let far = at.checked_sub(form::duration(24 * 60 * 60));

@@ -4,7 +4,7 @@
 //! that answers from an earlier value filters well; one that answers only where nothing is filtered does not know the
 //! parameter, and would answer nothing for ever; one that has no record at all lost its data. None of these pages is staged.
 
-use crate::cursor::{Asking, Cursor, Form, Kind, Mark, Value};
+use crate::cursor::{Asking, Cursor, Form, Kind, Mark, Point, Value, far};
 use crate::failure::{Detail, Failure, counted, quoted};
 use crate::ports::{Clock, Http};
 use crate::settings::Settings;
@@ -36,6 +36,59 @@ pub fn check<H: Http, C: Clock>(
         check.tells_of(mark);
     }
     Ok(found)
+}
+
+/// What a second question shows, which asks from a value of the `first` answer: whether the source filters, in one line.
+pub fn look<H: Http, C: Clock>(
+    settings: &Settings,
+    cursor: &Cursor<'_>,
+    first: &Fetched,
+    getter: &mut Getter<'_, H, C>,
+) -> Result<String, Failure> {
+    let mut check = Check {
+        settings,
+        cursor,
+        getter,
+        made: Vec::new(),
+        is_unclear: false,
+    };
+    let to = cursor.settings().to.shown();
+    let at = cursor.pointer();
+    let before = Values::of(first, &check.shape(), at, cursor.form(), cursor)?;
+    let (Some(form), Some(middle)) = (before.form, before.middle()) else {
+        return Ok("not tried: no record of the answer has a cursor that can be read".to_owned());
+    };
+    let from = quoted(&middle.text);
+    let asks = format!("asked again, {to} from {from} on");
+    let values = match check.asks_from(&middle.text, form)? {
+        Brought::Page(values) => values,
+        Brought::Refusal => return Ok(format!("{asks}: the source refuses it")),
+        Brought::Nothing => return Ok("not tried: it is the same request".to_owned()),
+    };
+    let came = counted(values.records, "record");
+    if values.marks.is_empty() {
+        let earlier = form.before(&middle.text);
+        let earlier = earlier.map(|earlier| check.asks_from(&earlier, form));
+        return Ok(match earlier.transpose()? {
+            Some(Brought::Page(values)) if !values.marks.is_empty() => format!(
+                "{asks}: no record, and from an earlier value some: it filters, and leaves out the value itself"
+            ),
+            _ => format!(
+                "{asks}: no record, though this answer has some: the source does not know the parameter, or does not read the value; a run would fail (65) once no record comes; correct SOURCE_CURSOR_TO or SOURCE_CURSOR_SEND"
+            ),
+        });
+    }
+    let older = values.older(&middle.point);
+    let far = far(&middle.point).unwrap_or_else(|| middle.point.clone());
+    Ok(if values.older(&far) > 0 {
+        format!(
+            "{asks}: {came}, {older} of them older: the source ignores the parameter, so every run would fetch everything; correct SOURCE_CURSOR_TO, or remove it"
+        )
+    } else if before.older(&middle.point) == 0 || (older > 0 && before.older(&far) == 0) {
+        format!("{asks}: {came}; the values are too close to each other to see whether it filters")
+    } else {
+        format!("{asks}: {came}, none of them older: it filters")
+    })
 }
 
 /// The questions of one check.
@@ -70,10 +123,9 @@ impl<H: Http, C: Clock> Check<'_, '_, H, C> {
             self.made.push(self.filtered(first, form)?);
             for from in further_back(cursor, first, form) {
                 match self.asks_from(&from, form)? {
-                    Brought::Page(Values {
-                        greatest: Some(greatest),
-                        ..
-                    }) => return Ok(Some(greatest)),
+                    Brought::Page(values) if !values.marks.is_empty() => {
+                        return Ok(values.greatest().cloned());
+                    }
                     Brought::Refusal => return Ok(None),
                     Brought::Page(_) | Brought::Nothing => {}
                 }
@@ -83,20 +135,18 @@ impl<H: Http, C: Clock> Check<'_, '_, H, C> {
             return self.nothing_at_all();
         }
         let everything = self.settings.first_ask(None, None)?;
-        let values = match self.asks(everything)? {
+        let values = match self.asks(&everything)? {
             Brought::Page(values) if values.records > 0 => values,
             Brought::Page(_) => return self.nothing_at_all(),
             Brought::Refusal | Brought::Nothing => return Ok(None),
         };
-        let Values { form, least, .. } = &values;
-        if let (Some(form), Some(least)) = (form, least) {
+        if let (Some(form), Some(least)) = (values.form, values.least()) {
             // All records may be older than what was asked for: by a filter that works they come from the oldest on.
             let from = form.before(&least.text).unwrap_or(least.text.clone());
-            match self.asks_from(&from, *form)? {
-                Brought::Page(Values {
-                    greatest: Some(greatest),
-                    ..
-                }) => return Ok(Some(greatest)),
+            match self.asks_from(&from, form)? {
+                Brought::Page(values) if !values.marks.is_empty() => {
+                    return Ok(values.greatest().cloned());
+                }
                 Brought::Refusal => return Ok(None),
                 Brought::Page(_) | Brought::Nothing => {}
             }
@@ -132,7 +182,7 @@ impl<H: Http, C: Clock> Check<'_, '_, H, C> {
     fn wrong_parameter(&self, values: &Values) -> Failure {
         let to = self.cursor.settings().to.shown();
         let first = quoted(self.cursor.first().unwrap_or_default());
-        let newest = values.greatest.as_ref().map(|mark| quoted(&mark.text));
+        let newest = values.greatest().map(|mark| quoted(&mark.text));
         let newest = newest.map_or_else(String::new, |newest| format!(", up to {newest}"));
         let records = counted(values.records, "record");
         Failure::data(format!(
@@ -180,11 +230,11 @@ impl<H: Http, C: Clock> Check<'_, '_, H, C> {
     fn asks_from(&mut self, from: &str, form: Form) -> Result<Brought, Failure> {
         let ask = self.settings.first_ask(None, None)?;
         let ask = self.cursor.asked_from(from, form)?.of(ask)?;
-        self.asks(ask)
+        self.asks(&ask)
     }
 
-    fn asks(&mut self, ask: Ask) -> Result<Brought, Failure> {
-        let ask = self.begun(&ask)?;
+    fn asks(&mut self, ask: &Ask) -> Result<Brought, Failure> {
+        let ask = self.begun(ask)?;
         if self.made.contains(&ask) {
             return Ok(Brought::Nothing);
         }
@@ -198,7 +248,7 @@ impl<H: Http, C: Clock> Check<'_, '_, H, C> {
         let at = self.cursor.pointer();
         let values = Values::of(&fetched, &self.shape(), at, form, self.cursor);
         let values = values.map_err(asked_why)?;
-        self.is_unclear |= values.records > 0 && values.greatest.is_none();
+        self.is_unclear |= values.records > 0 && values.marks.is_empty();
         Ok(Brought::Page(values))
     }
 
@@ -215,11 +265,7 @@ impl<H: Http, C: Clock> Check<'_, '_, H, C> {
 fn further_back(cursor: &Cursor<'_>, first: &str, form: Form) -> Vec<String> {
     let mut all = form.further_back(first);
     if let Some(start) = &cursor.settings().start {
-        let point = |text: &str| {
-            form.given_point(text)
-                .ok()
-                .map(crate::cursor::Point::into_owned)
-        };
+        let point = |text: &str| form.given_point(text).ok().map(Point::into_owned);
         let furthest = all.last().map_or(first, String::as_str);
         if point(start) < point(furthest) {
             all.push(start.clone());
@@ -257,8 +303,8 @@ fn asked_why(failure: Failure) -> Failure {
 struct Values {
     form: Option<Form>,
     records: u64,
-    least: Option<Mark>,
-    greatest: Option<Mark>,
+    /// In the order in which they came.
+    marks: Vec<Mark>,
 }
 
 impl Values {
@@ -272,8 +318,7 @@ impl Values {
         let mut values = Self {
             form,
             records: 0,
-            least: None,
-            greatest: None,
+            marks: Vec::new(),
         };
         let mut paths = Paths::default();
         let slot = paths.add(at);
@@ -304,11 +349,42 @@ impl Values {
         let Some(form) = self.form.or_else(told) else {
             return;
         };
-        let Ok(point) = form.point_of(&value) else {
-            return;
+        if let Ok(point) = form.point_of(&value) {
+            self.form = Some(form);
+            self.marks.push(Mark {
+                text: value.text.to_string(),
+                point: point.into_owned(),
+            });
+        }
+    }
+
+    fn least(&self) -> Option<&Mark> {
+        self.marks
+            .iter()
+            .min_by(|one, other| one.point.cmp(&other.point))
+    }
+
+    fn greatest(&self) -> Option<&Mark> {
+        self.marks
+            .iter()
+            .max_by(|one, other| one.point.cmp(&other.point))
+    }
+
+    /// One with values on both sides of it, where there is one; else the greatest.
+    fn middle(&self) -> Option<&Mark> {
+        let mut all: Vec<&Mark> = self.marks.iter().collect();
+        all.sort_by(|one, other| one.point.cmp(&other.point));
+        all.dedup_by(|one, other| one.point == other.point);
+        let at = if all.len() < 3 {
+            all.len().checked_sub(1)?
+        } else {
+            all.len() / 2
         };
-        self.form = Some(form);
-        Mark::raise(&mut self.greatest, &value.text, point.clone());
-        Mark::lower(&mut self.least, &value.text, point);
+        all.get(at).copied()
+    }
+
+    /// How many lie before `point`.
+    fn older(&self, point: &Point<'_>) -> usize {
+        self.marks.iter().filter(|mark| mark.point < *point).count()
     }
 }

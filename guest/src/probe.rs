@@ -1,4 +1,6 @@
-//! A first look at a source: one request, what was understood of its answer, and the settings that would fit.
+//! A first look at a source: a request, what was understood of its answer, and the settings that would fit.
+//!
+//! Where a cursor is sent, a second request asks from a value of the first answer, to see whether the source filters.
 //!
 //! Everything suggested is a guess by names that many APIs use, and is read back as settings before it is shown: what is
 //! shown can be pasted. Nothing is staged, and no state is looked at.
@@ -10,8 +12,9 @@ mod paging;
 use jiff::Timestamp;
 
 use self::outline::{Member, elements, members};
-use crate::cursor::{Cursor, Position, Token};
+use crate::cursor::{Asking, Cursor, Position, Token};
 use crate::failure::{Failure, counted, quoted};
+use crate::freshness;
 use crate::ports::{Clock, Http, StagedFile, Staging};
 use crate::settings::Settings;
 use crate::source::page::{self, Format, Shape};
@@ -92,6 +95,7 @@ pub fn look(
     let records = look.records(&settings, text, &members);
     look.paging(&settings, &fetched, &members, &records);
     look.fields(&settings, &records);
+    look.filter(&fetched, &mut getter);
     look.next(&fetched);
     look.sighting.would_fail = look.after(env, &fetched).err();
     Ok(look.sighting)
@@ -258,14 +262,35 @@ impl Look {
             self.suggest(key.suggestions);
         }
         if let Some(cursor) = &settings.cursor {
-            let at = format!("{}, as SOURCE_CURSOR says", quoted(cursor.pointer.text()));
-            self.found("cursor", at);
+            let named = fields::named_cursor(records, cursor);
+            self.found("cursor", named.found);
+            self.suggest(named.suggestions);
         } else if settings.token.is_some() {
             self.found("cursor", "a token, as SOURCE_CURSOR says".to_owned());
         } else if let Some(cursor) = fields::cursor(records) {
             self.found("cursor", cursor.found);
             self.suggest(cursor.suggestions);
         }
+    }
+
+    /// Whether the source filters by the cursor, as the settings would be.
+    fn filter<H: Http, C: Clock>(&mut self, first: &Fetched, getter: &mut Getter<'_, H, C>) {
+        let Ok(settings) = Settings::read(&self.env) else {
+            return;
+        };
+        let Some(set) = settings
+            .cursor
+            .as_ref()
+            .filter(|set| set.to != Asking::Nowhere)
+        else {
+            return;
+        };
+        let cursor = Cursor::begin(set, &Position::default(), None, self.now);
+        let found = cursor.and_then(|cursor| freshness::look(&settings, &cursor, first, getter));
+        self.found(
+            "filter",
+            found.unwrap_or_else(|failure| failure.to_string()),
+        );
     }
 
     /// The request that would come next with the settings as they would be.

@@ -268,11 +268,6 @@ impl<'s, S: Staging> Stager<'s, S> {
         self.cursor.as_mut()
     }
 
-    /// How many records were found so far.
-    pub fn fetched(&self) -> u64 {
-        self.taken.counts.fetched
-    }
-
     /// Why the first record was rejected, if one was.
     pub fn first_rejection(&self) -> Option<&str> {
         self.taken.first_rejection.as_deref()

@@ -190,6 +190,51 @@ pub fn looks_like_a_date(text: &str) -> bool {
             .all(|at| bytes[*at].is_ascii_digit())
 }
 
+/// Whether a text looks like a date that does not sort as it stands: with the day first, the name of a month, or as
+/// `/Date(…)/`.
+pub fn looks_unsorted(text: &str) -> bool {
+    let parts: Vec<&str> = text
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|part| !part.is_empty())
+        .collect();
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let has_name = parts.iter().any(|part| names_a_month(part));
+    let has_number = parts.iter().any(|part| digits(part));
+    let is_day_first = match parts.as_slice() {
+        [day, month, year, ..] => {
+            let is_short = |part: &str| part.len() <= 2 && digits(part);
+            is_short(day) && is_short(month) && [2, 4].contains(&year.len()) && digits(year)
+        }
+        _ => false,
+    };
+    let is_of_dots = text.bytes().filter(|byte| *byte == b'.').count() == 2;
+    // `1.2.3` is a version.
+    let is_version = is_of_dots && parts.iter().all(|part| part.len() < 2);
+    (has_name && has_number) || (is_day_first && !is_version) || text.starts_with("/Date(")
+}
+
+/// Whether a word is the name of a month, or its first three letters.
+fn names_a_month(word: &str) -> bool {
+    const MONTHS: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
+    let word = word.to_ascii_lowercase();
+    MONTHS
+        .iter()
+        .any(|month| *month == word || (word.len() == 3 && month.starts_with(&word)))
+}
+
 fn read_rfc3339(text: &str, zone: Option<Offset>) -> Result<(Timestamp, Style), String> {
     let wrong = || {
         format!(

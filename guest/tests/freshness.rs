@@ -73,7 +73,8 @@ fn where_the_record_with_the_cursor_comes_back_nothing_more_is_asked() {
 
     run.report();
     assert_eq!(run.parameters("since"), ["2026-11-22T09:55:00Z"]);
-    assert_eq!(run.log.len(), 1, "{:?}", run.log);
+    let said = ["page 1: 1 record", "cursor `/n`: kind `rfc3339` (detected)"];
+    assert_eq!(run.log, said);
 }
 
 #[test]
@@ -278,7 +279,7 @@ fn a_question_that_the_source_refuses_shows_that_it_reads_it() {
     let job = after("rfc3339", "2026-11-22T10:00:00Z");
 
     let too_far = job.run(|url| {
-        let is_far = parameter(url, "since").is_some_and(|since| since < "2026-11-01".to_owned());
+        let is_far = parameter(url, "since").is_some_and(|since| since.as_str() < "2026-11-01");
         if is_far {
             world::status(400)
         } else {
@@ -451,6 +452,116 @@ fn pages_of_records_without_a_cursor_show_nothing() {
             .contains("warn: no record with a cursor came")
     );
     assert_eq!(run.folder.lines("records"), [r#"{"n":null}"#]);
+}
+
+/// A first look at a source.
+fn look(settings: &[(&str, &str)], mut say: impl FnMut(&str) -> Said) -> (String, Vec<String>) {
+    let job = job(settings);
+    let mut source = world::Source {
+        say: |request: &tidegate_guest::ports::Request| say(&request.url),
+        asked: Vec::new(),
+        begun: None,
+    };
+    let mut time = world::Time {
+        unix_seconds: world::NOON,
+        slept_ms: 0,
+        log: Vec::new(),
+    };
+    let seen = tidegate_guest::probe::look(&job.settings, &mut source, &mut time).unwrap();
+    let lines = seen
+        .findings
+        .iter()
+        .map(|line| format!("{}: {}", line.topic, line.found));
+    let proposed = seen
+        .suggestions
+        .iter()
+        .map(|line| format!("{}={}", line.name, line.value));
+    let lines: Vec<String> = lines.filter(|line| !line.starts_with("request")).collect();
+    (lines.join("\n"), proposed.collect())
+}
+
+#[test]
+fn a_first_look_says_whether_the_source_filters() {
+    let (works, _) = look(&[], |url| TIMES.since(url));
+    let (ignores, _) = look(&[], |_| TIMES.page(|_| true));
+    let (unknown, _) = look(&[], |url| {
+        let is_asked = parameter(url, "since").is_some();
+        TIMES.page(|_| !is_asked)
+    });
+    let (exclusive, _) = look(&[], |url| {
+        let since = parameter(url, "since").map(quoted).unwrap_or_default();
+        Rows(&["7"]).page(|row| ordered(row) > ordered(&since))
+    });
+    let (refuses, _) = look(&[], |url| match parameter(url, "since") {
+        Some(_) => world::status(400),
+        None => TIMES.since(url),
+    });
+
+    let asks = "filter: asked again, `since` (SOURCE_CURSOR_TO) from `2026-11-20T10:00:00Z` on: ";
+    assert!(
+        works.contains(&format!("{asks}2 records, none of them older: it filters")),
+        "{works}"
+    );
+    assert!(
+        ignores.contains(&format!(
+            "{asks}3 records, 1 of them older: the source ignores the parameter"
+        )),
+        "{ignores}"
+    );
+    assert!(
+        unknown.contains(&format!("{asks}no record, though this answer has some")),
+        "{unknown}"
+    );
+    assert!(
+        exclusive.contains("it filters, and leaves out the value itself"),
+        "{exclusive}"
+    );
+    assert!(
+        refuses.contains(&format!("{asks}the source refuses it")),
+        "{refuses}"
+    );
+}
+
+#[test]
+fn a_first_look_says_the_kind_or_proposes_it() {
+    let (told, nothing) = look(&[], |url| TIMES.since(url));
+    let (epoch, proposed) = look(&[], |_| {
+        Rows(&["1795413600000", "1795413600001"]).page(|_| true)
+    });
+    let (date, _) = look(&[], |_| Rows(&[r#""31-01-2023""#]).page(|_| true));
+
+    assert!(
+        told.contains("cursor: `/n` as SOURCE_CURSOR says, kind `rfc3339` (detected)"),
+        "{told}"
+    );
+    assert_eq!(nothing, [""; 0]);
+    assert!(
+        epoch.contains("kind `epoch-ms` (proposed: a run never detects it)"),
+        "{epoch}"
+    );
+    assert_eq!(proposed, ["SOURCE_CURSOR_KIND=epoch-ms"]);
+    assert!(date.contains("does not sort as it stands"), "{date}");
+}
+
+#[test]
+fn texts_of_different_lengths_are_not_sorted_by_a_guess() {
+    let rows = Rows(&[r#""v9""#, r#""v10""#]);
+    let mut set = job(&[]);
+    set.settings
+        .push(("SOURCE_CURSOR_KIND".to_owned(), "text".to_owned()));
+
+    let told = job(&[]).run(|_| rows.page(|_| true));
+    let later = after("text", "v9").run(|_| rows.page(|row| row.len() > 4));
+    let set = set.run(|_| rows.page(|_| true));
+
+    for run in [told, later] {
+        assert!(
+            data(&run).contains("is `v10`, and another record has `v9`"),
+            "{}",
+            data(&run)
+        );
+    }
+    assert_eq!(set.report().cursor.as_deref(), Some("v9"));
 }
 
 #[test]

@@ -117,6 +117,15 @@ fn runs_well(job: &mut Job, source: &Mutex<Source>, tick: &Tick) -> bool {
     let last = lock(source).last();
     match last {
         Answered::LastPage => {
+            let (told_nothing, was_empty) = {
+                let source = lock(source);
+                (source.told_nothing(), source.was_empty())
+            };
+            if told_nothing || (was_empty && run.code == Some(65)) {
+                run.printed.exits(65);
+                assert_eq!(run.before, run.after);
+                return false;
+            }
             run.printed.exits(0);
             true
         }

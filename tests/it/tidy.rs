@@ -330,8 +330,17 @@ fn one_folder_of_the_guest_names_waki_and_wasi() {
 }
 
 /// The guest's modules, from the ground up: each names only those above it here.
-const GUEST: [&str; 10] = [
-    "units", "ports", "failure", "time", "source", "cursor", "state", "records", "settings",
+const GUEST: [&str; 11] = [
+    "units",
+    "ports",
+    "failure",
+    "time",
+    "source",
+    "cursor",
+    "state",
+    "records",
+    "settings",
+    "freshness",
     "probe",
 ];
 

@@ -75,9 +75,21 @@ impl Kind {
     pub fn of(value: &Value<'_>, zone: Option<Offset>) -> Result<Self, String> {
         let text = value.text.as_ref();
         if !value.is_string {
-            return Number::parse(text).map(|_| Self::Integer).ok_or_else(|| {
-                format!("{} is not an integer; if it is a time, set SOURCE_CURSOR_KIND to `epoch` or `epoch-ms`", quoted(text))
-            });
+            if Number::parse(text).is_none() {
+                return Err(format!(
+                    "{} is not an integer; if it is a time, set SOURCE_CURSOR_KIND to `epoch` or `epoch-ms`",
+                    quoted(text)
+                ));
+            }
+            // As an integer, a time has neither a look-back nor a clock that limits it.
+            return match epoch_of(text) {
+                Some(epoch) => Err(format!(
+                    "{} may be a time or a number: set SOURCE_CURSOR_KIND to `{}` or `integer`",
+                    quoted(text),
+                    epoch.word()
+                )),
+                None => Ok(Self::Integer),
+            };
         }
         if time::looks_like_a_date(text) {
             return match time::date(text) {
@@ -96,7 +108,30 @@ impl Kind {
                 quoted(text)
             ));
         }
+        if time::looks_unsorted(text) {
+            return Err(format!(
+                "{} looks like a date that does not sort as it stands, and no kind reads it: choose another member, or remove SOURCE_CURSOR, so that every run fetches everything",
+                quoted(text)
+            ));
+        }
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        if !text.bytes().all(is_plain) {
+            return Err(format!(
+                "{} may not sort as it stands: if the source compares it byte by byte, set SOURCE_CURSOR_KIND to `text`",
+                quoted(text)
+            ));
+        }
         Ok(Self::Text)
+    }
+}
+
+/// The kind of time that a number may be: ten digits are seconds of the years 2001 to 2286, thirteen milliseconds.
+pub fn epoch_of(digits: &str) -> Option<Kind> {
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    match digits.len() {
+        10 if is_number => Some(Kind::Epoch),
+        13 if is_number => Some(Kind::EpochMs),
+        _ => None,
     }
 }
 
@@ -170,7 +205,7 @@ mod tests {
         assert_eq!(kind_of(r#""2026-11-23T06:00:00\u005a""#), Ok(Kind::Rfc3339));
         assert_eq!(kind_of(r#""2026-11-23""#), Ok(Kind::Date));
         assert_eq!(kind_of("9007199254740993"), Ok(Kind::Integer));
-        assert_eq!(kind_of("1795413600"), Ok(Kind::Integer));
+        assert_eq!(kind_of("179541360"), Ok(Kind::Integer));
         assert_eq!(kind_of(r#""01JD2Q8Z""#), Ok(Kind::Text));
     }
 
@@ -192,6 +227,58 @@ mod tests {
                 .unwrap_err()
                 .contains("has no offset")
         );
+    }
+
+    #[test]
+    fn a_number_that_may_be_a_time_is_not_guessed() {
+        let asks_for = |raw: &str, kind: &str| {
+            let why = kind_of(raw).unwrap_err();
+            assert!(why.contains(&format!("to `{kind}` or `integer`")), "{why}");
+        };
+
+        asks_for("1795413600", "epoch");
+        asks_for("1795413600000", "epoch-ms");
+        assert_eq!(kind_of("17954136000"), Ok(Kind::Integer));
+    }
+
+    #[test]
+    fn a_date_that_does_not_sort_as_it_stands_is_not_guessed() {
+        for text in [
+            "31-01-2023",
+            "31/01/2023",
+            "1/31/2023 10:00",
+            "05.01.2023",
+            "5.1.23",
+            "Jan 5, 2023",
+            "05 Jan 2023",
+            "05-JAN-23",
+            "5 January 2023",
+            "Mon, 05 Jan 2023 10:00:00 GMT",
+            "/Date(1576107758447+0000)/",
+        ] {
+            let why = kind_of(&format!("\"{text}\"")).unwrap_err();
+            assert!(why.contains("does not sort as it stands"), "{text}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_text_with_more_than_a_word_is_not_guessed() {
+        for text in ["1.2.3", "2023/01/05", "W/5", "a b", "é", "10:05"] {
+            let why = kind_of(&format!("\"{text}\"")).unwrap_err();
+            assert!(why.contains("may not sort as it stands"), "{text}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_word_may_have_a_month_in_it() {
+        for text in [
+            "01MAYB3",
+            "march",
+            "c000012",
+            "018f3c2e-7b1a-7000-8000-0123456789ab",
+        ] {
+            assert_eq!(kind_of(&format!("\"{text}\"")), Ok(Kind::Text), "{text}");
+        }
     }
 
     #[test]

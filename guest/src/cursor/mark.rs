@@ -44,13 +44,6 @@ impl Mark {
         }
     }
 
-    /// Makes `mark` this value if it is less.
-    pub fn lower(mark: &mut Option<Self>, text: &str, point: Point<'_>) {
-        if mark.as_ref().is_none_or(|mark| point < mark.point) {
-            Self::set(mark, text, point);
-        }
-    }
-
     /// The greater of two, the first where they are equal.
     pub fn later(first: Option<Self>, second: Option<Self>) -> Option<Self> {
         match (first, second) {

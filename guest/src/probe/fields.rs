@@ -6,7 +6,8 @@ use jiff::tz::Offset;
 
 use super::outline::{Member, members};
 use super::{Suggestion, suggestion};
-use crate::cursor::{Form, Kind, Value};
+use crate::cursor::{CursorSettings, Form, Kind, Value, epoch_of};
+use crate::failure::quoted;
 
 /// Records that are looked at: the others of the page are like them, or the person will see it soon.
 const RECORDS_MAX: usize = 200;
@@ -33,9 +34,6 @@ const CHANGED: [&str; 18] = [
     "updatedon",
     "hslastmodifieddate",
 ];
-/// Seconds since 1970 of the years 2001 to 2286, and the same in milliseconds.
-const EPOCH_DIGITS: usize = 10;
-const EPOCH_MS_DIGITS: usize = 13;
 
 /// What was recognised, in one line, and the settings that follow it.
 pub struct Field {
@@ -90,19 +88,81 @@ pub fn cursor(records: &[&str]) -> Option<Field> {
         });
     }
     let mut suggestions = vec![suggestion("SOURCE_CURSOR", at, "when a record changed")];
-    let kind = match (kind_of(&values, None), kind_of(&values, Some(Offset::UTC))) {
+    match told(&values) {
+        Ok((kind, further)) => {
+            suggestions.extend(further);
+            Some(Field {
+                found: format!(
+                    "`{at}` is in every record, of kind `{}`; the API's documentation says which parameter takes it: SOURCE_CURSOR_TO",
+                    kind.word()
+                ),
+                suggestions,
+            })
+        }
+        Err(why) => Some(Field {
+            found: format!("`{at}` looks like one, but {why}"),
+            suggestions: Vec::new(),
+        }),
+    }
+}
+
+/// What the cursor is that the settings name.
+pub fn named_cursor(records: &[&str], set: &CursorSettings) -> Field {
+    let at = quoted(set.pointer.text());
+    let plain = |found: String| Field {
+        found,
+        suggestions: Vec::new(),
+    };
+    if let Some(kind) = set.kind {
+        return plain(format!(
+            "{at} as SOURCE_CURSOR says, kind `{}` as set",
+            kind.word()
+        ));
+    }
+    let first = records.first().map(|first| members(first));
+    let member = first
+        .iter()
+        .flatten()
+        .find(|member| member.pointer == set.pointer.text());
+    let values = member
+        .map(|member| values(records, member))
+        .unwrap_or_default();
+    if values.is_empty() {
+        return plain(format!(
+            "{at} as SOURCE_CURSOR says; the first record has none"
+        ));
+    }
+    match told(&values) {
+        Ok((kind, suggestions)) => {
+            let word = kind.word();
+            let how = if suggestions
+                .iter()
+                .any(|line| line.name == "SOURCE_CURSOR_KIND")
+            {
+                "proposed: a run never detects it"
+            } else {
+                "detected"
+            };
+            Field {
+                found: format!("{at} as SOURCE_CURSOR says, kind `{word}` ({how})"),
+                suggestions,
+            }
+        }
+        Err(why) => plain(format!("{at} as SOURCE_CURSOR says, but {why}")),
+    }
+}
+
+/// The kind that fits all values, and the settings that it needs.
+fn told(values: &[String]) -> Result<(Kind, Vec<Suggestion>), String> {
+    let mut suggestions = Vec::new();
+    let kind = match (kind_of(values, None), kind_of(values, Some(Offset::UTC))) {
         (Ok(kind), _) => kind,
         (Err(_), Ok(kind)) => {
             let reason = "a guess: the times have no zone; see the API's documentation";
             suggestions.push(suggestion("SOURCE_CURSOR_ZONE", "UTC", reason));
             kind
         }
-        (Err(why), Err(_)) => {
-            return Some(Field {
-                found: format!("`{at}` looks like one, but {why}"),
-                suggestions: Vec::new(),
-            });
-        }
+        (Err(why), Err(_)) => return Err(why),
     };
     if matches!(kind, Kind::Epoch | Kind::EpochMs) {
         suggestions.push(suggestion(
@@ -111,27 +171,19 @@ pub fn cursor(records: &[&str]) -> Option<Field> {
             "a run never detects an epoch itself",
         ));
     }
-    Some(Field {
-        found: format!(
-            "`{at}` is in every record, of kind `{}`; the API's documentation says which parameter takes it: SOURCE_CURSOR_TO",
-            kind.word()
-        ),
-        suggestions,
-    })
+    Ok((kind, suggestions))
 }
 
 /// The kind that fits all values.
 fn kind_of(values: &[String], zone: Option<Offset>) -> Result<Kind, String> {
-    let digits = |length| {
-        values
-            .iter()
-            .all(|text| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    if digits(EPOCH_DIGITS) {
-        return Ok(Kind::Epoch);
-    }
-    if digits(EPOCH_MS_DIGITS) {
-        return Ok(Kind::EpochMs);
+    let epochs: BTreeSet<Option<&str>> = values
+        .iter()
+        .map(|text| epoch_of(text.trim_matches('"')).map(Kind::word))
+        .collect();
+    if let (1, Some(Some(word))) = (epochs.len(), epochs.first())
+        && let Some(kind) = Kind::named(word)
+    {
+        return Ok(kind);
     }
     let kind = Kind::of(&Value::of(&values[0])?, zone)?;
     for text in values {

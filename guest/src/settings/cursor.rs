@@ -384,7 +384,7 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         (
             "SOURCE_CURSOR_KIND",
-            "Type of the cursor: `rfc3339`, `date`, `epoch`, `epoch-ms`, `integer`, `text` or `token`. Default: detected from the first value, but never as an epoch or a token. With `token` (an opaque sync token), SOURCE_CURSOR is a JSON Pointer into the page, or `header:NAME`.",
+            "Type of the cursor: `rfc3339`, `date`, `epoch`, `epoch-ms`, `integer`, `text` or `token`. Default: detected from the first value where that is certain, never as an epoch or a token; else the run fails. With `token` (an opaque sync token), SOURCE_CURSOR is a JSON Pointer into the page, or `header:NAME`.",
             "epoch-ms",
         ),
         (

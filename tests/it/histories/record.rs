@@ -174,6 +174,24 @@ impl Row {
     }
 }
 
+impl Row {
+    /// Whether it was changed after `since`.
+    pub fn is_behind(&self, since: &str, kind: Kind) -> bool {
+        let number = || since.parse::<i64>().expect("a number as cursor");
+        let is_at = match kind {
+            Kind::Epoch => self.at == number(),
+            Kind::EpochMs => self.at * 1000 == number(),
+            Kind::Integer => self.sequence == number(),
+            Kind::Text => sequence_text(self.sequence) == since,
+            Kind::Date => day(self.at) == since,
+            Kind::Rfc3339 => {
+                instant(self.at) == since.parse::<Timestamp>().expect("a time as cursor")
+            }
+        };
+        self.is_since(since, kind) && !is_at
+    }
+}
+
 /// As an answer's `Date`.
 pub fn http_date(seconds: i64) -> String {
     let format = "%a, %d %b %Y %H:%M:%S GMT";

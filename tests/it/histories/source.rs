@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use url::form_urlencoded::Serializer;
 
 use super::record::{Row, http_date, id_at, spelled_at};
-use super::story::{Break, Disturbance, Habits, Happening, Next, Order, Story, Tick};
+use super::story::{Break, Disturbance, Filter, Habits, Happening, Next, Order, Story, Tick};
 use crate::server::{Reply, Request};
 use crate::world::Place;
 
@@ -31,6 +31,18 @@ pub struct Source {
     touched: BTreeSet<usize>,
     bodies: BTreeSet<String>,
     last: Answered,
+    /// The cursor in the first request of this run, or that it had none.
+    since: Asked,
+    /// Whether there was no row at one of its requests.
+    was_empty: bool,
+}
+
+/// From where a run asked first.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    NotYet,
+    ForAll,
+    From(String),
 }
 
 /// What became of the last request.
@@ -70,6 +82,8 @@ impl Source {
             touched: BTreeSet::new(),
             bodies: BTreeSet::new(),
             last: Answered::Nothing,
+            since: Asked::NotYet,
+            was_empty: false,
         };
         let mut first = story.first.clone();
         first.sort_by_key(|(_, age)| Reverse(*age));
@@ -89,7 +103,19 @@ impl Source {
         self.touched.clear();
         self.bodies.clear();
         self.last = Answered::Nothing;
+        self.since = Asked::NotYet;
+        self.was_empty = false;
         self.run
+    }
+
+    /// Whether a run must not believe what this one was answered: nothing, as always.
+    pub fn told_nothing(&self) -> bool {
+        self.habits.filter == Filter::Unknown && matches!(self.since, Asked::From(_))
+    }
+
+    /// Whether a run may take this source for one that lost its data.
+    pub fn was_empty(&self) -> bool {
+        self.was_empty
     }
 
     /// What became of the last request of this run.
@@ -124,6 +150,9 @@ impl Source {
         }
         let asked = self.asked;
         self.asked += 1;
+        if self.since == Asked::NotYet {
+            self.since = asked_by(request);
+        }
         let how = match self.tick.disturbance {
             Some(Disturbance::Breaks { on, more, how }) if (on..=on + more).contains(&asked) => {
                 Some(how)
@@ -152,10 +181,13 @@ impl Source {
     fn whole(&mut self, request: &Request, asked: usize) -> Reply {
         let (body, next) = self.page(request, asked);
         let is_empty = body == "[]" || body.starts_with(r#"{"items":[],"#);
-        self.last = match (&next, is_empty || self.bodies.insert(body.clone())) {
-            (_, false) => Answered::Repeated,
-            (Some(_), true) => Answered::Page,
-            (None, true) => Answered::LastPage,
+        let is_further_back = request.query("behind").is_none() && self.since != asked_by(request);
+        self.was_empty |= self.rows.is_empty();
+        self.last = if is_further_back {
+            // One page to see whether a record comes at all.
+            Answered::LastPage
+        } else {
+            self.answered(&body, next.is_some(), is_empty)
         };
         let reply = Reply::new(200, body);
         match (next, self.habits.next) {
@@ -165,14 +197,27 @@ impl Source {
         }
     }
 
+    fn answered(&mut self, body: &str, has_next: bool, is_empty: bool) -> Answered {
+        match (has_next, is_empty || self.bodies.insert(body.to_owned())) {
+            (_, false) => Answered::Repeated,
+            (true, true) => Answered::Page,
+            (false, true) => Answered::LastPage,
+        }
+    }
+
     /// A page, and the URL of the next one.
     fn page(&mut self, request: &Request, asked: usize) -> (String, Option<String>) {
-        let since = request.query("since").filter(|_| self.habits.filters);
+        let since = request.query("since");
         let behind = request.query("behind");
         let kind = self.habits.kind;
         let mut rows: Vec<(usize, &Row)> = self.rows.iter().map(|(id, row)| (*id, row)).collect();
         if let Some(since) = &since {
-            rows.retain(|(_, row)| row.is_since(since, kind));
+            match self.habits.filter {
+                Filter::From => rows.retain(|(_, row)| row.is_since(since, kind)),
+                Filter::Behind => rows.retain(|(_, row)| row.is_behind(since, kind)),
+                Filter::Unknown => rows.clear(),
+                Filter::Unasked | Filter::Ignored => {}
+            }
         }
         rows.sort_by_key(|(id, row)| self.position(*id, row));
         let mut skipped = 0;
@@ -297,4 +342,8 @@ impl Source {
         };
         self.rows.insert(id, row);
     }
+}
+
+fn asked_by(request: &Request) -> Asked {
+    request.query("since").map_or(Asked::ForAll, Asked::From)
 }

@@ -39,8 +39,7 @@ pub struct Habits {
     /// Whether a full page always names a next one, so that the last page can be empty.
     pub is_hasty: bool,
     pub has_date: bool,
-    /// Whether the source takes the cursor as a parameter.
-    pub filters: bool,
+    pub filter: Filter,
     /// Whether rows also go without a tombstone.
     pub loses_rows: bool,
     pub lookback: Lookback,
@@ -58,6 +57,21 @@ pub enum Order {
     NewestFirst,
     /// So many rows are skipped, the oldest come first: a row that changes shifts others to a page that was read.
     OldestFirst,
+}
+
+/// What the source makes of the cursor as a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// It is not sent.
+    Unasked,
+    /// Rows from it on.
+    From,
+    /// Rows behind it.
+    Behind,
+    /// It knows no such parameter, and answers with all rows.
+    Ignored,
+    /// It knows no such parameter, and answers with none.
+    Unknown,
 }
 
 /// Where the next page's URL stands.
@@ -127,7 +141,7 @@ impl Habits {
             Order::ById => self.kind.is_time(),
             Order::ByChange | Order::NewestFirst => true,
         };
-        can_tell && !self.loses_rows
+        can_tell && !self.loses_rows && self.filter != Filter::Unknown
     }
 
     /// Whether a row that does not change while a run pages is served in it, if the run asks for it.
@@ -145,9 +159,14 @@ impl Habits {
             (Kind::Text, _) | (_, Lookback::Zero) | (Kind::Integer, Lookback::Unset) => 0,
             (Kind::Integer, Lookback::Set) if is_paging => INTEGERS_LATE_WHILE_PAGING,
             (Kind::Integer, Lookback::Set) => INTEGERS_BACK,
-            (_, Lookback::Unset) => 300,
-            (_, Lookback::Set) => 90,
+            (_, Lookback::Unset) => 300 - self.edge(),
+            (_, Lookback::Set) => 90 - self.edge(),
         }
+    }
+
+    /// What a filter that leaves out the cursor itself takes of the look-back.
+    fn edge(&self) -> i64 {
+        i64::from(self.filter == Filter::Behind)
     }
 
     /// The settings of the job.
@@ -170,7 +189,7 @@ impl Habits {
                 ("SOURCE_PAGE_FROM", "header:X-Next"),
             ],
         });
-        if self.filters {
+        if self.filter != Filter::Unasked {
             settings.push(("SOURCE_CURSOR_TO", "since"));
         }
         settings.extend(self.kind.setting().map(|kind| ("SOURCE_CURSOR_KIND", kind)));
@@ -225,13 +244,13 @@ fn habits(may_lose_rows: bool) -> impl Strategy<Value = Habits> {
         any::<bool>(),
         prop::bool::weighted(0.3),
         prop::bool::weighted(0.8),
-        any::<bool>(),
+        filters(may_lose_rows),
         prop::bool::weighted(if may_lose_rows { 0.5 } else { 0.0 }),
     );
     let retries = prop::bool::weighted(0.1).prop_map(u8::from);
     (source, next, lookback, flags, retries).prop_map(
         |((kind, order, page_rows), next, lookback, flags, retries)| {
-            let (is_absolute, is_hasty, has_date, filters, loses_rows) = flags;
+            let (is_absolute, is_hasty, has_date, filter, loses_rows) = flags;
             Habits {
                 kind,
                 order,
@@ -240,13 +259,38 @@ fn habits(may_lose_rows: bool) -> impl Strategy<Value = Habits> {
                 page_rows,
                 is_hasty,
                 has_date,
-                filters,
+                filter: fitting(filter, kind, lookback, loses_rows),
                 loses_rows,
                 lookback,
                 retries,
             }
         },
     )
+}
+
+fn filters(may_be_unknown: bool) -> impl Strategy<Value = Filter> {
+    prop_oneof![
+        5 => Just(Filter::Unasked),
+        5 => Just(Filter::From),
+        2 => Just(Filter::Behind),
+        1 => Just(Filter::Ignored),
+        1 => Just(if may_be_unknown { Filter::Unknown } else { Filter::From }),
+    ]
+}
+
+/// This filter, or one that inclusive questions are made for, where this one loses rows by contract.
+fn fitting(filter: Filter, kind: Kind, lookback: Lookback, loses_rows: bool) -> Filter {
+    let is_inclusive_by_lookback = match kind {
+        // A row that ties with the cursor, or is of the same day, comes by an inclusive question only.
+        Kind::Date | Kind::Integer | Kind::Text => false,
+        Kind::Rfc3339 | Kind::Epoch | Kind::EpochMs => lookback != Lookback::Zero,
+    };
+    match filter {
+        Filter::Behind if !is_inclusive_by_lookback => Filter::From,
+        // All rows are older than the cursor once the newest are gone, as in a source that was set back.
+        Filter::Ignored if loses_rows => Filter::From,
+        filter => filter,
+    }
 }
 
 fn ticks() -> impl Strategy<Value = Tick> {
