@@ -72,6 +72,7 @@ impl Run<'_> {
             let last_records = sink.last().and_then(|last| gates::comparable(plan, last));
             let taken = sink.take(&staged, staging, portion::extent(report.extent))?;
             let totals = taken.totals();
+            self.summary.set_aside(totals.set_aside);
             self.summary.count(&totals, last_records, more_of_last);
             let plausible = gates::check(
                 &self.gates(plan, host, more),

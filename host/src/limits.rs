@@ -349,6 +349,10 @@ pub const STAGED_LINE_EXTRA_BYTES: usize = 64 * 1024;
 pub const REJECTION_REASON_CHARS_MAX: usize = 200;
 /// How much of its pointer is shown.
 pub const REJECTION_POINTER_CHARS_MAX: usize = 100;
+/// How much is shown of the reason for which a database cannot take a record: its statement may name a table and a column.
+pub const SINK_REJECTION_CHARS_MAX: usize = 1_000;
+/// What such a reason adds to the line of the record.
+pub const SINK_REJECTION_BYTES_MAX: usize = 64 * 1024;
 /// Names that are tried for a temporary folder: one that is taken is met once in a lifetime.
 pub const TEMPORARY_NAMES_MAX: usize = 10;
 /// How often a folder is removed that is found filled again: a component that is being killed may still write.
@@ -361,6 +365,8 @@ pub const WAY_BACK_GENERATIONS_MAX: usize = 20;
 pub const LOCK_TRIES_MAX: u32 = 5;
 /// More digits than a `numeric` has room for before its point.
 pub const NUMERIC_BYTES_MAX: usize = 131_072;
+/// What a B-tree of PostgreSQL takes of a row's key: a third of a page of 8 KiB, without what it adds itself.
+pub const POSTGRES_KEY_BYTES_MAX: usize = 2_696;
 /// How much of a database server's message is shown.
 pub const SERVER_TEXT_CHARS_MAX: usize = 1_000;
 

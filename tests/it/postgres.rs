@@ -4,6 +4,8 @@
 mod cut;
 /// What is there and does not fit.
 mod drift;
+/// A table that somebody else made, and what its rules do to our rows.
+mod given_table;
 /// Who we are to the server, who it is to us, and that no password is seen anywhere.
 mod identity;
 /// The connection lost at `COMMIT`, for good or not.
@@ -24,6 +26,8 @@ mod proxy;
 mod secret;
 /// What a table holds after a run.
 mod table;
+/// Records that do not fit, set aside or made to fit by what the text advises.
+mod unfit;
 /// A server that takes nothing: no connection, no writes, too old.
 mod unwilling;
 

@@ -1,12 +1,14 @@
 //! A SQLite database instead of files, end to end.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::{Arc, Barrier};
 
 use serde_json::json;
 use tidegate::outcome::Outcome;
 
 use crate::server::Reply;
-use crate::world::Job;
+use crate::world::{Job, NOBODY, is_root, rows};
 
 const TWO: &str = r#"[{"id":2,"updated":"2026-01-02T00:00:00Z","n":1.10},{"id":1,"updated":"2026-01-01T00:00:00Z"}]"#;
 
@@ -341,4 +343,147 @@ fn health_sees_a_table_that_somebody_edited_and_a_job_that_fails() {
         .tidegate(["health"])
         .exits(2)
         .stdout_has("nothing was published yet");
+}
+
+/// Reads as a user who owns nothing and may write nowhere here.
+fn read_by_another_user(path: &Path, query: &str) -> Vec<String> {
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            if is_root() {
+                // Of this thread alone.
+                rustix::thread::set_thread_uid(rustix::fs::Uid::from_raw(NOBODY))
+                    .expect("another user");
+            }
+            rows(path, query)
+        });
+        reader.join().expect("it was read")
+    })
+}
+
+#[test]
+fn a_reader_who_may_write_nothing_there_reads_between_runs() {
+    let mut job = published();
+    let path = job.database().expect("a database");
+    if is_root() {
+        let beside = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(job.beside("."), beside).expect("open the folder");
+    }
+
+    assert_eq!(
+        read_by_another_user(&path, "SELECT count(*) FROM orders"),
+        ["2"]
+    );
+    let log = path.with_file_name("data.db-wal");
+    assert_eq!(
+        std::fs::metadata(log).expect("the log").len(),
+        0,
+        "all of it is in the file"
+    );
+
+    let more = r#"[{"id":3,"updated":"2026-01-03T00:00:00Z"}]"#;
+    job = job.page(200, more);
+    job.run().exits(Outcome::Published);
+    assert_eq!(
+        read_by_another_user(&path, "SELECT count(*) FROM orders"),
+        ["3"]
+    );
+}
+
+#[test]
+fn tables_that_are_not_strict_keep_every_key_and_digit_as_it_is() {
+    let mut job = Job::upsert()
+        .sqlite()
+        .set("OUTPUT_SQLITE_STRICT", "no")
+        .set("OUTPUT_COLUMNS", "n numeric /n\nt text /t")
+        .page(200, r#"[{"id":"07","updated":1,"n":1.10,"t":"5"},{"id":"1e2","updated":1,"n":12345678901234567890,"t":null}]"#);
+    job.start().ends_unchecked().exits(0);
+    let mut job = job.page(200, r#"[{"id":"1e2","updated":2,"n":"0.5","t":"x"}]"#);
+    job.start().ends_unchecked().exits(0);
+
+    assert_eq!(
+        job.rows("SELECT typeof(id), id, typeof(n), n, typeof(t), t FROM orders ORDER BY id"),
+        ["text|07|text|1.10|text|5", "text|1e2|text|0.5|text|x"]
+    );
+    assert_eq!(
+        job.rows("SELECT name FROM pragma_table_list WHERE strict"),
+        [""; 0]
+    );
+
+    let mut strict = published().set("OUTPUT_SQLITE_STRICT", "no").page(200, TWO);
+    strict
+        .run()
+        .exits(Outcome::OutputUnusable)
+        .stderr_has("name a new file");
+}
+
+#[test]
+fn a_record_that_does_not_fit_is_set_aside_with_its_key() {
+    let half = r#"{"id":3,"updated":"2026-01-01T00:00:00Z","n":"a\ud83d"}"#;
+    let page = format!(r#"[{{"id":1,"updated":"2026-01-01T00:00:00Z","n":"ok"}},{half}]"#);
+    let mut job = Job::upsert()
+        .sqlite()
+        .set("OUTPUT_COLUMNS", "n text /n")
+        .page(200, &page);
+
+    job.run()
+        .exits(Outcome::GateRefused)
+        .stderr_has("the record with the key `3`")
+        .stderr_has("half a surrogate pair");
+    let mut job = job.set("MAX_REJECTED", "1").page(200, &page);
+    job.start().ends_unchecked().exits(0);
+
+    assert_eq!(job.rows("SELECT id FROM orders"), ["1"]);
+    assert_eq!(
+        job.rows("SELECT pointer, instr(reason, 'key `3`') > 0, record FROM tidegate_rejected"),
+        [format!("/n|1|{half}")]
+    );
+}
+
+#[test]
+fn a_uuid_in_capitals_is_the_same_key() {
+    let one = "6f9619ff-8b86-d011-b42d-00c04fc964ff";
+    let record = |id: &str, at: u32, gone: bool| {
+        format!(r#"[{{"id":"{id}","updated":{at},"gone":{gone}}}]"#)
+    };
+    let mut job = Job::upsert()
+        .sqlite()
+        .set("SOURCE_DELETED", "/gone")
+        .set("MAX_DELETE_PERCENT", "100")
+        .set("MAX_SHRINK_PERCENT", "100")
+        .set("OUTPUT_COLUMNS", "id uuid /id\nat bigint /updated")
+        .page(200, &record(one, 1, false))
+        .page(200, &record(&one.to_uppercase(), 2, false))
+        .page(200, &record(&one.to_uppercase(), 3, true));
+
+    job.start().ends_unchecked().exits(0);
+    job.start().ends_unchecked().exits(0);
+    assert_eq!(job.rows("SELECT id, at FROM orders"), [format!("{one}|2")]);
+    job.start().ends_unchecked().exits(0);
+    assert_eq!(job.rows("SELECT count(*) FROM orders"), ["0"]);
+}
+
+#[test]
+fn rows_that_a_trigger_ignores_fail_the_run() {
+    for (event, page) in [
+        ("INSERT", r#"[{"id":3,"updated":"2026-01-03T00:00:00Z"}]"#),
+        ("UPDATE", r#"[{"id":2,"updated":"2026-01-03T00:00:00Z"}]"#),
+        (
+            "DELETE",
+            r#"[{"id":2,"updated":"2026-01-03T00:00:00Z","gone":true}]"#,
+        ),
+    ] {
+        let mut job = Job::upsert()
+            .sqlite()
+            .set("SOURCE_DELETED", "/gone")
+            .page(200, TWO);
+        job.run().exits(Outcome::Published);
+        job.rows(&format!(
+            "CREATE TRIGGER quietly BEFORE {event} ON orders BEGIN SELECT RAISE(IGNORE); END"
+        ));
+
+        let mut job = job.page(200, page);
+        job.run()
+            .exits(Outcome::GateRefused)
+            .stderr_has("`quietly`");
+    }
 }

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+pub use self::database::rows;
 pub use self::ended::{Printed, Run};
 pub use self::folder::{View, hex, names};
 pub use self::ordinary::{AS_NOBODY, NOBODY, is_root};
@@ -226,7 +227,7 @@ impl Job {
 
     /// What a query of the database gives, `|` between the values.
     pub fn rows(&self, query: &str) -> Vec<String> {
-        database::rows(&self.database().expect("a database"), query)
+        rows(&self.database().expect("a database"), query)
     }
 
     /// A path beside `OUTPUT_DIR`, in the job's own folder.

@@ -1,6 +1,7 @@
 //! JSON text to values and back.
 //!
-//! Reading is strict where a value would have two meanings: a repeated member and half a surrogate pair are refused. Writing
+//! Reading is strict where a value would have two meanings: a repeated member is refused. Half a surrogate pair is U+FFFD, as
+//! real jq reads it. Writing
 //! refuses what JSON has no text for. Numbers keep their digits, members their order; escapes that need not be are not kept.
 
 mod names;
@@ -169,9 +170,8 @@ fn unescaped(quoted: &str) -> Option<&str> {
 }
 
 fn escaped(quoted: &str) -> Result<Rc<str>, String> {
-    let text: Result<String, _> = serde_json::from_str(quoted);
-    text.map(Rc::from)
-        .map_err(|_| "has a string with half a surrogate pair".to_owned())
+    let (text, _) = tidegate_json::whole_text(quoted)?;
+    Ok(text.into())
 }
 
 /// Appends a value as one line of JSON. `Err` says what JSON has no text for.

@@ -7,8 +7,10 @@ mod line;
 mod number;
 mod pointer;
 mod quoting;
+mod text;
 
 pub use self::line::{DEPTH_MAX, append_line, is_too_deep, unfit};
 pub use self::number::Number;
 pub use self::pointer::{Paths, Pointer, Take, escape};
 pub use self::quoting::{beginning, quoted, said, shown};
+pub use self::text::whole_text;

@@ -127,6 +127,12 @@ impl Summary {
         }
     }
 
+    /// So many records that were staged do not fit, and are set aside.
+    pub fn set_aside(&mut self, records: u64) {
+        self.staged = self.staged.saturating_sub(records);
+        self.rejected = self.rejected.saturating_add(records);
+    }
+
     /// Fills in how it ended.
     pub fn end(
         &mut self,

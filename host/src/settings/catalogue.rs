@@ -15,7 +15,7 @@ use crate::log;
 use crate::secret::Secret;
 use crate::settings::auth::Scheme;
 use crate::settings::columns::{self, Column};
-use crate::settings::data_file::{Compression, Formulas, OutputFormat};
+use crate::settings::data_file::{Compression, Delimiter, Formulas, OutputFormat};
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::env_file;
 use crate::settings::parse;
@@ -374,6 +374,15 @@ catalogue! {
         shapes_records: true,
         rules: &[of_databases("names a table")],
     }
+    OUTPUT_SQLITE_STRICT: bool = parse::yes_or_no {
+        group: Group::Output,
+        default: "yes",
+        example: "no",
+        meaning: "`no`: create SQLite tables that are not STRICT, for readers with SQLite before 3.37. Values are checked in \
+                  either case",
+        form: Form::Choice(&YES_OR_NO),
+        rules: &[of_databases("is about tables of SQLite")],
+    }
     OUTPUT_COLUMNS: Vec<Column> = columns::parse {
         group: Group::Output,
         example: "total numeric /totals/gross",
@@ -407,9 +416,27 @@ catalogue! {
         default: "keep",
         example: "escape",
         meaning: "csv text that a spreadsheet would run as a formula: `keep` leaves it as it is. `escape` puts a `'` \
-                  before text that begins with = + - @, a tab or a carriage return (OWASP: CSV Injection)",
+                  before text that begins with = + - @, a tab or a carriage return and is not a number (OWASP: CSV \
+                  Injection)",
         form: Form::Choice(&["keep", "escape"]),
         rules: &[of_files("is about cells of a csv file")],
+    }
+    OUTPUT_CSV_DELIMITER: Delimiter = Delimiter::parse {
+        group: Group::Output,
+        default: "comma",
+        example: "semicolon",
+        meaning: "What separates the cells of csv: `comma`, `semicolon` (which Excel expects where numbers have a decimal \
+                  comma) or `tab`",
+        form: Form::Choice(&["comma", "semicolon", "tab"]),
+        rules: &[of_files("is about cells of a csv file")],
+    }
+    OUTPUT_CSV_BOM: bool = parse::yes_or_no {
+        group: Group::Output,
+        default: "no",
+        example: "yes",
+        meaning: "`yes`: csv begins with a byte order mark, by which Excel reads it as UTF-8",
+        form: Form::Choice(&YES_OR_NO),
+        rules: &[of_files("is about a csv file")],
     }
     OUTPUT_MODE: u32 = parse::file_mode {
         group: Group::Output,

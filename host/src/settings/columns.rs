@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::Offset;
 use serde_json::value::RawValue;
 
 use crate::limits::{COLUMNS_MAX, POSTGRES_NAME_BYTES_MAX};
@@ -47,7 +48,8 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
-    const ALL: [Self; 11] = [
+    /// All of them.
+    pub const ALL: [Self; 11] = [
         Self::Text,
         Self::Bigint,
         Self::Numeric,
@@ -81,17 +83,36 @@ impl ColumnType {
     /// Whether a string is a value of this type: a moment or a UUID, in the form that ISO 8601, RFC 3339 and RFC 9562 give it.
     /// False of types that are no such thing.
     pub fn is_written_as(self, text: &str) -> bool {
-        let is_moment = || text.parse::<Timestamp>().is_ok();
-        let is_plain = || !text.contains('[');
         match self {
-            Self::Timestamptz => is_plain() && is_moment(),
+            Self::Timestamptz => moment(text).is_some_and(|moment| moment.offset.is_some()),
             // At an offset it would be a moment, and the offset be lost.
-            Self::Timestamp => is_plain() && text.parse::<DateTime>().is_ok() && !is_moment(),
+            Self::Timestamp => moment(text).is_some_and(|moment| moment.offset.is_none()),
             Self::Date => text.len() == 10 && text.parse::<Date>().is_ok(),
             Self::Uuid => is_uuid(text),
             _ => false,
         }
     }
+}
+
+/// A day and a time of day, and the offset from UTC where there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    pub at: DateTime,
+    pub offset: Option<Offset>,
+}
+
+/// The time that is written like this. Its year has four digits: 0000 to 9999, to the last second at any offset.
+pub fn moment(text: &str) -> Option<Moment> {
+    let is_plain = text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains('[');
+    let pieces = is_plain.then(|| Pieces::parse(text).ok()).flatten()?;
+    let offset = pieces.to_numeric_offset();
+    let time = match pieces.time() {
+        Some(time) => time,
+        None if offset.is_none() => jiff::civil::Time::midnight(),
+        None => return None,
+    };
+    let at = pieces.date().to_datetime(time);
+    Some(Moment { at, offset })
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -229,6 +250,26 @@ mod tests {
                 "2026-11-23T06:00:00+01:00",
             ),
             (ColumnType::Date, "2024-02-29", "2023-02-29"),
+            (
+                ColumnType::Timestamptz,
+                "9999-12-31T23:59:59.9999999Z",
+                "9999-12-32T23:59:59Z",
+            ),
+            (
+                ColumnType::Timestamptz,
+                "9999-12-31T23:59:59-11:00",
+                "+010000-01-01T00:00:00Z",
+            ),
+            (
+                ColumnType::Timestamptz,
+                "0001-01-01T00:00:00+14:00",
+                "-000001-01-01T00:00:00Z",
+            ),
+            (
+                ColumnType::Timestamptz,
+                "2026-11-23t06:00:00z",
+                "2026-11-23Z",
+            ),
             (
                 ColumnType::Uuid,
                 "6ba7b810-9dad-11d1-80b4-00c04fd430c8",

@@ -1,4 +1,4 @@
-//! The form of data files: `OUTPUT_FORMAT`, `OUTPUT_COMPRESSION` and `OUTPUT_CSV_FORMULAS`, and what they make of the name `latest`.
+//! The form of data files: `OUTPUT_FORMAT`, `OUTPUT_COMPRESSION` and `OUTPUT_CSV_…`, and what they make of the name `latest`.
 
 /// The format of the published file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,25 @@ pub enum Compression {
     Gzip,
     /// As by `zstd`.
     Zstd,
+}
+
+/// How a csv file is written, whatever its columns are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CsvForm {
+    /// `OUTPUT_CSV_FORMULAS`.
+    pub formulas: Formulas,
+    /// `OUTPUT_CSV_DELIMITER`.
+    pub delimiter: Delimiter,
+    /// `OUTPUT_CSV_BOM`: a byte order mark stands first.
+    pub has_mark: bool,
+}
+
+/// What stands between the cells of a csv file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delimiter {
+    Comma,
+    Semicolon,
+    Tab,
 }
 
 /// What becomes of text in a csv file that a spreadsheet takes for a formula.
@@ -101,6 +120,36 @@ impl Compression {
             "gzip" => Ok(Self::Gzip),
             "zstd" => Ok(Self::Zstd),
             _ => Err("takes `none`, `gzip` or `zstd`".to_owned()),
+        }
+    }
+}
+
+impl Delimiter {
+    /// The word in settings and manifests.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Comma => "comma",
+            Self::Semicolon => "semicolon",
+            Self::Tab => "tab",
+        }
+    }
+
+    /// It, as it stands in the file.
+    pub const fn byte(self) -> u8 {
+        match self {
+            Self::Comma => b',',
+            Self::Semicolon => b';',
+            Self::Tab => b'\t',
+        }
+    }
+
+    /// Reads `OUTPUT_CSV_DELIMITER`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "comma" | "," => Ok(Self::Comma),
+            "semicolon" | ";" => Ok(Self::Semicolon),
+            "tab" => Ok(Self::Tab),
+            _ => Err("takes `comma`, `semicolon` or `tab`".to_owned()),
         }
     }
 }

@@ -97,7 +97,6 @@ impl HostPlan {
             inputs,
             problems: inputs.problems().to_vec(),
         };
-        let place = output::read(&mut read);
         let mut limits = limits;
         limits.run_deadline = read.value(&RUN_DEADLINE);
         limits.cpu = read.value(&CPU_LIMIT);
@@ -111,6 +110,7 @@ impl HostPlan {
         limits.staged_line_bytes = read.value(&MAX_RECORD_BYTES) + STAGED_LINE_EXTRA_BYTES;
         limits.retries = read.value(&MAX_RETRIES);
         limits.retry_pause = read.value(&RETRY_PAUSE);
+        let place = output::read(&mut read);
         let mut host = Self {
             job: place.job,
             output_dir: place.dir,

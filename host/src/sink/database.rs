@@ -19,14 +19,13 @@ use crate::sink::database::sqlite::Sqlite;
 use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::{DIGESTS, FileRecord, Manifest};
 use crate::sink::refused;
-use crate::sink::rejected::{self, Rejected};
+use crate::sink::rejected::{self, Rejecting};
 use crate::sink::{
     self, Applied, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink,
     SinkContext, Totals,
 };
 use crate::staging::leftovers::sweep_work;
-use crate::staging::lines::Lines;
-use crate::staging::read::Staged;
+use crate::staging::read::{REJECTED, Staged};
 use crate::staging::rejection::Rejection;
 use crate::staging::run_folder::RunFolder;
 
@@ -55,8 +54,8 @@ pub struct Changes<'s> {
     pub base: BuildsOn,
     /// Parents all of whose records are gone, but for those among `rows`.
     pub parents: &'s Parents,
-    /// Lines of `rejected.ndjson`, known to be well-formed.
-    pub rejected: Lines<'s>,
+    /// What was set aside, and takes what does not fit.
+    pub rejected: &'s mut Rejecting,
     /// The number of the generation that is being made.
     pub generation: u64,
     /// When it is committed, RFC 3339 in UTC: what `_updated_at` says of the rows that change.
@@ -129,7 +128,13 @@ pub fn open<'r>(
 ) -> Result<Box<dyn Sink + 'r>, Failure> {
     match url {
         DatabaseUrl::Sqlite(path) => {
-            let connection = Sqlite::open(context.clone(), path, &host.job, host.writers)?;
+            let connection = Sqlite::open(
+                context.clone(),
+                path,
+                &host.job,
+                host.writers,
+                host.output.sqlite_strict,
+            )?;
             Ok(Box::new(Database::new(context, connection, host, mode)?))
         }
         DatabaseUrl::Postgres(address) => {
@@ -183,6 +188,7 @@ impl<'r, C: Connection> Database<'r, C> {
         folder: &Folder,
         base: BuildsOn,
         committed_at: &str,
+        rejected: &mut Rejecting,
     ) -> Result<(Applied, changes::Read, BTreeMap<String, FileRecord>), Failure> {
         let SinkContext { limits, check, .. } = self.context;
         let parents = Parents::read(staged, &self.keys, limits, check)?;
@@ -219,7 +225,7 @@ impl<'r, C: Connection> Database<'r, C> {
             rows,
             base,
             parents: &parents,
-            rejected: staged.rejected(),
+            rejected,
             generation: sink::next_number(self.last()),
             committed_at,
             owned,
@@ -273,24 +279,30 @@ impl<C: Connection> Sink for Database<'_, C> {
     ) -> Result<Box<dyn PendingCommit + 's>, Failure> {
         let last = self.last.as_ref().map(|(_, manifest)| manifest);
         let base = builds_on::of(extent, last, self.mode, &self.output.keys, staged)?;
-        let rejected = Rejected::copy(staged, staging.generation(), self.context.check)?;
         let parent = self.last.as_ref().map(|(name, _)| name.number);
         let now = Timestamp::now();
         let committed_at = state::written(now);
         let SinkContext {
             limits, log, check, ..
         } = self.context;
-        let (applied, read, files) = patiently((limits, log, check), |retries| {
+        let (applied, read, files, rejecting) = patiently((limits, log, check), |retries| {
             // What was begun there is in the way of nobody: it goes with the run's own folder.
             let sorted = staging
                 .root()
                 .ensure_folder(&format!("attempt-{retries}"), 0o700)?;
+            let generation = staging.generation();
+            if retries > 0 {
+                // What the attempt before set aside is found anew.
+                generation.remove_file(REJECTED)?;
+            }
+            let mut rejecting = Rejecting::copy(staged, generation, check)?;
             self.connection.begin(parent)?;
-            let applied = self.apply(staged, &sorted, base, &committed_at);
+            let applied = self.apply(staged, &sorted, base, &committed_at, &mut rejecting);
             if applied.is_err() {
                 self.connection.roll_back();
             }
-            applied
+            let (applied, read, files) = applied?;
+            Ok((applied, read, files, rejecting))
         })?;
         // From here on the transaction is given up on every way out but the commit.
         let mut taken = TakenRows {
@@ -303,6 +315,7 @@ impl<C: Connection> Sink for Database<'_, C> {
             files,
             now,
         };
+        let rejected = rejecting.finish()?;
         taken.totals = Totals::of(staged, read, rejected.as_ref(), applied)?;
         taken.first_rejected = rejected.map(|rejected| rejected.first);
         Ok(Box::new(taken))

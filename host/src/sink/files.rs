@@ -23,7 +23,7 @@ use crate::sink::files::published_set::sha256_of;
 use crate::sink::files::segment::SEGMENTS;
 use crate::sink::files::write::SetFile;
 use crate::sink::manifest::{CsvLayout, FileRecord};
-use crate::sink::rejected::{self, Rejected};
+use crate::sink::rejected::{self, Rejecting};
 use crate::sink::{
     Applied, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink, SinkContext,
     Totals,
@@ -257,7 +257,7 @@ impl Sink for Files<'_> {
     ) -> Result<Box<dyn PendingCommit + 's>, Failure> {
         let last = self.last.as_ref().map(|last| &last.manifest);
         let base = builds_on::of(extent, last, self.mode, &self.output.keys, staged)?;
-        let rejected = Rejected::copy(staged, staging.generation(), self.context.check)?;
+        let rejecting = Rejecting::copy(staged, staging.generation(), self.context.check)?;
         let mut next = Next {
             files: self,
             staging,
@@ -268,6 +268,7 @@ impl Sink for Files<'_> {
             WriteMode::Append => next.append(staged)?,
             WriteMode::Replace | WriteMode::Upsert => next.set(staged, base)?,
         };
+        let rejected = rejecting.finish()?;
         let totals = Totals::of(staged, content.read, rejected.as_ref(), content.applied)?;
         let changed = content.changed;
         let totals = Totals { changed, ..totals };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
+use crate::settings::data_file::Delimiter;
 use crate::words;
 
 /// The version of the manifest's format. A reader refuses a greater one and tolerates members it does not know.
@@ -93,6 +94,16 @@ pub struct CsvLayout {
     pub pointers: Option<Vec<String>>,
     /// `OUTPUT_CSV_FORMULAS`.
     pub formulas: String,
+    /// `OUTPUT_CSV_DELIMITER`.
+    #[serde(default = "comma")]
+    pub delimiter: String,
+    /// `OUTPUT_CSV_BOM`.
+    #[serde(default)]
+    pub has_mark: bool,
+}
+
+fn comma() -> String {
+    Delimiter::Comma.word().to_owned()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

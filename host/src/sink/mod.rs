@@ -30,6 +30,7 @@ pub mod generation_name;
 pub mod manifest;
 pub mod refused;
 mod rejected;
+mod twins;
 
 pub use files::Files;
 
@@ -162,7 +163,10 @@ pub struct Totals {
     pub removed: u64,
     /// Records of the last published set that have another content now, where that is known.
     pub changed: Option<u64>,
+    /// Records that the component or the sink set aside.
     pub rejected: u64,
+    /// Those of the sink: they were staged, and do not fit.
+    pub set_aside: u64,
     /// Whether the set is, byte for byte, the one published last; under append, whether nothing is added.
     pub unchanged: bool,
 }
@@ -186,19 +190,21 @@ impl Totals {
         rejected: Option<&rejected::Rejected>,
         applied: Applied,
     ) -> Result<Self, Failure> {
+        let set_aside = rejected.map_or(0, |found| found.set_aside);
         let rejected = rejected.map_or(0, |found| found.record.records);
         staged.counted(read::Counts {
             staged: read.staged,
             deleted: read.deleted,
-            rejected,
+            rejected: rejected - set_aside,
         })?;
         Ok(Self {
             records: applied.records,
-            staged: read.staged,
+            staged: read.staged - set_aside,
             deleted: read.deleted,
             removed: applied.removed,
             changed: None,
             rejected,
+            set_aside,
             unchanged: applied.unchanged,
         })
     }

@@ -1,10 +1,12 @@
-//! The records that were set aside: copied, as nothing that the component could write to is kept, and counted.
+//! The records that were set aside: those of the component copied, as nothing that it could write to is kept, and after them
+//! those that the sink itself cannot take; and counted.
 
 use std::fs::File;
 
 use serde_json::json;
 
 use crate::folder::Folder;
+use crate::limits::SINK_REJECTION_BYTES_MAX;
 use crate::outcome::Failure;
 use crate::process::stop::Check;
 use crate::records::changes::{check_at, line_failure};
@@ -13,13 +15,31 @@ use crate::sink::SinkContext;
 use crate::sink::files::write::{LINES, Output};
 use crate::sink::manifest::FileRecord;
 use crate::sink::refused;
+use crate::staging::lines::Lines;
 use crate::staging::read::{REJECTED, Staged};
 use crate::staging::rejection::Rejection;
 
 /// A rejected record may hold anything: nobody but the owner reads it.
 const MODE: u32 = 0o600;
 
-/// The copy of the rejected records.
+/// The rejected records of a run that is being taken.
+pub struct Rejecting {
+    folder: Folder,
+    file: RejectedFile,
+    first: Option<Rejection>,
+    /// How many of them the sink itself set aside.
+    set_aside: u64,
+    line_bytes_max: usize,
+}
+
+enum RejectedFile {
+    /// Nothing was rejected.
+    Missing,
+    Open(Box<Output>),
+    Ended(File, FileRecord),
+}
+
+/// The file of the rejected records.
 pub struct Rejected {
     /// It, still open as it was written.
     pub file: File,
@@ -27,43 +47,89 @@ pub struct Rejected {
     pub record: FileRecord,
     /// The first of them.
     pub first: Rejection,
+    /// How many of them the sink itself set aside.
+    pub set_aside: u64,
 }
 
-impl Rejected {
-    /// Copies what was set aside into `folder`; none when nothing was.
-    pub fn copy(
-        staged: &Staged,
-        folder: &Folder,
-        check: Check<'_>,
-    ) -> Result<Option<Self>, Failure> {
+impl Rejecting {
+    /// Copies what the component set aside into `folder`.
+    pub fn copy(staged: &Staged, folder: &Folder, check: Check<'_>) -> Result<Self, Failure> {
+        let mut rejecting = Self {
+            folder: folder.clone(),
+            file: RejectedFile::Missing,
+            first: None,
+            set_aside: 0,
+            line_bytes_max: staged.line_bytes_max + SINK_REJECTION_BYTES_MAX,
+        };
         let mut lines = staged.rejected();
-        let mut rejected: Option<(Output, Rejection)> = None;
         loop {
             let number = lines.number() + 1;
             let line = lines
                 .next_line()
                 .map_err(|error| line_failure(REJECTED, error))?;
             let Some(line) = line else {
-                let Some((output, first)) = rejected else {
-                    return Ok(None);
-                };
-                let (file, record) = output.finish()?;
-                return Ok(Some(Self {
-                    file,
-                    record,
-                    first,
-                }));
+                return Ok(rejecting);
             };
             check_at(check, number, line.len())?;
             let read = Rejection::read(number, line, staged.words_bytes_max)?;
-            if let Some((output, _)) = &mut rejected {
-                output.write(line, 1)?;
-            } else {
-                let mut output =
-                    Output::create(folder, REJECTED, LINES, Compression::None, Some(MODE))?;
-                output.write(line, 1)?;
-                rejected = Some((output, read));
+            rejecting.write(line)?;
+            rejecting.first.get_or_insert(read);
+        }
+    }
+
+    /// Sets a staged record aside that the sink cannot take: it is JSON, and known to be.
+    pub fn set_aside(&mut self, reason: &str, pointer: &str, record: &str) -> Result<(), Failure> {
+        let (reason_text, pointer) = (json!(reason), json!(pointer));
+        let line =
+            format!("{{\"reason\":{reason_text},\"pointer\":{pointer},\"record\":{record}}}");
+        self.write(line.as_bytes())?;
+        self.set_aside += 1;
+        let by_the_sink = || Rejection::by_the_sink(reason);
+        self.first.get_or_insert_with(by_the_sink);
+        Ok(())
+    }
+
+    /// All of them, from the first; nothing is set aside after this.
+    pub fn lines(&mut self) -> Result<Lines<'_>, Failure> {
+        self.file = match std::mem::replace(&mut self.file, RejectedFile::Missing) {
+            RejectedFile::Open(output) => {
+                let (file, record) = output.finish()?;
+                RejectedFile::Ended(file, record)
             }
+            other => other,
+        };
+        let file = match &self.file {
+            RejectedFile::Ended(file, _) => Some(file),
+            RejectedFile::Missing | RejectedFile::Open(_) => None,
+        };
+        Ok(Lines::new(file, self.line_bytes_max))
+    }
+
+    /// Their file; none when nothing was rejected.
+    pub fn finish(mut self) -> Result<Option<Rejected>, Failure> {
+        self.lines()?;
+        let (RejectedFile::Ended(file, record), Some(first)) = (self.file, self.first) else {
+            return Ok(None);
+        };
+        Ok(Some(Rejected {
+            file,
+            record,
+            first,
+            set_aside: self.set_aside,
+        }))
+    }
+
+    fn write(&mut self, line: &[u8]) -> Result<(), Failure> {
+        if let RejectedFile::Missing = self.file {
+            let (none, mode) = (Compression::None, Some(MODE));
+            let output = Output::create(&self.folder, REJECTED, LINES, none, mode)?;
+            self.file = RejectedFile::Open(Box::new(output));
+        }
+        match &mut self.file {
+            RejectedFile::Open(output) => output.write(line, 1),
+            RejectedFile::Missing | RejectedFile::Ended(..) => Err(Failure::broken(
+                "a record was rejected after all of them were read",
+            )),
         }
     }
 }

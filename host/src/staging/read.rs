@@ -41,7 +41,8 @@ pub struct Staged {
     records: Option<File>,
     deleted: Option<File>,
     rejected: Option<File>,
-    line_bytes_max: usize,
+    /// The longest line that is read.
+    pub line_bytes_max: usize,
     /// The most that the reason or the pointer of a rejected record may have.
     pub words_bytes_max: usize,
 }

@@ -6,7 +6,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::limits::{REJECTION_POINTER_CHARS_MAX, REJECTION_REASON_CHARS_MAX};
+use crate::limits::{
+    REJECTION_POINTER_CHARS_MAX, REJECTION_REASON_CHARS_MAX, SINK_REJECTION_CHARS_MAX,
+};
 use crate::outcome::Failure;
 use crate::words;
 
@@ -50,6 +52,14 @@ impl Rejection {
         Self {
             reason: told(reason, REJECTION_REASON_CHARS_MAX),
             pointer: told(pointer, REJECTION_POINTER_CHARS_MAX),
+        }
+    }
+
+    /// One of a sink, in whose reason everything is said that helps.
+    pub fn by_the_sink(reason: &str) -> Self {
+        Self {
+            reason: told(reason, SINK_REJECTION_CHARS_MAX),
+            pointer: String::new(),
         }
     }
 

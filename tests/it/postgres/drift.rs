@@ -32,7 +32,7 @@ fn drift_is_told_with_the_statement_that_mends_it() {
         ),
         (
             "(id bigint, data jsonb, _updated_at timestamptz, _generation bigint, CONSTRAINT pk PRIMARY KEY (_generation))",
-            r#"DROP CONSTRAINT "pk"; ALTER TABLE "orders" ADD PRIMARY KEY ("id")"#,
+            r#"set PRIMARY_KEY to what that is, or name another table by OUTPUT_TABLE, or move this one away by `ALTER TABLE "orders" RENAME TO "orders_before"`"#,
         ),
     ] {
         let database = server().database();

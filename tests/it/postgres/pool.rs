@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::process::Command;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -114,4 +116,61 @@ fn pairs_through_connections_that_change_lose_nothing_and_double_nothing() {
         "{} commits by {PAIRS} pairs through a pool",
         committed.len()
     );
+}
+
+#[test]
+fn a_lock_that_stayed_with_a_pooled_connection_keeps_nobody_out_and_is_told_as_such() {
+    let database = server().database();
+    let pool = server().pool("transaction", 3);
+    let latch = Latch::default();
+    let mut first = staging(&database, &pool, 1, &latch);
+    let running = first.start().has_asked(1);
+    let lock = database.sql("SELECT classid::bigint << 32 | objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())");
+    latch.open();
+    running.ends_unchecked().exits(0);
+    let kept = Command::new("psql")
+        .args([
+            "-X",
+            "-q",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "etl",
+            "-d",
+            &database.name,
+        ])
+        .args([
+            "-p",
+            &pool.port.to_string(),
+            "-c",
+            &format!("SELECT pg_advisory_lock({lock})"),
+        ])
+        .output()
+        .expect("start psql");
+    assert!(
+        kept.status.success(),
+        "{}",
+        String::from_utf8_lossy(&kept.stderr)
+    );
+    // Older than whoever connects now.
+    std::thread::sleep(Duration::from_secs(2));
+
+    let mut direct = staging(&database, &pool, 3, &Latch::opened())
+        .set("OUTPUT_DATABASE_URL", &database.url(server().port));
+    let refused = direct.start().ends_unchecked();
+    refused
+        .exits(75)
+        .stderr_has("that is no run")
+        .stderr_has("pool_mode=transaction");
+    let mut pooled = staging(&database, &pool, 2, &Latch::opened());
+    let printed = pooled.start().ends_unchecked();
+    printed.exits(0).stdout_has("run lock not used");
+
+    let advice = refused
+        .stderr
+        .split('`')
+        .find(|text| text.starts_with("SELECT pg_terminate"));
+    database.sql(advice.expect("a statement"));
+    direct.start().ends_unchecked().exits(0);
+    assert_eq!(database.sql("SELECT count(*) FROM orders"), "3");
 }

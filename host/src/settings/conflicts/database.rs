@@ -2,7 +2,7 @@
 
 use crate::limits::POSTGRES_NAME_BYTES_MAX;
 use crate::settings::catalogue::{
-    OUTPUT_COLUMNS, OUTPUT_DATABASE_PASSWORD, OUTPUT_TABLE, PRIMARY_KEY, Row,
+    OUTPUT_COLUMNS, OUTPUT_DATABASE_PASSWORD, OUTPUT_SQLITE_STRICT, OUTPUT_TABLE, PRIMARY_KEY, Row,
 };
 use crate::settings::columns::{Column, ColumnType};
 use crate::settings::database_url::DatabaseUrl;
@@ -23,6 +23,10 @@ pub fn refuse(
     let mut problem = |row: &Row, message: String| {
         problems.push(inputs.problem(row.name, message));
     };
+    if matches!(url, DatabaseUrl::Postgres(_)) && inputs.is_given(&OUTPUT_SQLITE_STRICT.row) {
+        let message = "is about tables of SQLite, and OUTPUT_DATABASE_URL names a server: unset it";
+        problem(&OUTPUT_SQLITE_STRICT.row, message.to_owned());
+    }
     if matches!(url, DatabaseUrl::Sqlite(_)) {
         if inputs.is_given(&OUTPUT_DATABASE_PASSWORD.row) {
             let message = "is for a server, and a SQLite database has no password: unset it";
@@ -69,7 +73,7 @@ fn wrong_columns(host: &HostPlan, mode: Option<WriteMode>, url: &DatabaseUrl) ->
     for column in host.output.columns.iter().filter(names_records) {
         if let Some(kind) = column.kind.filter(|kind| !is_of_keys(*kind)) {
             wrong.push(format!(
-                "makes the key `{}` a column of the type {}, and a key is a string or an integer: take text, bigint or numeric",
+                "makes the key `{}` a column of the type {}, and two strings can be one value of it: take text, bigint, numeric, uuid or date",
                 column.pointer,
                 kind.word()
             ));
@@ -110,9 +114,13 @@ fn wrong_names(layout: &Layout, url: &DatabaseUrl) -> Vec<String> {
 }
 
 const fn is_of_keys(kind: ColumnType) -> bool {
-    // Of any other type two strings can be one value: in capitals, or at another offset.
+    // Of any other type two strings can be one value: at another offset, say. A UUID in capitals is the one it is.
     matches!(
         kind,
-        ColumnType::Text | ColumnType::Bigint | ColumnType::Numeric
+        ColumnType::Text
+            | ColumnType::Bigint
+            | ColumnType::Numeric
+            | ColumnType::Uuid
+            | ColumnType::Date
     )
 }

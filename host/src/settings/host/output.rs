@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::records::key::Keys;
 use crate::settings::catalogue::{
-    JOB_NAME, OUTPUT_COLUMNS, OUTPUT_COMPRESSION, OUTPUT_CSV_FORMULAS, OUTPUT_DATABASE_PASSWORD,
-    OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_FORMAT, OUTPUT_MODE, OUTPUT_TABLE, PRIMARY_KEY,
-    REPLACE_BY,
+    JOB_NAME, OUTPUT_COLUMNS, OUTPUT_COMPRESSION, OUTPUT_CSV_BOM, OUTPUT_CSV_DELIMITER,
+    OUTPUT_CSV_FORMULAS, OUTPUT_DATABASE_PASSWORD, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_FORMAT,
+    OUTPUT_MODE, OUTPUT_SQLITE_STRICT, OUTPUT_TABLE, PRIMARY_KEY, REPLACE_BY,
 };
 use crate::settings::columns::Column;
-use crate::settings::data_file::{Compression, Formulas, OutputFormat};
+use crate::settings::data_file::{Compression, CsvForm, OutputFormat};
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{Origin, Problem};
 use crate::settings::plan::WriteMode;
@@ -27,8 +27,10 @@ pub struct OutputPlan {
     pub format: OutputFormat,
     /// `OUTPUT_COMPRESSION`.
     pub compression: Compression,
-    /// `OUTPUT_CSV_FORMULAS`.
-    pub formulas: Formulas,
+    /// `OUTPUT_CSV_…`.
+    pub csv: CsvForm,
+    /// `OUTPUT_SQLITE_STRICT`.
+    pub sqlite_strict: bool,
     /// `OUTPUT_MODE`; umask decides without it.
     pub file_mode: Option<u32>,
     /// `PRIMARY_KEY`: JSON Pointers, none when it is not set.
@@ -92,7 +94,12 @@ pub(super) fn read(read: &mut Reader<'_>) -> Place {
             columns: read.optional(&OUTPUT_COLUMNS).unwrap_or_default(),
             format: read.value(&OUTPUT_FORMAT),
             compression: read.value(&OUTPUT_COMPRESSION),
-            formulas: read.value(&OUTPUT_CSV_FORMULAS),
+            csv: CsvForm {
+                formulas: read.value(&OUTPUT_CSV_FORMULAS),
+                delimiter: read.value(&OUTPUT_CSV_DELIMITER),
+                has_mark: read.value(&OUTPUT_CSV_BOM),
+            },
+            sqlite_strict: read.value(&OUTPUT_SQLITE_STRICT),
             file_mode: read.optional(&OUTPUT_MODE),
             keys: read.optional(&PRIMARY_KEY).unwrap_or_default(),
             replace_by: read.optional(&REPLACE_BY),

@@ -59,6 +59,8 @@ pub enum Cell<'r> {
     Number(Cow<'r, str>),
     /// A string, without its quotes and escapes.
     Text(Cow<'r, str>),
+    /// A string that is no text, as half of a surrogate pair stands in it: JSON as it is written.
+    HalfPair(&'r str),
     /// An array, an object or the whole record: JSON as it is written.
     Json(&'r str),
 }
@@ -110,10 +112,10 @@ impl Layout {
     pub fn cells<'r>(&self, record: &'r str) -> Result<Vec<Cell<'r>>, String> {
         let found = self.pointers.find(record)?;
         let cell = |column: &TableColumn| match &column.source {
-            ColumnSource::At(index, _) => found.values[*index].map_or(Ok(Cell::Null), cell),
-            ColumnSource::Record => Ok(Cell::Json(record)),
+            ColumnSource::At(index, _) => found.values[*index].map_or(Cell::Null, cell),
+            ColumnSource::Record => Cell::Json(record),
         };
-        self.columns.iter().map(cell).collect()
+        Ok(self.columns.iter().map(cell).collect())
     }
 
     /// The values of the key columns.
@@ -168,16 +170,16 @@ fn last_step(pointer: &str) -> String {
     step.replace("~1", "/").replace("~0", "~")
 }
 
-fn cell(value: &RawValue) -> Result<Cell<'_>, String> {
+fn cell(value: &RawValue) -> Cell<'_> {
     let text = value.get();
-    Ok(match text.as_bytes()[0] {
+    match text.as_bytes()[0] {
         b'n' => Cell::Null,
         b't' => Cell::Boolean(true),
         b'f' => Cell::Boolean(false),
-        b'"' => Cell::Text(string(text)?),
+        b'"' => string(text).map_or(Cell::HalfPair(text), Cell::Text),
         b'[' | b'{' => Cell::Json(text),
         _ => Cell::Number(Cow::Borrowed(text)),
-    })
+    }
 }
 
 impl<'k> From<KeyPart<'k>> for Cell<'k> {

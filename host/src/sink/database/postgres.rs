@@ -39,9 +39,11 @@ mod look;
 mod merge;
 mod names;
 mod own_tables;
+mod pooler;
 mod resolve;
 mod side_tables;
 mod table;
+mod times;
 mod tls;
 mod wait;
 
@@ -49,12 +51,17 @@ const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// A session that does not roll back within this is busy with something else.
 const ROLLBACK_PAUSE: Duration = Duration::from_millis(250);
 
+/// Rows that a policy hides from us are an error, and not a set without them.
+const ALL_ROWS: &str = "SET LOCAL row_security = off";
+
 /// A server, and a session there that holds the run lock.
 pub struct Postgres<'r> {
     way: Way<'r>,
     names: Names,
     check: Check<'r>,
     session: Option<Session>,
+    /// Whether the run lock is worth something: a pooler may give each transaction another connection.
+    keeps_lock: bool,
     /// Whether a transaction was begun and not ended.
     is_open: bool,
     /// `--dry-run`: nothing is made that would outlive the transaction.
@@ -84,6 +91,7 @@ impl<'r> Postgres<'r> {
             names,
             check: context.check,
             session: None,
+            keeps_lock: true,
             is_open: false,
             dry_run: context.dry_run,
         };
@@ -97,6 +105,11 @@ impl<'r> Postgres<'r> {
         self.session = None;
         let session = self.way.connect(Some(self.check))?;
         self.way.takes_writes(&session)?;
+        self.keeps_lock = !self.way.shares_connections(&session, Some(self.check));
+        if !self.keeps_lock {
+            self.session = Some(session);
+            return Ok(());
+        }
         for attempt in 1.. {
             let locked = self.way.try_lock(&session, Some(self.check));
             if locked.map_err(|trouble| self.failed("cannot take the run lock in", trouble))? {
@@ -125,7 +138,17 @@ impl<'r> Postgres<'r> {
     }
 
     fn failed(&self, doing: &str, trouble: Trouble) -> Failure {
-        trouble.failure(doing, self.way.address)
+        let lacks_identity = trouble
+            .answer()
+            .is_some_and(|answer| answer.message().contains("replica identity"));
+        let mut failure = trouble.failure(doing, self.way.address);
+        if lacks_identity {
+            failure.message = format!(
+                "{}; let the published table take deletions by `ALTER TABLE {} REPLICA IDENTITY FULL`, or set PRIMARY_KEY and run with `--full-refresh`",
+                failure.message, self.names.table
+            );
+        }
+        failure
     }
 
     /// Runs a statement that takes as long as it takes; how many rows it touched.
@@ -137,6 +160,45 @@ impl<'r> Postgres<'r> {
             client.execute_typed(sql, &[]),
         );
         ran.map_err(|trouble| self.failed(doing, trouble))
+    }
+
+    /// 65: the server stored fewer rows than it was sent, without an error. Names what can be at fault.
+    fn dropped(&self, table: &str, stored: u64, sent: u64) -> Failure {
+        let sql = "SELECT string_agg(tgname::text, ', ' ORDER BY tgname) FROM pg_catalog.pg_trigger \
+             WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 3 = 3";
+        let of: Given<'_> = &[(&table, Type::TEXT)];
+        let asked = self.client().map(|client| {
+            let limit = self.way.limits.database_answer;
+            wait(Some(self.check), limit, async {
+                let row = client.query_typed_one(sql, of).await?;
+                row.try_get::<_, Option<String>>(0)
+            })
+        });
+        let triggers = asked.ok().and_then(Result::ok).flatten();
+        let whose = triggers.map_or_else(
+            || "a trigger of the table or of a partition".to_owned(),
+            |names| format!("a trigger that runs before each row (`{names}`)"),
+        );
+        Failure::new(
+            Outcome::GateRefused,
+            format!(
+                "cannot write into {table} in `{}`: {stored} of {sent} rows were taken, and no error was reported: {whose} dropped the others; let the trigger return the rows of the role `{}`, or name another table by OUTPUT_TABLE",
+                self.way.address,
+                self.way.address.user()
+            ),
+        )
+    }
+
+    /// Asks for two counts, for as long as that takes.
+    fn counts(&self, doing: &str, sql: &str) -> Result<(u64, u64), Failure> {
+        let client = self.client()?;
+        let limit = self.way.limits.run_deadline;
+        let asked = wait(Some(self.check), limit, async {
+            let row = client.query_typed_one(sql, &[]).await?;
+            Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, i64>(1)?))
+        });
+        let (first, second) = asked.map_err(|trouble| self.failed(doing, trouble))?;
+        Ok((first.unsigned_abs(), second.unsigned_abs()))
     }
 
     /// The job's row, for whoever waits that long.
@@ -235,7 +297,11 @@ impl Connection for Postgres<'_> {
         ];
         let written = client.execute_typed(&sql, of);
         let written = wait(Some(self.check), self.way.limits.database_answer, written);
-        written.map_err(|trouble| self.failed("cannot write the state in", trouble))?;
+        let written =
+            written.map_err(|trouble| self.failed("cannot write the state in", trouble))?;
+        if written != 1 {
+            return Err(self.dropped(&self.names.state, written, 1));
+        }
         // From here on nothing but its answer, or the row, says whether it is done.
         let limit = self.way.limits.database_commit;
         let committed = wait(None, limit, client.batch_execute("COMMIT"));
@@ -295,7 +361,8 @@ impl Connection for Postgres<'_> {
 impl Drop for Postgres<'_> {
     fn drop(&mut self) {
         self.roll_back();
-        if let Some(session) = &self.session {
+        // Of a shared connection the locks may be somebody else's.
+        if let Some(session) = self.session.as_ref().filter(|_| self.keeps_lock) {
             let unlock = session
                 .client
                 .batch_execute("SELECT pg_advisory_unlock_all()");

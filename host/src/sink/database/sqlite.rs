@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection as Link, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection as Link, OpenFlags, OptionalExtension as _, ffi, params};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
@@ -32,7 +32,7 @@ const WAIT_SLICE: Duration = Duration::from_millis(100);
 /// Pages held in memory, in KiB: enough for the inner pages of an index of tens of millions of rows.
 const CACHE_KIB: i64 = 16 * 1024;
 
-/// The tables in which commits are kept.
+/// The tables in which commits are kept; without the word STRICT where it is not wanted.
 const OWN_TABLES: &str = "
     CREATE TABLE IF NOT EXISTS tidegate_state (
         job TEXT NOT NULL PRIMARY KEY, generation INTEGER NOT NULL, parent TEXT, state TEXT NOT NULL,
@@ -52,6 +52,8 @@ pub struct Sqlite<'r> {
     job: String,
     place: DatabaseFile,
     link: Link,
+    /// `OUTPUT_SQLITE_STRICT`.
+    is_strict: bool,
 }
 
 impl<'r> Sqlite<'r> {
@@ -63,6 +65,7 @@ impl<'r> Sqlite<'r> {
         path: &Path,
         job: &str,
         writers: Writers,
+        is_strict: bool,
     ) -> Result<Self, Failure> {
         let place = DatabaseFile::of(path);
         let exists = exists(path, &place)?;
@@ -81,6 +84,7 @@ impl<'r> Sqlite<'r> {
             context,
             job: job.to_owned(),
             place,
+            is_strict,
         };
         let doing = || "cannot open";
         // The header is read, and a file that is none is told.
@@ -200,7 +204,11 @@ impl Connection for Sqlite<'_> {
             || "cannot begin a transaction",
             |link| link.execute_batch("BEGIN IMMEDIATE"),
         )?;
-        let made = self.link.execute_batch(OWN_TABLES);
+        let made = if self.is_strict {
+            self.link.execute_batch(OWN_TABLES)
+        } else {
+            self.link.execute_batch(&OWN_TABLES.replace(" STRICT", ""))
+        };
         self.place.done(made, || "cannot create the state table")?;
         let now = self.state()?.map(|row| row.generation);
         if now == parent {
@@ -273,11 +281,32 @@ fn connect(path: &Path, place: &DatabaseFile) -> Result<Link, Failure> {
     place.done(link.busy_timeout(WAIT_SLICE), doing)?;
     place.done(
         link.execute_batch(&format!(
-            "PRAGMA cache_size = -{CACHE_KIB}; PRAGMA synchronous = FULL"
+            "PRAGMA cache_size = -{CACHE_KIB}; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 0"
         )),
         doing,
     )?;
+    keep_log(&link);
     Ok(link)
+}
+
+/// Leaves the write-ahead log, empty, and its index beside the file: a reader that may write nothing there needs them. Where
+/// that cannot be, such a reader waits for the next run.
+fn keep_log(link: &Link) {
+    let mut on: std::ffi::c_int = 1;
+    let on: *mut std::ffi::c_int = &raw mut on;
+    // SAFETY: the handle is open as long as `link` is, and this operation reads and writes the one int.
+    #[expect(
+        unsafe_code,
+        reason = "no pragma does it, and nothing else has it; see the comment above"
+    )]
+    unsafe {
+        ffi::sqlite3_file_control(
+            link.handle(),
+            std::ptr::null(),
+            ffi::SQLITE_FCNTL_PERSIST_WAL,
+            on.cast(),
+        );
+    }
 }
 
 fn read_state(link: &Link, place: &DatabaseFile, job: &str) -> Result<Option<StateRow>, Failure> {

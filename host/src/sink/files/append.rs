@@ -123,6 +123,7 @@ impl Next<'_> {
                 output.write(record, 1)?;
             }
         }
+        output.tell(self.files.context.log);
         let made = output.finish()?.pop();
         let Some(SetFile {
             record,

@@ -29,14 +29,20 @@ impl Next<'_> {
         if plan.format != OutputFormat::Csv {
             return Ok(None);
         }
-        let formulas = plan.formulas.word().to_owned();
+        let form = plan.csv;
+        let laid_out = |columns, pointers| CsvLayout {
+            columns,
+            pointers,
+            formulas: form.formulas.word().to_owned(),
+            delimiter: form.delimiter.word().to_owned(),
+            has_mark: form.has_mark,
+        };
         if !plan.columns.is_empty() {
             let columns = plan.columns.iter();
-            return Ok(Some(CsvLayout {
-                columns: columns.clone().map(|column| column.name.clone()).collect(),
-                pointers: Some(columns.map(|column| column.pointer.clone()).collect()),
-                formulas,
-            }));
+            return Ok(Some(laid_out(
+                columns.clone().map(|column| column.name.clone()).collect(),
+                Some(columns.map(|column| column.pointer.clone()).collect()),
+            )));
         }
         let last = self.files.last.as_ref();
         let known = last.and_then(|last| last.manifest.csv.as_ref());
@@ -51,11 +57,7 @@ impl Next<'_> {
             (None, _) => MemberNames::default(),
         };
         self.see_staged(staged, &mut names)?;
-        Ok(Some(CsvLayout {
-            columns: names.into_names(),
-            pointers: None,
-            formulas,
-        }))
+        Ok(Some(laid_out(names.into_names(), None)))
     }
 
     /// The members of the last set's records.

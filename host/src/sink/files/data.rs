@@ -59,7 +59,7 @@ impl Next<'_> {
             read,
             removed: 0,
             changed: None,
-            files: output.finish()?,
+            files: self.finished(output)?,
         })
     }
 
@@ -138,7 +138,7 @@ impl Next<'_> {
             read,
             removed: merged.removed,
             changed: merged.changed,
-            files: output.finish()?,
+            files: self.finished(output)?,
         })
     }
 
@@ -232,6 +232,11 @@ impl Next<'_> {
                 file: None,
             })
             .collect()
+    }
+
+    fn finished(&self, output: SetOutput) -> Result<Vec<SetFile>, Failure> {
+        output.tell(self.files.context.log);
+        output.finish()
     }
 
     fn output(&self) -> Result<SetOutput, Failure> {

@@ -8,7 +8,7 @@ use crate::folder::{Folder, Writers};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::Failure;
-use crate::settings::data_file::{Compression, Formulas, OutputFormat};
+use crate::settings::data_file::{Compression, CsvForm, Delimiter, Formulas, OutputFormat};
 use crate::settings::host::OutputPlan;
 use crate::settings::plan::WriteMode;
 use crate::sink::Commit;
@@ -82,7 +82,12 @@ impl World {
                 columns: Vec::new(),
                 format,
                 compression: Compression::None,
-                formulas: Formulas::Keep,
+                csv: CsvForm {
+                    formulas: Formulas::Keep,
+                    delimiter: Delimiter::Comma,
+                    has_mark: false,
+                },
+                sqlite_strict: true,
                 file_mode: None,
                 keys: keys.iter().map(|key| (*key).to_owned()).collect(),
                 replace_by: None,

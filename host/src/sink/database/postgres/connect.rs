@@ -1,6 +1,6 @@
 //! One session at the server: opened, looked at, and the run lock taken in it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::CertificateError;
 use serde_json::json;
@@ -41,6 +41,9 @@ pub struct Way<'r> {
 pub struct Session {
     pub client: Client,
     pub backend: Backend,
+    /// How old the server's process is, and how long it took us to get it.
+    pub age: Duration,
+    pub took: Duration,
     /// Where it was said that transactions here only read: `pg_settings.source`.
     pub read_only_by: Option<String>,
 }
@@ -57,6 +60,7 @@ impl Way<'_> {
     pub fn connect(&self, check: Option<Check<'_>>) -> Result<Session, Failure> {
         let limit = self.address.connect_timeout();
         let config = self.config();
+        let begun = Instant::now();
         let opened = wait(check, limit, config.connect(self.tls.clone()));
         let (client, connection) = opened.map_err(|trouble| self.refused(trouble))?;
         // It ends with the client, or tells it of its own end.
@@ -65,16 +69,20 @@ impl Way<'_> {
             client.batch_execute(SESSION).await?;
             let sql = "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), pg_backend_pid(), \
                  (SELECT backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()), \
+                 (SELECT extract(epoch FROM clock_timestamp() - backend_start)::float8 FROM pg_stat_activity WHERE pid = pg_backend_pid()), \
                  (SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on')";
             let row = client.query_typed_one(sql, &[]).await?;
             let backend = Backend {
                 pid: row.try_get(2)?,
                 started: row.try_get::<_, Option<String>>(3)?.unwrap_or_default(),
             };
+            let age = row.try_get::<_, Option<f64>>(4)?.unwrap_or_default();
             let session = Session {
-                read_only_by: row.try_get(4)?,
+                read_only_by: row.try_get(5)?,
                 client,
                 backend,
+                age: Duration::try_from_secs_f64(age).unwrap_or_default(),
+                took: begun.elapsed(),
             };
             Ok((row.try_get(0)?, row.try_get(1)?, session))
         });
@@ -190,29 +198,37 @@ impl Way<'_> {
         let row = wait(check, self.limits.database_answer, asked)
             .ok()
             .flatten();
-        let holder = row.map_or_else(
-            || "another run".to_owned(),
-            |row| {
-                let text = |at: usize| {
-                    let text = row.try_get::<_, Option<String>>(at).ok().flatten();
-                    text.map(|text| {
-                        text.chars()
-                            .take(POSTGRES_NAME_BYTES_MAX)
-                            .collect::<String>()
-                    })
-                };
-                format!(
-                    "`{}` (backend {}, from {}, since {})",
-                    text(1).unwrap_or_default(),
-                    row.try_get::<_, i32>(0).unwrap_or_default(),
-                    text(2).unwrap_or_else(|| "a local socket".to_owned()),
-                    text(3).unwrap_or_else(|| "some time".to_owned()),
-                )
-            },
+        let told = |holder: &str| {
+            Failure::overlap(format!(
+                "cannot lock the job `{}` in `{}`: {holder}",
+                self.job, self.address
+            ))
+        };
+        let Some(row) = row else {
+            return told("another run holds it");
+        };
+        let text = |at: usize| {
+            let text = row.try_get::<_, Option<String>>(at).ok().flatten();
+            text.map(|text| {
+                text.chars()
+                    .take(POSTGRES_NAME_BYTES_MAX)
+                    .collect::<String>()
+            })
+        };
+        let name = text(1).unwrap_or_default();
+        let holder = format!(
+            "`{name}` (backend {}, from {}, since {}) holds it",
+            row.try_get::<_, i32>(0).unwrap_or_default(),
+            text(2).unwrap_or_else(|| "a local socket".to_owned()),
+            text(3).unwrap_or_else(|| "some time".to_owned()),
         );
-        Failure::overlap(format!(
-            "cannot lock the job `{}` in `{}`: {holder} holds it",
-            self.job, self.address
+        let config = self.config();
+        if name.starts_with("tidegate:") || config.get_application_name() == Some(&name) {
+            return told(&holder);
+        }
+        told(&format!(
+            "{holder}, and that is no run: a pooler that gives each transaction another connection (PgBouncer with `pool_mode=transaction`) kept a run's lock; connect directly or with `pool_mode=session`, and close that connection once by `SELECT pg_terminate_backend({})`",
+            row.try_get::<_, i32>(0).unwrap_or_default()
         ))
     }
 

@@ -20,6 +20,8 @@ pub struct Copying<'p, 'r> {
     doing: String,
     sink: Pin<Box<CopyInSink<Bytes>>>,
     buffer: Vec<u8>,
+    table: String,
+    lines: u64,
 }
 
 impl<'p, 'r> Copying<'p, 'r> {
@@ -39,6 +41,8 @@ impl<'p, 'r> Copying<'p, 'r> {
             doing,
             sink: Box::pin(sink),
             buffer: Vec::with_capacity(CHUNK_BYTES * 2),
+            table: table.to_owned(),
+            lines: 0,
         })
     }
 
@@ -50,6 +54,7 @@ impl<'p, 'r> Copying<'p, 'r> {
     /// The line is complete.
     pub fn line_ends(&mut self) -> Result<(), Failure> {
         self.buffer.push(b'\n');
+        self.lines += 1;
         if self.buffer.len() < CHUNK_BYTES {
             return Ok(());
         }
@@ -85,11 +90,15 @@ impl<'p, 'r> Copying<'p, 'r> {
         ended.map_err(|trouble| self.postgres.failed(&self.doing, trouble))
     }
 
-    /// Sends the rest; how many lines the server took.
+    /// Sends the rest; how many lines the server took. `Err` is 65 when it took fewer than were sent.
     pub fn finish(mut self) -> Result<u64, Failure> {
         if !self.buffer.is_empty() {
             self.send()?;
         }
-        self.end()
+        let taken = self.end()?;
+        if taken < self.lines {
+            return Err(self.postgres.dropped(&self.table, taken, self.lines));
+        }
+        Ok(taken)
     }
 }

@@ -10,8 +10,8 @@ use crate::limits::Limits;
 use crate::outcome::Failure;
 use crate::sink::database::{Connection as _, overtaken, vanished};
 
-use super::Postgres;
 use super::wait::{Trouble, wait};
+use super::{ALL_ROWS, Postgres};
 
 /// A commit that was answered survives a power cut, whatever the role or the database are set to.
 const SYNCED: &str = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
@@ -31,7 +31,7 @@ pub fn begin(
     let begin = format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {run_ms}; \
          SET LOCAL idle_in_transaction_session_timeout = {run_ms}; SET LOCAL lock_timeout = {}; \
-         SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; {SYNCED}",
+         SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; {ALL_ROWS}; {SYNCED}",
         limits.database_lock.as_millis()
     );
     postgres.is_open = true;

@@ -12,7 +12,7 @@ use crate::sink::Applied;
 use crate::sink::database::{Cell, Changes};
 
 use super::copy::Copying;
-use super::kinds::{retype, told_from};
+use super::kinds::{Takes, retype, told_from};
 use super::load::{Load, Misfit};
 use super::{Postgres, table};
 
@@ -23,9 +23,9 @@ pub fn into_new(
     changes: &mut Changes<'_>,
 ) -> Result<Applied, Failure> {
     let declared = table::declared(load.layout);
-    load.kinds = declared
+    load.takes = declared
         .iter()
-        .map(|kind| kind.unwrap_or(ColumnType::Text))
+        .map(|kind| Takes::all(kind.unwrap_or(ColumnType::Text)))
         .collect();
     let loading = Loading::new(load, changes)?;
     if loading.is_one {
@@ -33,14 +33,14 @@ pub fn into_new(
         let cells = loading.load.layout.cells(&record).unwrap_or_default();
         for (at, cell) in cells.iter().enumerate() {
             if declared[at].is_none() && *cell != Cell::Null {
-                loading.load.kinds[at] = told_from(cell);
+                loading.load.takes[at] = Takes::all(told_from(cell));
             }
         }
     }
     let create = table::create(
         &loading.load.table,
         loading.load.layout,
-        &loading.load.kinds,
+        &loading.load.takes,
     );
     let made = postgres.run("cannot make the table in", &create);
     made.map_err(|failure| match &postgres.names.schema {
@@ -106,7 +106,10 @@ pub fn replace_all(
         });
     }
     // Not TRUNCATE: readers see the old rows until the commit.
-    postgres.run("empty the table in", &format!("DELETE FROM {}", load.table))?;
+    let deleted = postgres.run("empty the table in", &format!("DELETE FROM {}", load.table))?;
+    if deleted < there {
+        return Err(postgres.dropped(&load.table, deleted, there));
+    }
     let records = Loading::new(load, changes)?.run(postgres, false)?;
     Ok(Applied {
         records,
@@ -154,29 +157,36 @@ impl<'a, 'l, 's> Loading<'a, 'l, 's> {
         let mut records = 0;
         while self.is_one {
             let mut copying = Copying::into(postgres, &self.load.table, &self.load.columns())?;
-            let misfit = self.copy(postgres, &mut copying)?;
+            let misfit = self.copy(postgres, &mut copying, may_widen)?;
             records += copying.finish()?;
             if let Some(misfit) = misfit {
-                self.widen(postgres, &misfit, may_widen)?;
+                self.widen(postgres, &misfit)?;
             }
         }
         Ok(records)
     }
 
-    /// Copies up to the first value that does not fit.
+    /// Copies up to the first value for which a column is to be widened. What does not fit otherwise is set aside.
     fn copy(
         &mut self,
         postgres: &Postgres<'_>,
         copying: &mut Copying<'_, '_>,
+        may_widen: bool,
     ) -> Result<Option<Misfit>, Failure> {
         let tail = self.load.tail.clone();
         let mut lines = 0_u64;
         while self.is_one {
-            if let Err(misfit) = self.load.push(copying.line(), &self.change)? {
-                return Ok(Some(misfit));
+            match self.load.push(copying.line(), &self.change)? {
+                Ok(()) => {
+                    copying.line().extend_from_slice(tail.as_bytes());
+                    copying.line_ends()?;
+                }
+                Err(misfit) if self.can_be_widened(&misfit, may_widen) => return Ok(Some(misfit)),
+                Err(misfit) => {
+                    let (load, rejected) = (&self.load, &mut *self.changes.rejected);
+                    load.set_aside(&misfit, &self.change, self.number, rejected)?;
+                }
             }
-            copying.line().extend_from_slice(tail.as_bytes());
-            copying.line_ends()?;
             lines += 1;
             check_at(postgres.check, lines, self.change.record.len())?;
             self.advance()?;
@@ -184,17 +194,14 @@ impl<'a, 'l, 's> Loading<'a, 'l, 's> {
         Ok(None)
     }
 
-    fn widen(
-        &mut self,
-        postgres: &Postgres<'_>,
-        misfit: &Misfit,
-        may_widen: bool,
-    ) -> Result<(), Failure> {
+    /// Whether it is a key's column whose type nobody chose.
+    fn can_be_widened(&self, misfit: &Misfit, may_widen: bool) -> bool {
         let is_told = table::declared(self.load.layout)[misfit.column].is_none();
-        let is_wider = misfit.wider != self.load.kinds[misfit.column];
-        if !(may_widen && is_told && is_wider) {
-            return Err(self.load.refuse(misfit, &self.change, self.number));
-        }
+        let is_wider = misfit.wider != self.load.takes[misfit.column].kind;
+        may_widen && is_told && is_wider
+    }
+
+    fn widen(&mut self, postgres: &Postgres<'_>, misfit: &Misfit) -> Result<(), Failure> {
         let column = &self.load.layout.columns[misfit.column].name;
         let wider = misfit.wider;
         postgres.run("widen a key in", &retype(&self.load.table, column, wider))?;
@@ -202,7 +209,7 @@ impl<'a, 'l, 's> Loading<'a, 'l, 's> {
             "type of an undeclared key detected from its values",
             json!({ "column": column, "type": wider.word() }),
         );
-        self.load.kinds[misfit.column] = wider;
+        self.load.takes[misfit.column] = Takes::all(wider);
         Ok(())
     }
 }

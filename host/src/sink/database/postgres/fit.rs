@@ -4,8 +4,26 @@ use crate::limits::NUMERIC_BYTES_MAX;
 use crate::settings::columns::{ColumnType, is_number};
 use crate::sink::database::Cell;
 
-/// Appends `cell` for a column of `kind`. `Err` says what it is instead. Keys are strict: two of them never become one.
-pub fn push(
+use super::kinds::{Only, Takes};
+use super::times;
+
+/// What jsonb and text have no room for.
+const NUL: &str = "`\\u0000`";
+const HALF_PAIR: &str = "half a surrogate pair";
+
+/// Appends `cell` for a column that takes this. `Err` says what it is instead, and `line` may end in a part of it. Keys are
+/// strict: two of them never become one.
+pub fn push(line: &mut Vec<u8>, cell: &Cell<'_>, takes: Takes, is_key: bool) -> Result<(), String> {
+    push_as(line, cell, takes.kind, is_key)?;
+    match cell {
+        Cell::Number(text) | Cell::Text(text) if takes.only != Only::All => {
+            is_among(takes.only, text).map_err(|what| what.unwrap_or_else(|| spoken(cell)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn push_as(
     line: &mut Vec<u8>,
     cell: &Cell<'_>,
     kind: ColumnType,
@@ -13,12 +31,10 @@ pub fn push(
 ) -> Result<(), String> {
     use ColumnType as Kind;
     match (kind, cell) {
-        (_, Cell::Null) => {
-            line.extend_from_slice(b"\\N");
-            return Ok(());
-        }
+        (_, Cell::Null) => line.extend_from_slice(b"\\N"),
         (Kind::Jsonb | Kind::Json, cell) => return push_json(line, cell, kind),
         (Kind::Text, Cell::Text(text)) => return push_text(line, text),
+        (Kind::Text, Cell::HalfPair(_)) => return Err(unfit_text(HALF_PAIR)),
         (Kind::Text, Cell::Number(text)) if !is_key => line.extend_from_slice(text.as_bytes()),
         (Kind::Text, Cell::Boolean(truth)) if !is_key => {
             line.extend_from_slice(if *truth { b"true" } else { b"false" });
@@ -33,17 +49,68 @@ pub fn push(
             line.extend_from_slice(text.as_bytes());
         }
         (Kind::Boolean, Cell::Boolean(truth)) => line.push(if *truth { b't' } else { b'f' }),
-        (kind, Cell::Text(text)) if kind.is_written_as(text) => {
+        (Kind::Timestamptz | Kind::Timestamp | Kind::Date, Cell::Text(text))
+            if kind.is_written_as(text) =>
+        {
+            let written = times::written(kind, text).ok_or_else(|| spoken(cell))?;
+            line.extend_from_slice(written.as_bytes());
+        }
+        (Kind::Uuid, Cell::Text(text)) if kind.is_written_as(text) => {
             line.extend_from_slice(text.as_bytes());
         }
         (Kind::Bigint | Kind::Numeric | Kind::Double, Cell::Text(text))
             if !is_key && is_number(text) =>
         {
-            return push(line, &Cell::Number(text.as_ref().into()), kind, is_key);
+            return push_as(line, &Cell::Number(text.as_ref().into()), kind, is_key);
         }
         (_, cell) => return Err(spoken(cell)),
     }
     Ok(())
+}
+
+/// Whether a column that takes `only` these keeps a value as it is. `Err` may say what is wrong with it.
+fn is_among(only: Only, text: &str) -> Result<(), Option<String>> {
+    let fits = |fits: bool| if fits { Ok(()) } else { Err(None) };
+    match only {
+        Only::All => Ok(()),
+        Only::Smallint => fits(text.parse::<i16>().is_ok()),
+        Only::Integer => fits(text.parse::<i32>().is_ok()),
+        Only::Padded(_) if text.ends_with(' ') => Err(Some(
+            "a string that ends with a blank, which the column does not keep".to_owned(),
+        )),
+        Only::Chars(most) | Only::Padded(most) => {
+            let many = text.chars().count();
+            (many <= most)
+                .then_some(())
+                .ok_or_else(|| Some(format!("a string of {many} characters")))
+        }
+        Only::Digits { precision, scale } => fits(has_digits(text, precision, scale)),
+        Only::Fraction(most) => {
+            let digits = text.split_once(['.', ',']).map_or("", |(_, rest)| rest);
+            let end = digits.find(|c: char| !c.is_ascii_digit());
+            let fraction = &digits[..end.unwrap_or(digits.len())];
+            fits(fraction.trim_end_matches('0').len() <= most)
+        }
+    }
+}
+
+/// Whether a JSON number is exactly one of so many digits, `scale` of them after the point.
+fn has_digits(number: &str, precision: i64, scale: i64) -> bool {
+    let number = number.strip_prefix('-').unwrap_or(number);
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let Ok(exponent) = exponent.parse::<i64>() else {
+        return false;
+    };
+    let digits = format!("{whole}{fraction}");
+    let leading = digits.len() - digits.trim_start_matches('0').len();
+    let kept = digits.trim_end_matches('0').len();
+    if leading == digits.len() {
+        return true;
+    }
+    let of = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let point = of(whole.len()).saturating_add(exponent);
+    of(kept).saturating_sub(point) <= scale && point - of(leading) <= precision - scale
 }
 
 fn push_json(line: &mut Vec<u8>, cell: &Cell<'_>, kind: ColumnType) -> Result<(), String> {
@@ -55,13 +122,11 @@ fn push_json(line: &mut Vec<u8>, cell: &Cell<'_>, kind: ColumnType) -> Result<()
             let text = serde_json::to_string(text).unwrap_or_default();
             return push_json(line, &Cell::Json(&text), kind);
         }
-        Cell::Json(text) => {
+        Cell::Json(text) | Cell::HalfPair(text) => {
             if kind == ColumnType::Jsonb
                 && let Some(escape) = unfit_escape(text)
             {
-                return Err(format!(
-                    "a string with {escape}, which jsonb and text cannot hold; drop it by TRANSFORM, or give it a column of type `json` by OUTPUT_COLUMNS"
-                ));
+                return Err(unfit_text(escape));
             }
             push_escaped(line, text);
         }
@@ -71,13 +136,23 @@ fn push_json(line: &mut Vec<u8>, cell: &Cell<'_>, kind: ColumnType) -> Result<()
 
 fn push_text(line: &mut Vec<u8>, text: &str) -> Result<(), String> {
     if memchr::memchr(0, text.as_bytes()).is_some() {
-        return Err(
-            "a string with `\\u0000`, which text and jsonb cannot hold; drop it by TRANSFORM, or give it a column of type `json` by OUTPUT_COLUMNS"
-                .to_owned(),
-        );
+        return Err(unfit_text(NUL));
     }
     push_escaped(line, text);
     Ok(())
+}
+
+/// What is wrong with a string, and what can be done about it.
+fn unfit_text(what: &str) -> String {
+    // As jq reads it, half a pair is U+FFFD: any program that looks at the string replaces it.
+    let program = if what == NUL {
+        r#"gsub("\u0000"; "")"#
+    } else {
+        r#"gsub("\ufffd"; "?")"#
+    };
+    format!(
+        "a string with {what}, which jsonb and text cannot hold; replace it by TRANSFORM, for example `walk(if type == \"string\" then {program} else . end)`, or give it a column of type `json` by OUTPUT_COLUMNS"
+    )
 }
 
 /// Appends text in which nothing means anything to COPY.
@@ -113,13 +188,13 @@ fn unfit_escape(text: &str) -> Option<&'static str> {
             .and_then(|digits| u16::from_str_radix(digits, 16).ok());
         let pairs = after_high.take() == Some(at);
         match unit {
-            Some(0) => return Some("`\\u0000`"),
+            Some(0) => return Some(NUL),
             Some(0xdc00..=0xdfff) if pairs => {}
-            Some(0xdc00..=0xdfff) => return Some("half a surrogate pair"),
-            _ if pairs => return Some("half a surrogate pair"),
+            Some(0xdc00..=0xdfff) => return Some(HALF_PAIR),
+            _ if pairs => return Some(HALF_PAIR),
             Some(0xd800..=0xdbff) => {
                 if bytes.get(at + 6) != Some(&b'\\') {
-                    return Some("half a surrogate pair");
+                    return Some(HALF_PAIR);
                 }
                 after_high = Some(at + 6);
             }
@@ -141,6 +216,7 @@ pub fn spoken(cell: &Cell<'_>) -> String {
         Cell::Boolean(truth) => format!("`{truth}`"),
         Cell::Number(text) => format!("the number `{}`", short(text)),
         Cell::Text(text) => format!("the string `{}`", short(text)),
+        Cell::HalfPair(_) => format!("a string with {HALF_PAIR}"),
         Cell::Json(text) if text.starts_with('[') => "an array".to_owned(),
         Cell::Json(_) => "an object".to_owned(),
     }
@@ -152,7 +228,7 @@ mod tests {
 
     fn pushed(cell: &Cell<'_>, kind: ColumnType) -> Result<String, String> {
         let mut line = Vec::new();
-        push(&mut line, cell, kind, false)?;
+        push(&mut line, cell, Takes::all(kind), false)?;
         Ok(String::from_utf8(line).unwrap())
     }
 
@@ -213,10 +289,53 @@ mod tests {
             push(
                 &mut line,
                 &Cell::Number("10".into()),
-                ColumnType::Text,
+                Takes::all(ColumnType::Text),
                 true
             )
             .is_err()
+        );
+    }
+
+    #[test]
+    fn a_column_of_somebody_elses_takes_what_it_keeps_as_it_is() {
+        let fits = |name: &str, cell: &Cell<'_>| {
+            let mut line = Vec::new();
+            push(&mut line, cell, Takes::named(name).unwrap(), false).is_ok()
+        };
+        for (name, fit, unfit) in [
+            ("smallint", "-32768", "32768"),
+            ("integer", "2147483647", "2147483648"),
+            ("numeric(5,2)", "-123.45", "123.456"),
+            ("numeric(5,2)", "1.100e2", "1234"),
+            ("numeric(5,2)", "0.000", "1e-3"),
+            ("numeric(3,-2)", "99900", "99950"),
+        ] {
+            assert!(fits(name, &Cell::Number(fit.into())), "{name} {fit}");
+            assert!(!fits(name, &Cell::Number(unfit.into())), "{name} {unfit}");
+        }
+        for (name, fit, unfit) in [
+            ("character varying(3)", "äöü", "äöü "),
+            ("character(3)", "a", "a "),
+            (
+                "timestamp(3) with time zone",
+                "2026-11-23T06:00:00.1230Z",
+                "2026-11-23T06:00:00.1234Z",
+            ),
+        ] {
+            assert!(fits(name, &Cell::Text(fit.into())), "{name} {fit}");
+            assert!(!fits(name, &Cell::Text(unfit.into())), "{name} {unfit}");
+        }
+    }
+
+    #[test]
+    fn half_a_pair_is_refused_by_text_and_kept_by_json() {
+        let half = Cell::HalfPair(r#""a\ud83d""#);
+
+        assert!(pushed(&half, ColumnType::Text).is_err());
+        assert!(pushed(&half, ColumnType::Jsonb).is_err());
+        assert_eq!(
+            pushed(&half, ColumnType::Json).as_deref(),
+            Ok(r#""a\\ud83d""#)
         );
     }
 }

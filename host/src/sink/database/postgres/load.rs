@@ -1,5 +1,6 @@
 //! One set of changes, in the transaction that was begun: into an empty table at once, else by way of a temporary one.
 
+use crate::limits::POSTGRES_KEY_BYTES_MAX;
 use crate::outcome::{Failure, Outcome};
 use crate::records::sort::Change;
 use crate::settings::columns::ColumnType;
@@ -7,11 +8,11 @@ use crate::settings::host::OutputPlan;
 use crate::sink::Applied;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::database::names::{listed, quoted};
-use crate::sink::database::{Cell, Changes, GENERATION, Layout, Rows, UPDATED_AT};
+use crate::sink::database::{Cell, Changes, ColumnSource, GENERATION, Layout, Rows, UPDATED_AT};
+use crate::sink::rejected::Rejecting;
 
 use super::fit;
-use super::kinds::{retype, sql, widened};
-
+use super::kinds::{Only, Takes, retype, widened};
 use super::table::{self, unusable};
 use super::wait::wait;
 use super::{Postgres, first_load, merge, side_tables};
@@ -19,7 +20,8 @@ use super::{Postgres, first_load, merge, side_tables};
 /// What all ways of loading need.
 pub struct Load<'l> {
     pub layout: &'l Layout,
-    pub kinds: Vec<ColumnType>,
+    /// What each column takes.
+    pub takes: Vec<Takes>,
     pub table: String,
     pub generation: u64,
     pub committed_at: String,
@@ -34,7 +36,49 @@ pub struct Misfit {
     pub column: usize,
     /// The type that would take it.
     pub wider: ColumnType,
-    what: String,
+    why: Unfit,
+}
+
+enum Unfit {
+    /// The column takes no such value.
+    Value(String),
+    /// The index of the key takes no key of so many bytes.
+    LongKey(usize),
+}
+
+/// Shorter than what an index has room for, whatever else is in the key.
+const LONG_TEXT_BYTES: usize = 2_000;
+
+/// What a value takes in the index of a key, as it is stored without compression.
+fn stored_bytes(cell: &Cell<'_>, kind: ColumnType) -> usize {
+    const LENGTH: usize = 4;
+    let bytes = match (cell, kind) {
+        (Cell::Text(text), ColumnType::Text) => LENGTH + text.len(),
+        (Cell::Text(text), ColumnType::Jsonb) => 3 * LENGTH + text.len(),
+        (Cell::Number(digits), ColumnType::Numeric) => 2 * LENGTH + digits.len().div_ceil(2),
+        (Cell::Number(digits), ColumnType::Jsonb) => 5 * LENGTH + digits.len().div_ceil(2),
+        _ => 16,
+    };
+    bytes.next_multiple_of(LENGTH)
+}
+
+/// The type that takes a value which is not among those that the column takes.
+fn wider(takes: Takes, cell: &Cell<'_>, is_key: bool) -> ColumnType {
+    let all = Takes::all(takes.kind);
+    if fit::push(&mut Vec::new(), cell, all, is_key).is_ok() {
+        return takes.kind;
+    }
+    widened(takes.kind, cell)
+}
+
+/// A JSON Pointer as a path of jq.
+fn as_jq(pointer: &str) -> String {
+    let steps = pointer.split('/').skip(1);
+    let steps = steps.map(|step| step.replace("~1", "/").replace("~0", "~"));
+    let steps: Vec<String> = steps
+        .map(|step| format!("[{}]", serde_json::json!(step)))
+        .collect();
+    format!(".{}", steps.concat())
 }
 
 /// Makes the table what `changes` say.
@@ -48,7 +92,7 @@ pub fn apply(
     let found = table::find(postgres)?;
     let mut load = Load {
         layout,
-        kinds: Vec::new(),
+        takes: Vec::new(),
         table: postgres.names.table.clone(),
         tail: format!("\t{}\t{}", changes.committed_at, changes.generation),
         generation: changes.generation,
@@ -68,9 +112,11 @@ pub fn apply(
         side_tables::keep(postgres, &mut changes)?;
         return Ok(applied);
     };
-    load.kinds = found.fits(postgres, layout)?;
+    if !found.is_empty && !changes.owned {
+        return Err(foreign(postgres, &load.table));
+    }
+    load.takes = found.fits(postgres, layout)?;
     let applied = match (found.is_empty, changes.base) {
-        (false, _) if !changes.owned => return Err(foreign(postgres, &load.table)),
         (true, _) => first_load::into_empty(postgres, &mut load, &mut changes)?,
         (false, _) if matches!(changes.rows, Rows::New { .. }) => {
             first_load::add(postgres, &mut load, &mut changes)?
@@ -92,8 +138,10 @@ pub fn apply(
 
 fn foreign(postgres: &Postgres<'_>, table: &str) -> Failure {
     unusable(format!(
-        "cannot write into {table} in `{}`: it has rows, and no run of the job `{}` wrote them; name another table by OUTPUT_TABLE, or empty this one by `DELETE FROM {table}`",
-        postgres.way.address, postgres.way.job
+        "cannot write into {table} in `{}`: it has rows, and no run of the job `{}` wrote them; name another table by OUTPUT_TABLE, or move this one away by `{}`, and the next run creates it",
+        postgres.way.address,
+        postgres.way.job,
+        table::renamed(table, &postgres.names.name)
     ))
 }
 
@@ -134,7 +182,13 @@ impl Load<'_> {
                 )
             })?
         };
-        Ok(self.push_cells(line, &cells))
+        let begun = line.len();
+        let pushed = self.push_cells(line, &cells);
+        let pushed = pushed.and_then(|()| self.is_indexed(&change.key, &cells));
+        if pushed.is_err() {
+            line.truncate(begun);
+        }
+        Ok(pushed)
     }
 
     /// The same of a deleted row, of which only the key is known.
@@ -144,27 +198,96 @@ impl Load<'_> {
         self.push_cells(line, &cells)
     }
 
+    /// The same of the key that is written like a deleted one and is of the other JSON type; `false`: the columns take none.
+    pub fn push_twin(&self, line: &mut Vec<u8>, change: &Change) -> bool {
+        let mut cells = self.layout.key_cells(&change.key);
+        for (cell, takes) in cells.iter_mut().zip(&self.takes) {
+            let other = match (&*cell, takes.kind) {
+                (Cell::Text(text), ColumnType::Bigint | ColumnType::Numeric) => {
+                    Some(Cell::Number(text.clone()))
+                }
+                (Cell::Number(digits), ColumnType::Text) => Some(Cell::Text(digits.clone())),
+                _ => None,
+            };
+            if let Some(other) = other {
+                *cell = other;
+            }
+        }
+        // Digits only: COPY would read ` 7` and `0x7` too.
+        let is_integer = |cell: &Cell<'_>| match cell {
+            Cell::Number(text) => text
+                .parse::<i128>()
+                .is_ok_and(|number| number.to_string() == **text),
+            _ => true,
+        };
+        if !cells.iter().all(is_integer) {
+            return false;
+        }
+        cells.resize(self.layout.columns.len(), Cell::Null);
+        self.push_cells(line, &cells).is_ok()
+    }
+
+    /// Whether the index of the key has room for one.
+    fn is_indexed(&self, key: &[u8], cells: &[Cell<'_>]) -> Result<(), Misfit> {
+        // Mostly it is short, whatever its parts are.
+        if self.layout.keys == 0 || 2 * key.len() <= POSTGRES_KEY_BYTES_MAX {
+            return Ok(());
+        }
+        let keys = cells.iter().zip(&self.takes).take(self.layout.keys);
+        let sizes: Vec<usize> = keys
+            .map(|(cell, takes)| stored_bytes(cell, takes.kind))
+            .collect();
+        let bytes = sizes.iter().sum();
+        if bytes <= POSTGRES_KEY_BYTES_MAX {
+            return Ok(());
+        }
+        let longest = (0..sizes.len())
+            .max_by_key(|at| sizes[*at])
+            .unwrap_or_default();
+        Err(Misfit {
+            column: longest,
+            wider: self.takes[longest].kind,
+            why: Unfit::LongKey(bytes),
+        })
+    }
+
     fn push_cells(&self, line: &mut Vec<u8>, cells: &[Cell<'_>]) -> Result<(), Misfit> {
         let begun = line.len();
-        for (column, (cell, kind)) in cells.iter().zip(&self.kinds).enumerate() {
+        for (column, (cell, takes)) in cells.iter().zip(&self.takes).enumerate() {
             if column > 0 {
                 line.push(b'\t');
             }
             let is_key = column < self.layout.keys || self.layout.parent == Some(column);
-            if let Err(what) = fit::push(line, cell, *kind, is_key) {
+            if let Err(what) = fit::push(line, cell, *takes, is_key) {
                 line.truncate(begun);
                 return Err(Misfit {
                     column,
-                    wider: widened(*kind, cell),
-                    what,
+                    wider: wider(*takes, cell, is_key),
+                    why: Unfit::Value(what),
                 });
             }
         }
         Ok(())
     }
 
-    /// 65: a value that does not fit, and what would mend it.
-    pub fn refuse(&self, misfit: &Misfit, change: &Change, number: u64) -> Failure {
+    /// Sets a record aside that does not fit, with its key, and with what would make it fit.
+    pub fn set_aside(
+        &self,
+        misfit: &Misfit,
+        change: &Change,
+        number: u64,
+        rejected: &mut Rejecting,
+    ) -> Result<(), Failure> {
+        let column = &self.layout.columns[misfit.column];
+        let pointer = match &column.source {
+            ColumnSource::At(_, pointer) => pointer.as_str(),
+            ColumnSource::Record => "",
+        };
+        let record = String::from_utf8_lossy(&change.record);
+        rejected.set_aside(&self.reason(misfit, change, number), pointer, &record)
+    }
+
+    fn reason(&self, misfit: &Misfit, change: &Change, number: u64) -> String {
         let which = if change.key.is_empty() {
             format!("record {number}")
         } else {
@@ -172,28 +295,37 @@ impl Load<'_> {
             let parts: Vec<String> = cells.iter().map(fit::spoken).collect();
             format!("the record whose key is {}", parts.join(", "))
         };
-        let column = &self.layout.columns[misfit.column].name;
-        let kind = self.kinds[misfit.column];
-        let message = format!(
-            "cannot load {which} into {}: the column {} is {} and the record has {} there",
-            self.table,
-            quoted(column),
-            sql(kind),
-            misfit.what
+        let column = &self.layout.columns[misfit.column];
+        let takes = self.takes[misfit.column];
+        let cannot = format!("cannot load {which} into {}", self.table);
+        let what = match &misfit.why {
+            Unfit::LongKey(bytes) => {
+                let pointer = match &column.source {
+                    ColumnSource::At(_, pointer) => pointer.as_str(),
+                    ColumnSource::Record => "",
+                };
+                return format!(
+                    "{cannot}: its key takes {bytes} bytes, and an index of PostgreSQL takes {POSTGRES_KEY_BYTES_MAX}; set PRIMARY_KEY to something shorter, or drop such records by TRANSFORM, for example `select({} | utf8bytelength <= {LONG_TEXT_BYTES})`",
+                    as_jq(pointer)
+                );
+            }
+            Unfit::Value(what) => what,
+        };
+        let shown = takes.shown();
+        let is = format!(
+            "{cannot}: the column {} is {shown} and the record has {what} there",
+            quoted(&column.name)
         );
         // A jsonb takes every value; what it refuses is in its strings, and was told.
-        let mend = match misfit.wider {
-            wider
-                if wider == kind || kind == ColumnType::Text && misfit.what.contains("\\u0000") =>
-            {
-                String::new()
-            }
+        let is_told = takes.kind == ColumnType::Text && what.contains("TRANSFORM");
+        match misfit.wider {
+            _ if is_told => is,
+            wider if wider == takes.kind && takes.only == Only::All => is,
             wider => format!(
-                "; fix the source or TRANSFORM, or widen the column by `{}`, and in OUTPUT_COLUMNS if it is there",
-                retype(&self.table, column, wider)
+                "{is}; fix the source or TRANSFORM, or widen the column by `{}`, and in OUTPUT_COLUMNS if it is there",
+                retype(&self.table, &column.name, wider)
             ),
-        };
-        Failure::new(Outcome::GateRefused, format!("{message}{mend}"))
+        }
     }
 
     /// How many rows there are.

@@ -11,7 +11,7 @@ use crate::sink::database::Seen;
 use super::connect::{Session, Way};
 use super::names::Names;
 use super::wait::{Given, Trouble, wait};
-use super::{row_of, state_sql, tls};
+use super::{ALL_ROWS, row_of, state_sql, tls};
 
 /// The job's row and, where `count` says so, how many rows its table has. Both are looked for where a run has them, and
 /// nowhere else: what others made may run their code.
@@ -41,7 +41,9 @@ fn ask(session: &Session, names: &Names, host: &HostPlan, count: bool) -> Result
     wait(None, limit, async {
         // One snapshot, so that the row and the table are of the same commit.
         client
-            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .batch_execute(&format!(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {ALL_ROWS}"
+            ))
             .await?;
         let is_there = async |name: &String| {
             let of: Given<'_> = &[(name, Type::TEXT)];

@@ -1,6 +1,6 @@
 //! Into a table with rows: by way of a temporary one, and of what stands there only what differs is written.
 
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Outcome};
 use crate::records::changes::check_at;
 use crate::records::key::parts;
 use crate::records::sort::Change;
@@ -8,10 +8,12 @@ use crate::sink::Applied;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{Cell, Changes, GENERATION, UPDATED_AT};
+use crate::sink::twins;
 
 use super::copy::Copying;
 use super::load::Load;
 
+use super::wait::wait;
 use super::{Postgres, fit};
 
 const STAGED: &str = "pg_temp.tidegate_staged";
@@ -45,6 +47,11 @@ pub fn merge(
             let sql =
                 format!("DELETE FROM {table} t USING {STAGED} s WHERE {same_key} AND s.{DELETED}");
             removed += postgres.run(DOING, &sql)?;
+            let left = format!("JOIN {STAGED} s ON {same_key} WHERE s.{DELETED}");
+            refuse_left(postgres, load, &left)?;
+        }
+        if staged.twins > 0 {
+            refuse_twins(postgres, load, &same_key)?;
         }
         if stage_parents(postgres, load, changes)? {
             let parent = &load.layout.columns[load.layout.parent.unwrap_or_default()].name;
@@ -53,23 +60,95 @@ pub fn merge(
                 quoted(parent)
             );
             removed += postgres.run(DOING, &sql)?;
+            let left = format!(
+                "JOIN {PARENTS} p ON t.{} = p.parent WHERE NOT EXISTS ({staged_anew})",
+                quoted(parent)
+            );
+            refuse_left(postgres, load, &left)?;
         }
     }
-    let written = match staged.records {
-        0 => 0,
-        _ => postgres.run(DOING, &upsert(load, &keys, &same_key))?,
-    };
+    let mut written = 0;
+    if staged.records > 0 {
+        let sql = upsert(load, &keys, &same_key);
+        let sent;
+        (sent, written) = postgres.counts(DOING, &sql)?;
+        if written < sent {
+            return Err(postgres.dropped(table, written, sent));
+        }
+    }
+    let records = load.count(postgres)?;
+    if changes.base == BuildsOn::Nothing && records != staged.records {
+        return Err(not_deleted(
+            postgres,
+            load,
+            records.saturating_sub(staged.records),
+        ));
+    }
     Ok(Applied {
-        records: load.count(postgres)?,
+        records,
         removed,
         unchanged: removed + dropped + written == 0,
     })
+}
+
+/// `Err` (65): rows that were to be deleted are still there.
+fn refuse_left(postgres: &Postgres<'_>, load: &Load<'_>, which: &str) -> Result<(), Failure> {
+    let sql = format!("SELECT count(*), 0::bigint FROM {} t {which}", load.table);
+    let (left, _) = postgres.counts(DOING, &sql)?;
+    match left {
+        0 => Ok(()),
+        left => Err(not_deleted(postgres, load, left)),
+    }
+}
+
+fn not_deleted(postgres: &Postgres<'_>, load: &Load<'_>, left: u64) -> Failure {
+    Failure::new(
+        Outcome::GateRefused,
+        format!(
+            "cannot delete from {} in `{}`: {} not deleted, and no error was reported; a trigger of the table kept what is gone at the source, or wrote something else; let the role `{}` delete, or name another table by OUTPUT_TABLE",
+            load.table,
+            postgres.way.address,
+            match left {
+                1 => "1 row was".to_owned(),
+                left => format!("{left} rows were"),
+            },
+            postgres.way.address.user()
+        ),
+    )
+}
+
+/// `Err` (65): a deletion names the key of a row, but for its JSON type.
+fn refuse_twins(postgres: &Postgres<'_>, load: &Load<'_>, same_key: &str) -> Result<(), Failure> {
+    let key = listed_of("t", load.layout.key_names());
+    let sql = format!(
+        "SELECT concat_ws(', ', {key}) FROM {} t JOIN {STAGED} s ON {same_key} WHERE s.{DELETED} IS NULL LIMIT 1",
+        load.table
+    );
+    let client = postgres.client()?;
+    let limit = postgres.way.limits.run_deadline;
+    let asked = wait(Some(postgres.check), limit, async {
+        let row = client.query_typed_opt(&sql, &[]).await?;
+        row.map(|row| row.try_get::<_, String>(0)).transpose()
+    });
+    match asked.map_err(|trouble| postgres.failed(DOING, trouble))? {
+        None => Ok(()),
+        Some(key) => Err(twins::refused(&key)),
+    }
+}
+
+fn listed_of<'n>(side: &str, names: impl Iterator<Item = &'n str>) -> String {
+    let columns: Vec<String> = names
+        .map(|name| format!("{side}.{}", quoted(name)))
+        .collect();
+    columns.join(", ")
 }
 
 /// What was staged into the temporary table.
 struct InTemporary {
     records: u64,
     deleted: u64,
+    /// Deletions of keys that the columns take under another JSON type alone.
+    twins: u64,
 }
 
 fn stage(
@@ -88,20 +167,29 @@ fn stage(
     let mut staged = InTemporary {
         records: 0,
         deleted: 0,
+        twins: 0,
     };
     while changes.rows.next(&mut change)? {
         number += 1;
         if change.deleted {
-            // A key that the column cannot hold is of no row.
-            if load.push_deleted(copying.line(), &change).is_err() {
+            // A key that the column cannot hold is of no row; but for one of the other type, perhaps.
+            if load.push_deleted(copying.line(), &change).is_ok() {
+                copying.line().extend_from_slice(b"\tt");
+                staged.deleted += 1;
+            } else if load.push_twin(copying.line(), &change) {
+                copying.line().extend_from_slice(b"\t\\N");
+                staged.twins += 1;
+            } else {
                 continue;
             }
-            copying.line().extend_from_slice(b"\tt");
-            staged.deleted += 1;
         } else {
-            let pushed = load.push(copying.line(), &change)?;
-            pushed.map_err(|misfit| load.refuse(&misfit, &change, number))?;
-            copying.line().extend_from_slice(b"\tf");
+            match load.push(copying.line(), &change)? {
+                Ok(()) => copying.line().extend_from_slice(b"\tf"),
+                Err(misfit) => {
+                    load.set_aside(&misfit, &change, number, changes.rejected)?;
+                    continue;
+                }
+            }
             staged.records += 1;
         }
         copying.line_ends()?;
@@ -133,7 +221,7 @@ fn stage_parents(
         for part in parts(parent) {
             let begun = copying.line().len();
             // A parent that the column cannot hold has no rows there.
-            match fit::push(copying.line(), &Cell::from(part), load.kinds[column], true) {
+            match fit::push(copying.line(), &Cell::from(part), load.takes[column], true) {
                 Ok(()) => copying.line_ends()?,
                 Err(_) => copying.line().truncate(begun),
             }
@@ -144,7 +232,7 @@ fn stage_parents(
     Ok(true)
 }
 
-/// New rows and those that differ: what is equal is not even locked, so it costs no WAL. Values are compared as they are
+/// How many rows are new or differ, and how many of those were written: what is equal is not even locked, so it costs no WAL. Values are compared as they are
 /// stored (`record_image_ne`): 1.1 and 1.10 are equal numbers, and not the same.
 fn upsert(load: &Load<'_>, keys: &[&str], same_key: &str) -> String {
     let own = load.own_columns();
@@ -155,13 +243,7 @@ fn upsert(load: &Load<'_>, keys: &[&str], same_key: &str) -> String {
             .map(|column| column.name.as_str())
     };
     let others: Vec<&str> = names().skip(keys.len()).collect();
-    let of = |side: &str| {
-        let columns: Vec<String> = others
-            .iter()
-            .map(|name| format!("{side}.{}", quoted(name)))
-            .collect();
-        columns.join(", ")
-    };
+    let of = |side: &str| listed_of(side, others.iter().copied());
     let differs = match others.len() {
         0 => String::new(),
         _ => format!(
@@ -178,9 +260,11 @@ fn upsert(load: &Load<'_>, keys: &[&str], same_key: &str) -> String {
         .map(|name| format!("{0} = EXCLUDED.{0}", quoted(name)))
         .collect();
     format!(
-        "INSERT INTO {table} ({own}, {UPDATED_AT}, {GENERATION}) SELECT {from}, '{at}'::timestamptz, {generation} FROM {STAGED} s \
-         LEFT JOIN {table} t ON {same_key} WHERE NOT s.{DELETED} AND (t.{first} IS NULL{differs}) \
-         ON CONFLICT ({keys}) DO UPDATE SET {set}",
+        "WITH changed AS MATERIALIZED (SELECT {from}, '{at}'::timestamptz, {generation} FROM {STAGED} s \
+         LEFT JOIN {table} t ON {same_key} WHERE NOT s.{DELETED} AND (t.{first} IS NULL{differs})), \
+         written AS (INSERT INTO {table} ({own}, {UPDATED_AT}, {GENERATION}) SELECT * FROM changed \
+         ON CONFLICT ({keys}) DO UPDATE SET {set} RETURNING 1) \
+         SELECT (SELECT count(*) FROM changed), (SELECT count(*) FROM written)",
         table = load.table,
         from = from_staged.join(", "),
         at = load.committed_at,

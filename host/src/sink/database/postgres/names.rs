@@ -10,6 +10,8 @@ use crate::sink::database::names::{REJECTED_TABLE, REMEMBERED_TABLE, STATE_TABLE
 pub struct Names {
     /// The schema, not quoted; none: the first of the role's `search_path`.
     pub schema: Option<String>,
+    /// The table without its schema, not quoted.
+    pub name: String,
     pub table: String,
     pub state: String,
     pub rejected: String,
@@ -37,6 +39,7 @@ impl Names {
             None => quoted(name),
         };
         Ok(Self {
+            name: name.to_owned(),
             table: with_schema(name),
             state: with_schema(STATE_TABLE),
             rejected: with_schema(REJECTED_TABLE),

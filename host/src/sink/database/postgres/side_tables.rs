@@ -42,9 +42,10 @@ fn set_aside(postgres: &Postgres<'_>, changes: &mut Changes<'_>) -> Result<(), F
     let of: Given<'_> = &[(&postgres.way.job, Type::TEXT)];
     execute(postgres, "cannot write what was set aside in", &sql, of)?;
     let mut copying = None;
+    let mut lines = changes.rejected.lines()?;
     loop {
-        let number = changes.rejected.number() + 1;
-        let line = changes.rejected.next_line();
+        let number = lines.number() + 1;
+        let line = lines.next_line();
         let Some(line) = line.map_err(|error| line_failure(REJECTED, error))? else {
             break;
         };

@@ -205,14 +205,18 @@ fn mend(code: &str) -> &'static str {
 fn outcome(code: &str) -> Outcome {
     match code {
         "53100" => Outcome::IoFailed,
-        // A standby; the rest of the class is about transactions.
-        "25006" => Outcome::OutputUnusable,
+        // A standby; a limit that somebody configured; a database that was dropped; a table with too many columns.
+        "25006" | "53400" | "57P04" | "54011" => Outcome::OutputUnusable,
+        // What is in use now, and a lock; the rest of the class stays so until somebody changes it.
+        "55006" | "55P03" => Outcome::TryLater,
+        // A constraint at the end of a transaction; and a trigger that refuses what it sees.
+        "40002" | "P0001" => Outcome::GateRefused,
         _ => match code.get(..2).unwrap_or_default() {
             // A value or a constraint; what is too large.
-            "21" | "22" | "23" | "54" => Outcome::GateRefused,
+            "21" | "22" | "23" | "44" | "54" => Outcome::GateRefused,
             "58" | "XX" => Outcome::IoFailed,
-            // The connection, a transaction, resources, what is in use, an operator.
-            "08" | "25" | "40" | "53" | "55" | "57" => Outcome::TryLater,
+            // The connection, a transaction, resources, an operator.
+            "08" | "25" | "40" | "53" | "57" | "72" => Outcome::TryLater,
             _ => Outcome::OutputUnusable,
         },
     }
@@ -233,6 +237,14 @@ mod tests {
             ("57P03", Outcome::TryLater),
             ("40P01", Outcome::TryLater),
             ("55P03", Outcome::TryLater),
+            ("55006", Outcome::TryLater),
+            ("55000", Outcome::OutputUnusable),
+            ("55P02", Outcome::OutputUnusable),
+            ("53400", Outcome::OutputUnusable),
+            ("57P01", Outcome::TryLater),
+            ("57P04", Outcome::OutputUnusable),
+            ("54000", Outcome::GateRefused),
+            ("P0001", Outcome::GateRefused),
             ("53100", Outcome::IoFailed),
             ("XX001", Outcome::IoFailed),
             ("22P02", Outcome::GateRefused),

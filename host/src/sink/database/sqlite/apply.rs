@@ -13,6 +13,7 @@ use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{
     Cell, Changes, ColumnSource, GENERATION, Layout, Rows, TableColumn, UPDATED_AT,
 };
+use crate::sink::rejected::Rejecting;
 
 use super::Sqlite;
 use super::error::number;
@@ -30,6 +31,8 @@ struct Work<'w, 'r> {
     layout: &'w Layout,
     generation: u64,
     at: &'w str,
+    /// Triggers of the table, which may drop what is written without an error.
+    triggers: Option<String>,
     done: Applied,
 }
 
@@ -40,22 +43,21 @@ pub fn apply(
     layout: &Layout,
     changes: Changes<'_>,
 ) -> Result<Applied, Failure> {
-    let Sqlite {
-        link, place, job, ..
-    } = sqlite;
+    let Sqlite { link, place, .. } = sqlite;
     let is_there = place.done(table::exists(link, table), || "look for the table")?;
     if changes.base == BuildsOn::LastCommit && !is_there {
         return Err(place.unusable(format_args!(
             "the table `{table}` is missing, and the last set went into it; restore it from a backup, or run with `--full-refresh`"
         )));
     }
-    table::ready(link, place, job, table, layout, changes.owned)?;
+    table::ready(sqlite, table, layout, changes.owned)?;
     let mut work = Work {
         sqlite,
         table,
         layout,
         generation: changes.generation,
         at: changes.committed_at,
+        triggers: place.done(table::triggers(link, table), || "look for triggers")?,
         done: Applied {
             unchanged: true,
             ..Applied::default()
@@ -63,18 +65,18 @@ pub fn apply(
     };
     let before = work.count()?;
     match changes.rows {
-        Rows::New { .. } => work.insert(changes.rows)?,
+        Rows::New { .. } => work.insert(changes.rows, changes.rejected)?,
         Rows::AsStaged(_) if changes.base == BuildsOn::LastCommit => {}
         Rows::AsStaged(_) if changes.same_as_last == Some(before) => {}
         Rows::AsStaged(_) => {
             work.delete_all()?;
-            work.insert(changes.rows)?;
+            work.insert(changes.rows, changes.rejected)?;
         }
-        rows @ Rows::Keyed(_) if before == 0 => work.insert(rows)?,
+        rows @ Rows::Keyed(_) if before == 0 => work.insert(rows, changes.rejected)?,
         rows @ Rows::Keyed(_) => {
             let replaces = changes.base == BuildsOn::Nothing;
             let keep_keys = replaces || !changes.parents.is_empty();
-            work.merge(rows, keep_keys, replaces)?;
+            work.merge(rows, keep_keys, replaces, changes.rejected)?;
             if replaces {
                 work.delete_unstaged()?;
             }
@@ -114,18 +116,30 @@ impl<'w> Work<'w, '_> {
     fn delete_all(&mut self) -> Result<(), Failure> {
         let deleted = self.execute(&format!("DELETE FROM {}", quoted(self.table)), "empty")?;
         self.done.unchanged &= deleted == 0;
-        Ok(())
+        let left = if self.triggers.is_some() {
+            self.count()?
+        } else {
+            0
+        };
+        if left > 0 {
+            Err(self.dropped("delete a row from"))
+        } else {
+            Ok(())
+        }
     }
 
     /// Rows into a table that has none.
-    fn insert(&mut self, mut rows: Rows<'_>) -> Result<(), Failure> {
+    fn insert(&mut self, mut rows: Rows<'_>, rejected: &mut Rejecting) -> Result<(), Failure> {
         let mut insert = self.prepared(&self.insert_statement(), "cannot insert into")?;
         let mut change = Change::default();
         let (mut seen, mut changed) = (0, false);
         while self.next(&mut rows, &mut change, &mut seen)? {
             if !change.deleted {
-                self.put(&mut insert, &change.record)?;
-                changed = true;
+                match self.put(&mut insert, &change.record, rejected)? {
+                    Put::SetAside => {}
+                    Put::Written => changed = true,
+                    Put::Left => return Err(self.dropped("write a row into")),
+                }
             }
         }
         drop(insert);
@@ -139,6 +153,7 @@ impl<'w> Work<'w, '_> {
         mut rows: Rows<'_>,
         keep_keys: bool,
         replaces: bool,
+        rejected: &mut Rejecting,
     ) -> Result<(), Failure> {
         let keys = listed(self.layout.key_names());
         self.execute(&format!("DROP TABLE IF EXISTS {STAGED}"), "cannot change")?;
@@ -165,21 +180,31 @@ impl<'w> Work<'w, '_> {
                 )
             })
             .transpose()?;
+        let mut looks = self.looks(&keys, &places)?;
         let mut change = Change::default();
         let (mut seen, mut changed, mut removed) = (0, false, 0);
         while self.next(&mut rows, &mut change, &mut seen)? {
             if change.deleted {
                 if !replaces {
                     removed += self.with_key(&mut delete, &change.key)?;
+                    if let Some(looks) = &mut looks
+                        && self.finds_key(&mut looks.by_key, &change.key)?
+                    {
+                        return Err(self.dropped("delete a row from"));
+                    }
                 }
                 continue;
             }
-            changed |= self.put(&mut put, &change.record)? > 0;
+            match self.put(&mut put, &change.record, rejected)? {
+                Put::SetAside => continue,
+                Put::Written => changed = true,
+                Put::Left => self.is_there(looks.as_mut(), &change.record)?,
+            }
             if let Some(keep) = &mut keep {
                 self.with_key(keep, &change.key)?;
             }
         }
-        drop((put, delete, keep));
+        drop((put, delete, keep, looks));
         self.done.removed += removed;
         self.done.unchanged &= !changed && removed == 0;
         Ok(())
@@ -295,45 +320,134 @@ impl<'w> Work<'w, '_> {
         )
     }
 
-    /// Binds a record and executes; returns how many rows changed.
-    fn put(&self, statement: &mut Statement<'_>, record: &[u8]) -> Result<usize, Failure> {
-        let record = std::str::from_utf8(record)
-            .map_err(|error| Failure::broken(format!("a record is not UTF-8: {error}")))?;
+    /// Binds a record and executes. What does not fit its column is set aside.
+    fn put(
+        &self,
+        statement: &mut Statement<'_>,
+        record: &[u8],
+        rejected: &mut Rejecting,
+    ) -> Result<Put, Failure> {
+        let record = text_of(record)?;
         let cells = self.layout.cells(record).map_err(Failure::broken)?;
-        let mut bound = 0;
-        for (at, (column, cell)) in self.layout.columns.iter().zip(&cells).enumerate() {
-            let exactly = at < self.layout.keys || self.layout.parent == Some(at);
-            let value = stored(column.kind, exactly, cell)
-                .map_err(|found| self.refused(column, &self.named(&cells), &found))?;
-            bound += 1;
-            self.bind(statement, bound, value)?;
+        match self.bind_cells(statement, &cells)? {
+            Ok(()) => {}
+            Err((column, found)) => {
+                let reason = self.reason(column, &self.named(&cells), &found);
+                rejected.set_aside(&reason, pointer_of(column), record)?;
+                return Ok(Put::SetAside);
+            }
         }
+        let bound = cells.len();
         self.bind(statement, bound + 1, self.at)?;
         self.bind(statement, bound + 2, number(self.generation))?;
         let executed = statement.raw_execute();
-        self.sqlite.place.done(executed, || {
+        let executed = self.sqlite.place.done(executed, || {
             format!(
                 "cannot write {} into the table `{}`",
                 self.named(&cells),
                 self.table
             )
+        })?;
+        Ok(if executed > 0 {
+            Put::Written
+        } else {
+            Put::Left
         })
+    }
+
+    /// Binds the values of a record. `Ok(Err)`: the first column that does not take its value, and what that is.
+    fn bind_cells(
+        &self,
+        statement: &mut Statement<'_>,
+        cells: &[Cell<'_>],
+    ) -> Result<Result<(), (&TableColumn, String)>, Failure> {
+        for (at, (column, cell)) in self.layout.columns.iter().zip(cells).enumerate() {
+            let exactly = at < self.layout.keys || self.layout.parent == Some(at);
+            match stored(column.kind, exactly, cell) {
+                Ok(value) => self.bind(statement, at + 1, value)?,
+                Err(found) => return Ok(Err((column, found))),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// What looks after triggers: none where there is no trigger.
+    fn looks(&self, keys: &str, places: &str) -> Result<Option<Looks<'w>>, Failure> {
+        if self.triggers.is_none() {
+            return Ok(None);
+        }
+        let table = quoted(self.table);
+        let same: Vec<String> = self
+            .layout
+            .columns
+            .iter()
+            .map(|column| format!("{} IS ?", quoted(&column.name)))
+            .collect();
+        let by_key = format!("SELECT 1 FROM {table} WHERE ({keys}) = ({places})");
+        let whole = format!("SELECT 1 FROM {table} WHERE {}", same.join(" AND "));
+        Ok(Some(Looks {
+            by_key: self.prepared(&by_key, "cannot inspect")?,
+            whole: self.prepared(&whole, "cannot inspect")?,
+        }))
+    }
+
+    /// `Err` (65): a row that was to be written is not there as it should be, and a trigger is at fault.
+    fn is_there(&self, looks: Option<&mut Looks<'_>>, record: &[u8]) -> Result<(), Failure> {
+        let Some(looks) = looks else { return Ok(()) };
+        let cells = self
+            .layout
+            .cells(text_of(record)?)
+            .map_err(Failure::broken)?;
+        if self.bind_cells(&mut looks.whole, &cells)?.is_ok() && self.finds(&mut looks.whole)? {
+            return Ok(());
+        }
+        Err(self.dropped("write a row into"))
+    }
+
+    fn finds(&self, statement: &mut Statement<'_>) -> Result<bool, Failure> {
+        let mut rows = statement.raw_query();
+        let found = rows.next().map(|row| row.is_some());
+        self.sqlite
+            .place
+            .done(found, || self.doing("cannot inspect"))
+    }
+
+    /// 65: it was to be done and was not, without an error.
+    fn dropped(&self, what: &str) -> Failure {
+        Failure::new(
+            Outcome::GateRefused,
+            format!(
+                "cannot {what} the table `{}`: no error was reported; a trigger of the table ignored it (`{}`); let it pass what this job writes, or choose another OUTPUT_TABLE",
+                self.table,
+                self.triggers.as_deref().unwrap_or("none is known")
+            ),
+        )
     }
 
     /// Binds a key and executes; returns how many rows changed.
     fn with_key(&self, statement: &mut Statement<'_>, key: &[u8]) -> Result<u64, Failure> {
-        let cells = self.layout.key_cells(key);
-        for (at, (column, cell)) in self.layout.columns.iter().zip(&cells).enumerate() {
-            let value = stored(column.kind, true, cell)
-                .map_err(|found| self.refused(column, "a deleted key", &found))?;
-            self.bind(statement, at + 1, value)?;
-        }
+        self.bind_key(statement, key)?;
         let executed = statement.raw_execute();
         let executed = self
             .sqlite
             .place
             .done(executed, || self.doing("cannot change"))?;
         Ok(executed as u64)
+    }
+
+    fn finds_key(&self, statement: &mut Statement<'_>, key: &[u8]) -> Result<bool, Failure> {
+        self.bind_key(statement, key)?;
+        self.finds(statement)
+    }
+
+    fn bind_key(&self, statement: &mut Statement<'_>, key: &[u8]) -> Result<(), Failure> {
+        let cells = self.layout.key_cells(key);
+        for (at, (column, cell)) in self.layout.columns.iter().zip(&cells).enumerate() {
+            let value = stored(column.kind, true, cell)
+                .map_err(|found| self.refused(column, "a deleted key", &found))?;
+            self.bind(statement, at + 1, value)?;
+        }
+        Ok(())
     }
 
     fn bind(
@@ -358,17 +472,42 @@ impl<'w> Work<'w, '_> {
     }
 
     fn refused(&self, column: &TableColumn, what: &str, found: &str) -> Failure {
-        let pointer = match &column.source {
-            ColumnSource::At(_, pointer) => pointer.as_str(),
-            ColumnSource::Record => "",
-        };
+        Failure::new(Outcome::GateRefused, self.reason(column, what, found))
+    }
+
+    fn reason(&self, column: &TableColumn, what: &str, found: &str) -> String {
+        let pointer = pointer_of(column);
         let kind = column.kind.map_or("any", |kind| kind.word());
-        Failure::new(
-            Outcome::GateRefused,
-            format!(
-                "cannot write {what} into the table `{}`: the column `{}` is {kind}, and there is {found} at `{pointer}`; give it another type in OUTPUT_COLUMNS, or change or drop such records with TRANSFORM",
-                self.table, column.name
-            ),
+        format!(
+            "cannot write {what} into the table `{}`: the column `{}` is {kind}, and there is {found} at `{pointer}`; give it another type in OUTPUT_COLUMNS, or change or drop such records with TRANSFORM",
+            self.table, column.name
         )
+    }
+}
+
+/// What became of a record.
+enum Put {
+    Written,
+    /// Nothing was changed: it is there already, or a trigger ignored it.
+    Left,
+    /// It does not fit.
+    SetAside,
+}
+
+/// Queries for what is there after a trigger ran.
+struct Looks<'w> {
+    by_key: Statement<'w>,
+    whole: Statement<'w>,
+}
+
+fn text_of(record: &[u8]) -> Result<&str, Failure> {
+    std::str::from_utf8(record)
+        .map_err(|error| Failure::broken(format!("a record is not UTF-8: {error}")))
+}
+
+fn pointer_of(column: &TableColumn) -> &str {
+    match &column.source {
+        ColumnSource::At(_, pointer) => pointer,
+        ColumnSource::Record => "",
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::outcome::Failure;
 use crate::records::changes::line_failure;
-use crate::staging::lines::Lines;
+use crate::sink::rejected::Rejecting;
 use crate::staging::read::REJECTED;
 use crate::staging::rejection::RejectedLine;
 
@@ -22,7 +22,7 @@ impl Sqlite<'_> {
     }
 
     /// Replaces what was set aside by the job's run before.
-    pub(super) fn keep_rejected(&self, mut lines: Lines<'_>) -> Result<(), Failure> {
+    pub(super) fn keep_rejected(&self, rejected: &mut Rejecting) -> Result<(), Failure> {
         let Sqlite {
             link, place, job, ..
         } = self;
@@ -33,6 +33,7 @@ impl Sqlite<'_> {
             link.prepare("INSERT INTO tidegate_rejected (job, number, reason, pointer, record) VALUES (?1, ?2, ?3, ?4, ?5)"),
             doing,
         )?;
+        let mut lines = rejected.lines()?;
         loop {
             let number_of_line = lines.number() + 1;
             let line = lines.next_line();

@@ -8,6 +8,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{ColumnSource, GENERATION, Layout, UPDATED_AT};
 
+use super::Sqlite;
 use super::error::{DatabaseFile, number};
 use super::value::declared;
 
@@ -32,6 +33,12 @@ pub fn exists(link: &Link, name: &str) -> Result<bool> {
     .map(|found| found.is_some())
 }
 
+/// The names of a table's triggers; none where there are none.
+pub fn triggers(link: &Link, name: &str) -> Result<Option<String>> {
+    let statement = "SELECT group_concat(name, ', ') FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE";
+    link.query_row(statement, [name], |row| row.get(0))
+}
+
 /// Rows in a table.
 pub fn count(link: &Link, name: &str) -> Result<u64> {
     link.query_row(
@@ -46,15 +53,24 @@ pub fn count(link: &Link, name: &str) -> Result<u64> {
 ///
 /// `Err` is 73: there is something else, with the statement that would mend it; 78 when it is another job's.
 pub fn ready(
-    link: &Link,
-    place: &DatabaseFile,
-    job: &str,
+    sqlite: &Sqlite<'_>,
     name: &str,
     layout: &Layout,
     owned: bool,
 ) -> std::result::Result<(), Failure> {
+    let Sqlite {
+        link,
+        place,
+        job,
+        is_strict,
+        ..
+    } = sqlite;
+    let is_strict = *is_strict;
     let doing = || format!("cannot inspect the table `{name}`");
     refuse_anothers(link, place, job, name)?;
+    if !is_strict {
+        refuse_strict(link, place, name)?;
+    }
     let found: Option<(String, String, bool)> = place.done(
         link.query_row(
             "SELECT name, type, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE",
@@ -64,18 +80,19 @@ pub fn ready(
         .optional(),
         doing,
     )?;
-    let wanted = shapes(layout);
+    let wanted = shapes(layout, is_strict);
     match found {
-        None => place.done(link.execute_batch(&create(name, layout, &wanted)), || {
-            format!("cannot create the table `{name}`")
-        }),
+        None => place.done(
+            link.execute_batch(&create(name, layout, &wanted, is_strict)),
+            || format!("cannot create the table `{name}`"),
+        ),
         Some((_, kind, _)) if kind != "table" => Err(place.unusable(format_args!(
             "`{name}` is a {kind} and no table; choose another OUTPUT_TABLE"
         ))),
         Some((real, _, strict)) => {
             let has = place.done(columns(link, name), doing)?;
-            if let Some(what) = drift(name, &wanted, &has, strict) {
-                let statement = create(name, layout, &wanted);
+            if let Some(what) = drift(name, &wanted, &has, strict || !is_strict) {
+                let statement = create(name, layout, &wanted, is_strict);
                 return Err(place.unusable(format_args!(
                     "the table `{real}` {what}. As it must be: `{}`",
                     statement.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -91,6 +108,28 @@ pub fn ready(
             )))
         }
     }
+}
+
+/// Older readers cannot open a file in which one table is STRICT. `Err` is 73.
+fn refuse_strict(
+    link: &Link,
+    place: &DatabaseFile,
+    name: &str,
+) -> std::result::Result<(), Failure> {
+    let strict: Option<String> = place.done(
+        link.query_row(
+            "SELECT name FROM pragma_table_list WHERE schema = 'main' AND strict AND (name = ?1 COLLATE NOCASE OR name LIKE 'tidegate#_%' ESCAPE '#') LIMIT 1",
+            [name],
+            |row| row.get(0),
+        )
+        .optional(),
+        || format!("cannot inspect the table `{name}`"),
+    )?;
+    strict.map_or(Ok(()), |strict| {
+        Err(place.unusable(format_args!(
+            "its table `{strict}` is STRICT, which SQLite before 3.37 cannot read, and OUTPUT_SQLITE_STRICT is `no`; name a new file in OUTPUT_DATABASE_URL, or unset OUTPUT_SQLITE_STRICT"
+        )))
+    })
 }
 
 /// One table, one job: two would delete each other's rows.
@@ -120,13 +159,17 @@ fn refuse_anothers(
     })
 }
 
-fn shapes(layout: &Layout) -> Vec<Shape> {
+fn shapes(layout: &Layout, is_strict: bool) -> Vec<Shape> {
     let own = layout.columns.iter().enumerate().map(|(at, column)| {
         let is_record = column.source == ColumnSource::Record;
         let kind = if is_record {
             "TEXT"
         } else {
-            declared(column.kind)
+            match declared(column.kind) {
+                // Elsewhere the word would turn texts of digits into numbers; no type takes all as it is.
+                "ANY" if !is_strict => "",
+                kind => kind,
+            }
         };
         Shape {
             name: column.name.clone(),
@@ -148,15 +191,16 @@ fn shapes(layout: &Layout) -> Vec<Shape> {
     own.chain(last).collect()
 }
 
-fn create(name: &str, layout: &Layout, wanted: &[Shape]) -> String {
+fn create(name: &str, layout: &Layout, wanted: &[Shape], is_strict: bool) -> String {
     let mut parts: Vec<String> = wanted.iter().map(Shape::definition).collect();
     if layout.keys > 0 {
         parts.push(format!("PRIMARY KEY ({})", listed(layout.key_names())));
     }
     let mut statement = format!(
-        "CREATE TABLE {} (\n  {}\n) STRICT;",
+        "CREATE TABLE {} (\n  {}\n){};",
         quoted(name),
-        parts.join(",\n  ")
+        parts.join(",\n  "),
+        if is_strict { " STRICT" } else { "" }
     );
     // By the parent its records are found; where it comes first in the key, they are already.
     if let Some(parent) = layout.parent.filter(|at| *at > 0) {
@@ -186,7 +230,7 @@ fn columns(link: &Link, name: &str) -> Result<Vec<Shape>> {
 fn drift(name: &str, wanted: &[Shape], has: &[Shape], strict: bool) -> Option<String> {
     let table = quoted(name);
     if !strict {
-        return Some("is not STRICT, so values would be changed as they are written; rename it, and the next run creates it again".to_owned());
+        return Some("is not STRICT, so values would be changed as they are written; rename it, and the next run creates it again, or set OUTPUT_SQLITE_STRICT=no, if that made it".to_owned());
     }
     let key = |shapes: &[Shape]| {
         let mut key: Vec<(i64, String)> = shapes

@@ -100,14 +100,18 @@ fn typed_columns_hold_what_they_say_and_refuse_the_rest() {
             "8||||"
         ]
     );
-    let text = refused(
-        &mut world,
-        &records(&[r#"{"id":9,"paid":"no"}"#]),
-        Outcome::GateRefused,
+    let (_, totals) = world
+        .run(Changes, &records(&[r#"{"id":9,"paid":"no"}"#]))
+        .unwrap();
+    assert_eq!(
+        (totals.rejected, totals.set_aside, totals.staged),
+        (1, 1, 0)
     );
     assert_eq!(
-        text,
-        "cannot write the record with the key `9` into the table `orders`: the column `paid` is boolean, and there is `\"no\"` at `/paid`; give it another type in OUTPUT_COLUMNS, or change or drop such records with TRANSFORM"
+        world.rows("SELECT reason FROM tidegate_rejected"),
+        [
+            "cannot write the record with the key `9` into the table `orders`: the column `paid` is boolean, and there is `\"no\"` at `/paid`; give it another type in OUTPUT_COLUMNS, or change or drop such records with TRANSFORM"
+        ]
     );
     assert_eq!(world.rows("SELECT count(*) FROM orders"), ["2"]);
 }

@@ -55,6 +55,12 @@ pub fn stored<'c>(
         (Some(ColumnType::Boolean), Cell::Boolean(is)) => Some(integer(i64::from(*is))),
         (Some(kind), Cell::Number(digits)) => number(kind, digits),
         (Some(kind), Cell::Text(text)) if is_number(text) && !exactly => number(kind, text),
+        // One UUID, one key.
+        (Some(ColumnType::Uuid), Cell::Text(text))
+            if exactly && ColumnType::Uuid.is_written_as(text) =>
+        {
+            Some(ToSqlOutput::Owned(text.to_ascii_lowercase().into()))
+        }
         (Some(kind), Cell::Text(text)) => kind.is_written_as(text).then(|| borrowed(text)),
         _ => None,
     };
@@ -65,6 +71,7 @@ pub fn stored<'c>(
 pub fn found(cell: &Cell<'_>) -> String {
     let text = match cell {
         Cell::Null => return "nothing".to_owned(),
+        Cell::HalfPair(_) => return "a string with half a surrogate pair".to_owned(),
         Cell::Boolean(is) => return format!("`{is}`"),
         Cell::Json(text) if text.starts_with('[') => return "an array".to_owned(),
         Cell::Json(_) => return "an object".to_owned(),
@@ -97,7 +104,7 @@ fn json<'c>(cell: &'c Cell<'_>) -> ToSqlOutput<'c> {
         Cell::Null => ToSqlOutput::Borrowed(ValueRef::Null),
         Cell::Boolean(is) => borrowed(if *is { "true" } else { "false" }),
         Cell::Number(text) => borrowed(text),
-        Cell::Json(text) => borrowed(text),
+        Cell::Json(text) | Cell::HalfPair(text) => borrowed(text),
         Cell::Text(text) => {
             let text = serde_json::to_string::<Cow<'_, str>>(text).unwrap_or_default();
             ToSqlOutput::Owned(text.into())

@@ -127,7 +127,7 @@ fn other_columns_and_formulas_are_rendered_anew_from_the_records() {
         .unwrap();
 
     world.output.columns = columns::parse("w text /v/w\nid /id").unwrap();
-    world.output.formulas = Formulas::Escape;
+    world.output.csv.formulas = Formulas::Escape;
     world.run(NothingNew, &Left::default()).unwrap();
     let chosen = world.text("latest.csv");
     world.output.columns = Vec::new();

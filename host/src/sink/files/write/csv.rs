@@ -1,4 +1,4 @@
-//! A table of text, RFC 4180: a header, CRLF, UTF-8 without a mark. Records go in, and are not to be had back exactly.
+//! A table of text, RFC 4180: a header, CRLF, UTF-8, without a mark unless one is asked for. Records go in, and are not to be had back exactly.
 //!
 //! A string stands there as its text, a number, true and false as they are written, an array or object as its JSON. Null and
 //! what is missing is an empty cell, an empty string `""`; where there is one column alone, both are `""`, as readers pass
@@ -7,14 +7,18 @@
 
 use csv_core::{Terminator, Writer, WriterBuilder};
 use serde_json::value::RawValue;
+use tidegate_json::whole_text;
 
 use crate::outcome::{Failure, Outcome};
 use crate::records::pointers::Pointers;
-use crate::settings::data_file::Formulas;
+use crate::settings::data_file::{Delimiter, Formulas};
 use crate::sink::manifest::{CsvLayout, FileRecord};
 
 use super::Output;
 use super::columns::MemberNames;
+
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A csv file that is being written.
 pub struct CsvFile {
@@ -43,10 +47,10 @@ impl CsvFile {
             }
             None => CellSource::Members(MemberNames::of(&layout.columns)),
         };
-        let mut rows = Rows::new(
-            layout.columns.len(),
-            layout.formulas == Formulas::Escape.word(),
-        );
+        let mut rows = Rows::new(layout);
+        if layout.has_mark {
+            rows.row.extend_from_slice(MARK);
+        }
         for name in &layout.columns {
             rows.text(name);
         }
@@ -66,6 +70,11 @@ impl CsvFile {
         self.output.records()
     }
 
+    /// Texts so far in which half of a surrogate pair was replaced.
+    pub fn replaced(&self) -> u64 {
+        self.rows.replaced
+    }
+
     /// Adds records, one a line.
     pub fn write(&mut self, joined: &[u8]) -> Result<(), Failure> {
         for line in joined.split(|byte| *byte == b'\n') {
@@ -81,6 +90,7 @@ impl CsvFile {
     /// Forgets everything written so far.
     pub fn restart(&mut self) -> Result<(), Failure> {
         self.output.restart()?;
+        self.rows.replaced = 0;
         self.output.put(&self.header)
     }
 
@@ -119,16 +129,25 @@ struct Rows {
     /// Cells in the row so far.
     cells: usize,
     escape_formulas: bool,
+    replaced: u64,
 }
 
 impl Rows {
-    fn new(columns: usize, escape_formulas: bool) -> Self {
+    fn new(layout: &CsvLayout) -> Self {
+        let delimiters = [Delimiter::Semicolon, Delimiter::Tab];
+        let known = delimiters
+            .into_iter()
+            .find(|known| known.word() == layout.delimiter);
         Self {
-            writer: WriterBuilder::new().terminator(Terminator::CRLF).build(),
+            writer: WriterBuilder::new()
+                .terminator(Terminator::CRLF)
+                .delimiter(known.unwrap_or(Delimiter::Comma).byte())
+                .build(),
             row: Vec::new(),
-            columns,
+            columns: layout.columns.len(),
             cells: 0,
-            escape_formulas,
+            escape_formulas: layout.formulas == Formulas::Escape.word(),
+            replaced: 0,
         }
     }
 
@@ -139,7 +158,12 @@ impl Rows {
             [b'"', inner @ .., b'"'] if memchr::memchr(b'\\', inner).is_none() => {
                 self.text(&written[1..written.len() - 1]);
             }
-            [b'"', ..] => self.text(&unescaped(written)),
+            [b'"', ..] => {
+                let (text, is_replaced) =
+                    whole_text(written).unwrap_or_else(|_| (written.to_owned(), false));
+                self.replaced += u64::from(is_replaced);
+                self.text(&text);
+            }
             _ => self.field(written.as_bytes()),
         }
     }
@@ -149,7 +173,7 @@ impl Rows {
         if text.is_empty() && self.columns > 1 {
             self.next();
             self.row.extend_from_slice(b"\"\"");
-        } else if self.escape_formulas && text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        } else if self.escape_formulas && is_formula(text) {
             self.field(format!("'{text}").as_bytes());
         } else {
             self.field(text.as_bytes());
@@ -191,23 +215,22 @@ fn append(row: &mut Vec<u8>, bytes_max: usize, write: impl FnOnce(&mut [u8]) -> 
     row.truncate(start + written);
 }
 
-/// The text of a JSON string; half a surrogate pair, which stands for no character, is U+FFFD.
-fn unescaped(written: &str) -> String {
-    struct Bytes;
-    impl serde::de::Visitor<'_> for Bytes {
-        type Value = String;
+/// Whether a spreadsheet runs a text. A number is only shown, with whatever sign, point or comma.
+fn is_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_signed_number(text)
+}
 
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("a string")
-        }
-
-        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
-            Ok(String::from_utf8_lossy(bytes).into_owned())
-        }
-    }
-    let mut parser = serde_json::Deserializer::from_str(written);
-    let text = serde::Deserializer::deserialize_bytes(&mut parser, Bytes);
-    text.unwrap_or_else(|_| written.to_owned())
+fn is_signed_number(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or_default();
+    let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
+    let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    let is_digit = |c: char| c.is_ascii_digit();
+    mantissa.contains(is_digit)
+        && mantissa
+            .chars()
+            .all(|c| is_digit(c) || matches!(c, '.' | ','))
+        && exponent.contains(is_digit)
+        && exponent.chars().all(is_digit)
 }
 
 #[cfg(test)]

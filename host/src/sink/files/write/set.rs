@@ -2,7 +2,10 @@
 
 use std::fs::File;
 
+use serde_json::json;
+
 use crate::folder::Folder;
+use crate::log::Log;
 use crate::outcome::Failure;
 use crate::settings::data_file::{RECORDS_FILE, name};
 use crate::settings::host::OutputPlan;
@@ -86,6 +89,18 @@ impl SetOutput {
         self.table
             .as_mut()
             .map_or(Ok(()), |table| table.write(joined))
+    }
+
+    /// Says where half of a surrogate pair could not be kept: a csv file is UTF-8, which has no character for one.
+    pub fn tell(&self, log: &Log) {
+        let texts = self.table.as_ref().map_or(0, CsvFile::replaced);
+        if texts > 0 {
+            let told = json!({ "texts": texts });
+            log.warn(
+                "half of a surrogate pair replaced by U+FFFD in csv, repair the texts at the source or in TRANSFORM",
+                told,
+            );
+        }
     }
 
     /// Forgets everything written so far.

@@ -140,7 +140,14 @@ impl World {
     ) -> Result<T, Failure> {
         let path = self.path();
         self.grounded(|context, plan| {
-            act(&mut Sqlite::open(context, &path, &plan.job, plan.writers)?)
+            let strict = plan.output.sqlite_strict;
+            act(&mut Sqlite::open(
+                context,
+                &path,
+                &plan.job,
+                plan.writers,
+                strict,
+            )?)
         })
     }
 

@@ -14,6 +14,8 @@ fn layout(columns: &[&str], pointers: Option<&[&str]>, formulas: Formulas) -> Cs
         columns: texts(columns),
         pointers: pointers.map(texts),
         formulas: formulas.word().to_owned(),
+        delimiter: Delimiter::Comma.word().to_owned(),
+        has_mark: false,
     }
 }
 
@@ -59,7 +61,43 @@ fn of_one_column_no_line_is_empty() {
 fn of_two_members_of_one_name_the_last_counts_and_half_a_character_is_no_text() {
     let text = members(&["a"], "{\"a\":1,\"a\":2}\n{\"a\":\"x\\ud800\"}");
 
-    assert_eq!(text, "a\r\n2\r\nx\u{fffd}\u{fffd}\u{fffd}\r\n");
+    assert_eq!(text, "a\r\n2\r\nx\u{fffd}\r\n");
+}
+
+#[test]
+fn a_mark_and_a_semicolon_are_as_excel_wants_them() {
+    let mut layout = layout(&["a;b", "c"], None, Formulas::Keep);
+    layout.has_mark = true;
+    layout.delimiter = Delimiter::Semicolon.word().to_owned();
+
+    let text = written(&layout, "{\"a;b\":1.5,\"c\":\"1,5;2\"}\n{\"c\":\"a,b\"}");
+
+    assert_eq!(text, "\u{feff}\"a;b\";c\r\n1.5;\"1,5;2\"\r\n;a,b\r\n");
+    layout.delimiter = Delimiter::Tab.word().to_owned();
+    let tabs = written(&layout, "{\"a;b\":1,\"c\":\"x\\ty\"}");
+    assert_eq!(tabs, "\u{feff}a;b\tc\r\n1\t\"x\ty\"\r\n");
+}
+
+#[test]
+fn a_number_with_a_sign_is_no_formula() {
+    let cells = [
+        ("-5.00", "-5.00"),
+        ("+5", "+5"),
+        ("-1,234.50", "\"-1,234.50\""),
+        ("-1e-3", "-1e-3"),
+        ("-.5", "-.5"),
+        ("-2+3", "'-2+3"),
+        ("+49 30 123456", "'+49 30 123456"),
+        ("-", "'-"),
+        ("+e5", "'+e5"),
+        ("=1", "'=1"),
+        ("@1", "'@1"),
+    ];
+    let layout = layout(&["a"], None, Formulas::Escape);
+    for (text, cell) in cells {
+        let row = written(&layout, &json!({ "a": text }).to_string());
+        assert_eq!(row, format!("a\r\n{cell}\r\n"));
+    }
 }
 
 #[test]
@@ -87,7 +125,7 @@ fn text_that_is_a_formula_is_escaped_where_it_is_asked_for_and_numbers_never_are
 
     assert_eq!(
         escaped,
-        "'=a,b\r\n'=1+1,-5\r\n'-5,'\tx\r\n'@x,\"'\r\"\r\n'+1,a=b\r\n"
+        "'=a,b\r\n'=1+1,-5\r\n-5,'\tx\r\n'@x,\"'\r\"\r\n+1,a=b\r\n"
     );
     assert_eq!(kept, "=a,b\r\n=1+1,-5\r\n-5,\tx\r\n@x,\"\r\"\r\n+1,a=b\r\n");
 }

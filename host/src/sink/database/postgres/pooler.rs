@@ -1,0 +1,55 @@
+//! A pooler between us and the server that gives each transaction another connection (PgBouncer's `pool_mode=transaction`).
+//!
+//! A lock of the session then stays with some connection, and keeps out whoever asks by another one. It is found out before
+//! the lock is asked for, and the lock is done without: the row of the last commit alone keeps runs apart.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::process::stop::Check;
+
+use super::connect::{Session, Way};
+use super::wait::{Trouble, wait};
+
+/// A connection that is older than ours was made for somebody else; clocks of one server run alike.
+const SLACK: Duration = Duration::from_secs(1);
+/// One of a pool that is used up is not waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+const WHICH: &str = "SELECT pg_backend_pid()";
+
+impl Way<'_> {
+    /// Whether each transaction of `session` may have another connection. Where nobody can say, it has one.
+    pub fn shares_connections(&self, session: &Session, check: Option<Check<'_>>) -> bool {
+        let is_shared = session.age > session.took + SLACK && self.is_moved(session, check);
+        if is_shared {
+            self.log.warn(
+                "pooler gives each transaction another connection, run lock not used",
+                json!({
+                    "database": self.address.to_string(),
+                    "what": "the row in `tidegate_state` alone keeps runs apart; connect directly, or with `pool_mode=session`",
+                }),
+            );
+        }
+        is_shared
+    }
+
+    /// Whether a session gets another connection while a second one is in a transaction.
+    fn is_moved(&self, session: &Session, check: Option<Check<'_>>) -> bool {
+        let Ok(other) = self.connect(check) else {
+            return false;
+        };
+        let begun = wait(check, PATIENCE, other.client.batch_execute("BEGIN"));
+        let moved = begun.and_then(|()| pid(session, check));
+        // Then whoever waited goes on.
+        let _ = wait(None, PATIENCE, other.client.batch_execute("ROLLBACK"));
+        moved.is_ok_and(|pid| pid != session.backend.pid)
+    }
+}
+
+fn pid(session: &Session, check: Option<Check<'_>>) -> Result<i32, Trouble> {
+    wait(check, PATIENCE, async {
+        let row = session.client.query_typed_one(WHICH, &[]).await?;
+        row.try_get(0)
+    })
+}
