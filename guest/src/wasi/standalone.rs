@@ -11,7 +11,7 @@ mod ended;
 mod gates;
 mod plan;
 
-pub use self::answer::{Careful, Checked, Hidden};
+pub use self::answer::{Careful, Checked, Hidden, Level};
 pub use self::appended::{Appended, STATE, STATE_BYTES_MAX};
 pub use self::credential::{Authorized, Credential};
 pub use self::ended::{Stop, last_line, one_line};

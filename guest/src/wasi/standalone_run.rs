@@ -146,7 +146,7 @@ impl Run<'_> {
     fn staged(&mut self, state: Option<String>) -> Result<Report, Stop> {
         let plan = self.plan;
         let request = plan.request(state);
-        let mut clock = Careful::new(WasiClock, self.hidden, plan.deadline_seconds);
+        let mut clock = Careful::new(WasiClock, self.hidden, plan.level, plan.deadline_seconds);
         let http = Waki::until(clock.ends_ns(), plan.first_byte_seconds);
         let (source, allowed) = (plan.source.clone(), plan.allowed.clone());
         let http = Authorized::new(http, plan.credential.clone(), source, allowed);

@@ -10,8 +10,9 @@ use super::{TWO, TWO_LINES, files, only, run, run_in};
 use crate::server::{Reply, Server};
 
 /// The settings of the host's catalogue that do something without it; `docs/component-elsewhere.md` has them.
-const WORK: [&str; 14] = [
+const WORK: [&str; 15] = [
     "ALLOW_HOSTS",
+    "LOG_LEVEL",
     "MAX_RECORD_BYTES",
     "MAX_REJECTED",
     "MAX_RESPONSE_BYTES",
@@ -88,6 +89,31 @@ fn alone_a_setting_that_does_nothing_is_refused_with_all_others_before_any_reque
     ended.exits(78, "did you mean `SOURCE_PAGINATION`?");
     assert_eq!(server.seen().len(), 0);
     assert_eq!(files(folder.path()), []);
+}
+
+#[test]
+fn alone_the_log_has_what_its_level_lets_through_and_always_the_last_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|_| Reply::new(200, TWO));
+    let url = server.origin();
+    let log = |level: &str| {
+        let ended = run(
+            folder.path(),
+            &[("SOURCE_API_URL", &*url), ("LOG_LEVEL", level)],
+        );
+        ended.exits(0, "wrote 2 records");
+        ended.log
+    };
+
+    assert!(log("debug").contains("page 1"));
+    for level in ["", "info", "warn", "error"] {
+        assert_eq!(log(level), "exit 0: wrote 2 records to latest.ndjson\n");
+    }
+    run(
+        folder.path(),
+        &[("SOURCE_API_URL", &*url), ("LOG_LEVEL", "loud")],
+    )
+    .exits(78, "LOG_LEVEL: `loud` is not one of");
 }
 
 #[test]

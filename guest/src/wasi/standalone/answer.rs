@@ -155,22 +155,48 @@ fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
     found.and_then(|(_, value)| std::str::from_utf8(value).ok())
 }
 
+/// How much is logged. The last line of a run always is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// A line a page, too.
+    Debug,
+    /// What a person may want to know.
+    Info,
+    /// Warnings.
+    Warn,
+    /// Nothing but how the run ended.
+    Error,
+}
+
+impl Level {
+    /// That of a line, which says so itself.
+    fn of(line: &str) -> Self {
+        match line.split_once(": ") {
+            Some(("debug", _)) => Self::Debug,
+            Some(("warn", _)) => Self::Warn,
+            _ => Self::Info,
+        }
+    }
+}
+
 /// A log without secrets, and no wait behind the end of the run.
 pub struct Careful<'h, C> {
     inner: C,
     hidden: &'h Hidden,
+    least: Level,
     ends_ns: u64,
 }
 
 impl<'h, C: Clock> Careful<'h, C> {
     /// The run ends `seconds` from now.
-    pub fn new(mut inner: C, hidden: &'h Hidden, seconds: u64) -> Self {
+    pub fn new(mut inner: C, hidden: &'h Hidden, least: Level, seconds: u64) -> Self {
         let ends_ns = inner
             .monotonic_ns()
             .saturating_add(seconds.saturating_mul(1_000_000_000));
         Self {
             inner,
             hidden,
+            least,
             ends_ns,
         }
     }
@@ -201,8 +227,10 @@ impl<C: Clock> Clock for Careful<'_, C> {
     }
 
     fn log(&mut self, line: &str) {
-        let line = self.hidden.line(line);
-        self.inner.log(&line);
+        if Level::of(line) >= self.least {
+            let line = self.hidden.line(line);
+            self.inner.log(&line);
+        }
     }
 }
 

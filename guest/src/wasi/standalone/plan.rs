@@ -6,7 +6,7 @@
 use url::{Origin, Url};
 
 use super::credential::Credential;
-use super::{Appended, Gates, Stop, get};
+use super::{Appended, Gates, Level, Stop, get};
 use crate::cursor::window_seconds;
 use crate::failure::{Failure, Problem, quoted};
 use crate::settings::{TIMEOUT_DEFAULT, timeout_seconds};
@@ -17,15 +17,17 @@ const SCHEMA: &str = "SOURCE_SCHEMA";
 /// Where the output goes: under the name that the runtime gave the folder.
 const FOLDER: &str = "OUTPUT_DIR";
 const ALLOW_HOSTS: &str = "ALLOW_HOSTS";
+const LOG_LEVEL: &str = "LOG_LEVEL";
 const RUN_DEADLINE: &str = "RUN_DEADLINE";
 const RUN_DEADLINE_DEFAULT_SECONDS: u64 = 15 * 60;
 
 /// Settings that are no setting of the component, and that work here too. So do the gates.
-const OURS: [&str; 5] = [
+const OURS: [&str; 6] = [
     FOLDER,
     "OUTPUT_FORMAT",
     "WRITE_MODE",
     ALLOW_HOSTS,
+    LOG_LEVEL,
     RUN_DEADLINE,
 ];
 /// Settings that only our host has. Of those that begin with `SOURCE_` or `OUTPUT_` none has to stand here.
@@ -66,6 +68,8 @@ pub struct Plan {
     pub source: Origin,
     /// Where other requests may go (`ALLOW_HOSTS`).
     pub allowed: Vec<Origin>,
+    /// What is logged (`LOG_LEVEL`).
+    pub level: Level,
     /// How long to wait for the first byte of an answer (`SOURCE_TIMEOUT`).
     pub first_byte_seconds: u64,
     /// How long the run may take.
@@ -97,25 +101,30 @@ impl Plan {
         let credential = kept(Credential::read(&env), &mut problems);
         let appended = kept(Appended::nothing(&env), &mut problems);
         let allowed = kept(origins(&env), &mut problems);
+        let level = kept(level(&env), &mut problems);
         let deadline_seconds = kept(deadline_seconds(&env), &mut problems);
         // What is wrong with it is among the problems of the component.
         let first_byte = get(&env, "SOURCE_TIMEOUT").unwrap_or(TIMEOUT_DEFAULT);
         let first_byte_seconds = timeout_seconds(first_byte).unwrap_or_default();
-        match (url, credential, appended, allowed, deadline_seconds) {
-            (Some(url), Some(credential), Some(appended), Some(allowed), Some(deadline))
-                if problems.is_empty() =>
-            {
-                Ok(Self {
-                    env,
-                    appended,
-                    gates,
-                    credential,
-                    source: url.origin(),
-                    allowed,
-                    first_byte_seconds,
-                    deadline_seconds: deadline,
-                })
-            }
+        match (url, credential, appended, allowed, level, deadline_seconds) {
+            (
+                Some(url),
+                Some(credential),
+                Some(appended),
+                Some(allowed),
+                Some(level),
+                Some(deadline),
+            ) if problems.is_empty() => Ok(Self {
+                env,
+                appended,
+                gates,
+                credential,
+                source: url.origin(),
+                allowed,
+                level,
+                first_byte_seconds,
+                deadline_seconds: deadline,
+            }),
             _ => Err(Failure::Settings(problems).into()),
         }
     }
@@ -305,6 +314,22 @@ fn origins(env: &[(String, String)]) -> Result<Vec<Origin>, Problem> {
         })
     };
     entries.map(origin).collect()
+}
+
+fn level(env: &[(String, String)]) -> Result<Level, Problem> {
+    match get(env, LOG_LEVEL).unwrap_or("info") {
+        "debug" => Ok(Level::Debug),
+        "info" => Ok(Level::Info),
+        "warn" => Ok(Level::Warn),
+        "error" => Ok(Level::Error),
+        other => Err(Problem::new(
+            LOG_LEVEL,
+            format!(
+                "{} is not one of `debug`, `info`, `warn`, `error`",
+                quoted(other)
+            ),
+        )),
+    }
 }
 
 fn deadline_seconds(env: &[(String, String)]) -> Result<u64, Problem> {
