@@ -1,20 +1,14 @@
 //! Reads what was staged: each record checked and given its key, each deletion put between the records where it belongs.
 
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::Failure;
 use crate::process::stop::Check;
-use crate::records::key::{KeyError, Keys};
+use crate::records::deletions::{Deletions, Gone};
+use crate::records::key::Keys;
+use crate::records::line::key_failure;
 use crate::records::parents::Parents;
-use crate::staging::lines::LinesError;
 use crate::staging::read::{DELETED, RECORDS, Staged, object};
 
-mod deletions;
-
-pub use deletions::{Deletions, Gone};
-
-/// Lines between two looks at the deadline.
-const CHECK_LINES: u64 = 4096;
-/// After a longer line there is one too.
-const LONG_LINE_BYTES: usize = 64 * 1024;
+pub use crate::records::line::{check_at, line_failure};
 
 /// How many lines were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,14 +17,6 @@ pub struct Read {
     pub staged: u64,
     /// Of `deleted.ndjson`.
     pub deleted: u64,
-}
-
-/// Asks `check` every so many lines, and after each long one.
-pub fn check_at(check: Check<'_>, lines: u64, line_bytes: usize) -> Result<(), Failure> {
-    if lines.is_multiple_of(CHECK_LINES) || line_bytes >= LONG_LINE_BYTES {
-        check()?;
-    }
-    Ok(())
 }
 
 /// One thing that was staged.
@@ -105,34 +91,4 @@ pub fn read(
             read.staged
         ))),
     }
-}
-
-/// A file of the component that cannot be read to its end.
-pub fn line_failure(name: &str, error: LinesError) -> Failure {
-    match error {
-        LinesError::Io(error) => Failure::new(
-            Outcome::IoFailed,
-            format!("cannot read the staged `{name}`: {error}"),
-        ),
-        LinesError::TooLong { .. } | LinesError::CutOff => {
-            Failure::broken(format!("`{name}`: {error}"))
-        }
-    }
-}
-
-/// A line without a usable key: the component's fault when it is not JSON, the data's otherwise.
-fn key_failure(name: &str, number: u64, error: &KeyError) -> Failure {
-    let place = match error {
-        KeyError::NotJson(_) => {
-            return Failure::broken(format!("line {number} of `{name}` {error}"));
-        }
-        KeyError::Missing(place) | KeyError::Twice(place) | KeyError::NoKey { place, .. } => place,
-    };
-    Failure::new(
-        Outcome::GateRefused,
-        format!(
-            "line {number} of what was staged (`{name}`) {error}; set {} to what every record has, or drop such records",
-            place.setting
-        ),
-    )
 }

@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
-use crate::records::changes::{Deletions, Gone, check_at};
+use crate::records::deletions::{Deletions, Gone};
 use crate::records::key::Keys;
+use crate::records::line::check_at;
 use crate::staging::read::Staged;
 
 /// The parents that this run replaced, each with the number of records that were staged before its last line.

@@ -174,7 +174,7 @@ impl<'r, C: Connection> Database<'r, C> {
         Ok(Self {
             output: &host.output,
             mode,
-            keys: host.output.record_keys(),
+            keys: sink::record_keys(&host.output),
             context,
             connection,
             last,

@@ -25,8 +25,8 @@ use crate::sink::files::write::SetFile;
 use crate::sink::manifest::{CsvLayout, FileRecord};
 use crate::sink::rejected::{self, Rejecting};
 use crate::sink::{
-    Applied, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink, SinkContext,
-    Totals,
+    self, Applied, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink,
+    SinkContext, Totals,
 };
 use crate::staging::read::{REJECTED, Staged};
 use crate::staging::rejection::Rejection;
@@ -119,7 +119,7 @@ impl<'r> Files<'r> {
         }
         Ok(Self {
             data_file: data_file::name(plan.format, plan.compression),
-            keys: plan.record_keys(),
+            keys: sink::record_keys(plan),
             context,
             last,
             output: plan,

@@ -11,8 +11,8 @@ use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::Failure;
 use crate::process::stop::Check;
-use crate::records::changes;
-use crate::settings::host::HostPlan;
+use crate::records::{changes, key};
+use crate::settings::host::{HostPlan, OutputPlan};
 use crate::settings::plan::WriteMode;
 use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::{Component, CsvLayout, FileRecord, Manifest, Window};
@@ -127,6 +127,15 @@ pub fn open<'r>(
             mode,
         )?)),
         Some(url) => database::open(context, url, host, mode),
+    }
+}
+
+/// The pointers of `PRIMARY_KEY` and `REPLACE_BY`, ready to be read from records.
+fn record_keys(output: &OutputPlan) -> key::Keys {
+    let keys = key::Keys::new(&output.keys);
+    match &output.replace_by {
+        None => keys,
+        Some(pointer) => keys.with_parent(pointer),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::records::key::Keys;
 use crate::settings::catalogue::{
     JOB_NAME, OUTPUT_COLUMNS, OUTPUT_COMPRESSION, OUTPUT_CSV_BOM, OUTPUT_CSV_DELIMITER,
     OUTPUT_CSV_FORMULAS, OUTPUT_DATABASE_PASSWORD, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_FORMAT,
@@ -45,15 +44,6 @@ impl OutputPlan {
         match mode {
             WriteMode::Append => &[],
             WriteMode::Replace | WriteMode::Upsert => &self.keys,
-        }
-    }
-
-    /// The pointers of `PRIMARY_KEY` and `REPLACE_BY`, ready to be read from records.
-    pub fn record_keys(&self) -> Keys {
-        let keys = Keys::new(&self.keys);
-        match &self.replace_by {
-            None => keys,
-            Some(pointer) => keys.with_parent(pointer),
         }
     }
 }

@@ -12,8 +12,6 @@ use crate::outcome::{Failure, Outcome};
 use crate::sink::files::generation::CURRENT;
 use crate::sink::files::leftovers::{self, FOREIGN_KEPT_IN};
 
-use crate::sink::files::commit::New;
-
 #[derive(Debug, Default)]
 pub struct Kept {
     files: Vec<KeptFile>,
@@ -59,7 +57,8 @@ pub fn keep(lock: &Lock, file_mode: Option<u32>) -> Result<Kept, Failure> {
 }
 
 /// After the swap: takes the old names away, that of the data file by a rename over it, so that readers never miss it.
-pub fn replace(output: &Folder, new: &New<'_>, kept: &Kept) -> Result<(), Failure> {
+pub fn replace(lock: &Lock, data_file: Option<&str>, kept: &Kept) -> Result<(), Failure> {
+    let output = lock.folder();
     for file in &kept.files {
         if !file.linked {
             let folder = output.ensure_folder(FOREIGN_KEPT_IN, 0o777)?;
@@ -71,8 +70,8 @@ pub fn replace(output: &Folder, new: &New<'_>, kept: &Kept) -> Result<(), Failur
             })?;
             folder.sync()?;
         }
-        if Some(file.name) == new.data_file {
-            let temporary = format!(".latest-{}", new.lock.run_id());
+        if Some(file.name) == data_file {
+            let temporary = format!(".latest-{}", lock.run_id());
             rustix::fs::symlinkat(format!("{CURRENT}/{}", file.name), output, &temporary)
                 .and_then(|()| rustix::fs::renameat(output, &temporary, output, file.name))
                 .doing(|| format!("cannot replace `{}` by a link", output.shown(file.name)))?;

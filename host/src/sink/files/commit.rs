@@ -21,10 +21,10 @@ use crate::log::Log;
 use crate::outcome::{Committed, Failure, Outcome};
 use crate::process::stop::Check;
 use crate::sink::Commit;
+use crate::sink::files::adopt;
 use crate::sink::files::generation::{self, CURRENT, GENERATIONS, Generation, link};
 use crate::sink::files::leftovers::refuse_foreign;
 use crate::sink::files::new_segment::NewSegment;
-use crate::sink::files::{adopt, new_segment};
 use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::{self, Manifest};
 use crate::sink::refused::forget_refused;
@@ -84,7 +84,10 @@ pub fn commit(
     let generations = move_in(&output, &new, &name)?;
     let swapped = generations
         .sync()
-        .and_then(|()| new_segment::move_in(&output, &new))
+        .and_then(|()| match &new.segment {
+            Some(segment) => segment.move_in(&output, &new.staging, new.parent),
+            None => Ok(()),
+        })
         .and_then(|()| prepare(&output, &new))
         .and_then(|kept| {
             fence(&output, &new)?;
@@ -95,7 +98,9 @@ pub fn commit(
         if failure.committed == Committed::No {
             // Best effort: the next run removes what is left of it.
             new.staging.tidy(&generations, &name.to_string());
-            new_segment::remove(&output, &new);
+            if let Some(segment) = &new.segment {
+                segment.remove(&output);
+            }
         }
         return Err(failure);
     }
@@ -116,7 +121,9 @@ fn complete(new: &New<'_>, manifest: &[u8]) -> Result<(), Failure> {
     for written in &new.written {
         sync_file(&written.file, folder.shown(written.name))?;
     }
-    new_segment::complete(new)?;
+    if let Some(segment) = &new.segment {
+        segment.complete(&new.staging)?;
+    }
     let mut file = folder.create(manifest::FILE, 0o666)?;
     file.write_all(manifest)
         .doing(|| format!("cannot write `{}`", folder.shown(manifest::FILE)))?;
@@ -259,7 +266,7 @@ fn swap(
         return Ok(());
     }
     // Only now: before the swap is on disk, a power cut could take the old file and leave nothing in its place.
-    adopt::replace(output, new, kept)
+    adopt::replace(new.lock, new.data_file, kept)
         .and_then(|()| output.sync())
         .map_err(half_adopted)
 }

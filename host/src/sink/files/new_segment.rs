@@ -6,9 +6,9 @@ use std::fs::File;
 
 use crate::folder::{Doing as _, Folder, sync_file};
 use crate::outcome::Failure;
+use crate::sink::files::generation::Generation;
 use crate::sink::files::segment::{self, SEGMENTS};
-
-use crate::sink::files::commit::New;
+use crate::staging::run_folder::RunFolder;
 
 /// A segment that was written and is still to be put in its place.
 pub struct NewSegment {
@@ -19,36 +19,35 @@ pub struct NewSegment {
     pub file: File,
 }
 
-/// Makes the segment's bytes survive a power cut where it was made.
-pub fn complete(new: &New<'_>) -> Result<(), Failure> {
-    let Some(segment) = &new.segment else {
-        return Ok(());
-    };
-    sync_file(&segment.file, new.staging.root().shown(segment.made_as))
-}
-
-/// Gives the segment its name. `Ok`: that survives a power cut, and so does the folder of all segments.
-pub fn move_in(output: &Folder, new: &New<'_>) -> Result<(), Failure> {
-    let Some(segment) = &new.segment else {
-        return Ok(());
-    };
-    let segments = output.ensure_folder(SEGMENTS, 0o777)?;
-    let (from, to) = (segment.made_as, segment.name.file());
-    rustix::fs::renameat(new.staging.root(), from, &segments, to)
-        .doing(|| format!("cannot move the new segment to `{}`", segments.shown(to)))?;
-    segments.sync()?;
-    // Until a segment was committed, nothing says that the folder itself is on disk. A first run syncs it with all others.
-    match new.parent {
-        Some(parent) if parent.segment.is_none() => output.sync(),
-        _ => Ok(()),
+impl NewSegment {
+    /// Makes the segment's bytes survive a power cut where it was made.
+    pub fn complete(&self, staging: &RunFolder) -> Result<(), Failure> {
+        sync_file(&self.file, staging.root().shown(self.made_as))
     }
-}
 
-/// Takes the segment away again: its generation was not committed. What stays is removed by the next run.
-pub fn remove(output: &Folder, new: &New<'_>) {
-    if let Some(segment) = &new.segment
-        && let Ok(Some(segments)) = output.folder(SEGMENTS)
-    {
-        let _ = segments.remove_file(segment.name.file());
+    /// Gives the segment its name. `Ok`: that survives a power cut, and so does the folder of all segments.
+    pub fn move_in(
+        &self,
+        output: &Folder,
+        staging: &RunFolder,
+        parent: Option<&Generation>,
+    ) -> Result<(), Failure> {
+        let segments = output.ensure_folder(SEGMENTS, 0o777)?;
+        let (from, to) = (self.made_as, self.name.file());
+        rustix::fs::renameat(staging.root(), from, &segments, to)
+            .doing(|| format!("cannot move the new segment to `{}`", segments.shown(to)))?;
+        segments.sync()?;
+        // Until a segment was committed, nothing says that the folder itself is on disk. A first run syncs it with all others.
+        match parent {
+            Some(parent) if parent.segment.is_none() => output.sync(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the segment away again: its generation was not committed. What stays is removed by the next run.
+    pub fn remove(&self, output: &Folder) {
+        if let Ok(Some(segments)) = output.folder(SEGMENTS) {
+            let _ = segments.remove_file(self.name.file());
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::records::key::Keys;
 use crate::staging::lines::Lines;
 use crate::staging::read::{DELETED, Staged, object};
 
-use super::{key_failure, line_failure};
+use super::line::{key_failure, line_failure};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
