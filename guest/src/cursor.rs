@@ -359,6 +359,7 @@ impl<'s> Cursor<'s> {
             ));
         }
         remarks.extend(self.ignored());
+        remarks.extend(self.misses_an_hour());
         if let (Some((from, came)), Asking::Nowhere) = (self.goes_back(), &self.settings.to) {
             remarks.push(format!(
                 "warn: no record is at or after `{from}`, where the last run ended; the newest is `{came}`: if the source was restored to an older state, run once with `--full-refresh`"
@@ -373,6 +374,21 @@ impl<'s> Cursor<'s> {
             format!("cursor `{at}`: kind `{}` ({told})", form.kind.word())
         }));
         remarks
+    }
+
+    /// What there is to say where an hour that comes twice may be missed.
+    fn misses_an_hour(&self) -> Option<String> {
+        let form = self.form.filter(|form| form.kind == Kind::Rfc3339)?;
+        let offset = form.zone.filter(|zone| *zone != Offset::UTC)?;
+        let newest = self.greatest.as_ref().or(self.last.as_ref())?;
+        let names_none = Form { zone: None, ..form }.point(&newest.text).is_err();
+        let is_short = self.settings.lookback.seconds(form.kind) < 60 * 60;
+        (names_none && is_short).then(|| {
+            format!(
+                "warn: SOURCE_LOOKBACK is less than 1h, and times are those of the fixed offset {} (SOURCE_CURSOR_ZONE): where clocks go back in autumn an hour of them comes twice, and records of the second one can be missed; set SOURCE_LOOKBACK to 65m or more",
+                write_zone(offset)
+            )
+        })
     }
 
     /// What there is to say where records came that are older by far than what was asked for. A text may be sorted at the

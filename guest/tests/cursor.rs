@@ -195,7 +195,7 @@ fn a_time_without_offset_is_kept_and_sent_as_it_is_written() {
         first.report().state,
         r#"{"v":2,"kind":"rfc3339","cursor":"2026-11-23 08:00:00","zone":"+02:00"}"#
     );
-    assert_eq!(second.parameters("since"), ["2026-11-23 07:55:00"]);
+    assert_eq!(second.parameters("since"), ["2026-11-23 06:55:00"]);
     assert!(
         third
             .failure()

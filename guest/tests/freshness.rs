@@ -73,8 +73,8 @@ fn where_the_record_with_the_cursor_comes_back_nothing_more_is_asked() {
 
     run.report();
     assert_eq!(run.parameters("since"), ["2026-11-22T09:55:00Z"]);
-    let said = ["page 1: 1 record", "cursor `/n`: kind `rfc3339` (detected)"];
-    assert_eq!(run.log, said);
+    assert_eq!(run.log.len(), 2, "{:?}", run.log);
+    assert_eq!(run.log[1], "cursor `/n`: kind `rfc3339` (detected)");
 }
 
 #[test]
@@ -562,6 +562,35 @@ fn texts_of_different_lengths_are_not_sorted_by_a_guess() {
         );
     }
     assert_eq!(set.report().cursor.as_deref(), Some("v9"));
+}
+
+/// A run that goes on at five to three, local time, before clocks go back, and sees a record of that moment.
+fn in_autumn(settings: &[(&str, &str)]) -> Run {
+    let zone = [("SOURCE_CURSOR_ZONE", "+02:00")];
+    job(&[&zone, settings].concat())
+        .after(r#"{"v":2,"kind":"rfc3339","cursor":"2026-10-25T02:55:00","zone":"+02:00"}"#)
+        .run(|_| page(r#"[{"n":"2026-10-25T02:55:00"}]"#))
+}
+
+#[test]
+fn times_of_a_fixed_offset_are_asked_for_from_before_an_hour_that_comes_twice() {
+    let unset = in_autumn(&[]);
+    let short = in_autumn(&[("SOURCE_LOOKBACK", "10m")]);
+    let long = in_autumn(&[("SOURCE_LOOKBACK", "2h")]);
+
+    assert_eq!(unset.parameters("since"), ["2026-10-25T01:50:00"]);
+    assert_eq!(short.parameters("since"), ["2026-10-25T02:45:00"]);
+    assert_eq!(long.parameters("since"), ["2026-10-25T00:55:00"]);
+    assert!(
+        short
+            .log
+            .concat()
+            .contains("warn: SOURCE_LOOKBACK is less than 1h"),
+        "{:?}",
+        short.log
+    );
+    assert!(!unset.log.concat().contains("warn"), "{:?}", unset.log);
+    assert!(!long.log.concat().contains("warn"), "{:?}", long.log);
 }
 
 #[test]

@@ -7,6 +7,8 @@ use crate::units::seconds;
 
 /// For time kinds, when nothing is set: five minutes.
 const DEFAULT_SECONDS: u64 = 5 * 60;
+/// For times of a fixed offset that is not written: an hour comes twice where clocks go back.
+const REPEATED_SECONDS: u64 = 60 * 60 + DEFAULT_SECONDS;
 /// 100 years.
 const SECONDS_MAX: u64 = 100 * 366 * 24 * 60 * 60;
 
@@ -16,6 +18,8 @@ pub enum Lookback {
     /// Nothing was set.
     #[default]
     Default,
+    /// Nothing was set, and times are those of a fixed offset other than UTC, which they do not name.
+    Repeated,
     /// `0`, which fits every kind but text.
     Nothing,
     /// `5m`: seconds, for the time kinds.
@@ -59,8 +63,11 @@ impl Lookback {
     /// How far to go back with a cursor of this kind. `Err` says why this look-back does not fit it.
     pub fn of(self, kind: Kind) -> Result<Back, String> {
         match (self, kind) {
-            (Self::Default, kind) if kind.is_time() => Ok(Back::Seconds(DEFAULT_SECONDS)),
-            (Self::Default, _) => Ok(Back::Count(0)),
+            (Self::Repeated, Kind::Rfc3339) => Ok(Back::Seconds(REPEATED_SECONDS)),
+            (Self::Default | Self::Repeated, kind) if kind.is_time() => {
+                Ok(Back::Seconds(DEFAULT_SECONDS))
+            }
+            (Self::Default | Self::Repeated, _) => Ok(Back::Count(0)),
             (_, Kind::Text | Kind::Token) => Err(format!(
                 "a cursor of kind `{}` takes no look-back: remove it",
                 kind.word()

@@ -55,7 +55,10 @@ impl Given<'_> {
                 format!("is not set, but `{CURSOR}` needs a value in the first run too"),
             );
         }
-        let lookback = self.lookback(kind);
+        let lookback = match (self.lookback(kind), zone) {
+            (Lookback::Default, Some(zone)) if zone != jiff::tz::Offset::UTC => Lookback::Repeated,
+            (lookback, _) => lookback,
+        };
         let missing = self.missing();
         let order = self.order();
         let is_checked = self.is_checked();
@@ -404,7 +407,7 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         (
             "SOURCE_LOOKBACK",
-            "How far before the cursor each run asks, to catch records that were committed late: `90s`, `5m`, `2h`, `7d`, or a number for integer cursors. Default for times: 5m.",
+            "How far before the cursor each run asks, to catch records that were committed late: `90s`, `5m`, `2h`, `7d`, or a number for integer cursors. Default for times: 5m; 65m with a SOURCE_CURSOR_ZONE other than UTC, as an hour occurs twice where clocks go back.",
             "1h",
         ),
         (
