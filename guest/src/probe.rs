@@ -6,17 +6,16 @@
 //! shown can be pasted. Nothing is staged, and no state is looked at.
 
 mod fields;
-mod outline;
 mod paging;
 
 use jiff::Timestamp;
 
-use self::outline::{Member, elements, members};
 use crate::cursor::{Asking, Cursor, Position, Token};
 use crate::failure::{Failure, counted, quoted};
 use crate::freshness;
 use crate::ports::{Clock, Http, StagedFile, Staging};
 use crate::settings::Settings;
+use crate::source::outline::{Member, elements, members};
 use crate::source::page::{self, Format, Shape};
 use crate::source::{Ask, Fetched, Getter, Page, Pages, Style};
 

@@ -13,6 +13,7 @@ mod link;
 mod named;
 mod next_page;
 mod novelty;
+pub mod outline;
 pub mod page;
 mod pages;
 mod pagination;

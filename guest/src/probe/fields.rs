@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::tz::Offset;
 
-use super::outline::{Member, members};
+use crate::source::outline::{Member, members};
 use super::{Suggestion, suggestion};
 use crate::cursor::{CursorSettings, Form, Kind, Value, epoch_of};
 use crate::failure::quoted;

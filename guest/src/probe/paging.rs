@@ -1,9 +1,9 @@
 //! Which kind of pagination an answer looks like, by the names that APIs give to what leads on.
 
-use super::outline::Member;
 use super::{Suggestion, suggestion};
 use crate::ports::Answer;
 use crate::source::next_link;
+use crate::source::outline::Member;
 use crate::source::retry::header;
 
 /// Headers that hold the URL of the next page.
@@ -281,8 +281,8 @@ fn total<'m, 't>(members: &'m [Member<'t>], records: u64) -> Option<&'m Member<'
 
 #[cfg(test)]
 mod tests {
-    use super::super::outline::members;
     use super::*;
+    use crate::source::outline::members;
 
     /// `NAME=VALUE` of what is suggested for a body.
     fn lines(body: &str, posts: bool, queries: &[&str]) -> Vec<String> {
