@@ -28,6 +28,7 @@ use ports::{Clock, Http, Staging};
 use records::{Read, Stager};
 use settings::Settings;
 use source::page::{Place, Shape};
+use source::signs::{self, Sign};
 use source::{Clocks, Fetched, Getter, Page, Pages, Validators, fingerprint, shown};
 use state::State;
 
@@ -124,6 +125,8 @@ pub fn run(
         shaping,
         validators: None,
         one_window: request.portions && !request.full_refresh && range.is_none(),
+        is_first: request.state.is_none(),
+        has_warned: false,
     };
     let mut report = match fetch.all()? {
         Some(report) => Report { extent, ..report },
@@ -154,6 +157,10 @@ struct Fetch<'f, H, C, S> {
     one_window: bool,
     /// When it began, by the monotonic clock.
     began_ns: u64,
+    /// Whether no run of the job was published before.
+    is_first: bool,
+    /// Whether the run warned of records that it may not have asked for.
+    has_warned: bool,
 }
 
 impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
@@ -216,6 +223,7 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
             let place = fetched.place(page);
             let expected = (self.pages.expect(), self.pages.absence());
             let read = self.stager.read(&answer.body, &place, expected)?;
+            self.looks_for_more(&fetched, &read, &place)?;
             let records = counted(read.contents.records, "record");
             let goes_on = self.goes_on(&fetched, &read, &place);
             if let Ok(true) = goes_on {
@@ -235,6 +243,33 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
             }
             if !goes_on {
                 return Ok(Some(place));
+            }
+        }
+    }
+
+    /// Looks for a sign that there is more than this answer, where nobody said how the source is paged. `Err`: there is, and
+    /// nothing was published so far.
+    fn looks_for_more(
+        &mut self,
+        fetched: &Fetched,
+        read: &Read<'_>,
+        place: &Place,
+    ) -> Result<(), Failure> {
+        if self.settings.pagination.is_said {
+            return Ok(());
+        }
+        let Some(sign) = self.settings.sign_of_more(fetched, read) else {
+            return Ok(());
+        };
+        match sign {
+            Sign::Strong(what) if self.is_first => Err(signs::not_all(place, &what)),
+            Sign::Strong(what) | Sign::Weak(what) => {
+                if !std::mem::replace(&mut self.has_warned, true) {
+                    self.log(&format!(
+                        "warn: {place} may not be all there is: {what}; set SOURCE_PAGINATION, or SOURCE_PAGINATION=none if it is everything"
+                    ));
+                }
+                Ok(())
             }
         }
     }

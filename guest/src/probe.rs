@@ -17,7 +17,8 @@ use crate::ports::{Clock, Http, StagedFile, Staging};
 use crate::settings::Settings;
 use crate::source::outline::{Member, elements, members};
 use crate::source::page::{self, Format, Shape};
-use crate::source::{Ask, Fetched, Getter, Page, Pages, Style};
+use crate::source::signs::{self, Headers, Sign};
+use crate::source::{Ask, Fetched, Getter, Page, Pages};
 
 /// The first record is cut here when it is shown.
 const RECORD_CHARS_SHOWN: usize = 600;
@@ -85,6 +86,7 @@ pub fn look(
     let mut look = Look {
         env: env.to_vec(),
         now,
+        is_paging_said: settings.pagination.is_said,
         sighting: Sighting::default(),
     };
     look.found("request", spoken(&first));
@@ -96,13 +98,22 @@ pub fn look(
     look.fields(&settings, &records);
     look.filter(&fetched, &mut getter);
     look.next(&fetched);
-    look.sighting.would_fail = look.after(env, &fetched).err();
+    look.sighting.would_fail = match look.after(env, &fetched) {
+        Err(failure) => Some(failure),
+        Ok(After {
+            sign: Some(Sign::Strong(what)),
+            ..
+        }) => Some(signs::not_all(&fetched.place(1), &what)),
+        Ok(_) => None,
+    };
     Ok(look.sighting)
 }
 
 /// What is known so far, with the settings as they would be.
 struct Look {
     env: Vec<(String, String)>,
+    /// Whether somebody said how the source is paged, and it is not a suggestion.
+    is_paging_said: bool,
     now: Timestamp,
     sighting: Sighting,
 }
@@ -133,11 +144,25 @@ impl<'s> Start<'s> {
     }
 }
 
-/// Where nothing is kept.
-struct Nowhere;
+/// What a page leads to.
+struct After {
+    /// The request that would come next.
+    next: Option<Ask>,
+    /// The sign that it is not all there is, where nobody said how the source is paged.
+    sign: Option<Sign>,
+    /// How many of its records a later one replaces, if any.
+    superseded: Option<String>,
+}
 
-impl Staging for Nowhere {
-    fn append(&mut self, _: StagedFile, _: &[u8]) -> Result<(), String> {
+/// Where the records of one page are kept.
+#[derive(Default)]
+struct Kept(Vec<u8>);
+
+impl Staging for Kept {
+    fn append(&mut self, file: StagedFile, lines: &[u8]) -> Result<(), String> {
+        if file == StagedFile::Records {
+            self.0.extend_from_slice(lines);
+        }
         Ok(())
     }
 }
@@ -226,8 +251,9 @@ impl Look {
         members: &[Member<'_>],
         records: &[&str],
     ) {
-        if settings.pagination.style != Style::None {
-            return self.found("paging", "as SOURCE_PAGINATION says".to_owned());
+        if settings.pagination.is_said {
+            self.found("paging", "as SOURCE_PAGINATION says".to_owned());
+            return self.page_size(settings, records.len() as u64);
         }
         let queries: Vec<String> = settings
             .url
@@ -236,7 +262,7 @@ impl Look {
             .collect();
         let told = paging::told(
             members,
-            &paging::Headers::of(&fetched.answer),
+            &Headers::of(&fetched.answer, records.len() as u64),
             records.len() as u64,
             settings.body.is_some(),
             &queries,
@@ -251,6 +277,21 @@ impl Look {
                 "nothing in the answer leads to a further page".to_owned(),
             ),
         }
+    }
+
+    /// Whether the source sends less than it was asked for.
+    fn page_size(&mut self, settings: &Settings, records: u64) {
+        let size = settings.pagination.size.filter(|size| records < *size);
+        let Some(size) = size.filter(|_| records > 0) else {
+            return;
+        };
+        self.found(
+            "page size",
+            format!(
+                "{}, and SOURCE_PAGE_SIZE is {size}: if there are more, the source caps pages, and SOURCE_PAGE_SIZE={records} fits",
+                counted(records, "record")
+            ),
+        );
     }
 
     fn fields(&mut self, settings: &Settings, records: &[&str]) {
@@ -295,21 +336,38 @@ impl Look {
     /// The request that would come next with the settings as they would be.
     fn next(&mut self, fetched: &Fetched) {
         match self.after(&self.env, fetched) {
-            Ok(next) => self.sighting.next_request = next.as_ref().map(spoken),
+            Ok(after) => {
+                self.sighting.next_request = after.next.as_ref().map(spoken);
+                if let Some(found) = after.superseded {
+                    self.found("superseded", found);
+                }
+                match after.sign {
+                    Some(Sign::Strong(what)) => self.found(
+                        "but",
+                        format!("this is not all there is: {what}; `run` refuses it until SOURCE_PAGINATION is set"),
+                    ),
+                    Some(Sign::Weak(what)) => self.found(
+                        "note",
+                        format!("this may not be all there is: {what}; if it is, set SOURCE_PAGINATION=none"),
+                    ),
+                    None => {}
+                }
+            }
             Err(failure) => self.found("but", failure.to_string()),
         }
     }
 
-    /// The request that would come next with these settings. `Err`: a run with them would fail.
-    fn after(&self, env: &[(String, String)], fetched: &Fetched) -> Result<Option<Ask>, Failure> {
+    /// What comes next with these settings. `Err`: a run with them would fail.
+    fn after(&self, env: &[(String, String)], fetched: &Fetched) -> Result<After, Failure> {
         let settings = Settings::read(env)?;
         let mut start = Start::of(&settings, self.now)?;
-        let mut nowhere = Nowhere;
-        let mut stager = settings.stager(start.cursor, start.shape, &mut nowhere);
+        let mut kept = Kept::default();
+        let mut stager = settings.stager(start.cursor, start.shape, &mut kept);
         let body = &fetched.answer.body;
         let place = fetched.place(1);
         let expected = (start.pages.expect(), start.pages.absence());
         let read = stager.read(body, &place, expected)?;
+        let sign = settings.sign_of_more(fetched, &read);
         let goes_on = start.pages.go_on(Page {
             fetched,
             contents: &read.contents,
@@ -319,7 +377,12 @@ impl Look {
         if let Some(why) = stager.first_rejection() {
             return Err(Failure::data(format!("a record would be rejected: {why}")));
         }
-        Ok(goes_on?.then(|| start.pages.ask().clone()))
+        let next = goes_on?.then(|| start.pages.ask().clone());
+        Ok(After {
+            next,
+            sign: sign.filter(|_| !self.is_paging_said),
+            superseded: fields::superseded(&settings.made.key, &kept.0),
+        })
     }
 }
 

@@ -48,6 +48,23 @@ pub struct Read<'b> {
     /// What was noticed of its records.
     pub seen: Seen,
     waiting: Vec<Looked<'b>>,
+    /// The text of the first record, and of the last one.
+    ends: Option<[&'b str; 2]>,
+}
+
+impl Read<'_> {
+    /// The text of the page without the records in their array. `body` is what was read.
+    pub fn envelope(&self, body: &[u8]) -> String {
+        let begin = body.as_ptr() as usize;
+        let at = |text: &str| text.as_ptr() as usize - begin;
+        let (from, to) = match self.ends {
+            Some([first, last]) => (at(first), at(last) + last.len()),
+            None => (0, 0),
+        };
+        let around = [&body[..from], &body[to..]].concat();
+        let around = String::from_utf8_lossy(&around);
+        around.trim_start_matches('\u{feff}').to_owned()
+    }
 }
 
 /// What became of the records so far.
@@ -217,7 +234,9 @@ impl<'s, S: Staging> Stager<'s, S> {
                 staging: self.staging,
             },
         };
+        let mut ends: Option<[&str; 2]> = None;
         let contents = page::read(body, &self.shape, place, &mut |index, text| {
+            ends.get_or_insert([text; 2])[1] = text;
             reader.read(index, text)
         })?;
         let waiting = reader.waiting;
@@ -230,6 +249,7 @@ impl<'s, S: Staging> Stager<'s, S> {
             contents,
             seen,
             waiting,
+            ends,
         })
     }
 

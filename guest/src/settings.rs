@@ -18,10 +18,11 @@ pub use self::request::{TIMEOUT_DEFAULT, timeout_seconds};
 use crate::cursor::{Cursor, CursorSettings, Token, TokenSettings};
 use crate::failure::{Failure, Problem, quoted};
 use crate::ports;
-use crate::records::{RecordSettings, Stager};
+use crate::records::{Read, RecordSettings, Stager};
 use crate::source::page::{Format, Shape};
 use crate::source::retry::{Rate, Retries};
-use crate::source::{Ask, ErrorCheck, Pages, Pagination};
+use crate::source::signs::{self, Sign};
+use crate::source::{Ask, ErrorCheck, Fetched, Pages, Pagination};
 use tidegate_json::Pointer;
 
 /// What a run needs to know.
@@ -157,6 +158,17 @@ impl Settings {
         // What TRANSFORM makes the key of, a record as it comes may have more than once.
         let has_key = !self.made.key.is_empty() && self.made.transform.is_none();
         Pages::new(&self.pagination, self.pages_max, has_key, first, shape)
+    }
+
+    /// The sign that there is more than what was read of an answer.
+    pub fn sign_of_more(&self, fetched: &Fetched, read: &Read<'_>) -> Option<Sign> {
+        let at = self.records.as_ref().map_or("", Pointer::text);
+        let envelope = match self.format {
+            Format::Ndjson => String::new(),
+            Format::Json | Format::Object => read.envelope(&fetched.answer.body),
+        };
+        let records = read.contents.records;
+        signs::of(&fetched.answer, &envelope, records, at, self.format)
     }
 
     /// What stages the records of these pages.

@@ -18,6 +18,7 @@ pub mod page;
 mod pages;
 mod pagination;
 pub mod retry;
+pub mod signs;
 mod template;
 mod validators;
 mod watch;

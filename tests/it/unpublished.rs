@@ -15,6 +15,7 @@ fn shows_nothing_published(job: &Job) {
 fn a_preview_prints_records_as_they_would_be_published() {
     let job = Job::new()
         .set("SOURCE_RECORDS", "/items")
+        .set("SOURCE_PAGINATION", "none")
         .set("TRANSFORM", "{id, total}")
         .page(200, TWO);
 

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::tz::Offset;
 
-use crate::source::outline::{Member, members};
 use super::{Suggestion, suggestion};
 use crate::cursor::{CursorSettings, Form, Kind, Value, epoch_of};
 use crate::failure::quoted;
+use crate::source::outline::{Member, members};
+use tidegate_json::{Paths, Pointer};
 
 /// Records that are looked at: the others of the page are like them, or the person will see it soon.
 const RECORDS_MAX: usize = 200;
@@ -206,6 +207,39 @@ fn values(records: &[&str], member: &Member<'_>) -> Vec<String> {
         (found.text != "null").then(|| found.text.to_owned())
     };
     records.iter().take(RECORDS_MAX).filter_map(of).collect()
+}
+
+/// How many records of a page a later one of the same key replaces. `lines` are records as they would be published, one a
+/// line; `None`: each has a key of its own, or there is no key.
+pub fn superseded(key: &[Pointer], lines: &[u8]) -> Option<String> {
+    if key.is_empty() {
+        return None;
+    }
+    let mut paths = Paths::default();
+    let slots: Vec<usize> = key.iter().map(|part| paths.add(part)).collect();
+    let (mut records, mut keys) = (0, BTreeSet::new());
+    for line in String::from_utf8_lossy(lines).lines() {
+        let mut found = vec![None; paths.slots()];
+        paths.read(line, &mut found).ok()?;
+        let key: Vec<Option<String>> = slots
+            .iter()
+            .map(|slot| found[*slot].map(str::to_owned))
+            .collect();
+        records += 1;
+        keys.insert(key);
+    }
+    let own = keys.len() as u64;
+    (own < records).then(|| {
+        let refused = if own * 2 < records {
+            "; `run` refuses a first set in which most records share their key"
+        } else {
+            ""
+        };
+        format!(
+            "{} of {records} records have a later one with the same PRIMARY_KEY, which replaces them{refused}",
+            records - own
+        )
+    })
 }
 
 #[cfg(test)]

@@ -1,13 +1,9 @@
 //! Which kind of pagination an answer looks like, by the names that APIs give to what leads on.
 
 use super::{Suggestion, suggestion};
-use crate::ports::Answer;
-use crate::source::next_link;
 use crate::source::outline::Member;
-use crate::source::retry::header;
+use crate::source::signs::{Headers, total};
 
-/// Headers that hold the URL of the next page.
-const NEXT_HEADERS: [&str; 4] = ["next-page", "x-next-page", "x-next", "x-next-url"];
 /// Members that hold the URL of the next page.
 const NEXT_URL: [&str; 8] = [
     "next",
@@ -35,15 +31,6 @@ const TOKENS: [(&str, &str); 12] = [
     ("pagetoken", "page_token"),
 ];
 const MORE: [&str; 5] = ["hasmore", "hasnextpage", "hasnext", "more", "moreresults"];
-const TOTAL: [&str; 7] = [
-    "total",
-    "totalcount",
-    "totalresults",
-    "totalrecords",
-    "totalsize",
-    "totalitems",
-    "count",
-];
 const PAGE_NUMBER: [&str; 4] = ["page", "currentpage", "pagenumber", "pageno"];
 /// Query parameters that say that a source counts records, not pages.
 const OFFSETS: [&str; 5] = ["offset", "skip", "start", "_start", "startat"];
@@ -54,30 +41,6 @@ pub struct Paging {
     pub found: String,
     /// For the settings.
     pub suggestions: Vec<Suggestion>,
-}
-
-/// What the headers of an answer say of a next page.
-#[derive(Debug, Clone, Default)]
-pub struct Headers {
-    /// A Link header with rel=next.
-    pub has_next_link: bool,
-    /// The name of a header that holds the next page's URL.
-    pub next_url: Option<String>,
-}
-
-impl Headers {
-    /// Those of `answer`.
-    pub fn of(answer: &Answer) -> Self {
-        let is_url = |value: &[u8]| value.starts_with(b"http") || value.starts_with(b"/");
-        let names_it = |(name, value): &&(String, Vec<u8>)| {
-            NEXT_HEADERS.contains(&name.as_str()) && is_url(value)
-        };
-        let next_url = answer.headers.iter().find(names_it);
-        Self {
-            has_next_link: matches!(next_link(header(answer, "link")), Ok(Some(_))),
-            next_url: next_url.map(|(name, _)| name.clone()),
-        }
-    }
 }
 
 /// Tells the pagination of an answer; `None`: nothing in it leads on.
@@ -113,10 +76,27 @@ pub fn told(
                 suggestion("SOURCE_PAGE_FROM", &from, "this one"),
             ],
         })
+    } else if let Some(name) = &headers.next_number {
+        Some(Paging {
+            found: format!("the header `{name}` has the next page's number"),
+            suggestions: vec![
+                suggestion(
+                    "SOURCE_PAGINATION",
+                    "token",
+                    "a header has the next page's number",
+                ),
+                suggestion("SOURCE_PAGE_FROM", &format!("header:{name}"), "this one"),
+                suggestion(
+                    "SOURCE_PAGE_TO",
+                    if posts { "/page" } else { "page" },
+                    "a guess: the API's documentation says which parameter takes it",
+                ),
+            ],
+        })
     } else {
         next_url(members).or_else(|| token(members, posts))
     };
-    let counted = || by_number(members, records, posts, queries);
+    let counted = || by_number(members, headers, records, posts, queries);
     let mut paging = paging.or_else(|| last_record(members)).or_else(counted)?;
     if let Some(more) = named(members, &MORE).find(|member| member.is_flag()) {
         paging.suggestions.push(suggestion(
@@ -125,10 +105,12 @@ pub fn told(
             "says whether there are more pages",
         ));
     }
-    if let Some(total) = total(members, records) {
+    let at = total(members, records).map(|total| total.pointer.clone());
+    let in_header = headers.total.as_ref().map(|name| format!("header:{name}"));
+    if let Some(at) = at.or(in_header) {
         paging.suggestions.push(suggestion(
             "SOURCE_TOTAL",
-            &total.pointer,
+            &at,
             "is checked against the records received; leave it out if the API caps it",
         ));
     }
@@ -231,6 +213,7 @@ fn last_record(members: &[Member<'_>]) -> Option<Paging> {
 
 fn by_number(
     members: &[Member<'_>],
+    headers: &Headers,
     records: u64,
     posts: bool,
     queries: &[String],
@@ -241,18 +224,19 @@ fn by_number(
     });
     let page = named(members, &PAGE_NUMBER).find(|member| member.number().is_some());
     let total = total(members, records);
-    if offset.is_none() && page.is_none() && total.is_none() {
+    let counted = total.map(|total| format!("`{}` is {}", total.pointer, total.text));
+    let in_header = headers.total.as_ref();
+    let counted =
+        counted.or_else(|| in_header.map(|name| format!("the header `{name}` counts more")));
+    if offset.is_none() && page.is_none() && counted.is_none() {
         return None;
     }
-    let (style, to, found) = match (offset, total) {
+    let (style, to, found) = match (offset, counted) {
         (Some(name), _) => ("offset", name.as_str(), "the URL counts records".to_owned()),
-        (None, Some(total)) => (
+        (None, Some(counted)) => (
             "page",
             "page",
-            format!(
-                "`{}` is {}, and the answer has {records}",
-                total.pointer, total.text
-            ),
+            format!("{counted}, and the answer has {records}"),
         ),
         (None, None) => ("page", "page", "the answer has a page number".to_owned()),
     };
@@ -272,11 +256,6 @@ fn by_number(
             ),
         ],
     })
-}
-
-/// A count of all records there are, when it is larger than what came.
-fn total<'m, 't>(members: &'m [Member<'t>], records: u64) -> Option<&'m Member<'t>> {
-    named(members, &TOTAL).find(|member| member.number().is_some_and(|total| total > records))
 }
 
 #[cfg(test)]

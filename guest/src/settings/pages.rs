@@ -40,6 +40,7 @@ impl Given<'_> {
             size,
             size_to,
             short_is_last,
+            is_said: self.get("SOURCE_PAGINATION").is_some(),
             more: self.page_from("SOURCE_PAGE_MORE", records),
             total: self.page_from("SOURCE_TOTAL", records),
             style,
@@ -254,8 +255,8 @@ pub(super) fn described() -> Vec<Setting> {
         },
         optional(
             "SOURCE_PAGINATION",
-            "How the next page is found: `none`, `link` (Link header with rel=next), `next-url`, `token`, `last-record` (a value of the last record), `page` (a number) or `offset`. With `page`, rows deleted during a run may hide others until the next full fetch. With `offset` and PRIMARY_KEY, pages overlap by one record, so that shifts are detected.",
-            "none",
+            "How the next page is found: `none` (one answer is everything; the default, which also looks for signs of more), `link` (Link header with rel=next), `next-url`, `token`, `last-record` (a value of the last record), `page` (a number) or `offset`. With `page`, rows deleted during a run may hide others until the next full fetch. With `offset` and PRIMARY_KEY, pages overlap by one record, so that shifts are detected.",
+            "",
             "link",
         ),
         optional(

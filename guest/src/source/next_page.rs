@@ -82,6 +82,10 @@ pub const ROUND_COUNTS: [u64; 8] = [20, 25, 50, 100, 200, 250, 500, 1000];
 
 /// Goes from page to page.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one fact of the source or of the page at hand"
+)]
 pub struct NextPage<'s> {
     pagination: &'s Pagination,
     overlaps: bool,
@@ -100,6 +104,8 @@ pub struct NextPage<'s> {
     before: Before,
     /// A page behind a short one had records: the source hides some, and what came cannot be counted against a total.
     hides: bool,
+    /// The page before had only what came before.
+    has_echoed: bool,
     /// How many records the last page had.
     page_records: u64,
     reads_again: bool,
@@ -134,6 +140,7 @@ impl<'s> NextPage<'s> {
             largest: 0,
             before: Before::Silent,
             hides: false,
+            has_echoed: false,
             page_records: 0,
             reads_again: false,
             went_back: 0,
@@ -166,6 +173,7 @@ impl<'s> NextPage<'s> {
         self.largest = 0;
         self.before = Before::Silent;
         self.hides = false;
+        self.has_echoed = false;
         self.page_records = 0;
         self.reads_again = false;
         self.expect = Expect::Anything;
@@ -198,6 +206,7 @@ impl<'s> NextPage<'s> {
         self.count(contents.records, total);
         let before = self.judged(contents.records, total);
         let is_overlap = page.seen.join == Join::Overlap;
+        self.has_echoed = false;
         self.hides |= self.before == Before::Short && contents.records > u64::from(is_overlap);
 
         let next = match &self.pagination.style {
@@ -276,6 +285,25 @@ impl<'s> NextPage<'s> {
             Style::LastRecord { .. } if records == 0 => false,
             _ => matches!(self.named(ask, page), Ok(Some(next)) if next == *ask),
         }
+    }
+
+    /// The step past `page`, which is an echo. A number further on is asked for once more: rows that were put in meanwhile may
+    /// bring a page of known records, too. `None`: it is the end.
+    pub fn past_echo(&mut self, ask: &Ask, page: Page<'_>) -> Result<Option<Ask>, String> {
+        let is_second = std::mem::replace(&mut self.has_echoed, true);
+        let to = match &self.pagination.style {
+            Style::Page { to, .. } if !is_second => {
+                self.position += 1;
+                to
+            }
+            Style::Offset { to } if !is_second => {
+                self.position += page.contents.records;
+                to
+            }
+            _ => return self.end().map(|()| None),
+        };
+        ask.with(to, &self.position.to_string(), Json::Number)
+            .map(Some)
     }
 
     /// Whether `page`, which brought new records, names itself as the page behind it.
@@ -462,7 +490,7 @@ impl<'s> NextPage<'s> {
     }
 
     /// The end, if all came that was said to be there. `Err` says what is missing.
-    pub fn end(&self) -> Result<(), String> {
+    fn end(&self) -> Result<(), String> {
         let Some(named) = &self.total else {
             return Ok(());
         };

@@ -5,10 +5,11 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::named::whole;
 use tidegate_json::escape;
 
-/// Levels below the top that are looked at: envelopes are flat.
-const LEVELS_MAX: usize = 3;
+/// Levels that are looked at: envelopes are flat.
+const LEVELS_MAX: usize = 12;
 /// Members that are looked at; an answer with more is no envelope.
 const MEMBERS_MAX: usize = 1000;
 
@@ -37,6 +38,20 @@ impl Member<'_> {
         self.text.parse().ok()
     }
 
+    /// A whole number that is not negative, also in a string.
+    pub fn count(&self) -> Option<u64> {
+        let is_number = self
+            .text
+            .starts_with(|c: char| c == '"' || c.is_ascii_digit());
+        let text = Some(self.text).filter(|_| is_number)?;
+        whole(text.trim_matches('"'))
+    }
+
+    /// Whether it is a text or a number that may lead to something.
+    pub fn leads_on(&self) -> bool {
+        self.number().is_some_and(|number| number > 0) || self.string().is_some()
+    }
+
     /// Whether it is `true` or `false`.
     pub fn is_flag(&self) -> bool {
         matches!(self.text, "true" | "false")
@@ -54,19 +69,29 @@ impl Member<'_> {
 
 /// The members of `text` and of the objects in it, outer ones first; none when it is no object.
 pub fn members(text: &str) -> Vec<Member<'_>> {
+    members_on_the_way_to(text, "")
+}
+
+/// The same, and of the objects in arrays on the way to `pointer`.
+pub fn members_on_the_way_to<'t>(text: &'t str, pointer: &str) -> Vec<Member<'t>> {
+    let is_way = |at: &str| pointer.starts_with(&format!("{at}/"));
     let mut found = Vec::new();
     let mut level = vec![(String::new(), String::new(), text)];
     for _ in 0..LEVELS_MAX {
         let mut deeper = Vec::new();
         for (pointer, within, text) in level {
-            for (name, value) in object(text).unwrap_or_default() {
+            let elements = Some(text).filter(|_| is_way(&pointer)).and_then(elements);
+            let elements = elements.unwrap_or_default().into_iter().enumerate();
+            let elements = elements.map(|(at, value)| (at.to_string(), value));
+            for (name, value) in object(text).unwrap_or_default().into_iter().chain(elements) {
                 let member = Member {
                     pointer: format!("{pointer}/{}", escape(&name)),
                     name: plain(&name),
                     within: within.clone(),
                     text: value,
                 };
-                if value.starts_with('{') {
+                let is_array_on_the_way = value.starts_with('[') && is_way(&member.pointer);
+                if value.starts_with('{') || is_array_on_the_way {
                     deeper.push((member.pointer.clone(), member.name.clone(), value));
                 }
                 found.push(member);

@@ -161,8 +161,8 @@ impl<'s> Pages<'s> {
         }
         self.is_echo = self.next.is_echo(&self.ask, page);
         if self.is_echo {
-            self.next.end().map_err(broken)?;
-            return Ok(false);
+            let next = self.next.past_echo(&self.ask, page).map_err(broken)?;
+            return next.map_or(Ok(false), |next| self.go_to(next, broken));
         }
         if self.next.names_itself(&self.ask, page) {
             if self.next.is_complete_by(page) {
@@ -203,6 +203,10 @@ impl<'s> Pages<'s> {
                 "has only records of earlier pages ({STALE_PAGES} such pages in a row): check SOURCE_PAGINATION"
             )));
         }
+        self.go_to(next, broken)
+    }
+
+    fn go_to(&mut self, next: Ask, broken: impl Fn(String) -> Failure) -> Result<bool, Failure> {
         if !self.asked.insert(hash_of(&next)) {
             return Err(broken("names a next page that was read already".to_owned()));
         }

@@ -8,6 +8,8 @@ use tidegate_json::Pointer;
 pub struct Pagination {
     /// How one page leads to the next.
     pub style: Style,
+    /// Whether somebody said so.
+    pub is_said: bool,
     /// How many records a page should have.
     pub size: Option<u64>,
     /// What takes `size`.
@@ -82,6 +84,7 @@ pub enum PageFrom {
 impl From<Style> for Pagination {
     fn from(style: Style) -> Self {
         Self {
+            is_said: style != Style::None,
             style,
             size: None,
             size_to: None,

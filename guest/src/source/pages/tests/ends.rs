@@ -422,20 +422,26 @@ fn a_number_beyond_the_end_may_bring_the_last_page_again() {
         let page = fetched(FIRST, &[], &format!("page {last}"));
         let seen = Seen::default();
         let contents = Contents::new(sizes[last], vec![None]);
-        let goes_on = pages.go_on(Page {
-            fetched: &page,
-            contents: &contents,
-            seen: &seen,
-        });
-        (goes_on.is_ok(), pages.is_echo())
+        let mut again = || {
+            let page = Page {
+                fetched: &page,
+                contents: &contents,
+                seen: &seen,
+            };
+            (pages.go_on(page).ok(), pages.is_echo())
+        };
+        [again(), again()]
     };
 
-    assert_eq!(again(&[2, 1], &[]), (true, true));
-    assert_eq!(again(&[7], &[("SOURCE_PAGE_SIZE", "250")]), (true, true));
-    assert_eq!(again(&[2, 2], &[]), (false, false), "a full page");
+    // Once more, since rows that were put in may bring known records, too.
+    let end = [(Some(true), true), (Some(false), true)];
+    let broken = [(None, false); 2];
+    assert_eq!(again(&[2, 1], &[]), end);
+    assert_eq!(again(&[7], &[("SOURCE_PAGE_SIZE", "250")]), end);
+    assert_eq!(again(&[2, 2], &[]), broken, "a full page");
     assert_eq!(
         again(&[100], &[("SOURCE_PAGE_SIZE", "250")]),
-        (false, false),
+        broken,
         "a page that may be capped, of a source that does not heed the number"
     );
 }
