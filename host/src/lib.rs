@@ -70,16 +70,18 @@ impl Run<'_> {
                 .with_more(more);
             let more_of_last = report.extent != component::Extent::Everything;
             let last_records = sink.last().and_then(|last| gates::comparable(plan, last));
+            let is_first = sink.last().is_none();
             let taken = sink.take(&staged, staging, portion::extent(report.extent))?;
             let totals = taken.totals();
             self.summary.set_aside(totals.set_aside);
             self.summary.count(&totals, last_records, more_of_last);
             let plausible = gates::check(
-                &self.gates(plan, host, more),
+                &self.gates(plan, host, more, is_first),
                 &totals,
                 report.fetched,
                 last_records,
                 taken.first_rejected(),
+                taken.first_differing(),
             );
             if let Err(refusal) = plausible {
                 return Err(taken.refused(refusal));

@@ -7,3 +7,4 @@ mod line;
 pub mod parents;
 pub mod pointers;
 pub mod sort;
+pub mod superseded;

@@ -16,6 +16,8 @@ mod auth;
 mod before;
 /// The credential is nowhere.
 mod canary;
+/// Signs of records that were not fetched, pages that end oddly, and keys that are none.
+mod completeness;
 /// What the summary of a run counts, and how much is logged.
 mod counts;
 /// A run killed, or refused, at every call: readers see the old set or the new one.

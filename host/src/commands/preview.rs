@@ -4,6 +4,7 @@
 //! The component runs as in a run, in the same grants and under the same limits; only its staging folder is a temporary
 //! one that nobody publishes from. OUTPUT_DIR is not touched.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use crate::log::{self, Log};
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::process::stop::Stop;
 use crate::process::watch::Watch;
+use crate::records::key::Keys;
+use crate::records::superseded::Superseded;
 use crate::run::call_component;
 use crate::run::setup::{self, Job, refusal};
 use crate::secret::Redactor;
@@ -57,6 +60,7 @@ pub fn preview(
         for line in lines(staging, args.limit, limits.preview_bytes) {
             source.print(&line)?;
         }
+        source.tell_superseded(&lines(staging, usize::MAX, limits.preview_bytes));
         ran
     });
     log.component_ended();
@@ -153,6 +157,38 @@ impl<'a> Callable<'a> {
         );
         let _ = std::io::stderr().write_all(told.as_bytes());
         Ok(())
+    }
+
+    /// Says how many of these records a later one of the same key replaces, if any.
+    fn tell_superseded(&self, records: &[String]) {
+        let keys = Keys::new(&self.job.host.output.keys);
+        if keys.is_empty() {
+            return;
+        }
+        let mut last = BTreeMap::new();
+        let superseded = Superseded::default();
+        let mut key = Vec::new();
+        for record in records {
+            // A run says what is wrong with it.
+            if keys.read(record, &mut key).is_ok()
+                && let Some(older) = last.insert(key.clone(), record)
+            {
+                superseded.count(older.as_bytes(), Some(record.as_bytes()));
+            }
+        }
+        let tally = superseded.tally();
+        if tally.records > 0 {
+            let read = counted(records.len() as u64, "record");
+            let first = tally
+                .first
+                .map_or_else(String::new, |first| format!(": {first}"));
+            let told = format!(
+                "{} of {read} superseded: a later one has the same PRIMARY_KEY{first}\n",
+                tally.records
+            );
+            let told = words::escaped(&self.log.hide(&told));
+            let _ = std::io::stderr().write_all(told.as_bytes());
+        }
     }
 
     /// Has the component make one request and say what it saw.

@@ -11,6 +11,7 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use crate::folder::{Doing as _, Folder};
 use crate::limits::Limits;
 use crate::outcome::Failure;
+use crate::records::superseded::Superseded;
 
 /// What is read or written of a sorted file at once.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -42,6 +43,7 @@ pub struct Sorter {
     /// Names of sorted files, oldest first.
     runs: Vec<String>,
     files_made: u64,
+    superseded: Superseded,
 }
 
 /// Where one change lies in the arena.
@@ -89,6 +91,7 @@ impl Sorter {
             entries: Vec::new(),
             runs: Vec::new(),
             files_made: 0,
+            superseded: Superseded::default(),
         }
     }
 
@@ -146,7 +149,10 @@ impl Sorter {
                 std::mem::take(&mut self.entries),
             );
             let entries = entries.into_iter();
-            return Ok(Sorted(SortedIn::Memory { arena, entries }));
+            return Ok(Sorted {
+                changes: SortedIn::Memory { arena, entries },
+                superseded: self.superseded,
+            });
         }
         self.spill()?;
         self.arena = Vec::new();
@@ -155,7 +161,7 @@ impl Sorter {
             // Neighbours only, so that a later file still holds later versions.
             for group in std::mem::take(&mut self.runs).chunks(self.runs_max) {
                 let (name, file) = self.new_file()?;
-                let mut merged = Merge::open(&self.folder, group)?;
+                let mut merged = Merge::open(&self.folder, group, &self.superseded)?;
                 let mut out = BufWriter::with_capacity(BLOCK_BYTES, file);
                 let mut change = Change::default();
                 while merged.next(&mut change)? {
@@ -171,15 +177,15 @@ impl Sorter {
                 self.runs.push(name);
             }
         }
-        Ok(Sorted(SortedIn::Files(Merge::open(
-            &self.folder,
-            &self.runs,
-        )?)))
+        Ok(Sorted {
+            changes: SortedIn::Files(Merge::open(&self.folder, &self.runs, &self.superseded)?),
+            superseded: self.superseded,
+        })
     }
 
     /// Sorts what is in memory and drops all but the last version of each key.
     fn sort(&mut self) {
-        let arena = &self.arena;
+        let (arena, superseded) = (&self.arena, &self.superseded);
         // Later versions first: they lie further back.
         self.entries.sort_unstable_by(|a, b| {
             a.prefix
@@ -190,6 +196,10 @@ impl Sorter {
         self.entries.dedup_by(|later, first| {
             let same = later.prefix == first.prefix && later.key(arena) == first.key(arena);
             if same {
+                if !later.is_deletion() && !later.is_published() {
+                    let newer = (!first.is_deletion()).then(|| first.record(arena));
+                    superseded.count(later.record(arena), newer);
+                }
                 first.record_bytes |= later.record_bytes & PUBLISHED;
             }
             same
@@ -240,7 +250,10 @@ fn write(
 }
 
 /// Changes in the order of their keys, each key once.
-pub struct Sorted(SortedIn);
+pub struct Sorted {
+    changes: SortedIn,
+    superseded: Superseded,
+}
 
 enum SortedIn {
     Memory {
@@ -251,9 +264,15 @@ enum SortedIn {
 }
 
 impl Sorted {
+    /// What a later version replaced among what was pushed, but for the last published set; whole when the last change was
+    /// read.
+    pub fn superseded(&self) -> Superseded {
+        self.superseded.clone()
+    }
+
     /// Writes the next change into `change`; `false` after the last.
     pub fn next(&mut self, change: &mut Change) -> Result<bool, Failure> {
-        match &mut self.0 {
+        match &mut self.changes {
             SortedIn::Files(merge) => merge.next(change),
             SortedIn::Memory { arena, entries } => {
                 let Some(entry) = entries.next() else {
@@ -276,6 +295,7 @@ struct Merge {
     files: Vec<BufReader<File>>,
     /// The next change of each file. Among equal keys the one of the latest file comes first.
     heads: BinaryHeap<Reverse<Head>>,
+    superseded: Superseded,
 }
 
 #[derive(PartialEq, Eq)]
@@ -300,10 +320,11 @@ impl PartialOrd for Head {
 }
 
 impl Merge {
-    fn open(folder: &Folder, names: &[String]) -> Result<Self, Failure> {
+    fn open(folder: &Folder, names: &[String], superseded: &Superseded) -> Result<Self, Failure> {
         let mut merge = Self {
             files: Vec::new(),
             heads: BinaryHeap::new(),
+            superseded: superseded.clone(),
         };
         for name in names {
             let opened = folder.file(name)?.map(|(file, _)| file);
@@ -332,7 +353,12 @@ impl Merge {
         while let Some(next) = self.heads.peek_mut()
             && next.0.change.key == change.key
         {
-            change.published |= next.0.change.published;
+            let older = &next.0.change;
+            if !older.deleted && !older.published {
+                let newer = (!change.deleted).then_some(&change.record[..]);
+                self.superseded.count(&older.record, newer);
+            }
+            change.published |= older.published;
             refill(&mut self.files, next)?;
         }
         Ok(true)

@@ -1,7 +1,9 @@
 //! The gates: is what would be published plausible? The source can answer 200 and be wrong.
 
 use crate::outcome::{Failure, Outcome};
+use crate::records::superseded::Differing;
 use crate::run::Run;
+use crate::settings::catalogue::PRIMARY_KEY;
 use crate::settings::host::HostPlan;
 use crate::settings::plan::{MaxRejected, Plan, WriteMode};
 use crate::sink::{LastCommit, Totals};
@@ -23,22 +25,26 @@ pub struct Gates {
     pub max_rejected: MaxRejected,
     /// `--allow-shrink`: this once, the set may shrink, and records may be deleted.
     pub allow_shrink: bool,
+    /// Whether most records must have a key of their own: on a first publish, without `--accept-change PRIMARY_KEY`.
+    pub distinct_keys: bool,
 }
 
 /// `Err` (65) names every gate that refused, and the setting that would let it pass.
 ///
 /// `fetched` is the component's report; `last_records` the size of the last published set, if there is one to compare with;
-/// `first_rejected` what is known of the first record that was set aside.
+/// `first_rejected` what is known of the first record that was set aside, `first_differing` of two records with one key.
 pub fn check(
     gates: &Gates,
     totals: &Totals,
     fetched: u64,
     last_records: Option<u64>,
     first_rejected: Option<&Rejection>,
+    first_differing: Option<&Differing>,
 ) -> Result<(), Failure> {
     // What was rejected is the likely cause of the rest, and is named first.
     let refused: Vec<String> = [
         too_many_rejected(gates, totals, fetched, first_rejected),
+        keys_shared(gates, totals, first_differing),
         too_few(gates, totals),
         shrunk(gates, totals, last_records),
         deleted_too_many(gates, totals, last_records),
@@ -65,6 +71,19 @@ fn too_few(gates: &Gates, totals: &Totals) -> Option<String> {
             "{of} {}, and `MIN_RECORDS` is {}",
             counted(records, "record"),
             gates.min_records
+        )
+    })
+}
+
+/// A key that most records share is no key. A later run may well bring many versions of a few records.
+fn keys_shared(gates: &Gates, totals: &Totals, first: Option<&Differing>) -> Option<String> {
+    let own = totals.staged.saturating_sub(totals.differing);
+    let over = gates.distinct_keys && own < totals.differing;
+    let first = first.map_or_else(String::new, |first| format!(", and {first}"));
+    over.then(|| {
+        format!(
+            "only {own} of {} have a key of their own{first}; set PRIMARY_KEY to what tells records apart, or run once with `--accept-change PRIMARY_KEY` if the last record of each key is enough",
+            counted(totals.staged, "record")
         )
     })
 }
@@ -136,8 +155,10 @@ fn too_many_rejected(
 
 impl Run<'_> {
     /// How much may be missing or bad in this portion. A set that is still being loaded may be small.
-    pub(crate) fn gates(&self, plan: &Plan, host: &HostPlan, more: bool) -> Gates {
+    pub(crate) fn gates(&self, plan: &Plan, host: &HostPlan, more: bool, is_first: bool) -> Gates {
         let appends = plan.mode == WriteMode::Append;
+        let accepted = &self.args.accept_change;
+        let key = PRIMARY_KEY.row.name;
         Gates {
             min_records: if more { 0 } else { host.min_records },
             run_records: appends.then_some(self.summary.staged),
@@ -145,6 +166,7 @@ impl Run<'_> {
             max_delete_percent: host.max_delete_percent,
             max_rejected: host.max_rejected,
             allow_shrink: self.args.allow_shrink,
+            distinct_keys: is_first && !accepted.iter().any(|name| name == key),
         }
     }
 }
@@ -166,6 +188,7 @@ mod tests {
         max_delete_percent: 50,
         max_rejected: MaxRejected::Count(0),
         allow_shrink: false,
+        distinct_keys: true,
     };
 
     fn of(records: u64, rejected: u64) -> Totals {
@@ -178,7 +201,7 @@ mod tests {
 
     fn refusal(gates: &Gates, totals: Totals, fetched: u64, last: Option<u64>) -> Option<String> {
         let first = Rejection::new("no id", "/items/3");
-        check(gates, &totals, fetched, last, Some(&first))
+        check(gates, &totals, fetched, last, Some(&first), None)
             .err()
             .map(|failure| {
                 assert_eq!(failure.outcome, Outcome::GateRefused);
@@ -313,6 +336,29 @@ mod tests {
                 .unwrap()
                 .contains("first")
         );
+    }
+
+    #[test]
+    fn most_records_of_a_first_set_must_have_a_key_of_their_own() {
+        let of = |differing| Totals {
+            staged: 100,
+            superseded: 100,
+            differing,
+            ..of(50, 0)
+        };
+        let later = Gates {
+            distinct_keys: false,
+            ..GATES
+        };
+
+        assert_eq!(refusal(&GATES, of(50), 100, None), None);
+        assert_eq!(refusal(&later, of(99), 100, Some(50)), None);
+        let text = refusal(&GATES, of(51), 100, None).unwrap();
+        assert!(
+            text.contains("only 49 of 100 records have a key of their own"),
+            "{text}"
+        );
+        assert!(text.contains("--accept-change PRIMARY_KEY"), "{text}");
     }
 
     #[test]

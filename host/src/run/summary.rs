@@ -60,6 +60,8 @@ pub struct Summary {
     pub last_records: Option<u64>,
     /// Records set aside.
     pub rejected: u64,
+    /// Records staged that a later one of the same key replaced.
+    pub superseded: u64,
     /// Answers read.
     pub pages: u64,
     /// The same, as the component reported them.
@@ -113,6 +115,7 @@ impl Summary {
             changed: None,
             last_records: None,
             rejected: 0,
+            superseded: 0,
             pages: 0,
             reported_pages: 0,
             not_modified: false,
@@ -181,6 +184,7 @@ impl Summary {
             self.last_records = last;
         }
         self.deleted = self.deleted.saturating_add(totals.removed);
+        self.superseded = self.superseded.saturating_add(totals.superseded);
         let is_first = self.portions == 0;
         let more = |so_far: Option<u64>, one: Option<u64>| match (so_far, one) {
             (None, one) if is_first => one,

@@ -10,6 +10,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::records::changes;
 use crate::records::key::Keys;
 use crate::records::parents::Parents;
+use crate::records::superseded::{Differing, Superseded, Tally};
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::host::{HostPlan, OutputPlan};
 use crate::settings::plan::WriteMode;
@@ -115,8 +116,20 @@ struct TakenRows<'s, 'r, C: Connection> {
     more: bool,
     totals: Totals,
     first_rejected: Option<Rejection>,
+    first_differing: Option<Differing>,
     files: BTreeMap<String, FileRecord>,
     now: Timestamp,
+}
+
+/// What was applied.
+struct Made {
+    applied: Applied,
+    /// How many lines of what was staged were read for it.
+    read: changes::Read,
+    /// What was staged and replaced by a later record of the same key.
+    superseded: Tally,
+    /// What the manifest says of it.
+    files: BTreeMap<String, FileRecord>,
 }
 
 /// Opens the database at the job's last commit.
@@ -189,7 +202,7 @@ impl<'r, C: Connection> Database<'r, C> {
         base: BuildsOn,
         committed_at: &str,
         rejected: &mut Rejecting,
-    ) -> Result<(Applied, changes::Read, BTreeMap<String, FileRecord>), Failure> {
+    ) -> Result<Made, Failure> {
         let SinkContext { limits, check, .. } = self.context;
         let parents = Parents::read(staged, &self.keys, limits, check)?;
         let appends = self.mode == WriteMode::Append;
@@ -215,6 +228,10 @@ impl<'r, C: Connection> Database<'r, C> {
             }
         };
         let layout = Layout::of(self.output, self.mode)?;
+        let superseded = match &rows {
+            Rows::Keyed(sorted) => sorted.superseded(),
+            Rows::AsStaged(_) | Rows::New { .. } => Superseded::default(),
+        };
         let changes = Changes {
             same_as_last: digest
                 .as_ref()
@@ -234,11 +251,12 @@ impl<'r, C: Connection> Database<'r, C> {
         let applied = self.connection.apply(self.output, &layout, changes)?;
         let digest = digest.map(|digest| (self.output.table.clone(), digest));
         let remembered = remembered.map(|(_, record)| (DIGESTS.to_owned(), record));
-        Ok((
+        Ok(Made {
             applied,
             read,
-            digest.into_iter().chain(remembered).collect(),
-        ))
+            superseded: superseded.tally(),
+            files: digest.into_iter().chain(remembered).collect(),
+        })
     }
 }
 
@@ -285,7 +303,7 @@ impl<C: Connection> Sink for Database<'_, C> {
         let SinkContext {
             limits, log, check, ..
         } = self.context;
-        let (applied, read, files, rejecting) = patiently((limits, log, check), |retries| {
+        let (made, rejecting) = patiently((limits, log, check), |retries| {
             // What was begun there is in the way of nobody: it goes with the run's own folder.
             let sorted = staging
                 .root()
@@ -301,8 +319,7 @@ impl<C: Connection> Sink for Database<'_, C> {
             if applied.is_err() {
                 self.connection.roll_back();
             }
-            let (applied, read, files) = applied?;
-            Ok((applied, read, files, rejecting))
+            Ok((applied?, rejecting))
         })?;
         // From here on the transaction is given up on every way out but the commit.
         let mut taken = TakenRows {
@@ -312,11 +329,19 @@ impl<C: Connection> Sink for Database<'_, C> {
             more: staged.more,
             totals: Totals::default(),
             first_rejected: None,
-            files,
+            first_differing: None,
+            files: made.files,
             now,
         };
         let rejected = rejecting.finish()?;
-        taken.totals = Totals::of(staged, read, rejected.as_ref(), applied)?;
+        taken.totals = Totals::of(
+            staged,
+            made.read,
+            rejected.as_ref(),
+            made.applied,
+            &made.superseded,
+        )?;
+        taken.first_differing = made.superseded.first;
         taken.first_rejected = rejected.map(|rejected| rejected.first);
         Ok(Box::new(taken))
     }
@@ -334,6 +359,10 @@ impl<C: Connection> PendingCommit for TakenRows<'_, '_, C> {
 
     fn first_rejected(&self) -> Option<&Rejection> {
         self.first_rejected.as_ref()
+    }
+
+    fn first_differing(&self) -> Option<&Differing> {
+        self.first_differing.as_ref()
     }
 
     fn refused(self: Box<Self>, refusal: Failure) -> Failure {

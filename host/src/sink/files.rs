@@ -12,6 +12,7 @@ use crate::folder::{Doing as _, Folder};
 use crate::outcome::Failure;
 use crate::records::changes;
 use crate::records::key::Keys;
+use crate::records::superseded::{Differing, Tally};
 use crate::settings::data_file;
 use crate::settings::host::OutputPlan;
 use crate::settings::plan::WriteMode;
@@ -73,6 +74,8 @@ struct Content {
     applied: Applied,
     /// Records that were there and are others now, where that is known.
     changed: Option<u64>,
+    /// What was staged and replaced by a later record of the same key.
+    superseded: Tally,
     /// What the manifest says of the files.
     files: BTreeMap<String, FileRecord>,
     /// Those that are to be synced.
@@ -146,6 +149,7 @@ impl Next<'_> {
         };
         let mut content = Content {
             read: data.read,
+            superseded: data.superseded,
             applied: Applied {
                 records: set.record.records,
                 removed: data.removed,
@@ -269,7 +273,13 @@ impl Sink for Files<'_> {
             WriteMode::Replace | WriteMode::Upsert => next.set(staged, base)?,
         };
         let rejected = rejecting.finish()?;
-        let totals = Totals::of(staged, content.read, rejected.as_ref(), content.applied)?;
+        let totals = Totals::of(
+            staged,
+            content.read,
+            rejected.as_ref(),
+            content.applied,
+            &content.superseded,
+        )?;
         let changed = content.changed;
         let totals = Totals { changed, ..totals };
         let first_rejected = rejected.map(|rejected| {
@@ -314,6 +324,10 @@ impl PendingCommit for TakenFiles<'_> {
 
     fn first_rejected(&self) -> Option<&Rejection> {
         self.first_rejected.as_ref()
+    }
+
+    fn first_differing(&self) -> Option<&Differing> {
+        self.content.superseded.first.as_ref()
     }
 
     fn refused(self: Box<Self>, refusal: Failure) -> Failure {

@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::Failure;
 use crate::process::stop::Check;
+use crate::records::superseded::{Differing, Tally};
 use crate::records::{changes, key};
 use crate::settings::host::{HostPlan, OutputPlan};
 use crate::settings::plan::WriteMode;
@@ -64,6 +65,9 @@ pub trait PendingCommit {
 
     /// The first record that was set aside, if one was.
     fn first_rejected(&self) -> Option<&Rejection>;
+
+    /// The first two records with one key that differ.
+    fn first_differing(&self) -> Option<&Differing>;
 
     /// Takes a gate's refusal: nothing is committed. What was set aside is kept for a person, and the text says where.
     fn refused(self: Box<Self>, refusal: Failure) -> Failure;
@@ -176,6 +180,10 @@ pub struct Totals {
     pub rejected: u64,
     /// Those of the sink: they were staged, and do not fit.
     pub set_aside: u64,
+    /// Records that a later one of the same key replaced.
+    pub superseded: u64,
+    /// Those among them that were not the same.
+    pub differing: u64,
     /// Whether the set is, byte for byte, the one published last; under append, whether nothing is added.
     pub unchanged: bool,
 }
@@ -198,6 +206,7 @@ impl Totals {
         read: changes::Read,
         rejected: Option<&rejected::Rejected>,
         applied: Applied,
+        superseded: &Tally,
     ) -> Result<Self, Failure> {
         let set_aside = rejected.map_or(0, |found| found.set_aside);
         let rejected = rejected.map_or(0, |found| found.record.records);
@@ -214,6 +223,8 @@ impl Totals {
             changed: None,
             rejected,
             set_aside,
+            superseded: superseded.records,
+            differing: superseded.differing,
             unchanged: applied.unchanged,
         })
     }

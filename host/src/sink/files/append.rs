@@ -8,6 +8,7 @@ use std::fs::File;
 
 use crate::outcome::Failure;
 use crate::records::changes::{check_at, line_failure};
+use crate::records::superseded::Tally;
 use crate::sink::dedup::{self, Compared, Remembered, Repeats};
 use crate::sink::files::commit::Written;
 use crate::sink::files::generation::Generation;
@@ -40,6 +41,7 @@ impl Next<'_> {
         let keep = staged.more || unfinished || read.staged == 0;
         let mut content = Content {
             read,
+            superseded: Tally::default(),
             applied: Applied {
                 records: last.map_or(0, |last| last.manifest.counts.records),
                 removed: 0,

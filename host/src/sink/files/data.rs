@@ -8,6 +8,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::records::changes::{self, Flow};
 use crate::records::parents::Parents;
 use crate::records::sort::{Sorted, Sorter};
+use crate::records::superseded::{Superseded, Tally};
 use crate::settings::data_file::{Compression, OutputFormat, RECORDS_FILE};
 use crate::settings::plan::WriteMode;
 use crate::sink::builds_on::BuildsOn;
@@ -29,6 +30,8 @@ pub struct Data {
     pub removed: u64,
     /// How many of them are others now, where that is known.
     pub changed: Option<u64>,
+    /// What was staged and replaced by a later record of the same key.
+    pub superseded: Tally,
     /// Its files, the data file first.
     pub files: Vec<SetFile>,
 }
@@ -47,11 +50,13 @@ impl Next<'_> {
     /// The set is what was staged.
     fn replace(&self, staged: &Staged, parents: &Parents) -> Result<Data, Failure> {
         let mut output = self.output()?;
+        let mut superseded = Superseded::default();
         let read = if let Some(read) = self.write_in_order(staged, parents, &mut output)? {
             read
         } else {
             output.restart()?;
             let (sorted, read) = self.sort(staged, parents, None)?;
+            superseded = sorted.superseded();
             write_all(sorted, &mut output, self.files.context.check)?;
             read
         };
@@ -59,6 +64,7 @@ impl Next<'_> {
             read,
             removed: 0,
             changed: None,
+            superseded: superseded.tally(),
             files: self.finished(output)?,
         })
     }
@@ -101,6 +107,7 @@ impl Next<'_> {
                 read: self.count(staged, parents)?,
                 removed: 0,
                 changed: Some(0),
+                superseded: Tally::default(),
                 files: self.files_of(last),
             });
         }
@@ -109,17 +116,20 @@ impl Next<'_> {
         let same_framing = framing_of(name) == framing;
         let old = LastRecords::new(last, name, &old, self.files.context.limits)?;
         let mut output = self.output()?;
+        let mut superseded = Superseded::default();
         let (read, merged) = if self.files.keys.is_empty() {
             // Nothing new, and another format.
             self.copy(old, &mut output)?;
             (self.count(staged, parents)?, Merged::default())
         } else if same_order && !parents.is_empty() {
             let (sorted, read) = self.sort(staged, parents, None)?;
+            superseded = sorted.superseded();
             let (keys, check) = (&self.files.keys, self.files.context.check);
             let merged = merge_replacing(old, sorted, keys, parents, &mut output, check)?;
             (read, merged)
         } else if same_order && same_framing {
             let (sorted, read) = self.sort(staged, parents, None)?;
+            superseded = sorted.superseded();
             let merged = merge(
                 old,
                 sorted,
@@ -130,6 +140,7 @@ impl Next<'_> {
             (read, merged)
         } else {
             let (sorted, read) = self.sort(staged, parents, Some(old))?;
+            superseded = sorted.superseded();
             let removed = write_all(sorted, &mut output, self.files.context.check)?;
             let changed = None;
             (read, Merged { removed, changed })
@@ -138,6 +149,7 @@ impl Next<'_> {
             read,
             removed: merged.removed,
             changed: merged.changed,
+            superseded: superseded.tally(),
             files: self.finished(output)?,
         })
     }
