@@ -231,7 +231,7 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
                 self.getter.begin(self.pages.ask());
             }
             if self.pages.is_echo() {
-                self.stager.leave_out();
+                self.stager.leave_out(read, &place)?;
             } else {
                 self.stager.stage(read, &place)?;
             }

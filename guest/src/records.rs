@@ -110,6 +110,8 @@ struct Lines {
     records: Vec<u8>,
     deleted: Vec<u8>,
     rejected: Vec<u8>,
+    /// Whether lines of the page at hand are written already.
+    is_written: bool,
     outputs: Outputs,
     names: Names,
 }
@@ -127,6 +129,7 @@ impl Lines {
                     .append(file, lines)
                     .map_err(|why| Failure::Output(Detail::from(why)))?;
                 lines.clear();
+                self.is_written = true;
             }
         }
         Ok(())
@@ -217,6 +220,7 @@ impl<'s, S: Staging> Stager<'s, S> {
         (expect, absence): (Expect, Absence),
     ) -> Result<Read<'b>, Failure> {
         self.before = self.taken.counts;
+        self.taken.lines.is_written = false;
         self.shape.may_lack_records(absence);
         self.watch.page_begins(expect);
         let mut reader = Reader {
@@ -268,9 +272,23 @@ impl<'s, S: Staging> Stager<'s, S> {
         self.taken.lines.write(self.staging, 1)
     }
 
-    /// Leaves out the page that was read last: all of it came before.
-    pub fn leave_out(&mut self) {
+    /// Leaves out the page that was read last: all of it came before. A page so large that a part of it is written stays, and
+    /// is merged by its key. `Err`: it has none.
+    pub fn leave_out(&mut self, read: Read<'_>, place: &Place) -> Result<(), Failure> {
+        let lines = &mut self.taken.lines;
+        if lines.is_written && self.taken.made.key.is_empty() {
+            return Err(Failure::protocol(format!(
+                "{place} has only records of earlier pages, and without a key they would be published twice: set PRIMARY_KEY, or SOURCE_PAGE_MORE or SOURCE_TOTAL"
+            )));
+        }
+        if lines.is_written {
+            return self.stage(read, place);
+        }
+        for lines in [&mut lines.records, &mut lines.deleted, &mut lines.rejected] {
+            lines.clear();
+        }
         self.taken.counts = self.before;
+        Ok(())
     }
 
     /// The next page is the first one of another window.

@@ -384,6 +384,44 @@ fn an_offset_that_counts_hidden_rows_doubles_none_without_a_key() {
 }
 
 #[test]
+fn a_page_that_comes_again_past_the_end_is_left_out() {
+    for many in [0, 40_000] {
+        let rows = |first: u64, many: u64| {
+            let rows: Vec<Value> = (first..first + many)
+                .map(|id| json!({ "id": id, "text": "0123456789012345678901234567890" }))
+                .collect();
+            page(&Value::from(rows).to_string())
+        };
+        let run = |pairs: &[(&str, &str)]| {
+            let job = Job::with(&[&[("SOURCE_PAGINATION", "page")], pairs].concat());
+            job.run(|url| match parameter(url, "page").as_deref() {
+                Some("1") => rows(1, many + 2),
+                _ => rows(many + 3, many + 1),
+            })
+        };
+
+        let (keyed, unkeyed) = (run(&[KEY]), run(&[]));
+
+        let all: BTreeSet<u64> = (1..=2 * many + 3).collect();
+        assert_eq!(ids(&keyed).into_iter().collect::<BTreeSet<u64>>(), all);
+        assert_eq!(keyed.report().staged, ids(&keyed).len() as u64);
+        assert_eq!(keyed.asked.len(), 4, "once more, and then it is the end");
+        if many == 0 {
+            assert_eq!(ids(&unkeyed), [1, 2, 3]);
+            assert_eq!(unkeyed.report().staged, 3);
+        } else {
+            // A part of it is written before its end is seen.
+            assert!(
+                unkeyed
+                    .failure()
+                    .to_string()
+                    .contains("would be published twice")
+            );
+        }
+    }
+}
+
+#[test]
 fn a_record_that_was_changed_between_two_pages_is_taken_again() {
     let job = Job::with(&[("SOURCE_PAGINATION", "offset"), KEY]);
 
