@@ -388,6 +388,26 @@ impl Folder {
             .doing(|| format!("cannot sync the folder `{}`", self.path.display()))
     }
 
+    /// Why nothing can be written here, if that is so: the disk is full, a quota is used up, or it is read-only. Tried in a file
+    /// that never has a name. Somebody who is not the owner, and may not write, can tell nothing.
+    pub fn takes_no_writes(&self) -> Option<io::Error> {
+        const PIECE: [u8; 4096] = [0; 4096];
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let made = retry_on_intr(|| rustix::fs::openat(self, ".", flags, Mode::RUSR | Mode::WUSR));
+        let written = made.and_then(|file| retry_on_intr(|| rustix::io::write(&file, &PIECE)));
+        let error = written.err()?;
+        let is_owner = || {
+            let owner = self.stat().ok().map(|stat| stat.st_uid);
+            owner == Some(rustix::process::geteuid().as_raw())
+        };
+        let is_so = match error {
+            Errno::NOSPC | Errno::DQUOT | Errno::ROFS | Errno::IO => true,
+            Errno::ACCESS | Errno::PERM => is_owner(),
+            _ => false,
+        };
+        is_so.then(|| error.into())
+    }
+
     pub fn stat(&self) -> Result<Stat, Failure> {
         rustix::fs::fstat(self).doing(|| format!("cannot inspect `{}`", self.path.display()))
     }

@@ -372,6 +372,9 @@ pub const SERVER_TEXT_CHARS_MAX: usize = 1_000;
 
 // What is kept or shown of the process.
 
+/// How much longer than RUN_DEADLINE a run may take to end, before `health` takes what it left for a killed run's.
+pub const RUN_LATE_MAX: Duration = Duration::from_mins(1);
+
 /// Panics of threads that nobody looks at, which are remembered until somebody asks for them.
 pub const PANICS_KEPT_MAX: usize = 16;
 /// A progress line is cut here, so that it does not wrap: what has wrapped cannot be written over.

@@ -11,6 +11,7 @@ use serde_json::{Map, json};
 use crate::cli::{OutputKind, RunArgs};
 use crate::folder::lock::Lock;
 use crate::folder::{Folder, Temporary, Writers, random_digits};
+use crate::limits::Limits;
 use crate::log::{self, Log};
 use crate::outcome::{Committed, Ended};
 use crate::process::defect;
@@ -81,6 +82,12 @@ pub fn run_watched(
     let limits = host.limits.clone();
     let mut summary = Summary::begin(run_id(started), host.job.clone(), started);
     summary.dry_run = args.dry_run;
+    let given = args.given.set.iter();
+    summary.set = given
+        .filter_map(|flag| flag.split_once('='))
+        .map(|(name, _)| redactor.hide(name))
+        .collect();
+    summary.set.sort();
     let context = Map::from_iter([
         ("run_id".to_owned(), json!(summary.run_id)),
         ("job".to_owned(), json!(summary.job)),
@@ -183,6 +190,14 @@ fn remember(
         }
     };
     let Some(folder) = folder else { return };
+    let before = last_run::read(&folder, &Limits::default()).ok().flatten();
+    if last_run::is_a_trial(summary, before.as_ref()) {
+        log.info(
+            "last-run.json left as it is, this run was a trial",
+            json!({ "set": summary.set, "dry_run": summary.dry_run }),
+        );
+        return;
+    }
     if let Err(failure) = last_run::write(&folder, &summary.run_id, summary) {
         log.warn(
             "last-run.json not written",

@@ -227,3 +227,17 @@ fn a_405_says_that_source_body_made_it_a_post() {
     run.exits(Outcome::SourceRefused)
         .stderr_has("SOURCE_BODY makes the request a POST");
 }
+
+#[test]
+fn a_cursor_that_is_missing_lists_the_members_that_there_are() {
+    let run = Job::upsert()
+        .page(
+            200,
+            r#"[{"id":1,"updated_at":"2026-01-01T00:00:00Z","a/b":2}]"#,
+        )
+        .run();
+
+    run.exits(Outcome::GateRefused)
+        .stderr_has("`/updated` (SOURCE_CURSOR)")
+        .stderr_has("; the record has `/a~1b`, `/id`, `/updated_at`");
+}

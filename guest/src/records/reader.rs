@@ -1,12 +1,19 @@
 //! One record after the other, as far as the next request hangs on it: whether it can be read, whether it is new, and its cursor.
 //! What becomes of it is the taker's business, at once or after the page.
 
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
 use super::Wanted;
 use super::taker::{Taker, Unusable};
 use crate::cursor::Cursor;
-use crate::failure::Failure;
+use crate::failure::{Detail, Failure, quoted};
 use crate::source::Watch;
-use tidegate_json::unfit;
+use tidegate_json::{escape, unfit};
+
+/// Members of a record that are named where one is missing.
+const MEMBERS_NAMED: usize = 12;
 
 /// Reads the records of one page.
 pub(super) struct Reader<'p, 's, 'b> {
@@ -83,7 +90,12 @@ impl<'b> Reader<'_, '_, 'b> {
             cursor.page_comes_again();
         }
         if let (Some(cursor), Some(slot)) = (&mut self.cursor, self.wanted.cursor)
-            && !cursor.sees(self.found[slot], &self.taker.at(index))?
+            && !cursor
+                .sees(self.found[slot], &self.taker.at(index))
+                .map_err(|failure| match self.found[slot] {
+                    None => with_members(failure, text),
+                    Some(_) => failure,
+                })?
         {
             return Ok(Ok(None));
         }
@@ -93,4 +105,22 @@ impl<'b> Reader<'_, '_, 'b> {
             parent: self.wanted.parent.as_ref().and_then(|(_, at)| found(*at)),
         })))
     }
+}
+
+/// A failure of a record that has no member where one is looked for, with those that it has.
+fn with_members(failure: Failure, record: &str) -> Failure {
+    let Failure::Data(detail) = failure else {
+        return failure;
+    };
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(record).unwrap_or_default();
+    let mut named: Vec<String> = members
+        .keys()
+        .take(MEMBERS_NAMED)
+        .map(|name| quoted(&format!("/{}", escape(name))))
+        .collect();
+    if members.len() > MEMBERS_NAMED {
+        named.push("…".to_owned());
+    }
+    let message = format!("{}; the record has {}", detail.message, named.join(", "));
+    Failure::Data(Detail { message, ..detail })
 }

@@ -234,7 +234,9 @@ fn read(
     loop {
         let at = u64::try_from(text.len()).unwrap_or(u64::MAX);
         if at > bytes_max {
-            return Err(format!("read `{name}`: it has more than {bytes_max} bytes"));
+            return Err(format!(
+                "cannot read `{name}`: it has more than {bytes_max} bytes"
+            ));
         }
         let (piece, is_end) = file
             .read(bytes_max + 1 - at, at)
@@ -255,7 +257,7 @@ fn written(file: &Descriptor, name: &str, text: &[u8], mut at: u64) -> Result<u6
             .write(piece, at)
             .map_err(|error| file_error("write", name, error))?;
         if taken == 0 {
-            return Err(format!("write `{name}`: no bytes were written"));
+            return Err(format!("cannot write `{name}`: no bytes were written"));
         }
         at += taken;
         rest = &rest[usize::try_from(taken).unwrap_or(rest.len()).min(rest.len())..];
@@ -278,10 +280,13 @@ fn created(folder: &Descriptor, name: &str) -> Result<Descriptor, String> {
 }
 
 fn file_error(doing: &str, name: &str, error: FileError) -> String {
-    format!("{doing} `{name}`: {}", why(error))
+    format!("cannot {doing} `{name}`: {}", why(error))
 }
 
 fn why(error: FileError) -> String {
+    if error == FileError::Quota {
+        return "the disk quota of this user is used up".to_owned();
+    }
     // WASI's own words for it go on to say how POSIX calls it.
     let why = error.message();
     why.split_once(", similar to")

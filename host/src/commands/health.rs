@@ -20,6 +20,7 @@ use crate::words;
 
 mod cursor;
 mod database;
+mod killed;
 
 /// A record may be this far ahead of our clock; more, and one of the two clocks is wrong.
 const CLOCKS_APART: Duration = Duration::from_mins(5);
@@ -42,6 +43,8 @@ pub struct HealthReport {
     pub status: Status,
     /// Why, each reason by itself; what is well when it is fresh.
     reasons: Vec<String>,
+    /// What was seen of the folder that ends well for nobody.
+    troubles: Vec<String>,
     generation: Option<GenerationFacts>,
     last_run: Option<LastRun>,
 }
@@ -115,6 +118,7 @@ fn health_at(
         }
     };
     report.last_run = last_run;
+    report.look_at(&folder, limits);
     let last = generation.as_ref().map(|generation| LastCommit {
         name: &generation.name,
         manifest: &generation.manifest,
@@ -135,6 +139,7 @@ impl HealthReport {
         Self {
             status: Status::Unknown,
             reasons: Vec::new(),
+            troubles: Vec::new(),
             generation: None,
             last_run: None,
         }
@@ -227,6 +232,19 @@ impl HealthReport {
         ))
     }
 
+    /// What the next run will meet, and what a killed one left.
+    fn look_at(&mut self, folder: &Folder, limits: &Limits) {
+        if let Some(why) = folder.takes_no_writes() {
+            let path = folder.path().display();
+            self.troubles.push(format!(
+                "`{path}` takes no writes: {why}; the next run will fail"
+            ));
+        }
+        if let Some(left) = killed::left_by(folder, limits) {
+            self.troubles.push(left);
+        }
+    }
+
     fn judge(&mut self, now: Timestamp, last: Option<LastCommit<'_>>, max_age: Duration) {
         let committed = last.and_then(|last| last.manifest.finished.parse::<Timestamp>().ok());
         let ended = self
@@ -271,6 +289,10 @@ impl HealthReport {
                 run.message.as_deref().unwrap_or("no message")
             ));
         }
+        if !self.troubles.is_empty() {
+            self.status = Status::Stale;
+            self.reasons.extend(self.troubles.iter().cloned());
+        }
         match &self.generation {
             Some(facts) if facts.age > max_age => {
                 self.status = Status::Stale;
@@ -279,7 +301,7 @@ impl HealthReport {
                     "the last success is {age} old, and MAX_AGE is {most}"
                 ));
             }
-            Some(_) if failed.is_none() => self.status = Status::Fresh,
+            Some(_) if failed.is_none() && self.troubles.is_empty() => self.status = Status::Fresh,
             None if last.is_some() => self
                 .reasons
                 .push("the manifest has no time of commit".to_owned()),

@@ -8,6 +8,7 @@ use std::io::{Read as _, Write as _};
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::folder::{Doing as _, Folder, refuse_foreign_file};
@@ -34,6 +35,31 @@ struct Holder {
     pid: u32,
     run_id: String,
     since: String,
+}
+
+/// Whether a run holds the lock; none where that cannot be told by this user.
+///
+/// A holder that lives is believed. Otherwise the lock is taken for a moment, and shared, so that lookers do not fail each
+/// other.
+pub fn is_held(folder: &Folder) -> Option<bool> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match retry_on_intr(|| rustix::fs::openat(folder, FILE, flags, Mode::empty())) {
+        Ok(fd) => File::from(fd),
+        Err(Errno::NOENT) => return Some(false),
+        Err(_) => return None,
+    };
+    let mut text = String::new();
+    let _ = (&file).take(HOLDER_BYTES).read_to_string(&mut text);
+    let holder = serde_json::from_str::<Holder>(&text).ok();
+    let pid = holder.and_then(|holder| Pid::from_raw(i32::try_from(holder.pid).ok()?));
+    if pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok()) {
+        return Some(true);
+    }
+    match retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared)) {
+        Ok(()) => Some(false),
+        Err(Errno::WOULDBLOCK) => Some(true),
+        Err(_) => None,
+    }
 }
 
 /// Takes the lock without waiting.

@@ -42,7 +42,7 @@ pub fn key_failure(name: &str, number: u64, error: &KeyError) -> Failure {
     Failure::new(
         Outcome::GateRefused,
         format!(
-            "line {number} of what was staged (`{name}`) {error}; set {} to what every record has, or drop such records",
+            "record {number} of this run (line {number} of `{name}`) {error}; set {} to what every record has, or drop such records",
             place.setting
         ),
     )

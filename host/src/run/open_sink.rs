@@ -44,6 +44,7 @@ impl Run<'_> {
         });
         match opened {
             Ok(sink) => {
+                self.summary.knows_last = true;
                 self.summary.generation = sink.last().map(|last| last.name.to_string());
                 let records = sink.last().map(|last| last.manifest.counts.records);
                 self.summary.records = records.unwrap_or_default();

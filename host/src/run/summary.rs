@@ -13,6 +13,10 @@ use crate::words;
 
 /// Everything worth knowing about a run that has ended. Counts are of this run unless they say otherwise.
 #[derive(Debug, Clone, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own: no two of them are one state"
+)]
 pub struct Summary {
     /// Which run this was.
     pub run_id: String,
@@ -34,6 +38,11 @@ pub struct Summary {
     pub committed: &'static str,
     /// What was left out of it by request: `--dry-run`.
     pub dry_run: bool,
+    /// The settings that were given by `--set`.
+    pub set: Vec<String>,
+    /// Whether it came so far as to know what was published before.
+    #[serde(skip)]
+    pub knows_last: bool,
     /// The generation that readers see now.
     pub generation: Option<String>,
     /// What the component said it staged: `everything`, `changes`, `nothing-new`.
@@ -103,6 +112,8 @@ impl Summary {
             message: None,
             committed: "no",
             dry_run: false,
+            set: Vec::new(),
+            knows_last: false,
             generation: None,
             extent: None,
             portions: 0,
@@ -263,13 +274,21 @@ impl Summary {
             (Committed::No, Some(generation)) => {
                 format!("the last published set ({generation}) is intact")
             }
-            (Committed::No, None) => "nothing was published".to_owned(),
+            (Committed::No, None) if self.knows_last => "nothing was published".to_owned(),
+            // There may be a set, and it is as it was.
+            (Committed::No, None) => "this run published nothing".to_owned(),
         };
         let advice = match failure.outcome {
             Outcome::TryLater if self.portions > 0 => "",
             Outcome::TryLater => "; the next run starts where the last good one ended",
             _ if failure.committed == Committed::Unknown => {
                 "; fix the cause and run again: the next run continues from whichever is there"
+            }
+            Outcome::IoFailed if failure.message.contains("quota") => {
+                "; free space or raise the quota, and run again"
+            }
+            Outcome::IoFailed if failure.message.contains("pace left") => {
+                "; free space, and run again"
             }
             Outcome::IoFailed => "; run again when the disk works",
             Outcome::Settings => "; `tidegate check` shows every setting and its origin",

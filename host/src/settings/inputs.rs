@@ -323,7 +323,11 @@ impl Inputs {
                     origin,
                 )),
             },
-            Err(error) => Err(Problem::of(name, format!("was not used: {error}"), origin)),
+            Err(error) => Err(Problem::of(
+                name,
+                format!("cannot be read: {error}"),
+                origin,
+            )),
         }
     }
 

@@ -158,7 +158,9 @@ fn alone_a_segment_that_gets_no_name_is_not_committed() {
 
     assert!(!failed.ok, "{}", failed.log);
     assert!(
-        failed.log.contains("exit 74: rename `.latest.ndjson.part`"),
+        failed
+            .log
+            .contains("exit 74: cannot rename `.latest.ndjson.part`"),
         "{}",
         failed.log
     );

@@ -87,3 +87,51 @@ fn health_of_a_torn_manifest_is_2() {
 
     job.tidegate(["health"]).exits(2);
 }
+
+#[test]
+fn a_trial_by_hand_does_not_make_health_stale_and_the_jobs_own_failure_does() {
+    let mut job = Job::new().old(ONE).page(404, "");
+    job = job.args(["--set", "MAX_PAGES=3"]);
+    job.run().exits(Outcome::SourceRefused);
+    job.tidegate(["health"]).exits(0);
+
+    let mut job = job
+        .without_arg("--set")
+        .without_arg("MAX_PAGES=3")
+        .page(404, "");
+    job.run().exits(Outcome::SourceRefused);
+
+    job.tidegate(["health"]).exits(1).stdout_has("exit code 69");
+}
+
+#[test]
+fn a_killed_run_is_told() {
+    let mut job = Job::new().old(ONE).page(200, ONE);
+    job.run().exits(Outcome::NothingNew);
+    std::fs::create_dir(job.output().join(".staging-20260101T000000Z-000000")).unwrap();
+
+    job.tidegate(["health"])
+        .exits(1)
+        .stdout_has("the last run was killed: it left `");
+
+    std::fs::remove_dir(job.output().join(".staging-20260101T000000Z-000000")).unwrap();
+    job.tidegate(["health"]).exits(0);
+}
+
+#[test]
+fn a_folder_that_takes_no_writes_is_not_fresh_although_no_record_could_be_written() {
+    if !crate::world::can_mount() {
+        return;
+    }
+    // A file system that is read-only by the time that health is asked.
+    let mut job = Job::new().old(ONE).page(200, ONE);
+    job.run().exits(Outcome::NothingNew);
+    let out = job.output().display().to_string();
+    let launcher =
+        format!("mount --bind '{out}' '{out}' && mount -o remount,bind,ro '{out}'; exec \"$@\"");
+    let job = job.launcher(&["unshare", "-Urm", "sh", "-c", &launcher, "sh"]);
+
+    job.tidegate(["health"])
+        .exits(1)
+        .stdout_has("takes no writes: Read-only file system");
+}

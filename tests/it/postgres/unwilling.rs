@@ -136,3 +136,19 @@ fn a_server_that_is_too_old_is_told_from_one_that_will_do() {
     refused(&mut job, Outcome::OutputUnusable)
         .stderr_has("it is PostgreSQL 11, and 12 or later is needed");
 }
+
+#[test]
+fn a_row_that_is_refused_is_not_printed() {
+    let database = server().database();
+    let mut job = published(job(&database));
+    database.sql("ALTER TABLE orders ADD CONSTRAINT none CHECK (false) NOT VALID");
+    let row = r#"[{"id":2,"updated":2,"email":"alice@example.org"}]"#;
+
+    job = job.page(200, row);
+    let run = job.run();
+
+    assert_ne!(run.code, Some(0));
+    run.stderr_has("SQLSTATE 23514").stderr_has("\"none\"");
+    assert!(!run.stderr.contains("alice"), "{}", run.stderr);
+    assert!(!run.stdout.contains("alice"), "{}", run.stdout);
+}

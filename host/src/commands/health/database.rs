@@ -40,6 +40,9 @@ pub fn health_at(
     };
     let (last, rows) = seen;
     report.last_run = last_run;
+    if let Ok(Some(folder)) = host.output_dir.as_deref().map_or(Ok(None), Folder::open) {
+        report.look_at(&folder, &host.limits);
+    }
     let last = last
         .as_ref()
         .map(|(name, manifest)| LastCommit { name, manifest });

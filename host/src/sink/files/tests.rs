@@ -174,7 +174,9 @@ fn a_record_without_a_usable_key_is_65_and_named() {
 
     assert_eq!(failure.outcome, Outcome::GateRefused);
     assert!(
-        failure.message.starts_with("line 2 of what was staged"),
+        failure
+            .message
+            .starts_with("record 2 of this run (line 2 of `records.ndjson`)"),
         "{failure}"
     );
     assert!(

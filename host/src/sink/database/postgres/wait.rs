@@ -166,10 +166,25 @@ pub fn in_words(error: &Error) -> String {
 /// What the server said, with everything that helps, on one line.
 fn said(answer: &DbError) -> String {
     let mut text = answer.message().to_owned();
+    // Of data the detail is a whole row, and the context a line that was copied: neither is for a log. A key is told.
+    let code = answer.code().code();
+    let is_of_data = ["22", "23", "44"]
+        .iter()
+        .any(|class| code.starts_with(class));
+    let is_of_a_key = ["23503", "23505", "23P01"].contains(&code);
+    let place = |text: &'_ str| text.split(':').next().unwrap_or_default().to_owned();
+    let context = answer.where_();
+    let context = context.map(|context| {
+        if is_of_data {
+            place(context)
+        } else {
+            context.to_owned()
+        }
+    });
     for (what, more) in [
-        ("", answer.detail()),
+        ("", answer.detail().filter(|_| !is_of_data || is_of_a_key)),
         ("hint: ", answer.hint()),
-        ("at ", answer.where_()),
+        ("at ", context.as_deref()),
     ] {
         if let Some(more) = more {
             text = format!("{text}; {what}{more}");
