@@ -282,7 +282,7 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
         };
         self.pages.refused(failure)?;
         let page = self.pages.number();
-        self.log(&format!("page {page}: there is none"));
+        self.log(&format!("debug: page {page}: there is none"));
         for warning in self.pages.warnings() {
             self.log(&warning);
         }

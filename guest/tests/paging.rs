@@ -216,7 +216,7 @@ proptest! {
 
         prop_assert_eq!(&ids(&run), &rows, "{:?}", run.outcome);
         prop_assert_eq!(run.report().fetched, rows.len() as u64);
-        prop_assert!(run.log.iter().all(|line| line.starts_with("page ")), "{:?}", run.log);
+        prop_assert!(run.log.iter().all(|line| line.starts_with("debug: page ")), "{:?}", run.log);
     }
 
     #[test]
