@@ -70,6 +70,8 @@ mod tables;
 mod texts;
 /// Rules of this repository.
 mod tidy;
+/// A source whose keys change their JSON type.
+mod twins;
 /// `preview` and `check --online`.
 mod unpublished;
 

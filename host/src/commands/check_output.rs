@@ -123,6 +123,7 @@ fn database(
         folder_stays: false,
         adopt: false,
         dry_run: true,
+        accepts_twins: false,
         limits: &host.limits,
         check: &check,
         log: &log,

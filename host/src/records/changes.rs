@@ -3,7 +3,7 @@
 use crate::outcome::Failure;
 use crate::process::stop::Check;
 use crate::records::deletions::{Deletions, Gone};
-use crate::records::key::Keys;
+use crate::records::key::{KeyKinds, Keys};
 use crate::records::line::key_failure;
 use crate::records::parents::Parents;
 use crate::staging::read::{DELETED, RECORDS, Staged, object};
@@ -17,6 +17,8 @@ pub struct Read {
     pub staged: u64,
     /// Of `deleted.ndjson`.
     pub deleted: u64,
+    /// Of which types the keys are, deleted ones included.
+    pub kinds: KeyKinds,
 }
 
 /// One thing that was staged.
@@ -55,6 +57,9 @@ pub fn read(
         while deletions.at.is_some_and(|at| at <= read.staged) {
             read.deleted += 1;
             check_at(check, read.deleted, deletions.value.len())?;
+            if deletions.gone == Gone::Key {
+                read.kinds.see(&deletions.value);
+            }
             if deletions.gone == Gone::Key
                 && take(Change::Deletion(&deletions.value))? == Flow::Stop
             {
@@ -73,6 +78,7 @@ pub fn read(
         let text = object(RECORDS, number, line)?;
         keys.read_both(text, &mut key, &mut parent)
             .map_err(|error| key_failure(RECORDS, number, &error))?;
+        read.kinds.see(&key);
         let change = if parents.take_staged(&parent, read.staged) {
             Change::Deletion(&key)
         } else {

@@ -11,8 +11,10 @@ use crate::settings::catalogue::{PRIMARY_KEY, REPLACE_BY};
 
 use encode::encode;
 pub use encode::{KeyPart, parts, string};
+pub use kinds::{KeyKinds, plain};
 
 mod encode;
+mod kinds;
 
 /// The pointers of `PRIMARY_KEY` and `REPLACE_BY`, ready to be read from records.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use crate::folder::{self, Folder, Temporary};
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
 use crate::run::{LockState, Run};
+use crate::settings::catalogue::PRIMARY_KEY;
 use crate::settings::host::HostPlan;
 use crate::settings::plan::Plan;
 use crate::sink::{self, Sink, SinkContext};
@@ -36,6 +37,11 @@ impl Run<'_> {
                 folder_stays: host.output_dir.is_some(),
                 adopt: self.args.adopt,
                 dry_run: self.args.dry_run,
+                accepts_twins: self
+                    .args
+                    .accept_change
+                    .iter()
+                    .any(|name| name == PRIMARY_KEY.row.name),
                 limits: &host.limits,
                 check,
                 log: self.log,

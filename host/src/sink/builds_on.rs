@@ -1,6 +1,7 @@
 //! On what a run builds: nothing, or the last commit. Whether the component may say so is part of its contract.
 
 use crate::outcome::{Failure, Outcome};
+use crate::records::key::KeyKinds;
 use crate::settings::plan::WriteMode;
 use crate::sink::Extent;
 use crate::sink::manifest::Manifest;
@@ -13,6 +14,14 @@ pub enum BuildsOn {
     Nothing,
     /// What is there: the last published set, or under append everything so far.
     LastCommit,
+}
+
+/// Of which types the keys are of a set that is made of staged ones, on top of this.
+pub fn key_kinds(base: BuildsOn, last: Option<&Manifest>, staged: KeyKinds) -> KeyKinds {
+    match (base, last) {
+        (BuildsOn::LastCommit, Some(last)) => last.key_kinds.with(staged),
+        _ => staged,
+    }
 }
 
 /// What `extent` is built on; `last` is the last commit, `keys` are PRIMARY_KEY. `Err` is 70, the component cannot say that; or 78, the settings do

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::folder::Folder;
 use crate::outcome::{Failure, Outcome};
 use crate::records::changes;
-use crate::records::key::Keys;
+use crate::records::key::{KeyKinds, Keys};
 use crate::records::parents::Parents;
 use crate::records::superseded::{Differing, Superseded, Tally};
 use crate::settings::database_url::DatabaseUrl;
@@ -61,6 +61,8 @@ pub struct Changes<'s> {
     pub generation: u64,
     /// When it is committed, RFC 3339 in UTC: what `_updated_at` says of the rows that change.
     pub committed_at: &'s str,
+    /// Whether keys of two JSON types can be written alike here, and must not.
+    pub looks_for_twins: bool,
     /// Whether this job's last commit was made in this table. Rows of any other table are somebody else's.
     pub owned: bool,
     /// What an append run remembers of what it staged, in place of what was remembered before.
@@ -118,6 +120,7 @@ struct TakenRows<'s, 'r, C: Connection> {
     first_rejected: Option<Rejection>,
     first_differing: Option<Differing>,
     files: BTreeMap<String, FileRecord>,
+    key_kinds: KeyKinds,
     now: Timestamp,
 }
 
@@ -245,6 +248,8 @@ impl<'r, C: Connection> Database<'r, C> {
             rejected,
             generation: sink::next_number(self.last()),
             committed_at,
+            looks_for_twins: !self.context.accepts_twins
+                && builds_on::key_kinds(base, last, read.kinds).are_mixed(),
             owned,
             remembered: remembered.as_ref().map(|(digests, _)| &digests[..]),
         };
@@ -331,9 +336,12 @@ impl<C: Connection> Sink for Database<'_, C> {
             first_rejected: None,
             first_differing: None,
             files: made.files,
+            key_kinds: KeyKinds::default(),
             now,
         };
         let rejected = rejecting.finish()?;
+        let last = taken.database.last.as_ref().map(|(_, manifest)| manifest);
+        taken.key_kinds = builds_on::key_kinds(base, last, made.read.kinds);
         taken.totals = Totals::of(
             staged,
             made.read,
@@ -379,6 +387,7 @@ impl<C: Connection> PendingCommit for TakenRows<'_, '_, C> {
             extent: self.extent,
             totals: self.totals,
             files: std::mem::take(&mut self.files),
+            key_kinds: self.key_kinds,
             table: Some(self.database.output.table.clone()),
             sorted_by: self
                 .database

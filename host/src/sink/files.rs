@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::folder::{Doing as _, Folder};
 use crate::outcome::Failure;
 use crate::records::changes;
-use crate::records::key::Keys;
+use crate::records::key::{KeyKinds, Keys};
 use crate::records::superseded::{Differing, Tally};
 use crate::settings::data_file;
 use crate::settings::host::OutputPlan;
@@ -92,6 +92,7 @@ struct TakenFiles<'s> {
     totals: Totals,
     first_rejected: Option<Rejection>,
     content: Content,
+    key_kinds: KeyKinds,
 }
 
 impl<'r> Files<'r> {
@@ -296,6 +297,7 @@ impl Sink for Files<'_> {
             more: staged.more,
             totals,
             first_rejected,
+            key_kinds: builds_on::key_kinds(base, last, content.read.kinds),
             content,
         }))
     }
@@ -354,6 +356,7 @@ impl PendingCommit for TakenFiles<'_> {
             totals: self.totals,
             files: self.content.files,
             table: None,
+            key_kinds: self.key_kinds,
             sorted_by: files.output.merged_by(files.mode).to_owned(),
         };
         let lock = &files.context.lock;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
+use crate::records::key::KeyKinds;
 use crate::settings::data_file::Delimiter;
 use crate::words;
 
@@ -55,6 +56,9 @@ pub struct Manifest {
     /// The JSON Pointers by which the data file is sorted and free of repeats; none when it is not.
     #[serde(default)]
     pub sorted_by: Vec<String>,
+    /// Of which types the keys of the set are, or once were.
+    #[serde(default, skip_serializing_if = "KeyKinds::is_none")]
+    pub key_kinds: KeyKinds,
     /// How the csv file is laid out; none where the data file is of another format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<CsvLayout>,
@@ -235,6 +239,7 @@ pub mod tests {
             files: BTreeMap::new(),
             table: None,
             sorted_by: Vec::new(),
+            key_kinds: KeyKinds::default(),
             csv: None,
             counts: Counts::default(),
             cursor: None,

@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::Failure;
 use crate::process::stop::Check;
+use crate::records::key::KeyKinds;
 use crate::records::superseded::{Differing, Tally};
 use crate::records::{changes, key};
 use crate::settings::host::{HostPlan, OutputPlan};
@@ -97,6 +98,10 @@ pub struct LastCommit<'s> {
 }
 
 /// What every sink works with.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line, or of where the run works"
+)]
 #[derive(Clone)]
 pub struct SinkContext<'r> {
     /// The lock on the folder in which the run works.
@@ -107,6 +112,8 @@ pub struct SinkContext<'r> {
     pub adopt: bool,
     /// `--dry-run`: nothing that is missing is made.
     pub dry_run: bool,
+    /// `--accept-change PRIMARY_KEY`: two keys may be written alike.
+    pub accepts_twins: bool,
     /// The limits of the run.
     pub limits: &'r Limits,
     /// Asked now and then. After the commit only by what the next run can go on with.
@@ -258,6 +265,8 @@ pub struct Draft {
 pub struct ManifestFacts {
     /// Whether the run has a further portion to come.
     pub unfinished: bool,
+    /// Of which types the keys are.
+    pub key_kinds: KeyKinds,
     /// How a csv file is laid out, if there is one.
     pub csv: Option<CsvLayout>,
     pub extent: Extent,
@@ -289,6 +298,7 @@ impl Draft {
             files: made.files,
             table: made.table,
             sorted_by: made.sorted_by,
+            key_kinds: made.key_kinds,
             csv: made.csv,
             counts: manifest::Counts {
                 records: made.totals.records,

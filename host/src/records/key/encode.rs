@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 const NEGATIVE: u8 = 0x10;
 const POSITIVE: u8 = 0x20;
-const STRING: u8 = 0x30;
+pub(super) const STRING: u8 = 0x30;
 /// A length that does not fit into one byte follows in four.
 const LONG: u8 = 0xff;
 
@@ -106,6 +106,35 @@ pub fn parts(mut key: &[u8]) -> Vec<KeyPart<'_>> {
     parts
 }
 
+/// What follows the first value of a key that [`encode`] made.
+pub(super) fn after(key: &[u8]) -> &[u8] {
+    let (kind, rest) = key.split_first().expect("a value");
+    if *kind != STRING {
+        let (from, length) = digits(*kind == NEGATIVE, rest);
+        return &rest[from + length..];
+    }
+    let mut from = 0;
+    loop {
+        let zero = from + memchr::memchr(0, &rest[from..]).expect("a string has its end");
+        from = zero + 2;
+        if rest[zero + 1] == 0 {
+            return &rest[from..];
+        }
+    }
+}
+
+/// Where the digits of an integer begin, and how many there are.
+fn digits(negative: bool, bytes: &[u8]) -> (usize, usize) {
+    let plain = |byte: u8| if negative { !byte } else { byte };
+    match plain(bytes[0]) {
+        LONG => {
+            let long = [1, 2, 3, 4].map(|at| plain(bytes[at]));
+            (5, u32::from_be_bytes(long) as usize)
+        }
+        short => (1, usize::from(short)),
+    }
+}
+
 fn text(bytes: &[u8]) -> (KeyPart<'_>, &[u8]) {
     let mut text = Vec::new();
     let mut from = 0;
@@ -123,16 +152,10 @@ fn text(bytes: &[u8]) -> (KeyPart<'_>, &[u8]) {
 
 fn integer(negative: bool, bytes: &[u8]) -> (KeyPart<'_>, &[u8]) {
     let plain = |byte: u8| if negative { !byte } else { byte };
-    let (length, from) = match plain(bytes[0]) {
-        LONG => {
-            let long = [1, 2, 3, 4].map(|at| plain(bytes[at]));
-            (u32::from_be_bytes(long) as usize, 5)
-        }
-        short => (usize::from(short), 1),
-    };
-    let (digits, after) = bytes[from..].split_at(length);
+    let (from, length) = digits(negative, bytes);
+    let (written, after) = bytes[from..].split_at(length);
     let sign = if negative { "-" } else { "" };
-    let digits = digits.iter().map(|byte| char::from(plain(*byte)));
+    let digits = written.iter().map(|byte| char::from(plain(*byte)));
     let digits: String = sign.chars().chain(digits).collect();
     (KeyPart::Integer(digits.into()), after)
 }

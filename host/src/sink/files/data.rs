@@ -18,6 +18,7 @@ use crate::sink::files::merge::{
 };
 use crate::sink::files::published_set::{LastRecords, framing_of};
 use crate::sink::files::write::{BARE, Framing, Output, SetFile, SetOutput};
+use crate::sink::twins::Twins;
 use crate::staging::read::Staged;
 
 use super::{Files, Next};
@@ -42,9 +43,53 @@ impl Next<'_> {
         let Files { keys, context, .. } = self.files;
         let parents = Parents::read(staged, keys, context.limits, context.check)?;
         match (base, self.files.last_set()) {
-            (BuildsOn::LastCommit, Some(last)) => self.upsert(staged, &parents, last),
+            (BuildsOn::LastCommit, Some(last)) => {
+                let generation = last.generation;
+                let data = self.upsert(staged, &parents, last)?;
+                let kinds = generation.manifest.key_kinds.with(data.read.kinds);
+                if kinds.are_mixed() && data.read.staged + data.read.deleted > 0 {
+                    self.refuse_twins(staged, &parents, generation)?;
+                }
+                Ok(data)
+            }
             _ => self.replace(staged, &parents),
         }
+    }
+
+    /// `Err` (65): what was staged has a key that the last set has under another JSON type.
+    fn refuse_twins(
+        &self,
+        staged: &Staged,
+        parents: &Parents,
+        last: &Generation,
+    ) -> Result<(), Failure> {
+        let Files { keys, context, .. } = self.files;
+        if context.accepts_twins {
+            return Ok(());
+        }
+        let many = keys.pointers().len();
+        let mut twins = Twins::new(self.staging.root(), context.limits, many);
+        let name = records_of(last)?;
+        let file = last.open(name)?;
+        let mut records = LastRecords::new(last, name, &file, context.limits)?;
+        let (mut key, mut parent) = (Vec::new(), Vec::new());
+        while let Some(block) = records.next_block()? {
+            (context.check)()?;
+            for index in 0..block.len() {
+                read_old(keys, block.record(index), &mut key, &mut parent)?;
+                if !parents.take_published(&parent) {
+                    twins.published(&key)?;
+                }
+            }
+        }
+        changes::read(staged, keys, parents, context.check, |change| {
+            match change {
+                changes::Change::Record(key, _) => twins.staged(key, false)?,
+                changes::Change::Deletion(key) => twins.staged(key, true)?,
+            }
+            Ok(Flow::On)
+        })?;
+        twins.refuse()
     }
 
     /// The set is what was staged.

@@ -149,6 +149,7 @@ impl World {
             folder_stays: true,
             adopt: self.adopt,
             dry_run: false,
+            accepts_twins: true,
             limits: &self.limits,
             check: &check,
             log: &log,

@@ -316,6 +316,10 @@ impl Load<'_> {
             "{cannot}: the column {} is {shown} and the record has {what} there",
             quoted(&column.name)
         );
+        let is_key = misfit.column < self.layout.keys;
+        if is_key && let Some(mend) = self.mend_of_key(misfit, what) {
+            return format!("{is}; {mend}");
+        }
         // A jsonb takes every value; what it refuses is in its strings, and was told.
         let is_told = takes.kind == ColumnType::Text && what.contains("TRANSFORM");
         match misfit.wider {
@@ -325,6 +329,34 @@ impl Load<'_> {
                 "{is}; fix the source or TRANSFORM, or widen the column by `{}`, and in OUTPUT_COLUMNS if it is there",
                 retype(&self.table, &column.name, wider)
             ),
+        }
+    }
+
+    /// What helps where a source changed the JSON type of its keys: to take both would double the rows.
+    fn mend_of_key(&self, misfit: &Misfit, what: &str) -> Option<String> {
+        let column = &self.layout.columns[misfit.column];
+        let ColumnSource::At(_, pointer) = &column.source else {
+            return None;
+        };
+        let text = what
+            .strip_prefix("the string `")
+            .and_then(|text| text.strip_suffix('`'));
+        let is_integer = text.is_some_and(|text| {
+            text.parse::<i128>()
+                .is_ok_and(|number| number.to_string() == text)
+        });
+        let path = as_jq(pointer);
+        let changed =
+            "if the source changed the type of its keys, convert them in TRANSFORM, for example";
+        match self.takes[misfit.column].kind {
+            ColumnType::Bigint | ColumnType::Numeric if is_integer => Some(format!(
+                "{changed} `{path} |= tonumber`, or the column by `{}`",
+                retype(&self.table, &column.name, ColumnType::Text)
+            )),
+            ColumnType::Text if what.starts_with("the number") => {
+                Some(format!("{changed} `{path} |= tostring`"))
+            }
+            _ => None,
         }
     }
 

@@ -36,6 +36,10 @@ pub fn merge(
         .map(|key| format!("t.{0} = s.{0}", quoted(key)))
         .collect::<Vec<_>>()
         .join(" AND ");
+    let looks_for_twins = changes.looks_for_twins && changes.base == BuildsOn::LastCommit;
+    if looks_for_twins {
+        stage_new(postgres, load, &same_key)?;
+    }
     let staged_anew = format!("SELECT FROM {STAGED} s WHERE {same_key} AND NOT s.{DELETED}");
     let mut removed = 0;
     let mut dropped = 0;
@@ -75,6 +79,9 @@ pub fn merge(
         if written < sent {
             return Err(postgres.dropped(table, written, sent));
         }
+    }
+    if looks_for_twins {
+        refuse_new_twins(postgres, load)?;
     }
     let records = load.count(postgres)?;
     if changes.base == BuildsOn::Nothing && records != staged.records {
@@ -117,11 +124,42 @@ fn not_deleted(postgres: &Postgres<'_>, load: &Load<'_>, left: u64) -> Failure {
     )
 }
 
+/// Remembers which of the staged keys are of no row yet.
+fn stage_new(postgres: &Postgres<'_>, load: &Load<'_>, same_key: &str) -> Result<(), Failure> {
+    let sql = format!(
+        "CREATE TEMPORARY TABLE tidegate_new ON COMMIT DROP AS SELECT {} FROM {STAGED} s \
+         WHERE s.{DELETED} IS NOT NULL AND NOT EXISTS (SELECT FROM {} t WHERE {same_key})",
+        listed_of("s", load.layout.key_names()),
+        load.table
+    );
+    postgres.run(DOING, &sql)?;
+    Ok(())
+}
+
+/// `Err` (65): a row has a key that is written like one of those, and is another one.
+fn refuse_new_twins(postgres: &Postgres<'_>, load: &Load<'_>) -> Result<(), Failure> {
+    let compared = |with: &str| {
+        let keys = load.layout.key_names().map(quoted);
+        let texts = keys.map(|key| with.replace("KEY", &key));
+        texts.collect::<Vec<_>>().join(" AND ")
+    };
+    let written_alike = compared("to_jsonb(t.KEY) #>> '{}' = to_jsonb(n.KEY) #>> '{}'");
+    let same = compared("t.KEY = n.KEY");
+    let from = format!("tidegate_new n ON {written_alike} WHERE NOT ({same})");
+    refuse_twin(postgres, load, &from)
+}
+
 /// `Err` (65): a deletion names the key of a row, but for its JSON type.
 fn refuse_twins(postgres: &Postgres<'_>, load: &Load<'_>, same_key: &str) -> Result<(), Failure> {
+    let from = format!("{STAGED} s ON {same_key} WHERE s.{DELETED} IS NULL");
+    refuse_twin(postgres, load, &from)
+}
+
+/// `Err` (65): there is a row `t` that is joined with these.
+fn refuse_twin(postgres: &Postgres<'_>, load: &Load<'_>, with: &str) -> Result<(), Failure> {
     let key = listed_of("t", load.layout.key_names());
     let sql = format!(
-        "SELECT concat_ws(', ', {key}) FROM {} t JOIN {STAGED} s ON {same_key} WHERE s.{DELETED} IS NULL LIMIT 1",
+        "SELECT concat_ws(', ', {key}) FROM {} t JOIN {with} LIMIT 1",
         load.table
     );
     let client = postgres.client()?;

@@ -14,6 +14,7 @@ use crate::sink::database::{
     Cell, Changes, ColumnSource, GENERATION, Layout, Rows, TableColumn, UPDATED_AT,
 };
 use crate::sink::rejected::Rejecting;
+use crate::sink::twins;
 
 use super::Sqlite;
 use super::error::number;
@@ -22,6 +23,11 @@ use super::value::{found, stored};
 
 /// Where the keys of what was staged are kept until the end of the transaction.
 const STAGED: &str = "temp.tidegate_staged";
+
+/// More keys than this that have a twin are a changed type.
+const TWINS_MAX: usize = 1_000;
+/// Parts of a key that are looked at.
+const TWIN_PARTS_MAX: usize = 6;
 
 /// What is being done.
 struct Work<'w, 'r> {
@@ -76,7 +82,9 @@ pub fn apply(
         rows @ Rows::Keyed(_) => {
             let replaces = changes.base == BuildsOn::Nothing;
             let keep_keys = replaces || !changes.parents.is_empty();
-            work.merge(rows, keep_keys, replaces, changes.rejected)?;
+            let looks_for_twins = changes.looks_for_twins && !replaces;
+            let lost = work.merge(rows, keep_keys, replaces, looks_for_twins, changes.rejected)?;
+            work.refuse_twins(&lost)?;
             if replaces {
                 work.delete_unstaged()?;
             }
@@ -153,8 +161,10 @@ impl<'w> Work<'w, '_> {
         mut rows: Rows<'_>,
         keep_keys: bool,
         replaces: bool,
+        looks_for_twins: bool,
         rejected: &mut Rejecting,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<Vec<u8>>, Failure> {
+        let mut lost = Vec::new();
         let keys = listed(self.layout.key_names());
         self.execute(&format!("DROP TABLE IF EXISTS {STAGED}"), "cannot change")?;
         if keep_keys {
@@ -180,10 +190,20 @@ impl<'w> Work<'w, '_> {
                 )
             })
             .transpose()?;
-        let mut looks = self.looks(&keys, &places)?;
+        let mut looks = self.looks()?;
+        let mut by_key = self.prepared(&self.by_key(), "cannot inspect")?;
         let mut change = Change::default();
         let (mut seen, mut changed, mut removed) = (0, false, 0);
         while self.next(&mut rows, &mut change, &mut seen)? {
+            if looks_for_twins
+                && !self.finds_key(&mut by_key, &change.key)?
+                && self.has_twin(&mut by_key, &change.key)?
+            {
+                if lost.len() == TWINS_MAX {
+                    return Err(twins::refused(&twins::shown(&change.key)));
+                }
+                lost.push(change.key.clone());
+            }
             if change.deleted {
                 if !replaces {
                     removed += self.with_key(&mut delete, &change.key)?;
@@ -204,10 +224,58 @@ impl<'w> Work<'w, '_> {
                 self.with_key(keep, &change.key)?;
             }
         }
-        drop((put, delete, keep, looks));
+        drop((put, delete, keep, looks, by_key));
         self.done.removed += removed;
         self.done.unchanged &= !changed && removed == 0;
+        Ok(lost)
+    }
+
+    fn by_key(&self) -> String {
+        let keys = listed(self.layout.key_names());
+        let places = vec!["?"; self.layout.keys].join(", ");
+        format!(
+            "SELECT 1 FROM {} WHERE ({keys}) = ({places})",
+            quoted(self.table)
+        )
+    }
+
+    /// `Err` (65): one of these keys, which were not there before, still has a twin.
+    fn refuse_twins(&self, lost: &[Vec<u8>]) -> Result<(), Failure> {
+        let mut by_key = self.prepared(&self.by_key(), "cannot inspect")?;
+        for key in lost {
+            if self.has_twin(&mut by_key, key)? {
+                return Err(twins::refused(&twins::shown(key)));
+            }
+        }
         Ok(())
+    }
+
+    /// Whether there is a row whose key is written like this one.
+    fn has_twin(&self, by_key: &mut Statement<'_>, key: &[u8]) -> Result<bool, Failure> {
+        let cells = self.layout.key_cells(key);
+        for flips in 1_u32..1 << cells.len().min(TWIN_PARTS_MAX) {
+            let flipped = cells
+                .iter()
+                .enumerate()
+                .map(|(at, cell)| match flips >> at & 1 {
+                    1 => twin_of(cell),
+                    _ => Some(cell.clone()),
+                });
+            let Some(flipped) = flipped.collect::<Option<Vec<Cell<'_>>>>() else {
+                continue;
+            };
+            let mut is_bound = true;
+            for (at, (column, cell)) in self.layout.columns.iter().zip(&flipped).enumerate() {
+                match stored(column.kind, true, cell) {
+                    Ok(value) => self.bind(by_key, at + 1, value)?,
+                    Err(_) => is_bound = false,
+                }
+            }
+            if is_bound && self.finds(by_key)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn next(
@@ -372,7 +440,7 @@ impl<'w> Work<'w, '_> {
     }
 
     /// What looks after triggers: none where there is no trigger.
-    fn looks(&self, keys: &str, places: &str) -> Result<Option<Looks<'w>>, Failure> {
+    fn looks(&self) -> Result<Option<Looks<'w>>, Failure> {
         if self.triggers.is_none() {
             return Ok(None);
         }
@@ -383,10 +451,9 @@ impl<'w> Work<'w, '_> {
             .iter()
             .map(|column| format!("{} IS ?", quoted(&column.name)))
             .collect();
-        let by_key = format!("SELECT 1 FROM {table} WHERE ({keys}) = ({places})");
         let whole = format!("SELECT 1 FROM {table} WHERE {}", same.join(" AND "));
         Ok(Some(Looks {
-            by_key: self.prepared(&by_key, "cannot inspect")?,
+            by_key: self.prepared(&self.by_key(), "cannot inspect")?,
             whole: self.prepared(&whole, "cannot inspect")?,
         }))
     }
@@ -482,6 +549,22 @@ impl<'w> Work<'w, '_> {
             "cannot write {what} into the table `{}`: the column `{}` is {kind}, and there is {found} at `{pointer}`; give it another type in OUTPUT_COLUMNS, or change or drop such records with TRANSFORM",
             self.table, column.name
         )
+    }
+}
+
+/// The value that is written like this one and is of the other type.
+fn twin_of<'c>(cell: &Cell<'c>) -> Option<Cell<'c>> {
+    match cell {
+        Cell::Number(digits) => Some(Cell::Text(digits.clone())),
+        Cell::Text(text) => {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            let is_integer = !digits.is_empty()
+                && digits.bytes().all(|byte| byte.is_ascii_digit())
+                && (digits == "0" || !digits.starts_with('0'))
+                && **text != *"-0";
+            is_integer.then(|| Cell::Number(text.clone()))
+        }
+        _ => None,
     }
 }
 

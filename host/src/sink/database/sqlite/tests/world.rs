@@ -165,6 +165,7 @@ impl World {
             folder_stays: true,
             adopt: false,
             dry_run: self.dry_run,
+            accepts_twins: true,
             limits: &plan.limits,
             check: &self.meanwhile,
             log: &log,
