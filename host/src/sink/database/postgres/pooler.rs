@@ -16,6 +16,8 @@ use super::wait::{Trouble, wait};
 const SLACK: Duration = Duration::from_secs(1);
 /// One of a pool that is used up is not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Where connections are given out in turn, one of so many queries meets another one.
+const QUERIES: u32 = 8;
 const WHICH: &str = "SELECT pg_backend_pid()";
 
 impl Way<'_> {
@@ -40,11 +42,26 @@ impl Way<'_> {
             return false;
         };
         let begun = wait(check, PATIENCE, other.client.batch_execute("BEGIN"));
-        let moved = begun.and_then(|()| pid(session, check));
+        // A connection that both have is nobody's own.
+        let is_moved = begun.is_ok()
+            && (pid(&other, check).is_ok_and(|pid| pid == session.backend.pid)
+                || meets_another(session, check));
         // Then whoever waited goes on.
         let _ = wait(None, PATIENCE, other.client.batch_execute("ROLLBACK"));
-        moved.is_ok_and(|pid| pid != session.backend.pid)
+        is_moved
     }
+}
+
+fn meets_another(session: &Session, check: Option<Check<'_>>) -> bool {
+    for _ in 0..QUERIES {
+        match pid(session, check) {
+            Ok(pid) if pid != session.backend.pid => return true,
+            Ok(_) => {}
+            // It waits for a connection of a pool that is used up.
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 fn pid(session: &Session, check: Option<Check<'_>>) -> Result<i32, Trouble> {

@@ -337,7 +337,7 @@ impl Drift {
         if !self.statements.is_empty() {
             let also = if text.is_empty() { "" } else { "; " };
             let statements = self.statements.join("; ");
-            text = format!("{text}{also}to make it fit: {statements}");
+            text = format!("{text}{also}to make it fit: `{statements}`");
         }
         if self.needs_values {
             text.push_str("; then run once with `--full-refresh`, which fills it in all rows");
