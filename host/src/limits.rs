@@ -365,6 +365,10 @@ pub const WAY_BACK_GENERATIONS_MAX: usize = 20;
 pub const LOCK_TRIES_MAX: u32 = 5;
 /// More digits than a `numeric` has room for before its point.
 pub const NUMERIC_BYTES_MAX: usize = 131_072;
+/// More keys of one run than this that a table has under another JSON type are a type that changed.
+pub const TWINS_MAX: usize = 1_000;
+/// Parts of a key of which each is looked for under another JSON type.
+pub const TWIN_PARTS_MAX: usize = 6;
 /// What a B-tree of PostgreSQL takes of a row's key: a third of a page of 8 KiB, without what it adds itself.
 pub const POSTGRES_KEY_BYTES_MAX: usize = 2_696;
 /// How much of a database server's message is shown.

@@ -2,6 +2,7 @@
 
 use rusqlite::Statement;
 
+use crate::limits::{TWIN_PARTS_MAX, TWINS_MAX};
 use crate::outcome::{Failure, Outcome};
 use crate::records::changes::check_at;
 use crate::records::key::parts;
@@ -23,11 +24,6 @@ use super::value::{found, stored};
 
 /// Where the keys of what was staged are kept until the end of the transaction.
 const STAGED: &str = "temp.tidegate_staged";
-
-/// More keys than this that have a twin are a changed type.
-const TWINS_MAX: usize = 1_000;
-/// Parts of a key that are looked at.
-const TWIN_PARTS_MAX: usize = 6;
 
 /// What is being done.
 struct Work<'w, 'r> {
