@@ -19,7 +19,7 @@ async fn a_server_that_never_answers_runs_into_the_first_byte_limit() {
     assert_eq!(
         outcome.unwrap_err().to_string(),
         format!(
-            "cannot reach `http://{}`: no answer within 0.3 s",
+            "cannot reach `http://{}`: no answer within 0.3 s (SOURCE_TIMEOUT)",
             server.address
         )
     );
