@@ -205,6 +205,27 @@ fn shifts() -> impl Strategy<Value = Vec<Vec<Shift>>> {
     prop::collection::vec(prop::collection::vec(shift, 0..3), 0..12)
 }
 
+#[test]
+fn records_that_an_offset_brings_twice_do_not_complete_a_total() {
+    let habits = Habits {
+        style: "offset",
+        size: 4,
+        says_more: false,
+        says_total: true,
+        asks_size: false,
+        caps: false,
+        hides: [false, true, false, true, false, false, false],
+        past: Past::Empty,
+        has_key: true,
+    };
+    let rows: Vec<u64> = (1..=13).collect();
+
+    let run = Job::with(&settings(&habits)).run(|url| answer(&habits, &rows, url));
+
+    let found: BTreeSet<u64> = ids(&run).into_iter().collect();
+    assert_eq!(found, BTreeSet::from([1, 3, 5, 6, 7, 8, 10, 12, 13]));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 

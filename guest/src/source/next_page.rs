@@ -96,6 +96,8 @@ pub struct NextPage<'s> {
     position: u64,
     /// The most records that were passed: where pages were read again, they were passed before.
     passed: u64,
+    /// Those of them that had not come before.
+    fresh: u64,
     /// The least and the most that any page said to be there.
     totals: Option<(u64, u64)>,
     /// The most records that a page before the one at hand had.
@@ -136,6 +138,7 @@ impl<'s> NextPage<'s> {
                 .map(|at| named(at, "SOURCE_TOTAL")),
             position: 0,
             passed: 0,
+            fresh: 0,
             totals: None,
             largest: 0,
             before: Before::Silent,
@@ -169,6 +172,7 @@ impl<'s> NextPage<'s> {
             _ => {}
         }
         self.passed = 0;
+        self.fresh = 0;
         self.totals = None;
         self.largest = 0;
         self.before = Before::Silent;
@@ -204,6 +208,7 @@ impl<'s> NextPage<'s> {
             .map(|total| total.count(answer, contents));
         let total = total.transpose()?.flatten();
         self.count(contents.records, total);
+        self.fresh += page.seen.fresh;
         let before = self.judged(contents.records, total);
         let is_overlap = page.seen.join == Join::Overlap;
         self.has_echoed = false;
@@ -432,8 +437,10 @@ impl<'s> NextPage<'s> {
             let is_full = self.pagination.size.is_none_or(|size| records >= size);
             return is_full && !(is_counted && total.is_some());
         }
-        // A short page alone is no end: sources cap pages, and filter them. Nor is a total: sources cap that, too.
-        !(before == Before::Short && total == Some(self.passed) && !self.hides)
+        // A short page alone is no end: sources cap pages, and filter them. Nor is a total: sources cap that, too; and where rows are
+        // hidden, an offset brings some of them twice.
+        let is_complete = total.is_some_and(|total| self.passed == total && self.fresh >= total);
+        !(before == Before::Short && is_complete && !self.hides)
     }
 
     /// Passes the page at hand, but for one record where the next page should overlap it.

@@ -27,16 +27,19 @@ impl Novelty {
         self.is_new = false;
     }
 
-    /// A record of this key is on the page.
-    pub fn saw(&mut self, key: &[u8]) {
+    /// A record of this key is on the page. True: none was before; rarely false all the same.
+    pub fn saw(&mut self, key: &[u8]) -> bool {
         if self.bits.is_empty() {
             // Zeroed by the allocator: a run of few records touches little of it.
             self.bits = vec![0; BITS / 64];
         }
+        let mut is_new = false;
         for (word, bit) in places(key) {
-            self.is_new |= self.bits[word] & bit == 0;
+            is_new |= self.bits[word] & bit == 0;
             self.bits[word] |= bit;
         }
+        self.is_new |= is_new;
+        is_new
     }
 
     /// Whether a record of this key came before; rarely yes where it did not.

@@ -47,6 +47,8 @@ pub struct Seen {
     pub last: Option<String>,
     /// Whether a record came that had not come before.
     pub news: bool,
+    /// How many such records came: rarely one too few.
+    pub fresh: u64,
     /// How it joins what was read before.
     pub join: Join,
     /// How many records were left out.
@@ -193,7 +195,7 @@ impl Watch {
             self.key.push(0);
             self.key.extend_from_slice(text.as_bytes());
         }
-        self.novelty.saw(&self.key);
+        self.seen.fresh += u64::from(self.novelty.saw(&self.key));
         !repeats
     }
 

@@ -58,6 +58,7 @@ fn pages(settings: &Settings) -> Pages<'_> {
 fn go_on(pages: &mut Pages<'_>, fetched: &Fetched, contents: &Contents) -> Result<bool, Failure> {
     let seen = Seen {
         news: true,
+        fresh: contents.records,
         ..Seen::default()
     };
     pages.go_on(Page {

@@ -22,14 +22,16 @@ fn next(pages: &mut Pages<'_>, settings: &Settings, page: Sent<'_>) -> Result<bo
     let place = fetched.place(1);
     let contents =
         crate::source::page::read(page.body.as_bytes(), &shape, &place, &mut |_, _| Ok(()));
+    let contents = contents.unwrap();
     let seen = Seen {
         news: true,
+        fresh: contents.records,
         last: page.last.map(str::to_owned),
         ..Seen::default()
     };
     pages.go_on(Page {
         fetched: &fetched,
-        contents: &contents.unwrap(),
+        contents: &contents,
         seen: &seen,
     })
 }
