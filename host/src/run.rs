@@ -190,7 +190,10 @@ fn remember(
         }
     };
     let Some(folder) = folder else { return };
-    let before = last_run::read(&folder, &Limits::default()).ok().flatten();
+    // Only a failed run can have been a trial: any other has nothing to ask of the record before it.
+    let has_failed = summary.exit_code != 0;
+    let before = has_failed.then(|| last_run::read(&folder, &Limits::default()));
+    let before = before.and_then(Result::ok).flatten();
     if last_run::is_a_trial(summary, before.as_ref()) {
         log.info(
             "last-run.json left as it is, this run was a trial",
