@@ -195,7 +195,7 @@ fn what_the_server_says_with_it_in_it_is_shown_without() {
 
         let printed = job.start().ends_unchecked();
 
-        printed.exits(73).stderr_has("not with REDACTED");
+        printed.exits(65).stderr_has("not with REDACTED");
         nothing_printed_shows(PASSWORD, &printed);
         nothing_shows(PASSWORD, &job);
     }
