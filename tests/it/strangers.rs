@@ -251,7 +251,7 @@ fn what_is_no_file_in_the_place_of_a_journal_is_73_and_nobody_waits_for_it() {
         let journal = journal.into_string().unwrap();
         // Gone again when the run has ended: whoever looks at the database would wait for it, too.
         let script = format!(
-            r#"mkfifo '{journal}'; timeout -k 1 20 "$@"; ended=$?; rm '{journal}'; exit $ended"#
+            r#"rm -f '{journal}'; mkfifo '{journal}'; timeout -k 1 20 "$@"; ended=$?; rm '{journal}'; exit $ended"#
         );
 
         job.launched_by(&script)
