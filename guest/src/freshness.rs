@@ -24,13 +24,7 @@ pub fn check<H: Http, C: Clock>(
     cursor: &Cursor<'_>,
     getter: &mut Getter<'_, H, C>,
 ) -> Result<Option<Mark>, Failure> {
-    let mut check = Check {
-        settings,
-        cursor,
-        getter,
-        made: Vec::new(),
-        is_unclear: false,
-    };
+    let mut check = Check::new(settings, cursor, getter);
     let found = check.found()?;
     if let Some(mark) = &found {
         check.tells_of(mark);
@@ -45,13 +39,7 @@ pub fn look<H: Http, C: Clock>(
     first: &Fetched,
     getter: &mut Getter<'_, H, C>,
 ) -> Result<String, Failure> {
-    let mut check = Check {
-        settings,
-        cursor,
-        getter,
-        made: Vec::new(),
-        is_unclear: false,
-    };
+    let mut check = Check::new(settings, cursor, getter);
     let to = cursor.settings().to.shown();
     let at = cursor.pointer();
     let before = Values::of(first, &check.shape(), at, cursor.form(), cursor)?;
@@ -112,7 +100,21 @@ enum Brought {
     Nothing,
 }
 
-impl<H: Http, C: Clock> Check<'_, '_, H, C> {
+impl<'c, 'g, H: Http, C: Clock> Check<'c, 'g, H, C> {
+    fn new(
+        settings: &'c Settings,
+        cursor: &'c Cursor<'c>,
+        getter: &'c mut Getter<'g, H, C>,
+    ) -> Self {
+        Self {
+            settings,
+            cursor,
+            getter,
+            made: Vec::new(),
+            is_unclear: false,
+        }
+    }
+
     fn found(&mut self) -> Result<Option<Mark>, Failure> {
         let to = &self.cursor.settings().to;
         if *to == Asking::Nowhere {

@@ -361,7 +361,7 @@ pub const REMOVAL_TRIES_MAX: usize = 3;
 pub const ADOPTED_NAMES_MAX: u32 = 100;
 /// Older generations that are looked at for the way back.
 pub const WAY_BACK_GENERATIONS_MAX: usize = 20;
-/// How often the lock in PostgreSQL is tried: a session that ended a moment ago may still hold it.
+/// How often a lock is tried: in PostgreSQL a session that ended a moment ago may still hold it, in a folder somebody may look at it.
 pub const LOCK_TRIES_MAX: u32 = 5;
 /// More digits than a `numeric` has room for before its point.
 pub const NUMERIC_BYTES_MAX: usize = 131_072;

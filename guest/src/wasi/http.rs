@@ -1,7 +1,7 @@
 //! Requests through waki: `ports::Http` for a component.
 //!
 //! waki sends a request and waits for its answer in one call. Here they are two, by the bindings that it is made of, so that a
-//! request can be on its way while something else is done; and no wait is without end, where no host of ours sees to that.
+//! request can be on its way while something else is done. In another runtime, every wait here has a limit of its own.
 
 use url::{Position, Url};
 use waki::ErrorCode;
@@ -38,7 +38,7 @@ pub struct Waki {
     patience: Option<Patience>,
 }
 
-/// How long to wait where no host of ours sees to it.
+/// How long to wait in a runtime other than `tidegate run`.
 #[derive(Clone, Copy)]
 struct Patience {
     /// When the run ends, on the monotonic clock.

@@ -66,14 +66,14 @@ fn missing(path: &Path) -> Result<String, Failure> {
     let above = above
         .filter(|above| !above.as_os_str().is_empty())
         .unwrap_or(here);
-    let probe = above.join(probe_name());
-    let may = std::fs::create_dir(&probe).and_then(|()| std::fs::remove_dir(&probe));
-    may.map_err(|error| {
+    let may = Folder::open(above)?.map_or(Ok(()), |above| try_to_write(&above));
+    may.map_err(|failure| {
         let (path, above) = (path.display(), above.display());
         Failure::new(
             Outcome::OutputUnusable,
             format!(
-                "cannot create `{path}` in `{above}`: {error}; make it, or set OUTPUT_DIR to a folder that this user may write to"
+                "cannot create `{path}` in `{above}`: {}; make it, or set OUTPUT_DIR to a folder that this user may write to",
+                failure.message
             ),
         )
     })?;

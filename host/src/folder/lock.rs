@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
@@ -12,6 +13,7 @@ use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::folder::{Doing as _, Folder, refuse_foreign_file};
+use crate::limits::LOCK_TRIES_MAX;
 use crate::outcome::{Failure, Outcome};
 
 const FILE: &str = ".lock";
@@ -36,6 +38,9 @@ struct Holder {
     run_id: String,
     since: String,
 }
+
+/// Between two tries to take the lock.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Whether a run holds the lock; none where that cannot be told by this user.
 ///
@@ -62,7 +67,7 @@ pub fn is_held(folder: &Folder) -> Option<bool> {
     }
 }
 
-/// Takes the lock without waiting.
+/// Takes the lock, and waits for nobody but who only looks at it ([`is_held`]), which takes a moment.
 ///
 /// `Err` with [`Outcome::TryLater`] means that another run holds it, and nothing else does; 73 that it cannot be taken here.
 pub fn acquire(folder: &Folder, run_id: &str) -> Result<Lock, Failure> {
@@ -90,7 +95,17 @@ pub fn acquire(folder: &Folder, run_id: &str) -> Result<Lock, Failure> {
     let stat = rustix::fs::fstat(&file).doing(|| format!("cannot inspect the lock `{shown}`"))?;
     // Before it is written to: by a second name it could be anybody's file.
     refuse_foreign_file(&stat, &shown)?;
-    match retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)) {
+    let mut tried = 0;
+    let locked = loop {
+        tried += 1;
+        let locked =
+            retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive));
+        if locked != Err(Errno::WOULDBLOCK) || tried == LOCK_TRIES_MAX {
+            break locked;
+        }
+        std::thread::sleep(LOOK_PAUSE);
+    };
+    match locked {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => return Err(held(folder, &file)),
         Err(error) => {
@@ -194,6 +209,23 @@ mod tests {
 
         assert_eq!(failure.outcome, Outcome::TryLater);
         assert!(failure.message.contains("run first (pid"), "{failure}");
+    }
+
+    #[test]
+    fn who_only_looks_at_the_lock_fails_no_run() {
+        let (temp, folder) = folder();
+        drop(acquire(&folder, "before").unwrap());
+        let looker = File::open(temp.path().join(FILE)).unwrap();
+        rustix::fs::flock(&looker, FlockOperation::NonBlockingLockShared).unwrap();
+        let looks = std::thread::spawn(move || {
+            std::thread::sleep(LOOK_PAUSE);
+            drop(looker);
+        });
+
+        let run = acquire(&folder, "run");
+
+        looks.join().unwrap();
+        run.unwrap().still_held().unwrap();
     }
 
     #[test]

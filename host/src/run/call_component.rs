@@ -169,7 +169,7 @@ pub fn egress(host: &HostPlan, plan: &Plan, log: crate::log::Log) -> Result<Egre
 }
 
 /// What a component said, unless the host's own record of a denial or a limit outranks it: also when it said that all went
-/// well. What it says of a denial is where it asked, and why: that is told, too.
+/// well. What it says of a denial is where it asked, and why: that is shown, too.
 pub fn disposed<T>(said: Result<T, JobFailure>, egress: &Egress, job: &Job) -> Result<T, Failure> {
     let Some(error) = egress.denial().or_else(|| egress.breach()) else {
         return said.map_err(|failure| explained(told(failure, job), egress));

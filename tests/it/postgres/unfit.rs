@@ -83,7 +83,7 @@ fn a_record_that_does_not_fit_is_refused_or_set_aside_with_its_key_and_the_reaso
             .stdout_has("\"rejected\":1")
             .stdout_has("\"staged\":1");
 
-        // The same on top of a set: what fits is merged, and the rest is told of again.
+        // The same on top of a set: what fits is merged, and the rest is reported again.
         let more = format!(
             r#"[{{"id":"3","updated":2,"v":null}},{{"id":{key},"updated":2,"v":{value}}}]"#
         );

@@ -15,7 +15,9 @@ pub fn left_by(folder: &Folder, limits: &Limits) -> Option<String> {
         // The lock is not ours to look at.
         None => age(folder, name)? > limits.run_deadline + RUN_LATE_MAX,
     };
-    is_over.then(|| {
+    // A run that ended meanwhile has removed it.
+    let is_left = || matches!(folder.folder(name), Ok(Some(_)));
+    (is_over && is_left()).then(|| {
         let shown = folder.shown(name);
         format!("the last run was killed: it left `{shown}`, which the next run removes")
     })

@@ -245,7 +245,7 @@ impl FoundColumn {
     }
 }
 
-/// How a table differs from what it must be, and what mends it: statements that keep every value there is.
+/// How a table differs from what it must be, and the statements that fix it: they keep every value there is.
 #[derive(Default)]
 struct Drift {
     what: Vec<String>,

@@ -166,7 +166,7 @@ pub fn in_words(error: &Error) -> String {
 /// What the server said, with everything that helps, on one line.
 fn said(answer: &DbError) -> String {
     let mut text = answer.message().to_owned();
-    // Of data the detail is a whole row, and the context a line that was copied: neither is for a log. A key is told.
+    // Of data the detail is a whole row, and the context a line that was copied: neither is for a log. A key is shown.
     let code = answer.code().code();
     let is_of_data = ["22", "23", "44"]
         .iter()
