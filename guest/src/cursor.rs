@@ -7,8 +7,11 @@
 //!
 //! Where the record that bears the cursor was deleted, a run asks from the newest one that was seen since (`known`), so that
 //! an answer without records always means something.
+//!
+//! Where a sorted source is read in portions, one may end between two pages; `edge` says when nothing is lost by it.
 
 mod asking;
+mod edge;
 mod form;
 mod kind;
 mod lookback;
@@ -24,6 +27,7 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 
 pub use self::asking::{Asked, Asking};
+use self::edge::Edge;
 pub use self::form::{Back, Form};
 pub use self::kind::{Kind, Point, VALUE_BYTES_MAX, Value, epoch_of};
 pub use self::lookback::{Lookback, window_seconds};
@@ -119,6 +123,7 @@ pub struct Cursor<'s> {
     has_first_page: bool,
     is_ascending: bool,
     in_order: InOrder,
+    edge: Edge,
     /// Records without a cursor that were left out.
     dropped: u64,
     /// The first text of a cursor whose kind was told: the others must be as long, or may not sort as they stand.
@@ -167,9 +172,17 @@ impl<'s> Cursor<'s> {
             }
             _ => None,
         };
+        let edge = match (form, &state.before) {
+            (Some(form), Some(text))
+                if last.is_some() && range.is_none() && Edge::is_safe(settings) =>
+            {
+                Edge::left_at(span::last(form, text, state.zone)?)
+            }
+            _ => Edge::default(),
+        };
         let span = match range {
             Some(range) => Span::of_range(settings, form, range, now)?,
-            None => Span::since(settings, form, last.as_ref(), now)?,
+            None => Span::since(settings, form, last.as_ref(), edge.resumes(), now)?,
         };
         let mut cursor = Self {
             settings,
@@ -189,6 +202,7 @@ impl<'s> Cursor<'s> {
             has_first_page: false,
             is_ascending: true,
             in_order: InOrder::new(settings.order),
+            edge,
             dropped: 0,
             told_text: None,
         };
@@ -274,6 +288,9 @@ impl<'s> Cursor<'s> {
         self.in_order
             .sees(&value.text, &point)
             .map_err(|why| Failure::protocol(format!("{record}: `{at}` {why}")))?;
+        if self.values == 0 {
+            self.edge.sees_first(self.last.as_ref(), &point);
+        }
         self.values += 1;
         self.older += u64::from(self.far.as_ref().is_some_and(|far| point < *far));
         let floor = self.floor.as_ref();
@@ -288,10 +305,13 @@ impl<'s> Cursor<'s> {
         }
         let is_inside = self.span.has_before_its_end(&point);
         if !is_inside {
+            // It is for the next window to fetch, and no reason to begin behind it.
             self.in_order.passes_the_end();
+            return Ok(false);
         }
+        self.edge.passes(&mut self.greatest, &point);
         Mark::raise(&mut self.greatest, &value.text, point);
-        Ok(is_inside)
+        Ok(true)
     }
 
     /// Sees a text of a cursor whose kind was told, not set. `Err`: it is longer or shorter than others, as `v9` and `v10`.
@@ -547,6 +567,7 @@ impl<'s> Cursor<'s> {
             is_empty: mark.is_some() && !self.had_records && self.values == 0,
             cursor: mark.map(|mark| mark.text),
             known,
+            before: None,
         })
     }
 }

@@ -6,6 +6,7 @@
 pub mod cursor;
 pub mod failure;
 mod freshness;
+mod portion;
 pub mod ports;
 pub mod probe;
 pub mod records;
@@ -24,6 +25,7 @@ pub use settings::{Description, Setting, describe, validate};
 pub use cursor::Window;
 use cursor::{Cursor, Position, Token};
 use failure::counted;
+use portion::Portion;
 use ports::{Clock, Http, Staging};
 use records::{Read, Stager};
 use settings::Settings;
@@ -44,7 +46,8 @@ pub struct Request {
     pub window: Option<Window>,
     /// Fetch everything, whatever the state says.
     pub full_refresh: bool,
-    /// Whether the run may end after one window of several, and be asked to go on from the state that it returns.
+    /// Whether the run may end after one window of several, or between two pages of a sorted source, and be asked to go on from
+    /// the state that it returns.
     pub portions: bool,
 }
 
@@ -114,6 +117,10 @@ pub fn run(
         .at_rate(settings.rate)
         .judged_by(settings.error_check.as_ref())
         .reading_at_most(settings.answer_bytes_max);
+    // A full refresh takes the place of what is published, so it is published as a whole.
+    let is_full = request.full_refresh && request.state.is_some();
+    let in_portions = request.portions && !is_full && range.is_none();
+    let portion = Portion::begin(settings.deadline_seconds, began_ns);
     let fetch = Fetch {
         settings: &settings,
         getter,
@@ -124,7 +131,8 @@ pub fn run(
         began_ns,
         shaping,
         validators: None,
-        one_window: request.portions && !request.full_refresh && range.is_none(),
+        one_window: in_portions,
+        portion: in_portions.then_some(portion),
         is_first: request.state.is_none(),
         has_warned: false,
     };
@@ -138,6 +146,14 @@ pub fn run(
         report.state = given.unwrap_or_else(|| State::default().text());
     }
     Ok(report)
+}
+
+/// Where a fetch is at the end of its pages.
+enum End {
+    /// Behind the last one, which is there.
+    Window(Place),
+    /// Between two of them, the first of which is there: what was read is a portion.
+    Portion(Place),
 }
 
 /// The fetch of one run: its pages, one window after the other where there are several.
@@ -155,6 +171,8 @@ struct Fetch<'f, H, C, S> {
     validators: Option<Validators>,
     /// Whether the run ends with its first window.
     one_window: bool,
+    /// When it ends between two pages; `None`: never.
+    portion: Option<Portion>,
     /// When it began, by the monotonic clock.
     began_ns: u64,
     /// Whether no run of the job was published before.
@@ -167,8 +185,10 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
     /// Stages every page. `Ok(None)`: the source said that nothing changed.
     fn all(mut self) -> Result<Option<Report>, Failure> {
         loop {
-            let Some(place) = self.window()? else {
-                return Ok(None);
+            let place = match self.window()? {
+                None => return Ok(None),
+                Some(End::Portion(place)) => return self.report(&place, true).map(Some),
+                Some(End::Window(place)) => place,
             };
             let is_done = match self.stager.cursor() {
                 Some(cursor) if cursor.has_next() && !self.one_window => {
@@ -182,7 +202,7 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
             };
             if is_done {
                 self.check()?;
-                return self.report(&place).map(Some);
+                return self.report(&place, false).map(Some);
             }
         }
     }
@@ -202,13 +222,14 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
         Ok(())
     }
 
-    /// Stages the pages of one window, and says where the last one is. `Ok(None)`: the source said that nothing changed.
-    fn window(&mut self) -> Result<Option<Place>, Failure> {
+    /// Stages the pages of one window, and says where it ends. `Ok(None)`: the source said that nothing changed.
+    fn window(&mut self) -> Result<Option<End>, Failure> {
+        let mut last = None;
         loop {
             let page = self.pages.number();
             let fetched = match self.getter.get(self.pages.ask(), page) {
                 Ok(fetched) => fetched,
-                Err(failure) => return self.ended_by(failure).map(Some),
+                Err(failure) => return self.ended_by(failure, last).map(Some),
             };
             let answer = &fetched.answer;
             if page == 1 {
@@ -224,9 +245,14 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
             let expected = (self.pages.expect(), self.pages.absence());
             let read = self.stager.read(&answer.body, &place, expected)?;
             self.looks_for_more(&fetched, &read, &place)?;
+            if self.begins_again()? {
+                self.stager.reads_again(read, &place)?;
+                continue;
+            }
             let records = counted(read.contents.records, "record");
             let goes_on = self.goes_on(&fetched, &read, &place);
-            if let Ok(true) = goes_on {
+            let is_portion = self.ends_portion(matches!(goes_on, Ok(true)));
+            if let (Ok(true), false) = (&goes_on, is_portion) {
                 // It travels while the records of this page are worked on.
                 self.getter.begin(self.pages.ask());
             }
@@ -241,10 +267,38 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
             for warning in self.pages.warnings() {
                 self.log(&warning);
             }
-            if !goes_on {
-                return Ok(Some(place));
+            if is_portion {
+                return Ok(Some(End::Portion(place)));
             }
+            if !goes_on {
+                return Ok(Some(End::Window(place)));
+            }
+            last = Some(place);
         }
+    }
+
+    /// Begins again at an earlier value, if the page at hand shows that records of the cursor may be missing.
+    fn begins_again(&mut self) -> Result<bool, Failure> {
+        let Some(cursor) = self.stager.cursor() else {
+            return Ok(false);
+        };
+        if !cursor.begins_again()? {
+            return Ok(false);
+        }
+        let first = self.settings.first_ask(Some(cursor), None)?;
+        self.pages.begin_anew(&first)?;
+        self.stager.window_begins();
+        Ok(true)
+    }
+
+    /// Whether the portion ends behind the page at hand, after which there is another.
+    fn ends_portion(&mut self, goes_on: bool) -> bool {
+        let Some(portion) = &mut self.portion else {
+            return false;
+        };
+        let cursor = self.stager.cursor();
+        let can_end = goes_on && cursor.is_some_and(|cursor| cursor.can_pause(self.now));
+        portion.page_ends(can_end, self.getter.clock().monotonic_ns())
     }
 
     /// Looks for a sign that there is more than this answer, where nobody said how the source is paged. `Err`: there is, and
@@ -274,24 +328,51 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
         }
     }
 
-    /// Where the last page is, if the source says by a refusal that there are no more.
-    fn ended_by(&mut self, failure: Failure) -> Result<Place, Failure> {
+    /// Where the fetch ends with this failure: behind the last page, if the source says by a refusal that there are no more; or
+    /// between the page at `last` and the one that could not be had. What was read is kept then, and whoever goes on there meets
+    /// the failure again, if it lasts.
+    fn ended_by(&mut self, failure: Failure, last: Option<Place>) -> Result<End, Failure> {
         let failure = match &self.token {
             Some(token) => token.explained(failure),
             None => failure,
         };
-        self.pages.refused(failure)?;
+        if let Err(failure) = self.pages.refused(failure) {
+            let can_end = self.portion.as_ref().is_some_and(|portion| portion.can_end);
+            let Some(last) = last.filter(|_| can_end) else {
+                return Err(self.with_a_way_on(failure));
+            };
+            self.log(&format!(
+                "warn: {failure}; what came before is committed, and the fetch goes on from there"
+            ));
+            return Ok(End::Portion(last));
+        }
         let page = self.pages.number();
         self.log(&format!("debug: page {page}: there is none"));
         for warning in self.pages.warnings() {
             self.log(&warning);
         }
         let url = shown(&self.pages.ask().url);
-        Ok(Place {
+        Ok(End::Window(Place {
             page,
             url,
             content_type: None,
-        })
+        }))
+    }
+
+    /// The failure, with the settings that keep what came before it, where a first load begins at zero again.
+    fn with_a_way_on(&self, failure: Failure) -> Failure {
+        let is_long = self.portion.is_some() && self.is_first && self.pages.number() > 1;
+        let can_help = is_long && self.settings.can_be_ordered();
+        match failure {
+            Failure::Unavailable(detail) if can_help => Failure::Unavailable(Detail {
+                message: format!(
+                    "{}; the next run begins at the first page again: if the source sorts by the cursor, set SOURCE_CURSOR_ORDER=asc to keep what came before a failure, or SOURCE_WINDOW",
+                    detail.message
+                ),
+                ..detail
+            }),
+            other => other,
+        }
     }
 
     /// Goes on to the page after this one; false after the last one. Nothing of it hangs on what becomes of the records.
@@ -317,8 +398,9 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
         })
     }
 
-    /// What was staged, and the state for the next run. `last` is where the last page is.
-    fn report(mut self, last: &Place) -> Result<Report, Failure> {
+    /// What was staged, and the state for the next run. `last` is where the last page is, and `is_portion`, that there are
+    /// others behind it.
+    fn report(mut self, last: &Place, is_portion: bool) -> Result<Report, Failure> {
         if let Some(why) = self.stager.first_rejection() {
             let line = format!("warn: a record was rejected, the first of this run: {why}");
             self.getter.clock().log(&line);
@@ -334,14 +416,17 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
         }
         let has_next = cursor.as_ref().is_some_and(Cursor::has_next);
         let is_past = |cursor: &Cursor<'_>| cursor.has_ended_window(self.now);
-        let more = self.one_window && cursor.as_ref().is_some_and(is_past);
+        let is_window = self.one_window && cursor.as_ref().is_some_and(is_past);
         let position = match (cursor, self.token) {
+            (Some(cursor), _) if is_portion => cursor.pause(self.now),
             (Some(cursor), _) => cursor.end(self.now)?,
             (None, Some(token)) => token.end(last)?,
             (None, None) => Position::default(),
         };
         let is_told_by_header = self.settings.pagination.is_told_by_header();
-        let is_one_answer = self.pages.number() == 1 && !has_next && !is_told_by_header;
+        // The page that was to come next was not read.
+        let pages = self.pages.number() - u64::from(is_portion);
+        let is_one_answer = pages == 1 && !is_portion && !has_next && !is_told_by_header;
         let state = State {
             position,
             seen: self.validators.filter(|_| is_one_answer),
@@ -350,12 +435,12 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
             extent: Extent::Everything,
             state: state.text(),
             cursor: state.position.shown_cursor(),
-            pages: self.pages.number(),
+            pages,
             fetched: counts.fetched,
             staged: counts.staged,
             deleted: counts.deleted,
             rejected: counts.rejected,
-            more,
+            more: is_window || is_portion,
         })
     }
 

@@ -117,6 +117,13 @@ struct Lines {
 }
 
 impl Lines {
+    /// Drops those that are not written.
+    fn clear(&mut self) {
+        for lines in [&mut self.records, &mut self.deleted, &mut self.rejected] {
+            lines.clear();
+        }
+    }
+
     /// Writes those of each file of which there are so many bytes or more.
     fn write(&mut self, staging: &mut dyn Staging, bytes_min: usize) -> Result<(), Failure> {
         for (file, lines) in [
@@ -284,9 +291,17 @@ impl<'s, S: Staging> Stager<'s, S> {
         if lines.is_written {
             return self.stage(read, place);
         }
-        for lines in [&mut lines.records, &mut lines.deleted, &mut lines.rejected] {
-            lines.clear();
+        lines.clear();
+        self.taken.counts = self.before;
+        Ok(())
+    }
+
+    /// Leaves out the page that was read last, as all of it is read again. What of it is written already stays, and comes twice.
+    pub fn reads_again(&mut self, read: Read<'_>, place: &Place) -> Result<(), Failure> {
+        if self.taken.lines.is_written {
+            return self.stage(read, place);
         }
+        self.taken.lines.clear();
         self.taken.counts = self.before;
         Ok(())
     }

@@ -14,8 +14,8 @@ use std::ops::RangeInclusive;
 use url::Url;
 
 pub use self::description::{Description, Setting, Staging};
-pub use self::request::{TIMEOUT_DEFAULT, timeout_seconds};
-use crate::cursor::{Cursor, CursorSettings, Token, TokenSettings};
+pub use self::request::{DEADLINE_DEFAULT, TIMEOUT_DEFAULT, deadline_seconds, timeout_seconds};
+use crate::cursor::{Asking, Cursor, CursorSettings, Token, TokenSettings};
 use crate::failure::{Failure, Problem, quoted};
 use crate::ports;
 use crate::records::{Read, RecordSettings, Stager};
@@ -56,6 +56,8 @@ pub struct Settings {
     pub answer_bytes_max: usize,
     /// `MAX_PAGES`.
     pub pages_max: u64,
+    /// `RUN_DEADLINE`.
+    pub deadline_seconds: u64,
 }
 
 /// What this component is.
@@ -111,6 +113,7 @@ impl Settings {
         given.source_timeout();
         let answer_bytes_max = given.answer_bytes_max();
         let pages_max = given.pages_max();
+        let deadline_seconds = given.deadline_seconds();
         made.key = given.key(made.deleted.is_some() && made.parent.is_none());
         match url {
             Some(url) if given.problems.is_empty() => Ok(Self {
@@ -128,6 +131,7 @@ impl Settings {
                 retries,
                 answer_bytes_max,
                 pages_max,
+                deadline_seconds,
             }),
             _ => Err(Failure::Settings(given.problems)),
         }
@@ -151,6 +155,16 @@ impl Settings {
             (None, Some(token)) => token.asked().of(ask),
             (None, None) => Ok(ask),
         }
+    }
+
+    /// Whether SOURCE_CURSOR_ORDER or SOURCE_WINDOW, of which neither is set, could make portions of a run.
+    pub fn can_be_ordered(&self) -> bool {
+        let cursor = self.cursor.as_ref();
+        cursor.is_some_and(|cursor| {
+            cursor.order.is_none()
+                && cursor.window_seconds.is_none()
+                && cursor.to != Asking::Nowhere
+        })
     }
 
     /// The pages that begin at `first`. What is to be read of each is added to `shape`.

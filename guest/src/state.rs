@@ -1,7 +1,7 @@
 //! State: what one run leaves for the next, as a small JSON text with a version inside.
 //!
 //! Version 2 is `{"v":2,"kind":…,"cursor":…}`, with `"zone"` where times name no offset, `"known"` where the record that bears
-//! the cursor was deleted, `"empty"` where there never was one, and `"seen"` where the source said how to ask whether anything
+//! the cursor was deleted, `"before"` where a portion ended between two pages, `"empty"` where there never was a record, and `"seen"` where the source said how to ask whether anything
 //! changed; version 1 had none of these. A state of a newer version is refused, never guessed at: it was written by a newer component, and going on without
 //! it would fetch everything or lose changes.
 
@@ -40,6 +40,8 @@ struct Written {
     zone: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     known: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     empty: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,10 +82,11 @@ impl State {
         match read.v {
             1 if read.zone.is_some()
                 || read.known.is_some()
+                || read.before.is_some()
                 || read.empty
                 || read.seen.is_some() =>
             {
-                return Err("version 1 has neither zone, known, empty nor seen".to_owned());
+                return Err("version 1 has neither zone, known, before, empty nor seen".to_owned());
             }
             1 | VERSION => {}
             v => return Err(format!("there is no version {v}")),
@@ -102,10 +105,15 @@ impl State {
                 return Err(format!("a cursor of more than {TOKEN_BYTES_MAX} bytes"));
             }
         }
-        if let Some(known) = &read.known {
-            let kind = kind.filter(|_| read.cursor.is_some());
-            let kind = kind.ok_or("a known record without a cursor")?;
-            Form { kind, zone }.point(known)?;
+        for (value, what) in [
+            (&read.known, "a known record"),
+            (&read.before, "a value before it"),
+        ] {
+            if let Some(value) = value {
+                let kind = kind.filter(|_| read.cursor.is_some());
+                let kind = kind.ok_or_else(|| format!("{what} without a cursor"))?;
+                Form { kind, zone }.point(value)?;
+            }
         }
         Ok(Self {
             position: Position {
@@ -113,6 +121,7 @@ impl State {
                 cursor: read.cursor,
                 zone,
                 known: read.known,
+                before: read.before,
                 is_empty: read.empty,
             },
             seen: read.seen,
@@ -128,6 +137,7 @@ impl State {
             cursor: position.cursor.clone(),
             zone: position.zone.map(write_zone),
             known: position.known.clone(),
+            before: position.before.clone(),
             empty: position.is_empty,
             seen: self.seen.clone(),
         };

@@ -2,6 +2,8 @@
 
 mod world;
 
+use std::rc::Rc;
+
 use tidegate_guest::Failure;
 use world::{Job, Run, Said, page, parameter};
 
@@ -461,10 +463,13 @@ fn look(settings: &[(&str, &str)], mut say: impl FnMut(&str) -> Said) -> (String
         say: |request: &tidegate_guest::ports::Request| say(&request.url),
         asked: Vec::new(),
         begun: None,
+        answer_ms: 0,
+        spent_ms: Rc::default(),
     };
     let mut time = world::Time {
         unix_seconds: world::NOON,
         slept_ms: 0,
+        spent_ms: Rc::default(),
         log: Vec::new(),
     };
     let seen = tidegate_guest::probe::look(&job.settings, &mut source, &mut time).unwrap();

@@ -2,6 +2,8 @@
 
 mod world;
 
+use std::rc::Rc;
+
 use tidegate_guest::probe::{Sighting, look};
 use world::{Job, NOON, Source, Time, page, with_header};
 
@@ -14,10 +16,13 @@ fn seen(
         say,
         asked: Vec::new(),
         begun: None,
+        answer_ms: 0,
+        spent_ms: Rc::default(),
     };
     let mut clock = Time {
         unix_seconds: NOON,
         slept_ms: 0,
+        spent_ms: Rc::default(),
         log: Vec::new(),
     };
     let seen = look(&Job::with(settings).settings, &mut http, &mut clock).unwrap();

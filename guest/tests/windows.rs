@@ -147,6 +147,22 @@ fn what_an_inclusive_source_sends_twice_is_staged_once() {
 }
 
 #[test]
+fn a_source_that_ignores_the_end_of_a_window_loses_no_record() {
+    let mut job = in_portions("4d");
+    let mut staged = Vec::new();
+    loop {
+        let run = job.run(|url| ten_days(&url.replace("until=", "u=")));
+        staged.extend(run.folder.lines("records"));
+        job = job.after(&run.report().state);
+        if !run.report().more {
+            break;
+        }
+    }
+
+    assert_eq!(staged.len(), 10);
+}
+
+#[test]
 fn the_ends_of_windows_that_are_sent_as_days_are_days() {
     let mut job = in_portions("3d");
     job.settings

@@ -62,6 +62,12 @@ impl InOrder {
         Ok(())
     }
 
+    /// Whether the last value that came is this one.
+    pub fn is_at(&self, point: &Point<'_>) -> bool {
+        let previous = self.previous.as_ref();
+        previous.is_some_and(|previous| previous.point == *point)
+    }
+
     /// A record was older than what is wanted.
     pub fn passes_the_floor(&mut self) {
         self.is_past |= self.order == Some(Order::Descending);

@@ -15,6 +15,8 @@ pub struct Position {
     pub zone: Option<Offset>,
     /// The newest record that the source has, where those from the cursor on were deleted.
     pub known: Option<String>,
+    /// The value before the cursor, where a portion ended between two pages: the next one goes on at the cursor itself.
+    pub before: Option<String>,
     /// Whether there is a cursor although no record ever came: windows without any were read.
     pub is_empty: bool,
 }

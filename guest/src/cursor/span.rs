@@ -33,14 +33,17 @@ pub struct Span {
 }
 
 impl Span {
-    /// Begins a look-back before `last`, or at the start that is set.
+    /// Begins a look-back before `last`, or at `last` itself where the run before was to go on there (`resumes`), or at the
+    /// start that is set.
     pub fn since(
         settings: &CursorSettings,
         form: Option<Form>,
         last: Option<&Mark>,
+        resumes: bool,
         now: Timestamp,
     ) -> Result<Self, Failure> {
         let from = match (form, last) {
+            (Some(_), Some(last)) if resumes => Some(last.text.clone()),
             (Some(form), Some(last)) => {
                 let back = settings.lookback.of(form.kind);
                 let from = back.and_then(|back| form.back_from(&last.text, back));

@@ -172,6 +172,25 @@ fn records_that_are_left_out_tell_of_the_order_too() {
 }
 
 #[test]
+fn pages_that_come_again_are_read_to_where_they_were_before_a_portion_ends() {
+    let settings = CursorSettings {
+        order: Some(Order::Ascending),
+        ..settings(Some(Kind::Integer))
+    };
+    let mut cursor = begin(&settings, &Position::default()).unwrap();
+    let can_pause_behind = |cursor: &mut Cursor<'_>, raw| {
+        cursor.sees(Some(raw), &RECORD).unwrap();
+        cursor.can_pause(at("2026-11-23T12:00:00Z"))
+    };
+
+    assert!(!can_pause_behind(&mut cursor, "1"), "no value before it");
+    assert!(can_pause_behind(&mut cursor, "5"));
+    cursor.page_comes_again();
+    assert!(!can_pause_behind(&mut cursor, "3"));
+    assert!(can_pause_behind(&mut cursor, "5"));
+}
+
+#[test]
 fn the_cursor_never_goes_back() {
     let last = state(Kind::Rfc3339, "2026-11-23T11:00:00Z");
     let ahead_of_the_source = state(Kind::Rfc3339, "2026-11-23T13:00:00Z");

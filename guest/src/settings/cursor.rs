@@ -417,7 +417,7 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         (
             "SOURCE_CURSOR_ORDER",
-            "Sort order that the source promises: `asc` or `desc`. It is checked. With `desc` the fetch ends at the first older record.",
+            "Sort order that the source promises: `asc` or `desc`. It is checked. With `asc` and SOURCE_CURSOR_TO a long load is published in portions, so that a failure keeps what came before it. With `desc` the fetch ends at the first older record.",
             "desc",
         ),
         (
@@ -446,7 +446,7 @@ pub(super) fn described() -> Vec<Setting> {
             shapes_records: ["SOURCE_CURSOR", "SOURCE_CURSOR_KIND"].contains(&name),
             stages: match name {
                 "SOURCE_CURSOR" => Staging::CHANGES,
-                "SOURCE_WINDOW" => Staging::PORTIONS,
+                "SOURCE_CURSOR_ORDER" | "SOURCE_WINDOW" => Staging::PORTIONS,
                 _ => Staging::NOTHING,
             },
             ..optional(name, doc, "", example)

@@ -85,6 +85,8 @@ const RESPONSE_BYTES_DEFAULT: &str = "64MiB";
 /// `MAX_RECORD_BYTES` when it is not set.
 const RECORD_BYTES_DEFAULT: &str = "32MiB";
 const GIB: u64 = 1024 * 1024 * 1024;
+/// `RUN_DEADLINE` when it is not set.
+pub const DEADLINE_DEFAULT: &str = "15m";
 /// `MAX_PAGES` when it is not set.
 const MAX_PAGES_DEFAULT: u64 = 10_000;
 
@@ -265,6 +267,23 @@ impl Given<'_> {
     pub(super) fn pages_max(&mut self) -> u64 {
         self.number("MAX_PAGES", MAX_PAGES_DEFAULT, 1..=1_000_000)
     }
+
+    pub(super) fn deadline_seconds(&mut self) -> u64 {
+        const NAME: &str = "RUN_DEADLINE";
+        let text = self.get(NAME).unwrap_or(DEADLINE_DEFAULT);
+        self.kept(NAME, deadline_seconds(text)).unwrap_or_default()
+    }
+}
+
+/// How long the run may take. `Err` says what is wrong with it.
+pub fn deadline_seconds(text: &str) -> Result<u64, String> {
+    let seconds = units::seconds(text).filter(|seconds| *seconds > 0);
+    seconds.ok_or_else(|| {
+        format!(
+            "{} is not a duration, such as `{DEADLINE_DEFAULT}`",
+            quoted(text)
+        )
+    })
 }
 
 /// How long to wait for the first byte of an answer. `Err` says what is wrong with it.
@@ -449,6 +468,17 @@ pub(super) fn described_limits() -> Vec<Setting> {
             RETRY_PAUSE_DEFAULT,
             "5s",
         ),
-        optional("MAX_PAGES", "Maximum pages per run.", &pages, "500"),
+        optional(
+            "MAX_PAGES",
+            "Maximum pages per run, or per portion of one.",
+            &pages,
+            "500",
+        ),
+        optional(
+            "RUN_DEADLINE",
+            "Maximum duration of the run.",
+            DEADLINE_DEFAULT,
+            "1h",
+        ),
     ]
 }

@@ -73,11 +73,11 @@ impl<'s> Pages<'s> {
         self.ask.conditions = conditions;
     }
 
-    /// Goes on to the first page of another window. `Err`: there are more pages than allowed.
+    /// Goes on to the first page of another window, or begins again. `Err`: there are more pages than allowed.
     pub fn begin_anew(&mut self, first: &Ask) -> Result<(), Failure> {
         if self.number >= self.number_max {
             return Err(Failure::protocol(format!(
-                "the next window (SOURCE_WINDOW) begins after page {}, but MAX_PAGES is {}: raise it",
+                "the fetch begins anew after page {}, but MAX_PAGES is {}: raise it",
                 self.number, self.number_max
             )));
         }

@@ -14,7 +14,7 @@ pub const VALIDATOR_BYTES_MAX: usize = 1024;
 /// `Last-Modified` counts whole seconds: in one that is this young the source may still change.
 const SETTLED_SECONDS: i64 = 60;
 /// What shapes no record, or is in the request's own fingerprint.
-const SHAPELESS: [&str; 11] = [
+const SHAPELESS: [&str; 12] = [
     "SOURCE_API_URL",
     "SOURCE_BODY",
     "SOURCE_API_KEY",
@@ -26,6 +26,7 @@ const SHAPELESS: [&str; 11] = [
     "MAX_PAGES",
     "SOURCE_RATE",
     "MAX_REJECTED",
+    "RUN_DEADLINE",
 ];
 
 /// The validators of an answer, and what it was an answer to.

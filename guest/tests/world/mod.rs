@@ -1,7 +1,9 @@
 //! A world for the job: a source that is a closure, a staging folder in memory, a clock that only moves when told.
 #![allow(dead_code, reason = "each test file uses its own part of the world")]
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use tidegate_guest::ports::{Answer, Clock, Http, Request, SendError, StagedFile, Staging};
 use tidegate_guest::{Failure, Report};
@@ -16,6 +18,10 @@ pub struct Source<F> {
     pub say: F,
     pub asked: Vec<Request>,
     pub begun: Option<Request>,
+    /// How long each answer takes.
+    pub answer_ms: u64,
+    /// How long all took.
+    pub spent_ms: Rc<Cell<u64>>,
 }
 
 impl<F: FnMut(&Request) -> Said> Http for Source<F> {
@@ -29,6 +35,7 @@ impl<F: FnMut(&Request) -> Said> Http for Source<F> {
             assert_eq!(begun, *request, "what is sent ahead is what comes next");
         }
         self.asked.push(request.clone());
+        self.spent_ms.set(self.spent_ms.get() + self.answer_ms);
         let answer = (self.say)(request)?;
         if answer.body.len() > body_bytes_max {
             return Err(SendError::Broken("the answer is too large".to_owned()));
@@ -77,12 +84,13 @@ impl Folder {
 pub struct Time {
     pub unix_seconds: i64,
     pub slept_ms: u64,
+    pub spent_ms: Rc<Cell<u64>>,
     pub log: Vec<String>,
 }
 
 impl Clock for Time {
     fn monotonic_ns(&mut self) -> u64 {
-        1_000_000 * self.slept_ms
+        1_000_000 * (self.slept_ms + self.spent_ms.get())
     }
     fn unix_seconds(&mut self) -> i64 {
         self.unix_seconds
@@ -106,6 +114,8 @@ pub struct Run {
     pub sent: Vec<Request>,
     pub log: Vec<String>,
     pub slept_ms: u64,
+    /// The request that was put on its way and never sent for.
+    pub left: Option<Request>,
 }
 
 impl Run {
@@ -132,6 +142,8 @@ pub struct Job {
     pub settings: Vec<(String, String)>,
     pub request: tidegate_guest::Request,
     pub folder_is_full: bool,
+    /// How long each answer takes.
+    pub answer_ms: u64,
     /// What our own clock says at the start.
     pub unix_seconds: i64,
 }
@@ -152,6 +164,7 @@ impl Job {
                 .collect(),
             request: tidegate_guest::Request::default(),
             folder_is_full: false,
+            answer_ms: 0,
             unix_seconds: NOON,
         }
     }
@@ -167,10 +180,13 @@ impl Job {
 
     /// Runs against a source that looks at more than the URL.
     pub fn run_with(&self, say: impl FnMut(&Request) -> Said) -> Run {
+        let spent_ms = Rc::new(Cell::new(0));
         let mut source = Source {
             say,
             asked: Vec::new(),
             begun: None,
+            answer_ms: self.answer_ms,
+            spent_ms: Rc::clone(&spent_ms),
         };
         let mut folder = Folder {
             is_full: self.folder_is_full,
@@ -179,6 +195,7 @@ impl Job {
         let mut time = Time {
             unix_seconds: self.unix_seconds,
             slept_ms: 0,
+            spent_ms,
             log: Vec::new(),
         };
         let outcome = tidegate_guest::run(
@@ -198,6 +215,7 @@ impl Job {
                 .map(|asked| asked.body.clone())
                 .collect(),
             sent: source.asked,
+            left: source.begun,
             log: time.log,
             slept_ms: time.slept_ms,
         }

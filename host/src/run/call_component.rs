@@ -18,6 +18,7 @@ use crate::settings::inputs::Problem;
 use crate::settings::plan::Plan;
 use crate::sink::LastCommit;
 use crate::staging::run_folder::RunFolder;
+use crate::units::counted;
 
 impl Run<'_> {
     /// Runs the component in its grants and holds what it says against the host's own record.
@@ -51,7 +52,8 @@ impl Run<'_> {
         self.summary.pages = traffic.pages;
         self.summary.wire_bytes = traffic.wire_bytes;
         self.summary.echoes_redacted = traffic.echoes;
-        let (result, used): (_, Used) = ran?;
+        let (result, used): (_, Used) =
+            ran.map_err(|failure| late(failure, traffic.pages, &job.description.fetch_less()))?;
         let staged = &mut self.summary.component_staged_bytes;
         *staged = staged.saturating_add(used.staged_bytes);
         let cpu = &mut self.summary.component_cpu;
@@ -197,6 +199,20 @@ fn explained(mut failure: Failure, egress: &Egress) -> Failure {
         failure.message = format!("{} ({})", failure.message, trouble.reason());
     }
     failure
+}
+
+/// Why the run was stopped; where its time was over, with how far it came and what helps.
+fn late(failure: Failure, pages: u64, fetch_less: &str) -> Failure {
+    // It is the deadline or a signal.
+    if failure.outcome != Outcome::TryLater {
+        return failure;
+    }
+    let pages = counted(pages, "page");
+    let message = format!(
+        "{}; {pages} read; raise it, or {fetch_less}",
+        failure.message
+    );
+    Failure { message, ..failure }
 }
 
 /// What the component could not write, with the folder that only the host knows.

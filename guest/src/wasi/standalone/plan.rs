@@ -7,9 +7,8 @@ use url::{Origin, Url};
 
 use super::credential::Credential;
 use super::{Appended, Gates, Level, Stop, get};
-use crate::cursor::window_seconds;
 use crate::failure::{Failure, Problem, quoted};
-use crate::settings::{TIMEOUT_DEFAULT, timeout_seconds};
+use crate::settings::{DEADLINE_DEFAULT, TIMEOUT_DEFAULT, deadline_seconds, timeout_seconds};
 use crate::{Request, describe, validate};
 
 /// It names a file, unless it is the schema itself.
@@ -18,17 +17,14 @@ const SCHEMA: &str = "SOURCE_SCHEMA";
 const FOLDER: &str = "OUTPUT_DIR";
 const ALLOW_HOSTS: &str = "ALLOW_HOSTS";
 const LOG_LEVEL: &str = "LOG_LEVEL";
-const RUN_DEADLINE: &str = "RUN_DEADLINE";
-const RUN_DEADLINE_DEFAULT_SECONDS: u64 = 15 * 60;
 
 /// Settings that are no setting of the component, and that work here too. So do the gates.
-const OURS: [&str; 6] = [
+const OURS: [&str; 5] = [
     FOLDER,
     "OUTPUT_FORMAT",
     "WRITE_MODE",
     ALLOW_HOSTS,
     LOG_LEVEL,
-    RUN_DEADLINE,
 ];
 /// Settings that only our host has. Of those that begin with `SOURCE_` or `OUTPUT_` none has to stand here.
 const OF_THE_HOST: [&str; 17] = [
@@ -102,29 +98,27 @@ impl Plan {
         let appended = kept(Appended::nothing(&env), &mut problems);
         let allowed = kept(origins(&env), &mut problems);
         let level = kept(level(&env), &mut problems);
-        let deadline_seconds = kept(deadline_seconds(&env), &mut problems);
-        // What is wrong with it is among the problems of the component.
+        // What is wrong with these is among the problems of the component.
+        let deadline = get(&env, "RUN_DEADLINE").unwrap_or(DEADLINE_DEFAULT);
+        let deadline_seconds = deadline_seconds(deadline).unwrap_or_default();
         let first_byte = get(&env, "SOURCE_TIMEOUT").unwrap_or(TIMEOUT_DEFAULT);
         let first_byte_seconds = timeout_seconds(first_byte).unwrap_or_default();
-        match (url, credential, appended, allowed, level, deadline_seconds) {
-            (
-                Some(url),
-                Some(credential),
-                Some(appended),
-                Some(allowed),
-                Some(level),
-                Some(deadline),
-            ) if problems.is_empty() => Ok(Self {
-                env,
-                appended,
-                gates,
-                credential,
-                source: url.origin(),
-                allowed,
-                level,
-                first_byte_seconds,
-                deadline_seconds: deadline,
-            }),
+        match (url, credential, appended, allowed, level) {
+            (Some(url), Some(credential), Some(appended), Some(allowed), Some(level))
+                if problems.is_empty() =>
+            {
+                Ok(Self {
+                    env,
+                    appended,
+                    gates,
+                    credential,
+                    source: url.origin(),
+                    allowed,
+                    level,
+                    first_byte_seconds,
+                    deadline_seconds,
+                })
+            }
             _ => Err(Failure::Settings(problems).into()),
         }
     }
@@ -330,11 +324,6 @@ fn level(env: &[(String, String)]) -> Result<Level, Problem> {
             ),
         )),
     }
-}
-
-fn deadline_seconds(env: &[(String, String)]) -> Result<u64, Problem> {
-    let text = get(env, RUN_DEADLINE).map_or(Ok(RUN_DEADLINE_DEFAULT_SECONDS), window_seconds);
-    text.map_err(|why| Problem::new(RUN_DEADLINE, why))
 }
 
 /// One newline at the end of a file is not part of the value.
