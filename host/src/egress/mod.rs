@@ -37,7 +37,7 @@ pub use self::headers::is_forbidden_header;
 pub use self::key::Key;
 pub use self::policy::{Origin, Policy};
 pub use self::record::Traffic;
-pub use self::tls::{ClientFiles, TlsFiles, find, roots, roots_of};
+pub use self::tls::{ClientFiles, Proof, TlsFiles, Trust, fault_in_words, find, may_be_named};
 pub use self::token::{OAuth2, SentIn};
 
 use self::client::Client;

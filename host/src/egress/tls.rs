@@ -4,24 +4,24 @@
 //! programs have it moved, are not read: whom we trust is a setting. There is none that turns verification off.
 
 mod identity;
+mod trust;
 
 use std::error::Error;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use rustls::sign::SingleCertAndKey;
-use rustls::{AlertDescription, CertificateError, ClientConfig, InconsistentKeys, RootCertStore};
-use rustls_native_certs::{CertificateResult, load_certs_from_paths};
+use rustls::{AlertDescription, ClientConfig, InconsistentKeys};
 
 pub use self::identity::ClientFiles;
 use self::identity::Identity;
+pub use self::trust::{Proof, Trust, Verifier, fault_in_words, may_be_named};
 use super::EgressError;
-use crate::given_file::Holds;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
-use crate::settings::catalogue::CA_FILE;
 
 /// The files that TLS is set up with; none by default.
 #[derive(Debug, Clone, Default)]
@@ -51,13 +51,15 @@ impl Tls {
         limits: &Limits,
         log: &Log,
     ) -> Result<Self, Failure> {
-        let roots = Arc::new(roots(needed, files.ca.as_deref(), limits)?);
-        let unknown_to = Arc::new(config(roots.clone(), None)?);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let trust = Trust::of_system(needed, files.ca.as_deref(), limits)?;
+        let verifier = Arc::new(trust.verifier(Proof::TrustedAndNamed, Arc::clone(&provider)));
+        let unknown_to = Arc::new(config(&provider, &verifier, None)?);
         let known_to = match &files.client {
             None => unknown_to.clone(),
             Some(files) => {
                 let identity = Identity::read(files, limits.settings_file_bytes, log)?;
-                Arc::new(config(roots, Some(identity))?)
+                Arc::new(config(&provider, &verifier, Some(identity))?)
             }
         };
         Ok(Self {
@@ -67,73 +69,16 @@ impl Tls {
     }
 }
 
-/// The certificates of `CA_FILE`, and where they are `needed` those of the system.
-pub fn roots(
-    needed: bool,
-    ca_file: Option<&Path>,
-    limits: &Limits,
-) -> Result<RootCertStore, Failure> {
-    let mut roots = RootCertStore::empty();
-    if let Some(path) = ca_file {
-        add_file(
-            &mut roots,
-            CA_FILE.row.name,
-            path,
-            limits.settings_file_bytes,
-        )?;
-    }
-    if needed {
-        let system = system();
-        roots.add_parsable_certificates(system.certs);
-        if roots.is_empty() {
-            let why = system
-                .errors
-                .first()
-                .map(|error| format!(" ({error})"))
-                .unwrap_or_default();
-            return Err(wrong(format!(
-                "cannot find trusted certificates on this system{why}: install `ca-certificates`, or set `CA_FILE`"
-            )));
-        }
-    }
-    Ok(roots)
-}
-
-/// Where systems keep the certificates they trust, in one file: the first that is there counts.
-const SYSTEM_FILES: [&str; 6] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/tls/cacert.pem",
-    "/etc/ssl/cert.pem",
-];
-/// And in a folder, one by one: all of these.
-const SYSTEM_FOLDERS: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
-
-/// What the system trusts. `load_native_certs` would ask the environment first.
-fn system() -> CertificateResult {
-    let is_there = |path: &&Path| path.exists();
-    let file = SYSTEM_FILES.iter().map(Path::new).find(is_there);
-    let mut found = load_certs_from_paths(file, None);
-    for folder in SYSTEM_FOLDERS.iter().map(Path::new).filter(is_there) {
-        let more = load_certs_from_paths(None, Some(folder));
-        found.certs.extend(more.certs);
-        found.errors.extend(more.errors);
-    }
-    found
-        .certs
-        .sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
-    found.certs.dedup();
-    found
-}
-
-fn config(roots: Arc<RootCertStore>, identity: Option<Identity>) -> Result<ClientConfig, Failure> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+fn config(
+    provider: &Arc<CryptoProvider>,
+    verifier: &Arc<Verifier>,
+    identity: Option<Identity>,
+) -> Result<ClientConfig, Failure> {
+    let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .expect("ring has cipher suites for both versions")
-        .with_root_certificates(roots);
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::<Verifier>::clone(verifier));
     let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some(Identity(certified)) => {
@@ -157,33 +102,6 @@ fn config(roots: Arc<RootCertStore>, identity: Option<Identity>) -> Result<Clien
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
-}
-
-/// The certificates of the file that `setting` names, and no others.
-pub fn roots_of(setting: &str, path: &Path, limits: &Limits) -> Result<RootCertStore, Failure> {
-    let mut roots = RootCertStore::empty();
-    add_file(&mut roots, setting, path, limits.settings_file_bytes)?;
-    Ok(roots)
-}
-
-fn add_file(
-    roots: &mut RootCertStore,
-    setting: &str,
-    path: &Path,
-    bytes_max: u64,
-) -> Result<(), Failure> {
-    let (pem, _) = identity::read(setting, path, bytes_max, Holds::Trusted)?;
-    let found = identity::certificates(setting, path, &pem)?;
-    for (index, certificate) in found.into_iter().enumerate() {
-        roots.add(certificate).map_err(|error| {
-            wrong(format!(
-                "cannot read certificate {} of `{setting}` `{}`: {error}",
-                index + 1,
-                path.display()
-            ))
-        })?;
-    }
-    Ok(())
 }
 
 fn wrong(message: String) -> Failure {
@@ -219,10 +137,13 @@ pub(super) fn handshake_error(origin: String, error: &rustls::Error) -> EgressEr
         return EgressError::CredentialRefused { origin, reason };
     }
     match error {
-        rustls::Error::InvalidCertificate(error) => EgressError::BadCertificate {
-            origin,
-            reason: in_words(error),
-        },
+        rustls::Error::InvalidCertificate(fault) => {
+            let mut reason = fault_in_words(fault);
+            if may_be_named(fault) {
+                reason.push_str("; for a private authority set `CA_FILE`");
+            }
+            EgressError::BadCertificate { origin, reason }
+        }
         rustls::Error::NoCertificatesPresented => EgressError::BadCertificate {
             origin,
             reason: "the server has none".to_owned(),
@@ -282,22 +203,4 @@ pub(super) fn who_we_are(error: &rustls::Error) -> Option<String> {
     Some(format!(
         "the server refused the client certificate: {what}; check `CLIENT_CERT_FILE`"
     ))
-}
-
-fn in_words(error: &CertificateError) -> String {
-    match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "it has expired; renew it on the server, or check this machine's clock".to_owned()
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "it is not valid yet; check this machine's clock".to_owned()
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "it is for another name".to_owned()
-        }
-        CertificateError::UnknownIssuer => {
-            "nobody trusted here has signed it; for a private authority set `CA_FILE`".to_owned()
-        }
-        other => other.to_string(),
-    }
 }

@@ -77,8 +77,11 @@ impl DatabaseUrl {
         let rest = text
             .strip_prefix("postgres://")
             .or_else(|| text.strip_prefix("postgresql://"));
-        rest.map_or_else(|| Err(takes()), Address::read)
-            .map(Self::Postgres)
+        rest.map_or_else(
+            || Err(format!("{}{}", takes(), other_form(text))),
+            Address::read,
+        )
+        .map(Self::Postgres)
     }
 
     /// The password in it.
@@ -128,6 +131,34 @@ fn shown(host: &Host) -> String {
 
 fn takes() -> String {
     "takes `sqlite:///path/to/file.db` or `postgres://user@host/database`".to_owned()
+}
+
+/// What a page of a provider's or another program takes, told by its beginning alone: the rest may be a password.
+fn other_form(text: &str) -> &'static str {
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    if scheme == "jdbc" {
+        "; this is JDBC's form: leave out `jdbc:`, and write the user before the host"
+    } else if scheme.starts_with("postgres") && scheme.contains('+') {
+        "; this names a Python driver: leave out `+` and what follows it, up to the colon"
+    } else if ["host=", "dbname=", "user=", "port="]
+        .iter()
+        .any(|keyword| text.contains(keyword))
+    {
+        "; these are libpq's keywords: write them as a URL"
+    } else {
+        ""
+    }
+}
+
+/// What to do about a parameter that other programs know.
+fn instead_of(parameter: &str) -> &'static str {
+    match parameter {
+        "sslcert" | "sslkey" | "sslpassword" => {
+            "client certificates are not shown to databases: use a role with a password"
+        }
+        "schema" | "currentSchema" => "write OUTPUT_TABLE as `schema.table`, and leave this out",
+        _ => "leave it out, if another program needs it",
+    }
 }
 
 fn sqlite_path(path: &str) -> Result<PathBuf, String> {
@@ -300,7 +331,10 @@ impl Address {
                 // Anything else may be a part of the password.
                 return Err(
                     if name.len() <= URL_PARAMETER_BYTES_MAX && name.bytes().all(is_name) {
-                        format!("has the unknown parameter `{name}`; {known}")
+                        format!(
+                            "has the unknown parameter `{name}`: {}; {known}",
+                            instead_of(name)
+                        )
                     } else {
                         format!("has an unknown parameter; {known}")
                     },
@@ -377,13 +411,14 @@ impl SslMode {
     fn parse(text: &str) -> Result<Self, String> {
         Ok(match text {
             "disable" => Self::Disable,
-            "prefer" => Self::Prefer,
+            // Libpq would try without TLS first.
+            "prefer" | "allow" => Self::Prefer,
             "require" => Self::Require,
             "verify-ca" => Self::VerifyCa,
             "verify-full" => Self::VerifyFull,
             _ => {
                 return Err(
-                    "takes the `sslmode` disable, prefer, require, verify-ca or verify-full"
+                    "takes the `sslmode` disable, allow, prefer, require, verify-ca or verify-full"
                         .to_owned(),
                 );
             }
@@ -482,6 +517,35 @@ mod tests {
         assert!(DatabaseUrl::parse("sqlite://data.db").is_err());
         assert!(DatabaseUrl::parse("sqlite:///srv/").is_err());
         assert!(DatabaseUrl::parse("sqlite:///srv/a.db?mode=ro").is_err());
+    }
+
+    #[test]
+    fn what_another_program_takes_is_told_with_what_to_do() {
+        for (text, told) in [
+            (
+                "jdbc:postgresql://h/d?user=u&password=s3cret",
+                "leave out `jdbc:`",
+            ),
+            ("postgresql+psycopg2://u:s3cret@h/d", "leave out `+`"),
+            (
+                "host=h dbname=d user=u password=s3cret",
+                "write them as a URL",
+            ),
+            (
+                "postgres://u:s3cret@h/d?sslcert=/c.pem",
+                "client certificates",
+            ),
+            ("postgres://u:s3cret@h/d?schema=shop", "OUTPUT_TABLE"),
+            ("postgres://u:s3cret@h/d?pgbouncer=true", "leave it out"),
+        ] {
+            let error = DatabaseUrl::parse(text).unwrap_err();
+
+            assert!(error.contains(told) && !error.contains("s3cret"), "{error}");
+        }
+        assert_eq!(
+            address("postgres://u@h/d?sslmode=allow").ssl,
+            SslMode::Prefer
+        );
     }
 
     #[test]

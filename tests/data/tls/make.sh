@@ -64,6 +64,15 @@ server expired.pem ca "$names" 20200101000000Z 20200201000000Z
 server other-name.pem ca DNS:other.example 20260101000000Z 21260101000000Z
 server stranger.pem stranger "$names" 20260101000000Z 21260101000000Z
 self_signed self-signed.pem "$names" 20260101000000Z 21260101000000Z
+# As `openssl req -x509` makes it, and PostgreSQL's manual after it: it signs itself, and says that it is an authority's.
+authority_itself() { # file, names
+    openssl req -x509 -key server.key -subj "/CN=tidegate tests" -days 36525 -addext "subjectAltName=$2" -out "$1"
+}
+authority_itself authority-itself.pem "$names"
+authority_itself authority-other-name.pem DNS:other.example
+# As `openssl x509 -req` makes it without extensions: version 1.
+openssl req -new -key server.key -subj "/CN=localhost" -out "$work/csr"
+openssl x509 -req -in "$work/csr" -CA ca.pem -CAkey "$work/ca.key" -days 36525 -out version-1.pem 2>/dev/null
 
 # Who the client is: one key in two forms, and one of another kind.
 authority clients

@@ -3,6 +3,8 @@
 use std::io::Read as _;
 use std::net::Shutdown;
 
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,6 +16,10 @@ const KEY: &[u8] = include_bytes!("../../../../tests/data/tls/server.key");
 const SERVER: &[u8] = include_bytes!("../../../../tests/data/tls/server.pem");
 const EXPIRED: &[u8] = include_bytes!("../../../../tests/data/tls/expired.pem");
 const OTHER_NAME: &[u8] = include_bytes!("../../../../tests/data/tls/other-name.pem");
+const AUTHORITY_ITSELF: &[u8] = include_bytes!("../../../../tests/data/tls/authority-itself.pem");
+const AUTHORITY_OTHER_NAME: &[u8] =
+    include_bytes!("../../../../tests/data/tls/authority-other-name.pem");
+const VERSION_1: &[u8] = include_bytes!("../../../../tests/data/tls/version-1.pem");
 const STRANGER: &[u8] = include_bytes!("../../../../tests/data/tls/stranger.pem");
 
 /// How a server ends a connection after its answer.
@@ -25,16 +31,15 @@ enum End {
 
 /// A server with this certificate that gives each connection one answer.
 fn server(certificate: &[u8], answer: &'static [u8], end: End) -> SocketAddr {
+    let chain = vec![CertificateDer::from_pem_slice(certificate).unwrap()];
+    let key = any_supported_type(&PrivateKeyDer::from_pem_slice(KEY).unwrap()).unwrap();
+    let shown = CertifiedKey::new(chain, key);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(
-            vec![CertificateDer::from_pem_slice(certificate).unwrap()],
-            PrivateKeyDer::from_pem_slice(KEY).unwrap(),
-        )
-        .unwrap();
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
     let config = Arc::new(config);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -123,6 +128,8 @@ async fn a_bad_certificate_is_told_from_a_bad_network() {
         (EXPIRED, "expired"),
         (OTHER_NAME, "another name"),
         (STRANGER, "`CA_FILE`"),
+        (AUTHORITY_ITSELF, "`CA_FILE`"),
+        (VERSION_1, "version 1"),
     ] {
         let error = outcome(server(certificate, WHOLE, End::CloseNotify))
             .await
@@ -134,6 +141,22 @@ async fn a_bad_certificate_is_told_from_a_bad_network() {
         );
         assert!(error.to_string().contains(word), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_authority_that_is_the_server_is_trusted_where_it_is_named_itself() {
+    let shown_to = async |certificate: &[u8], ca: &[u8]| {
+        let url = format!("https://{}", server(certificate, WHOLE, End::CloseNotify));
+        get(&trusting(ca, &url), &url).await.err()
+    };
+
+    assert_eq!(shown_to(AUTHORITY_ITSELF, AUTHORITY_ITSELF).await, None);
+
+    let by_another = shown_to(AUTHORITY_ITSELF, AUTHORITY_OTHER_NAME).await;
+    let for_another = shown_to(AUTHORITY_OTHER_NAME, AUTHORITY_OTHER_NAME).await;
+    let says = |error: Option<EgressError>| error.unwrap().to_string();
+    assert!(says(by_another).contains("not one that is named here"));
+    assert!(says(for_another).contains("another name"));
 }
 
 #[tokio::test]

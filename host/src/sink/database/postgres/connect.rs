@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::egress::find;
+use crate::egress::{fault_in_words, find, may_be_named};
 use crate::limits::{Limits, POSTGRES_NAME_BYTES_MAX};
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
@@ -275,19 +275,20 @@ impl Way<'_> {
     }
 }
 
-fn certificate(why: &CertificateError) -> String {
-    let what = match why {
-        CertificateError::UnknownIssuer => "nobody trusted here has signed it".to_owned(),
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "it has expired".to_owned()
-        }
+fn certificate(fault: &CertificateError) -> String {
+    let what = format!(
+        "the server's certificate is not trusted: {}",
+        fault_in_words(fault)
+    );
+    match fault {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            return "the server's certificate is for another name; use the name that is in it, or `sslmode=verify-ca`, which looks only at who signed it"
-                .to_owned();
+            format!(
+                "{what}; use the name that is in it, or `sslmode=verify-ca`, which looks only at who signed it"
+            )
         }
-        other => other.to_string(),
-    };
-    format!(
-        "the server's certificate is not trusted: {what}; name the authority's certificate by `sslrootcert=/path/ca.pem`, or take `sslmode=require`, which encrypts and accepts whoever answers"
-    )
+        fault if may_be_named(fault) => format!(
+            "{what}; name the authority's certificate by `sslrootcert=/path/ca.pem`, or take `sslmode=require`, which encrypts and accepts whoever answers"
+        ),
+        _ => what,
+    }
 }
