@@ -26,36 +26,29 @@ const KEPT_IN: &str = "before-tidegate";
 #[test]
 fn a_run_that_adopts_killed_at_any_call_loses_nothing_of_the_earlier_script() {
     let mut world = World::first();
-    for at in 0..world.recorded.len() {
+    let targets = world.targets();
+    for &at in &targets {
         world.killed_at(at);
     }
-    world.tell("killed", world.recorded.len());
+    world.tell("killed", targets.len());
 }
 
 #[test]
 fn an_error_at_any_call_of_a_run_that_adopts_loses_nothing_of_the_earlier_script() {
     let mut world = World::first();
+    let targets = world.targets();
     for error in ["EIO", "ENOSPC"] {
-        for at in 0..world.recorded.len() {
+        for &at in &targets {
             world.refused_at(at, error);
         }
     }
-    world.tell("refused twice", world.recorded.len());
+    world.tell("refused twice", targets.len());
 }
 
 #[test]
 fn a_run_that_adopts_among_generations_loses_nothing_of_the_earlier_script() {
     let mut world = World::later();
-    let adopting: Vec<usize> = (0..world.recorded.len())
-        .filter(|&at| {
-            let theirs = |path: &String| {
-                [KEPT_IN, "latest.json", "state.json", ".latest-"]
-                    .iter()
-                    .any(|name| path.starts_with(name))
-            };
-            world.recorded[at].paths.iter().any(theirs)
-        })
-        .collect();
+    let adopting = world.about_theirs();
     assert!(adopting.len() > 10, "the calls about the earlier script's");
     for &at in &adopting {
         world.killed_at(at);
@@ -114,6 +107,28 @@ impl World {
             recorded,
             theirs,
         }
+    }
+
+    /// The calls about what the earlier script left.
+    fn about_theirs(&self) -> Vec<usize> {
+        let is_theirs = |path: &String| {
+            [KEPT_IN, "latest.json", "state.json", ".latest-"]
+                .iter()
+                .any(|name| path.starts_with(name))
+        };
+        let calls = self.recorded.iter().enumerate();
+        let about = calls.filter(|(_, call)| call.paths.iter().any(is_theirs));
+        about.map(|(at, _)| at).collect()
+    }
+
+    /// Those, and of the others what any scenario aims at.
+    fn targets(&self) -> Vec<usize> {
+        let drawn = self.scenario.targets(&self.recorded);
+        let mut targets: Vec<usize> = drawn.into_iter().map(|(at, _)| at).collect();
+        targets.extend(self.about_theirs());
+        targets.sort_unstable();
+        targets.dedup();
+        targets
     }
 
     fn killed_at(&mut self, at: usize) {

@@ -1,14 +1,14 @@
-//! Which calls of a run are disturbed: all where `TIDEGATE_SWEEP` is `all`, else one in three.
+//! Which calls of a run are disturbed: all where `TIDEGATE_SWEEP` is `all`, else one in six.
 //!
-//! Which third is drawn once for the whole process, and is printed, so that many runs of the tests come to all of them.
-//! `TIDEGATE_SWEEP=0`, `1` or `2` draws that third again.
+//! Which sixth is drawn once for the whole process, and is printed, so that many runs of the tests come to all of them.
+//! `TIDEGATE_SWEEP=0` to `5` draws that sixth again.
 
 use std::fmt;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One call in so many is disturbed.
-const ONE_IN: usize = 3;
+const ONE_IN: usize = 6;
 
 /// What is disturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum Drawn {
     /// Every call.
     All,
     /// Those whose number has this remainder.
-    Third(usize),
+    Sixth(usize),
 }
 
 impl Drawn {
@@ -26,7 +26,7 @@ impl Drawn {
         *DRAWN.get_or_init(|| {
             let Ok(text) = std::env::var("TIDEGATE_SWEEP") else {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH);
-                return Self::Third(
+                return Self::Sixth(
                     now.map_or(0, |now| now.subsec_nanos() as usize / 1_000) % ONE_IN,
                 );
             };
@@ -40,7 +40,7 @@ impl Drawn {
     pub fn has(self, at: usize) -> bool {
         match self {
             Self::All => true,
-            Self::Third(third) => at % ONE_IN == third,
+            Self::Sixth(sixth) => at % ONE_IN == sixth,
         }
     }
 
@@ -48,8 +48,8 @@ impl Drawn {
         if text == "all" {
             return Some(Self::All);
         }
-        let third = text.parse().ok().filter(|third| *third < ONE_IN)?;
-        Some(Self::Third(third))
+        let sixth = text.parse().ok().filter(|sixth| *sixth < ONE_IN)?;
+        Some(Self::Sixth(sixth))
     }
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Drawn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => f.write_str("all calls"),
-            Self::Third(third) => write!(f, "TIDEGATE_SWEEP={third}"),
+            Self::Sixth(sixth) => write!(f, "TIDEGATE_SWEEP={sixth}"),
         }
     }
 }
@@ -67,13 +67,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_thirds_are_all_calls_and_share_none() {
-        let thirds = [0, 1, 2].map(|third| Drawn::named(&third.to_string()).unwrap());
+    fn the_sixths_are_all_calls_and_share_none() {
+        let sixths = [0, 1, 2, 3, 4, 5].map(|sixth| Drawn::named(&sixth.to_string()).unwrap());
 
         for at in 0..100 {
-            assert_eq!(thirds.iter().filter(|third| third.has(at)).count(), 1);
+            assert_eq!(sixths.iter().filter(|sixth| sixth.has(at)).count(), 1);
             assert!(Drawn::All.has(at));
         }
-        assert_eq!(Drawn::named("3"), None);
+        assert_eq!(Drawn::named("6"), None);
     }
 }
