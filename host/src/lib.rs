@@ -39,6 +39,8 @@ use run::setup::Job;
 use run::{Run, call_component, gates, portion};
 use settings::host::HostPlan;
 use settings::inputs::Inputs;
+use settings::plan::Plan;
+use sink::Sink;
 use staging::read;
 
 impl Run<'_> {
@@ -54,13 +56,30 @@ impl Run<'_> {
         let Some(mut sink) = self.open(plan, host, &check)? else {
             return Ok(Outcome::Skipped);
         };
+        self.record_beginning(&mut *sink);
+        let ended = self.publish(&job, plan, &mut *sink, stop).await;
+        let ended =
+            ended.map_err(|failure| failure.shown(|text| self.log.hide(text), &host.limits));
+        self.record_end(&mut *sink, &ended);
+        ended
+    }
+
+    /// Portion by portion, each on top of the last commit of `sink`.
+    async fn publish(
+        &mut self,
+        job: &Job,
+        plan: &Plan,
+        sink: &mut dyn Sink,
+        stop: &Stop,
+    ) -> Result<Outcome, Failure> {
+        let host = &job.host;
         self.refuse_changes(plan, sink.last())?;
         let egress = call_component::egress(host, plan, self.log.clone())?;
 
         loop {
             let staging = sink.run_folder()?;
             let report = self
-                .fetch(&job, plan, &egress, sink.last(), &staging, stop)
+                .fetch(job, plan, &egress, sink.last(), &staging, stop)
                 .await?;
             #[cfg(test)]
             defect::rehearsed("fetched");
@@ -90,7 +109,7 @@ impl Run<'_> {
                 return Ok(self.leave_unpublished(totals, more));
             }
 
-            let draft = self.draft(&job, plan, report);
+            let draft = self.draft(job, plan, report);
             self.is_committing = true;
             let committed = taken.commit(draft);
             #[cfg(test)]

@@ -76,6 +76,8 @@ pub struct Limits {
     pub portions: u64,
     /// Bytes a component may stage in one run, all files together, holes included.
     pub staged_bytes: u64,
+    /// Bytes of one staged file that are looked through for the counts of a run that failed; a longer one is not counted.
+    pub staged_counted_bytes: u64,
     /// Files a component may make in its staging folder. Each is held open.
     pub staged_files: usize,
     /// Bytes of staged records that `preview` looks at; it shows the whole lines among them.
@@ -150,7 +152,7 @@ pub struct Limits {
     // Databases.
     /// An answer of a database server to anything that is no load: its state, a lock, the beginning of a transaction.
     pub database_answer: Duration,
-    /// Waiting for a lock that another transaction holds (`lock_timeout`). A statement may take as long as the run, and as
+    /// Waiting for a lock that another transaction holds (`lock_timeout`), and no longer than half of the run. A statement may take as long as the run, and as
     /// long may the connection be idle in a transaction (`statement_timeout`, `idle_in_transaction_session_timeout`).
     pub database_lock: Duration,
     /// From `COMMIT` to its answer. It comes when the server's disks, and its standbys where it waits for them, have it.
@@ -159,6 +161,12 @@ pub struct Limits {
     pub database_goodbye: Duration,
     /// Finding out what became of a commit whose answer was lost.
     pub database_resolve: Duration,
+
+    /// Writing or reading how a run ended in a database (`tidegate_runs`), from connecting to the answer. What takes longer is
+    /// left, with a warning.
+    pub database_record: Duration,
+    /// Runs of one job that are recorded there; the oldest go.
+    pub runs_kept: u32,
 
     /// How long another writer of a database is waited for.
     pub database_busy: Duration,
@@ -228,6 +236,7 @@ impl Default for Limits {
             words_listed: 50,
             portions: 10_000,
             staged_bytes: 8 * GIB,
+            staged_counted_bytes: GIB,
             staged_files: 100,
             preview_bytes: 8 * MIB,
             staged_line_bytes: 32 * 1024 * 1024 + STAGED_LINE_EXTRA_BYTES,
@@ -267,6 +276,8 @@ impl Default for Limits {
             database_commit: Duration::from_mins(2),
             database_goodbye: Duration::from_secs(2),
             database_resolve: Duration::from_mins(1),
+            database_record: Duration::from_secs(5),
+            runs_kept: 1_000,
 
             database_busy: Duration::from_secs(30),
             remembered_bytes: 64 * MIB,
@@ -371,6 +382,8 @@ pub const TWINS_MAX: usize = 1_000;
 pub const TWIN_PARTS_MAX: usize = 6;
 /// What a B-tree of PostgreSQL takes of a row's key: a third of a page of 8 KiB, without what it adds itself.
 pub const POSTGRES_KEY_BYTES_MAX: usize = 2_696;
+/// Sessions of others that are named when they are in the way of a run.
+pub const HOLDERS_NAMED_MAX: usize = 3;
 /// How much of a database server's message is shown.
 pub const SERVER_TEXT_CHARS_MAX: usize = 1_000;
 

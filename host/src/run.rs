@@ -17,6 +17,7 @@ use crate::outcome::{Committed, Ended};
 use crate::process::defect;
 use crate::process::memory;
 use crate::process::watch::Watch;
+use crate::run::record::{Recording, record_apart};
 use crate::run::summary::Summary;
 use crate::settings::host::HostPlan;
 use crate::words;
@@ -28,6 +29,7 @@ pub mod gates;
 pub mod last_run;
 mod open_sink;
 pub mod portion;
+mod record;
 pub mod setup;
 pub mod summary;
 
@@ -44,6 +46,10 @@ pub struct Run<'a> {
     pub(crate) temporary: Option<Temporary>,
     /// Whether a commit was begun and nothing came of it yet.
     pub(crate) is_committing: bool,
+    /// What is to be done about its row in a database.
+    pub(crate) recording: Recording,
+    /// Since it began.
+    pub(crate) clock: Instant,
 }
 
 /// Where the run is with the lock, which decides who may write `last-run.json`.
@@ -102,7 +108,10 @@ pub fn run_watched(
         lock: LockState::NotYet,
         temporary: None,
         is_committing: false,
+        recording: Recording::at_first(&host, args.dry_run),
+        clock,
     };
+    let where_recorded = (run.recording == Recording::Due).then(|| host.clone());
     let mut result = watch.block_on(run.flow((inputs, host), &watch.stop));
     if let (Err(failure), true) = (&mut result, run.is_committing) {
         failure.committed = Committed::Unknown;
@@ -124,6 +133,7 @@ pub fn run_watched(
         mut summary,
         lock,
         temporary,
+        recording,
         ..
     } = run;
     let result = result.map_err(|failure| failure.shown(|text| redactor.hide(text), &limits));
@@ -135,6 +145,9 @@ pub fn run_watched(
         .map(|failure| redactor.hide(&summary.error_line(&failure, &limits)));
     log.component_ended();
     remember(&lock, output_dir, &summary, &log);
+    if let (Some(host), Recording::Due) = (where_recorded, recording) {
+        record_apart(watch, &host, &summary, &log);
+    }
     tell(args, &log, &summary);
     drop(lock);
     drop(temporary);

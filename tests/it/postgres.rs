@@ -8,6 +8,8 @@ mod drift;
 mod given_table;
 /// Who we are to the server, who it is to us, and that no password is seen anywhere.
 mod identity;
+/// Waits for locks of others, and who they are.
+mod locked;
 /// The connection lost at `COMMIT`, for good or not.
 mod lost;
 /// What others do while a run fetches.
@@ -22,8 +24,12 @@ mod patience;
 mod pool;
 /// Between a run and the server: it counts messages, and cuts.
 mod proxy;
+/// How runs ended, in `tidegate_runs`, and what `health` makes of it.
+mod runs;
 /// That the password is nowhere.
 mod secret;
+/// A session of somebody else.
+mod session;
 /// What a table holds after a run.
 mod table;
 /// Records that do not fit, set aside or made to fit by what the text advises.

@@ -345,6 +345,63 @@ fn health_sees_a_table_that_somebody_edited_and_a_job_that_fails() {
         .stdout_has("nothing was published yet");
 }
 
+#[test]
+fn how_runs_ended_is_recorded_beside_the_data_and_health_from_another_folder_sees_it() {
+    let mut job = published().page(404, "{}");
+    job.run().exits(Outcome::SourceRefused);
+
+    let recorded = "SELECT exit_code, outcome, message LIKE '%404%', generation IS NOT NULL, summary ->> 'requests' FROM tidegate_runs ORDER BY started";
+    assert_eq!(
+        job.rows(recorded),
+        ["0|published||1|1", "69|source_refused|1|1|1"]
+    );
+    let elsewhere = job.beside("elsewhere").display().to_string();
+    let job = job.set("JOB_NAME", "orders").set("OUTPUT_DIR", &elsewhere);
+    job.tidegate(["health"]).exits(1).stdout_has("exit code 69");
+    let mut job = job.page(200, TWO);
+    job.start().ends_unchecked().exits(0);
+    job.tidegate(["health"]).exits(0);
+}
+
+#[test]
+fn a_run_that_cannot_be_recorded_publishes_as_before_and_warns_once() {
+    let job = published();
+    job.rows("CREATE TRIGGER no BEFORE INSERT ON tidegate_runs BEGIN SELECT raise(ABORT, 'not today'); END");
+    let mut job = job.page(200, r#"[{"id":3,"updated":"2026-01-03T00:00:00Z"}]"#);
+
+    let run = job.run();
+
+    run.exits(Outcome::Published);
+    let warnings = run.warnings();
+    let recording = warnings.iter().filter(|warning| {
+        warning["msg"] == "run not recorded in the database"
+            && warning["error"]
+                .as_str()
+                .is_some_and(|error| error.contains("not today"))
+    });
+    assert_eq!(recording.count(), 1, "{warnings:?}");
+    assert_eq!(job.rows("SELECT count(*) FROM orders"), ["3"]);
+}
+
+#[test]
+fn a_table_that_is_dropped_and_a_state_row_that_is_gone_are_not_fresh() {
+    for (statement, told) in [
+        (
+            "DROP TABLE orders",
+            "the table `orders` is missing, and 2 records were committed",
+        ),
+        (
+            "DELETE FROM tidegate_state",
+            "the row of the job in `tidegate_state` is missing, and generation 000001-",
+        ),
+    ] {
+        let job = published();
+        job.rows(statement);
+
+        job.tidegate(["health"]).exits(1).stdout_has(told);
+    }
+}
+
 /// Reads as a user who owns nothing and may write nowhere here.
 fn read_by_another_user(path: &Path, query: &str) -> Vec<String> {
     std::thread::scope(|scope| {

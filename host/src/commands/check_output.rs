@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::cli::RunArgs;
 use crate::folder::{Folder, Temporary, lock, random_digits};
 use crate::log::Log;
@@ -15,6 +17,7 @@ use crate::secret::Redactor;
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::host::HostPlan;
 use crate::settings::plan::{Plan, WriteMode};
+use crate::sink::database::{Ending, RunRow, written};
 use crate::sink::files::{generation, leftovers};
 use crate::sink::{self, Extent, LastCommit, SinkContext};
 use crate::staging::read;
@@ -149,8 +152,26 @@ fn database(
     let staged = read::open(staging.input(), read::Counts::default(), &host.limits)?;
     let taken = sink.take(&staged, staging, extent)?;
     drop(taken);
+    let now = written(Timestamp::now());
+    let run = RunRow {
+        run_id,
+        started: now.clone(),
+        ended: Some(Ending {
+            finished: now,
+            exit_code: 0,
+            outcome: Outcome::Published.word().to_owned(),
+            message: None,
+            generation: None,
+        }),
+        summary: "{}".to_owned(),
+    };
+    // A run that is not recorded ends as it ends.
+    let recorded = match sink.try_to_record(&run) {
+        Ok(()) => String::new(),
+        Err(failure) => format!("\nwarning: {}", redactor.hide(&failure.message)),
+    };
     Ok(format!(
-        "\noutput: the database can be written (table `{}`; tried in a transaction that was rolled back)",
+        "\noutput: the database can be written (table `{}`; tried in a transaction that was rolled back){recorded}",
         host.output.table
     ))
 }

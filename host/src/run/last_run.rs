@@ -64,8 +64,12 @@ pub fn write(output: &Folder, run_id: &str, record: &impl Serialize) -> Result<(
 pub fn is_a_trial(run: &Summary, before: Option<&LastRun>) -> bool {
     let Some(before) = before else { return false };
     let has_failed = run.exit_code != 0 && run.committed == "no";
-    let is_another = !run.set.is_empty() && run.set != before.set;
-    has_failed && (is_another || run.dry_run && !before.dry_run)
+    has_failed && (is_set_otherwise(&run.set, before) || run.dry_run && !before.dry_run)
+}
+
+/// Whether a run was given other `--set` by hand than the one before it.
+pub fn is_set_otherwise(set: &[String], before: &LastRun) -> bool {
+    !set.is_empty() && set != before.set
 }
 
 /// A short record in the room that the last one has on the disk.

@@ -8,6 +8,7 @@ use crate::folder::lock::{self, Lock};
 use crate::folder::{self, Folder, Temporary};
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
+use crate::run::record::Recording;
 use crate::run::{LockState, Run};
 use crate::settings::catalogue::PRIMARY_KEY;
 use crate::settings::host::HostPlan;
@@ -32,6 +33,8 @@ impl Run<'_> {
             ));
         }
         let opened = self.lock(host, check).and_then(|lock| {
+            // Whoever cannot open it cannot write there either.
+            let due = std::mem::replace(&mut self.recording, Recording::Over);
             let context = SinkContext {
                 lock,
                 folder_stays: host.output_dir.is_some(),
@@ -46,7 +49,9 @@ impl Run<'_> {
                 check,
                 log: self.log,
             };
-            sink::open(context, host, plan.mode)
+            let sink = sink::open(context, host, plan.mode)?;
+            self.recording = due;
+            Ok(sink)
         });
         match opened {
             Ok(sink) => {
@@ -58,6 +63,7 @@ impl Run<'_> {
             }
             Err(failure) if failure.is_overlap => {
                 self.lock = LockState::Lost;
+                self.recording = Recording::Over;
                 if !host.skip_on_overlap {
                     return Err(failure);
                 }

@@ -14,6 +14,7 @@ use crate::process::stop::Stop;
 
 use crate::given_file::{self, Holds};
 use crate::run::Run;
+use crate::run::record::Recording;
 use crate::secret::Redactor;
 use crate::settings::granted::{self, Grant};
 use crate::settings::host::HostPlan;
@@ -210,7 +211,11 @@ fn read_component(path: &Path, holds: Holds, limits: &Limits) -> Result<Vec<u8>,
 
 impl Run<'_> {
     /// The settings, or every problem with them in one failure, or that the run must end.
-    pub(crate) async fn usable<'p>(&self, job: &'p Job, stop: &Stop) -> Result<&'p Plan, Failure> {
+    pub(crate) async fn usable<'p>(
+        &mut self,
+        job: &'p Job,
+        stop: &Stop,
+    ) -> Result<&'p Plan, Failure> {
         for (name, meant) in suggest::near_misses(&job.description, &job.inputs) {
             self.log.warn(
                 "environment variable is not a setting",
@@ -229,9 +234,10 @@ impl Run<'_> {
                 json!({ "name": name, "setting": setting }),
             );
         }
-        match &job.plan {
-            Ok(plan) => Ok(plan),
-            Err(_) => Err(refusal(&job.problems(stop).await?)),
+        if let Ok(plan) = &job.plan {
+            return Ok(plan);
         }
+        self.recording = Recording::Over;
+        Err(refusal(&job.problems(stop).await?))
     }
 }

@@ -30,7 +30,7 @@ mod output;
 pub use output::OutputPlan;
 
 /// What the host will do, whatever the component is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct HostPlan {
     /// `JOB_NAME`.
     pub job: String,

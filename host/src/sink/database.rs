@@ -35,7 +35,8 @@ use retry::patiently;
 
 pub use layout::{Cell, ColumnSource, GENERATION, Layout, TableColumn, UPDATED_AT};
 pub use rows::Rows;
-pub use state::StateRow;
+pub use runs::{Ending, IsTrial, Recorded, RunRow, SeenRuns, Unended};
+pub use state::{StateRow, written};
 
 mod append;
 mod digest;
@@ -44,6 +45,7 @@ pub mod names;
 pub mod postgres;
 mod retry;
 mod rows;
+mod runs;
 pub mod sqlite;
 mod state;
 
@@ -97,6 +99,23 @@ pub trait Connection {
 
     /// Gives up the transaction, if there is one.
     fn roll_back(&mut self);
+
+    /// The failure, with who was in the way if it is that somebody was. Outside of a transaction.
+    fn blamed(&self, failure: Failure) -> Failure {
+        failure
+    }
+
+    /// The summary of the job's last run that is recorded as ended. Outside of a transaction, as all that follow.
+    fn recorded(&mut self) -> Result<Option<String>, Failure>;
+
+    /// Writes this row, in place of the one of the same run, and removes the oldest beyond the limit.
+    fn record(&mut self, run: &RunRow) -> Result<Recorded, Failure>;
+
+    /// Removes the row of this run, if there is one.
+    fn forget(&mut self, run_id: &str) -> Result<(), Failure>;
+
+    /// `Err`: a run could not be recorded. What it takes is done, and rolled back.
+    fn try_to_record(&mut self, run: &RunRow) -> Result<(), Failure>;
 }
 
 /// A table and its state, at the last commit.
@@ -160,13 +179,30 @@ pub fn open<'r>(
     }
 }
 
+/// Records a run by a connection of its own: it had none, or has lost it.
+pub fn record_apart(
+    url: &DatabaseUrl,
+    host: &HostPlan,
+    run: &RunRow,
+    is_trial: IsTrial<'_>,
+) -> Result<Recorded, Failure> {
+    match url {
+        DatabaseUrl::Sqlite(path) => sqlite::record_apart(path, host, run, is_trial),
+        DatabaseUrl::Postgres(address) => postgres::record_apart(address, host, run, is_trial),
+    }
+}
+
 /// What is there for somebody who only looks.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Seen {
     /// The job's row; none before the first commit.
     pub state: Option<StateRow>,
-    /// Rows of the table that it names, where they were asked for; none when the table is missing.
+    /// Whether the table that it names is there.
+    pub has_table: bool,
+    /// Rows of that table, where they were asked for; none when the table is missing.
     pub rows: Option<u64>,
+    /// The job's runs.
+    pub runs: SeenRuns,
 }
 
 /// Looks at a job's last commit without a lock, and changes nothing. `count`: also counts the rows of its table.
@@ -304,7 +340,7 @@ impl<C: Connection> Sink for Database<'_, C> {
         let base = builds_on::of(extent, last, self.mode, &self.output.keys, staged)?;
         let parent = self.last.as_ref().map(|(name, _)| name.number);
         let now = Timestamp::now();
-        let committed_at = state::written(now);
+        let committed_at = written(now);
         let SinkContext {
             limits, log, check, ..
         } = self.context;
@@ -319,12 +355,14 @@ impl<C: Connection> Sink for Database<'_, C> {
                 generation.remove_file(REJECTED)?;
             }
             let mut rejecting = Rejecting::copy(staged, generation, check)?;
-            self.connection.begin(parent)?;
+            let begun = self.connection.begin(parent);
+            begun.map_err(|failure| self.connection.blamed(failure))?;
             let applied = self.apply(staged, &sorted, base, &committed_at, &mut rejecting);
             if applied.is_err() {
                 self.connection.roll_back();
             }
-            Ok((applied?, rejecting))
+            let applied = applied.map_err(|failure| self.connection.blamed(failure))?;
+            Ok((applied, rejecting))
         })?;
         // From here on the transaction is given up on every way out but the commit.
         let mut taken = TakenRows {
@@ -357,6 +395,14 @@ impl<C: Connection> Sink for Database<'_, C> {
     fn go_on(&mut self) -> Result<(), Failure> {
         self.last = read_last(&mut self.connection)?;
         Ok(())
+    }
+
+    fn record(&mut self, run: &RunRow, is_trial: IsTrial<'_>) -> Result<Recorded, Failure> {
+        runs::record(&mut self.connection, run, is_trial)
+    }
+
+    fn try_to_record(&mut self, run: &RunRow) -> Result<(), Failure> {
+        self.connection.try_to_record(run)
     }
 }
 
@@ -397,7 +443,7 @@ impl<C: Connection> PendingCommit for TakenRows<'_, '_, C> {
         };
         let run_id = self.database.context.lock.run_id().to_owned();
         let mut manifest = draft.manifest(self.database.last(), &run_id, made);
-        manifest.finished = state::written(self.now);
+        manifest.finished = written(self.now);
         let (row, name) = StateRow::new(manifest.clone(), self.now);
         // A row that the next run could not read would end every run from then on.
         let read = |_: &[u8]| match row.trusted() {

@@ -16,6 +16,7 @@ use crate::records::superseded::{Differing, Tally};
 use crate::records::{changes, key};
 use crate::settings::host::{HostPlan, OutputPlan};
 use crate::settings::plan::WriteMode;
+use crate::sink::database::{IsTrial, Recorded, RunRow};
 use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::{Component, CsvLayout, FileRecord, Manifest, Window};
 use crate::staging::read::{self, Staged};
@@ -57,6 +58,17 @@ pub trait Sink {
 
     /// Removes what older commits need no longer. Never fails: it warns.
     fn retire(&self) {}
+
+    /// Writes how this run is going or ended beside the data, unless it is a trial. `Err` changes nothing of the run; where it
+    /// may pass, another connection may do.
+    fn record(&mut self, _run: &RunRow, _is_trial: IsTrial<'_>) -> Result<Recorded, Failure> {
+        Ok(Recorded::Elsewhere)
+    }
+
+    /// `Err`: a run could not be recorded. Nothing is changed.
+    fn try_to_record(&mut self, _run: &RunRow) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// What a sink took, ready for the gates and then to be committed; dropped, it changes nothing.

@@ -14,7 +14,7 @@ use crate::world::postgres::{Database, server};
 
 /// Every so many messages, where the environment does not say `TIDEGATE_CUTS=all`.
 const STEP: usize = 4;
-/// From so many messages before `COMMIT` on, each of them.
+/// From so many messages before `COMMIT` to so many after it, each of them.
 const AROUND_COMMIT: usize = 8;
 /// Messages after it that may not come.
 const AFTER_COMMIT: usize = 8;
@@ -121,7 +121,8 @@ fn conversation(is_second: bool) -> Vec<String> {
 fn cut_everywhere(is_second: bool) {
     let kinds = conversation(is_second);
     let commit = kinds.iter().position(|kind| kind.starts_with(">QCOMMIT"));
-    let near = commit.expect("a run commits").saturating_sub(AROUND_COMMIT);
+    let commit = commit.expect("a run commits");
+    let near = commit.saturating_sub(AROUND_COMMIT)..=commit + AROUND_COMMIT;
     // After one message is before the next one, but for who notices first.
     let ways = |at| {
         [
@@ -134,8 +135,10 @@ fn cut_everywhere(is_second: bool) {
     let all = (0..kinds.len()).flat_map(ways);
     let is_thorough = std::env::var_os("TIDEGATE_CUTS").is_some();
     let is_tried = |cut: &Cut| match *cut {
-        Cut::Before(at) | Cut::Hold(at) => is_thorough || at >= near || at.is_multiple_of(STEP),
-        Cut::Within(at) | Cut::After(at) => is_thorough || at >= near,
+        Cut::Before(at) | Cut::Hold(at) => {
+            is_thorough || near.contains(&at) || at.is_multiple_of(STEP)
+        }
+        Cut::Within(at) | Cut::After(at) => is_thorough || near.contains(&at),
         Cut::Never | Cut::Count | Cut::Connections(_) | Cut::Commit { .. } => false,
     };
     let cuts: Vec<Cut> = all.filter(is_tried).collect();

@@ -154,7 +154,7 @@ fn while_a_run_works_no_argument_no_child_and_no_file_shows_it_and_neither_does_
         printed.exits(0);
         nothing_printed_shows(PASSWORD, &printed);
         nothing_shows(PASSWORD, &job);
-        let rows = database.sql("SELECT * FROM tidegate_state, orders");
+        let rows = database.sql("SELECT * FROM tidegate_state, orders, tidegate_runs");
         assert!(!shows(PASSWORD, rows.as_bytes()), "{rows}");
     }
 }
@@ -196,6 +196,9 @@ fn what_the_server_says_with_it_in_it_is_shown_without() {
         let printed = job.start().ends_unchecked();
 
         printed.exits(65).stderr_has("not with REDACTED");
+        let recorded = database.sql("SELECT * FROM tidegate_runs WHERE exit_code = 65");
+        assert!(recorded.contains("not with REDACTED"), "{recorded}");
+        assert!(!shows(PASSWORD, recorded.as_bytes()), "{recorded}");
         nothing_printed_shows(PASSWORD, &printed);
         nothing_shows(PASSWORD, &job);
     }

@@ -1,4 +1,5 @@
-//! The same of a database: its state row is the commit record, and `last-run.json` lies in the job's folder, if it has one.
+//! The same of a database: its state row is the commit record, and `tidegate_runs` has how runs ended. `last-run.json` lies in
+//! the job's folder, if it has one.
 
 use std::path::Path;
 
@@ -6,10 +7,12 @@ use jiff::Timestamp;
 
 use crate::folder::Folder;
 use crate::limits::Limits;
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Outcome};
 use crate::run::last_run::{self, LastRun};
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::host::HostPlan;
+use crate::sink::database::{SeenRuns, StateRow, Unended};
+use crate::sink::manifest::Manifest;
 use crate::sink::{self, LastCommit};
 use crate::units::counted;
 
@@ -25,8 +28,9 @@ pub fn health_at(
 ) -> HealthReport {
     let mut report = HealthReport::empty();
     let seen = sink::database::look(url, host, verify).and_then(|seen| {
-        let last = seen.state.map(|row| row.trusted()).transpose()?;
-        Ok((last, seen.rows))
+        let last = seen.state.as_ref().map(StateRow::trusted).transpose()?;
+        let recorded = seen.runs.ended.as_deref().map(last_run_of).transpose()?;
+        Ok((seen, last, recorded))
     });
     let (seen, last_run) = match (seen, last_run_in(host.output_dir.as_deref(), &host.limits)) {
         (Ok(seen), Ok(last_run)) => (seen, last_run),
@@ -38,15 +42,22 @@ pub fn health_at(
             return report;
         }
     };
-    let (last, rows) = seen;
-    report.last_run = last_run;
+    let (seen, last, recorded) = seen;
+    let manifest = last.as_ref().map(|(_, manifest)| manifest);
+    // What was committed elsewhere before says nothing of this database.
+    let committed = recorded.as_ref().and_then(|run| run.generation.clone());
+    report.last_run = later(recorded, last_run);
     if let Ok(Some(folder)) = host.output_dir.as_deref().map_or(Ok(None), Folder::open) {
         report.look_at(&folder, &host.limits);
     }
+    report.look_at_runs(&seen.runs, manifest);
+    let gone = gone(committed.as_deref(), manifest, seen.has_table);
+    report.troubles.extend(gone);
     let last = last
         .as_ref()
         .map(|(name, manifest)| LastCommit { name, manifest });
     report.judge(now, last, most.success);
+    report.reasons.extend(seen.runs.unread);
     if let Some(most) = most.cursor {
         report.judge_cursor(now, most);
     }
@@ -59,19 +70,74 @@ pub fn health_at(
                 "the last set went into the table `{table}`, and OUTPUT_TABLE is `{}`",
                 host.output.table
             ));
-        } else if rows != Some(committed) {
-            let has = rows.map_or_else(
-                || "is missing".to_owned(),
-                |rows| format!("has {}", counted(rows, "row")),
-            );
+        } else if let Some(rows) = seen.rows.filter(|rows| *rows != committed) {
             report.status = Status::Stale;
             report.reasons.push(format!(
-                "the table `{table}` {has}, and {} were committed: somebody else wrote to it; `--full-refresh` repairs it",
+                "the table `{table}` has {}, and {} were committed: somebody else wrote to it; `--full-refresh` repairs it",
+                counted(rows, "row"),
                 counted(committed, "record")
             ));
         }
     }
     report
+}
+
+impl HealthReport {
+    /// A run whose end nobody wrote down, and that is not under way.
+    fn look_at_runs(&mut self, runs: &SeenRuns, last: Option<&Manifest>) {
+        let Some(Unended {
+            summary,
+            is_under_way: false,
+        }) = &runs.unended
+        else {
+            return;
+        };
+        let Ok(run) = last_run_of(summary) else {
+            return;
+        };
+        // It committed all there was, and then could not write that it did.
+        let has_published = last.is_some_and(|last| last.run_id == run.run_id && !last.unfinished);
+        let before = self.last_run.as_ref();
+        let is_a_trial = before.is_some_and(|before| last_run::is_set_otherwise(&run.set, before));
+        if !has_published && !is_a_trial {
+            self.troubles.push(format!(
+                "the last run, begun {}, was killed or lost its connection: its end is not recorded, and it does not hold the run lock; the next run goes on from the last commit",
+                run.started
+            ));
+        }
+    }
+}
+
+/// What was published and is not there any more.
+fn gone(committed: Option<&str>, last: Option<&Manifest>, has_table: bool) -> Option<String> {
+    if let Some(last) = last {
+        let table = last.table.as_deref().unwrap_or_default();
+        return (!has_table).then(|| {
+            format!(
+                "the table `{table}` is missing, and {} were committed: restore it, or run with `--full-refresh`",
+                counted(last.counts.records, "record")
+            )
+        });
+    }
+    let generation = committed?;
+    Some(format!(
+        "the row of the job in `tidegate_state` is missing, and generation {generation} was committed: restore it together with the table"
+    ))
+}
+
+/// The one that ended later.
+fn later(one: Option<LastRun>, other: Option<LastRun>) -> Option<LastRun> {
+    let ended = |run: &LastRun| run.finished.parse::<Timestamp>().ok();
+    one.into_iter().chain(other).max_by_key(ended)
+}
+
+fn last_run_of(summary: &str) -> Result<LastRun, Failure> {
+    serde_json::from_str(summary).map_err(|error| {
+        Failure::new(
+            Outcome::OutputUnusable,
+            format!("cannot read the last run in `tidegate_runs`: {error}"),
+        )
+    })
 }
 
 fn last_run_in(folder: Option<&Path>, limits: &Limits) -> Result<Option<LastRun>, Failure> {

@@ -6,6 +6,8 @@ pub const STATE_TABLE: &str = "tidegate_state";
 pub const REJECTED_TABLE: &str = "tidegate_rejected";
 /// What the last append run of each job staged.
 pub const REMEMBERED_TABLE: &str = "tidegate_remembered";
+/// How the last runs of each job ended.
+pub const RUNS_TABLE: &str = "tidegate_runs";
 
 /// A name in quotes: whatever it is, it is a name.
 pub fn quoted(name: &str) -> String {

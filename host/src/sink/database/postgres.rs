@@ -3,6 +3,7 @@
 //! One run at a time by an advisory lock of the session; and whatever becomes of that lock, the job's row is held in the
 //! transaction and must still be the parent's. What became of a commit whose answer was lost is read from that row.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -19,20 +20,23 @@ use crate::settings::host::{HostPlan, OutputPlan};
 use crate::sink::Applied;
 use crate::sink::SinkContext;
 use crate::sink::database::retry::patiently;
-use crate::sink::database::{Changes, Connection, Layout, StateRow};
+use crate::sink::database::{Changes, Connection, Layout, Recorded, RunRow, StateRow};
 
 use connect::{Session, Way};
 use names::Names;
 use resolve::Became;
+use runs::RunsTable;
 use wait::{Given, Trouble, wait};
 
 pub use look::look;
+pub use runs::record_apart;
 
 mod connect;
 mod copy;
 mod fence;
 mod first_load;
 mod fit;
+mod holder;
 mod kinds;
 mod load;
 mod look;
@@ -41,6 +45,7 @@ mod names;
 mod own_tables;
 mod pooler;
 mod resolve;
+mod runs;
 mod side_tables;
 mod table;
 mod times;
@@ -66,6 +71,10 @@ pub struct Postgres<'r> {
     is_open: bool,
     /// `--dry-run`: nothing is made that would outlive the transaction.
     dry_run: bool,
+    /// What is known of `tidegate_runs`.
+    runs: RunsTable,
+    /// Whether the last failure was a wait for a lock.
+    was_blocked: Cell<bool>,
 }
 
 impl<'r> Postgres<'r> {
@@ -94,6 +103,8 @@ impl<'r> Postgres<'r> {
             keeps_lock: true,
             is_open: false,
             dry_run: context.dry_run,
+            runs: RunsTable::default(),
+            was_blocked: Cell::new(false),
         };
         let patience = (context.limits, context.log, context.check);
         patiently(patience, |_| opened.reconnect())?;
@@ -125,8 +136,11 @@ impl<'r> Postgres<'r> {
     }
 
     fn client(&self) -> Result<&Client, Failure> {
-        let session = self.session.as_ref().map(|session| &session.client);
-        session.ok_or_else(|| {
+        self.session().map(|session| &session.client)
+    }
+
+    fn session(&self) -> Result<&Session, Failure> {
+        self.session.as_ref().ok_or_else(|| {
             Failure::new(
                 Outcome::TryLater,
                 format!(
@@ -138,6 +152,7 @@ impl<'r> Postgres<'r> {
     }
 
     fn failed(&self, doing: &str, trouble: Trouble) -> Failure {
+        self.was_blocked.set(trouble.code() == "55P03");
         let lacks_identity = trouble
             .answer()
             .is_some_and(|answer| answer.message().contains("replica identity"));
@@ -354,6 +369,27 @@ impl Connection for Postgres<'_> {
         if ended.is_err() {
             self.session = None;
         }
+    }
+
+    fn blamed(&self, failure: Failure) -> Failure {
+        Postgres::blamed(self, failure)
+    }
+
+    fn recorded(&mut self) -> Result<Option<String>, Failure> {
+        self.recorded_last()
+    }
+
+    fn record(&mut self, run: &RunRow) -> Result<Recorded, Failure> {
+        self.write_run(run, "COMMIT")?;
+        Ok(Recorded::Yes)
+    }
+
+    fn forget(&mut self, run_id: &str) -> Result<(), Failure> {
+        self.forget_run(run_id)
+    }
+
+    fn try_to_record(&mut self, run: &RunRow) -> Result<(), Failure> {
+        self.write_run(run, "ROLLBACK")
     }
 }
 

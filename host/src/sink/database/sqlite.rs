@@ -14,15 +14,20 @@ use crate::outcome::{Committed, Failure, Outcome};
 use crate::settings::host::OutputPlan;
 use crate::sink::Applied;
 use crate::sink::SinkContext;
-use crate::sink::database::{Changes, Connection, Layout, StateRow, overtaken, vanished};
+use crate::sink::database::{
+    Changes, Connection, Layout, Recorded, RunRow, StateRow, overtaken, vanished,
+};
 
 use error::DatabaseFile;
+use runs::Runs;
 
 pub use look::look;
+pub use runs::record_apart;
 
 mod apply;
 mod error;
 mod look;
+mod runs;
 mod side_tables;
 mod table;
 mod value;
@@ -138,6 +143,16 @@ impl<'r> Sqlite<'r> {
                 }
                 done => return self.place.done(done, doing),
             }
+        }
+    }
+
+    fn runs(&self) -> Runs<'_> {
+        Runs {
+            link: &self.link,
+            place: &self.place,
+            job: &self.job,
+            is_strict: self.is_strict,
+            limits: self.context.limits,
         }
     }
 
@@ -269,6 +284,23 @@ impl Connection for Sqlite<'_> {
             // What cannot be rolled back goes when the connection is closed.
             let _ = self.link.execute_batch("ROLLBACK");
         }
+    }
+
+    fn recorded(&mut self) -> Result<Option<String>, Failure> {
+        self.runs().last()
+    }
+
+    fn record(&mut self, run: &RunRow) -> Result<Recorded, Failure> {
+        self.runs().write(run, "COMMIT")
+    }
+
+    fn forget(&mut self, _run_id: &str) -> Result<(), Failure> {
+        // Of a run under way there is no row.
+        Ok(())
+    }
+
+    fn try_to_record(&mut self, run: &RunRow) -> Result<(), Failure> {
+        self.runs().write(run, "ROLLBACK").map(drop)
     }
 }
 

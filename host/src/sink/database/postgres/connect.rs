@@ -16,6 +16,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
 use crate::settings::database_url::{Address, SslMode};
 
+use super::holder::{COLUMNS, Holder};
 use super::wait::{Given, Trouble, in_words, wait};
 
 /// PostgreSQL 12: the oldest that has all we use.
@@ -59,13 +60,23 @@ impl Way<'_> {
     /// Opens a session. `Err`: 75, or 73 when it will not do next time either.
     pub fn connect(&self, check: Option<Check<'_>>) -> Result<Session, Failure> {
         let limit = self.address.connect_timeout();
+        self.connect_within(limit, self.limits.database_answer, check)
+    }
+
+    /// The same, with so much time for the connection, and so much for its first answer.
+    pub fn connect_within(
+        &self,
+        limit: Duration,
+        answer: Duration,
+        check: Option<Check<'_>>,
+    ) -> Result<Session, Failure> {
         let config = self.config();
         let begun = Instant::now();
         let opened = wait(check, limit, config.connect(self.tls.clone()));
         let (client, connection) = opened.map_err(|trouble| self.refused(trouble))?;
         // It ends with the client, or tells it of its own end.
         drop(tokio::spawn(connection));
-        let asked = wait(check, self.limits.database_answer, async {
+        let asked = wait(check, answer, async {
             client.batch_execute(SESSION).await?;
             let sql = "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), pg_backend_pid(), \
                  (SELECT backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()), \
@@ -188,47 +199,33 @@ impl Way<'_> {
 
     /// Who has the run lock, as far as the server lets us see it.
     pub fn held(&self, session: &Session, check: Option<Check<'_>>) -> Failure {
-        let sql = "SELECT a.pid, a.application_name, host(a.client_addr), \
-             to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
-             FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted \
+        let sql = format!(
+            "SELECT {COLUMNS} FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted \
              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-             AND l.objsubid = 1 AND (l.classid::bigint << 32 | l.objid::bigint) = $1";
+             AND l.objsubid = 1 AND (l.classid::bigint << 32 | l.objid::bigint) = $1"
+        );
         let of: Given<'_> = &[(&self.lock, Type::INT8)];
-        let asked = session.client.query_typed_opt(sql, of);
-        let row = wait(check, self.limits.database_answer, asked)
-            .ok()
-            .flatten();
+        let asked = wait(check, self.limits.database_answer, async {
+            let row = session.client.query_typed_opt(&sql, of).await?;
+            row.map(|row| Holder::read(&row)).transpose()
+        });
         let told = |holder: &str| {
             Failure::overlap(format!(
                 "cannot lock the job `{}` in `{}`: {holder}",
                 self.job, self.address
             ))
         };
-        let Some(row) = row else {
+        let Some(holder) = asked.ok().flatten() else {
             return told("another run holds it");
         };
-        let text = |at: usize| {
-            let text = row.try_get::<_, Option<String>>(at).ok().flatten();
-            text.map(|text| {
-                text.chars()
-                    .take(POSTGRES_NAME_BYTES_MAX)
-                    .collect::<String>()
-            })
-        };
-        let name = text(1).unwrap_or_default();
-        let holder = format!(
-            "`{name}` (backend {}, from {}, since {}) holds it",
-            row.try_get::<_, i32>(0).unwrap_or_default(),
-            text(2).unwrap_or_else(|| "a local socket".to_owned()),
-            text(3).unwrap_or_else(|| "some time".to_owned()),
-        );
         let config = self.config();
-        if name.starts_with("tidegate:") || config.get_application_name() == Some(&name) {
-            return told(&holder);
+        let name = &holder.application_name;
+        if name.starts_with("tidegate:") || config.get_application_name() == Some(name) {
+            return told(&format!("{holder} holds it"));
         }
         told(&format!(
-            "{holder}, and that is no run: a pooler that gives each transaction another connection (PgBouncer with `pool_mode=transaction`) kept a run's lock; connect directly or with `pool_mode=session`, and close that connection once by `SELECT pg_terminate_backend({})`",
-            row.try_get::<_, i32>(0).unwrap_or_default()
+            "{holder} holds it, and that is no run: a pooler that gives each transaction another connection (PgBouncer with `pool_mode=transaction`) kept a run's lock; connect directly or with `pool_mode=session`, and close that connection once by `SELECT pg_terminate_backend({})`",
+            holder.pid
         ))
     }
 

@@ -28,11 +28,13 @@ pub fn begin(
     }
     let limits: &Limits = postgres.way.limits;
     let run_ms = limits.run_deadline.as_millis();
+    // Before the deadline of a short run, so that who is in the way can be named.
+    let lock = limits.database_lock.min(limits.run_deadline / 2);
     let begin = format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {run_ms}; \
          SET LOCAL idle_in_transaction_session_timeout = {run_ms}; SET LOCAL lock_timeout = {}; \
          SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; {ALL_ROWS}; {SYNCED}",
-        limits.database_lock.as_millis()
+        lock.as_millis()
     );
     postgres.is_open = true;
     let held = hold(postgres, &begin, parent);

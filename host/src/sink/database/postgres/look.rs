@@ -1,36 +1,44 @@
 //! A look at the last commit, for `health`: without a lock, without a change, also while a run is under way.
 
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Error};
 
 use crate::log::Log;
 use crate::outcome::Failure;
 use crate::settings::database_url::Address;
 use crate::settings::host::HostPlan;
-use crate::sink::database::Seen;
+use crate::sink::database::names::quoted;
+use crate::sink::database::{Seen, SeenRuns, Unended};
 
 use super::connect::{Session, Way};
 use super::names::Names;
 use super::wait::{Given, Trouble, wait};
-use super::{ALL_ROWS, row_of, state_sql, tls};
+use super::{ALL_ROWS, lock_of, row_of, state_sql, tls};
 
-/// The job's row and, where `count` says so, how many rows its table has. Both are looked for where a run has them, and
-/// nowhere else: what others made may run their code.
+/// The job's row, its runs, whether its table is there and, where `count` says so, how many rows that has. All are looked for
+/// where a run has them, and nowhere else: what others made may run their code.
 pub fn look(address: &Address, host: &HostPlan, count: bool) -> Result<Seen, Failure> {
     let names = Names::new(&host.output.table)?;
     let way = Way {
         address,
         tls: tls::connector(address, host.ca_file.as_deref(), &host.limits)?,
         job: &host.job,
-        lock: 0,
+        lock: lock_of("run", &host.job, names.schema.as_deref()),
         limits: &host.limits,
         log: &Log::silent(),
     };
     let session = way.connect(None)?;
-    let asked = ask(&session, &names, host, count);
+    let asked = ask(&session, &names, &way, host, count);
     asked.map_err(|trouble| trouble.failure("cannot inspect the last commit in", address))
 }
 
-fn ask(session: &Session, names: &Names, host: &HostPlan, count: bool) -> Result<Seen, Trouble> {
+fn ask(
+    session: &Session,
+    names: &Names,
+    way: &Way<'_>,
+    host: &HostPlan,
+    count: bool,
+) -> Result<Seen, Trouble> {
     let client = &session.client;
     let limits = &host.limits;
     let limit = if count {
@@ -38,32 +46,88 @@ fn ask(session: &Session, names: &Names, host: &HostPlan, count: bool) -> Result
     } else {
         limits.database_answer
     };
-    wait(None, limit, async {
+    let mut seen = wait(None, limit, async {
         // One snapshot, so that the row and the table are of the same commit.
         client
             .batch_execute(&format!(
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {ALL_ROWS}"
             ))
             .await?;
-        let is_there = async |name: &String| {
-            let of: Given<'_> = &[(name, Type::TEXT)];
-            let sql = "SELECT to_regclass($1) IS NOT NULL";
-            client.query_typed_one(sql, of).await?.try_get::<_, bool>(0)
-        };
-        let mut seen = Seen {
-            state: None,
-            rows: None,
-        };
-        if is_there(&names.state).await? {
+        let mut seen = Seen::default();
+        if is_there(client, &names.state).await? {
             let of: Given<'_> = &[(&host.job, Type::TEXT)];
             let row = client.query_typed_opt(&state_sql(&names.state), of).await?;
             seen.state = row.map(|row| row_of(&host.job, &row)).transpose()?;
         }
-        if count && is_there(&names.table).await? {
+        let table = (seen.state.as_ref()).and_then(|row| row.trusted().ok()?.1.table);
+        let published = table.and_then(|table| Names::new(&table).ok());
+        if let Some(published) = published {
+            seen.has_table = is_there(client, &published.table).await?;
+        }
+        if count && is_there(client, &names.table).await? {
             let sql = format!("SELECT count(*) FROM {}", names.table);
             let counted = client.query_typed_one(&sql, &[]).await?;
             seen.rows = u64::try_from(counted.try_get::<_, i64>(0)?).ok();
         }
+        client.batch_execute("COMMIT").await?;
+        seen.runs = runs(client, names, way).await?;
         Ok(seen)
-    })
+    })?;
+    // A run that ends while it is looked at has written so before it gives up the lock.
+    let is_gone = |unended: &Unended| !unended.is_under_way;
+    if seen.runs.unended.as_ref().is_some_and(is_gone) {
+        seen.runs = wait(None, limit, runs(client, names, way))?;
+    }
+    Ok(seen)
+}
+
+async fn is_there(client: &Client, name: &String) -> Result<bool, Error> {
+    let of: Given<'_> = &[(name, Type::TEXT)];
+    let sql = "SELECT to_regclass($1) IS NOT NULL";
+    client.query_typed_one(sql, of).await?.try_get(0)
+}
+
+/// The last run that ended, and a later one that did not.
+async fn runs(client: &Client, names: &Names, way: &Way<'_>) -> Result<SeenRuns, Error> {
+    let mut seen = SeenRuns::default();
+    let table = &names.runs;
+    let of: Given<'_> = &[(table, Type::TEXT)];
+    let sql = "SELECT has_table_privilege(to_regclass($1)::oid, 'SELECT')";
+    let may_read: Option<bool> = client.query_typed_one(sql, of).await?.try_get(0)?;
+    match may_read {
+        None => return Ok(seen),
+        Some(false) => {
+            let user = quoted(way.address.user());
+            seen.unread = Some(format!(
+                "how runs ended is not known: the role may not read {table}; `GRANT SELECT ON {table} TO {user}`"
+            ));
+            return Ok(seen);
+        }
+        Some(true) => {}
+    }
+    let job: (&(dyn tokio_postgres::types::ToSql + Sync), Type) = (&way.job, Type::TEXT);
+    let sql = format!(
+        "SELECT run_id, summary::text, finished IS NOT NULL FROM {table} WHERE job = $1 ORDER BY started DESC, run_id DESC LIMIT 20"
+    );
+    for row in client.query_typed(&sql, &[job]).await? {
+        let summary: String = row.try_get(1)?;
+        if row.try_get(2)? {
+            seen.ended = Some(summary);
+            break;
+        }
+        if seen.unended.is_none() {
+            seen.unended = Some(Unended {
+                summary,
+                is_under_way: false,
+            });
+        }
+    }
+    if let Some(unended) = &mut seen.unended {
+        let sql = "SELECT EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted \
+             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+             AND l.objsubid = 1 AND (l.classid::bigint << 32 | l.objid::bigint) = $1)";
+        let of: Given<'_> = &[(&way.lock, Type::INT8)];
+        unended.is_under_way = client.query_typed_one(sql, of).await?.try_get(0)?;
+    }
+    Ok(seen)
 }

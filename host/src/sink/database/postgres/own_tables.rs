@@ -9,7 +9,7 @@ use super::names::{self, Names};
 use super::wait::{Trouble, wait};
 
 /// The advisory lock under which the tables of this sink are made: `tidegate` in ASCII.
-const MAKING_LOCK: i64 = 0x7469_6465_6761_7465;
+pub const MAKING_LOCK: i64 = 0x7469_6465_6761_7465;
 
 impl Postgres<'_> {
     /// The tables in which commits are kept, in a transaction of their own: another job's first run need not wait for ours.

@@ -9,17 +9,15 @@ use crate::outcome::Failure;
 use crate::sink::database::Seen;
 
 use super::error::{DatabaseFile, code};
+use super::runs::Runs;
 use super::{read_state, table};
 
-/// The job's row and, where `count` says so, how many rows its table has.
+/// The job's row, its runs, whether its table is there and, where `count` says so, how many rows that has.
 pub fn look(path: &Path, job: &str, count: bool, limits: &Limits) -> Result<Seen, Failure> {
     let place = DatabaseFile::of(path);
     let doing = || "cannot open";
     if !path.exists() {
-        return Ok(Seen {
-            state: None,
-            rows: None,
-        });
+        return Ok(Seen::default());
     }
     let link = place.done(open(path), doing)?;
     place.done(link.busy_timeout(limits.database_busy), doing)?;
@@ -28,16 +26,32 @@ pub fn look(path: &Path, job: &str, count: bool, limits: &Limits) -> Result<Seen
     let state = read_state(&link, &place, job)?;
     let named = state.as_ref().and_then(|row| row.trusted().ok());
     let named = named.and_then(|(_, manifest)| manifest.table);
-    let rows = match named.filter(|_| count) {
-        Some(name) if place.done(table::exists(&link, &name), doing)? => {
+    let has_table = match &named {
+        Some(name) => place.done(table::exists(&link, name), doing)?,
+        None => false,
+    };
+    let rows = match named.filter(|_| count && has_table) {
+        Some(name) => {
             let counted = table::count(&link, &name);
             Some(place.done(counted, || {
                 format!("cannot count the rows of the table `{name}`")
             })?)
         }
-        _ => None,
+        None => None,
     };
-    Ok(Seen { state, rows })
+    let runs = Runs {
+        link: &link,
+        place: &place,
+        job,
+        is_strict: true,
+        limits,
+    };
+    Ok(Seen {
+        state,
+        has_table,
+        rows,
+        runs: runs.seen()?,
+    })
 }
 
 /// In write-ahead mode a reader needs files beside the database. Somebody who may not make them, and finds none because
