@@ -30,6 +30,8 @@ fn a_failed_run_is_logged_as_an_error_with_its_counts_so_far() {
     assert_eq!(summary["level"], "error");
     assert_eq!(summary["pages"], 1);
     assert_eq!(summary["requests"], 2);
+    assert_eq!(summary["staged"], 1);
+    assert_eq!(run.last_run()["staged"], 1);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::settings::host::HostPlan;
 use crate::settings::inputs::Problem;
 use crate::settings::plan::Plan;
 use crate::sink::LastCommit;
+use crate::staging::read;
 use crate::staging::run_folder::RunFolder;
 use crate::units::counted;
 
@@ -52,8 +53,10 @@ impl Run<'_> {
         self.summary.pages = traffic.pages;
         self.summary.wire_bytes = traffic.wire_bytes;
         self.summary.echoes_redacted = traffic.echoes;
-        let (result, used): (_, Used) =
-            ran.map_err(|failure| late(failure, traffic.pages, &job.description.fetch_less()))?;
+        let (result, used): (_, Used) = ran.map_err(|failure| {
+            self.count_so_far(staging, &host.limits);
+            late(failure, traffic.pages, &job.description.fetch_less())
+        })?;
         let staged = &mut self.summary.component_staged_bytes;
         *staged = staged.saturating_add(used.staged_bytes);
         let cpu = &mut self.summary.component_cpu;
@@ -64,10 +67,20 @@ impl Run<'_> {
             .then(|| cpu_used_up(host.limits.cpu, &job.description.fetch_less()));
         let peak = &mut self.summary.component_memory_peak_bytes;
         *peak = (*peak).max(used.memory_peak_bytes as u64);
-        let ran = disposed(result?, egress, job);
-        let ran = ran.map_err(|failure| placed(failure, staging))?;
-        used_up.map_or(Ok(()), Err)?;
-        self.accept(ran, &request, plan, &host.limits)
+        let ran = result.and_then(|said| {
+            disposed(said, egress, job).map_err(|failure| placed(failure, staging))
+        });
+        let ran = ran.and_then(|report| used_up.map_or(Ok(report), Err));
+        let report = ran.inspect_err(|_| self.count_so_far(staging, &host.limits))?;
+        self.accept(report, &request, plan, &host.limits)
+    }
+
+    /// What a portion that failed has staged, by the host's own count.
+    fn count_so_far(&mut self, staging: &RunFolder, limits: &Limits) {
+        let found = read::so_far(staging.input(), limits);
+        let summary = &mut self.summary;
+        summary.staged = summary.staged.saturating_add(found.staged);
+        summary.rejected = summary.rejected.saturating_add(found.rejected);
     }
 
     /// What the component is asked for. Only the first portion can be a full refresh: the others go on behind it. The first

@@ -4,6 +4,7 @@
 //! means is `sink`'s business.
 
 use std::fs::File;
+use std::io::{self, Read};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
@@ -19,6 +20,9 @@ pub const RECORDS: &str = "records.ndjson";
 pub const DELETED: &str = "deleted.ndjson";
 /// `{"reason":…,"pointer":…,"record":…}`.
 pub const REJECTED: &str = "rejected.ndjson";
+
+/// Read of a file at once.
+const BLOCK_BYTES: usize = 64 * 1024;
 
 /// How many lines of each file there are, by the component's report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,6 +73,31 @@ pub fn open(input: &Folder, reported: Counts, limits: &Limits) -> Result<Staged,
         line_bytes_max: limits.staged_line_bytes,
         words_bytes_max: limits.words_bytes,
     })
+}
+
+/// How many whole lines there are in each file, of a component that failed and reported nothing. A file that is no plain one, or
+/// is longer than is looked through, counts for nothing.
+pub fn so_far(input: &Folder, limits: &Limits) -> Counts {
+    let lines = |name: &str| {
+        let (file, bytes) = plain_file(input, name).ok().flatten()?;
+        let is_counted = bytes <= limits.staged_counted_bytes;
+        is_counted.then(|| newlines(file.take(bytes)))?.ok()
+    };
+    Counts {
+        staged: lines(RECORDS).unwrap_or_default(),
+        deleted: lines(DELETED).unwrap_or_default(),
+        rejected: lines(REJECTED).unwrap_or_default(),
+    }
+}
+
+fn newlines(mut file: impl Read) -> io::Result<u64> {
+    let (mut block, mut lines) = (vec![0; BLOCK_BYTES], 0);
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok(lines),
+            bytes => lines += memchr::memchr_iter(b'\n', &block[..bytes]).count() as u64,
+        }
+    }
 }
 
 impl Staged {
@@ -212,6 +241,28 @@ mod tests {
         let staged = opened(|_| {}).unwrap();
 
         assert!(staged.records().next_line().unwrap().is_none());
+    }
+
+    #[test]
+    fn of_a_component_that_failed_whole_lines_of_plain_files_are_counted() {
+        let temp = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(temp.path().join(name), text).unwrap();
+        write(RECORDS, "{\"id\":1}\n{\"id\":2}\n{\"id\"");
+        write(REJECTED, "{}\n");
+        std::os::unix::fs::symlink("/etc/passwd", temp.path().join(DELETED)).unwrap();
+        let input = Folder::open(temp.path()).unwrap().unwrap();
+
+        let found = |staged_counted_bytes| {
+            let limits = Limits {
+                staged_counted_bytes,
+                ..Limits::default()
+            };
+            let found = so_far(&input, &limits);
+            (found.staged, found.deleted, found.rejected)
+        };
+
+        assert_eq!(found(1_000), (2, 0, 1));
+        assert_eq!(found(10), (0, 0, 1));
     }
 
     #[test]
