@@ -111,7 +111,7 @@ impl<'r> Postgres<'r> {
         Ok(opened)
     }
 
-    /// A new session that holds the run lock.
+    /// A new session that holds the run lock, where there is one to hold.
     fn reconnect(&mut self) -> Result<(), Failure> {
         self.session = None;
         let session = self.way.connect(Some(self.check))?;
@@ -127,7 +127,10 @@ impl<'r> Postgres<'r> {
                 break;
             }
             if attempt == LOCK_TRIES_MAX {
-                return Err(self.way.held(&session, Some(self.check)));
+                let holder = self.way.kept_by_no_run(&session, Some(self.check))?;
+                self.way.tell_of_lock_left(&holder);
+                self.keeps_lock = false;
+                break;
             }
             std::thread::sleep(LOCK_PAUSE);
         }

@@ -29,7 +29,7 @@ pub struct Holder {
     state: Option<String>,
     since: Option<String>,
     /// Whether the server keeps the rest from our role.
-    is_hidden: bool,
+    pub is_hidden: bool,
 }
 
 impl Holder {
