@@ -39,7 +39,7 @@ use self::span::Span;
 pub use self::token::{TOKEN_BYTES_MAX, Token, TokenPage, TokenSettings};
 use crate::failure::{Failure, counted, quoted};
 use crate::source::To;
-pub use crate::time::{offset as zone, write_offset as write_zone};
+pub use crate::time::Zone;
 use tidegate_json::Pointer;
 
 /// A range of the cursor to read again: `start` included, `end` not.
@@ -62,8 +62,8 @@ pub struct CursorSettings {
     pub end_to: Option<To>,
     /// `SOURCE_CURSOR_KIND`; `None`: told from the first value.
     pub kind: Option<Kind>,
-    /// `SOURCE_CURSOR_ZONE`: the offset of times that name none.
-    pub zone: Option<Offset>,
+    /// `SOURCE_CURSOR_ZONE`: the zone of times that name no offset.
+    pub zone: Option<Zone>,
     /// `SOURCE_CURSOR_SEND`: the kind it is sent as; `None`: as it is.
     pub send: Option<Kind>,
     /// `SOURCE_CURSOR_START`: the value of a first run.
@@ -399,14 +399,14 @@ impl<'s> Cursor<'s> {
     /// What there is to say where an hour that comes twice may be missed.
     fn misses_an_hour(&self) -> Option<String> {
         let form = self.form.filter(|form| form.kind == Kind::Rfc3339)?;
-        let offset = form.zone.filter(|zone| *zone != Offset::UTC)?;
+        let zone = form.zone?;
+        zone.fixed().filter(|offset| *offset != Offset::UTC)?;
         let newest = self.greatest.as_ref().or(self.last.as_ref())?;
         let names_none = Form { zone: None, ..form }.point(&newest.text).is_err();
         let is_short = self.settings.lookback.seconds(form.kind) < 60 * 60;
         (names_none && is_short).then(|| {
             format!(
-                "warn: SOURCE_LOOKBACK is less than 1h, and times are those of the fixed offset {} (SOURCE_CURSOR_ZONE): where clocks go back in autumn an hour of them comes twice, and records of the second one can be missed; set SOURCE_LOOKBACK to 65m or more",
-                write_zone(offset)
+                "warn: SOURCE_LOOKBACK is less than 1h, and times are those of the fixed offset {zone} (SOURCE_CURSOR_ZONE): where clocks go back in autumn an hour of them comes twice, and records of the second one can be missed; set SOURCE_CURSOR_ZONE to a name, such as `Europe/Berlin`, or SOURCE_LOOKBACK to 65m or more"
             )
         })
     }

@@ -4,7 +4,7 @@
 //! that answers from an earlier value filters well; one that answers only where nothing is filtered does not know the
 //! parameter, and would answer nothing for ever; one that has no record at all lost its data. None of these pages is staged.
 
-use crate::cursor::{Asking, Cursor, Form, Kind, Mark, Point, Value, far};
+use crate::cursor::{Asking, Cursor, Form, Kind, Mark, Point, Value, Zone, far};
 use crate::failure::{Detail, Failure, counted, quoted};
 use crate::ports::{Clock, Http};
 use crate::settings::Settings;
@@ -342,7 +342,7 @@ impl Values {
     }
 
     /// Sees a record's cursor; one that cannot be read shows nothing.
-    fn sees(&mut self, raw: &str, zone: Option<jiff::tz::Offset>) {
+    fn sees(&mut self, raw: &str, zone: Option<Zone>) {
         let Ok(value) = Value::of(raw) else { return };
         let told = || {
             let kind = Kind::of(&value, zone).ok()?;

@@ -6,6 +6,7 @@
 pub mod cursor;
 pub mod failure;
 mod freshness;
+mod nearest;
 mod portion;
 pub mod ports;
 pub mod probe;

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cursor::{Form, Kind, Position, TOKEN_BYTES_MAX, write_zone, zone};
+use crate::cursor::{Form, Kind, Position, TOKEN_BYTES_MAX, Zone};
 use crate::failure::{Failure, quoted};
 use crate::source::Validators;
 
@@ -97,7 +97,7 @@ impl State {
             ),
             None => None,
         };
-        let zone = read.zone.as_deref().map(zone).transpose()?;
+        let zone = read.zone.as_deref().map(Zone::read).transpose()?;
         if let Some(cursor) = &read.cursor {
             let kind = kind.ok_or("a cursor without its kind")?;
             Form { kind, zone }.point(cursor)?;
@@ -135,7 +135,7 @@ impl State {
             v: VERSION,
             kind: position.kind.map(|kind| kind.word().to_owned()),
             cursor: position.cursor.clone(),
-            zone: position.zone.map(write_zone),
+            zone: position.zone.map(|zone| zone.to_string()),
             known: position.known.clone(),
             before: position.before.clone(),
             empty: position.is_empty,

@@ -1,14 +1,17 @@
 //! Points in time as sources write them, and writing another point the same way.
 //!
 //! RFC 3339 (also with a space, without seconds, with `+0000` and `+00`), plain dates, and seconds or milliseconds since 1970.
-//! A text without an offset names an instant only where the settings say in which offset it is meant. Digits behind the ninth
+//! A text without an offset names an instant only where the settings say in which zone it is meant. Digits behind the ninth
 //! of a second are kept in the text and ignored in comparisons; a leap second counts as the last instant of its minute,
 //! `24:00:00` as the next midnight.
+
+mod zone;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::Offset;
 
+pub use self::zone::Zone;
 use crate::failure::quoted;
 
 /// Digits of a fraction that are accepted.
@@ -23,38 +26,47 @@ struct Style {
     has_seconds: bool,
     fraction_digits: usize,
     offset: Offset,
-    /// `Z`, `z`, or the pattern of the numeric offset.
-    zone: Zone,
+    suffix: Suffix,
 }
 
+/// `Z`, `z`, or the pattern of the numeric offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Zone {
+enum Suffix {
     Letter(char),
     HoursColonMinutes,
     HoursMinutes,
     Hours,
     /// RFC 3339's `-00:00`: UTC, the local offset is not known.
     Unknown,
-    /// Nothing is written: the settings say which offset is meant.
-    Unwritten,
+    /// Nothing is written: the settings say which zone is meant.
+    Unwritten(Zone),
 }
 
 /// Reads `2026-11-23T06:00:00.5Z` and its like, a text without an offset as a time of `zone`. `Err` says what is wrong with it.
-pub fn rfc3339(text: &str, zone: Option<Offset>) -> Result<Timestamp, String> {
+pub fn rfc3339(text: &str, zone: Option<Zone>) -> Result<Timestamp, String> {
     read_rfc3339(text, zone).map(|(at, _)| at)
 }
 
-/// Writes `at`, rounded down, in the way `like` is written.
-pub fn write_rfc3339(at: Timestamp, like: &str, zone: Option<Offset>) -> Result<String, String> {
+/// Writes `at`, rounded down, in the way `like` is written. Without an offset, what is written is read as the same instant: a
+/// time that comes twice is rounded down to where those first begin.
+pub fn write_rfc3339(at: Timestamp, like: &str, zone: Option<Zone>) -> Result<String, String> {
     let (_, style) = read_rfc3339(like, zone)?;
-    let local = style.offset.to_datetime(within_four_digit_years(at));
-    let zone = match style.zone {
-        Zone::Letter(letter) => letter.to_string(),
-        Zone::HoursColonMinutes => offset_text(style.offset, ":"),
-        Zone::HoursMinutes => offset_text(style.offset, ""),
-        Zone::Hours => offset_text(style.offset, "")[..3].to_owned(),
-        Zone::Unknown => "-00:00".to_owned(),
-        Zone::Unwritten => String::new(),
+    let at = within_four_digit_years(at);
+    let (at, offset) = match style.suffix {
+        Suffix::Unwritten(zone) => {
+            let at = zone.repeated(at).unwrap_or(at);
+            (at, zone.offset(at))
+        }
+        _ => (at, style.offset),
+    };
+    let local = offset.to_datetime(at);
+    let suffix = match style.suffix {
+        Suffix::Letter(letter) => letter.to_string(),
+        Suffix::HoursColonMinutes => offset_text(style.offset, ":"),
+        Suffix::HoursMinutes => offset_text(style.offset, ""),
+        Suffix::Hours => offset_text(style.offset, "")[..3].to_owned(),
+        Suffix::Unknown => "-00:00".to_owned(),
+        Suffix::Unwritten(_) => String::new(),
     };
     let second = if style.has_seconds {
         format!(":{:02}", local.second())
@@ -71,7 +83,7 @@ pub fn write_rfc3339(at: Timestamp, like: &str, zone: Option<Offset>) -> Result<
         ),
     };
     Ok(format!(
-        "{:04}-{:02}-{:02}{}{:02}:{:02}{second}{fraction}{zone}",
+        "{:04}-{:02}-{:02}{}{:02}:{:02}{second}{fraction}{suffix}",
         local.year(),
         local.month(),
         local.day(),
@@ -83,42 +95,24 @@ pub fn write_rfc3339(at: Timestamp, like: &str, zone: Option<Offset>) -> Result<
 
 /// Reads `2026-11-23` as that day's first instant in UTC.
 pub fn date(text: &str) -> Result<Timestamp, String> {
-    date_at(text, Offset::UTC)
+    date_at(text, Zone::UTC)
 }
 
 /// Reads `2026-11-23` as that day's first instant in `zone`.
-pub fn date_at(text: &str, zone: Offset) -> Result<Timestamp, String> {
+pub fn date_at(text: &str, zone: Zone) -> Result<Timestamp, String> {
     let wrong = || format!("{} is not a date, such as `2026-11-23`", quoted(text));
     let (date, rest) = read_date(text.as_bytes()).ok_or_else(wrong)?;
     if !rest.is_empty() {
         return Err(wrong());
     }
-    Ok(instant(zone, date.to_datetime(Time::midnight())))
+    Ok(zone.instant(date.to_datetime(Time::midnight())))
 }
 
-/// Reads an offset: `UTC`, `Z`, `+02:00` and its like. `Err` says what is wrong with it.
-pub fn offset(text: &str) -> Result<Offset, String> {
-    if text == "UTC" {
-        return Ok(Offset::UTC);
-    }
-    match read_zone(text.as_bytes()) {
-        Some((offset, _)) => Ok(offset),
-        None if text.contains('/') || text.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
-            Err(format!(
-                "{} is not an offset: in a named zone one hour repeats each autumn, so a time can be ambiguous; give `UTC` or a fixed offset, such as `+02:00`",
-                quoted(text)
-            ))
-        }
-        None => Err(format!(
-            "{} is not an offset, such as `UTC` or `+02:00`",
-            quoted(text)
-        )),
-    }
-}
-
-/// Writes an offset: `+02:00`.
-pub fn write_offset(offset: Offset) -> String {
-    offset_text(offset, ":")
+/// Where the times of `zone` that come twice first begin, if a text without an offset has one of them.
+pub fn repeated(text: &str, zone: Zone) -> Option<Timestamp> {
+    let (at, style) = read_rfc3339(text, Some(zone)).ok()?;
+    let is_naive = matches!(style.suffix, Suffix::Unwritten(_));
+    zone.repeated(at).filter(|_| is_naive)
 }
 
 /// Writes the UTC day of `at`.
@@ -235,7 +229,7 @@ fn names_a_month(word: &str) -> bool {
         .any(|month| *month == word || (word.len() == 3 && month.starts_with(&word)))
 }
 
-fn read_rfc3339(text: &str, zone: Option<Offset>) -> Result<(Timestamp, Style), String> {
+fn read_rfc3339(text: &str, zone: Option<Zone>) -> Result<(Timestamp, Style), String> {
     let wrong = || {
         format!(
             "{} is not an RFC 3339 time, such as `2026-11-23T06:00:00Z`",
@@ -256,15 +250,15 @@ fn read_rfc3339(text: &str, zone: Option<Offset>) -> Result<(Timestamp, Style), 
     } else {
         (0, &[][..], rest)
     };
-    let (offset, zone) = match (rest, zone) {
-        ([], Some(zone)) => (zone, Zone::Unwritten),
+    let (offset, suffix) = match (rest, zone) {
+        ([], Some(zone)) => (Offset::UTC, Suffix::Unwritten(zone)),
         ([], None) => {
             return Err(format!(
                 "{} has no offset (`Z` or `+00:00`), so it names no instant: say in SOURCE_CURSOR_ZONE which one is meant",
                 quoted(text)
             ));
         }
-        (rest, _) => read_zone(rest).ok_or_else(wrong)?,
+        (rest, _) => read_suffix(rest).ok_or_else(wrong)?,
     };
     let local = local_time(date, [hour, minute, second], fraction).ok_or_else(wrong)?;
     let style = Style {
@@ -272,9 +266,13 @@ fn read_rfc3339(text: &str, zone: Option<Offset>) -> Result<(Timestamp, Style), 
         has_seconds,
         fraction_digits: fraction.len(),
         offset,
-        zone,
+        suffix,
     };
-    Ok((instant(offset, local), style))
+    let at = match suffix {
+        Suffix::Unwritten(zone) => zone.instant(local),
+        _ => instant(offset, local),
+    };
+    Ok((at, style))
 }
 
 fn local_time(date: Date, [hour, minute, second]: [i8; 3], fraction: &[u8]) -> Option<DateTime> {
@@ -350,29 +348,36 @@ fn read_fraction(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         .then(|| rest.split_at(digits))
 }
 
-fn read_zone(bytes: &[u8]) -> Option<(Offset, Zone)> {
+/// Reads an offset: `Z`, `+02:00` and its like.
+fn read_offset(text: &str) -> Option<Offset> {
+    read_suffix(text.as_bytes()).map(|(offset, _)| offset)
+}
+
+fn read_suffix(bytes: &[u8]) -> Option<(Offset, Suffix)> {
     let (sign, rest) = match bytes {
-        [letter @ (b'Z' | b'z')] => return Some((Offset::UTC, Zone::Letter(char::from(*letter)))),
+        [letter @ (b'Z' | b'z')] => {
+            return Some((Offset::UTC, Suffix::Letter(char::from(*letter))));
+        }
         [b'+', rest @ ..] => (1, rest),
         [b'-', rest @ ..] => (-1, rest),
         _ => return None,
     };
     let (hours, rest) = two_digits(rest)?;
-    let (minutes, zone) = match rest {
-        [] => (0, Zone::Hours),
-        [b':', rest @ ..] => (only_two_digits(rest)?, Zone::HoursColonMinutes),
-        rest => (only_two_digits(rest)?, Zone::HoursMinutes),
+    let (minutes, suffix) = match rest {
+        [] => (0, Suffix::Hours),
+        [b':', rest @ ..] => (only_two_digits(rest)?, Suffix::HoursColonMinutes),
+        rest => (only_two_digits(rest)?, Suffix::HoursMinutes),
     };
     if hours > 23 || minutes > 59 {
         return None;
     }
     let seconds = sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60);
-    let zone = if bytes == b"-00:00" {
-        Zone::Unknown
+    let suffix = if bytes == b"-00:00" {
+        Suffix::Unknown
     } else {
-        zone
+        suffix
     };
-    Some((Offset::from_seconds(seconds).ok()?, zone))
+    Some((Offset::from_seconds(seconds).ok()?, suffix))
 }
 
 fn only_two_digits(bytes: &[u8]) -> Option<i8> {

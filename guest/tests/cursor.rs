@@ -204,6 +204,100 @@ fn a_time_without_offset_is_kept_and_sent_as_it_is_written() {
     );
 }
 
+/// What is asked for after this time of a zone, and a run that sees these times.
+fn in_zone(zone: &str, cursor: &str, more: &[(&str, &str)], times: &[&str]) -> Run {
+    let settings = [
+        ("SOURCE_CURSOR", "/u"),
+        ("SOURCE_CURSOR_TO", "since"),
+        ("SOURCE_CURSOR_CHECK", "no"),
+        ("SOURCE_CURSOR_ZONE", zone),
+    ];
+    let state = format!(r#"{{"v":2,"kind":"rfc3339","cursor":"{cursor}","zone":"{zone}"}}"#);
+    let records: Vec<String> = times
+        .iter()
+        .map(|time| format!(r#"{{"u":"{time}"}}"#))
+        .collect();
+    let body = format!("[{}]", records.join(","));
+    Job::with(&[&settings, more].concat())
+        .after(&state)
+        .run(|_| page(&body))
+}
+
+#[test]
+fn an_hour_that_comes_twice_is_asked_for_from_where_it_first_begins() {
+    let none = [("SOURCE_LOOKBACK", "0")];
+    let since = |zone: &str, cursor: &str, more: &[(&str, &str)]| {
+        let run = in_zone(zone, cursor, more, &[]);
+        assert!(!run.log.concat().contains("warn"), "{:?}", run.log);
+        run.parameters("since").remove(0)
+    };
+
+    assert_eq!(
+        since("Europe/Berlin", "2026-10-25T02:55:00", &[]),
+        "2026-10-25T01:55:00"
+    );
+    assert_eq!(
+        since("Europe/Berlin", "2026-10-25T03:02:00", &[]),
+        "2026-10-25T02:00:00",
+        "the look-back ends in that hour"
+    );
+    assert_eq!(
+        since("America/New_York", "2026-11-01 01:30", &none),
+        "2026-11-01 01:00"
+    );
+    assert_eq!(
+        since("Australia/Lord_Howe", "2026-04-05T01:59:59.5", &none),
+        "2026-04-05T01:30:00.0"
+    );
+    assert_eq!(
+        since("Asia/Tokyo", "2026-10-25T02:55:00", &none),
+        "2026-10-25T02:55:00"
+    );
+    assert_eq!(
+        since("Europe/Berlin", "2026-10-25T02:55:00+01:00", &none),
+        "2026-10-25T02:55:00+01:00",
+        "which of the two is meant is written"
+    );
+}
+
+#[test]
+fn times_of_an_hour_that_comes_twice_are_equal_to_an_order() {
+    let times = |hour| {
+        [
+            "2026-10-25T02:10:00",
+            "2026-10-25T02:50:00",
+            "2026-10-25T02:05:00",
+            hour,
+        ]
+    };
+    let order = [("SOURCE_CURSOR_ORDER", "asc")];
+    let run = |hour| in_zone("Europe/Berlin", "2026-10-25T01:00:00", &order, &times(hour));
+
+    assert_eq!(
+        run("2026-10-25T03:00:00").report().cursor.as_deref(),
+        Some("2026-10-25T03:00:00")
+    );
+    assert_eq!(run("2026-10-25T02:00:00").report().staged, 4);
+    assert!(run("2026-10-25T01:59:00").outcome.is_err());
+}
+
+#[test]
+fn a_portion_that_ended_in_an_hour_that_comes_twice_goes_on_where_it_first_begins() {
+    let state = r#"{"v":2,"kind":"rfc3339","cursor":"2026-10-25T02:40:00","zone":"Europe/Berlin","before":"2026-10-25T01:00:00"}"#;
+    let job = Job::with(&[
+        ("SOURCE_CURSOR", "/u"),
+        ("SOURCE_CURSOR_TO", "since"),
+        ("SOURCE_CURSOR_ORDER", "asc"),
+        ("SOURCE_CURSOR_ZONE", "Europe/Berlin"),
+    ]);
+
+    let run = job
+        .after(state)
+        .run(|_| page(r#"[{"u":"2026-10-25T02:40:00"}]"#));
+
+    assert_eq!(run.parameters("since"), ["2026-10-25T02:00:00"]);
+}
+
 #[test]
 fn the_cursor_stands_in_the_query_where_it_is_named() {
     let job = Job::with(&[

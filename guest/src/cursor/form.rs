@@ -2,25 +2,24 @@
 
 use std::borrow::Cow;
 
-use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
 use super::kind::{Kind, Point, SECOND_DIGITS, Value};
 use crate::failure::quoted;
-use crate::time;
+use crate::time::{self, Zone};
 use tidegate_json::Number;
 
 const HOUR_SECONDS: u64 = 60 * 60;
 /// Digits of a millisecond in nanoseconds.
 const MILLISECOND_DIGITS: u32 = 6;
 
-/// What a cursor's values are, and the offset of times that name none.
+/// What a cursor's values are, and the zone of times that name no offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form {
     /// `SOURCE_CURSOR_KIND`, or the kind that was told.
     pub kind: Kind,
     /// `SOURCE_CURSOR_ZONE`; `None`: a time without an offset is refused.
-    pub zone: Option<Offset>,
+    pub zone: Option<Zone>,
 }
 
 /// How far back to ask again.
@@ -57,7 +56,7 @@ impl Form {
 
     /// The first instant of a plain date, where times are meant.
     fn date(self, text: &str) -> Option<Timestamp> {
-        let zone = self.zone.unwrap_or(Offset::UTC);
+        let zone = self.zone.unwrap_or(Zone::UTC);
         let is_time = self.kind == Kind::Rfc3339;
         is_time.then(|| time::date_at(text, zone).ok()).flatten()
     }
@@ -92,11 +91,18 @@ impl Form {
         }
     }
 
-    /// The value to ask from, `back` before `text`; `text` itself when `back` is nothing.
+    /// The value to ask from, `back` before `text`; `text` itself when `back` is nothing, unless it is of a time that comes
+    /// twice.
     pub fn back_from(self, text: &str, back: Back) -> Result<String, String> {
         let kind = self.kind.word();
+        let is_time = self.kind == Kind::Rfc3339;
+        let repeated = self.zone.filter(|_| is_time);
+        let repeated = repeated.and_then(|zone| time::repeated(text, zone));
         match (self.point(text)?, back) {
-            (_, Back::Seconds(0) | Back::Count(0)) => Ok(text.to_owned()),
+            (_, Back::Seconds(0) | Back::Count(0)) => match repeated {
+                Some(at) => self.write(at, text),
+                None => Ok(text.to_owned()),
+            },
             (Point::At(at), Back::Seconds(seconds)) => self.write(
                 at.checked_sub(duration(seconds)).unwrap_or(Timestamp::MIN),
                 text,
@@ -249,7 +255,7 @@ mod tests {
     fn a_time_without_offset_goes_back_without_offset() {
         let naive = Form {
             kind: Kind::Rfc3339,
-            zone: time::offset("+02:00").ok(),
+            zone: Zone::read("+02:00").ok(),
         };
 
         assert_eq!(

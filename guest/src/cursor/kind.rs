@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use jiff::tz::Offset;
 
 use crate::failure::quoted;
-use crate::time;
+use crate::time::{self, Zone};
 use tidegate_json::Number;
 
 /// One cursor value. It is part of a URL and of the state, and both are small.
@@ -72,7 +71,7 @@ impl Kind {
     }
 
     /// Tells the kind from a first value; a time without an offset is one of `zone`. `Err` says why that cannot be done safely.
-    pub fn of(value: &Value<'_>, zone: Option<Offset>) -> Result<Self, String> {
+    pub fn of(value: &Value<'_>, zone: Option<Zone>) -> Result<Self, String> {
         let text = value.text.as_ref();
         if !value.is_string {
             if Number::parse(text).is_none() {
@@ -293,6 +292,6 @@ mod tests {
     fn a_time_without_offset_is_a_time_where_a_zone_is_set() {
         let naive = Value::of(r#""2026-11-23T06:00:00""#).unwrap();
 
-        assert_eq!(Kind::of(&naive, Some(Offset::UTC)), Ok(Kind::Rfc3339));
+        assert_eq!(Kind::of(&naive, Some(Zone::UTC)), Ok(Kind::Rfc3339));
     }
 }

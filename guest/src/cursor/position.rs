@@ -1,8 +1,6 @@
 //! Where a cursor stands, as one run leaves it for the next.
 
-use jiff::tz::Offset;
-
-use super::Kind;
+use super::{Kind, Zone};
 
 /// Where a cursor stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -11,8 +9,8 @@ pub struct Position {
     pub kind: Option<Kind>,
     /// The cursor as the source wrote it. Never without a kind.
     pub cursor: Option<String>,
-    /// The offset of a time that names none.
-    pub zone: Option<Offset>,
+    /// The zone of a time that names no offset.
+    pub zone: Option<Zone>,
     /// The newest record that the source has, where those from the cursor on were deleted.
     pub known: Option<String>,
     /// The value before the cursor, where a portion ended between two pages: the next one goes on at the cursor itself.

@@ -4,15 +4,14 @@
 //! that was sent. The last one has no end: a record is never left out because its time is still to come.
 
 use jiff::Timestamp;
-use jiff::tz::Offset;
 
 use super::asking::Asked;
-use super::form::{Form, duration};
+use super::form::{Back, Form, duration};
 use super::kind::{Kind, Point};
 use super::mark::Mark;
 use super::{CursorSettings, Position, Window};
 use crate::failure::{Failure, quoted};
-use crate::time;
+use crate::time::Zone;
 
 /// The start of a range, as the host's command line names it.
 const FROM: &str = "--from";
@@ -43,7 +42,10 @@ impl Span {
         now: Timestamp,
     ) -> Result<Self, Failure> {
         let from = match (form, last) {
-            (Some(_), Some(last)) if resumes => Some(last.text.clone()),
+            (Some(form), Some(last)) if resumes => {
+                let from = form.back_from(&last.text, Back::Seconds(0));
+                Some(from.map_err(Failure::data)?)
+            }
             (Some(form), Some(last)) => {
                 let back = settings.lookback.of(form.kind);
                 let from = back.and_then(|back| form.back_from(&last.text, back));
@@ -291,17 +293,13 @@ pub fn kind(settings: &CursorSettings, state: &Position) -> Result<Option<Kind>,
 }
 
 /// Where the last run ended. `Err`: it cannot be read with these settings.
-pub fn last(form: Form, text: &str, zone: Option<Offset>) -> Result<Mark, Failure> {
+pub fn last(form: Form, text: &str, zone: Option<Zone>) -> Result<Mark, Failure> {
     let named = Form { zone: None, ..form };
     if named.point(text).is_err()
         && let (set, Some(was)) = (form.zone, zone)
         && set != Some(was)
     {
-        let was = time::write_offset(was);
-        let set = set.map_or_else(
-            || "not set".to_owned(),
-            |set| format!("`{}`", time::write_offset(set)),
-        );
+        let set = set.map_or_else(|| "not set".to_owned(), |set| format!("`{set}`"));
         return Err(Failure::setting(
             "SOURCE_CURSOR_ZONE",
             format!(

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use jiff::tz::Offset;
-
 use super::{Suggestion, suggestion};
-use crate::cursor::{CursorSettings, Form, Kind, Value, epoch_of};
+use crate::cursor::{CursorSettings, Form, Kind, Value, Zone, epoch_of};
 use crate::failure::quoted;
 use crate::source::outline::{Member, members};
 use tidegate_json::{Paths, Pointer};
@@ -156,7 +154,7 @@ pub fn named_cursor(records: &[&str], set: &CursorSettings) -> Field {
 /// The kind that fits all values, and the settings that it needs.
 fn told(values: &[String]) -> Result<(Kind, Vec<Suggestion>), String> {
     let mut suggestions = Vec::new();
-    let kind = match (kind_of(values, None), kind_of(values, Some(Offset::UTC))) {
+    let kind = match (kind_of(values, None), kind_of(values, Some(Zone::UTC))) {
         (Ok(kind), _) => kind,
         (Err(_), Ok(kind)) => {
             let reason = "a guess: the times have no zone; see the API's documentation";
@@ -176,7 +174,7 @@ fn told(values: &[String]) -> Result<(Kind, Vec<Suggestion>), String> {
 }
 
 /// The kind that fits all values.
-fn kind_of(values: &[String], zone: Option<Offset>) -> Result<Kind, String> {
+fn kind_of(values: &[String], zone: Option<Zone>) -> Result<Kind, String> {
     let epochs: BTreeSet<Option<&str>> = values
         .iter()
         .map(|text| epoch_of(text.trim_matches('"')).map(Kind::word))

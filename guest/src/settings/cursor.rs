@@ -6,7 +6,7 @@ use super::description::{Setting, Staging, optional};
 use super::{Given, is_header_name, not_one_of};
 use crate::cursor::{
     Asking, CursorSettings, Form, Kind, Lookback, Missing, Order, TOKEN_BYTES_MAX, TokenPage,
-    TokenSettings, VALUE_BYTES_MAX, window_seconds, zone,
+    TokenSettings, VALUE_BYTES_MAX, Zone, window_seconds,
 };
 use crate::failure::quoted;
 use crate::source::{CURSOR, PageFrom, To};
@@ -56,7 +56,9 @@ impl Given<'_> {
             );
         }
         let lookback = match (self.lookback(kind), zone) {
-            (Lookback::Default, Some(zone)) if zone != jiff::tz::Offset::UTC => Lookback::Repeated,
+            (Lookback::Default, Some(Zone::Fixed(offset))) if offset != jiff::tz::Offset::UTC => {
+                Lookback::Repeated
+            }
             (lookback, _) => lookback,
         };
         let missing = self.missing();
@@ -131,7 +133,7 @@ impl Given<'_> {
         kind
     }
 
-    fn zone(&mut self, kind: Option<Kind>) -> Option<jiff::tz::Offset> {
+    fn zone(&mut self, kind: Option<Kind>) -> Option<Zone> {
         const NAME: &str = "SOURCE_CURSOR_ZONE";
         let text = self.get(NAME)?;
         if let Some(kind) = kind.filter(|kind| *kind != Kind::Rfc3339) {
@@ -141,7 +143,7 @@ impl Given<'_> {
                 format!("has no effect with SOURCE_CURSOR_KIND `{kind}`: remove it"),
             );
         }
-        self.kept(NAME, zone(text))
+        self.kept(NAME, Zone::read(text))
     }
 
     fn send(&mut self, kind: Option<Kind>) -> Option<Kind> {
@@ -172,7 +174,7 @@ impl Given<'_> {
         send
     }
 
-    fn start(&mut self, kind: Option<Kind>, zone: Option<jiff::tz::Offset>) {
+    fn start(&mut self, kind: Option<Kind>, zone: Option<Zone>) {
         const NAME: &str = "SOURCE_CURSOR_START";
         match (kind, self.get(NAME)) {
             (_, Some(start)) if start.len() > VALUE_BYTES_MAX => {
@@ -392,8 +394,8 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         (
             "SOURCE_CURSOR_ZONE",
-            "UTC offset of times that have none: `UTC` or a fixed offset. Without it, such a time fails the run.",
-            "+02:00",
+            "Time zone of times without a UTC offset: an IANA name, `UTC` or a fixed offset. Without it, such a time fails the run. With a name, an hour that occurs twice where clocks go back is requested again from its first occurrence.",
+            "Europe/Berlin",
         ),
         (
             "SOURCE_CURSOR_SEND",
@@ -407,7 +409,7 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         (
             "SOURCE_LOOKBACK",
-            "How far before the cursor each run asks, to catch records that were committed late: `90s`, `5m`, `2h`, `7d`, or a number for integer cursors. Default for times: 5m; 65m with a SOURCE_CURSOR_ZONE other than UTC, as an hour occurs twice where clocks go back.",
+            "How far before the cursor each run asks, to catch records that were committed late: `90s`, `5m`, `2h`, `7d`, or a number for integer cursors. Default for times: 5m; 65m with a fixed offset other than UTC in SOURCE_CURSOR_ZONE, as an hour occurs twice where clocks go back.",
             "1h",
         ),
         (

@@ -48,7 +48,7 @@ fn garbage_is_refused_with_the_way_out() {
         r#"{"v":1}x"#,
         r#"{"v":0,"kind":null,"cursor":null}"#,
         r#"{"v":1,"kind":null,"cursor":null,"zone":"UTC"}"#,
-        r#"{"v":2,"kind":null,"cursor":null,"zone":"Europe/Berlin"}"#,
+        r#"{"v":2,"kind":null,"cursor":null,"zone":"Europe/Berlinn"}"#,
         r#"{"v":2,"kind":null,"cursor":null,"seen":{"etag":"1"}}"#,
         r#"{"v":1,"kind":null,"cursor":"1"}"#,
         r#"{"v":1,"kind":"integer","cursor":"x"}"#,

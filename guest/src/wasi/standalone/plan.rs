@@ -8,6 +8,7 @@ use url::{Origin, Url};
 use super::credential::Credential;
 use super::{Appended, Gates, Level, Stop, get};
 use crate::failure::{Failure, Problem, quoted};
+use crate::nearest::nearest;
 use crate::settings::{DEADLINE_DEFAULT, TIMEOUT_DEFAULT, deadline_seconds, timeout_seconds};
 use crate::{Request, describe, validate};
 
@@ -210,7 +211,7 @@ impl Reading {
                 .any(|start| name.starts_with(start))
             {
                 continue;
-            } else if let Some(meant) = nearest(name, &known) {
+            } else if let Some(meant) = nearest(name, known.iter().copied()) {
                 format!("is not a setting; did you mean `{meant}`?")
             } else {
                 "is not a setting of the component alone: remove it, or use `tidegate run`"
@@ -330,28 +331,6 @@ fn level(env: &[(String, String)]) -> Result<Level, Problem> {
 fn without_newline(text: &str) -> &str {
     let text = text.strip_suffix('\n').unwrap_or(text);
     text.strip_suffix('\r').unwrap_or(text)
-}
-
-/// The known name that is at most two letters away.
-fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let near = known.iter().map(|known| (distance(name, known), *known));
-    let nearest = near.filter(|(distance, _)| *distance <= 2).min();
-    nearest.map(|(_, known)| known)
-}
-
-/// How many letters have to be added, removed or replaced.
-fn distance(one: &str, other: &str) -> usize {
-    let other = other.as_bytes();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (line, byte) in one.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], line + 1);
-        for (column, known) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(byte != *known);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
