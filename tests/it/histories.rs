@@ -4,6 +4,7 @@
 //! `TIDEGATE_HISTORIES=2000` draws that many of them at each place; a failure prints the smallest history that shows it, and
 //! `PROPTEST_RNG_SEED=N` draws the same ones again.
 
+mod paged;
 mod record;
 mod source;
 mod story;
@@ -208,7 +209,7 @@ fn holds_what_was_not_touched(source: &Source, set: &[String], run: usize) {
     }
 }
 
-fn lock(source: &Mutex<Source>) -> MutexGuard<'_, Source> {
+fn lock<S>(source: &Mutex<S>) -> MutexGuard<'_, S> {
     source
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -62,6 +62,8 @@ enum Before {
     Short,
     /// It was full, and by it came exactly as many records as were said to be there.
     Reached(u64),
+    /// It had no record, and was asked past.
+    Empty,
 }
 
 /// A refusal of the page at hand.
@@ -79,6 +81,11 @@ pub enum Refusal {
 const CAPS: u64 = 1000;
 /// Sizes at which APIs cap a page.
 pub const ROUND_COUNTS: [u64; 8] = [20, 25, 50, 100, 200, 250, 500, 1000];
+
+/// Pages without a record in a row that are asked past while records are missing that were said to be there.
+const EMPTY_PAGES_MAX: u32 = 10;
+/// The same where only shorter pages in between show that the source filters pages.
+const EMPTY_PAGES_UNSAID_MAX: u32 = 2;
 
 /// Goes from page to page.
 #[derive(Debug)]
@@ -106,6 +113,16 @@ pub struct NextPage<'s> {
     before: Before,
     /// A page behind a short one had records: the source hides some, and what came cannot be counted against a total.
     hides: bool,
+    /// A page had fewer records than another one before it or behind it, and was not the last: the source filters pages.
+    filters: bool,
+    /// The page before was shorter than one before it.
+    was_shorter: bool,
+    /// Pages without a record that were asked past in a row.
+    empties: u32,
+    /// What an offset passed on pages without a record.
+    skipped: u64,
+    /// A page of an offset had only what came before.
+    counts_twice: bool,
     /// The page before had only what came before.
     has_echoed: bool,
     /// How many records the last page had.
@@ -143,6 +160,11 @@ impl<'s> NextPage<'s> {
             largest: 0,
             before: Before::Silent,
             hides: false,
+            filters: false,
+            was_shorter: false,
+            empties: 0,
+            skipped: 0,
+            counts_twice: false,
             has_echoed: false,
             page_records: 0,
             reads_again: false,
@@ -177,6 +199,11 @@ impl<'s> NextPage<'s> {
         self.largest = 0;
         self.before = Before::Silent;
         self.hides = false;
+        self.filters = false;
+        self.was_shorter = false;
+        self.empties = 0;
+        self.skipped = 0;
+        self.counts_twice = false;
         self.has_echoed = false;
         self.page_records = 0;
         self.reads_again = false;
@@ -213,6 +240,7 @@ impl<'s> NextPage<'s> {
         let is_overlap = page.seen.join == Join::Overlap;
         self.has_echoed = false;
         self.hides |= self.before == Before::Short && contents.records > u64::from(is_overlap);
+        self.compare(contents.records, is_overlap);
 
         let next = match &self.pagination.style {
             _ if more == Some(false) => None,
@@ -229,7 +257,8 @@ impl<'s> NextPage<'s> {
                 Some(ask.with(to, &self.position.to_string(), Json::Number)?)
             }
         };
-        self.before = before;
+        let is_passed = next.is_some() && contents.records == 0 && more.is_none();
+        self.before = if is_passed { Before::Empty } else { before };
         self.largest = self.largest.max(contents.records);
         match (next, &self.more) {
             (Some(next), _) if next.url.as_str().len() > URL_BYTES_MAX => {
@@ -241,6 +270,19 @@ impl<'s> NextPage<'s> {
             )),
             (None, _) => self.end().map(|()| Step::End),
         }
+    }
+
+    /// Compares a page's number of records with those of the pages before it.
+    fn compare(&mut self, records: u64, is_overlap: bool) {
+        if records == 0 {
+            self.empties += 1;
+            return;
+        }
+        let is_first = self.largest == 0;
+        let has_more_than_all = !is_first && records > self.largest;
+        self.filters |= has_more_than_all || (self.was_shorter && records > u64::from(is_overlap));
+        self.was_shorter = !is_first && records < self.largest;
+        self.empties = 0;
     }
 
     /// What the source says of more pages.
@@ -303,6 +345,7 @@ impl<'s> NextPage<'s> {
             }
             Style::Offset { to } if !is_second => {
                 self.position += page.contents.records;
+                self.counts_twice = true;
                 to
             }
             _ => return self.end().map(|()| None),
@@ -340,7 +383,7 @@ impl<'s> NextPage<'s> {
         match self.before {
             Before::Short => !(self.passed == self.largest && ROUND_COUNTS.contains(&self.largest)),
             Before::Reached(_) => true,
-            Before::Silent | Before::Full => false,
+            Before::Silent | Before::Full | Before::Empty => false,
         }
     }
 
@@ -349,7 +392,7 @@ impl<'s> NextPage<'s> {
         match self.before {
             Before::Silent => Absence::Broken,
             Before::Full => Absence::Null,
-            Before::Short | Before::Reached(_) => Absence::All,
+            Before::Short | Before::Reached(_) | Before::Empty => Absence::All,
         }
     }
 
@@ -362,7 +405,8 @@ impl<'s> NextPage<'s> {
             (Before::Reached(total), 400 | 422) if total % CAPS == 0 => {
                 return Refusal::Stays(CAPPED);
             }
-            (Before::Short | Before::Reached(_), 400 | 404 | 416 | 422) | (_, 204) => true,
+            (Before::Short | Before::Reached(_) | Before::Empty, 400 | 404 | 416 | 422)
+            | (_, 204) => true,
             _ => false,
         };
         if !is_end {
@@ -376,11 +420,14 @@ impl<'s> NextPage<'s> {
 
     fn count(&mut self, records: u64, total: Option<u64>) {
         let passed = match self.pagination.style {
-            Style::Offset { .. } => self.position + records,
+            // Rather too few, where pages without a record are read again: too many could hide that some are missing.
+            Style::Offset { .. } => (self.position + records).saturating_sub(self.skipped),
             _ => self.passed + records,
         };
         self.reads_again = records > 0 && passed <= self.passed;
         self.passed = self.passed.max(passed);
+        // Behind the last record, some sources count nothing; and a source that fell silent says the same.
+        let total = total.filter(|total| records > 0 || *total >= self.passed);
         if let Some(total) = total {
             let (least, most) = self.totals.unwrap_or((total, total));
             self.totals = Some((least.min(total), most.max(total)));
@@ -422,15 +469,14 @@ impl<'s> NextPage<'s> {
             Style::Offset { .. } => self.pagination.size.is_some(),
             _ => false,
         };
-        let has_more = more == Some(true) || total.is_some_and(|total| self.passed < total);
         if records == 0 {
-            return more == Some(true) && is_step_known;
+            return is_step_known && (more == Some(true) || self.may_be_a_hole());
         }
-        if has_more {
+        if more == Some(true) || total.is_some_and(|total| self.passed < total) {
             return true;
         }
         if page.seen.join == Join::Overlap && records == 1 {
-            return false;
+            return is_step_known && self.may_be_a_hole();
         }
         if self.pagination.short_is_last {
             let is_counted = !matches!(self.pagination.style, Style::LastRecord { .. });
@@ -440,19 +486,40 @@ impl<'s> NextPage<'s> {
         // A short page alone is no end: sources cap pages, and filter them. Nor is a total: sources cap that, too; and where rows are
         // hidden, an offset brings some of them twice.
         let is_complete = total.is_some_and(|total| self.passed == total && self.fresh >= total);
-        !(before == Before::Short && is_complete && !self.hides)
+        // Of as many records as APIs like to send at most, it may be a count of the page alone.
+        let is_round = self.largest == 0 && ROUND_COUNTS.contains(&records);
+        before != Before::Short || !is_complete || self.hides || is_round
+    }
+
+    /// Whether records may be behind a page without a new one: some of those that were said to be there are missing; or nothing
+    /// is said, and the source filters pages.
+    fn may_be_a_hole(&self) -> bool {
+        match (self.totals, &self.more) {
+            (Some((least, _)), _) => self.came() < least && self.empties <= EMPTY_PAGES_MAX,
+            // Overlapping pages bring some records twice there, which would look like a circle.
+            (None, None) if self.overlaps => false,
+            (None, None) => self.filters && self.empties <= EMPTY_PAGES_UNSAID_MAX,
+            (None, Some(_)) => false,
+        }
     }
 
     /// Passes the page at hand, but for one record where the next page should overlap it.
     fn pass(&mut self, page: Page<'_>, before: Before) {
         let records = page.contents.records;
         self.page_records = records;
-        self.expect = match before {
-            Before::Short if !self.overlaps => Expect::Another,
-            _ => Expect::Anything,
+        // A page is known to be full only by its size.
+        let may_be_short = before == Before::Short || self.pagination.size.is_none();
+        self.expect = if may_be_short && !self.overlaps {
+            Expect::Another
+        } else {
+            Expect::Anything
         };
         self.position += match records {
-            0 => self.pagination.size.unwrap_or_default(),
+            0 => {
+                let step = self.pagination.size.unwrap_or_default();
+                self.skipped += step;
+                step
+            }
             1 => 1,
             _ if self.overlaps => {
                 self.expect = Expect::Last;
@@ -496,14 +563,25 @@ impl<'s> NextPage<'s> {
         Ok(next.map(|next| ask.at(next)))
     }
 
+    /// How many records came. By what an offset passed, those count twice that it brought twice because the source hides others
+    /// which count there.
+    fn came(&self) -> u64 {
+        let is_doubtful = self.filters || self.counts_twice || self.skipped > 0;
+        if !(self.overlaps && is_doubtful) {
+            return self.passed;
+        }
+        // Of very many, one in a few hundred new ones is taken for known.
+        self.passed.min(self.fresh + self.fresh / 100)
+    }
+
     /// The end, if all came that was said to be there. `Err` says what is missing.
     fn end(&self) -> Result<(), String> {
         let Some(named) = &self.total else {
             return Ok(());
         };
-        let came = crate::failure::counted(self.passed, "record");
+        let came = crate::failure::counted(self.came(), "record");
         match self.totals {
-            Some((least, _)) if self.passed >= least => Ok(()),
+            Some((least, _)) if self.came() >= least => Ok(()),
             Some((least, _)) => Err(format!(
                 "is the last one, but the run fetched {came} of the {least} in {named}: check SOURCE_PAGINATION"
             )),

@@ -17,6 +17,8 @@ use crate::failure::{Detail, Failure};
 /// Pages in a row that bring nothing but records that came before: so many are a circle. Fewer also come of rows put in before
 /// small pages while they are read.
 const STALE_PAGES: u32 = 10;
+/// What is wrong with a page that came before, byte for byte.
+const REPEATS: &str = "repeats the content of an earlier page: check SOURCE_PAGINATION and, where the source sends its last page again, SOURCE_PAGE_SIZE, SOURCE_PAGE_MORE or SOURCE_TOTAL";
 
 /// The pages of one run.
 #[derive(Debug)]
@@ -154,9 +156,14 @@ impl<'s> Pages<'s> {
         let place = page.fetched.place(self.number);
         let broken = |what: String| Failure::protocol(format!("{place} {what}"));
         self.note_shift(page.seen, &place);
+        let repeats = || broken(REPEATS.to_owned());
+        let body = hash(&page.fetched.answer.body);
         if page.seen.join == Join::Doubled {
+            if self.bodies.contains(&body) {
+                return Err(repeats());
+            }
             return Err(broken(
-                "begins with a record of the previous page, which had fewer records than a full one: the source counts records that it does not show, and without a key some would be published twice; set PRIMARY_KEY, or SOURCE_PAGE_SIZE to what a full page has".to_owned(),
+                "begins with a record of the previous page, which may have had fewer records than a full one: the source counts records that it does not show, and without a key some would be published twice; set PRIMARY_KEY, or SOURCE_PAGE_SIZE to what a full page has".to_owned(),
             ));
         }
         self.is_echo = self.next.is_echo(&self.ask, page);
@@ -177,10 +184,8 @@ impl<'s> Pages<'s> {
         let has_records = !is_lost && page.contents.records > 0;
         // Rows that were put in before a page can bring all of the last one again: three times is the limit then.
         let may_repeat = page.seen.join == Join::Shifted;
-        if has_records && !may_repeat && !self.bodies.insert(hash(&page.fetched.answer.body)) {
-            return Err(broken(
-                "repeats the content of an earlier page: check SOURCE_PAGINATION and, where the source sends its last page again, SOURCE_PAGE_SIZE, SOURCE_PAGE_MORE or SOURCE_TOTAL".to_owned(),
-            ));
+        if has_records && !may_repeat && !self.bodies.insert(body) {
+            return Err(repeats());
         }
         let next = match self.next.next(&self.ask, page).map_err(broken)? {
             Step::End => {

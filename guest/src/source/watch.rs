@@ -18,7 +18,7 @@ pub enum Expect {
     Known,
     /// Any: all pages are read again.
     Again,
-    /// None of the page before, which had fewer records than a full one.
+    /// None of the page before, which had, or may have had, fewer records than a full one.
     Another,
 }
 
@@ -172,8 +172,9 @@ impl Watch {
                 None => self.seen.last = None,
             }
         }
+        let mut has_new_key = None;
         if self.overlaps {
-            self.novelty.saw(&self.key);
+            has_new_key = Some(self.novelty.saw(&self.key));
             self.end.0.clone_from(&self.key);
             text.clone_into(&mut self.end.1);
         }
@@ -195,7 +196,8 @@ impl Watch {
             self.key.push(0);
             self.key.extend_from_slice(text.as_bytes());
         }
-        self.seen.fresh += u64::from(self.novelty.saw(&self.key));
+        let is_new = self.novelty.saw(&self.key);
+        self.seen.fresh += u64::from(has_new_key.unwrap_or(is_new));
         !repeats
     }
 
@@ -310,8 +312,8 @@ mod tests {
 
         assert_eq!(taken, [1]);
         assert_eq!(
-            (seen.join, seen.left_out, seen.news),
-            (Join::Overlap, 1, true)
+            (seen.join, seen.left_out, seen.news, seen.fresh),
+            (Join::Overlap, 1, true, 1)
         );
     }
 

@@ -100,11 +100,93 @@ fn a_short_page_alone_is_not_the_end() {
             body(r#"{"items":[{},{}]}"#),
         );
 
-        let led = led(&pairs, &[short, full, short, empty]);
+        // Short pages in between show that the source filters them: an empty one alone is not the end either.
+        let led = led(&pairs, &[short, full, short, empty, empty, empty]);
 
-        assert_eq!(led.len(), 5);
-        assert_eq!(led[4], "end");
-        assert!(!led[..4].contains(&"end".to_owned()), "{led:?}");
+        assert_eq!(led.len(), 7);
+        assert_eq!(led[6], "end");
+        assert!(!led[..6].contains(&"end".to_owned()), "{led:?}");
+    }
+}
+
+#[test]
+fn an_empty_page_is_the_end_where_no_page_shows_that_the_source_filters_them() {
+    let (two, empty) = (body(r#"{"items":[{},{}]}"#), body(r#"{"items":[]}"#));
+    let others = body(r#"{"items":[{}, {}]}"#);
+    for style in ["page", "offset"] {
+        // Of a source that caps pages at two, and of one that has two records.
+        for sent in [[two, others, empty].as_slice(), &[two, empty]] {
+            let pairs = [("SOURCE_PAGINATION", style), ("SOURCE_PAGE_SIZE", "250")];
+
+            assert_eq!(led(&pairs, sent).last().unwrap(), "end");
+        }
+    }
+}
+
+#[test]
+fn an_empty_page_is_passed_while_records_are_missing_that_were_said_to_be_there() {
+    for (style, position) in [("page", "page=3"), ("offset", "page=1&offset=4")] {
+        let pairs = [("SOURCE_PAGINATION", style), SIZE, TOTAL];
+        let page = |items| format!(r#"{{"items":[{items}],"total":3}}"#);
+        let (two, none, one) = (page("{},{}"), page(""), page("{}"));
+
+        let led = led(&pairs, &[body(&two), body(&none), body(&one)]);
+
+        assert_eq!(led[2], position);
+        assert_eq!(led[3], "end", "what an offset passed is no record");
+    }
+}
+
+#[test]
+fn a_source_that_falls_silent_did_not_lose_what_it_said_to_have() {
+    let pairs = [("SOURCE_PAGINATION", "page"), TOTAL];
+    for total in ["0", "3"] {
+        let none = format!(r#"{{"items":[],"total":{total}}}"#);
+        let mut sent = vec![body(r#"{"items":[{},{}],"total":3}"#)];
+        sent.extend([body(&none); 11]);
+
+        let led = led(&pairs, &sent);
+
+        assert!(!led[..12].contains(&"end".to_owned()), "{led:?}");
+        assert!(led[12].contains("2 records of the 3"), "{led:?}");
+    }
+}
+
+#[test]
+fn a_first_page_of_a_round_count_may_have_a_total_of_its_own() {
+    for (records, end) in [(20, false), (21, true)] {
+        let settings = settings(&[
+            ("SOURCE_PAGINATION", "page"),
+            ("SOURCE_PAGE_SIZE", "250"),
+            TOTAL,
+        ]);
+        let mut pages = pages(&settings);
+        let contents = Contents::new(records, vec![None, Some(records.to_string())]);
+
+        let goes_on = go_on(&mut pages, &fetched(FIRST, &[], "a page"), &contents);
+
+        assert_eq!(goes_on, Ok(!end), "{records}");
+    }
+}
+
+#[test]
+fn without_key_and_size_no_page_of_an_offset_may_begin_with_what_came_before() {
+    for (pairs, expected) in [
+        ([].as_slice(), Expect::Another),
+        (&[SIZE], Expect::Anything),
+        (&[("PRIMARY_KEY", "/id")], Expect::Last),
+    ] {
+        let settings = settings(&[&[("SOURCE_PAGINATION", "offset")], pairs].concat());
+        let mut pages = pages(&settings);
+
+        go_on(
+            &mut pages,
+            &fetched(FIRST, &[], "a page"),
+            &Contents::new(2, vec![None]),
+        )
+        .unwrap();
+
+        assert_eq!(pages.expect(), expected);
     }
 }
 
@@ -444,4 +526,42 @@ fn a_number_beyond_the_end_may_bring_the_last_page_again() {
         broken,
         "a page that may be capped, of a source that does not heed the number"
     );
+}
+
+#[test]
+fn a_record_that_an_offset_brings_twice_counts_once_against_the_total() {
+    // Of `H a H H b`, two rows a page: `a`, `a` again, none, `b`.
+    let pairs = [
+        ("SOURCE_PAGINATION", "offset"),
+        ("PRIMARY_KEY", "/id"),
+        SIZE,
+        TOTAL,
+    ];
+    let settings = settings(&pairs);
+    let mut pages = pages(&settings);
+    let mut step = |body: &str, fresh, records| {
+        let page = fetched(FIRST, &[], body);
+        let contents = Contents::new(records, vec![None, Some("2".to_owned())]);
+        let seen = Seen {
+            news: fresh > 0,
+            fresh,
+            ..Seen::default()
+        };
+        pages
+            .go_on(Page {
+                fetched: &page,
+                contents: &contents,
+                seen: &seen,
+            })
+            .unwrap()
+    };
+
+    assert!(step("a", 1, 1));
+    assert!(step("a", 0, 1));
+    assert!(
+        step("", 0, 0),
+        "one record came, and two were said to be there"
+    );
+    assert!(step("b", 1, 1));
+    assert!(!step("b", 0, 0));
 }
