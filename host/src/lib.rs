@@ -35,6 +35,7 @@ use outcome::{Failure, Outcome};
 #[cfg(test)]
 use process::defect;
 use process::stop::Stop;
+use run::drift::Looked;
 use run::setup::Job;
 use run::{Run, call_component, gates, portion};
 use settings::host::HostPlan;
@@ -60,6 +61,7 @@ impl Run<'_> {
         let ended = self.publish(&job, plan, &mut *sink, stop).await;
         let ended =
             ended.map_err(|failure| failure.shown(|text| self.log.hide(text), &host.limits));
+        self.tell_drift();
         self.record_end(&mut *sink, &ended);
         ended
     }
@@ -87,6 +89,7 @@ impl Run<'_> {
 
             let staged = read::open(staging.input(), portion::reported(&report), &host.limits)?
                 .with_more(more);
+            let looked = Looked::at(&staged, sink.last(), host, &|| stop.check())?;
             let more_of_last = report.extent != component::Extent::Everything;
             let last_records = sink.last().and_then(|last| gates::comparable(plan, last));
             let is_first = sink.last().is_none();
@@ -94,6 +97,7 @@ impl Run<'_> {
             let totals = taken.totals();
             self.summary.set_aside(totals.set_aside);
             self.summary.count(&totals, last_records, more_of_last);
+            let (shape, drifted) = self.drift_of(looked, &report, &totals, host);
             let plausible = gates::check(
                 &self.gates(plan, host, more, is_first),
                 &totals,
@@ -101,6 +105,7 @@ impl Run<'_> {
                 last_records,
                 taken.first_rejected(),
                 taken.first_differing(),
+                drifted,
             );
             if let Err(refusal) = plausible {
                 return Err(taken.refused(refusal));
@@ -109,7 +114,7 @@ impl Run<'_> {
                 return Ok(self.leave_unpublished(totals, more));
             }
 
-            let draft = self.draft(job, plan, report);
+            let draft = self.draft(job, plan, report, shape);
             self.is_committing = true;
             let committed = taken.commit(draft);
             #[cfg(test)]

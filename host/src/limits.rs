@@ -149,6 +149,16 @@ pub struct Limits {
     /// The keys of all these parents together.
     pub parents_bytes: usize,
 
+    // What the manifest remembers of the records (`SCHEMA_DRIFT`). What is beyond is not watched, which is told once.
+    /// Members of records that are remembered, those inside of objects included.
+    pub drift_members: usize,
+    /// Their names together, as JSON writes them.
+    pub drift_names_bytes: usize,
+    /// The name of one of them.
+    pub drift_name_bytes: usize,
+    /// Members of one object inside of records. One that has more is a map, whose names are data: none of them is remembered.
+    pub drift_object_members: usize,
+
     // Databases.
     /// An answer of a database server to anything that is no load: its state, a lock, the beginning of a transaction.
     pub database_answer: Duration,
@@ -271,6 +281,10 @@ impl Default for Limits {
             sort_runs: 64,
             parents: 1_000_000,
             parents_bytes: 32 * 1024 * 1024,
+            drift_members: 500,
+            drift_names_bytes: 64 * 1024,
+            drift_name_bytes: 256,
+            drift_object_members: 64,
             database_answer: Duration::from_secs(30),
             database_lock: Duration::from_secs(20),
             database_commit: Duration::from_mins(2),
@@ -384,6 +398,12 @@ pub const TWIN_PARTS_MAX: usize = 6;
 pub const POSTGRES_KEY_BYTES_MAX: usize = 2_696;
 /// Sessions of others that are named when they are in the way of a run.
 pub const HOLDERS_NAMED_MAX: usize = 3;
+/// Members that changed which one message names (`SCHEMA_DRIFT`).
+pub const DRIFT_TOLD_MAX: usize = 10;
+/// Members that changed in one way which the summary lists.
+pub const DRIFT_LISTED_MAX: usize = 20;
+/// How much of the name of a member that changed is shown.
+pub const DRIFT_NAME_BYTES_MAX: usize = 120;
 /// How much of a database server's message is shown.
 pub const SERVER_TEXT_CHARS_MAX: usize = 1_000;
 

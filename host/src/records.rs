@@ -6,5 +6,6 @@ pub mod key;
 mod line;
 pub mod parents;
 pub mod pointers;
+pub mod shape;
 pub mod sort;
 pub mod superseded;

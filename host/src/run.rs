@@ -25,6 +25,7 @@ use crate::words;
 pub mod call_component;
 mod changed_settings;
 mod credential;
+pub mod drift;
 pub mod gates;
 pub mod last_run;
 mod open_sink;
@@ -50,6 +51,8 @@ pub struct Run<'a> {
     pub(crate) recording: Recording,
     /// Since it began.
     pub(crate) clock: Instant,
+    /// Members of the records that are other than before.
+    pub(crate) drift: drift::Drift,
 }
 
 /// Where the run is with the lock, which decides who may write `last-run.json`.
@@ -110,6 +113,7 @@ pub fn run_watched(
         is_committing: false,
         recording: Recording::at_first(&host, args.dry_run),
         clock,
+        drift: drift::Drift::default(),
     };
     let where_recorded = (run.recording == Recording::Due).then(|| host.clone());
     let mut result = watch.block_on(run.flow((inputs, host), &watch.stop));

@@ -60,6 +60,8 @@ mod rejected;
 mod replacing;
 /// Where settings come from, and how their problems are told.
 mod settings;
+/// Members of records that are other than before.
+mod shapes;
 /// A load from a source that sorts by the cursor.
 mod sorted;
 /// Data that goes to a SQLite database.

@@ -11,7 +11,7 @@ use memchr::memmem::Finder;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub(crate) use self::scan::string_end;
+pub(crate) use self::scan::{after_comma, after_space, string_end, value_end};
 use crate::quoting::quoted;
 
 /// Steps of one pointer. Deeper than the data itself may be makes no sense.

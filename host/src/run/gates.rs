@@ -32,7 +32,8 @@ pub struct Gates {
 /// `Err` (65) names every gate that refused, and the setting that would let it pass.
 ///
 /// `fetched` is the component's report; `last_records` the size of the last published set, if there is one to compare with;
-/// `first_rejected` what is known of the first record that was set aside, `first_differing` of two records with one key.
+/// `first_rejected` what is known of the first record that was set aside, `first_differing` of two records with one key; `drift`
+/// why their members are refused.
 pub fn check(
     gates: &Gates,
     totals: &Totals,
@@ -40,6 +41,7 @@ pub fn check(
     last_records: Option<u64>,
     first_rejected: Option<&Rejection>,
     first_differing: Option<&Differing>,
+    drift: Option<String>,
 ) -> Result<(), Failure> {
     // What was rejected is the likely cause of the rest, and is named first.
     let refused: Vec<String> = [
@@ -48,6 +50,7 @@ pub fn check(
         too_few(gates, totals),
         shrunk(gates, totals, last_records),
         deleted_too_many(gates, totals, last_records),
+        drift,
     ]
     .into_iter()
     .flatten()
@@ -201,7 +204,7 @@ mod tests {
 
     fn refusal(gates: &Gates, totals: Totals, fetched: u64, last: Option<u64>) -> Option<String> {
         let first = Rejection::new("no id", "/items/3");
-        check(gates, &totals, fetched, last, Some(&first), None)
+        check(gates, &totals, fetched, last, Some(&first), None, None)
             .err()
             .map(|failure| {
                 assert_eq!(failure.outcome, Outcome::GateRefused);

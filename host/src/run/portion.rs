@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::component::{self, Report};
 use crate::outcome::Outcome;
+use crate::records::shape::Shape;
 use crate::run::Run;
 use crate::run::setup::Job;
 use crate::settings::plan::Plan;
@@ -14,7 +15,13 @@ use crate::staging::read;
 
 impl Run<'_> {
     /// What a commit records besides the data.
-    pub(crate) fn draft(&self, job: &Job, plan: &Plan, report: Report) -> Draft {
+    pub(crate) fn draft(
+        &self,
+        job: &Job,
+        plan: &Plan,
+        report: Report,
+        shape: Option<Shape>,
+    ) -> Draft {
         Draft {
             job: self.summary.job.clone(),
             component: Component {
@@ -30,6 +37,7 @@ impl Run<'_> {
             }),
             cursor: report.cursor,
             state: report.state,
+            shape,
             settings: plan.fingerprint.clone(),
         }
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::limits::Limits;
 use crate::outcome::{Committed, Failure, Outcome};
+use crate::run::drift::DriftSummary;
 use crate::sink::Totals;
 use crate::units::{counted, counted_in_thousands, thousands};
 use crate::words;
@@ -71,6 +72,8 @@ pub struct Summary {
     pub rejected: u64,
     /// Records staged that a later one of the same key replaced.
     pub superseded: u64,
+    /// Members of the records that are other than in the last published set; none under SCHEMA_DRIFT=ignore.
+    pub drift: Option<DriftSummary>,
     /// Answers read.
     pub pages: u64,
     /// The same, as the component reported them.
@@ -127,6 +130,7 @@ impl Summary {
             last_records: None,
             rejected: 0,
             superseded: 0,
+            drift: None,
             pages: 0,
             reported_pages: 0,
             not_modified: false,

@@ -19,7 +19,7 @@ use crate::settings::data_file::{Compression, Delimiter, Formulas, OutputFormat}
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::env_file;
 use crate::settings::parse;
-use crate::settings::plan::{MaxRejected, WriteMode};
+use crate::settings::plan::{MaxRejected, OnDrift, WriteMode};
 use crate::units;
 
 /// One setting of the host, whose value is read as a `T`.
@@ -524,6 +524,14 @@ catalogue! {
         meaning: "Refuse to publish when more records than this are rejected: a count, or a percentage of the fetched \
                   records",
         form: Form::Pattern("^[0-9]+%?$"),
+    }
+    SCHEMA_DRIFT: OnDrift = parse::on_drift {
+        group: Group::Gates,
+        default: "warn",
+        example: "fail",
+        meaning: "When the records have other members than before (new, missing in all, renamed, or of another type): \
+                  `warn`, `fail` (exit 65), or `ignore`. `--accept-change SCHEMA_DRIFT` publishes them once",
+        form: Form::Choice(&["warn", "fail", "ignore"]),
     }
     MAX_AGE: Duration = units::duration {
         group: Group::Health,

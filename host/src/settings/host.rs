@@ -18,12 +18,12 @@ use crate::settings::catalogue::{
     COMPILE_CPU_LIMIT, CPU_LIMIT, KEEP_GENERATIONS, LOG_FORMAT, LOG_LEVEL, MAX_AGE, MAX_CURSOR_AGE,
     MAX_DELETE_PERCENT, MAX_RECORD_BYTES, MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES,
     MAX_SHRINK_PERCENT, MEMORY_LIMIT, MIN_RECORDS, ON_OVERLAP, RETRY_PAUSE, RUN_DEADLINE,
-    SOURCE_TIMEOUT, Secrecy, Setting, WRITE_MODE,
+    SCHEMA_DRIFT, SOURCE_TIMEOUT, Secrecy, Setting, WRITE_MODE,
 };
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{Inputs, Problem};
 use crate::settings::layers::Layers;
-use crate::settings::plan::{MaxRejected, WriteMode};
+use crate::settings::plan::{MaxRejected, OnDrift, WriteMode};
 
 mod output;
 
@@ -54,6 +54,8 @@ pub struct HostPlan {
     pub max_delete_percent: u64,
     /// `MAX_REJECTED`.
     pub max_rejected: MaxRejected,
+    /// `SCHEMA_DRIFT`.
+    pub on_drift: OnDrift,
     /// `MAX_AGE`.
     pub max_age: Duration,
     /// `MAX_CURSOR_AGE`, when it is set.
@@ -123,6 +125,7 @@ impl HostPlan {
             max_shrink_percent: read.value(&MAX_SHRINK_PERCENT),
             max_delete_percent: read.value(&MAX_DELETE_PERCENT),
             max_rejected: read.value(&MAX_REJECTED),
+            on_drift: read.value(&SCHEMA_DRIFT),
             max_age: read.value(&MAX_AGE),
             max_cursor_age: read.optional(&MAX_CURSOR_AGE),
             allow_environment: read.optional(&ALLOW_ENVIRONMENT).unwrap_or_default(),

@@ -10,7 +10,7 @@ use crate::folder::Writers;
 use crate::limits::{JOB_NAME_BYTES_MAX, RECORD_BYTES_MAX, TABLE_NAME_BYTES_MAX};
 use crate::log;
 use crate::secret::Secret;
-use crate::settings::plan::{MaxRejected, WriteMode};
+use crate::settings::plan::{MaxRejected, OnDrift, WriteMode};
 use crate::units;
 
 /// The names of the tables in which commits are kept.
@@ -215,6 +215,16 @@ pub fn max_rejected(text: &str) -> Result<MaxRejected, String> {
     }
     let number = text.parse().map(MaxRejected::Count);
     number.map_err(|_| "takes a count, or a percentage such as `1%`".to_owned())
+}
+
+/// `SCHEMA_DRIFT`.
+pub fn on_drift(text: &str) -> Result<OnDrift, String> {
+    match text {
+        "warn" => Ok(OnDrift::Warn),
+        "fail" => Ok(OnDrift::Fail),
+        "ignore" => Ok(OnDrift::Ignore),
+        _ => Err("takes `warn`, `fail` or `ignore`".to_owned()),
+    }
 }
 
 /// `ALLOW_HOSTS`.

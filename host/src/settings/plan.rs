@@ -72,6 +72,17 @@ pub enum MaxRejected {
     Percent(u64),
 }
 
+/// What becomes of a run whose records have other members than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDrift {
+    /// It is published, with a warning.
+    Warn,
+    /// It is refused.
+    Fail,
+    /// It is published.
+    Ignore,
+}
+
 impl Plan {
     /// Reads the component's settings, and joins all. `inputs` and `host` are of the same command.
     pub fn new(inputs: &mut Inputs, host: &HostPlan, grant: &Grant<'_>) -> Result<Self, Unusable> {

@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::records::key::KeyKinds;
+use crate::records::shape::Shape;
 use crate::settings::data_file::Delimiter;
 use crate::words;
 
@@ -62,6 +64,13 @@ pub struct Manifest {
     /// How the csv file is laid out; none where the data file is of another format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<CsvLayout>,
+    /// What the records are made of, for the next run to be held against; none before a run of a version that looks.
+    #[serde(
+        default,
+        deserialize_with = "usable",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub shape: Option<Shape>,
     /// How many of what.
     pub counts: Counts,
     /// The cursor, for people.
@@ -104,6 +113,12 @@ pub struct CsvLayout {
     /// `OUTPUT_CSV_BOM`.
     #[serde(default)]
     pub has_mark: bool,
+}
+
+/// A shape that cannot be understood is none: nothing but a warning is made of it.
+fn usable<'de, D: Deserializer<'de>>(shape: D) -> Result<Option<Shape>, D::Error> {
+    let written = Option::<Box<RawValue>>::deserialize(shape)?;
+    Ok(written.and_then(|written| serde_json::from_str(written.get()).ok()))
 }
 
 fn comma() -> String {
@@ -241,6 +256,7 @@ pub mod tests {
             sorted_by: Vec::new(),
             key_kinds: KeyKinds::default(),
             csv: None,
+            shape: None,
             counts: Counts::default(),
             cursor: None,
             state: "{\"v\":1}".into(),

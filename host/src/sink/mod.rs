@@ -12,6 +12,7 @@ use crate::log::Log;
 use crate::outcome::Failure;
 use crate::process::stop::Check;
 use crate::records::key::KeyKinds;
+use crate::records::shape::Shape;
 use crate::records::superseded::{Differing, Tally};
 use crate::records::{changes, key};
 use crate::settings::host::{HostPlan, OutputPlan};
@@ -268,6 +269,8 @@ pub struct Draft {
     pub cursor: Option<String>,
     /// The state for the next run.
     pub state: String,
+    /// What the records are made of.
+    pub shape: Option<Shape>,
     /// sha256 in hex of each data-shaping setting, by name.
     pub settings: BTreeMap<String, String>,
 }
@@ -312,6 +315,7 @@ impl Draft {
             sorted_by: made.sorted_by,
             key_kinds: made.key_kinds,
             csv: made.csv,
+            shape: self.shape,
             counts: manifest::Counts {
                 records: made.totals.records,
                 staged: made.totals.staged,

@@ -122,7 +122,7 @@ fn child_named(node: &Node, quoted: &str) -> Option<usize> {
 }
 
 /// Where the value at `start` ends.
-fn value_end(bytes: &[u8], start: usize) -> usize {
+pub(crate) fn value_end(bytes: &[u8], start: usize) -> usize {
     let mut depth = 0_usize;
     let mut at = start;
     while let Some(byte) = bytes.get(at) {
@@ -147,13 +147,20 @@ fn value_end(bytes: &[u8], start: usize) -> usize {
 }
 
 /// Where the number, `true`, `false` or `null` at `start` ends.
+#[inline]
 fn scalar_end(bytes: &[u8], start: usize) -> usize {
-    let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
-    let length = bytes[start..].iter().position(ends);
-    length.map_or(bytes.len(), |length| start + length)
+    let mut at = start;
+    while let Some(byte) = bytes.get(at) {
+        if matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r') {
+            break;
+        }
+        at += 1;
+    }
+    at
 }
 
 /// The end of the string whose opening quote is at `start`: behind its closing one.
+#[inline]
 pub(crate) fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     loop {
@@ -167,6 +174,7 @@ pub(crate) fn string_end(bytes: &[u8], start: usize) -> usize {
 }
 
 /// How many bytes come before the first quote or backslash. Eight at a time: nearly all of a page is text in strings.
+#[inline]
 fn plain_bytes(bytes: &[u8]) -> usize {
     let mut at = 0;
     while let Some(eight) = bytes[at..].first_chunk() {
@@ -187,7 +195,8 @@ const fn zeros(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & HIGHS
 }
 
-fn after_comma(bytes: &[u8], at: usize) -> usize {
+#[inline]
+pub(crate) fn after_comma(bytes: &[u8], at: usize) -> usize {
     let at = after_space(bytes, at);
     match bytes.get(at) {
         Some(b',') => after_space(bytes, at + 1),
@@ -195,7 +204,8 @@ fn after_comma(bytes: &[u8], at: usize) -> usize {
     }
 }
 
-fn after_space(bytes: &[u8], mut at: usize) -> usize {
+#[inline]
+pub(crate) fn after_space(bytes: &[u8], mut at: usize) -> usize {
     while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
         at += 1;
     }

@@ -28,7 +28,7 @@ const OURS: [&str; 5] = [
     LOG_LEVEL,
 ];
 /// Settings that only our host has. Of those that begin with `SOURCE_` or `OUTPUT_` none has to stand here.
-const OF_THE_HOST: [&str; 17] = [
+const OF_THE_HOST: [&str; 18] = [
     "ALLOW_ENVIRONMENT",
     "ALLOW_PRIVATE_NETWORKS",
     "ALLOW_SHARED_OUTPUT",
@@ -46,6 +46,7 @@ const OF_THE_HOST: [&str; 17] = [
     "MEMORY_LIMIT",
     "ON_OVERLAP",
     "REPLACE_BY",
+    "SCHEMA_DRIFT",
 ];
 /// What only a merge with the last set would use.
 const OF_A_MERGE: [&str; 1] = ["SOURCE_PARENT"];

@@ -201,6 +201,7 @@ pub fn publish(
         window: None,
         cursor: None,
         state: "{\"v\":1}".into(),
+        shape: None,
         settings: std::collections::BTreeMap::new(),
     };
     change(&mut draft);
