@@ -445,14 +445,16 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
         })
     }
 
-    /// How far the run has come, for whoever watches it: records, time and how many a second.
+    /// How far the run has come, for whoever watches it: records, of how many where that is known, time and how many a second.
     fn so_far(&mut self) -> String {
         let now_ns = self.getter.clock().monotonic_ns();
         let millis = now_ns.saturating_sub(self.began_ns) / 1_000_000;
         let fetched = self.stager.fetched();
         let rate = fetched.saturating_mul(1000) / millis.max(1);
         let (seconds, tenths) = (millis / 1000, millis % 1000 / 100);
-        format!("{fetched} in {seconds}.{tenths} s, {rate}/s")
+        let total = self.pages.total_of(fetched);
+        let total = total.map_or_else(String::new, |total| format!(" of {total}"));
+        format!("{fetched}{total} in {seconds}.{tenths} s, {rate}/s")
     }
 
     fn log(&mut self, line: &str) {

@@ -27,6 +27,28 @@ fn one_page_is_staged_as_it_came() {
 }
 
 #[test]
+fn a_line_a_page_has_the_total_where_the_source_says_one() {
+    let job = Job::with(&[
+        ("SOURCE_RECORDS", "/items"),
+        ("SOURCE_PAGINATION", "page"),
+        ("SOURCE_TOTAL", "/total"),
+    ]);
+    let run = job.run(|url| {
+        let items = match parameter(url, "page").as_deref() {
+            Some("1") => r#"{"id":1}"#,
+            Some("2") => r#"{"id":2}"#,
+            _ => "",
+        };
+        page(&format!(r#"{{"total":2,"items":[{items}]}}"#))
+    });
+
+    run.report();
+    for (line, so_far) in run.log.iter().zip(["; 1 of 2 in ", "; 2 of 2 in "]) {
+        assert!(line.contains(so_far), "{:?}", run.log);
+    }
+}
+
+#[test]
 fn linked_pages_are_followed_to_the_last() {
     let run = Job::with(&[("SOURCE_PAGINATION", "link")]).run(|url| match parameter(url, "page") {
         None => with_header(

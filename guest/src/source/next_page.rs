@@ -418,6 +418,13 @@ impl<'s> NextPage<'s> {
         }
     }
 
+    /// How many records there are by what the pages said, where `passed` are all that they had. In one of several windows, or
+    /// where a total is capped, it would be wrong.
+    pub fn total_of(&self, passed: u64) -> Option<u64> {
+        let (_, most) = self.totals?;
+        (passed == self.passed && passed <= most).then_some(most)
+    }
+
     fn count(&mut self, records: u64, total: Option<u64>) {
         let passed = match self.pagination.style {
             // Rather too few, where pages without a record are read again: too many could hide that some are missing.

@@ -112,6 +112,11 @@ impl<'s> Pages<'s> {
         self.next.may_be_nothing()
     }
 
+    /// How many records there are by what the source said, where `passed` are all that these pages had.
+    pub fn total_of(&self, passed: u64) -> Option<u64> {
+        self.next.total_of(passed)
+    }
+
     /// What the last step gave reason to warn of.
     pub fn warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
