@@ -118,9 +118,9 @@ pub fn run(
         .at_rate(settings.rate)
         .judged_by(settings.error_check.as_ref())
         .reading_at_most(settings.answer_bytes_max);
-    // A full refresh takes the place of what is published, so it is published as a whole.
-    let is_full = request.full_refresh && request.state.is_some();
-    let in_portions = request.portions && !is_full && range.is_none();
+    // What takes the place of all that is published is published as a whole.
+    let replaces_all = request.state.is_some() && extent == Extent::Everything;
+    let in_portions = request.portions && !replaces_all && range.is_none();
     let portion = Portion::begin(settings.deadline_seconds, began_ns);
     let fetch = Fetch {
         settings: &settings,

@@ -405,6 +405,42 @@ fn an_offset_that_counts_hidden_rows_doubles_none_without_a_key() {
 }
 
 #[test]
+fn the_last_hundredth_of_a_total_is_asked_for_behind_empty_pages() {
+    // Every other row is hidden, then thirty in a row, and four are shown at the end.
+    let is_shown = |at: u64| at.is_multiple_of(2) && at < 1000 || at >= 1030;
+    let run = Job::with(&[
+        ("SOURCE_PAGINATION", "offset"),
+        ("SOURCE_PAGE_SIZE", "10"),
+        ("SOURCE_RECORDS", "/items"),
+        ("SOURCE_TOTAL", "/total"),
+        KEY,
+    ])
+    .run(|url| {
+        let from: u64 = parameter(url, "offset").unwrap().parse().unwrap();
+        let shown = (from..(from + 10).min(1034)).filter(|at| is_shown(*at));
+        let items: Vec<Value> = shown.map(|id| json!({ "id": id })).collect();
+        page(&json!({"items": items, "total": 504}).to_string())
+    });
+
+    let found: BTreeSet<u64> = ids(&run).into_iter().collect();
+    assert_eq!(found.len(), 504, "{:?} {:?}", run.outcome, run.asked.len());
+}
+
+#[test]
+fn equal_records_on_both_sides_of_an_edge_are_no_sign_of_hidden_rows() {
+    let rows: Vec<Value> = (0..25)
+        .map(|at| json!({"c": if at < 12 { "DE" } else { "FR" }}))
+        .collect();
+    let run = Job::with(&[("SOURCE_PAGINATION", "offset")]).run(|url| {
+        let from: usize = parameter(url, "offset").unwrap().parse().unwrap();
+        let shown = rows.get(from..).unwrap_or_default();
+        page(&Value::from(&shown[..shown.len().min(10)]).to_string())
+    });
+
+    assert_eq!(run.folder.lines("records").len(), 25);
+}
+
+#[test]
 fn a_page_that_comes_again_past_the_end_is_left_out() {
     for many in [0, 40_000] {
         let rows = |first: u64, many: u64| {

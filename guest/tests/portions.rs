@@ -351,3 +351,53 @@ proptest! {
         prop_assert_eq!(seen.len(), source.minutes.len());
     }
 }
+
+#[test]
+fn a_portion_does_not_end_where_its_edge_cannot_be_told_from_what_is_before_it() {
+    // Each hour of four days a record; asked by days, and answered with what is of later days.
+    let days = |url: &str| {
+        let behind = parameter(url, "from").unwrap_or_default();
+        let hours = (0..96).map(|hour| {
+            (
+                hour,
+                format!("2026-10-{:02}T{:02}:00:00Z", 1 + hour / 24, hour % 24),
+            )
+        });
+        let rows = hours.filter(|(_, at)| at[..10] > *behind.as_str());
+        let rows: Vec<String> = rows
+            .map(|(id, at)| format!(r#"{{"id":{id},"u":"{at}"}}"#))
+            .collect();
+        let number: usize = parameter(url, "page").map_or(0, |page| page.parse().unwrap());
+        let shown: Vec<String> = rows.into_iter().skip(20 * number).take(20).collect();
+        let next = format!("<?from={behind}&page={}>; rel=next", number + 1);
+        with_header(page(&format!("[{}]", shown.join(","))), "link", &next)
+    };
+    let mut left = 3;
+    let run = job(&[
+        ("SOURCE_CURSOR_SEND", "date"),
+        ("SOURCE_CURSOR_KIND", "rfc3339"),
+    ])
+    .run(|url| {
+        if left == 0 {
+            return status(503);
+        }
+        left -= 1;
+        days(url)
+    });
+
+    assert!(
+        matches!(run.outcome, Err(Failure::Unavailable(_))),
+        "{:?}",
+        run.outcome
+    );
+}
+
+#[test]
+fn what_takes_the_place_of_a_whole_set_is_one_portion() {
+    let mut job = job(&[]);
+    job.request.state = Some(r#"{"v":1}"#.to_owned());
+
+    let run = job.run(quota(&ten(), 5));
+
+    assert!(run.outcome.is_err(), "{:?}", run.outcome);
+}

@@ -41,7 +41,7 @@ use run::{Run, call_component, gates, portion};
 use settings::host::HostPlan;
 use settings::inputs::Inputs;
 use settings::plan::Plan;
-use sink::Sink;
+use sink::{Sink, Totals};
 use staging::read;
 
 impl Run<'_> {
@@ -98,11 +98,17 @@ impl Run<'_> {
             self.summary.set_aside(totals.set_aside);
             self.summary.count(&totals, last_records, more_of_last);
             let (shape, drifted) = self.drift_of(looked, &report, &totals, host);
+            // Gates hold for a run, however many portions it has.
+            let so_far = Totals {
+                removed: self.summary.deleted,
+                rejected: self.summary.rejected,
+                ..totals
+            };
             let plausible = gates::check(
                 &self.gates(plan, host, more, is_first),
-                &totals,
-                report.fetched,
-                last_records,
+                &so_far,
+                self.summary.fetched,
+                self.summary.last_records,
                 taken.first_rejected(),
                 taken.first_differing(),
                 drifted,

@@ -193,6 +193,53 @@ fn the_gate_before_few_records_is_for_the_whole_load() {
     rest.exits(Outcome::Published);
 }
 
+#[test]
+fn the_gate_before_a_set_that_shrinks_is_for_all_portions_of_a_run() {
+    let rows = |deleted: bool| {
+        let at = move |id: u64| {
+            format!(
+                "2026-{}-{:02}T00:00:00Z",
+                if deleted { "02" } else { "01" },
+                1 + id
+            )
+        };
+        let rows = (0..RECORDS).filter(move |id| !deleted || *id < 8);
+        rows.map(move |id| json!({ "id": id, "updated": at(id), "gone": deleted }))
+            .collect::<Vec<Value>>()
+    };
+    let answered = move |deleted: bool, requests: usize| {
+        let asked = AtomicUsize::new(0);
+        move |request: &Request| {
+            let from = request.query("since").unwrap_or_default();
+            let wanted: Vec<Value> = rows(deleted)
+                .into_iter()
+                .filter(|row| row["updated"].as_str().expect("a time") >= from.as_str())
+                .collect();
+            let page: usize = request
+                .query("page")
+                .map_or(0, |page| page.parse().expect("a page"));
+            if asked.fetch_add(1, Ordering::Relaxed) == requests {
+                return Reply::new(503, "");
+            }
+            let reply = Reply::new(200, json!([wanted[page]]).to_string());
+            if page + 1 == wanted.len() {
+                return reply;
+            }
+            reply.next(&format!("/items?since={from}&page={}", page + 1))
+        }
+    };
+    let mut job = sorted()
+        .set("SOURCE_DELETED", "/gone")
+        .api(answered(false, usize::MAX));
+    job.run().exits(Outcome::Published);
+
+    job = job.api(answered(true, 5));
+    let run = job.run();
+
+    run.exits(Outcome::GateRefused)
+        .stderr_has("MAX_SHRINK_PERCENT");
+}
+
 /// What a first load says that has to begin again.
 fn begins_again(run: &Run) -> String {
     run.exits(Outcome::TryLater).publishes_nothing();

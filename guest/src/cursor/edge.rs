@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::form::{Back, duration};
+use super::form::{Back, Form, duration};
 use super::kind::Point;
 use super::mark::Mark;
 use super::order::Order;
@@ -86,7 +86,7 @@ impl Cursor<'_> {
             && !self.span.is_range()
             // A source that answers older records does not filter, and would begin anew each time.
             && self.older == 0
-            && self.value_before().is_some()
+            && self.value_before().is_some_and(|before| self.is_asked_apart(before))
             && is_behind_the_clock
             && is_at_the_greatest
             && is_progress
@@ -140,6 +140,17 @@ impl Cursor<'_> {
                 settled.is_ok_and(|settled| settled <= limit)
             }
             _ => false,
+        }
+    }
+
+    /// Whether the source is asked another question from `before` on than from the greatest: what is sent may be coarser.
+    fn is_asked_apart(&self, before: &Mark) -> bool {
+        let greatest = self.greatest.as_ref().map(|mark| &mark.point);
+        match (self.settings.send, &before.point, greatest) {
+            (Some(send), Point::At(before), Some(Point::At(greatest))) => {
+                Form::sent(send, *before) != Form::sent(send, *greatest)
+            }
+            _ => true,
         }
     }
 

@@ -334,6 +334,11 @@ impl<'s> NextPage<'s> {
         }
     }
 
+    /// Whether `page` may be the one before it again: where an offset counts hidden rows, one record that is shown comes twice.
+    pub fn may_repeat(&self, page: Page<'_>) -> bool {
+        self.overlaps && page.contents.records == 1
+    }
+
     /// The step past `page`, which is an echo. A number further on is asked for once more: rows that were put in meanwhile may
     /// bring a page of known records, too. `None`: it is the end.
     pub fn past_echo(&mut self, ask: &Ask, page: Page<'_>) -> Result<Option<Ask>, String> {
@@ -502,7 +507,14 @@ impl<'s> NextPage<'s> {
     /// is said, and the source filters pages.
     fn may_be_a_hole(&self) -> bool {
         match (self.totals, &self.more) {
-            (Some((least, _)), _) => self.came() < least && self.empties <= EMPTY_PAGES_MAX,
+            (Some((least, _)), _) => {
+                let surely_came = if self.counts_some_twice() {
+                    self.fresh
+                } else {
+                    self.passed
+                };
+                surely_came < least && self.empties <= EMPTY_PAGES_MAX
+            }
             // Overlapping pages bring some records twice there, which would look like a circle.
             (None, None) if self.overlaps => false,
             (None, None) => self.filters && self.empties <= EMPTY_PAGES_UNSAID_MAX,
@@ -573,12 +585,15 @@ impl<'s> NextPage<'s> {
     /// How many records came. By what an offset passed, those count twice that it brought twice because the source hides others
     /// which count there.
     fn came(&self) -> u64 {
-        let is_doubtful = self.filters || self.counts_twice || self.skipped > 0;
-        if !(self.overlaps && is_doubtful) {
-            return self.passed;
+        if self.counts_some_twice() {
+            self.passed.min(self.fresh + taken_for_known(self.fresh))
+        } else {
+            self.passed
         }
-        // Of very many, one in a few hundred new ones is taken for known.
-        self.passed.min(self.fresh + self.fresh / 100)
+    }
+
+    fn counts_some_twice(&self) -> bool {
+        self.overlaps && (self.filters || self.counts_twice || self.skipped > 0)
     }
 
     /// The end, if all came that was said to be there. `Err` says what is missing.
@@ -601,9 +616,17 @@ impl<'s> NextPage<'s> {
     /// What is odd about the total, now that the last page came.
     pub fn remark(&self) -> Option<String> {
         let (named, (_, most)) = (self.total.as_ref()?, self.totals?);
-        (self.passed > most).then(|| {
-            let came = crate::failure::counted(self.passed, "record");
+        (self.came() > most).then(|| {
+            let came = crate::failure::counted(self.came(), "record");
             format!("warn: the run fetched {came}, more than the {most} in {named}: it is capped, or counts something else")
         })
     }
+}
+
+/// How many of so many new records may have been taken for known: none of ten thousand, about 3,000 of a million. See
+/// [`Novelty`](super::novelty::Novelty).
+fn taken_for_known(new: u64) -> u64 {
+    let new = u128::from(new);
+    let most = new * new / 1_000_000_000 + new * new * new / 500_000_000_000_000;
+    u64::try_from(most).unwrap_or(u64::MAX)
 }

@@ -188,7 +188,7 @@ impl<'s> Pages<'s> {
         self.catches_up |= is_lost;
         let has_records = !is_lost && page.contents.records > 0;
         // Rows that were put in before a page can bring all of the last one again: three times is the limit then.
-        let may_repeat = page.seen.join == Join::Shifted;
+        let may_repeat = page.seen.join == Join::Shifted || self.next.may_repeat(page);
         if has_records && !may_repeat && !self.bodies.insert(body) {
             return Err(repeats());
         }

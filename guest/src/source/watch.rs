@@ -218,11 +218,13 @@ impl Watch {
         self.seen.join == Join::Overlap && text == self.end.1
     }
 
+    /// Whether the record was on the page before, where those differ from each other: equal ones may well follow equal ones.
     fn is_of_page_before(&self) -> bool {
         let hash = hash(&self.key);
-        self.unkeyed
-            .as_ref()
-            .is_some_and(|[before, _]| before.contains(&hash))
+        self.unkeyed.as_ref().is_some_and(|[before, _]| {
+            let different: BTreeSet<&u64> = before.iter().collect();
+            different.len() == before.len() && different.contains(&hash)
+        })
     }
 
     /// The key of a record: the JSON of its parts, or all of it where a part is missing or none is set.

@@ -11,8 +11,9 @@ use crate::limits::Limits;
 use crate::outcome::Failure;
 use crate::process::stop::Check;
 use crate::records::changes::check_at;
+use crate::records::line::line_failure;
 use crate::records::shape::{Kinds, Member, Shape};
-use crate::staging::read::Staged;
+use crate::staging::read::{RECORDS, Staged};
 use crate::words;
 
 /// Places in an object for which the member that was last there is remembered: mostly it is there again.
@@ -129,7 +130,10 @@ impl Look {
     /// for whoever takes the records to refuse.
     pub fn see_all(&mut self, staged: &Staged, check: Check<'_>) -> Result<(), Failure> {
         let mut lines = staged.records();
-        while let Ok(Some(line)) = lines.next_line() {
+        while let Some(line) = lines
+            .next_line()
+            .map_err(|error| line_failure(RECORDS, error))?
+        {
             check_at(check, self.records.objects, line.len())?;
             self.see(line);
         }
