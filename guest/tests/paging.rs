@@ -405,6 +405,26 @@ fn an_offset_that_counts_hidden_rows_doubles_none_without_a_key() {
 }
 
 #[test]
+fn pages_that_hide_as_many_rows_each_double_none_without_a_key() {
+    let habits = Habits {
+        size: 4,
+        asks_size: true,
+        hides: [false, false, false, true, false, false, false],
+        has_key: false,
+        ..OFFSETS
+    };
+    let rows: Vec<u64> = (1..=7).collect();
+
+    let run = Job::with(&settings(&habits)).run(|url| answer(&habits, &rows, url));
+
+    let failure = run.failure().to_string();
+    assert!(
+        failure.contains("counts records that it does not show"),
+        "{failure}"
+    );
+}
+
+#[test]
 fn the_last_hundredth_of_a_total_is_asked_for_behind_empty_pages() {
     // Every other row is hidden, then thirty in a row, and four are shown at the end.
     let is_shown = |at: u64| at.is_multiple_of(2) && at < 1000 || at >= 1030;

@@ -526,8 +526,9 @@ impl<'s> NextPage<'s> {
     fn pass(&mut self, page: Page<'_>, before: Before) {
         let records = page.contents.records;
         self.page_records = records;
-        // A page is known to be full only by its size.
-        let may_be_short = before == Before::Short || self.pagination.size.is_none();
+        // A page is known to be full only by its size: what looks like a cap may be as many hidden rows on each page.
+        let is_full = self.pagination.size.is_some_and(|size| records >= size);
+        let may_be_short = before == Before::Short || !is_full;
         self.expect = if may_be_short && !self.overlaps {
             Expect::Another
         } else {
