@@ -247,6 +247,7 @@ fn fitting(mut story: Story, silent: Range<usize>, midway: usize, at_most: usize
         Kind::Hidden => {
             // Without a sign, nobody can tell a page that is hidden whole from the last one.
             story.cut = story.cut.max(3);
+            story.size = story.size.map(|_| story.cut);
             story.hidden.sort_unstable();
             story.hidden.dedup();
             story.hidden.truncate(story.cut - 2);
