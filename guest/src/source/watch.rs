@@ -222,8 +222,8 @@ impl Watch {
     fn is_of_page_before(&self) -> bool {
         let hash = hash(&self.key);
         self.unkeyed.as_ref().is_some_and(|[before, _]| {
-            let different: BTreeSet<&u64> = before.iter().collect();
-            different.len() == before.len() && different.contains(&hash)
+            let mut different = BTreeSet::new();
+            before.iter().all(|one| different.insert(*one)) && different.contains(&hash)
         })
     }
 
