@@ -132,7 +132,6 @@ pub fn run(
         began_ns,
         shaping,
         validators: None,
-        one_window: in_portions,
         portion: in_portions.then_some(portion),
         is_first: request.state.is_none(),
         has_warned: false,
@@ -170,9 +169,7 @@ struct Fetch<'f, H, C, S> {
     shaping: String,
     /// What the first answer said, while it is all that was fetched.
     validators: Option<Validators>,
-    /// Whether the run ends with its first window.
-    one_window: bool,
-    /// When it ends between two pages; `None`: never.
+    /// When it ends early: with its first window, or between two pages. `None`: it is one piece.
     portion: Option<Portion>,
     /// When it began, by the monotonic clock.
     began_ns: u64,
@@ -192,7 +189,7 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
                 Some(End::Window(place)) => place,
             };
             let is_done = match self.stager.cursor() {
-                Some(cursor) if cursor.has_next() && !self.one_window => {
+                Some(cursor) if cursor.has_next() && self.portion.is_none() => {
                     cursor.go_on(self.now)?;
                     let first = self.settings.first_ask(Some(cursor), None)?;
                     self.pages.begin_anew(&first)?;
@@ -417,7 +414,7 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
         }
         let has_next = cursor.as_ref().is_some_and(Cursor::has_next);
         let is_past = |cursor: &Cursor<'_>| cursor.has_ended_window(self.now);
-        let is_window = self.one_window && cursor.as_ref().is_some_and(is_past);
+        let is_window = self.portion.is_some() && cursor.as_ref().is_some_and(is_past);
         let position = match (cursor, self.token) {
             (Some(cursor), _) if is_portion => cursor.pause(self.now),
             (Some(cursor), _) => cursor.end(self.now)?,

@@ -1,8 +1,8 @@
 //! When a run ends between two pages, to be asked to go on: the source is sorted by the cursor, so that what was read can be
 //! committed by itself, and much was read.
 //!
-//! Time decides, as it is what runs out: an eighth of RUN_DEADLINE. So a run makes at most about eight commits, whatever the
-//! size of the set that each of them copies, and the deadline or a crash costs an eighth of the time.
+//! Time decides, as it is what runs out: an eighth of RUN_DEADLINE, at most ten minutes. So a run makes about eight commits
+//! with a deadline of up to 80 minutes, and one per ten minutes above, whatever the size of the set that each of them copies.
 
 /// The part of RUN_DEADLINE that a portion takes.
 const PARTS: u64 = 8;

@@ -1,9 +1,10 @@
 //! State: what one run leaves for the next, as a small JSON text with a version inside.
 //!
 //! Version 2 is `{"v":2,"kind":…,"cursor":…}`, with `"zone"` where times name no offset, `"known"` where the record that bears
-//! the cursor was deleted, `"before"` where a portion ended between two pages, `"empty"` where there never was a record, and `"seen"` where the source said how to ask whether anything
-//! changed; version 1 had none of these. A state of a newer version is refused, never guessed at: it was written by a newer component, and going on without
-//! it would fetch everything or lose changes.
+//! the cursor was deleted, `"before"` where a portion ended between two pages, `"empty"` where there never was a record, and
+//! `"seen"` where the source said how to ask whether anything changed; version 1 had none of these. A state of a newer version
+//! is refused, never guessed at: it was written by a newer component, and going on without it would fetch everything or lose
+//! changes.
 
 use serde::{Deserialize, Serialize};
 

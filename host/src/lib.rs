@@ -100,6 +100,7 @@ impl Run<'_> {
             let (shape, drifted) = self.drift_of(looked, &report, &totals, host);
             // Gates hold for a run, however many portions it has.
             let so_far = Totals {
+                staged: self.summary.staged,
                 removed: self.summary.deleted,
                 rejected: self.summary.rejected,
                 ..totals

@@ -149,7 +149,7 @@ pub struct Limits {
     /// The keys of all these parents together.
     pub parents_bytes: usize,
 
-    // What the manifest remembers of the records (`SCHEMA_DRIFT`). What is beyond is not watched, which is told once.
+    // What the manifest remembers of the records (`SCHEMA_DRIFT`). The rest is not compared; the log says so once.
     /// Members of records that are remembered, those inside of objects included.
     pub drift_members: usize,
     /// Their names together, as JSON writes them.
@@ -162,8 +162,8 @@ pub struct Limits {
     // Databases.
     /// An answer of a database server to anything that is no load: its state, a lock, the beginning of a transaction.
     pub database_answer: Duration,
-    /// Waiting for a lock that another transaction holds (`lock_timeout`), and no longer than half of the run. A statement may take as long as the run, and as
-    /// long may the connection be idle in a transaction (`statement_timeout`, `idle_in_transaction_session_timeout`).
+    /// Waiting for a lock of another transaction (`lock_timeout`): this, or half of RUN_DEADLINE if that is less. A statement may
+    /// take as long as the run, and as long may the connection be idle in a transaction (`statement_timeout`, `idle_in_transaction_session_timeout`).
     pub database_lock: Duration,
     /// From `COMMIT` to its answer. It comes when the server's disks, and its standbys where it waits for them, have it.
     pub database_commit: Duration,
@@ -172,8 +172,8 @@ pub struct Limits {
     /// Finding out what became of a commit whose answer was lost.
     pub database_resolve: Duration,
 
-    /// Writing or reading how a run ended in a database (`tidegate_runs`), from connecting to the answer. What takes longer is
-    /// left, with a warning.
+    /// Each step of writing or reading how a run ended in a database (`tidegate_runs`): connecting, and each statement; also
+    /// finding out who holds a lock. What takes longer is left, with a warning.
     pub database_record: Duration,
     /// Runs of one job that are recorded there; the oldest go.
     pub runs_kept: u32,

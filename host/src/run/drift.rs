@@ -196,9 +196,9 @@ impl Drift {
             listed(&mut summary.renamed, renamed, &mut summary.unlisted);
         }
         for change in others {
-            let (list, more) = match change.what {
-                What::New | What::Back => (&mut summary.new, &mut summary.unlisted),
-                What::Missing(_) | What::Null(_) => (&mut summary.missing, &mut summary.unlisted),
+            let list = match change.what {
+                What::New | What::Back => &mut summary.new,
+                What::Missing(_) | What::Null(_) => &mut summary.missing,
                 What::Retyped(was) => {
                     let retyped = Retyped {
                         member: name(change),
@@ -209,7 +209,7 @@ impl Drift {
                     continue;
                 }
             };
-            listed(list, name(change), more);
+            listed(list, name(change), &mut summary.unlisted);
         }
         Some(summary)
     }

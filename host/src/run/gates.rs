@@ -17,9 +17,9 @@ pub struct Gates {
     pub min_records: u64,
     /// Under append, the records of this run, of all its portions: all segments together can only grow.
     pub run_records: Option<u64>,
-    /// `MAX_SHRINK_PERCENT`: against the last published set.
+    /// `MAX_SHRINK_PERCENT`: against the set that was published before this run.
     pub max_shrink_percent: u64,
-    /// `MAX_DELETE_PERCENT`: of the last published set, by this run's deletions.
+    /// `MAX_DELETE_PERCENT`: of that set, by all deletions of this run.
     pub max_delete_percent: u64,
     /// `MAX_REJECTED`: of this run.
     pub max_rejected: MaxRejected,
@@ -31,7 +31,8 @@ pub struct Gates {
 
 /// `Err` (65) names every gate that refused, and the setting that would let it pass.
 ///
-/// `fetched` is the component's report; `last_records` the size of the last published set, if there is one to compare with;
+/// `fetched`, and of `totals` what was staged, removed and rejected, are of the run so far; `last_records` is the size of the set
+/// that was published before it, if there is one to compare with;
 /// `first_rejected` what is known of the first record that was set aside, `first_differing` of two records with one key; `drift`
 /// why their members are refused.
 pub fn check(
@@ -157,7 +158,7 @@ fn too_many_rejected(
 }
 
 impl Run<'_> {
-    /// How much may be missing or bad in this portion. A set that is still being loaded may be small.
+    /// How much may be missing or bad in this run so far. A set that is still being loaded may be small.
     pub(crate) fn gates(&self, plan: &Plan, host: &HostPlan, more: bool, is_first: bool) -> Gates {
         let appends = plan.mode == WriteMode::Append;
         let accepted = &self.args.accept_change;

@@ -35,7 +35,7 @@ impl Recording {
 }
 
 impl Run<'_> {
-    /// Writes that it has begun. A database that takes no such row is told once.
+    /// Writes that it has begun. A database that takes no such row is warned of once in a run.
     pub(crate) fn record_beginning(&mut self, sink: &mut dyn Sink) {
         if self.recording == Recording::Over {
             return;

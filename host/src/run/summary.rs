@@ -284,6 +284,9 @@ impl Summary {
         };
         let advice = match failure.outcome {
             Outcome::TryLater if self.portions > 0 => "",
+            Outcome::TryLater if self.knows_last && self.generation.is_none() => {
+                "; the next run starts from the beginning"
+            }
             Outcome::TryLater => "; the next run starts where the last good one ended",
             _ if failure.committed == Committed::Unknown => {
                 "; fix the cause and run again: the next run continues from whichever is there"

@@ -16,7 +16,7 @@ pub enum Drawn {
     /// Every call.
     All,
     /// Those whose number has this remainder.
-    Sixth(usize),
+    Share(usize),
 }
 
 impl Drawn {
@@ -26,7 +26,7 @@ impl Drawn {
         *DRAWN.get_or_init(|| {
             let Ok(text) = std::env::var("TIDEGATE_SWEEP") else {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH);
-                return Self::Sixth(
+                return Self::Share(
                     now.map_or(0, |now| now.subsec_nanos() as usize / 1_000) % ONE_IN,
                 );
             };
@@ -40,7 +40,7 @@ impl Drawn {
     pub fn has(self, at: usize) -> bool {
         match self {
             Self::All => true,
-            Self::Sixth(sixth) => at % ONE_IN == sixth,
+            Self::Share(share) => at % ONE_IN == share,
         }
     }
 
@@ -48,8 +48,8 @@ impl Drawn {
         if text == "all" {
             return Some(Self::All);
         }
-        let sixth = text.parse().ok().filter(|sixth| *sixth < ONE_IN)?;
-        Some(Self::Sixth(sixth))
+        let share = text.parse().ok().filter(|share| *share < ONE_IN)?;
+        Some(Self::Share(share))
     }
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Drawn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => f.write_str("all calls"),
-            Self::Sixth(sixth) => write!(f, "TIDEGATE_SWEEP={sixth}"),
+            Self::Share(share) => write!(f, "TIDEGATE_SWEEP={share}"),
         }
     }
 }
@@ -67,13 +67,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sixths_are_all_calls_and_share_none() {
-        let sixths = [0, 1, 2, 3, 4, 5].map(|sixth| Drawn::named(&sixth.to_string()).unwrap());
+    fn the_shares_are_all_calls_and_share_none() {
+        let shares: Vec<Drawn> = (0..ONE_IN)
+            .map(|share| Drawn::named(&share.to_string()).unwrap())
+            .collect();
 
         for at in 0..100 {
-            assert_eq!(sixths.iter().filter(|sixth| sixth.has(at)).count(), 1);
+            assert_eq!(shares.iter().filter(|share| share.has(at)).count(), 1);
             assert!(Drawn::All.has(at));
         }
-        assert_eq!(Drawn::named("6"), None);
+        assert_eq!(Drawn::named(&ONE_IN.to_string()), None);
     }
 }

@@ -155,7 +155,7 @@ async fn an_authority_that_is_the_server_is_trusted_where_it_is_named_itself() {
     let by_another = shown_to(AUTHORITY_ITSELF, AUTHORITY_OTHER_NAME).await;
     let for_another = shown_to(AUTHORITY_OTHER_NAME, AUTHORITY_OTHER_NAME).await;
     let says = |error: Option<EgressError>| error.unwrap().to_string();
-    assert!(says(by_another).contains("not one that is named here"));
+    assert!(says(by_another).contains("no file named here contains it"));
     assert!(says(for_another).contains("another name"));
 }
 

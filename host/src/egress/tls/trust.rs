@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_native_certs::{CertificateResult, load_certs_from_paths};
@@ -39,10 +41,10 @@ pub enum Proof {
     Any,
 }
 
-/// Looks at servers' certificates. That the server has the key to what it shows is always proven.
+/// Looks at servers' certificates.
 #[derive(Debug)]
 pub struct Verifier {
-    provider: Arc<CryptoProvider>,
+    algorithms: WebPkiSupportedAlgorithms,
     /// `None` where no authority is trusted.
     chain: Option<Arc<WebPkiServerVerifier>>,
     named: Vec<CertificateDer<'static>>,
@@ -107,7 +109,7 @@ impl Trust {
         Ok(Self { authorities, named })
     }
 
-    /// Looks for this much `proof`.
+    /// The verifier that demands this `proof`.
     pub fn verifier(self, proof: Proof, provider: Arc<CryptoProvider>) -> Verifier {
         let authorities = Arc::new(self.authorities);
         let is_any = !authorities.is_empty();
@@ -117,7 +119,7 @@ impl Trust {
                 .expect("there is an authority, and no revocation list")
         });
         Verifier {
-            provider,
+            algorithms: provider.signature_verification_algorithms,
             chain,
             named: self.named,
             proof,
@@ -167,8 +169,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, signed, algorithms)
+        verify_tls12_signature(message, cert, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -177,13 +178,11 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, signed, algorithms)
+        verify_tls13_signature(message, cert, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
@@ -227,7 +226,7 @@ pub fn fault_in_words(fault: &CertificateError) -> String {
             "it is not valid yet; check this machine's clock".to_owned()
         }
         CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            "it is for no host: its `subjectAltName` is missing, and the common name is not looked at; make it anew with one"
+            "it is for no host: its `subjectAltName` is missing, and the common name is not used; create it again with one"
                 .to_owned()
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
@@ -235,12 +234,12 @@ pub fn fault_in_words(fault: &CertificateError) -> String {
         }
         CertificateError::UnknownIssuer => "nobody trusted here has signed it".to_owned(),
         fault if is_authority_itself(fault) => {
-            "it is an authority's own, and not one that is named here".to_owned()
+            "it is a CA certificate, and no file named here contains it".to_owned()
         }
         CertificateError::Other(other)
             if webpki_error(&other.0) == Some(&webpki::Error::UnsupportedCertVersion) =>
         {
-            "it is of X.509 version 1, which is not read; make it anew with a `subjectAltName`, which makes it version 3"
+            "it is of X.509 version 1, which is not supported; create it again with a `subjectAltName`, which makes it version 3"
                 .to_owned()
         }
         CertificateError::Other(other) => format!("{}", other.0),

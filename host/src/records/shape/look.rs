@@ -126,8 +126,7 @@ impl Look {
         }
     }
 
-    /// Looks at every staged record. `Err` is what `check` said: a file that cannot be read, or is not what it should be, is
-    /// for whoever takes the records to refuse.
+    /// Looks at every staged record. `Err`: what `check` said, or a staged line that cannot be read.
     pub fn see_all(&mut self, staged: &Staged, check: Check<'_>) -> Result<(), Failure> {
         let mut lines = staged.records();
         while let Some(line) = lines

@@ -94,7 +94,7 @@ fn in_a_whole_set_a_member_that_all_had_and_none_has_is_missing_and_a_new_one_is
         &many(3, r#"{"id":1,"title":"x"}"#),
         Span::Whole,
     );
-    assert_eq!(again, NOTHING, "it is told once");
+    assert_eq!(again, NOTHING, "it is reported once");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn what_some_lacked_is_missing_after_twice_the_longest_stretch_of_several_runs()
     let (shape, changes) = after(Some(&shape), &many(3, r#"{"id":1}"#), Span::Newest);
 
     assert_eq!(changes, ["/note missing from 21 records"]);
-    // It comes back, which is told; and then it may be away for as long as it was.
+    // Its return is reported. After that, a gap of the same length is normal.
     let (shape, changes) = after(
         Some(&shape),
         &many(1, r#"{"id":1,"note":"x"}"#),
@@ -237,7 +237,7 @@ fn null_is_there_and_is_no_value() {
     );
     assert_eq!(changes, ["/note string -> number"]);
 
-    // Where all had it, with a value or not, one without it is told.
+    // Where every record had the member, null or not, one record without it is reported.
     let mut records = many(10, r#"{"id":1,"note":null}"#);
     records.extend(many(10, r#"{"id":1,"note":"x"}"#));
     let (_, changes) = after(

@@ -65,7 +65,7 @@ pub struct Postgres<'r> {
     names: Names,
     check: Check<'r>,
     session: Option<Session>,
-    /// Whether the run lock is worth something: a pooler may give each transaction another connection.
+    /// Whether this session holds the run lock: not behind such a pooler, nor where a pooled connection kept an earlier one.
     keeps_lock: bool,
     /// Whether a transaction was begun and not ended.
     is_open: bool,

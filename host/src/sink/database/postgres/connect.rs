@@ -282,6 +282,7 @@ fn certificate(fault: &CertificateError) -> String {
         fault_in_words(fault)
     );
     match fault {
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => what,
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!(
                 "{what}; use the name that is in it, or `sslmode=verify-ca`, which looks only at who signed it"

@@ -83,7 +83,7 @@ impl Postgres<'_> {
         let found = self.holders();
         let named: Vec<String> = found.iter().map(Holder::to_string).collect();
         let blamed = match &found[..] {
-            [] => "who held it is not known: it was free when that was looked up".to_owned(),
+            [] => "the holder is unknown: the lock was free again when the run looked".to_owned(),
             [first, ..] => {
                 let verb = if named.len() == 1 { "has" } else { "have" };
                 let rights = if first.is_hidden {

@@ -1,7 +1,7 @@
 //! A pooler between us and the server that gives each transaction another connection (PgBouncer's `pool_mode=transaction`).
 //!
-//! A lock of the session then stays with some connection, and keeps out whoever asks by another one. It is found out before
-//! the lock is asked for, and the lock is done without: the row of the last commit alone keeps runs apart.
+//! A session lock then stays with some connection. Poolers are detected before the lock is requested; a lock that was left
+//! earlier is recognised by its holder. Either way the row of the last commit alone keeps runs apart.
 
 use std::time::Duration;
 

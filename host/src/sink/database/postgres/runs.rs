@@ -112,7 +112,7 @@ impl Postgres<'_> {
         self.briefly(&sql, "COMMIT").map(drop)
     }
 
-    /// Looks whether the table is there, so that the server's log has no errors of ours. Once it was, that is known.
+    /// Looks whether the table exists: creating it without looking would put errors into the server's log. Asks once.
     fn find_runs(&mut self) -> Result<(), Failure> {
         let session = self.session().map_err(Failure::passing)?;
         if self.runs.is_there {

@@ -81,7 +81,7 @@ impl DatabaseFile {
         Failure::new(
             Outcome::TryLater,
             format!(
-                "{doing} in {self}: another program holds the write lock (waited {} s); SQLite does not tell which: `fuser -v {}` lists who has the file open",
+                "{doing} in {self}: another program holds the write lock (waited {} s); SQLite does not report which: `fuser -v {}` lists who has the file open",
                 waited.as_secs(),
                 self.path.display()
             ),
