@@ -20,7 +20,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 use zeroize::Zeroizing;
 
-use crate::folder::trust::{refuse_strangers, refuse_writers};
+use crate::folder::trust::refuse_strangers;
 use crate::limits::Limits;
 use crate::process::stop::Stop;
 
@@ -42,9 +42,6 @@ const PIPE_BYTES: usize = 64 * 1024;
 pub enum Holds {
     /// Settings, a secret, whom to trust, a component: who could write it would decide what is sent, or learn the key.
     Trusted,
-    /// Certificates, which everybody may read, and which are often mounted with an owner of another machine: others than
-    /// their owner must not write to them.
-    Certificates,
     /// What is checked in another way, or shown to everybody.
     Other,
 }
@@ -187,7 +184,6 @@ fn open(path: &Path) -> Result<(File, Metadata), String> {
 fn refuse(path: &Path, metadata: &Metadata, holds: Holds) -> Result<(), String> {
     match holds {
         Holds::Trusted => refuse_strangers(metadata.into(), &path.display().to_string()),
-        Holds::Certificates => refuse_writers(metadata.into(), &path.display().to_string()),
         Holds::Other => Ok(()),
     }
 }
@@ -381,23 +377,6 @@ mod tests {
 
         assert!(refused.contains("mode 0666"), "{refused}");
         assert_eq!(files().text(&path, Holds::Other).unwrap().as_str(), "A=1");
-    }
-
-    #[test]
-    fn certificates_may_belong_to_anybody_and_be_written_by_no_other() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ca.pem");
-        std::fs::write(&path, "pem").unwrap();
-        let read = |mode, holds| {
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            read_regular(&path, 10, holds).map(|_| ())
-        };
-        let is_root = std::os::unix::fs::chown(&path, Some(65534), None).is_ok();
-
-        assert_eq!(read(0o644, Holds::Certificates), Ok(()));
-        assert_eq!(read(0o644, Holds::Trusted).is_err(), is_root);
-        assert!(read(0o646, Holds::Certificates).is_err());
-        assert!(read(0o664, Holds::Certificates).is_err());
     }
 
     #[test]

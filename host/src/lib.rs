@@ -62,7 +62,7 @@ impl Run<'_> {
         let ended =
             ended.map_err(|failure| failure.shown(|text| self.log.hide(text), &host.limits));
         self.tell_drift();
-        self.record_end(&mut *sink, &ended);
+        self.record_end(&mut *sink, &ended, &host.limits);
         ended
     }
 

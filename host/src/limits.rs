@@ -246,7 +246,7 @@ impl Default for Limits {
             words_listed: 50,
             portions: 10_000,
             staged_bytes: 8 * GIB,
-            staged_counted_bytes: GIB,
+            staged_counted_bytes: 256 * MIB,
             staged_files: 100,
             preview_bytes: 8 * MIB,
             staged_line_bytes: 32 * 1024 * 1024 + STAGED_LINE_EXTRA_BYTES,

@@ -168,7 +168,10 @@ fn database(
     // A run that is not recorded ends as it ends.
     let recorded = match sink.try_to_record(&run) {
         Ok(()) => String::new(),
-        Err(failure) => format!("\nwarning: {}", redactor.hide(&failure.message)),
+        Err(failure) => {
+            let shown = failure.shown(|text| redactor.hide(text), &host.limits);
+            format!("\nwarning: {}", shown.message)
+        }
     };
     Ok(format!(
         "\noutput: the database can be written (table `{}`; tried in a transaction that was rolled back){recorded}",

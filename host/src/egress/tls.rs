@@ -53,7 +53,7 @@ impl Tls {
     ) -> Result<Self, Failure> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let trust = Trust::of_system(needed, files.ca.as_deref(), limits)?;
-        let verifier = Arc::new(trust.verifier(Proof::TrustedAndNamed, Arc::clone(&provider)));
+        let verifier = Arc::new(trust.verifier(Proof::TrustedAndNamed, &provider));
         let unknown_to = Arc::new(config(&provider, &verifier, None)?);
         let known_to = match &files.client {
             None => unknown_to.clone(),

@@ -139,14 +139,6 @@ pub fn refuse_strangers(rights: Rights, path: &str) -> Result<(), String> {
     }
 }
 
-/// The same for what may belong to anybody: `Err` says who besides its owner could change it.
-pub fn refuse_writers(rights: Rights, path: &str) -> Result<(), String> {
-    match rights.stranger_to(rights.owner) {
-        None => Ok(()),
-        Some(stranger) => Err(format!("{stranger}; `{} {path}`", stranger.cure())),
-    }
-}
-
 fn us() -> u32 {
     rustix::process::geteuid().as_raw()
 }

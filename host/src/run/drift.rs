@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 use serde_json::json;
+use tidegate_json::escape;
 
 use crate::component::{Extent, Report};
 use crate::limits::{DRIFT_LISTED_MAX, DRIFT_NAME_BYTES_MAX, DRIFT_TOLD_MAX};
@@ -225,7 +226,12 @@ fn listed<T>(list: &mut Vec<T>, one: T, unlisted: &mut usize) {
 
 /// A pointer to it that people may see: names are the source's.
 fn shown(change: &Change, hide: impl Fn(&str) -> String) -> String {
-    words::line(&hide(&change.pointer()), DRIFT_NAME_BYTES_MAX)
+    // Each name before the pointer escapes it, and all of them together.
+    let names = change
+        .path
+        .iter()
+        .map(|name| format!("/{}", escape(&hide(name))));
+    words::line(&hide(&names.collect::<String>()), DRIFT_NAME_BYTES_MAX)
 }
 
 /// All of it in one sentence, as far as there is room.
@@ -386,6 +392,14 @@ mod tests {
         let summary = drift.summary(hide).unwrap();
         assert_eq!((summary.new.len(), summary.unlisted), (20, 82));
         assert!(serde_json::to_string(&summary).unwrap().len() < 5_000);
+    }
+
+    #[test]
+    fn a_secret_is_hidden_before_a_pointer_escapes_it() {
+        let hide = |text: &str| text.replace("pa/ss~w0rd9", "REDACTED");
+        let changes = [change(&["in", "pa/ss~w0rd9"], What::New, TEXT)];
+
+        assert_eq!(spoken(&changes, hide), "`/in/REDACTED` is new (string)");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! How the run is going and ended, as a row beside the data in a database: for `health` and people; never an input to a run,
 //! and never a reason for one to end otherwise.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
 use crate::process::watch::Watch;
@@ -56,15 +59,28 @@ impl Run<'_> {
     }
 
     /// Writes how it ended.
-    pub(crate) fn record_end(&mut self, sink: &mut dyn Sink, ended: &Result<Outcome, Failure>) {
+    ///
+    /// Another connection is tried only within the time that one may take.
+    pub(crate) fn record_end(
+        &mut self,
+        sink: &mut dyn Sink,
+        ended: &Result<Outcome, Failure>,
+        limits: &Limits,
+    ) {
         if self.recording == Recording::Over {
             return;
         }
+        let since = Instant::now();
         let mut summary = self.summary.clone();
         summary.end(ended, Timestamp::now(), self.clock.elapsed());
         summary.cursor = summary.cursor.map(|cursor| self.log.hide(&cursor));
         let is_trial = |before: &str| is_a_trial(&summary, before);
         let recorded = sink.record(&row(&summary), &is_trial);
+        let is_late = since.elapsed() >= limits.database_record;
+        let recorded = recorded.map_err(|failure| Failure {
+            may_pass: failure.may_pass && !is_late,
+            ..failure
+        });
         self.recorded(recorded, true);
     }
 

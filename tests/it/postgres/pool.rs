@@ -155,26 +155,22 @@ fn a_lock_that_stayed_with_a_pooled_connection_keeps_nobody_out_and_is_told_as_s
     // Older than whoever connects now.
     std::thread::sleep(Duration::from_secs(2));
 
-    let direct = |id| {
-        let mut job = staging(&database, &pool, id, &Latch::opened())
-            .set("OUTPUT_DATABASE_URL", &database.url(server().port));
-        job.start().ends_unchecked()
-    };
-    let told = direct(2);
-    told.exits(0)
-        .stdout_has("run lock left with a pooled connection")
-        .stdout_has("pool_mode=transaction");
-    let mut pooled = staging(&database, &pool, 3, &Latch::opened());
+    let mut direct = staging(&database, &pool, 3, &Latch::opened())
+        .set("OUTPUT_DATABASE_URL", &database.url(server().port));
+    let refused = direct.start().ends_unchecked();
+    refused
+        .exits(75)
+        .stderr_has("that is no run")
+        .stderr_has("pool_mode=transaction");
+    let mut pooled = staging(&database, &pool, 2, &Latch::opened());
     let printed = pooled.start().ends_unchecked();
     printed.exits(0).stdout_has("run lock not used");
 
-    let advice = told
-        .stdout
+    let advice = refused
+        .stderr
         .split('`')
         .find(|text| text.starts_with("SELECT pg_terminate"));
     database.sql(advice.expect("a statement"));
-    let mended = direct(4);
-    mended.exits(0);
-    assert!(!mended.stdout.contains("run lock left"), "{mended:?}");
-    assert_eq!(database.sql("SELECT count(*) FROM orders"), "4");
+    direct.start().ends_unchecked().exits(0);
+    assert_eq!(database.sql("SELECT count(*) FROM orders"), "3");
 }

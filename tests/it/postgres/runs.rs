@@ -173,7 +173,7 @@ fn a_role_that_may_not_record_is_warned_once_with_the_grant_that_would_allow_it(
     for (taken, advice) in [
         (
             "ALTER TABLE tidegate_runs OWNER TO postgres".to_owned(),
-            r#"GRANT SELECT, INSERT, UPDATE, DELETE ON "tidegate_runs" TO "etl""#,
+            r#"GRANT SELECT, INSERT, UPDATE, DELETE ON "public"."tidegate_runs" TO "etl""#,
         ),
         (
             "DROP TABLE tidegate_runs; ALTER DATABASE {name} OWNER TO postgres; \
@@ -216,7 +216,7 @@ fn health_says_that_it_may_not_read_how_runs_ended() {
     job.tidegate(["health"])
         .exits(0)
         .stdout_has("how runs ended is not known")
-        .stdout_has(r#"`GRANT SELECT ON "tidegate_runs" TO "etl"`"#);
+        .stdout_has(r#"`GRANT SELECT ON "public"."tidegate_runs" TO "etl"`"#);
 }
 
 #[test]
@@ -234,4 +234,65 @@ fn a_locked_table_of_runs_holds_nobody_up_and_publishes_as_before() {
         OLD
     );
     assert_eq!(database.generation(), "2");
+}
+
+/// A table of somebody else's that would run their code as the job's role: on the `search_path`, not where the state is.
+#[test]
+fn a_table_that_another_role_put_in_the_way_is_not_used() {
+    let database = server().database();
+    database.sql("CREATE SCHEMA own AUTHORIZATION etl");
+    let on_own = format!(
+        "{}?options=-c%20search_path%3Down%2Cpublic",
+        database.url(server().port)
+    );
+    let mut job = database
+        .takes(Job::upsert())
+        .set("OUTPUT_DATABASE_URL", &on_own)
+        .page(200, FIRST);
+    job.start().ends_unchecked().exits(0);
+    let trap = |schema: &str| {
+        let role = format!("mallory_{}", database.name);
+        database.sql(&format!(
+            "DROP TABLE own.tidegate_runs; CREATE ROLE {role}; GRANT CREATE, USAGE ON SCHEMA public, own TO {role}; SET ROLE {role}; \
+             CREATE TABLE {schema}.tidegate_runs (job text, run_id text, started timestamptz, finished timestamptz, exit_code integer, \
+             outcome text, message text, generation text, summary json, PRIMARY KEY (job, run_id)); \
+             GRANT ALL ON {schema}.tidegate_runs TO PUBLIC"
+        ));
+        role
+    };
+
+    let role = trap("public");
+    let mut job = job.page(200, FIRST);
+    job.start().ends_unchecked().exits(0);
+
+    let count =
+        |schema: &str| database.sql(&format!("SELECT count(*) FROM {schema}.tidegate_runs"));
+    assert_eq!(
+        (count("public"), count("own")),
+        ("0".to_owned(), "1".to_owned())
+    );
+
+    database.sql(&format!(
+        "DROP TABLE public.tidegate_runs; ALTER TABLE own.tidegate_runs OWNER TO {role}; DELETE FROM own.tidegate_runs"
+    ));
+    let mut job = job.page(200, FIRST);
+    let refused = job.start().ends_unchecked();
+    refused.exits(0).stdout_has(WARNING).stdout_has(&role);
+    job.tidegate(["health"]).stdout_has(&role);
+    assert_eq!(count("own"), "0");
+    database.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+}
+
+/// Whoever can write there cannot make `health` read without end, or believe nothing of it.
+#[test]
+fn a_row_that_is_larger_than_any_of_ours_is_not_read() {
+    let database = server().database();
+    let job = published(&database);
+    database
+        .sql("UPDATE tidegate_runs SET summary = to_json(repeat('x', 2000000)), started = now()");
+
+    let health = job.tidegate(["health"]);
+
+    assert_ne!(health.code, Some(0));
+    assert!(health.stdout.len() < 100_000, "{}", health.stdout.len());
 }

@@ -92,17 +92,22 @@ impl HealthReport {
         else {
             return;
         };
-        let Ok(run) = last_run_of(summary) else {
-            return;
-        };
+        let run = last_run_of(summary).ok();
         // It committed all there was, and then could not write that it did.
-        let has_published = last.is_some_and(|last| last.run_id == run.run_id && !last.unfinished);
-        let before = self.last_run.as_ref();
-        let is_a_trial = before.is_some_and(|before| last_run::is_set_otherwise(&run.set, before));
+        let has_published = run.as_ref().is_some_and(|run| {
+            last.is_some_and(|last| last.run_id == run.run_id && !last.unfinished)
+        });
+        let is_a_trial = run.as_ref().is_some_and(|run| {
+            let before = self.last_run.as_ref();
+            before.is_some_and(|before| last_run::is_set_otherwise(&run.set, before))
+        });
         if !has_published && !is_a_trial {
+            let begun = run.map_or_else(
+                || "at a time that cannot be read".to_owned(),
+                |run| run.started,
+            );
             self.troubles.push(format!(
-                "the last run, begun {}, was killed or lost its connection: its end is not recorded, and it does not hold the run lock; the next run goes on from the last commit",
-                run.started
+                "the last run, begun {begun}, was killed or lost its connection: its end is not recorded, and it does not hold the run lock; the next run goes on from the last commit"
             ));
         }
     }

@@ -89,12 +89,7 @@ impl Trust {
 
     /// The certificates of the file that `setting` names, and no others.
     pub fn of_file(setting: &str, path: &Path, limits: &Limits) -> Result<Self, Failure> {
-        let (pem, _) = identity::read(
-            setting,
-            path,
-            limits.settings_file_bytes,
-            Holds::Certificates,
-        )?;
+        let (pem, _) = identity::read(setting, path, limits.settings_file_bytes, Holds::Trusted)?;
         let named = identity::certificates(setting, path, &pem)?;
         let mut authorities = RootCertStore::empty();
         for (index, certificate) in named.iter().enumerate() {
@@ -110,11 +105,11 @@ impl Trust {
     }
 
     /// The verifier that demands this `proof`.
-    pub fn verifier(self, proof: Proof, provider: Arc<CryptoProvider>) -> Verifier {
+    pub fn verifier(self, proof: Proof, provider: &Arc<CryptoProvider>) -> Verifier {
         let authorities = Arc::new(self.authorities);
         let is_any = !authorities.is_empty();
         let chain = is_any.then(|| {
-            WebPkiServerVerifier::builder_with_provider(authorities, Arc::clone(&provider))
+            WebPkiServerVerifier::builder_with_provider(authorities, Arc::clone(provider))
                 .build()
                 .expect("there is an authority, and no revocation list")
         });

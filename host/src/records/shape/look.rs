@@ -128,13 +128,14 @@ impl Look {
 
     /// Looks at every staged record. `Err`: what `check` said, or a staged line that cannot be read.
     pub fn see_all(&mut self, staged: &Staged, check: Check<'_>) -> Result<(), Failure> {
-        let mut lines = staged.records();
+        let (mut lines, mut number) = (staged.records(), 0);
         while let Some(line) = lines
             .next_line()
             .map_err(|error| line_failure(RECORDS, error))?
         {
-            check_at(check, self.records.objects, line.len())?;
+            check_at(check, number, line.len())?;
             self.see(line);
+            number += 1;
         }
         Ok(())
     }

@@ -65,7 +65,7 @@ pub struct Postgres<'r> {
     names: Names,
     check: Check<'r>,
     session: Option<Session>,
-    /// Whether this session holds the run lock: not behind such a pooler, nor where a pooled connection kept an earlier one.
+    /// Whether this session holds the run lock: not behind such a pooler.
     keeps_lock: bool,
     /// Whether a transaction was begun and not ended.
     is_open: bool,
@@ -111,7 +111,7 @@ impl<'r> Postgres<'r> {
         Ok(opened)
     }
 
-    /// A new session that holds the run lock, where there is one to hold.
+    /// A new session that holds the run lock.
     fn reconnect(&mut self) -> Result<(), Failure> {
         self.session = None;
         let session = self.way.connect(Some(self.check))?;
@@ -127,10 +127,7 @@ impl<'r> Postgres<'r> {
                 break;
             }
             if attempt == LOCK_TRIES_MAX {
-                let holder = self.way.kept_by_no_run(&session, Some(self.check))?;
-                self.way.tell_of_lock_left(&holder);
-                self.keeps_lock = false;
-                break;
+                return Err(self.way.held(&session, Some(self.check)));
             }
             std::thread::sleep(LOCK_PAUSE);
         }

@@ -197,12 +197,8 @@ impl Way<'_> {
         })
     }
 
-    /// Who has the run lock, where that is no run; `Err`: another run has it, or whoever the server does not show us.
-    pub fn kept_by_no_run(
-        &self,
-        session: &Session,
-        check: Option<Check<'_>>,
-    ) -> Result<Holder, Failure> {
+    /// Who has the run lock, as far as the server lets us see it.
+    pub fn held(&self, session: &Session, check: Option<Check<'_>>) -> Failure {
         let sql = format!(
             "SELECT {COLUMNS} FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted \
              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
@@ -220,17 +216,20 @@ impl Way<'_> {
             ))
         };
         let Some(holder) = asked.ok().flatten() else {
-            return Err(told("another run holds it"));
+            return told("another run holds it");
         };
         let config = self.config();
         let name = &holder.application_name;
-        let may_be_a_run = holder.is_hidden
+        let may_be_ours = holder.is_hidden
             || name.starts_with("tidegate:")
             || config.get_application_name() == Some(name);
-        if may_be_a_run {
-            return Err(told(&format!("{holder} holds it")));
+        if may_be_ours {
+            return told(&format!("{holder} holds it"));
         }
-        Ok(holder)
+        told(&format!(
+            "{holder} holds it; if that is no run of this job, a pooler that gives each transaction another connection (PgBouncer with `pool_mode=transaction`) kept a run's lock: connect directly or with `pool_mode=session`, and close that connection once by `SELECT pg_terminate_backend({})`",
+            holder.pid
+        ))
     }
 
     /// Why no session came about.

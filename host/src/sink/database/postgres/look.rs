@@ -12,6 +12,7 @@ use crate::sink::database::{Seen, SeenRuns, Unended};
 
 use super::connect::{Session, Way};
 use super::names::Names;
+use super::runs::RunsTable;
 use super::wait::{Given, Trouble, wait};
 use super::{ALL_ROWS, lock_of, row_of, state_sql, tls};
 
@@ -90,7 +91,12 @@ async fn is_there(client: &Client, name: &String) -> Result<bool, Error> {
 /// The last run that ended, and a later one that did not.
 async fn runs(client: &Client, names: &Names, way: &Way<'_>) -> Result<SeenRuns, Error> {
     let mut seen = SeenRuns::default();
-    let table = &names.runs;
+    let found = RunsTable::find(client, names).await?;
+    if let Some(why) = found.refused {
+        seen.unread = Some(format!("how runs ended is not known: {why}"));
+        return Ok(seen);
+    }
+    let table = &found.name();
     let of: Given<'_> = &[(table, Type::TEXT)];
     let sql = "SELECT has_table_privilege(to_regclass($1)::oid, 'SELECT')";
     let may_read: Option<bool> = client.query_typed_one(sql, of).await?.try_get(0)?;
@@ -106,12 +112,14 @@ async fn runs(client: &Client, names: &Names, way: &Way<'_>) -> Result<SeenRuns,
         Some(true) => {}
     }
     let job: (&(dyn tokio_postgres::types::ToSql + Sync), Type) = (&way.job, Type::TEXT);
+    let most = way.limits.manifest_bytes;
     let sql = format!(
-        "SELECT run_id, summary::text, finished IS NOT NULL FROM {table} WHERE job = $1 ORDER BY started DESC, run_id DESC LIMIT 20"
+        "SELECT CASE WHEN octet_length(summary::text) <= {most} THEN summary::text ELSE '' END, finished IS NOT NULL \
+         FROM {table} WHERE job = $1 ORDER BY started DESC, run_id DESC LIMIT 20"
     );
     for row in client.query_typed(&sql, &[job]).await? {
-        let summary: String = row.try_get(1)?;
-        if row.try_get(2)? {
+        let summary: String = row.try_get(0)?;
+        if row.try_get(1)? {
             seen.ended = Some(summary);
             break;
         }

@@ -3,9 +3,7 @@
 use std::fmt::Display;
 
 use crate::outcome::{Failure, Outcome};
-use crate::sink::database::names::{
-    REJECTED_TABLE, REMEMBERED_TABLE, RUNS_TABLE, STATE_TABLE, quoted,
-};
+use crate::sink::database::names::{REJECTED_TABLE, REMEMBERED_TABLE, STATE_TABLE, quoted};
 
 /// The tables of a job, quoted and with their schema where it is named.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +16,6 @@ pub struct Names {
     pub state: String,
     pub rejected: String,
     pub remembered: String,
-    pub runs: String,
 }
 
 impl Names {
@@ -47,7 +44,6 @@ impl Names {
             state: with_schema(STATE_TABLE),
             rejected: with_schema(REJECTED_TABLE),
             remembered: with_schema(REMEMBERED_TABLE),
-            runs: with_schema(RUNS_TABLE),
             schema,
         })
     }

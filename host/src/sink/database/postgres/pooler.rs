@@ -1,7 +1,7 @@
 //! A pooler between us and the server that gives each transaction another connection (PgBouncer's `pool_mode=transaction`).
 //!
-//! A session lock then stays with some connection. Poolers are detected before the lock is requested; a lock that was left
-//! earlier is recognised by its holder. Either way the row of the last commit alone keeps runs apart.
+//! A session lock then stays with some connection. Poolers are detected before the lock is requested; behind one
+//! the row of the last commit alone keeps runs apart.
 
 use std::time::Duration;
 
@@ -10,7 +10,6 @@ use serde_json::json;
 use crate::process::stop::Check;
 
 use super::connect::{Session, Way};
-use super::holder::Holder;
 use super::wait::{Trouble, wait};
 
 /// A connection that is older than ours was made for somebody else; clocks of one server run alike.
@@ -35,21 +34,6 @@ impl Way<'_> {
             );
         }
         is_shared
-    }
-
-    /// Tells of a lock that no run has: it stayed with a connection of a pool, and keeps nobody out.
-    pub fn tell_of_lock_left(&self, holder: &Holder) {
-        self.log.warn(
-            "run lock left with a pooled connection, not used",
-            json!({
-                "database": self.address.to_string(),
-                "held_by": holder.to_string(),
-                "what": format!(
-                    "a pooler with `pool_mode=transaction` kept a run's lock; the row in `tidegate_state` alone keeps runs apart; end that connection once by `SELECT pg_terminate_backend({})`, and connect directly or with `pool_mode=session`",
-                    holder.pid
-                ),
-            }),
-        );
     }
 
     /// Whether a session gets another connection while a second one is in a transaction.

@@ -3,15 +3,15 @@
 
 use std::cell::Cell;
 
-use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
 use crate::log::Log;
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
 use crate::settings::database_url::Address;
 use crate::settings::host::HostPlan;
-use crate::sink::database::names::quoted;
+use crate::sink::database::names::{RUNS_TABLE, quoted};
 use crate::sink::database::{IsTrial, Recorded, RunRow, runs};
 
 use super::connect::Way;
@@ -25,8 +25,61 @@ const DOING: &str = "cannot record the run in";
 /// Where runs are recorded: whether the table is there, and the schema in which it would be made.
 #[derive(Debug, Default)]
 pub struct RunsTable {
-    is_there: bool,
+    pub is_there: bool,
     schema: Option<String>,
+    /// What is there is not for us; why.
+    pub refused: Option<String>,
+}
+
+impl RunsTable {
+    /// Looks for it where the state is, or would be made, and nowhere else on the `search_path`: a table of somebody else's may
+    /// run their code as our role. For the same reason its owner must be our role, a superuser, or who owns the schema or the state.
+    pub async fn find(client: &Client, names: &Names) -> Result<Self, Error> {
+        let sql = "SELECT n.nspname::text, c.oid IS NOT NULL, c.relkind IN ('r', 'p'), \
+             c.relowner IN (n.nspowner, s.relowner) OR EXISTS (SELECT FROM pg_catalog.pg_roles r \
+             WHERE r.oid = c.relowner AND (r.rolsuper OR r.rolname = current_user)), \
+             pg_catalog.pg_get_userbyid(c.relowner)::text \
+             FROM pg_catalog.pg_namespace n \
+             LEFT JOIN pg_catalog.pg_class s ON s.oid = pg_catalog.to_regclass($1) \
+             LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = $3 \
+             WHERE n.oid = s.relnamespace \
+             OR s.oid IS NULL AND n.nspname = coalesce($2, pg_catalog.current_schema()::text)";
+        let given: Given<'_> = &[
+            (&names.state, Type::TEXT),
+            (&names.schema, Type::TEXT),
+            (&RUNS_TABLE, Type::TEXT),
+        ];
+        let Some(row) = client.query_typed_opt(sql, given).await? else {
+            return Ok(Self {
+                schema: names.schema.clone(),
+                ..Self::default()
+            });
+        };
+        let schema: String = row.try_get(0)?;
+        let (is_there, is_table): (bool, Option<bool>) = (row.try_get(1)?, row.try_get(2)?);
+        let is_trusted: Option<bool> = row.try_get(3)?;
+        let owner: Option<String> = row.try_get(4)?;
+        let refused = is_there && !(is_table == Some(true) && is_trusted == Some(true));
+        Ok(Self {
+            is_there,
+            refused: refused.then(|| {
+                format!(
+                    "{}.\"{RUNS_TABLE}\" belongs to the role `{}`, or is no table: it was not used; have it dropped, and look who can create tables in that schema",
+                    quoted(&schema),
+                    owner.as_deref().unwrap_or_default()
+                )
+            }),
+            schema: Some(schema),
+        })
+    }
+
+    /// Its name with its schema, as SQL has it.
+    pub fn name(&self) -> String {
+        match &self.schema {
+            Some(schema) => format!("{}.{}", quoted(schema), quoted(RUNS_TABLE)),
+            None => quoted(RUNS_TABLE),
+        }
+    }
 }
 
 /// Records a run by a session of its own, without the run lock.
@@ -72,7 +125,11 @@ impl Postgres<'_> {
         if !self.runs.is_there {
             return Ok(None);
         }
-        let sql = last_ended(&self.names.runs, self.way.job);
+        let sql = last_ended(
+            &self.runs.name(),
+            self.way.job,
+            self.way.limits.manifest_bytes,
+        );
         self.briefly(&sql, "COMMIT")
     }
 
@@ -82,7 +139,7 @@ impl Postgres<'_> {
             return Ok(());
         }
         self.find_runs()?;
-        let table = &self.names.runs;
+        let table = &self.runs.name();
         let made = if self.runs.is_there {
             String::new()
         } else {
@@ -105,7 +162,7 @@ impl Postgres<'_> {
         }
         let sql = format!(
             "DELETE FROM {} WHERE job = {} AND run_id = {}",
-            self.names.runs,
+            self.runs.name(),
             literal(self.way.job),
             literal(run_id)
         );
@@ -118,16 +175,20 @@ impl Postgres<'_> {
         if self.runs.is_there {
             return Ok(());
         }
-        let asked = wait(None, self.way.limits.database_record, async {
-            let of: Given<'_> = &[(&self.names.runs, Type::TEXT)];
-            let sql = "SELECT to_regclass($1) IS NOT NULL, current_schema()::text";
-            let row = session.client.query_typed_one(sql, of).await?;
-            Ok(RunsTable {
-                is_there: row.try_get(0)?,
-                schema: self.names.schema.clone().or(row.try_get(1)?),
-            })
-        });
-        self.runs = asked.map_err(|trouble| self.failed(DOING, trouble))?;
+        let asked = wait(
+            None,
+            self.way.limits.database_record,
+            RunsTable::find(&session.client, &self.names),
+        );
+        let found = asked.map_err(|trouble| self.failed(DOING, trouble))?;
+        if let Some(why) = &found.refused {
+            let address = self.way.address;
+            return Err(Failure::new(
+                Outcome::OutputUnusable,
+                format!("{DOING} `{address}`: {why}"),
+            ));
+        }
+        self.runs = found;
         Ok(())
     }
 
@@ -163,7 +224,7 @@ impl Postgres<'_> {
                 failure = failure.passing();
             }
             if lacks_right {
-                let grant = grant(&self.runs, &self.names.runs, self.way.address.user());
+                let grant = grant(&self.runs, self.way.address.user());
                 failure.message = format!("{}: `{grant}`", failure.message);
             }
             failure
@@ -172,10 +233,13 @@ impl Postgres<'_> {
 }
 
 /// The statement that allows a role to record its runs.
-fn grant(place: &RunsTable, table: &str, user: &str) -> String {
+fn grant(place: &RunsTable, user: &str) -> String {
     let user = quoted(user);
     if place.is_there {
-        return format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {user}");
+        return format!(
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {user}",
+            place.name()
+        );
     }
     let schema = quoted(place.schema.as_deref().unwrap_or("public"));
     format!("GRANT CREATE ON SCHEMA {schema} TO {user}")
@@ -221,9 +285,10 @@ fn kept(table: &str, job: &str, most: u32) -> String {
     )
 }
 
-fn last_ended(table: &str, job: &str) -> String {
+/// One that is larger than any of ours is read as an empty one.
+fn last_ended(table: &str, job: &str, bytes_max: u64) -> String {
     format!(
-        "SELECT summary FROM {table} WHERE job = {} AND finished IS NOT NULL ORDER BY started DESC, run_id DESC LIMIT 1",
+        "SELECT CASE WHEN octet_length(summary::text) <= {bytes_max} THEN summary::text ELSE '' END FROM {table} WHERE job = {} AND finished IS NOT NULL ORDER BY started DESC, run_id DESC LIMIT 1",
         literal(job)
     )
 }
@@ -252,14 +317,15 @@ mod tests {
         let place = |is_there, schema: Option<&str>| RunsTable {
             is_there,
             schema: schema.map(str::to_owned),
+            refused: None,
         };
 
         assert_eq!(
-            grant(&place(false, Some("sales")), "", "e\"l"),
+            grant(&place(false, Some("sales")), "e\"l"),
             r#"GRANT CREATE ON SCHEMA "sales" TO "e""l""#
         );
         assert_eq!(
-            grant(&place(true, None), "\"tidegate_runs\"", "etl"),
+            grant(&place(true, None), "etl"),
             r#"GRANT SELECT, INSERT, UPDATE, DELETE ON "tidegate_runs" TO "etl""#
         );
     }

@@ -36,7 +36,7 @@ pub fn connector(
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .expect("ring has cipher suites for both versions")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(trust.verifier(proof, provider)))
+        .with_custom_certificate_verifier(Arc::new(trust.verifier(proof, &provider)))
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
 }

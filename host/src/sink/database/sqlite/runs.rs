@@ -67,8 +67,13 @@ impl Runs<'_> {
         {
             return Ok(None);
         }
-        let sql = "SELECT summary FROM tidegate_runs WHERE job = ?1 AND finished IS NOT NULL ORDER BY started DESC, run_id DESC LIMIT 1";
-        let read = self.link.query_row(sql, [self.job], |row| row.get(0));
+        // One that is larger than any of ours is read as an empty one.
+        let sql = "SELECT CASE WHEN length(summary) <= ?2 THEN summary ELSE '' END FROM tidegate_runs \
+             WHERE job = ?1 AND finished IS NOT NULL ORDER BY started DESC, run_id DESC LIMIT 1";
+        let most = i64::try_from(self.limits.manifest_bytes).unwrap_or(i64::MAX);
+        let read = self
+            .link
+            .query_row(sql, params![self.job, most], |row| row.get(0));
         self.place.done(read.optional(), doing)
     }
 
