@@ -52,6 +52,9 @@ pub enum Command {
     Preview(PreviewArgs),
     /// List all settings: meaning, default, example
     Describe(DescribeArgs),
+    /// Show what a component file is, imports, declares and stages. Grants it nothing
+    #[command(after_help = INSPECT_EXAMPLES)]
+    Inspect(InspectArgs),
     /// Report whether the data is fresh: exit 0 fresh, 1 stale or failing, 2 unknown
     Health(HealthArgs),
     /// Print the built-in component, for another WASI 0.2 runtime
@@ -76,6 +79,15 @@ Examples:
 A weekly --full-refresh finds what was deleted at the source.
 In crontab, with MAILTO set, so that failures are mailed:
   0 6 * * *  /usr/local/bin/tidegate run --env-file /etc/sync/orders.env >> LOG";
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  tidegate inspect mine.wasm
+  tidegate inspect mine.wasm --output json
+
+Imports are read before anything is compiled. Exits as a run would: 0 if the
+component can be used, 77 if an import is not available, 78 if the file is not
+a component, 70 if it is too large or cannot describe itself.";
 
 /// Where settings come from.
 #[derive(Debug, Args, Default, Clone)]
@@ -195,6 +207,17 @@ pub struct DescribeArgs {
     /// Print a JSON Schema of the settings, for editors
     #[arg(long, conflicts_with_all = ["env_example", "markdown"])]
     pub schema: bool,
+}
+
+/// `tidegate inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The component file; without it, the built-in component
+    #[arg(value_name = "FILE")]
+    pub component: Option<PathBuf>,
+    /// `json`: print one JSON object
+    #[arg(long, value_name = "FORMAT")]
+    pub output: Option<OutputKind>,
 }
 
 /// `tidegate health`.

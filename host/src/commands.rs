@@ -20,6 +20,7 @@ pub mod demo;
 pub mod describe;
 pub mod health;
 pub mod help;
+pub mod inspect;
 pub mod preview;
 pub mod stdout;
 

@@ -331,6 +331,8 @@ pub const URL_PARAMETER_BYTES_MAX: usize = 32;
 
 /// Imports that are named when they are refused.
 pub const IMPORTS_NAMED_MAX: usize = 20;
+/// Imports that `inspect` lists; the rest is counted.
+pub const IMPORTS_LISTED_MAX: usize = 200;
 /// How much of the name of each is shown.
 pub const IMPORT_CHARS_MAX: usize = 100;
 /// Where a component's monotonic clock begins, at the most.

@@ -45,6 +45,7 @@ fn carried_out(command: Command) -> Ended {
         Command::Check(args) => tidegate::commands::check(&args, environment),
         Command::Preview(args) => tidegate::commands::preview::preview(&args, environment),
         Command::Describe(args) => tidegate::commands::describe(&args, environment),
+        Command::Inspect(args) => tidegate::commands::inspect::inspect(&args, environment),
         Command::Health(args) => tidegate::commands::health(&args, environment),
         Command::Component => tidegate::commands::component(),
         Command::Demo(args) => tidegate::commands::demo::demo(&args, environment),

@@ -38,6 +38,8 @@ mod histories;
 mod imports;
 /// Windows, ranges, sources that did not change, many pages.
 mod incremental;
+/// `inspect`.
+mod inspect;
 /// Components that take what they are not given, or say what is not so.
 mod limits;
 /// The example of a connector.

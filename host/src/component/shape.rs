@@ -8,7 +8,7 @@ use wasmparser::{
     ComponentOuterAliasKind, Instance, Parser, Payload,
 };
 
-use crate::limits::{IMPORT_CHARS_MAX, IMPORTS_NAMED_MAX, Limits};
+use crate::limits::{IMPORT_CHARS_MAX, IMPORTS_LISTED_MAX, IMPORTS_NAMED_MAX, Limits};
 use crate::outcome::{Failure, Outcome};
 
 /// The interfaces of the world `connector`, without their versions: any WASI 0.2 release of them is served.
@@ -26,35 +26,46 @@ pub const GRANTED: [&str; 11] = [
     "wasi:http/outgoing-handler",
 ];
 
+/// What a component file asks for, and whether it may be compiled.
+pub struct Outline {
+    /// What it imports at the top, in its order: the first of them, as far as it was read.
+    pub imports: Vec<Import>,
+    /// How many more there are.
+    pub imports_more: usize,
+    /// `Err`: why it is not compiled, see [`check`].
+    pub verdict: Result<(), Failure>,
+}
+
+/// One import of a component.
+pub struct Import {
+    /// The beginning of its name, in which nothing steers a terminal.
+    pub name: String,
+    pub is_available: bool,
+}
+
 /// Refuses what is no component or cannot be read (78), what imports more than is granted (77), and what would grow beyond
 /// every honest component (70).
 pub fn check(bytes: &[u8], limits: &Limits) -> Result<(), Failure> {
-    if !is_component(bytes) {
-        return Err(Failure::new(
-            Outcome::Settings,
-            "the component file is not a WebAssembly component; check the path of `--component`, build one for wasm32-wasip2, or use `wasm-tools component new`",
-        ));
-    }
+    outline(bytes, limits).verdict
+}
+
+/// Reads a component file as [`check`] does, and lists what it imports.
+pub fn outline(bytes: &[u8], limits: &Limits) -> Outline {
     let mut reader = Reader {
         limits,
         modules: 0,
+        imports: Vec::new(),
+        imports_more: 0,
         refused: Vec::new(),
         refused_more: 0,
         scopes: Vec::new(),
     };
-    let read = reader.component(Parser::new(0), bytes);
-    // More than one thing may be wrong with it: what it asks for is the first that its owner should hear of.
-    reader.refuse_imports()?;
-    read.map(|_| ()).map_err(|trouble| match trouble {
-        Trouble::Unreadable(error) => Failure::new(
-            Outcome::Settings,
-            format!("the component file is damaged or cut off: {error}; copy or build it again"),
-        ),
-        Trouble::Excess(what) => Failure::new(
-            Outcome::ComponentFailed,
-            format!("host refused the component before compiling it: {what}; the limit is fixed: use another component"),
-        ),
-    })
+    let verdict = reader.verdict(bytes);
+    Outline {
+        imports: reader.imports,
+        imports_more: reader.imports_more,
+        verdict,
+    }
 }
 
 /// A component's preamble: `\0asm`, version 13, layer 1 (the component model's binary format).
@@ -96,6 +107,9 @@ struct Scope {
 struct Reader<'l> {
     limits: &'l Limits,
     modules: usize,
+    /// What it imports at the top: the first of it.
+    imports: Vec<Import>,
+    imports_more: usize,
     /// What it imports at the top and is not granted; of each the beginning of its name, and the first few of them.
     refused: Vec<String>,
     refused_more: usize,
@@ -104,6 +118,28 @@ struct Reader<'l> {
 }
 
 impl Reader<'_> {
+    fn verdict(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if !is_component(bytes) {
+            return Err(Failure::new(
+                Outcome::Settings,
+                "the component file is not a WebAssembly component; check its path, build one for wasm32-wasip2, or use `wasm-tools component new`",
+            ));
+        }
+        let read = self.component(Parser::new(0), bytes);
+        // More than one thing may be wrong with it: what it asks for is the first that its owner should hear of.
+        self.refuse_imports()?;
+        read.map(|_| ()).map_err(|trouble| match trouble {
+            Trouble::Unreadable(error) => Failure::new(
+                Outcome::Settings,
+                format!("the component file is damaged or cut off: {error}; copy or build it again"),
+            ),
+            Trouble::Excess(what) => Failure::new(
+                Outcome::ComponentFailed,
+                format!("host refused the component before compiling it: {what}; the limit is fixed: use another component"),
+            ),
+        })
+    }
+
     /// Reads one component to its end.
     fn component(&mut self, mut parser: Parser, bytes: &[u8]) -> Result<Size, Trouble> {
         if self.scopes.len() >= self.limits.component_depth {
@@ -155,8 +191,8 @@ impl Reader<'_> {
                 for import in imports {
                     let import = import?;
                     let name = import.name.name;
-                    if self.scopes.len() == 1 && !is_granted(name) {
-                        self.refuse(name);
+                    if self.scopes.len() == 1 {
+                        self.import(name);
                     }
                     refuse_component_as_value(import.ty.kind())?;
                 }
@@ -258,13 +294,23 @@ impl Reader<'_> {
         )))
     }
 
-    fn refuse(&mut self, import: &str) {
-        if self.refused.len() == IMPORTS_NAMED_MAX {
+    fn import(&mut self, name: &str) {
+        let is_available = is_granted(name);
+        let shown: String = name.chars().take(IMPORT_CHARS_MAX).collect();
+        let shown = shown.escape_debug().to_string();
+        if !is_available && self.refused.len() == IMPORTS_NAMED_MAX {
             self.refused_more += 1;
-            return;
+        } else if !is_available {
+            self.refused.push(format!("`{shown}`"));
         }
-        let shown: String = import.chars().take(IMPORT_CHARS_MAX).collect();
-        self.refused.push(format!("`{}`", shown.escape_debug()));
+        if self.imports.len() == IMPORTS_LISTED_MAX {
+            self.imports_more += 1;
+        } else {
+            self.imports.push(Import {
+                name: shown,
+                is_available,
+            });
+        }
     }
 
     fn refuse_imports(&self) -> Result<(), Failure> {

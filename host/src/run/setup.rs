@@ -198,7 +198,12 @@ fn component_file(given: &GivenArgs, limits: &Limits) -> Result<Vec<u8>, Failure
     }
 }
 
-fn read_component(path: &Path, holds: Holds, limits: &Limits) -> Result<Vec<u8>, Failure> {
+/// A component file, whole. `Err` (78): it cannot be read.
+pub(crate) fn read_component(
+    path: &Path,
+    holds: Holds,
+    limits: &Limits,
+) -> Result<Vec<u8>, Failure> {
     let read = given_file::read_regular(path, limits.component_bytes, holds);
     let (mut bytes, _) = read.map_err(|error| {
         Failure::new(

@@ -63,6 +63,7 @@ fn help_fits_a_terminal() {
         "check",
         "preview",
         "describe",
+        "inspect",
         "health",
         "component",
         "demo",
