@@ -425,6 +425,33 @@ fn pages_that_hide_as_many_rows_each_double_none_without_a_key() {
 }
 
 #[test]
+fn records_that_come_again_behind_a_short_page_do_not_complete_a_total() {
+    // Of eleven rows these are hidden; with the two that come again, six records came before the last one.
+    let hidden = [1, 6, 7, 9, 10];
+    let run = Job::with(&[
+        ("SOURCE_PAGINATION", "offset"),
+        ("SOURCE_PAGE_SIZE", "5"),
+        ("SOURCE_RECORDS", "/items"),
+        ("SOURCE_TOTAL", "/total"),
+        KEY,
+    ])
+    .run(|url| {
+        let from: u64 = parameter(url, "offset").unwrap().parse().unwrap();
+        let rows = (from + 1..=from + 5).filter(|id| *id <= 11 && !hidden.contains(id));
+        let items: Vec<Value> = rows.map(|id| json!({ "id": id })).collect();
+        page(&json!({"items": items, "total": 6}).to_string())
+    });
+
+    let found: BTreeSet<u64> = ids(&run).into_iter().collect();
+    assert_eq!(
+        found,
+        BTreeSet::from([2, 3, 4, 5, 8, 11]),
+        "{:?}",
+        run.outcome
+    );
+}
+
+#[test]
 fn the_last_hundredth_of_a_total_is_asked_for_behind_empty_pages() {
     // Every other row is hidden, then thirty in a row, and four are shown at the end.
     let is_shown = |at: u64| at.is_multiple_of(2) && at < 1000 || at >= 1030;

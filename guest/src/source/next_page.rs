@@ -121,7 +121,7 @@ pub struct NextPage<'s> {
     empties: u32,
     /// What an offset passed on pages without a record.
     skipped: u64,
-    /// A page of an offset had only what came before.
+    /// A page of an offset had only what came before; or it began with it, where the source hides rows.
     counts_twice: bool,
     /// The page before had only what came before.
     has_echoed: bool,
@@ -240,6 +240,7 @@ impl<'s> NextPage<'s> {
         let is_overlap = page.seen.join == Join::Overlap;
         self.has_echoed = false;
         self.hides |= self.before == Before::Short && contents.records > u64::from(is_overlap);
+        self.counts_twice |= self.hides && page.seen.join == Join::Shifted;
         self.compare(contents.records, is_overlap);
 
         let next = match &self.pagination.style {
