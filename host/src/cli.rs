@@ -15,6 +15,7 @@ Examples:
   tidegate preview --env-file orders.env          print the first records
   tidegate run --env-file orders.env              the line for cron
   tidegate health --env-file orders.env           fresh? 0 yes, 1 no, 2 unknown
+  tidegate convert orders.env > orders.toml       the same job as TOML: `run orders.toml`
 
 Exit codes:
   0       published, or nothing new
@@ -55,6 +56,9 @@ pub enum Command {
     /// Show what a component file is, imports, declares and stages. Grants it nothing
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArgs),
+    /// Print the job file (TOML) that says what env files say
+    #[command(after_help = CONVERT_EXAMPLES)]
+    Convert(ConvertArgs),
     /// Report whether the data is fresh: exit 0 fresh, 1 stale or failing, 2 unknown
     Health(HealthArgs),
     /// Print the built-in component, for another WASI 0.2 runtime
@@ -71,6 +75,7 @@ pub enum Command {
 
 const RUN_EXAMPLES: &str = "\
 Examples:
+  tidegate run orders.toml
   tidegate run --env-file shared.env --env-file orders.env
   tidegate run --env-file orders.env --set MAX_PAGES=3 --dry-run
   tidegate run --env-file orders.env --full-refresh
@@ -89,9 +94,20 @@ Imports are read before anything is compiled. Exits as a run would: 0 if the
 component can be used, 77 if an import is not available, 78 if the file is not
 a component, 70 if it is too large or cannot describe itself.";
 
+const CONVERT_EXAMPLES: &str = "\
+Examples:
+  tidegate convert orders.env > orders.toml
+  tidegate convert shared.env orders.env > orders.toml
+
+Secrets are not copied: the job file names an environment variable instead, and
+a warning says so. `tidegate check orders.toml` shows the same values.";
+
 /// Where settings come from.
 #[derive(Debug, Args, Default, Clone)]
 pub struct GivenArgs {
+    /// Read settings from this job file (TOML)
+    #[arg(value_name = "JOB")]
+    pub job: Option<PathBuf>,
     /// Read settings from this file, one NAME=VALUE a line. Repeatable: the last file wins
     #[arg(long, value_name = "FILE", help_heading = "Settings")]
     pub env_file: Vec<PathBuf>,
@@ -193,6 +209,10 @@ pub enum OutputKind {
 }
 
 /// `tidegate describe`.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 #[derive(Debug, Args)]
 pub struct DescribeArgs {
     /// Describe this component instead of the built-in one
@@ -207,6 +227,20 @@ pub struct DescribeArgs {
     /// Print a JSON Schema of the settings, for editors
     #[arg(long, conflicts_with_all = ["env_example", "markdown"])]
     pub schema: bool,
+    /// Print a JSON Schema of job files, for editors
+    #[arg(long, conflicts_with_all = ["env_example", "markdown", "schema"])]
+    pub job_schema: bool,
+}
+
+/// `tidegate convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// Env files, one NAME=VALUE a line: the last file wins
+    #[arg(value_name = "ENV_FILE", required = true)]
+    pub env_file: Vec<PathBuf>,
+    /// The component of the job, where it is not the built-in one
+    #[arg(long, value_name = "FILE")]
+    pub component: Option<PathBuf>,
 }
 
 /// `tidegate inspect`.
@@ -223,6 +257,9 @@ pub struct InspectArgs {
 /// `tidegate health`.
 #[derive(Debug, Args)]
 pub struct HealthArgs {
+    /// Read settings from this job file (TOML). Only those for the output, MAX_AGE and MAX_CURSOR_AGE are used
+    #[arg(value_name = "JOB")]
+    pub job: Option<PathBuf>,
     /// Read settings from this file. Only those for the output, MAX_AGE and MAX_CURSOR_AGE are used
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,

@@ -11,11 +11,13 @@ use crate::process::watch::{Watch, aside};
 use crate::run::setup::{self, Job};
 use crate::secret::WORD_BYTES_MIN;
 use crate::settings::inputs::Problem;
+use crate::settings::job_file::JOB_FILE;
 use crate::settings::{catalogue, granted, shown, suggest};
 use crate::units;
 use crate::words;
 
 mod check_output;
+pub mod convert;
 pub mod demo;
 pub mod describe;
 pub mod health;
@@ -130,6 +132,8 @@ pub fn describe(
         let job = Job::new(&given, read, &watch.stop, &Log::silent()).await?;
         stdout::print(&if args.env_example {
             describe::env_example(&job.description)
+        } else if args.job_schema {
+            describe::job_schema(&job.description)
         } else if args.schema {
             describe::schema(&job.description)
         } else if args.markdown {
@@ -145,6 +149,7 @@ pub fn describe(
 pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
     let watch = Watch::begin();
     let given = GivenArgs {
+        job: args.job.clone(),
         env_file: args.env_file.clone(),
         set: args.set.clone(),
         ..GivenArgs::default()
@@ -172,8 +177,8 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
     };
     let relevant = |problem: &&Problem| {
         let name = problem.setting.as_str();
-        let is_flag = name.starts_with("--");
-        is_flag || catalogue::row(name).is_some_and(|row| row.for_health)
+        let is_of_all = name.starts_with("--") || name == JOB_FILE;
+        is_of_all || catalogue::row(name).is_some_and(|row| row.for_health)
     };
     if let Some(problem) = host.problems.iter().find(relevant) {
         return failed(Failure::new(Outcome::Settings, problem.to_string()));

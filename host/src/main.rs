@@ -46,6 +46,7 @@ fn carried_out(command: Command) -> Ended {
         Command::Preview(args) => tidegate::commands::preview::preview(&args, environment),
         Command::Describe(args) => tidegate::commands::describe(&args, environment),
         Command::Inspect(args) => tidegate::commands::inspect::inspect(&args, environment),
+        Command::Convert(args) => tidegate::commands::convert::convert(&args, environment),
         Command::Health(args) => tidegate::commands::health(&args, environment),
         Command::Component => tidegate::commands::component(),
         Command::Demo(args) => tidegate::commands::demo::demo(&args, environment),

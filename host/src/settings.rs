@@ -15,6 +15,7 @@ mod fingerprint;
 pub mod granted;
 pub mod host;
 pub mod inputs;
+pub mod job_file;
 pub mod layers;
 mod parse;
 pub mod plan;

@@ -33,6 +33,7 @@ pages! {
     "docs/connectors.md"
     "docs/databases.md"
     "docs/exit-codes.md"
+    "docs/job-files.md"
     "docs/output.md"
     "docs/recipes-by-pattern.md"
     "docs/recipes.md"
@@ -87,9 +88,12 @@ fn every_page_of_the_folder_is_held_to_these_tests() {
         .collect();
     there.sort();
 
-    let listed: Vec<&str> = PAGES.iter().map(|(name, _)| *name).collect();
+    let mut listed: Vec<&str> = PAGES.iter().map(|(name, _)| *name).collect();
+    // Beside the pages is what a program made, and `schema` holds.
+    listed[0] = "docs/job.schema.json";
+    listed.sort_unstable();
 
-    assert_eq!(listed[1..], there);
+    assert_eq!(listed, there);
 }
 
 #[test]
@@ -145,6 +149,31 @@ fn every_block_of_settings_has_no_mistake() {
         let job = job.unset("OUTPUT_DIR");
 
         let printed = job.tidegate(["check", "--env-file", &file]);
+
+        printed.exits(0).stdout_has("no problem found");
+    }
+}
+
+#[test]
+fn every_job_file_of_the_pages_has_no_mistake() {
+    let pages = PAGES.iter().flat_map(|(_, page)| blocks(page));
+    let files = pages.filter(|(language, text)| *language == "toml" && text.contains("[source]"));
+    let files: Vec<&str> = files.map(|(_, text)| text).collect();
+
+    assert!(!files.is_empty());
+    for text in files {
+        let job = Job::new();
+        let key = job.file("key", "a-key").display().to_string();
+        let file = job.file(
+            "orders.toml",
+            &text.replace("/etc/tidegate/orders-key", &key),
+        );
+        let job = job
+            .unset("OUTPUT_DIR")
+            .unset("SOURCE_API_URL")
+            .unset("SOURCE_API_KEY");
+
+        let printed = job.tidegate(["check", &file.display().to_string()]);
 
         printed.exits(0).stdout_has("no problem found");
     }

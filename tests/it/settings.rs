@@ -6,8 +6,12 @@ use tidegate::outcome::Outcome;
 use crate::server::Reply;
 use crate::world::Job;
 
+/// Env files made into job files.
+mod convert;
 /// What a component given by path gets of the environment.
 mod granted;
+/// Settings in TOML.
+mod job_file;
 
 const ONE: &str = r#"[{"id":1}]"#;
 const DATED: &str = r#"[{"id":1,"updated":"2026-01-01T00:00:00Z"}]"#;

@@ -6,14 +6,16 @@ use crate::component::{Description, is_settable};
 use crate::settings::catalogue::{self, Group};
 use crate::settings::env_file;
 
+mod job_schema;
 mod schema;
 
+pub use job_schema::job_schema;
 pub use schema::schema;
 
 /// One setting, wherever it was declared.
-struct Entry {
-    group: Group,
-    name: String,
+pub(super) struct Entry {
+    pub group: Group,
+    pub name: String,
     doc: String,
     default: String,
     example: String,
@@ -30,7 +32,7 @@ pub fn table(description: &Description) -> String {
         description.name, description.version, description.summary
     );
     each_group(description, |group, entries| {
-        let _ = write!(out, "\n{}\n", group.title());
+        let _ = write!(out, "\n{}  [{}]\n", group.title(), group.table());
         for entry in entries {
             let _ = writeln!(out, "  {:<23} {}", entry.name, remarks(entry));
             for line in wrapped(&entry.doc, 74) {
@@ -104,7 +106,7 @@ fn each_group(description: &Description, mut print: impl FnMut(Group, &[&Entry])
 }
 
 /// The component's settings, then the host's. One that both name, as PRIMARY_KEY, is listed once, as the host's.
-fn entries(description: &Description) -> Vec<Entry> {
+pub(super) fn entries(description: &Description) -> Vec<Entry> {
     let declared = description
         .settings
         .iter()

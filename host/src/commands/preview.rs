@@ -26,8 +26,9 @@ use crate::records::superseded::Superseded;
 use crate::run::call_component;
 use crate::run::setup::{self, Job, refusal};
 use crate::secret::Redactor;
-use crate::settings::catalogue;
+use crate::settings::catalogue::{self, Group};
 use crate::settings::env_file;
+use crate::settings::job_file::value::Takes;
 use crate::settings::plan::MaxRejected;
 use crate::staging::read::RECORDS;
 use crate::units::counted;
@@ -74,7 +75,11 @@ pub async fn online(job: &Job, stop: &Stop, redactor: &Redactor) -> Result<(), F
     let looked = source.look().await;
     log.component_ended();
     let looked = looked?;
-    for line in in_words(&looked, &job.description) {
+    for line in in_words(
+        &looked,
+        &job.description,
+        job.inputs.layers().has_job_file(),
+    ) {
         source.print(&line)?;
     }
     match looked.would_fail {
@@ -211,7 +216,7 @@ impl<'a> Callable<'a> {
 }
 
 /// What was seen, for a person: findings, the first record, the next request, and lines to paste.
-fn in_words(sighting: &Sighting, description: &Description) -> Vec<String> {
+fn in_words(sighting: &Sighting, description: &Description, has_job_file: bool) -> Vec<String> {
     let row = |topic: &str, found: &str| format!("  {topic:<12} {found}");
     let mut lines = vec![String::new(), "what one request showed:".to_owned()];
     for finding in &sighting.findings {
@@ -226,7 +231,9 @@ fn in_words(sighting: &Sighting, description: &Description) -> Vec<String> {
     let fit: Vec<(&Suggestion, String)> = sighting
         .suggestions
         .iter()
-        .filter_map(|suggestion| Some((suggestion, to_paste(suggestion, description)?)))
+        .filter_map(|suggestion| {
+            Some((suggestion, to_paste(suggestion, description, has_job_file)?))
+        })
         .collect();
     if fit.is_empty() {
         lines.push("nothing to add to the settings".to_owned());
@@ -255,7 +262,11 @@ fn in_words(sighting: &Sighting, description: &Description) -> Vec<String> {
 
 /// The line of a settings file. None where the component may not suggest it: it did not declare the setting, or it is one of
 /// the host's, or a secret, or decides who is talked to and where the credential goes; or where no line says that value.
-fn to_paste(suggestion: &Suggestion, description: &Description) -> Option<String> {
+fn to_paste(
+    suggestion: &Suggestion,
+    description: &Description,
+    has_job_file: bool,
+) -> Option<String> {
     let name = suggestion.name.as_str();
     let declared = description
         .settings
@@ -266,7 +277,14 @@ fn to_paste(suggestion: &Suggestion, description: &Description) -> Option<String
     if !is_settable(declared) || is_shared {
         return None;
     }
-    env_file::line(name, suggestion.value.as_deref()?)
+    let value = suggestion.value.as_deref()?;
+    if has_job_file {
+        let row = catalogue::row(name);
+        let takes = row.map_or_else(|| Takes::of_declared(declared), Takes::of_row);
+        let table = row.map_or(Group::Source, |row| row.group).table();
+        return Some(format!("{}  # in [{table}]", takes.line(name, value)));
+    }
+    env_file::line(name, value)
 }
 
 /// The first whole lines of what was staged, at most `limit` and as far as `bytes_max`. What is no plain file or no text counts

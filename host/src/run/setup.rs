@@ -19,6 +19,7 @@ use crate::secret::Redactor;
 use crate::settings::granted::{self, Grant};
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::{Inputs, Problem};
+use crate::settings::job_file::JobComponent;
 use crate::settings::plan::{Plan, Unusable};
 use crate::settings::suggest;
 
@@ -48,7 +49,7 @@ pub fn read(
     stop: &Stop,
 ) -> (Inputs, HostPlan) {
     let limits = Limits::default();
-    let inputs = Inputs::read(&given.set, environment, &given.env_file, &limits, stop);
+    let inputs = Inputs::read(given, environment, &limits, stop);
     let host = HostPlan::new(&inputs, limits);
     stop.set_deadline(host.limits.run_deadline);
     (inputs, host)
@@ -68,8 +69,9 @@ impl Job {
         stop: &Stop,
         log: &Log,
     ) -> Result<Self, Failure> {
+        let component = wanted(given, inputs.layers().component());
         let loaded = async {
-            let bytes = component_file(given, &host.limits)?;
+            let bytes = component_file(&component, &host.limits)?;
             let cache_dir = host.cache_dir.as_deref();
             let connector = Connector::load(bytes, cache_dir, &host.limits, log).await?;
             let description = connector.describe(log.clone(), &host.limits).await?;
@@ -79,7 +81,7 @@ impl Job {
             .unless(loaded)
             .await
             .map_err(|failure: Failure| with_problems(failure, &host))?;
-        let has_built_in = given.component.is_none();
+        let has_built_in = component.path.is_none();
         let grant = grant(&description, has_built_in, &host);
         let plan = Plan::new(&mut inputs, &host, &grant);
         Ok(Self {
@@ -116,7 +118,8 @@ impl Job {
         Ok(problems)
     }
 
-    async fn component_problems(&self, environment: Vec<(String, String)>) -> Vec<Problem> {
+    /// What the component finds wrong with these settings; nothing where it does not say.
+    pub async fn component_problems(&self, environment: Vec<(String, String)>) -> Vec<Problem> {
         let grants = Grants {
             outbound: None,
             staging: None,
@@ -172,13 +175,24 @@ fn with_problems(failure: Failure, host: &HostPlan) -> Failure {
     Failure { message, ..failure }
 }
 
-fn component_file(given: &GivenArgs, limits: &Limits) -> Result<Vec<u8>, Failure> {
-    let bytes = match &given.component {
+/// The component that is asked for: by flag, else by the job file. A flag that names another leaves nothing of the file's.
+fn wanted(given: &GivenArgs, of_job: &JobComponent) -> JobComponent {
+    let (path, sha256) = (given.component.clone(), given.component_sha256.clone());
+    if path.is_some() {
+        return JobComponent { path, sha256 };
+    }
+    JobComponent {
+        path: of_job.path.clone(),
+        sha256: sha256.or_else(|| of_job.sha256.clone()),
+    }
+}
+
+fn component_file(wanted: &JobComponent, limits: &Limits) -> Result<Vec<u8>, Failure> {
+    let bytes = match &wanted.path {
         None => BUILT_IN.to_vec(),
         Some(path) => {
-            // A component pinned by `--component-sha256` may be writable by others.
-            let is_pinned = given.component_sha256.is_some();
-            let holds = if is_pinned {
+            // A component whose sha256 is given may be writable by others.
+            let holds = if wanted.sha256.is_some() {
                 Holds::Other
             } else {
                 Holds::Trusted
@@ -187,11 +201,11 @@ fn component_file(given: &GivenArgs, limits: &Limits) -> Result<Vec<u8>, Failure
         }
     };
     let found = crate::hash::sha256(&bytes);
-    match &given.component_sha256 {
+    match &wanted.sha256 {
         Some(wanted) if !wanted.eq_ignore_ascii_case(&found) => Err(Failure::new(
             Outcome::Settings,
             format!(
-                "the component's sha256 is `{found}`, not the one that `--component-sha256` asks for"
+                "the component's sha256 is `{found}`, not the one that `--component-sha256` or the job file asks for"
             ),
         )),
         _ => Ok(bytes),

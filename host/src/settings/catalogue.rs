@@ -52,6 +52,8 @@ pub struct Row {
     pub example: &'static str,
     /// The form of the value, for `describe --schema`.
     pub form: Form,
+    /// What separates the entries, where the value is a list.
+    pub separator: Option<char>,
     /// Who may see the value.
     pub secrecy: Secrecy,
     /// Whether `NAME_FILE` may name a file that holds the value. A secret always may.
@@ -107,6 +109,19 @@ impl Group {
             Self::Health => "Health",
             Self::Network => "Network",
             Self::Limits => "Limits and scheduling",
+        }
+    }
+
+    /// The table of a job file.
+    pub const fn table(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Auth => "auth",
+            Self::Output => "output",
+            Self::Gates => "gates",
+            Self::Health => "health",
+            Self::Network => "network",
+            Self::Limits => "limits",
         }
     }
 }
@@ -172,6 +187,7 @@ impl Row {
         default: "",
         example: "",
         form: Form::Text,
+        separator: None,
         secrecy: Secrecy::Public,
         in_file: false,
         shapes_records: false,
@@ -179,6 +195,16 @@ impl Row {
         described_by_component: false,
         rules: &[],
     };
+
+    /// True if and only if every value is a whole number, perhaps with a unit that may be left out.
+    pub fn is_number(&self) -> bool {
+        matches!(self.form, Form::Pattern(NUMBER | PERCENT))
+    }
+
+    /// True if and only if it is a switch.
+    pub fn is_switch(&self) -> bool {
+        matches!(self.form, Form::Choice(words) if words == YES_OR_NO)
+    }
 
     /// True if and only if no component ever gets the value.
     pub fn is_secret(&self) -> bool {
@@ -292,6 +318,7 @@ catalogue! {
         meaning: "Environment variables that a component given by path may read, comma-separated. SOURCE_API_URL is always \
                   allowed. No effect with the built-in component, which may read all its settings",
         form: Form::Pattern(NAMES),
+        separator: Some(','),
     }
     SOURCE_TOKEN_URL: Url = parse::token_url {
         group: Group::Auth,
@@ -318,6 +345,7 @@ catalogue! {
         group: Group::Auth,
         example: "orders.read",
         meaning: "OAuth2 scopes to request, separated by spaces, for SOURCE_AUTH=oauth2",
+        separator: Some(' '),
         rules: OF_OAUTH2,
     }
     SOURCE_TOKEN_AUTH: SentIn = parse::sent_in {
@@ -389,6 +417,7 @@ catalogue! {
         meaning: "Columns of a csv file or a table, one `name type /pointer` a line. Types: text, bigint, numeric, double, \
                   boolean, timestamptz, timestamp, date, uuid, json, jsonb; csv needs none. Default for csv: the members \
                   of the records. Default for a table: the key, and the whole record as `data`",
+        separator: Some('\n'),
         in_file: true,
         shapes_records: true,
     }
@@ -459,6 +488,7 @@ catalogue! {
         meaning: "Key of a published record: JSON Pointers to strings or integers, comma-separated. With append every \
                   record must have the key, but nothing is merged",
         form: Form::Pattern("^/"),
+        separator: Some(','),
         shapes_records: true,
     }
     REPLACE_BY: String = parse::pointer {
@@ -523,7 +553,7 @@ catalogue! {
         example: "1%",
         meaning: "Refuse to publish when more records than this are rejected: a count, or a percentage of the fetched \
                   records",
-        form: Form::Pattern("^[0-9]+%?$"),
+        form: Form::Pattern(PERCENT),
     }
     SCHEMA_DRIFT: OnDrift = parse::on_drift {
         group: Group::Gates,
@@ -553,6 +583,7 @@ catalogue! {
         example: "https://files.example.com",
         meaning: "Further origins that may be requested, comma-separated: `scheme://host[:port]`. A bare host means https. \
                   They never receive the credential",
+        separator: Some(','),
     }
     ALLOW_PRIVATE_NETWORKS: bool = parse::yes_or_no {
         group: Group::Network,

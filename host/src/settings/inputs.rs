@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::cli::GivenArgs;
 use crate::component::Description;
 use crate::given_file::reread::SecretFile;
 use crate::given_file::{GivenFiles, Holds, Text, one_line, without_newline};
@@ -19,6 +20,7 @@ use crate::secret::Secret;
 use crate::settings::catalogue::{self, Row, Secrecy, Setting};
 use crate::settings::component_settings::{self, SCHEMA};
 use crate::settings::granted::Grant;
+use crate::settings::job_file::{Variable, references};
 use crate::settings::layers::Layers;
 
 /// Where systemd puts the credentials of a unit: `systemd.exec(5)`.
@@ -38,6 +40,20 @@ pub enum Origin {
         /// The line, counted from 1.
         line: usize,
     },
+    /// A line of the job file.
+    JobFile {
+        /// The file as it was named.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+    },
+    /// An environment variable that the job file names.
+    Variable {
+        /// Its name.
+        name: String,
+        /// The line that names it.
+        named: Box<Origin>,
+    },
     /// The file that `NAME_FILE` names.
     File(PathBuf),
     /// A file in `$CREDENTIALS_DIRECTORY` (systemd's `LoadCredential=`).
@@ -51,7 +67,10 @@ impl fmt::Display for Origin {
         match self {
             Self::Flag => f.write_str("--set"),
             Self::Environment => f.write_str("environment"),
-            Self::EnvFile { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::EnvFile { path, line } | Self::JobFile { path, line } => {
+                write!(f, "{}:{line}", path.display())
+            }
+            Self::Variable { name, named } => write!(f, "environment {name}, {named}"),
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Credential(path) => write!(f, "credential {}", path.display()),
             Self::Default => f.write_str("default"),
@@ -141,16 +160,15 @@ impl Inputs {
     /// Takes the flags and the environment, and reads the files that they name, but for those of the component's settings.
     /// Never fails: problems are in it, also that `stop` ended the wait for a file.
     pub fn read(
-        flags: &[String],
+        given: &GivenArgs,
         environment: impl IntoIterator<Item = (String, String)>,
-        env_files: &[PathBuf],
         limits: &Limits,
         stop: &Stop,
     ) -> Self {
         let files = GivenFiles::new(stop.clone(), limits);
         let mut problems = Vec::new();
         let mut inputs = Self {
-            layers: Layers::read(flags, environment, env_files, &files, &mut problems),
+            layers: Layers::read(given, environment, &files, &mut problems),
             files,
             host: BTreeMap::new(),
             component: BTreeMap::new(),
@@ -311,6 +329,9 @@ impl Inputs {
             })?;
             return Ok(Some(Given { value, ..given }));
         }
+        if let Some(variable) = self.layers.variable(name) {
+            return self.secret_of(row, variable);
+        }
         let Some((path, origin)) = self.secret_path(name)? else {
             return Ok(None);
         };
@@ -329,6 +350,30 @@ impl Inputs {
                 origin,
             )),
         }
+    }
+
+    /// A secret in the environment variable that the job file names. A file that is named beside it in the same place is one
+    /// too many; one that is named elsewhere takes precedence.
+    fn secret_of(&self, row: &Row, variable: &Variable) -> Result<Option<Given>, Problem> {
+        let problem = |message: String| Problem::of(row.name, message, variable.origin.clone());
+        let Some(value) = self.layers.environment(&variable.name) else {
+            return Err(problem(format!(
+                "is to be in the environment variable `{}`, which is not set: set it, or name a file in `{}`",
+                variable.name,
+                references(row.name).0
+            )));
+        };
+        let value = one_line(value).ok_or_else(|| {
+            problem(format!(
+                "is empty, or only white space, in the environment variable `{}`: give the secret, or remove this line",
+                variable.name
+            ))
+        })?;
+        let origin = Origin::Variable {
+            name: variable.name.clone(),
+            named: Box::new(variable.origin.clone()),
+        };
+        Ok(Some(Given { value, origin }))
     }
 
     /// Where a secret would be read. `Err`: nobody can tell whether `$CREDENTIALS_DIRECTORY` has it.

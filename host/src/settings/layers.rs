@@ -1,14 +1,17 @@
-//! Where settings come from, and which of them counts: flag, then environment, then `--env-file`, then default.
+//! Where settings come from, and which of them counts: flag, then environment, then `--env-file`, then the job file,
+//! then default.
 //!
 //! The environment is handed in by `main`, once. What a value means is for the catalogue and the component to say.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use super::env_file::{is_name, parse_line};
 use super::inputs::{Given, Origin, Problem};
+use super::job_file::{self, JOB_FILE, JobComponent, JobFile, Key, Variable};
+use crate::cli::GivenArgs;
 use crate::given_file::{GivenFiles, Holds, Text};
 
 /// What was given as a value, by where it was given. An empty value counts as not given.
@@ -16,15 +19,16 @@ pub struct Layers {
     flags: BTreeMap<String, Text>,
     environment: BTreeMap<String, Text>,
     env_files: BTreeMap<String, Given>,
+    job: JobFile,
+    has_job_file: bool,
 }
 
 impl Layers {
     /// Takes the flags and the environment, and reads the files, later ones over earlier ones. What cannot be read or
     /// understood is added to `problems`.
     pub fn read(
-        flags: &[String],
+        given: &GivenArgs,
         environment: impl IntoIterator<Item = (String, String)>,
-        env_files: &[PathBuf],
         files: &GivenFiles,
         problems: &mut Vec<Problem>,
     ) -> Self {
@@ -36,13 +40,18 @@ impl Layers {
                 .map(|(name, value)| (name, wiped(value)))
                 .collect(),
             env_files: BTreeMap::new(),
+            job: JobFile::default(),
+            has_job_file: given.job.is_some(),
         };
-        for flag in flags {
+        for flag in &given.set {
             layers.take_flag(flag, problems);
         }
         layers.flags.retain(|_, value| !value.is_empty());
-        for path in env_files {
+        for path in &given.env_file {
             layers.read_env_file(path, files, problems);
+        }
+        if let Some(path) = &given.job {
+            layers.read_job_file(path, files, problems);
         }
         layers
     }
@@ -52,13 +61,40 @@ impl Layers {
         let environment = || Some((self.environment.get(name)?.clone(), Origin::Environment));
         self.flag(name)
             .or_else(|| environment().map(|(value, origin)| Given { value, origin }))
-            .or_else(|| self.env_files.get(name).cloned())
+            .or_else(|| self.of_files(name))
     }
 
     /// The value that was given for `name` by flag or file, whatever the environment says.
     pub fn deliberate_value(&self, name: &str) -> Option<Given> {
-        self.flag(name)
-            .or_else(|| self.env_files.get(name).cloned())
+        self.flag(name).or_else(|| self.of_files(name))
+    }
+
+    /// The environment variable that the job file names for a secret, where no file for it is named in a higher place.
+    pub fn variable(&self, name: &str) -> Option<&Variable> {
+        let variable = self.job.variables.get(name)?;
+        let file = format!("{name}_FILE");
+        let is_higher = |given: Given| !matches!(given.origin, Origin::JobFile { .. });
+        (!self.get(&file).is_some_and(is_higher)).then_some(variable)
+    }
+
+    /// The component that the job file names.
+    pub fn component(&self) -> &JobComponent {
+        &self.job.component
+    }
+
+    /// Whether there is a job file, usable or not.
+    pub fn has_job_file(&self) -> bool {
+        self.has_job_file
+    }
+
+    /// The keys of the job file that only the component can know.
+    pub fn job_keys(&self) -> &[Key] {
+        &self.job.keys
+    }
+
+    /// The lines of env files that count, by name.
+    pub fn env_files(&self) -> &BTreeMap<String, Given> {
+        &self.env_files
     }
 
     /// The value that `--set` gave for `name`.
@@ -68,7 +104,7 @@ impl Layers {
         Some(Given { value, origin })
     }
 
-    /// Names given by flag or file, with their place: each of them must be known.
+    /// Names given by flag or env file, with their place: each of them must be known.
     pub fn deliberate(&self) -> impl Iterator<Item = (&str, Origin)> {
         let flags = self.flags.keys().map(|name| (name.as_str(), Origin::Flag));
         let files = self
@@ -88,6 +124,11 @@ impl Layers {
         self.environment.get(name).map(|value| value.as_str())
     }
 
+    fn of_files(&self, name: &str) -> Option<Given> {
+        let given = self.env_files.get(name);
+        given.or_else(|| self.job.values.get(name)).cloned()
+    }
+
     fn take_flag(&mut self, flag: &str, problems: &mut Vec<Problem>) {
         let named = flag.split_once('=').filter(|(name, _)| is_name(name));
         let Some((name, value)) = named else {
@@ -101,6 +142,25 @@ impl Layers {
         let before = self.flags.insert(name.to_owned(), wiped(value.to_owned()));
         if before.is_some() {
             problems.push(Problem::new(name, "is given by `--set` more than once"));
+        }
+    }
+
+    fn read_job_file(&mut self, path: &Path, files: &GivenFiles, problems: &mut Vec<Problem>) {
+        match files.text(path, Holds::Trusted) {
+            Ok(text) => self.job = job_file::read(path, &text, problems),
+            Err(error) => {
+                let message = format!("`{}` was not used: {error}", path.display());
+                problems.push(Problem::new(JOB_FILE, message));
+            }
+        }
+        for name in self.job.variables.keys() {
+            let file = format!("{name}_FILE");
+            if let Some(file) = self.job.values.get(&file) {
+                let (named, variable) = job_file::references(name);
+                let message =
+                    format!("is given by `{named}` and by `{variable}`: remove one of the two");
+                problems.push(Problem::of(name, message, file.origin.clone()));
+            }
         }
     }
 

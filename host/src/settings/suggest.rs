@@ -6,6 +6,7 @@ use crate::component::Description;
 use crate::settings::catalogue::{self, LATER};
 use crate::settings::component_settings::{file_name, is_secret};
 use crate::settings::inputs::{Inputs, Problem};
+use crate::settings::job_file::keys;
 
 /// Names in the environment that look like a setting with a typing error, with the setting meant.
 pub fn near_misses(description: &Description, inputs: &Inputs) -> Vec<(String, String)> {
@@ -29,7 +30,7 @@ pub(super) fn known_names(description: &Description) -> BTreeSet<String> {
     declared.chain(host).collect()
 }
 
-fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {
+pub(super) fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {
     let distance = |known: &String| strsim::damerau_levenshtein(name, known);
     known
         .iter()
@@ -62,4 +63,5 @@ pub(super) fn refuse_unknown(
             origin: Some(origin),
         });
     }
+    keys::refuse(description, inputs.layers().job_keys(), problems);
 }

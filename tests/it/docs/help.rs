@@ -68,7 +68,10 @@ fn help_fits_a_terminal() {
         "component",
         "demo",
     ];
-    for command in commands.iter().chain(&["help", "completions", "man"]) {
+    for command in commands
+        .iter()
+        .chain(&["help", "completions", "man", "convert"])
+    {
         let printed = job.tidegate(["help", command]);
         let wide = printed
             .stdout

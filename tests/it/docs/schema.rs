@@ -112,3 +112,83 @@ fn what_no_setting_takes_does_not_fit_the_schema() {
         println!("{record}");
     }
 }
+
+/// What TOML says, as JSON.
+fn json_of(item: &toml_edit::Value) -> Value {
+    use toml_edit::Value as Toml;
+    match item {
+        Toml::String(text) => json!(text.value()),
+        Toml::Integer(number) => json!(number.value()),
+        Toml::Float(number) => json!(number.value()),
+        Toml::Boolean(is_so) => json!(is_so.value()),
+        Toml::Datetime(time) => json!({ "date": time.to_string() }),
+        Toml::Array(items) => items.iter().map(json_of).collect(),
+        Toml::InlineTable(table) => table
+            .iter()
+            .map(|(key, value)| (key, json_of(value)))
+            .collect(),
+    }
+}
+
+fn job_file(text: &str) -> Value {
+    let document: toml_edit::DocumentMut = text.parse().expect("TOML");
+    let table = document.as_table().clone().into_inline_table();
+    json_of(&toml_edit::Value::InlineTable(table))
+}
+
+#[test]
+fn the_schema_of_job_files_is_the_committed_one() {
+    let printed = Job::new()
+        .tidegate(["describe", "--job-schema"])
+        .exits(0)
+        .stdout
+        .clone();
+
+    let committed = text("docs/job.schema.json");
+
+    // `tidegate describe --job-schema > docs/job.schema.json`
+    assert!(
+        printed == committed,
+        "docs/job.schema.json is not what `describe --job-schema` prints"
+    );
+}
+
+#[test]
+fn job_files_fit_their_schema_and_what_is_refused_does_not() {
+    let fits = [
+        "",
+        "[component]\npath = 'a.wasm'\nsha256 = '0000000000000000000000000000000000000000000000000000000000000000'\n",
+        "[source]\nsource_rate = 0.5\nsource_page_size = 100\nsource_headers = ['A: b']\nsource_api_key_env = 'KEY'\ntransform_file = 'a.jq'\n\
+         [output]\nprimary_key = ['/id']\noutput_csv_bom = true\noutput_mode = '0640'\n[limits]\nmax_retries = 3\nretry_pause = '2s'\n",
+    ];
+    let does_not = [
+        "[sources]\n",
+        "[limits]\nmax_retries = true\n",
+        "[limits]\nrun_deadline = '15'\n",
+        "[source]\nsource_api_key = 'secret'\n",
+        "[source]\nsource_record = '/items'\n",
+        "[output]\nmax_retries = 3\n",
+        "[output]\noutput_format = 'xml'\n",
+        "job_name = 'orders'\n",
+    ];
+    let records: Vec<Value> = fits
+        .iter()
+        .chain(&does_not)
+        .map(|file| job_file(file))
+        .collect();
+    let schema = Job::new();
+    let committed = schema
+        .file("job.schema.json", &text("docs/job.schema.json"))
+        .display()
+        .to_string();
+    let mut job = schema
+        .set("SOURCE_SCHEMA", &committed)
+        .set("MAX_REJECTED", &does_not.len().to_string())
+        .page(200, &json!(records).to_string());
+
+    let run = job.run();
+
+    run.exits(Outcome::Published);
+    assert_eq!(run.summary()["rejected"], does_not.len());
+    assert_eq!(run.summary()["records"], fits.len());
+}

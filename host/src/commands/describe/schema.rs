@@ -42,7 +42,7 @@ pub fn schema(description: &Description) -> String {
     serde_json::to_string_pretty(&schema).expect("text has no key but text") + "\n"
 }
 
-fn property(entry: &Entry) -> Value {
+pub(super) fn property(entry: &Entry) -> Value {
     let mut property = Map::from_iter([
         ("type".to_owned(), json!("string")),
         ("description".to_owned(), json!(entry.doc)),

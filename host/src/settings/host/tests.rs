@@ -1,6 +1,7 @@
 //! Defaults, and every problem at once.
 
 use super::*;
+use crate::cli::GivenArgs;
 use crate::process::stop::Stop;
 
 fn host(environment: &[(&str, &str)]) -> HostPlan {
@@ -9,7 +10,7 @@ fn host(environment: &[(&str, &str)]) -> HostPlan {
         .iter()
         .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
     let stop = Stop::unwatched(Duration::from_hours(1));
-    let inputs = Inputs::read(&[], environment, &[], &limits, &stop);
+    let inputs = Inputs::read(&GivenArgs::default(), environment, &limits, &stop);
     HostPlan::new(&inputs, limits)
 }
 

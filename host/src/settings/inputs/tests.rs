@@ -18,7 +18,12 @@ fn collect(flags: &[&str], environment: &[(&str, &str)], files: &[&str]) -> Inpu
         .iter()
         .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
     let stop = Stop::unwatched(Duration::from_hours(1));
-    Inputs::read(&flags, environment, &paths, &Limits::default(), &stop)
+    let given = GivenArgs {
+        set: flags,
+        env_file: paths,
+        ..GivenArgs::default()
+    };
+    Inputs::read(&given, environment, &Limits::default(), &stop)
 }
 
 fn texts(inputs: &Inputs) -> Vec<String> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::cli::GivenArgs;
 use crate::limits::Limits;
 use crate::process::stop::Stop;
 use crate::secret::Redactor;
@@ -126,7 +127,12 @@ fn read(flags: &[&str], environment: &[(&str, &str)], env_files: &[PathBuf]) -> 
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let stop = Stop::unwatched(Duration::from_hours(1));
-    let inputs = Inputs::read(&flags, environment, env_files, &limits, &stop);
+    let given = GivenArgs {
+        set: flags,
+        env_file: env_files.to_vec(),
+        ..GivenArgs::default()
+    };
+    let inputs = Inputs::read(&given, environment, &limits, &stop);
     Read {
         host: HostPlan::new(&inputs, limits),
         inputs,

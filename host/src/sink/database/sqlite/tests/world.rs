@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::Connection as Link;
 
+use crate::cli::GivenArgs;
 use crate::folder::lock;
 use crate::folder::{Folder, Writers};
 use crate::limits::Limits;
@@ -115,7 +116,7 @@ impl World {
     pub fn plan(&self) -> HostPlan {
         let (settings, limits) = (self.settings.iter().cloned(), self.limits.clone());
         let stop = Stop::unwatched(Duration::from_hours(1));
-        let inputs = Inputs::read(&[], settings, &[], &limits, &stop);
+        let inputs = Inputs::read(&GivenArgs::default(), settings, &limits, &stop);
         let plan = HostPlan::new(&inputs, limits);
         assert_eq!(plan.problems, []);
         plan
