@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::limits::FLEET_PARALLEL_MAX;
+
 const ABOUT: &str = "Data-sync jobs for cron: fetches changes from an HTTP API, and publishes data and cursor in one rename";
 
 const EXAMPLES: &str = "\
@@ -16,6 +18,7 @@ Examples:
   tidegate run --env-file orders.env              the line for cron
   tidegate health --env-file orders.env           fresh? 0 yes, 1 no, 2 unknown
   tidegate convert orders.env > orders.toml       the same job as TOML: `run orders.toml`
+  tidegate run jobs/ --parallel 4                 every job of a folder
 
 Exit codes:
   0       published, or nothing new
@@ -73,6 +76,17 @@ pub enum Command {
     Man(ManArgs),
 }
 
+impl Command {
+    /// The process that this one may not outlive.
+    pub fn parent(&self) -> Option<i32> {
+        match self {
+            Self::Run(args) => args.fleet.fleet_parent,
+            Self::Health(args) => args.fleet_parent,
+            _ => None,
+        }
+    }
+}
+
 const RUN_EXAMPLES: &str = "\
 Examples:
   tidegate run orders.toml
@@ -80,6 +94,11 @@ Examples:
   tidegate run --env-file orders.env --set MAX_PAGES=3 --dry-run
   tidegate run --env-file orders.env --full-refresh
   tidegate run --env-file orders.env --from 2026-11-01 --to 2026-11-08
+  tidegate run jobs/ --env-file shared.env --parallel 4 --jitter 30s
+
+Of a folder, every file NAME.env or NAME.toml is a job, there or in a folder
+named after its tenant. Each runs as a process of its own; the exit code is that
+of the worst.
 
 A weekly --full-refresh finds what was deleted at the source.
 In crontab, with MAILTO set, so that failures are mailed:
@@ -105,7 +124,7 @@ a warning says so. `tidegate check orders.toml` shows the same values.";
 /// Where settings come from.
 #[derive(Debug, Args, Default, Clone)]
 pub struct GivenArgs {
-    /// Read settings from this job file (TOML)
+    /// Read settings from this job file (TOML). `run FOLDER` runs every job of a folder
     #[arg(value_name = "JOB")]
     pub job: Option<PathBuf>,
     /// Read settings from this file, one NAME=VALUE a line. Repeatable: the last file wins
@@ -154,6 +173,9 @@ pub struct RunArgs {
     /// Where settings come from.
     #[command(flatten)]
     pub given: GivenArgs,
+    /// How the jobs of a folder are run.
+    #[command(flatten)]
+    pub fleet: FleetArgs,
     /// Fetch everything, and replace the published set. Refused with WRITE_MODE=append
     #[arg(long, help_heading = "This run")]
     pub full_refresh: bool,
@@ -192,6 +214,57 @@ pub struct RunArgs {
     /// Log nothing; for callers within the library.
     #[arg(skip)]
     pub quiet: bool,
+}
+
+/// How the jobs of a folder are run.
+#[derive(Debug, Args, Default, Clone)]
+pub struct FleetArgs {
+    /// Jobs that run at the same time. Default: one for each processor
+    #[arg(long, value_name = "N", value_parser = parallel(), requires = "job", help_heading = "A folder of jobs")]
+    pub parallel: Option<u16>,
+    /// Of these, jobs of one tenant. Default: half of them, where there are several tenants
+    #[arg(long, value_name = "N", value_parser = parallel(), requires = "job", help_heading = "A folder of jobs")]
+    pub per_tenant: Option<u16>,
+    /// Delay the start of each job by a random time up to this, such as 30s
+    #[arg(
+        long,
+        value_name = "SPAN",
+        requires = "job",
+        help_heading = "A folder of jobs"
+    )]
+    pub jitter: Option<String>,
+    /// End a job that takes longer than this. Default: 1h
+    #[arg(
+        long,
+        value_name = "SPAN",
+        requires = "job",
+        help_heading = "A folder of jobs"
+    )]
+    pub job_deadline: Option<String>,
+    /// Kill a job that has not ended this long after SIGTERM. Default: 10s
+    #[arg(
+        long,
+        value_name = "SPAN",
+        requires = "job",
+        help_heading = "A folder of jobs"
+    )]
+    pub grace: Option<String>,
+    /// For the processes of a fleet: end when this process does.
+    #[arg(long, value_name = "PID", hide = true)]
+    pub fleet_parent: Option<i32>,
+}
+
+impl FleetArgs {
+    /// Whether any of it was said that only a folder has a use for.
+    pub fn is_given(&self) -> bool {
+        let spans = [&self.jitter, &self.job_deadline, &self.grace];
+        let has_number = self.parallel.is_some() || self.per_tenant.is_some();
+        has_number || spans.iter().any(|span| span.is_some())
+    }
+}
+
+fn parallel() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=i64::from(FLEET_PARALLEL_MAX))
 }
 
 impl RunArgs {
@@ -257,7 +330,8 @@ pub struct InspectArgs {
 /// `tidegate health`.
 #[derive(Debug, Args)]
 pub struct HealthArgs {
-    /// Read settings from this job file (TOML). Only those for the output, MAX_AGE and MAX_CURSOR_AGE are used
+    /// Read settings from this job file (TOML), of which only those for the output, MAX_AGE and MAX_CURSOR_AGE are used.
+    /// Of a folder, report every job as one table: exit 1 if any is stale, else 2 if any is unknown
     #[arg(value_name = "JOB")]
     pub job: Option<PathBuf>,
     /// Read settings from this file. Only those for the output, MAX_AGE and MAX_CURSOR_AGE are used
@@ -275,9 +349,15 @@ pub struct HealthArgs {
     /// Compare the checksums of the published files, or count the rows of the table
     #[arg(long)]
     pub verify: bool,
-    /// `json`: print one JSON object
+    /// `json`: print one JSON object; of a folder, one a job
     #[arg(long, value_name = "FORMAT")]
     pub output: Option<OutputKind>,
+    /// Jobs of a folder that are looked at at the same time. Default: one for each processor
+    #[arg(long, value_name = "N", value_parser = parallel(), requires = "job")]
+    pub parallel: Option<u16>,
+    /// For the processes of a fleet: end when this process does.
+    #[arg(long, value_name = "PID", hide = true)]
+    pub fleet_parent: Option<i32>,
 }
 
 /// `tidegate demo`.

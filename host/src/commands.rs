@@ -20,6 +20,7 @@ mod check_output;
 pub mod convert;
 pub mod demo;
 pub mod describe;
+pub mod fleet;
 pub mod health;
 pub mod help;
 pub mod inspect;

@@ -409,6 +409,29 @@ pub const DRIFT_NAME_BYTES_MAX: usize = 120;
 /// How much of a database server's message is shown.
 pub const SERVER_TEXT_CHARS_MAX: usize = 1_000;
 
+// A folder of jobs.
+
+/// Entries of a folder of jobs, and of the folder of each tenant.
+pub const FLEET_ENTRIES_MAX: usize = 10_000;
+/// The name of a tenant, and of a job.
+pub const FLEET_NAME_BYTES_MAX: usize = 63;
+/// Jobs of a folder that run at the same time (`--parallel`).
+pub const FLEET_PARALLEL_MAX: u16 = 256;
+/// The longest delay before a job of a folder starts (`--jitter`).
+pub const FLEET_JITTER_MAX: Duration = Duration::from_hours(1);
+/// The longest that one job of a folder may be given (`--job-deadline`), and may be waited for once it was told to end (`--grace`).
+pub const FLEET_JOB_DEADLINE_MAX: Duration = Duration::from_hours(7 * 24);
+/// Bytes that are passed on of what one job of a folder logs, besides its last line; the rest is counted and dropped.
+pub const FLEET_LOG_BYTES_MAX: u64 = 4 * MIB;
+/// The same of its stderr, which has one line when it failed.
+pub const FLEET_STDERR_BYTES_MAX: u64 = 16 * KIB;
+/// One line of either; the rest of a longer one is dropped.
+pub const FLEET_LINE_BYTES_MAX: usize = 256 * 1024;
+/// How long the last lines of a job are waited for once it has ended.
+pub const FLEET_DRAIN_MAX: Duration = Duration::from_secs(2);
+/// Failed jobs that the last line names; the rest is counted.
+pub const FLEET_NAMED_MAX: usize = 10;
+
 // What is kept or shown of the process.
 
 /// How much longer than RUN_DEADLINE a run may take to end, before `health` takes what it left for a killed run's.

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use tidegate::cli::{Cli, Command};
+use tidegate::commands::fleet;
 use tidegate::outcome::{Ended, Outcome};
 use tidegate::process::defect;
-use tidegate::process::memory;
+use tidegate::process::{memory, parent};
 
 fn main() -> ExitCode {
     memory::close_to_others();
@@ -40,14 +41,25 @@ fn our_name() -> &'static str {
 fn carried_out(command: Command) -> Ended {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    if let Some(Err(gone)) = command.parent().map(parent::end_with) {
+        return Ended::of(Err(gone));
+    }
     match command {
-        Command::Run(args) => tidegate::run(&args, environment),
+        Command::Run(args) => match fleet::folder(args.given.job.as_deref()) {
+            Some(folder) => fleet::run::run(&args, folder, environment),
+            None if args.fleet.is_given() => Ended::of(Err(fleet::no_folder())),
+            None => tidegate::run(&args, environment),
+        },
         Command::Check(args) => tidegate::commands::check(&args, environment),
         Command::Preview(args) => tidegate::commands::preview::preview(&args, environment),
         Command::Describe(args) => tidegate::commands::describe(&args, environment),
         Command::Inspect(args) => tidegate::commands::inspect::inspect(&args, environment),
         Command::Convert(args) => tidegate::commands::convert::convert(&args, environment),
-        Command::Health(args) => tidegate::commands::health(&args, environment),
+        Command::Health(args) => match fleet::folder(args.job.as_deref()) {
+            Some(folder) => fleet::health::health(&args, folder),
+            None if args.parallel.is_some() => Ended::of(Err(fleet::no_folder())),
+            None => tidegate::commands::health(&args, environment),
+        },
         Command::Component => tidegate::commands::component(),
         Command::Demo(args) => tidegate::commands::demo::demo(&args, environment),
         Command::Help(args) => tidegate::commands::help::help(&args),

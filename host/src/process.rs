@@ -2,5 +2,6 @@
 
 pub mod defect;
 pub mod memory;
+pub mod parent;
 pub mod stop;
 pub mod watch;

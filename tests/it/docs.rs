@@ -33,6 +33,7 @@ pages! {
     "docs/connectors.md"
     "docs/databases.md"
     "docs/exit-codes.md"
+    "docs/fleet.md"
     "docs/job-files.md"
     "docs/output.md"
     "docs/recipes-by-pattern.md"

@@ -30,6 +30,8 @@ mod exit_codes;
 mod failures;
 /// What can go wrong between a source and a run, each at every place of a run.
 mod faults;
+/// A folder of jobs.
+mod fleet;
 /// Files that an operator names: pipes, devices, and what others can write.
 mod given;
 /// Random histories of a changing source, held to a model.

@@ -39,6 +39,16 @@ impl Begun {
         self
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end, whatever it prints.
+    pub fn ends_with_many_lines(self) -> Printed {
+        ended::wait(self.child, RUN_TIMEOUT)
+    }
+
     /// Waits for its end, which has one line on stderr when it failed.
     pub fn ends(self) -> Printed {
         let printed = ended::wait(self.child, RUN_TIMEOUT);

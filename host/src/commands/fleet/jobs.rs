@@ -1,0 +1,286 @@
+//! The jobs of a folder: which files are jobs, what they are called, and how a file becomes a job.
+//!
+//! Files directly in the folder belong to no tenant, those in a folder there to the tenant that it is named after. Deeper
+//! folders, hidden files and files with other endings are not looked at.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::cli::GivenArgs;
+use crate::limits::{FLEET_ENTRIES_MAX, FLEET_NAME_BYTES_MAX};
+use crate::outcome::{Failure, OrFail as _, Outcome};
+use crate::words;
+
+/// One job of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetJob {
+    /// Empty for a file directly in the folder.
+    pub tenant: String,
+    /// The name of the file without its ending.
+    pub name: String,
+    pub file: PathBuf,
+    /// Why it is not started (78).
+    pub refused: Option<String>,
+}
+
+/// What a file is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    EnvFile,
+    JobFile,
+}
+
+impl Form {
+    fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "env" => Some(Self::EnvFile),
+            "toml" => Some(Self::JobFile),
+            _ => None,
+        }
+    }
+}
+
+impl FleetJob {
+    /// `tenant/name`, or the name alone.
+    pub fn label(&self) -> String {
+        match &*self.tenant {
+            "" => self.name.clone(),
+            tenant => format!("{tenant}/{}", self.name),
+        }
+    }
+
+    /// What counts for this job: what was given for all of them, and its own file. The one place where a file becomes a job.
+    pub fn given(&self, shared: &GivenArgs) -> GivenArgs {
+        let (mut given, file) = (shared.clone(), self.file.clone());
+        // For all of them that is the folder.
+        given.job = None;
+        match Form::of(&file) {
+            Some(Form::JobFile) => given.job = Some(file),
+            Some(Form::EnvFile) | None => given.env_file.push(file),
+        }
+        given
+    }
+}
+
+/// The jobs of a folder, by tenant and name. `Err` (78): it cannot be read, has no job, or more than a fleet may have.
+pub fn jobs_of(folder: &Path) -> Result<Vec<FleetJob>, Failure> {
+    let mut jobs = BTreeMap::new();
+    for path in entries(folder)? {
+        if !path.is_dir() {
+            add(&mut jobs, "", path);
+            continue;
+        }
+        let tenant = name_of(&path);
+        match entries(&path) {
+            Ok(files) => {
+                for file in files.into_iter().filter(|file| !file.is_dir()) {
+                    add(&mut jobs, &tenant, file);
+                }
+            }
+            // A folder of one tenant is no reason to leave out the others.
+            Err(failure) => {
+                let job = FleetJob {
+                    tenant: shown(&tenant),
+                    name: "?".to_owned(),
+                    file: path,
+                    refused: Some(failure.message),
+                };
+                jobs.insert((tenant, String::new()), job);
+            }
+        }
+    }
+    if jobs.is_empty() {
+        return Err(Failure::new(
+            Outcome::Settings,
+            format!(
+                "`{}` has no job: a job is a file `NAME.env` or `NAME.toml`, there or in a folder named after its tenant",
+                folder.display()
+            ),
+        ));
+    }
+    Ok(jobs.into_values().collect())
+}
+
+fn add(jobs: &mut BTreeMap<(String, String), FleetJob>, tenant: &str, file: PathBuf) {
+    if Form::of(&file).is_none() {
+        return;
+    }
+    let name = file.file_stem().unwrap_or_default();
+    let name = name.to_string_lossy().into_owned();
+    let key = (tenant.to_owned(), name.clone());
+    if let Some(known) = jobs.get_mut(&key) {
+        let (first, second) = (name_of(&known.file), name_of(&file));
+        known.refused = Some(format!(
+            "there are two files of this name: `{}` and `{}`",
+            shown(&first),
+            shown(&second)
+        ));
+        return;
+    }
+    // A file directly in the folder has no tenant.
+    let mut names = [tenant, &*name]
+        .into_iter()
+        .skip(usize::from(tenant.is_empty()));
+    let wrong = names.find(|name| !is_name(name));
+    let refused = wrong.map(|wrong| {
+        format!(
+            "`{}` cannot be the name of a tenant or a job: use at most {FLEET_NAME_BYTES_MAX} of `a` to `z`, `0` to `9`, `_` and `-`",
+            shown(wrong)
+        )
+    });
+    let job = FleetJob {
+        tenant: shown(tenant),
+        name: shown(&name),
+        file,
+        refused,
+    };
+    jobs.insert(key, job);
+}
+
+/// The visible entries of a folder, by name. The limit is of each folder: a tenant fills his own.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let doing = || format!("cannot read the folder of jobs `{}`", folder.display());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).or_fail(Outcome::Settings, doing)? {
+        let path = entry.or_fail(Outcome::Settings, doing)?.path();
+        if found.len() == FLEET_ENTRIES_MAX {
+            return Err(Failure::new(
+                Outcome::Settings,
+                format!(
+                    "`{}` has more than {FLEET_ENTRIES_MAX} entries; divide it",
+                    folder.display()
+                ),
+            ));
+        }
+        if !name_of(&path).starts_with('.') {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+fn is_name(name: &str) -> bool {
+    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    (1..=FLEET_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_plain)
+}
+
+/// A name that somebody chose, as it may be shown.
+fn shown(name: &str) -> String {
+    words::shown(name, FLEET_NAME_BYTES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        folder
+    }
+
+    fn labels(files: &[&str]) -> Vec<(String, bool)> {
+        let folder = folder(files);
+        let jobs = jobs_of(folder.path()).unwrap();
+        let jobs = jobs.iter();
+        jobs.map(|job| (job.label(), job.refused.is_none()))
+            .collect()
+    }
+
+    #[test]
+    fn a_job_is_a_file_there_or_in_the_folder_of_a_tenant() {
+        let files = [
+            "own.env",
+            "acme/orders.env",
+            "acme/a.env",
+            "zoo/x.toml",
+            "README.md",
+            "acme/api.key",
+            ".hidden.env",
+            ".git/x.env",
+            "acme/deep/y.env",
+        ];
+
+        let expected = ["own", "acme/a", "acme/orders", "zoo/x"];
+        assert_eq!(labels(&files), expected.map(|job| (job.to_owned(), true)));
+    }
+
+    #[test]
+    fn a_name_that_is_none_refuses_its_job_alone() {
+        let long = format!("{}.env", "x".repeat(64));
+        let files = [
+            "Orders.env",
+            "fine.env",
+            "acme/a b.env",
+            "Acme/x.env",
+            "acme/\u{1b}[2J.env",
+            &long,
+        ];
+
+        let jobs = labels(&files);
+
+        let good: Vec<&str> = jobs
+            .iter()
+            .filter(|(_, is_good)| *is_good)
+            .map(|(label, _)| label.as_str())
+            .collect();
+        assert_eq!(good, ["fine"]);
+        assert_eq!(jobs.len(), files.len());
+        assert!(
+            jobs.iter()
+                .all(|(label, _)| !label.chars().any(words::steers))
+        );
+    }
+
+    #[test]
+    fn two_files_of_one_name_are_one_job_that_is_refused() {
+        let jobs = labels(&["a/orders.env", "a/orders.toml", "a/x.toml"]);
+
+        assert_eq!(
+            jobs,
+            [("a/orders".to_owned(), false), ("a/x".to_owned(), true)]
+        );
+    }
+
+    #[test]
+    fn a_folder_without_a_job_and_one_that_is_not_there_are_78() {
+        let empty = folder(&["README.md"]);
+
+        for path in [empty.path(), Path::new("/nowhere")] {
+            let failure = jobs_of(path).unwrap_err();
+            assert_eq!(failure.outcome, Outcome::Settings);
+        }
+    }
+
+    #[test]
+    fn its_own_file_counts_after_the_shared_ones() {
+        let folder = folder(&["orders.env", "x.toml"]);
+        let shared = GivenArgs {
+            job: Some(folder.path().to_owned()),
+            env_file: vec![PathBuf::from("all.env")],
+            ..GivenArgs::default()
+        };
+
+        let jobs = jobs_of(folder.path()).unwrap();
+
+        let (env, toml) = (jobs[0].given(&shared), jobs[1].given(&shared));
+        let all = PathBuf::from("all.env");
+        assert_eq!(
+            env.env_file,
+            [all.clone(), folder.path().join("orders.env")]
+        );
+        assert_eq!(env.job, None);
+        assert_eq!(toml.env_file, [all]);
+        assert_eq!(toml.job, Some(folder.path().join("x.toml")));
+    }
+}
