@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beside the toolchain: strace, for the crash proofs; PostgreSQL, of which the tests start one in
-# a temporary folder; pgbouncer, taken out of its package; zstd, to read what was compressed; and kubernetes-validate and jq,
-# in environments of their own. A no-op when all of it is there.
+# a temporary folder; pgbouncer, taken out of its package; zstd, to read what was compressed; script, for a terminal; and
+# kubernetes-validate and jq, in environments of their own. A no-op when all of it is there.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -9,6 +9,7 @@ missing=
 command -v strace >/dev/null 2>&1 || missing="$missing strace"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 command -v zstd >/dev/null 2>&1 || missing="$missing zstd"
+command -v script >/dev/null 2>&1 || missing="$missing bsdutils"
 command -v setpriv >/dev/null 2>&1 || missing="$missing util-linux"
 pooler=target/pgbouncer
 validate=target/kubernetes-validate

@@ -64,6 +64,9 @@ pub enum Command {
     Convert(ConvertArgs),
     /// Report whether the data is fresh: exit 0 fresh, 1 stale or failing, 2 unknown
     Health(HealthArgs),
+    /// Print Kubernetes manifests: a CronJob for each job of a folder
+    #[command(after_help = KUBERNETES_EXAMPLES)]
+    Kubernetes(KubernetesArgs),
     /// Print the built-in component, for another WASI 0.2 runtime
     Component,
     /// Start a small API on this machine, and sync it three times
@@ -112,6 +115,15 @@ Examples:
 Imports are read before anything is compiled. Exits as a run would: 0 if the
 component can be used, 77 if an import is not available, 78 if the file is not
 a component, 70 if it is too large or cannot describe itself.";
+
+const KUBERNETES_EXAMPLES: &str = "\
+Examples:
+  tidegate kubernetes jobs/ --image registry.example.com/tidegate:0.1.0
+  tidegate kubernetes jobs/ --schedule '*/15 * * * *' | kubectl apply -f -
+  tidegate kubernetes orders.toml --namespace sync
+
+Secrets are not printed: comments name the Secret of each job, its keys, and
+where their values are on this machine.";
 
 const CONVERT_EXAMPLES: &str = "\
 Examples:
@@ -358,6 +370,29 @@ pub struct HealthArgs {
     /// For the processes of a fleet: end when this process does.
     #[arg(long, value_name = "PID", hide = true)]
     pub fleet_parent: Option<i32>,
+}
+
+/// `tidegate kubernetes`.
+#[derive(Debug, Args)]
+pub struct KubernetesArgs {
+    /// Where settings come from.
+    #[command(flatten)]
+    pub given: GivenArgs,
+    /// Image with tidegate as its entry point
+    #[arg(long, value_name = "IMAGE", default_value = concat!("tidegate:", env!("CARGO_PKG_VERSION")))]
+    pub image: String,
+    /// When the jobs run, as in cron. Default: hourly, each at a minute of its own
+    #[arg(long, value_name = "CRON")]
+    pub schedule: Option<String>,
+    /// Namespace of all objects. Default: none, so that of kubectl
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// Size of the volume of a job that keeps files, and of its /tmp
+    #[arg(long, value_name = "SIZE", default_value = "10Gi")]
+    pub storage: String,
+    /// `json`: print one object, a List
+    #[arg(long, value_name = "FORMAT")]
+    pub output: Option<OutputKind>,
 }
 
 /// `tidegate demo`.

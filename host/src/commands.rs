@@ -24,6 +24,7 @@ pub mod fleet;
 pub mod health;
 pub mod help;
 pub mod inspect;
+pub mod kubernetes;
 pub mod preview;
 pub mod stdout;
 

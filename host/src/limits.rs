@@ -432,6 +432,13 @@ pub const FLEET_DRAIN_MAX: Duration = Duration::from_secs(2);
 /// Failed jobs that the last line names; the rest is counted.
 pub const FLEET_NAMED_MAX: usize = 10;
 
+// Manifests for Kubernetes.
+
+/// The name of a CronJob: Kubernetes adds to it for the names of its jobs.
+pub const KUBERNETES_NAME_BYTES_MAX: usize = 52;
+/// A label of DNS.
+pub const KUBERNETES_LABEL_BYTES_MAX: usize = 63;
+
 // What is kept or shown of the process.
 
 /// How much longer than RUN_DEADLINE a run may take to end, before `health` takes what it left for a killed run's.

@@ -60,6 +60,7 @@ fn carried_out(command: Command) -> Ended {
             None if args.parallel.is_some() => Ended::of(Err(fleet::no_folder())),
             None => tidegate::commands::health(&args, environment),
         },
+        Command::Kubernetes(args) => tidegate::commands::kubernetes::kubernetes(&args),
         Command::Component => tidegate::commands::component(),
         Command::Demo(args) => tidegate::commands::demo::demo(&args, environment),
         Command::Help(args) => tidegate::commands::help::help(&args),

@@ -42,6 +42,8 @@ mod imports;
 mod incremental;
 /// `inspect`.
 mod inspect;
+/// `kubernetes`.
+mod kubernetes;
 /// Components that take what they are not given, or say what is not so.
 mod limits;
 /// The example of a connector.

@@ -33,7 +33,7 @@ const JOB_DEADLINE: Duration = Duration::from_hours(1);
 /// As long as a job that was told to end is waited for.
 const GRACE: Duration = Duration::from_secs(10);
 /// A fleet has no deadline of its own: each of its jobs has one.
-const NO_DEADLINE: Duration = Duration::from_hours(24 * 365);
+pub(super) const NO_DEADLINE: Duration = Duration::from_hours(24 * 365);
 
 /// Codes other than 0, the worst first: what needs a person at once is before what the next run may mend.
 const WORST_FIRST: [u8; 12] = [70, 73, 74, 78, 64, 77, 76, 69, 65, 143, 130, 75];

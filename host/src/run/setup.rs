@@ -176,7 +176,7 @@ fn with_problems(failure: Failure, host: &HostPlan) -> Failure {
 }
 
 /// The component that is asked for: by flag, else by the job file. A flag that names another leaves nothing of the file's.
-fn wanted(given: &GivenArgs, of_job: &JobComponent) -> JobComponent {
+pub(crate) fn wanted(given: &GivenArgs, of_job: &JobComponent) -> JobComponent {
     let (path, sha256) = (given.component.clone(), given.component_sha256.clone());
     if path.is_some() {
         return JobComponent { path, sha256 };

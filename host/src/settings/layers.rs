@@ -3,7 +3,7 @@
 //!
 //! The environment is handed in by `main`, once. What a value means is for the catalogue and the component to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -90,6 +90,13 @@ impl Layers {
     /// The keys of the job file that only the component can know.
     pub fn job_keys(&self) -> &[Key] {
         &self.job.keys
+    }
+
+    /// The names of all that was given by flags and files, also of the secrets that the job file names a variable for.
+    pub fn given_names(&self) -> BTreeSet<&str> {
+        let names = self.flags.keys().chain(self.env_files.keys());
+        let of_job = self.job.values.keys().chain(self.job.variables.keys());
+        names.chain(of_job).map(String::as_str).collect()
     }
 
     /// The lines of env files that count, by name.

@@ -62,6 +62,27 @@ impl FleetJob {
     }
 }
 
+/// The jobs of a folder, or the one job that a file is.
+pub fn at(path: &Path) -> Result<Vec<FleetJob>, Failure> {
+    if path.is_dir() {
+        return jobs_of(path);
+    }
+    if let Err(error) = path.metadata() {
+        let message = format!("cannot read the job `{}`: {error}", path.display());
+        return Err(Failure::new(Outcome::Settings, message));
+    }
+    let mut jobs = BTreeMap::new();
+    add(&mut jobs, "", path.to_owned());
+    if jobs.is_empty() {
+        let message = format!(
+            "`{}` is no job: a job is a file `NAME.env` or `NAME.toml`",
+            path.display()
+        );
+        return Err(Failure::new(Outcome::Settings, message));
+    }
+    Ok(jobs.into_values().collect())
+}
+
 /// The jobs of a folder, by tenant and name. `Err` (78): it cannot be read, has no job, or more than a fleet may have.
 pub fn jobs_of(folder: &Path) -> Result<Vec<FleetJob>, Failure> {
     let mut jobs = BTreeMap::new();
