@@ -261,6 +261,14 @@ pub struct FleetArgs {
         help_heading = "A folder of jobs"
     )]
     pub grace: Option<String>,
+    /// Run part K of N of the jobs, counted from 0, as one of N machines
+    #[arg(
+        long,
+        value_name = "K/N",
+        requires = "job",
+        help_heading = "A folder of jobs"
+    )]
+    pub shard: Option<String>,
     /// For the processes of a fleet: end when this process does.
     #[arg(long, value_name = "PID", hide = true)]
     pub fleet_parent: Option<i32>,
@@ -269,7 +277,7 @@ pub struct FleetArgs {
 impl FleetArgs {
     /// Whether any of it was said that only a folder has a use for.
     pub fn is_given(&self) -> bool {
-        let spans = [&self.jitter, &self.job_deadline, &self.grace];
+        let spans = [&self.jitter, &self.job_deadline, &self.grace, &self.shard];
         let has_number = self.parallel.is_some() || self.per_tenant.is_some();
         has_number || spans.iter().any(|span| span.is_some())
     }

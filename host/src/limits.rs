@@ -417,6 +417,8 @@ pub const FLEET_ENTRIES_MAX: usize = 10_000;
 pub const FLEET_NAME_BYTES_MAX: usize = 63;
 /// Jobs of a folder that run at the same time (`--parallel`).
 pub const FLEET_PARALLEL_MAX: u16 = 256;
+/// Parts that a folder of jobs is divided into (`--shard`).
+pub const FLEET_SHARDS_MAX: u32 = 10_000;
 /// The longest delay before a job of a folder starts (`--jitter`).
 pub const FLEET_JITTER_MAX: Duration = Duration::from_hours(1);
 /// The longest that one job of a folder may be given (`--job-deadline`), and may be waited for once it was told to end (`--grace`).

@@ -1,5 +1,8 @@
 //! A folder of jobs: `tidegate run FOLDER` and `tidegate health FOLDER`.
 
+/// The jobs of a folder divided among several processes.
+mod divided;
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 

@@ -47,7 +47,7 @@ pub fn folder(given: Option<&Path>) -> Option<&Path> {
 pub fn no_folder() -> Failure {
     Failure::new(
         Outcome::Usage,
-        "`--parallel`, `--per-tenant`, `--jitter`, `--job-deadline` and `--grace` are for a folder of jobs; name one, or leave them out",
+        "`--parallel`, `--per-tenant`, `--jitter`, `--job-deadline`, `--grace` and `--shard` are for a folder of jobs; name one, or leave them out",
     )
 }
 

@@ -44,9 +44,9 @@ impl Begun {
         self.child.id()
     }
 
-    /// Waits for its end, whatever it prints.
+    /// Waits for its end, whatever it prints: it may be that of many runs.
     pub fn ends_with_many_lines(self) -> Printed {
-        ended::wait(self.child, RUN_TIMEOUT)
+        ended::wait(self.child, 10 * RUN_TIMEOUT)
     }
 
     /// Waits for its end, which has one line on stderr when it failed.

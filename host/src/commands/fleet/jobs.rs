@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::cli::GivenArgs;
-use crate::limits::{FLEET_ENTRIES_MAX, FLEET_NAME_BYTES_MAX};
+use crate::limits::{FLEET_ENTRIES_MAX, FLEET_NAME_BYTES_MAX, FLEET_SHARDS_MAX};
 use crate::outcome::{Failure, OrFail as _, Outcome};
 use crate::words;
 
@@ -120,6 +120,31 @@ pub fn jobs_of(folder: &Path) -> Result<Vec<FleetJob>, Failure> {
         ));
     }
     Ok(jobs.into_values().collect())
+}
+
+/// Part K of N of the jobs, by their names: the same job is in the same part whatever other jobs there are.
+pub fn part(jobs: Vec<FleetJob>, shard: Option<&str>) -> Result<Vec<FleetJob>, Failure> {
+    let Some(shard) = shard else {
+        return Ok(jobs);
+    };
+    let numbers = shard.split_once('/').map(|(part, parts)| {
+        let number = |text: &str| text.parse::<u32>().ok();
+        number(part).zip(number(parts))
+    });
+    let numbers = numbers
+        .flatten()
+        .filter(|(part, parts)| part < parts && *parts <= FLEET_SHARDS_MAX);
+    let (part, parts) = numbers.ok_or_else(|| {
+        let message = format!(
+            "--shard takes a part and how many there are, counted from 0: `0/8` to `7/8` (at most {FLEET_SHARDS_MAX} parts)"
+        );
+        Failure::new(Outcome::Usage, message)
+    })?;
+    let is_of_part = |job: &FleetJob| {
+        let digest = crate::hash::sha256(job.label().as_bytes());
+        u32::from_str_radix(&digest[..8], 16).unwrap_or(0) % parts == part
+    };
+    Ok(jobs.into_iter().filter(is_of_part).collect())
 }
 
 fn add(jobs: &mut BTreeMap<(String, String), FleetJob>, tenant: &str, file: PathBuf) {
@@ -280,6 +305,25 @@ mod tests {
         for path in [empty.path(), Path::new("/nowhere")] {
             let failure = jobs_of(path).unwrap_err();
             assert_eq!(failure.outcome, Outcome::Settings);
+        }
+    }
+
+    #[test]
+    fn every_job_is_in_one_part() {
+        let folder = folder(&["a/1.env", "a/2.env", "b/1.env", "b/2.env", "own.env"]);
+        let all = jobs_of(folder.path()).unwrap();
+
+        let parts = (0..3).map(|part| super::part(all.clone(), Some(&format!("{part}/3"))));
+        let mut together: Vec<FleetJob> = parts.flat_map(Result::unwrap).collect();
+
+        together.sort_by_key(FleetJob::label);
+        let mut all_by_name = all.clone();
+        all_by_name.sort_by_key(FleetJob::label);
+        assert_eq!(together, all_by_name);
+        assert_eq!(part(all.clone(), None).unwrap(), all);
+        for wrong in ["3/3", "0/0", "1", "a/b", "-1/3", "0/10001"] {
+            let failure = part(all.clone(), Some(wrong)).unwrap_err();
+            assert_eq!(failure.outcome, Outcome::Usage, "{wrong}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use super::child::{Lines, Stream};
-use super::jobs::{FleetJob, jobs_of};
+use super::jobs::{FleetJob, jobs_of, part};
 use super::{Done, NO_DEADLINE, Pace, Start, column, each, words_of, worst};
 use crate::cli::{FleetArgs, GivenArgs, OutputKind, RunArgs};
 use crate::commands::stdout;
@@ -57,7 +57,7 @@ pub fn run(
     };
     let mut code = None;
     let done = watch.block_on(async {
-        let jobs = jobs_of(folder)?;
+        let jobs = part(jobs_of(folder)?, args.fleet.shard.as_deref())?;
         let pace = Pace::new(&args.fleet, &jobs)?;
         let log = Log::new(log_format, Map::new(), redactor.clone());
         let fleet = Fleet::new(jobs, form, log);
