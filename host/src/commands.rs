@@ -91,6 +91,20 @@ fn checked(job: &Job, problems: &[Problem], online: bool) -> String {
             kept_back.grant
         );
     }
+    match job.connector.landlock() {
+        Some(version) => {
+            let _ = writeln!(
+                out,
+                "component: in a process of its own (rlimits, seccomp, Landlock ABI {version})"
+            );
+        }
+        None => {
+            let _ = writeln!(
+                out,
+                "warning: component: in a process of its own (rlimits, seccomp), without Landlock, which this kernel lacks"
+            );
+        }
+    }
     for name in job.host.short_secrets(&job.inputs) {
         let _ = writeln!(
             out,

@@ -1,28 +1,28 @@
-//! Runs a component: instantiates it in its grants, calls `describe` or `run`, and tells the ways it can end apart.
+//! A component, from the parent's side: it is loaded, and asked what it is, to run, or to take a first look.
 //!
-//! A report, a failure of its own, a trap, or a limit. What follows from each is decided in `run/call_component.rs`; the store is
-//! dropped after every call, whatever came of it.
+//! It is compiled and runs in a child process ([`child`]), one for each call, with what [`Grants`] has and nothing else. What
+//! follows from its answer is decided in `run/call_component.rs`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-use wasmtime::component::{
-    Component, ComponentNamedList, Instance, Lift, Linker, ResourceTableError, TypedFunc,
-};
-use wasmtime::{Engine, Store, Trap, UpdateDeadline};
-
-use crate::component::grants::{Exceeded, FIXED, Granted, Grants};
+use crate::egress::Egress;
 use crate::limits::Limits;
+use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
+use crate::units::spoken;
+use crate::words;
 
-mod bindings {
+pub mod bindings {
+    //! What `wit/` says, in Rust.
+
     wasmtime::component::bindgen!({
         path: "../wit",
         world: "connector",
         imports: { default: async | trappable },
         exports: { default: async },
+        additional_derives: [serde::Serialize, serde::Deserialize],
         with: {
             "wasi:io": wasmtime_wasi::p2::bindings::io,
             "wasi:clocks": wasmtime_wasi::p2::bindings::clocks,
@@ -33,84 +33,76 @@ mod bindings {
     });
 }
 
-pub mod cache;
-pub mod compile;
+pub mod broken;
+mod cache;
+mod child;
 mod described;
 pub mod engine;
-pub mod grants;
+pub mod frames;
+pub mod requests;
 mod said;
 pub mod shape;
-mod sighting;
+pub mod sighting;
+mod stderr;
 
 pub use self::described::{Announced, Description, FETCH_LESS, Setting, Staging, is_settable};
+pub use self::frames::Used;
 pub use self::said::{Extent, JobFailure, Report, Request, Sighting, Suggestion, Window};
 
-use bindings::exports::tidegate::sync::job::Failure as RawFailure;
+use self::bindings::exports::tidegate::sync::job as raw;
+use self::child::{Ended, Given};
+use self::frames::{Answer, Call, Function, Said, Stopped};
 
-/// How often a computing component is looked at: its CPU time, the deadline, a signal.
-const TICK: Duration = Duration::from_millis(5);
+/// What to do about a limit that no setting moves.
+pub const FIXED: &str = "; the limit is fixed: fix the component, or use another one";
 
-/// What a component is called for: the limits of a run are settings, those of `describe` are not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Call {
-    Run,
-    Describe,
+/// What one call of a component may touch.
+pub struct Grants {
+    /// Where its requests go; nowhere for `describe`.
+    pub outbound: Option<Egress>,
+    /// The staging folder, empty and held open; none for `describe`.
+    pub staging: Option<OwnedFd>,
+    /// Bytes it may stage: what its earlier portions left of `limits.staged_bytes`.
+    pub staged_bytes_left: u64,
+    /// The settings it declared, never a secret.
+    pub environment: Vec<(String, String)>,
+    /// Where its lines of stderr go.
+    pub log: Log,
+    /// What to do where it takes too much, in words.
+    pub fetch_less: String,
+    /// CPU time it may use.
+    pub cpu: Duration,
+    /// Memory it may use: its own, and what is held for it.
+    pub memory_bytes: u64,
 }
 
 /// A component that can be called.
 pub struct Connector {
-    engine: Engine,
-    component: Component,
-    linker: Linker<Granted>,
+    compiled: Vec<u8>,
     /// sha256 of the component file, in hex.
     pub sha256: String,
+    /// What the last call was confined by; see [`Connector::landlock`].
+    landlock: Mutex<Option<i32>>,
 }
-
-/// The interface of a component that can take a first look at its source.
-const PROBE: &str = "tidegate:sync/probe@0.1.0";
-
-/// What a run used, for the summary.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Used {
-    /// CPU time of the component, its host calls included.
-    pub cpu: Duration,
-    /// The largest its memories and tables were, together.
-    pub memory_peak_bytes: usize,
-    /// Bytes it staged: the largest its files were, together.
-    pub staged_bytes: u64,
-}
-
-/// Marks the error that ends a component which used up its CPU time.
-#[derive(Debug, thiserror::Error)]
-#[error("the component used up its CPU time")]
-struct CpuUsedUp;
 
 impl Connector {
-    /// Checks what the component imports, and compiles it or takes it compiled from the cache.
+    /// Checks what the component imports, and has it compiled or takes it compiled from the cache.
     pub async fn load(
         bytes: Vec<u8>,
         cache_dir: Option<&std::path::Path>,
         limits: &Limits,
-        log: &crate::log::Log,
+        log: &Log,
     ) -> Result<Self, Failure> {
-        let engine = engine::engine(limits)?;
-        let loaded = engine::load(&engine, bytes, cache_dir, limits, log).await?;
-        let linker =
-            grants::link(&engine).map_err(|error| defect("link the component's world", &error))?;
+        let loaded = engine::load(bytes, cache_dir, limits, log).await?;
         Ok(Self {
-            engine,
-            component: loaded.component,
-            linker,
+            compiled: loaded.compiled,
             sha256: loaded.sha256,
+            landlock: Mutex::new(None),
         })
     }
 
     /// Asks the component what it is, with no grant but the log and under tiny limits, of which one is wall time.
-    pub async fn describe(
-        &self,
-        log: crate::log::Log,
-        limits: &Limits,
-    ) -> Result<Description, Failure> {
+    pub async fn describe(&self, log: Log, limits: &Limits) -> Result<Description, Failure> {
         let grants = Grants {
             outbound: None,
             staging: None,
@@ -121,20 +113,22 @@ impl Connector {
             cpu: limits.describe_cpu,
             memory_bytes: limits.describe_memory_bytes,
         };
-        let described = self.call(grants, Call::Describe, limits, async |store, instance| {
-            let connector = bindings::Connector::new(&mut *store, instance)?;
-            connector.tidegate_sync_job().call_describe(store).await
-        });
-        let Ok((result, _)) = tokio::time::timeout(limits.describe_wall, described).await else {
-            return Err(Failure::new(
-                Outcome::ComponentFailed,
-                format!(
-                    "the component did not finish `describe` within {}{FIXED}",
-                    crate::units::spoken(limits.describe_wall)
-                ),
-            ));
+        let described = self.call(Function::Describe, grants, limits);
+        let Ok((said, _)) = tokio::time::timeout(limits.describe_wall, described).await else {
+            return Err(failed(format!(
+                "the component did not finish `describe` within {}{FIXED}",
+                spoken(limits.describe_wall)
+            )));
         };
-        described::description(result?, limits)
+        match said? {
+            Said::Description(raw) => described::description(raw, limits),
+            _ => Err(another_answer()),
+        }
+    }
+
+    /// Which version of Landlock confined the last call to its files: `None` where there was none, or no call.
+    pub fn landlock(&self) -> Option<i32> {
+        *self.landlock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs the job once. The inner `Err` is what the component said; the outer one is what happened to it.
@@ -145,14 +139,12 @@ impl Connector {
         request: &Request,
     ) -> (Result<Result<Report, JobFailure>, Failure>, Used) {
         let log = grants.log.clone();
-        let ran = self.call(grants, Call::Run, limits, async |store, instance| {
-            let connector = bindings::Connector::new(&mut *store, instance)?;
-            connector.tidegate_sync_job().call_run(store, request).await
-        });
-        let (said, used) = ran.await;
+        let function = Function::Run(request.clone());
+        let (said, used) = self.call(function, grants, limits).await;
         let heard = said.and_then(|said| match said {
-            Ok(report) => said::report(report, limits).map(Ok),
-            Err(failure) => Ok(Err(said::failure(failure, &log, limits))),
+            Said::Report(raw) => said::report(raw, limits).map(Ok),
+            Said::Failure(raw) => Ok(Err(said::failure(raw, &log, limits))),
+            _ => Err(another_answer()),
         });
         (heard, used)
     }
@@ -164,191 +156,116 @@ impl Connector {
         limits: &Limits,
     ) -> Result<Option<Result<Sighting, JobFailure>>, Failure> {
         let log = grants.log.clone();
-        let looked = self.call(
-            grants,
-            Call::Run,
-            limits,
-            async |store, instance| match optional(store, instance, PROBE, "look")? {
-                Some(look) => Ok(Some(called(store, look).await?)),
-                None => Ok(None),
-            },
-        );
-        let seen: Option<Result<sighting::Sighting, RawFailure>> = looked.await.0?;
-        Ok(seen.map(|seen| match seen {
-            Ok(sighting) => Ok(said::sighting(sighting, &log, limits)),
-            Err(failure) => Err(said::failure(failure, &log, limits)),
-        }))
-    }
-
-    /// Calls one function of a new instance.
-    async fn call<T>(
-        &self,
-        grants: Grants,
-        call: Call,
-        limits: &Limits,
-        function: impl AsyncFnOnce(&mut Store<Granted>, &Instance) -> wasmtime::Result<T>,
-    ) -> (Result<T, Failure>, Used) {
-        let (cpu_left, fetch_less) = (grants.cpu, grants.fetch_less.clone());
-        let mut store = Store::new(&self.engine, Granted::new(grants, limits));
-        store.limiter(|granted| granted);
-        store.set_hostcall_fuel(limits.hostcall_bytes);
-        let started = thread_cpu_time();
-        store.epoch_deadline_callback(move |_| {
-            if thread_cpu_time().saturating_sub(started) > cpu_left {
-                return Err(CpuUsedUp.into());
-            }
-            // Yielding lets the deadline and signals in, which wait beside us on the same thread.
-            Ok(UpdateDeadline::Yield(1))
-        });
-        store.set_epoch_deadline(1);
-        let ticker = Ticker::start(self.engine.clone());
-        let instantiated = self.linker.instantiate_async(&mut store, &self.component);
-        let result = match instantiated.await {
-            Ok(instance) => function(&mut store, &instance).await,
-            Err(error) => Err(error),
-        };
-        drop(ticker);
-        let used = Used {
-            cpu: thread_cpu_time().saturating_sub(started),
-            memory_peak_bytes: store.data().memory_peak_bytes(),
-            staged_bytes: store.data().staged_bytes(),
-        };
-        let refused = store.data().refused();
-        let result = result.map_err(|error| ending(&error, refused, call, &fetch_less, limits));
-        (result, used)
-    }
-}
-
-/// A function of an interface that a component may leave out.
-fn optional<T: ComponentNamedList + Lift>(
-    store: &mut Store<Granted>,
-    instance: &Instance,
-    interface: &str,
-    name: &str,
-) -> wasmtime::Result<Option<TypedFunc<(), T>>> {
-    let Some(index) = instance.get_export_index(&mut *store, None, interface) else {
-        return Ok(None);
-    };
-    let function = instance.get_export_index(&mut *store, Some(&index), name);
-    let function =
-        function.ok_or_else(|| wasmtime::format_err!("`{interface}` has no function `{name}`"))?;
-    instance.get_typed_func(store, function).map(Some)
-}
-
-/// Calls a function without arguments and with one result.
-async fn called<T: Lift + 'static>(
-    store: &mut Store<Granted>,
-    function: TypedFunc<(), (T,)>,
-) -> wasmtime::Result<T>
-where
-    (T,): ComponentNamedList + Lift,
-{
-    Ok(function.call_async(store, ()).await?.0)
-}
-
-/// Says in one line why a component stopped without an answer. `refused`: what it was refused before, if anything was.
-fn ending(
-    error: &wasmtime::Error,
-    refused: Option<&Exceeded>,
-    call: Call,
-    fetch_less: &str,
-    limits: &Limits,
-) -> Failure {
-    let is_out_of_cpu = error.downcast_ref::<CpuUsedUp>().is_some();
-    if is_out_of_cpu && call == Call::Run {
-        return cpu_used_up(limits.cpu, fetch_less);
-    }
-    let root = one_line(&error.root_cause().to_string());
-    let message = if is_out_of_cpu {
-        let limit = crate::units::spoken(limits.describe_cpu);
-        format!("the component used more than {limit} of CPU time in `describe`{FIXED}")
-    } else if let Some(limit) = error.downcast_ref::<Exceeded>().or(refused) {
-        match limit {
-            Exceeded::Memory { bytes_max, held } if call == Call::Describe => {
-                let mib = bytes_max / (1024 * 1024);
-                format!(
-                    "the component needed more than {mib} MiB of memory in `describe`{held}{FIXED}"
-                )
-            }
-            Exceeded::StagedBytes(_) => format!("{limit}; {fetch_less}"),
-            limit => limit.to_string(),
+        match self.call(Function::Look, grants, limits).await.0? {
+            Said::NoLook => Ok(None),
+            Said::Sighting(raw) => Ok(Some(Ok(said::sighting(raw, &log, limits)))),
+            Said::Failure(raw) => Ok(Some(Err(said::failure(raw, &log, limits)))),
+            _ => Err(another_answer()),
         }
-    } else if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
-        Exceeded::Handles(limits.resource_handles).to_string()
-    } else if let Some(things) = too_many(&root) {
-        Exceeded::Count(things, limits.instances).to_string()
-    } else if let Some(trap) = error.downcast_ref::<Trap>() {
-        format!("the component trapped: {trap}; its last log lines may show why")
-    } else {
-        format!("the component broke the contract: {root}")
-    };
-    Failure::new(Outcome::ComponentFailed, message)
+    }
+
+    /// Has a new child do one call.
+    async fn call(
+        &self,
+        function: Function,
+        grants: Grants,
+        limits: &Limits,
+    ) -> (Result<Said, Failure>, Used) {
+        let is_describe = matches!(function, Function::Describe);
+        let call = Call {
+            function,
+            limits: limits.clone(),
+            environment: grants.environment,
+            fetch_less: grants.fetch_less.clone(),
+            cpu: grants.cpu,
+            memory_bytes: grants.memory_bytes,
+            staged_bytes_left: grants.staged_bytes_left,
+            code_bytes: 0,
+            has_requests: false,
+            has_staging: false,
+        };
+        let given = Given {
+            outbound: grants.outbound,
+            staging: grants.staging,
+        };
+        let asked = child::ask(call, &self.compiled, given, Some(&grants.log)).await;
+        let answer = match asked {
+            Ok((Ok(answer), _)) => answer,
+            Ok((Err(ended), _)) => Answer::stopped(without_answer(ended)),
+            Err(failure) => return (Err(failure), Used::default()),
+        };
+        *self.landlock.lock().unwrap_or_else(PoisonError::into_inner) = answer.landlock;
+        let said = answer.came.map_err(|why| match why {
+            Stopped::Cpu if is_describe => failed(format!(
+                "the component used more than {} of CPU time in `describe`{FIXED}",
+                spoken(limits.describe_cpu)
+            )),
+            Stopped::Cpu => cpu_used_up(limits.cpu, &grants.fetch_less),
+            Stopped::Failed(why) | Stopped::Invalid(why) | Stopped::Wall(why) => {
+                failed(words::line(&grants.log.hide(&why), limits.words_bytes))
+            }
+        });
+        (said, answer.used)
+    }
 }
 
 /// The component used more CPU time than it may, in one call or in all of a run.
 pub fn cpu_used_up(limit: Duration, fetch_less: &str) -> Failure {
-    let limit = crate::units::spoken(limit);
-    Failure::new(
-        Outcome::ComponentFailed,
-        format!(
-            "the component used more CPU time than `CPU_LIMIT` allows ({limit}); raise it, or {fetch_less}"
+    let limit = spoken(limit);
+    failed(format!(
+        "the component used more CPU time than `CPU_LIMIT` allows ({limit}); raise it, or {fetch_less}"
+    ))
+}
+
+fn without_answer(ended: Ended) -> Stopped {
+    match ended {
+        Ended::Cpu => Stopped::Cpu,
+        Ended::Overfull => Stopped::Failed(
+            "the component's process put more into the staging folder than a component can: it was killed".to_owned(),
         ),
-    )
+        Ended::Aborted => Stopped::Failed(
+            "the component's process ended itself, as it does where it gets no memory; its last log lines may show why"
+                .to_owned(),
+        ),
+        Ended::Otherwise(how) => Stopped::Failed(format!(
+            "the component's process ended without an answer: {how}; its last log lines may show why"
+        )),
+    }
 }
 
-/// What there are too many of, where that is what wasmtime says. It has no type for it.
-fn too_many(root_cause: &str) -> Option<&'static str> {
-    let what = root_cause.strip_prefix("resource limit exceeded: ")?;
-    let things = [
-        ("instance ", "core instances"),
-        ("memory ", "memories"),
-        ("table ", "tables"),
+fn another_answer() -> Failure {
+    failed("the component's process answered another call than its own".to_owned())
+}
+
+fn failed(message: String) -> Failure {
+    Failure::new(Outcome::ComponentFailed, message)
+}
+
+// Flags derive nothing.
+impl serde::Serialize for raw::Staging {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::EACH
+            .map(|flag| self.contains(flag))
+            .serialize(serializer)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for raw::Staging {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let set = <[bool; 4]>::deserialize(deserializer)?;
+        let given = Self::EACH
+            .into_iter()
+            .zip(set)
+            .filter(|(_, is_set)| *is_set);
+        Ok(given.fold(Self::empty(), |all, (flag, _)| all | flag))
+    }
+}
+
+impl raw::Staging {
+    const EACH: [Self; 4] = [
+        Self::CHANGES,
+        Self::DELETIONS,
+        Self::PARENTS,
+        Self::PORTIONS,
     ];
-    let named = things.into_iter().find(|(word, _)| what.starts_with(word));
-    named.map(|(_, things)| things)
-}
-
-fn defect(doing: &str, error: &wasmtime::Error) -> Failure {
-    Failure::new(
-        Outcome::ComponentFailed,
-        format!("{doing}: {}", one_line(&error.to_string())),
-    )
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// CPU time of this thread: the component runs on it, and waiting does not count.
-fn thread_cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        time.tv_sec.unsigned_abs(),
-        u32::try_from(time.tv_nsec).unwrap_or(0),
-    )
-}
-
-/// Advances the engine's epoch until it is dropped.
-struct Ticker {
-    stop: Arc<AtomicBool>,
-}
-
-impl Ticker {
-    fn start(engine: Engine) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
-        std::thread::spawn(move || {
-            while !seen.load(Ordering::Relaxed) {
-                std::thread::sleep(TICK);
-                engine.increment_epoch();
-            }
-        });
-        Self { stop }
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
 }

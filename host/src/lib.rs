@@ -14,6 +14,7 @@ pub mod limits;
 pub mod outcome;
 pub mod process;
 pub mod run;
+pub mod sandbox;
 pub mod settings;
 
 mod component;

@@ -7,12 +7,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
 /// The limits of one run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Limits {
     /// The whole run, from the lock to the swap (`RUN_DEADLINE`).
     pub run_deadline: Duration,
@@ -343,6 +345,29 @@ pub const STAGED_NAME_BYTES_MAX: usize = 255;
 pub const STREAM_CALL_BYTES_MAX: usize = 1024 * 1024;
 /// What one write to the log may carry; more ends the run.
 pub const LOG_WRITE_BYTES_MAX: usize = 64 * 1024;
+
+// The component's process, and what goes between it and its parent.
+
+/// One call or one answer, as JSON. What a component may return is far less (`hostcall_bytes`), but for how JSON escapes it.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The head of a request or an answer on the way between them. What may be in it is `request_head_bytes` and `response_head_bytes`.
+pub const EXCHANGE_HEAD_BYTES_MAX: u32 = 1024 * 1024;
+/// Bytes of an answer that wait in the parent for the process to take them, for each request.
+pub const EXCHANGE_SEND_BYTES_MAX: usize = 512 * 1024;
+/// Bytes of answers that wait in the process for the component to take them, of all requests together.
+pub const EXCHANGE_READ_BYTES_MAX: u32 = 2 * 1024 * 1024;
+/// Requests that were given up before they were looked at; more end the connection.
+pub const EXCHANGE_RESETS_MAX: usize = 20;
+/// Memory of the component's process, besides what the component may have.
+pub const CHILD_MEMORY_MAX: u64 = 128 * MIB;
+/// Descriptors of the component's process, its staged files among them.
+pub const CHILD_FILES_MAX: u64 = 256;
+/// How much more disk than `staged_bytes` the staging folder may take before the process is ended: files take whole blocks.
+pub const STAGED_SPARE_BYTES_MAX: u64 = 64 * MIB;
+/// CPU time of its own that it may have besides the component's: loading it, starting and ending.
+pub const CHILD_CPU_MAX: Duration = Duration::from_millis(500);
+/// How long that process may take to end once it has answered, and again once it was killed.
+pub const CHILD_END_MAX: Duration = Duration::from_secs(2);
 
 // What a source or a token endpoint may send.
 

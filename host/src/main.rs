@@ -10,8 +10,12 @@ use tidegate::commands::fleet;
 use tidegate::outcome::{Ended, Outcome};
 use tidegate::process::defect;
 use tidegate::process::{memory, parent};
+use tidegate::sandbox;
 
 fn main() -> ExitCode {
+    if sandbox::is_entered(std::env::args_os().nth(1).as_deref()) {
+        return ExitCode::from(sandbox::enter());
+    }
     memory::close_to_others();
     defect::remember_panics();
     let cli = match Cli::try_parse() {

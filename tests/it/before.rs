@@ -187,6 +187,19 @@ fn compiling_ends_at_its_own_limit() {
         .stderr_has("COMPILE_CPU_LIMIT");
 }
 
+/// The kernel's limit is the one of the process, or what was left to it by who started the run, as here.
+#[test]
+fn compiling_takes_no_more_memory_than_it_may() {
+    let mut job = Job::new()
+        .component(costly_file())
+        .launched_by("ulimit -d 150000; exec \"$@\"");
+
+    job.run()
+        .exits(Outcome::ComponentFailed)
+        .asked(0)
+        .stderr_has("MiB of memory");
+}
+
 #[test]
 fn what_is_imported_is_refused_before_anything_is_compiled() {
     let import = r#"(import "wasi:sockets/tcp@0.2.12" (instance))"#;

@@ -6,15 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Map;
 
 use crate::cli::PreviewArgs;
 use crate::commands::stdout;
-use crate::component::grants::Grants;
-use crate::component::{Description, JobFailure, Request, Sighting, Suggestion, is_settable};
+use crate::component::{
+    Description, Grants, JobFailure, Request, Sighting, Suggestion, is_settable,
+};
 use crate::egress::Egress;
 use crate::folder::{self, Folder, Temporary};
 use crate::log::{self, Log};
@@ -122,7 +122,7 @@ impl<'a> Callable<'a> {
         let limits = &self.job.host.limits;
         let plan = self.job.plan.as_ref();
         Ok(Grants {
-            outbound: Some(Arc::new(self.egress.clone())),
+            outbound: Some(self.egress.clone()),
             staging: staging.map(Folder::descriptor).transpose()?,
             staged_bytes_left: limits.staged_bytes,
             environment: plan.map_or_else(|_| Vec::new(), |known| known.environment.clone()),

@@ -21,7 +21,6 @@ use rustix::io::{Errno, retry_on_intr};
 use secrecy::{ExposeSecret as _, SecretBox};
 use sha2::Sha256;
 use wasmtime::Engine;
-use wasmtime::component::Component;
 
 use crate::folder::random_digits;
 use crate::folder::trust::{Rights, refuse_strangers};
@@ -71,8 +70,10 @@ impl Cache {
         }))
     }
 
-    /// The compiled form of the component with this digest; `None` when it was not kept. `Err`: there is one, and it is not ours.
-    pub fn take(&self, engine: &Engine, sha256: &str) -> Result<Option<Component>, String> {
+    /// The compiled form of the component with this digest, as this engine serialized it: these very bytes are signed under a key
+    /// that only this user and root can read, together with the engine's compatibility hash. `None` when it was not kept. `Err`:
+    /// there is one, and it is not ours.
+    pub fn take(&self, engine: &Engine, sha256: &str) -> Result<Option<Vec<u8>>, String> {
         let name = name(engine, sha256);
         let shown = self.path.join(&name).display().to_string();
         let Some((mut file, stat)) = open_file(&self.folder, &name, &shown)? else {
@@ -100,16 +101,7 @@ impl Cache {
                 "`{shown}` has no valid signature: it is damaged, or another user wrote it; it was not loaded; remove it, and check who can write there"
             ));
         }
-        // SAFETY: `deserialize` runs the bytes as native code, so they must be what this engine serialized. These very bytes are
-        // signed under a key that only this user and root can read, together with the engine's compatibility hash.
-        #[expect(
-            unsafe_code,
-            reason = "the only way to load compiled code; see the comment above"
-        )]
-        let component = unsafe { Component::deserialize(engine, &compiled) };
-        component
-            .map(Some)
-            .map_err(|error| format!("cannot load `{shown}`: {error:#}; remove it"))
+        Ok(Some(compiled))
     }
 
     /// Keeps `compiled` for the next run, and removes the oldest beyond the limits. `Err`: it was not kept.

@@ -1,19 +1,21 @@
-//! The engine: how components are read, compiled, and kept compiled.
+//! The engine: how it is set up, and how components are kept compiled.
 //!
-//! Running one is `component`'s business.
+//! Here, in the parent, it is only asked what it could load; `sandbox` compiles and runs.
 
 use std::path::Path;
 
 use serde_json::json;
-use wasmtime::component::Component;
 use wasmtime::{Config, Engine, OptLevel};
 
 use crate::component::cache::Cache;
-use crate::component::compile;
+use crate::component::child::{self, Ended, Given};
+use crate::component::frames::{Call, Function, Said, Stopped};
 use crate::component::shape;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
+use crate::units::spoken;
+use crate::words;
 
 /// An engine with every proposal off that our components do not need: what is off cannot have a bug.
 pub fn engine(limits: &Limits) -> Result<Engine, Failure> {
@@ -24,6 +26,8 @@ pub fn engine(limits: &Limits) -> Result<Engine, Failure> {
         .async_stack_size(limits.stack_bytes * 2 + 1024 * 1024)
         .cranelift_opt_level(OptLevel::Speed)
         .wasm_backtrace_max_frames(None)
+        // It would need files, of which the kernel limits the size.
+        .memory_init_cow(false)
         .gc_support(false)
         .wasm_exceptions(false)
         .wasm_function_references(false)
@@ -41,15 +45,15 @@ pub fn engine(limits: &Limits) -> Result<Engine, Failure> {
 
 /// A component that may be run, and how it is named in manifests.
 pub struct Loaded {
-    pub component: Component,
+    /// Its compiled form, as `cache` or the compiling child gave it.
+    pub compiled: Vec<u8>,
     /// sha256 of the file, in hex.
     pub sha256: String,
 }
 
-/// Compiles `bytes`, or takes the compiled form from `cache_dir`. What the parser alone can refuse is not compiled. A cache that
-/// is not safe to use is a warning.
+/// Has `bytes` compiled, or takes the compiled form from `cache_dir`. What the parser alone can refuse is not compiled. A cache
+/// that is not safe to use is a warning.
 pub async fn load(
-    engine: &Engine,
     bytes: Vec<u8>,
     cache_dir: Option<&Path>,
     limits: &Limits,
@@ -63,10 +67,11 @@ pub async fn load(
             json!({ "error": why }),
         );
     };
+    let engine = engine(limits)?;
     let mut cache = opened(cache_dir, limits, unused);
-    let taken = cache.as_ref().map(|cache| cache.take(engine, &sha256));
+    let taken = cache.as_ref().map(|cache| cache.take(&engine, &sha256));
     match taken.transpose().map(Option::flatten) {
-        Ok(Some(component)) => return Ok(Loaded { component, sha256 }),
+        Ok(Some(compiled)) => return Ok(Loaded { compiled, sha256 }),
         Ok(None) => {}
         Err(why) => {
             unused(why);
@@ -74,14 +79,54 @@ pub async fn load(
             cache = None;
         }
     }
-    let component = compile::compile(engine, bytes, limits).await?;
-    if let (Some(cache), Ok(compiled)) = (cache, component.serialize()) {
+    let compiled = compile(&bytes, limits).await?;
+    if let Some(cache) = cache {
         // Without it the next run compiles again: slower, not wrong.
         cache
-            .keep(engine, &sha256, &compiled)
+            .keep(&engine, &sha256, &compiled)
             .unwrap_or_else(unused);
     }
-    Ok(Loaded { component, sha256 })
+    Ok(Loaded { compiled, sha256 })
+}
+
+/// Has a child compile. `Err`: 78 when it is no valid component, 70 when that took more than it may.
+async fn compile(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Failure> {
+    let call = Call {
+        function: Function::Compile,
+        limits: limits.clone(),
+        environment: Vec::new(),
+        fetch_less: String::new(),
+        cpu: limits.compile_cpu,
+        memory_bytes: limits.compile_memory_bytes,
+        staged_bytes_left: limits.cache_bytes,
+        code_bytes: 0,
+        has_requests: false,
+        has_staging: false,
+    };
+    let (answer, compiled) = child::ask(call, bytes, Given::default(), None).await?;
+    let message = match answer.map(|answer| answer.came) {
+        Ok(Ok(Said::Compiled)) => return Ok(compiled),
+        Ok(Err(Stopped::Invalid(why))) => {
+            let why = words::line(&why, limits.words_bytes);
+            return Err(Failure::new(Outcome::Settings, why));
+        }
+        Ok(Err(Stopped::Failed(why) | Stopped::Wall(why))) => words::line(&why, limits.words_bytes),
+        Ok(Err(Stopped::Cpu)) | Err(Ended::Cpu) => format!(
+            "compiling the component took more CPU time than `COMPILE_CPU_LIMIT` allows ({}); raise it, or use a smaller component",
+            spoken(limits.compile_cpu)
+        ),
+        Err(Ended::Aborted) => format!(
+            "compiling the component took more than {} MiB of memory; make it smaller, or split its largest functions",
+            limits.compile_memory_bytes / (1024 * 1024)
+        ),
+        Err(Ended::Otherwise(how)) => {
+            format!("the process that compiles the component ended without an answer: {how}")
+        }
+        Ok(Ok(_)) | Err(Ended::Overfull) => {
+            "the process that compiles the component gave another answer".to_owned()
+        }
+    };
+    Err(Failure::new(Outcome::ComponentFailed, message))
 }
 
 fn opened(cache_dir: Option<&Path>, limits: &Limits, unused: impl Fn(String)) -> Option<Cache> {

@@ -1,12 +1,13 @@
 //! What a component says of a first look, as it comes: the records of `tidegate:sync/probe`, read by hand because a component
 //! may leave that interface out. What the host takes of it is [`super::said`]'s business.
 
+use serde::{Deserialize, Serialize};
 use wasmtime::component::{ComponentType, Lift};
 
 use super::bindings::exports::tidegate::sync::job::Failure;
 
 /// What one request showed.
-#[derive(Debug, Clone, ComponentType, Lift)]
+#[derive(Debug, Clone, ComponentType, Lift, Serialize, Deserialize)]
 #[component(record)]
 pub struct Sighting {
     /// What was understood, in the order in which a person should read it.
@@ -25,7 +26,7 @@ pub struct Sighting {
 }
 
 /// One thing that was understood.
-#[derive(Debug, Clone, ComponentType, Lift)]
+#[derive(Debug, Clone, ComponentType, Lift, Serialize, Deserialize)]
 #[component(record)]
 pub struct Finding {
     /// What it is about.
@@ -34,7 +35,7 @@ pub struct Finding {
 }
 
 /// A line for the settings file.
-#[derive(Debug, Clone, ComponentType, Lift)]
+#[derive(Debug, Clone, ComponentType, Lift, Serialize, Deserialize)]
 #[component(record)]
 pub struct Suggestion {
     pub name: String,

@@ -1,9 +1,6 @@
 //! The step that fetches: runs the component in its grants, and holds what it says against the host's own record.
 
-use std::sync::Arc;
-
-use crate::component::grants::Grants;
-use crate::component::{self, JobFailure, Report, Request, Used, Window, cpu_used_up};
+use crate::component::{self, Grants, JobFailure, Report, Request, Used, Window, cpu_used_up};
 use crate::egress::{Egress, Origin, Policy, TlsFiles};
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
@@ -34,7 +31,7 @@ impl Run<'_> {
     ) -> Result<Report, Failure> {
         let host = &job.host;
         let grants = Grants {
-            outbound: Some(Arc::new(egress.clone())),
+            outbound: Some(egress.clone()),
             staging: Some(staging.input_descriptor()?),
             staged_bytes_left: (host.limits.staged_bytes)
                 .saturating_sub(self.summary.component_staged_bytes),

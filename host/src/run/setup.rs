@@ -5,8 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::cli::GivenArgs;
-use crate::component::grants::Grants;
-use crate::component::{Connector, Description, FETCH_LESS, JobFailure, Request};
+use crate::component::{Connector, Description, FETCH_LESS, Grants, JobFailure, Request};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
@@ -92,6 +91,14 @@ impl Job {
             has_built_in,
             plan,
         })
+    }
+
+    /// Which part of the wall around the component's process is missing on this machine.
+    pub fn open_wall(&self) -> Option<&'static str> {
+        let is_open = self.connector.landlock().is_none();
+        is_open.then_some(
+            "the kernel has no Landlock: WebAssembly alone keeps the component from files",
+        )
     }
 
     /// What the component may have of the environment.
@@ -235,6 +242,9 @@ impl Run<'_> {
         job: &'p Job,
         stop: &Stop,
     ) -> Result<&'p Plan, Failure> {
+        if let Some(open) = job.open_wall() {
+            self.log.warn(open, json!({}));
+        }
         for (name, meant) in suggest::near_misses(&job.description, &job.inputs) {
             self.log.warn(
                 "environment variable is not a setting",

@@ -17,9 +17,9 @@ use wasmtime_wasi_http::p2::types::{
 use wasmtime_wasi_http::p2::{HeaderError, HeaderResult, HttpError, HttpResult};
 use wasmtime_wasi_http::{FieldMap, RequestOptions, WasiHttpCtxView};
 
-use crate::component::grants::exceeded::Exceeded;
-use crate::component::grants::held::{HEADER_BYTES, OUTGOING_BODY_BYTES, headers};
-use crate::component::grants::meter::Meter;
+use crate::sandbox::grants::exceeded::Exceeded;
+use crate::sandbox::grants::held::{HEADER_BYTES, OUTGOING_BODY_BYTES, headers};
+use crate::sandbox::grants::meter::Meter;
 
 /// The component's HTTP for one call, and where what it holds is counted.
 pub struct CountedHttp<'a> {

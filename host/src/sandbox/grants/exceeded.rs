@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::held::HeldBytes;
+use crate::component::FIXED;
 
 /// A limit that the component ran into. It ends the run with 70; nothing is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +28,6 @@ pub enum Exceeded {
     /// Core instances, memories or tables, by the name of the thing.
     Count(&'static str, usize),
 }
-
-/// What to do about a limit that no setting moves.
-pub const FIXED: &str = "; the limit is fixed: fix the component, or use another one";
 
 impl fmt::Display for Exceeded {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,8 +1,8 @@
 //! Grants: everything a component may touch, in one value; what is not in it does not exist for the component.
 //!
 //! Five capabilities, one file each: requests ([`http`]), the staging folder ([`files`]), settings ([`mod@env`]), the log
-//! ([`log`]) and the clocks ([`clock`]). What the host holds for a component is counted in [`meter`]. This side speaks WASI;
-//! `egress` behind it does not.
+//! ([`log`]) and the clocks ([`clock`]). What the child holds for a component is counted in [`meter`]. This side speaks WASI;
+//! `egress`, in the parent, does not.
 
 mod clock;
 mod env;
@@ -13,40 +13,34 @@ mod http;
 mod log;
 mod meter;
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::time::Duration;
 
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Engine, ResourceLimiter};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView};
 
-pub use self::exceeded::{Exceeded, FIXED};
+pub use self::exceeded::Exceeded;
 use self::files::{StagingFolder, StagingView};
 use self::http::CountedHttp;
-pub use self::http::Outbound;
 use self::meter::{Growth, Meter};
 use crate::limits::Limits;
-use crate::log::Log;
+use crate::sandbox::requests::Requests;
 
-/// What one run of a component may touch.
+/// What one call of a component may touch.
 pub struct Grants {
     /// Where its requests go; nowhere for `describe`.
-    pub outbound: Option<Arc<dyn Outbound>>,
+    pub requests: Option<Requests>,
     /// The staging folder, empty and held open; none for `describe`.
     pub staging: Option<OwnedFd>,
     /// Bytes it may stage: what its earlier portions left of `limits.staged_bytes`.
     pub staged_bytes_left: u64,
     /// The settings it declared, never a secret.
     pub environment: Vec<(String, String)>,
-    /// Where its lines of stderr go.
-    pub log: Log,
-    /// What to do where it takes too much, in words.
-    pub fetch_less: String,
-    /// CPU time it may use.
-    pub cpu: Duration,
-    /// Memory it may use: its own, and what the host holds for it.
+    /// Where its stderr goes.
+    pub stderr: File,
+    /// Memory it may use: its own, and what is held for it.
     pub memory_bytes: u64,
 }
 
@@ -67,7 +61,7 @@ impl Granted {
         wasi.allow_tcp(false).allow_udp(false);
         clock::grant(&mut wasi);
         env::grant(&mut wasi, &grants.environment);
-        log::grant(&mut wasi, grants.log, limits);
+        log::grant(&mut wasi, grants.stderr);
         let staging = grants.staging.map(|folder| {
             let (left, all) = (grants.staged_bytes_left, limits.staged_bytes);
             StagingFolder::new(folder, left, all, limits.staged_files)
@@ -80,7 +74,7 @@ impl Granted {
         Self {
             wasi: wasi.build(),
             http,
-            hooks: http::Hooks::new(grants.outbound, meter.pending_requests()),
+            hooks: http::Hooks::new(grants.requests, meter.pending_requests()),
             staging,
             table,
             meter,

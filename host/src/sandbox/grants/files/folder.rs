@@ -13,8 +13,8 @@ use super::bindings::wasi::filesystem::types::{
     DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, MetadataHashValue, OpenFlags,
 };
 use super::file::{Room, StagedFile, WriteError};
-use crate::component::grants::exceeded::Exceeded;
 use crate::limits::STAGED_NAME_BYTES_MAX;
+use crate::sandbox::grants::exceeded::Exceeded;
 
 /// The number of the folder itself among the files.
 const FOLDER_NUMBER: u64 = 0;

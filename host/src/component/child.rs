@@ -1,0 +1,330 @@
+//! The parent's side of the child process: starts it, gives it one call, takes its answer, and outlives it.
+//!
+//! It is killed without ceremony when its answer is there, when it takes too long to end, and when nobody waits for it any more.
+//! What it sends is limited and not believed: an answer is what a component could have said, and the kernel's count of CPU
+//! time stands beside its own.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::fs::{AtFlags, Dir};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::Signal;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::task::JoinSet;
+
+use super::frames::{self, Answer, Call, Said};
+use super::requests;
+use super::stderr::Lines;
+use crate::egress::Egress;
+use crate::limits::{CHILD_CPU_MAX, CHILD_END_MAX, STAGED_SPARE_BYTES_MAX};
+use crate::log::Log;
+use crate::outcome::{Failure, Outcome};
+
+/// What a call gives away.
+#[derive(Default)]
+pub struct Given {
+    /// Where requests go; nowhere without.
+    pub outbound: Option<Egress>,
+    pub staging: Option<OwnedFd>,
+}
+
+/// How a child ended that gave no answer.
+#[derive(Debug)]
+pub enum Ended {
+    /// The kernel ended it for its CPU time.
+    Cpu,
+    /// It was ended for what is in the staging folder, which the component alone could not have put there.
+    Overfull,
+    /// It ended by itself, which it does for want of memory.
+    Aborted,
+    Otherwise(String),
+}
+
+/// Has a child do one call on the component in `code`. What comes with its answer is the compiled form, where that was asked for.
+/// `Err`: it could not be asked.
+pub async fn ask(
+    mut call: Call,
+    code: &[u8],
+    given: Given,
+    log: Option<&Log>,
+) -> Result<(Result<Answer, Ended>, Vec<u8>), Failure> {
+    let failed = |error: io::Error| cannot("talk to", &error);
+    // Dropped after the child, which is killed then: a component is not to see that nobody serves it any more.
+    let mut serving = JoinSet::new();
+    let (control, theirs) = pair(SocketFlags::empty())?;
+    let mut child = start(theirs)?;
+    let mut control = UnixStream::from_std(control).map_err(failed)?;
+
+    // It ends with the child, whatever becomes of this call.
+    let lines = log.map(|log| Lines::new(log.clone(), &call.limits));
+    let stderr = child
+        .stderr()
+        .map(|stderr| tokio::spawn(drained(stderr, lines)));
+    let mut descriptors = Vec::new();
+    let requests = given
+        .outbound
+        .map(|egress| Ok((pair(SocketFlags::NONBLOCK)?, egress)))
+        .transpose()?;
+    let requests = match requests {
+        Some(((ours, theirs), egress)) => {
+            let ours = UnixStream::from_std(ours).map_err(failed)?;
+            serving.spawn(requests::serve(ours, egress, call.limits.clone()));
+            Some(theirs)
+        }
+        None => None,
+    };
+    call.has_requests = requests.is_some();
+    call.has_staging = given.staging.is_some();
+    descriptors.extend(requests.as_ref().map(OwnedFd::as_fd));
+    descriptors.extend(given.staging.as_ref().map(OwnedFd::as_fd));
+
+    call.code_bytes = code.len();
+    let sent = send(&mut control, &call, &descriptors, code).await;
+    drop(descriptors);
+    // The child's end is the child's alone: it is how we see that it is gone.
+    drop(requests);
+    // Where it is gone already, its end says why; where it could not even begin, its answer.
+    let most = call.limits.staged_files.saturating_add(1);
+    let answer = tokio::select! {
+        biased;
+        answer = frames::read_answer(&mut control) => answer.map_err(failed)?,
+        // The process is killed as it is dropped here.
+        () = overfull(given.staging.as_ref(), call.staged_bytes_left, most) => {
+            return Ok((Err(Ended::Overfull), Vec::new()));
+        }
+    };
+    let answer = answer.filter(|answer| sent.is_ok() || answer.came.is_err());
+    let mut compiled = Vec::new();
+    if let Some(Ok(Said::Compiled)) = answer.as_ref().map(|answer| &answer.came) {
+        let most = call.limits.cache_bytes;
+        let read = (&mut control).take(most).read_to_end(&mut compiled).await;
+        read.map_err(failed)?;
+    }
+    let cpu = child.cpu_time();
+    let status = child.end().await;
+    // All that it wrote is in the pipe: it is read to the end before anything is made of the answer.
+    if let Some(stderr) = stderr {
+        let _ = tokio::time::timeout(CHILD_END_MAX, stderr).await;
+    }
+    let answer = answer.map(|mut answer| {
+        // The child counts exactly, without its own beginning; where it counts far too little, the kernel's count holds.
+        let own = cpu.unwrap_or_default();
+        if own > answer.used.cpu + CHILD_CPU_MAX {
+            answer.used.cpu = own;
+        }
+        answer
+    });
+    Ok((answer.ok_or_else(|| ended(status)), compiled))
+}
+
+async fn send(
+    control: &mut UnixStream,
+    call: &Call,
+    descriptors: &[BorrowedFd<'_>],
+    code: &[u8],
+) -> io::Result<()> {
+    let (length, frame) = frames::encoded(call)?;
+    control.writable().await?;
+    frames::send_descriptors(&*control, length, descriptors)?;
+    control.write_all(&frame).await?;
+    control.write_all(code).await
+}
+
+/// Two ends of a socket that no other program sees; ours never waits, and theirs not where `flags` say so.
+fn pair(flags: SocketFlags) -> Result<(std::os::unix::net::UnixStream, OwnedFd), Failure> {
+    let made = socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | flags,
+        None,
+    );
+    let (ours, theirs) =
+        made.map_err(|error| cannot("make a socket for", &io::Error::from(error)))?;
+    let ours = std::os::unix::net::UnixStream::from(ours);
+    ours.set_nonblocking(true)
+        .map_err(|error| cannot("make a socket for", &error))?;
+    Ok((ours, theirs))
+}
+
+/// Ends when more is in the staging folder than may be. A component is refused before; this is for a process that it took over.
+async fn overfull(staging: Option<&OwnedFd>, bytes_max: u64, files_max: usize) {
+    let is_overfull = |folder: &OwnedFd| -> Option<bool> {
+        let (mut bytes, mut files) = (0_u64, 0);
+        for entry in Dir::read_from(folder).ok()? {
+            let entry = entry.ok()?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+            bytes = bytes.saturating_add(u64::try_from(stat.st_blocks).ok()?.saturating_mul(512));
+            files += 1;
+        }
+        Some(files > files_max || bytes > bytes_max.saturating_add(STAGED_SPARE_BYTES_MAX))
+    };
+    loop {
+        tokio::time::sleep(STAGED_LOOK_EVERY).await;
+        if staging.and_then(is_overfull) == Some(true) {
+            return;
+        }
+    }
+}
+
+/// How often that is looked at.
+const STAGED_LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Reads what the child writes to stderr, to its end.
+async fn drained(mut stderr: impl AsyncRead + Unpin, mut lines: Option<Lines>) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(bytes) = stderr.read(&mut buffer).await
+        && bytes > 0
+    {
+        if let Some(lines) = &mut lines {
+            lines.take(&buffer[..bytes]);
+        }
+    }
+}
+
+fn ended(status: Option<ExitStatus>) -> Ended {
+    let Some(status) = status else {
+        return Ended::Otherwise("it did not end when it was killed".to_owned());
+    };
+    match status
+        .signal()
+        .map(|signal| (signal, Signal::from_named_raw(signal)))
+    {
+        Some((_, Some(Signal::XCPU))) => Ended::Cpu,
+        Some((_, Some(Signal::ABORT))) => Ended::Aborted,
+        Some((number, _)) => Ended::Otherwise(format!("signal {number} ended it")),
+        None => Ended::Otherwise(format!(
+            "it ended with code {}",
+            status.code().unwrap_or_default()
+        )),
+    }
+}
+
+fn cannot(what: &str, error: &io::Error) -> Failure {
+    Failure::new(
+        Outcome::IoFailed,
+        format!("cannot {what} the process that runs the component: {error}"),
+    )
+}
+
+#[cfg(not(test))]
+use self::process::start;
+#[cfg(test)]
+use self::thread::start;
+
+/// The child as a process.
+#[cfg(not(test))]
+mod process {
+    use std::process::Stdio;
+
+    use tokio::process::{ChildStderr, Command};
+
+    use super::*;
+
+    /// A child, killed when this is dropped.
+    pub struct Child(tokio::process::Child);
+
+    /// Starts a child that talks through `control`: this binary again, with nothing of this process's environment, in a process group
+    /// of its own, so that a signal for us is not one for it.
+    pub fn start(control: OwnedFd) -> Result<Child, Failure> {
+        Command::new("/proc/self/exe")
+            .arg0("tidegate")
+            .arg(frames::ARGUMENT)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(control))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map(Child)
+            .map_err(|error| cannot("start (as `/proc/self/exe`)", &error))
+    }
+
+    impl Child {
+        pub fn stderr(&mut self) -> Option<ChildStderr> {
+            self.0.stderr.take()
+        }
+
+        /// CPU time that it has used, by the kernel's count (`proc_pid_stat(5)`).
+        pub fn cpu_time(&self) -> Option<Duration> {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()?)).ok()?;
+            // The name of the program, in parentheses, may have anything in it.
+            let (_, fields) = stat.rsplit_once(')')?;
+            let mut fields = fields.split_whitespace().skip(11);
+            let mut ticks = || fields.next()?.parse::<u64>().ok();
+            let ticks = ticks()? + ticks()?;
+            Some(Duration::from_millis(
+                ticks * 1_000 / rustix::param::clock_ticks_per_second(),
+            ))
+        }
+
+        /// Waits for its end, for which it has a moment; then it is killed.
+        pub async fn end(&mut self) -> Option<ExitStatus> {
+            if let Ok(status) = tokio::time::timeout(CHILD_END_MAX, self.0.wait()).await {
+                return status.ok();
+            }
+            let _ = self.0.start_kill();
+            let killed = tokio::time::timeout(CHILD_END_MAX, self.0.wait()).await;
+            killed.ok().and_then(Result::ok)
+        }
+    }
+}
+
+/// The child as a thread, without the wall: in this crate's own tests the running binary is not tidegate.
+#[cfg(test)]
+mod thread {
+    use std::fs::File;
+
+    use tokio::net::unix::pipe;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::sandbox::{self, Walls};
+
+    pub struct Child {
+        stderr: Option<pipe::Receiver>,
+        ended: Option<oneshot::Receiver<u8>>,
+    }
+
+    pub fn start(control: OwnedFd) -> Result<Child, Failure> {
+        let failed = |error: io::Error| cannot("start", &error);
+        let (theirs, ours) = io::pipe().map_err(failed)?;
+        let control = std::os::unix::net::UnixStream::from(control);
+        let stderr = File::from(OwnedFd::from(ours));
+        let (ends, ended) = oneshot::channel();
+        std::thread::spawn(move || {
+            let _ = ends.send(sandbox::serve(control, stderr, Walls::Left));
+        });
+        let receiver = pipe::Receiver::from_owned_fd(theirs.into()).map_err(failed)?;
+        Ok(Child {
+            stderr: Some(receiver),
+            ended: Some(ended),
+        })
+    }
+
+    impl Child {
+        pub fn stderr(&mut self) -> Option<pipe::Receiver> {
+            self.stderr.take()
+        }
+
+        #[expect(clippy::unused_self, reason = "a process has one")]
+        pub fn cpu_time(&self) -> Option<Duration> {
+            None
+        }
+
+        pub async fn end(&mut self) -> Option<ExitStatus> {
+            let code = self.ended.take()?.await.ok()?;
+            Some(ExitStatus::from_raw(i32::from(code) << 8))
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Calls one function of a component: instantiates it in its grants, and tells the ways it can end apart.
+//!
+//! An answer of its own, a trap, or a limit. The store is dropped with the process, whatever came of it.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::component::{
+    Component, ComponentNamedList, Instance, Lift, Linker, ResourceTableError, TypedFunc,
+};
+use wasmtime::{Engine, Store, Trap, UpdateDeadline};
+
+use super::grants::{self, Exceeded, Granted, Grants};
+use super::requests::Requests;
+use super::{Given, Walls, wall};
+use crate::component::bindings::Connector;
+use crate::component::bindings::exports::tidegate::sync::job as raw;
+use crate::component::frames::{Answer, Call, Function, Said, Stopped, Used};
+use crate::component::{FIXED, engine, sighting};
+use crate::limits::Limits;
+
+/// How often a computing component is looked at: its CPU time, and what else there is to do.
+const TICK: Duration = Duration::from_millis(5);
+
+/// The interface of a component that can take a first look at its source.
+const PROBE: &str = "tidegate:sync/probe@0.1.0";
+
+/// Marks the error that ends a component which used up its CPU time.
+#[derive(Debug, thiserror::Error)]
+#[error("the component used up its CPU time")]
+struct CpuUsedUp;
+
+/// Does what `call` says. `Err`: the wall could not be put up.
+pub fn call(
+    call: Call,
+    given: Given,
+    code: &[u8],
+    stderr: File,
+    walls: Walls,
+) -> Result<Answer, String> {
+    let engine = match engine::engine(&call.limits) {
+        Ok(engine) => engine,
+        Err(failure) => return Ok(Answer::stopped(Stopped::Failed(failure.message))),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let ticker = Ticker::start(&engine);
+    runtime.block_on(async {
+        let _ignored = wall::ignored_signals()?;
+        if walls == Walls::Up {
+            // Every thread there is has begun.
+            wall::last()?;
+        }
+        let requests = match given.requests {
+            Some(socket) => Some(Requests::through(socket).await?),
+            None => None,
+        };
+        let grants = Grants {
+            requests,
+            staging: given.staging,
+            staged_bytes_left: call.staged_bytes_left,
+            environment: call.environment,
+            stderr,
+            memory_bytes: call.memory_bytes,
+        };
+        // SAFETY: `deserialize` runs the bytes as native code, so they must be what such an engine serialized. They are: the
+        // parent took them from the compiling child or from its signed cache.
+        #[expect(
+            unsafe_code,
+            reason = "the only way to load compiled code; see the comment above"
+        )]
+        let component = unsafe { Component::deserialize(&engine, code) };
+        let component = match component {
+            Ok(component) => component,
+            Err(error) => {
+                let why = format!("cannot load the compiled component: {error:#}; remove the folder `compiled` in CACHE_DIR");
+                return Ok(Answer::stopped(Stopped::Failed(why)));
+            }
+        };
+        let called = Called {
+            engine,
+            component,
+            cpu: call.cpu,
+            fetch_less: call.fetch_less,
+            limits: call.limits,
+        };
+        let answer = called.answer(call.function, grants).await;
+        drop(ticker);
+        Ok(answer)
+    })
+}
+
+/// A component that is called once.
+struct Called {
+    engine: Engine,
+    component: Component,
+    cpu: Duration,
+    fetch_less: String,
+    limits: Limits,
+}
+
+impl Called {
+    async fn answer(&self, function: Function, grants: Grants) -> Answer {
+        match function {
+            Function::Compile => {
+                let why = "a compiled component is not compiled again".to_owned();
+                Answer::stopped(Stopped::Failed(why))
+            }
+            Function::Describe => {
+                self.said(grants, true, async |store, instance| {
+                    let connector = Connector::new(&mut *store, instance)?;
+                    let described = connector.tidegate_sync_job().call_describe(store).await?;
+                    Ok(Said::Description(described))
+                })
+                .await
+            }
+            Function::Run(request) => {
+                self.said(grants, false, async |store, instance| {
+                    let connector = Connector::new(&mut *store, instance)?;
+                    let ran = connector.tidegate_sync_job().call_run(store, &request);
+                    Ok(match ran.await? {
+                        Ok(report) => Said::Report(report),
+                        Err(failure) => Said::Failure(failure),
+                    })
+                })
+                .await
+            }
+            Function::Look => {
+                self.said(grants, false, async |store, instance| {
+                    let Some(look) = optional(store, instance, PROBE, "look")? else {
+                        return Ok(Said::NoLook);
+                    };
+                    let seen: Result<sighting::Sighting, raw::Failure> =
+                        called(store, look).await?;
+                    Ok(match seen {
+                        Ok(sighting) => Said::Sighting(sighting),
+                        Err(failure) => Said::Failure(failure),
+                    })
+                })
+                .await
+            }
+        }
+    }
+
+    /// Calls one function of a new instance.
+    async fn said(
+        &self,
+        grants: Grants,
+        is_describe: bool,
+        function: impl AsyncFnOnce(&mut Store<Granted>, &Instance) -> wasmtime::Result<Said>,
+    ) -> Answer {
+        let limits = &self.limits;
+        let cpu_left = self.cpu;
+        let mut store = Store::new(&self.engine, Granted::new(grants, limits));
+        store.limiter(|granted| granted);
+        store.set_hostcall_fuel(limits.hostcall_bytes);
+        let started = thread_cpu_time();
+        store.epoch_deadline_callback(move |_| {
+            if thread_cpu_time().saturating_sub(started) > cpu_left {
+                return Err(CpuUsedUp.into());
+            }
+            // Yielding lets the socket for requests in, which is served on the same thread.
+            Ok(UpdateDeadline::Yield(1))
+        });
+        store.set_epoch_deadline(1);
+        let linker: wasmtime::Result<Linker<Granted>> = grants::link(&self.engine);
+        let instantiated = match linker {
+            Ok(linker) => linker.instantiate_async(&mut store, &self.component).await,
+            Err(error) => Err(error),
+        };
+        let came = match instantiated {
+            Ok(instance) => function(&mut store, &instance).await,
+            Err(error) => Err(error),
+        };
+        let used = Used {
+            cpu: thread_cpu_time().saturating_sub(started),
+            memory_peak_bytes: store.data().memory_peak_bytes(),
+            staged_bytes: store.data().staged_bytes(),
+        };
+        let refused = store.data().refused();
+        let came =
+            came.map_err(|error| ending(&error, refused, is_describe, &self.fetch_less, limits));
+        Answer {
+            came,
+            used,
+            landlock: None,
+        }
+    }
+}
+
+/// A function of an interface that a component may leave out.
+fn optional<T: ComponentNamedList + Lift>(
+    store: &mut Store<Granted>,
+    instance: &Instance,
+    interface: &str,
+    name: &str,
+) -> wasmtime::Result<Option<TypedFunc<(), T>>> {
+    let Some(index) = instance.get_export_index(&mut *store, None, interface) else {
+        return Ok(None);
+    };
+    let function = instance.get_export_index(&mut *store, Some(&index), name);
+    let function =
+        function.ok_or_else(|| wasmtime::format_err!("`{interface}` has no function `{name}`"))?;
+    instance.get_typed_func(store, function).map(Some)
+}
+
+/// Calls a function without arguments and with one result.
+async fn called<T: Lift + 'static>(
+    store: &mut Store<Granted>,
+    function: TypedFunc<(), (T,)>,
+) -> wasmtime::Result<T>
+where
+    (T,): ComponentNamedList + Lift,
+{
+    Ok(function.call_async(store, ()).await?.0)
+}
+
+/// Why a component stopped without an answer. `refused`: what it was refused before, if anything was.
+fn ending(
+    error: &wasmtime::Error,
+    refused: Option<&Exceeded>,
+    is_describe: bool,
+    fetch_less: &str,
+    limits: &Limits,
+) -> Stopped {
+    if error.downcast_ref::<CpuUsedUp>().is_some() {
+        return Stopped::Cpu;
+    }
+    let root = one_line(&error.root_cause().to_string());
+    let message = if let Some(limit) = error.downcast_ref::<Exceeded>().or(refused) {
+        match limit {
+            Exceeded::Memory { bytes_max, held } if is_describe => {
+                let mib = bytes_max / (1024 * 1024);
+                format!(
+                    "the component needed more than {mib} MiB of memory in `describe`{held}{FIXED}"
+                )
+            }
+            Exceeded::StagedBytes(_) => format!("{limit}; {fetch_less}"),
+            limit => limit.to_string(),
+        }
+    } else if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+        Exceeded::Handles(limits.resource_handles).to_string()
+    } else if let Some(things) = too_many(&root) {
+        Exceeded::Count(things, limits.instances).to_string()
+    } else if let Some(trap) = error.downcast_ref::<Trap>() {
+        format!("the component trapped: {trap}; its last log lines may show why")
+    } else {
+        format!("the component broke the contract: {root}")
+    };
+    Stopped::Failed(message)
+}
+
+/// What there are too many of, where that is what wasmtime says. It has no type for it.
+fn too_many(root_cause: &str) -> Option<&'static str> {
+    let what = root_cause.strip_prefix("resource limit exceeded: ")?;
+    let things = [
+        ("instance ", "core instances"),
+        ("memory ", "memories"),
+        ("table ", "tables"),
+    ];
+    let named = things.into_iter().find(|(word, _)| what.starts_with(word));
+    named.map(|(_, things)| things)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// CPU time of this thread: the component runs on it, and waiting does not count.
+fn thread_cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
+}
+
+/// Advances the engine's epoch until it is dropped.
+struct Ticker {
+    stop: Arc<AtomicBool>,
+}
+
+impl Ticker {
+    fn start(engine: &Engine) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stop);
+        let engine = engine.clone();
+        let (begins, has_begun) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let _ = begins.send(());
+            while !seen.load(Ordering::Relaxed) {
+                std::thread::sleep(TICK);
+                engine.increment_epoch();
+            }
+        });
+        // What a thread does at its beginning, the wall forbids.
+        let _ = has_begun.recv();
+        Self { stop }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,65 @@
+//! The child's end of the socket for requests: HTTP/2 with prior knowledge, one stream for each request.
+
+use std::error::Error as _;
+use std::os::unix::net::UnixStream as StdUnixStream;
+
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::UnixStream;
+use wasmtime_wasi_http::WasiBody;
+
+use crate::component::broken::Broken;
+use crate::component::requests::CONNECT;
+use crate::limits::{EXCHANGE_HEAD_BYTES_MAX, EXCHANGE_READ_BYTES_MAX};
+
+/// The way to the parent's egress. Clones share one connection.
+#[derive(Clone)]
+pub struct Requests(http2::SendRequest<WasiBody>);
+
+impl Requests {
+    /// Speaks through `socket`, which never waits, in a task of the runtime in use.
+    pub async fn through(socket: StdUnixStream) -> Result<Self, String> {
+        let failed =
+            |error: &dyn std::fmt::Display| format!("cannot use the socket for requests: {error}");
+        let socket = UnixStream::from_std(socket).map_err(|error| failed(&error))?;
+        let (requests, connection) = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(EXCHANGE_READ_BYTES_MAX)
+            .initial_connection_window_size(EXCHANGE_READ_BYTES_MAX)
+            .max_frame_size(EXCHANGE_FRAME_BYTES)
+            .max_header_list_size(EXCHANGE_HEAD_BYTES_MAX)
+            .handshake(TokioIo::new(socket))
+            .await
+            .map_err(|error| failed(&error))?;
+        tokio::spawn(connection);
+        Ok(Self(requests))
+    }
+
+    /// Sends one request.
+    pub async fn send(
+        mut self,
+        mut request: Request<WasiBody>,
+    ) -> Result<Response<Incoming>, hyper::Error> {
+        if request.method() == Method::CONNECT {
+            *request.method_mut() = Method::from_bytes(CONNECT.as_bytes()).expect("it is a token");
+        }
+        self.0.ready().await?;
+        self.0.send_request(request).await
+    }
+}
+
+/// What of our frames one read takes in: few reads for a large body.
+const EXCHANGE_FRAME_BYTES: u32 = 256 * 1024;
+
+/// Why an exchange broke, where the parent said so.
+pub fn broken(error: &hyper::Error) -> Option<Broken> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return error.reason().and_then(Broken::of);
+        }
+        source = error.source();
+    }
+    None
+}
