@@ -9,6 +9,7 @@ use crate::log::Log;
 use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
 use crate::process::watch::{Watch, aside};
 use crate::run::setup::{self, Job};
+use crate::sandbox::landlock;
 use crate::secret::WORD_BYTES_MIN;
 use crate::settings::inputs::Problem;
 use crate::settings::job_file::JOB_FILE;
@@ -91,7 +92,7 @@ fn checked(job: &Job, problems: &[Problem], online: bool) -> String {
             kept_back.grant
         );
     }
-    match job.connector.landlock() {
+    match landlock() {
         Some(version) => {
             let _ = writeln!(
                 out,

@@ -4,7 +4,6 @@
 //! follows from its answer is decided in `run/call_component.rs`.
 
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::egress::Egress;
@@ -51,6 +50,7 @@ pub use self::said::{Extent, JobFailure, Report, Request, Sighting, Suggestion, 
 
 use self::bindings::exports::tidegate::sync::job as raw;
 use self::child::{Ended, Given};
+use self::engine::Kept;
 use self::frames::{Answer, Call, Function, Said, Stopped};
 
 /// What to do about a limit that no setting moves.
@@ -81,8 +81,7 @@ pub struct Connector {
     compiled: Vec<u8>,
     /// sha256 of the component file, in hex.
     pub sha256: String,
-    /// What the last call was confined by; see [`Connector::landlock`].
-    landlock: Mutex<Option<i32>>,
+    kept: Option<Kept>,
 }
 
 impl Connector {
@@ -97,12 +96,17 @@ impl Connector {
         Ok(Self {
             compiled: loaded.compiled,
             sha256: loaded.sha256,
-            landlock: Mutex::new(None),
+            kept: loaded.kept,
         })
     }
 
-    /// Asks the component what it is, with no grant but the log and under tiny limits, of which one is wall time.
+    /// What the component is. It is asked once, with no grant but the log and under tiny limits, of which one is wall time; the
+    /// answer is kept with its compiled form.
     pub async fn describe(&self, log: Log, limits: &Limits) -> Result<Description, Failure> {
+        let kept = self.kept.as_ref();
+        if let Some(raw) = kept.and_then(|kept| kept.description(&self.sha256)) {
+            return described::description(raw, limits);
+        }
         let grants = Grants {
             outbound: None,
             staging: None,
@@ -121,14 +125,15 @@ impl Connector {
             )));
         };
         match said? {
-            Said::Description(raw) => described::description(raw, limits),
+            Said::Description(raw) => {
+                let description = described::description(raw.clone(), limits)?;
+                if let Some(kept) = kept {
+                    kept.keep_description(&self.sha256, &raw);
+                }
+                Ok(description)
+            }
             _ => Err(another_answer()),
         }
-    }
-
-    /// Which version of Landlock confined the last call to its files: `None` where there was none, or no call.
-    pub fn landlock(&self) -> Option<i32> {
-        *self.landlock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs the job once. The inner `Err` is what the component said; the outer one is what happened to it.
@@ -194,7 +199,6 @@ impl Connector {
             Ok((Err(ended), _)) => Answer::stopped(without_answer(ended)),
             Err(failure) => return (Err(failure), Used::default()),
         };
-        *self.landlock.lock().unwrap_or_else(PoisonError::into_inner) = answer.landlock;
         let said = answer.came.map_err(|why| match why {
             Stopped::Cpu if is_describe => failed(format!(
                 "the component used more than {} of CPU time in `describe`{FIXED}",
@@ -268,4 +272,29 @@ impl raw::Staging {
         Self::PARENTS,
         Self::PORTIONS,
     ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::setup::BUILT_IN;
+
+    #[tokio::test]
+    async fn what_a_component_says_of_itself_is_asked_once_for_each_file() {
+        let cache = tempfile::tempdir().unwrap();
+        let (limits, log) = (Limits::default(), Log::silent());
+        let load = || Connector::load(BUILT_IN.to_vec(), Some(cache.path()), &limits, &log);
+        let described = load().await.unwrap().describe(log.clone(), &limits).await;
+        let described = described.unwrap();
+
+        let mut again = load().await.unwrap();
+        // Nobody can be asked any more.
+        again.compiled.clear();
+        let kept = again.describe(log.clone(), &limits).await.unwrap();
+        again.sha256.push('0');
+        let another = again.describe(log.clone(), &limits).await;
+
+        assert_eq!(format!("{kept:?}"), format!("{described:?}"));
+        assert_eq!(another.unwrap_err().outcome, Outcome::ComponentFailed);
+    }
 }

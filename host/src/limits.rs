@@ -202,7 +202,7 @@ pub struct Limits {
     pub sweep_time: Duration,
     /// Removing a run's own working folder at its end, after the deadline and a signal too; the next run goes on with the rest.
     pub tidy_time: Duration,
-    /// Compiled components that are kept; the oldest go.
+    /// Files that are kept, of components two each: compiled, and what it says of itself. The oldest go.
     pub cache_files: usize,
     /// One of them, and all together.
     pub cache_bytes: u64,
@@ -304,7 +304,7 @@ impl Default for Limits {
             temporary_entries: 10_000,
             sweep_time: Duration::from_mins(1),
             tidy_time: Duration::from_secs(5),
-            cache_files: 16,
+            cache_files: 32,
             cache_bytes: 512 * MIB,
             cache_unfinished_kept: Duration::from_hours(1),
             settings_file_bytes: MIB,

@@ -20,6 +20,8 @@ mod grants;
 mod requests;
 mod wall;
 
+pub use self::wall::landlock;
+
 #[cfg(test)]
 pub use self::requests::broken;
 
@@ -75,11 +77,9 @@ fn begun(
     walls: Walls,
 ) -> Result<(Answer, Vec<u8>), String> {
     let given = Given::new(&call, descriptors)?;
-    let landlock = match walls {
-        Walls::Up => wall::before_threads(&wall::Bounds::of(&call), given.staging.as_ref())?,
-        #[cfg(test)]
-        Walls::Left => None,
-    };
+    if walls == Walls::Up {
+        wall::before_threads(&wall::Bounds::of(&call), given.staging.as_ref())?;
+    }
     let mut code = || {
         frames::read_code(control, &call).map_err(|why| format!("it was given no component: {why}"))
     };
@@ -90,8 +90,7 @@ fn begun(
         return Ok(compile::compile(&code()?, &call.limits));
     }
     let code = code()?;
-    let mut answer = call::call(call, given, &code, stderr, walls)?;
-    answer.landlock = landlock;
+    let answer = call::call(call, given, &code, stderr, walls)?;
     Ok((answer, Vec::new()))
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::json;
 use wasmtime::{Config, Engine, OptLevel};
 
+use crate::component::bindings::exports::tidegate::sync::job as raw;
 use crate::component::cache::Cache;
 use crate::component::child::{self, Ended, Given};
 use crate::component::frames::{Call, Function, Said, Stopped};
@@ -49,6 +50,34 @@ pub struct Loaded {
     pub compiled: Vec<u8>,
     /// sha256 of the file, in hex.
     pub sha256: String,
+    /// Where what it says of itself may be kept, too; none where nothing can be kept, or must not.
+    pub kept: Option<Kept>,
+}
+
+/// The cache, for one engine.
+pub struct Kept {
+    cache: Cache,
+    engine: Engine,
+}
+
+impl Kept {
+    /// What the component of this digest said of itself, if that was kept.
+    pub fn description(&self, sha256: &str) -> Option<raw::Description> {
+        let kept = self.cache.take(&self.engine, &described(sha256)).ok()??;
+        serde_json::from_slice(&kept).ok()
+    }
+
+    /// Keeps what it said. Where that does not work, the next run asks it again.
+    pub fn keep_description(&self, sha256: &str, said: &raw::Description) {
+        if let Ok(said) = serde_json::to_vec(said) {
+            let _ = self.cache.keep(&self.engine, &described(sha256), &said);
+        }
+    }
+}
+
+/// Under which name a description is kept: it is signed with it, and is never taken for code.
+fn described(sha256: &str) -> String {
+    format!("{sha256}-described")
 }
 
 /// Has `bytes` compiled, or takes the compiled form from `cache_dir`. What the parser alone can refuse is not compiled. A cache
@@ -71,7 +100,13 @@ pub async fn load(
     let mut cache = opened(cache_dir, limits, unused);
     let taken = cache.as_ref().map(|cache| cache.take(&engine, &sha256));
     match taken.transpose().map(Option::flatten) {
-        Ok(Some(compiled)) => return Ok(Loaded { compiled, sha256 }),
+        Ok(Some(compiled)) => {
+            return Ok(Loaded {
+                compiled,
+                sha256,
+                kept: cache.map(|cache| Kept { cache, engine }),
+            });
+        }
         Ok(None) => {}
         Err(why) => {
             unused(why);
@@ -80,13 +115,16 @@ pub async fn load(
         }
     }
     let compiled = compile(&bytes, limits).await?;
-    if let Some(cache) = cache {
+    let kept = cache.map(|cache| Kept { cache, engine });
+    if let Some(kept) = &kept {
         // Without it the next run compiles again: slower, not wrong.
-        cache
-            .keep(&engine, &sha256, &compiled)
-            .unwrap_or_else(unused);
+        (kept.cache.keep(&kept.engine, &sha256, &compiled)).unwrap_or_else(unused);
     }
-    Ok(Loaded { compiled, sha256 })
+    Ok(Loaded {
+        compiled,
+        sha256,
+        kept,
+    })
 }
 
 /// Has a child compile. `Err`: 78 when it is no valid component, 70 when that took more than it may.

@@ -69,8 +69,6 @@ pub enum Function {
 pub struct Answer {
     pub came: Result<Said, Stopped>,
     pub used: Used,
-    /// Which version of Landlock confined the process to its files; none where the kernel has it not.
-    pub landlock: Option<i32>,
 }
 
 impl Answer {
@@ -79,7 +77,6 @@ impl Answer {
         Self {
             came: Err(why),
             used: Used::default(),
-            landlock: None,
         }
     }
 }

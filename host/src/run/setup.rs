@@ -14,6 +14,7 @@ use crate::process::stop::Stop;
 use crate::given_file::{self, Holds};
 use crate::run::Run;
 use crate::run::record::Recording;
+use crate::sandbox::landlock;
 use crate::secret::Redactor;
 use crate::settings::granted::{self, Grant};
 use crate::settings::host::HostPlan;
@@ -94,9 +95,8 @@ impl Job {
     }
 
     /// Which part of the wall around the component's process is missing on this machine.
-    pub fn open_wall(&self) -> Option<&'static str> {
-        let is_open = self.connector.landlock().is_none();
-        is_open.then_some(
+    pub fn open_wall() -> Option<&'static str> {
+        landlock().is_none().then_some(
             "the kernel has no Landlock: WebAssembly alone keeps the component from files",
         )
     }
@@ -242,7 +242,7 @@ impl Run<'_> {
         job: &'p Job,
         stop: &Stop,
     ) -> Result<&'p Plan, Failure> {
-        if let Some(open) = job.open_wall() {
+        if let Some(open) = Job::open_wall() {
             self.log.warn(open, json!({}));
         }
         for (name, meant) in suggest::near_misses(&job.description, &job.inputs) {

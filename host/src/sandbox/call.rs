@@ -185,11 +185,7 @@ impl Called {
         let refused = store.data().refused();
         let came =
             came.map_err(|error| ending(&error, refused, is_describe, &self.fetch_less, limits));
-        Answer {
-            came,
-            used,
-            landlock: None,
-        }
+        Answer { came, used }
     }
 }
 

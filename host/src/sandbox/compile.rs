@@ -16,7 +16,6 @@ pub fn compile(code: &[u8], limits: &Limits) -> (Answer, Vec<u8>) {
             let answer = Answer {
                 came: Ok(Said::Compiled),
                 used: Used::default(),
-                landlock: None,
             };
             (answer, compiled)
         }

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+pub use self::files::landlock;
 use crate::component::frames::{Call, Function};
 use crate::limits::{CHILD_FILES_MAX, CHILD_MEMORY_MAX};
 
@@ -55,8 +56,8 @@ pub fn die_with_the_parent(control: impl AsFd) -> Result<(), String> {
     Err("its parent is gone".to_owned())
 }
 
-/// All but the last part, for this thread and those that it starts. Which version of Landlock is part of it, if any.
-pub fn before_threads(bounds: &Bounds, staging: Option<&OwnedFd>) -> Result<Option<i32>, String> {
+/// All but the last part, for this thread and those that it starts.
+pub fn before_threads(bounds: &Bounds, staging: Option<&OwnedFd>) -> Result<(), String> {
     for (what, resource, most) in [
         ("DATA", Resource::Data, bounds.data_bytes),
         ("CPU", Resource::Cpu, bounds.cpu_seconds),
