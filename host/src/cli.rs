@@ -136,7 +136,7 @@ a warning says so. `tidegate check orders.toml` shows the same values.";
 /// Where settings come from.
 #[derive(Debug, Args, Default, Clone)]
 pub struct GivenArgs {
-    /// Read settings from this job file (TOML). `run FOLDER` runs every job of a folder
+    /// Read settings from this job file (TOML). `run` and `kubernetes` also take a folder of jobs
     #[arg(value_name = "JOB")]
     pub job: Option<PathBuf>,
     /// Read settings from this file, one NAME=VALUE a line. Repeatable: the last file wins

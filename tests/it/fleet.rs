@@ -250,6 +250,7 @@ fn a_signal_ends_every_job_and_frees_its_lock() {
         expected(&[("a/1", 143), ("b/1", 143)])
     );
     assert_eq!(lines(&printed, "fleet finished")[0]["not_started"], 2);
+    assert!(!printed.stderr.contains("killed"), "{}", printed.stderr);
     assert_eq!(jobs.len(), 2);
     jobs.into_iter().for_each(is_gone);
     let again = fleet.api(|_| Reply::new(200, TWO));

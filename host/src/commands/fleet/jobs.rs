@@ -299,6 +299,24 @@ mod tests {
     }
 
     #[test]
+    fn a_tenant_with_more_files_than_are_read_is_refused_alone() {
+        let folder = folder(&["many/a.env", "few/a.env"]);
+        for index in 0..FLEET_ENTRIES_MAX {
+            std::fs::File::create(folder.path().join(format!("many/{index}"))).unwrap();
+        }
+
+        let jobs = jobs_of(folder.path()).unwrap();
+
+        assert_eq!(jobs.len(), 2);
+        assert_eq!(
+            (jobs[0].label(), &jobs[0].refused),
+            ("few/a".to_owned(), &None)
+        );
+        let refused = jobs[1].refused.as_ref().unwrap();
+        assert!(refused.contains("more than 10000 entries"), "{refused}");
+    }
+
+    #[test]
     fn a_folder_without_a_job_and_one_that_is_not_there_are_78() {
         let empty = folder(&["README.md"]);
 
