@@ -2,9 +2,10 @@
 //!
 //! The addresses that nobody may dial are multicast ones: no system lets a connection to them out.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicUsize;
 
-use http_body_util::StreamBody;
+use http_body_util::{Empty, StreamBody};
 
 use super::requests::EMPTY;
 use super::*;
@@ -113,4 +114,164 @@ async fn trailers_of_a_component_are_not_sent() {
             server.address
         )
     );
+}
+
+/// A resolver whose answers change all the time: none of them may be dialed, and one of the addresses listens.
+struct Rebinding {
+    asked: AtomicUsize,
+}
+
+/// Loopback in every form that an address has for it, and what else is refused.
+const REFUSED: [&str; 16] = [
+    "127.0.0.1",
+    "127.1.2.3",
+    "::1",
+    "::ffff:127.0.0.1",
+    "::127.0.0.1",
+    "64:ff9b::7f00:1",
+    "64:ff9b:1::7f00:1",
+    "2002:7f00:1::",
+    "2001:0:7f00:1::",
+    "0.0.0.0",
+    "::",
+    "10.0.0.1",
+    "169.254.169.254",
+    "fe80::1",
+    "fd00:ec2::254",
+    "100.64.0.1",
+];
+
+impl Resolve for Rebinding {
+    fn resolve(
+        &self,
+        _: String,
+    ) -> std::pin::Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>> {
+        let asked = self.asked.fetch_add(1, Ordering::SeqCst);
+        let many = 1 + asked % 5;
+        let answer: Vec<IpAddr> = (0..many)
+            .map(|at| {
+                REFUSED[(asked * 7 + at * 3) % REFUSED.len()]
+                    .parse()
+                    .unwrap()
+            })
+            .collect();
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            Ok(answer)
+        })
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_names_that_change_while_they_are_asked_for_lead_nowhere() {
+    let server = Server::new([vec![text(EMPTY)]]).await;
+    let url = format!("http://source.example:{}", server.address.port());
+    let policy = Policy {
+        source: Some(Origin::parse_grant(&url).unwrap()),
+        ..Policy::default()
+    };
+    let resolver = Arc::new(Rebinding {
+        asked: AtomicUsize::new(0),
+    });
+    let egress = Egress::with_resolver(
+        policy,
+        &Auth::None,
+        &[],
+        &TlsFiles::default(),
+        &Limits::default(),
+        Lines::default().log(),
+        resolver.clone(),
+    )
+    .unwrap();
+
+    let races = (0..10).map(|_| async {
+        for _ in 0..1_000 {
+            let refused = get(&egress, &url).await.err();
+            assert!(
+                matches!(refused, Some(EgressError::Denied { .. })),
+                "{refused:?}"
+            );
+        }
+    });
+    futures_util::future::join_all(races).await;
+
+    assert_eq!(resolver.asked.load(Ordering::SeqCst), 10_000);
+    assert_eq!(server.connections.load(Ordering::SeqCst), 0);
+}
+
+/// Ways to write an IPv4 address as the host of a URL: of its bytes so many are one number, each number in one of the ways.
+fn spellings(bytes: [u8; 4]) -> BTreeSet<String> {
+    let number = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte))
+    };
+    let ways: [fn(u64) -> String; 7] = [
+        |number| format!("{number}"),
+        |number| format!("0{number:o}"),
+        |number| format!("000{number:o}"),
+        |number| format!("0x{number:x}"),
+        |number| format!("0X{number:X}"),
+        |number| format!("0x00{number:x}"),
+        |number| format!("%{:02x}{}", u32::from(b'0') + 1, number),
+    ];
+    let mut spelled = BTreeSet::new();
+    for parts in 1..=4 {
+        let mut numbers: Vec<u64> = bytes[..parts - 1]
+            .iter()
+            .map(|byte| u64::from(*byte))
+            .collect();
+        numbers.push(number(&bytes[parts - 1..]));
+        for first in &ways {
+            for rest in &ways {
+                let mut texts: Vec<String> = numbers.iter().map(|number| rest(*number)).collect();
+                texts[0] = first(numbers[0]);
+                spelled.insert(texts.join("."));
+                spelled.insert(format!("{}.", texts.join(".")));
+            }
+        }
+    }
+    let [a, b, c, d] = bytes;
+    for v6 in [
+        format!("[::ffff:{a}.{b}.{c}.{d}]"),
+        format!("[::ffff:{a:x}{b:02x}:{c:x}{d:02x}]"),
+        format!("[0:0:0:0:0:ffff:{a:x}{b:02x}:{c:x}{d:02x}]"),
+        format!("[::{a}.{b}.{c}.{d}]"),
+        format!("[64:ff9b::{a}.{b}.{c}.{d}]"),
+        format!("[2002:{a:x}{b:02x}:{c:x}{d:02x}::]"),
+    ] {
+        spelled.insert(v6);
+    }
+    spelled
+}
+
+#[tokio::test]
+async fn no_way_to_write_an_address_that_was_not_granted_leads_there() {
+    let server = Server::new([vec![text(EMPTY)]]).await;
+    let port = server.address.port();
+    let policy = Policy {
+        source: Some(Origin::parse_grant("http://source.example").unwrap()),
+        ..Policy::default()
+    };
+    let log = Lines::default().log();
+    let (files, limits) = (TlsFiles::default(), Limits::default());
+    let egress = Egress::new(policy, &Auth::None, &[], &files, &limits, log).unwrap();
+    let mut tried = 0;
+    for bytes in [[127, 0, 0, 1], [10, 0, 0, 1], [169, 254, 169, 254]] {
+        for host in spellings(bytes) {
+            let request =
+                Request::get(format!("http://{host}:{port}/")).body(Empty::<Bytes>::new());
+            // What is no URL is asked for by nobody.
+            let Ok(request) = request else { continue };
+            let refused = egress.send(request).await.err();
+            assert!(
+                matches!(refused, Some(EgressError::Denied { .. })),
+                "{host}: {refused:?}"
+            );
+            tried += 1;
+        }
+    }
+
+    assert!(tried >= 200, "{tried}");
+    assert_eq!(server.connections.load(Ordering::SeqCst), 0);
 }
