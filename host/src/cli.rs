@@ -151,6 +151,30 @@ pub struct GivenArgs {
     /// Refuse the component unless its sha256 is this
     #[arg(long, value_name = "HEX", help_heading = "Settings")]
     pub component_sha256: Option<String>,
+    /// Whose job it is, and what that tenant may ask for.
+    #[command(flatten)]
+    pub under: UnderArgs,
+}
+
+/// The operator's policy.
+#[derive(Debug, Args, Default, Clone)]
+pub struct UnderArgs {
+    /// Refuse what this policy (TOML) does not allow the tenant
+    #[arg(long, value_name = "FILE", help_heading = "Policy")]
+    pub policy: Option<PathBuf>,
+    /// The tenant whose job it is: `[tenant.NAME]` of the policy. In a folder of jobs, each folder is a tenant
+    #[arg(long, value_name = "NAME", requires = "policy", value_parser = tenant_name, help_heading = "Policy")]
+    pub tenant: Option<String>,
+}
+
+/// The name of a tenant: 1 to 63 of a-z, 0-9, `_` and `-`.
+pub fn tenant_name(text: &str) -> Result<String, String> {
+    let is_of_it =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    if (1..=63).contains(&text.len()) && text.bytes().all(is_of_it) {
+        return Ok(text.to_owned());
+    }
+    Err("takes 1 to 63 of a-z, 0-9, `_` and `-`".to_owned())
 }
 
 /// `tidegate check`.
@@ -366,6 +390,9 @@ pub struct HealthArgs {
     /// Maximum age of the newest record, such as 6h. Overrides MAX_CURSOR_AGE
     #[arg(long, value_name = "SPAN")]
     pub max_cursor_age: Option<String>,
+    /// Whose job it is, and what that tenant may ask for.
+    #[command(flatten)]
+    pub under: UnderArgs,
     /// Compare the checksums of the published files, or count the rows of the table
     #[arg(long)]
     pub verify: bool,

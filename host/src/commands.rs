@@ -11,8 +11,10 @@ use crate::process::watch::{Watch, aside};
 use crate::run::setup::{self, Job};
 use crate::sandbox::landlock;
 use crate::secret::WORD_BYTES_MIN;
+use crate::settings::host::HostPlan;
 use crate::settings::inputs::Problem;
 use crate::settings::job_file::JOB_FILE;
+use crate::settings::policy::Verdict;
 use crate::settings::{catalogue, granted, shown, suggest};
 use crate::units;
 use crate::words;
@@ -38,7 +40,14 @@ pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, St
     let job = given.1.job.clone();
     let checked = watch.block_on(async {
         let log = Log::silent();
-        let job = Job::new(&args.given, given, &watch.stop, &log).await?;
+        let (asked, component) = (given.1.clone(), setup::verdicts(&args.given, &given));
+        let job = match Job::new(&args.given, given, &watch.stop, &log).await {
+            Ok(job) => job,
+            Err(failure) => {
+                stdout::print(&redactor.hide(&under_policy(&asked, &component)))?;
+                return Err(failure);
+            }
+        };
         let problems = job.problems(&watch.stop).await?;
         stdout::print(&redactor.hide(&checked(&job, &problems, args.online)))?;
         if !problems.is_empty() {
@@ -71,6 +80,7 @@ fn checked(job: &Job, problems: &[Problem], online: bool) -> String {
             let _ = writeln!(out, "{:<24} {value:<40} {origin}", row.name);
         }
     }
+    out.push_str(&under_policy(&job.host, &job.inputs.take_verdicts()));
     for (name, meant) in suggest::near_misses(&job.description, &job.inputs) {
         let name = words::escaped(&name);
         let _ = writeln!(
@@ -133,6 +143,31 @@ fn checked(job: &Job, problems: &[Problem], online: bool) -> String {
     out
 }
 
+/// What the policy allows of what the job asks for; nothing where none is in force.
+fn under_policy(host: &HostPlan, of_component: &[Verdict]) -> String {
+    let Some(tenant) = host.tenant.as_ref().filter(|tenant| tenant.is_usable()) else {
+        return String::new();
+    };
+    let mut out = format!(
+        "\n{}:\n{:<24} {:<40} {:<40} got\n",
+        words::escaped(&tenant.by()),
+        "",
+        "asked",
+        "allowed"
+    );
+    for verdict in host.verdicts.iter().chain(of_component) {
+        let got = verdict.got.as_deref().unwrap_or("refused");
+        let row = [&verdict.setting, &verdict.asked, &verdict.allowed, got].map(words::escaped);
+        let _ = writeln!(
+            out,
+            "{:<24} {:<40} {:<40} {}",
+            row[0], row[1], row[2], row[3]
+        );
+    }
+    out.push('\n');
+    out
+}
+
 /// Prints the settings, as a table or as a file to fill in.
 pub fn describe(
     args: &DescribeArgs,
@@ -169,6 +204,7 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
         job: args.job.clone(),
         env_file: args.env_file.clone(),
         set: args.set.clone(),
+        under: args.under.clone(),
         ..GivenArgs::default()
     };
     let (inputs, host) = setup::read(&given, environment, &watch.stop);

@@ -25,6 +25,7 @@ use crate::limits::Limits;
 use crate::process::stop::Stop;
 
 pub mod reread;
+pub mod within;
 
 /// Standard input. A socket there cannot be opened a second time by a path, so its descriptor is copied.
 const STDIN: [&str; 3] = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];

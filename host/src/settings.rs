@@ -19,5 +19,6 @@ pub mod job_file;
 pub mod layers;
 mod parse;
 pub mod plan;
+pub mod policy;
 pub mod shown;
 pub mod suggest;

@@ -36,6 +36,7 @@ pages! {
     "docs/fleet.md"
     "docs/job-files.md"
     "docs/output.md"
+    "docs/policy.md"
     "docs/recipes-by-pattern.md"
     "docs/recipes.md"
     "docs/scheduling.md"

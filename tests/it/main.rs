@@ -48,6 +48,8 @@ mod kubernetes;
 mod limits;
 /// The example of a connector.
 mod minimal;
+/// The operator's policy for a tenant.
+mod policy;
 /// A job that comes in portions.
 mod portions;
 /// PostgreSQL: a real server, in a temporary folder.

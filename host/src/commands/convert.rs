@@ -90,9 +90,7 @@ fn is_secret(name: &str, given: &Given) -> bool {
     match catalogue::row(name).map(|row| row.secrecy) {
         None | Some(Secrecy::Public) => false,
         Some(Secrecy::Secret) => true,
-        Some(Secrecy::HoldsPassword) => {
-            DatabaseUrl::parse(&given.value).map_or(true, |url| url.password().is_some())
-        }
+        Some(Secrecy::HoldsPassword) => DatabaseUrl::may_hold_password(&given.value),
     }
 }
 

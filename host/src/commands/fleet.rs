@@ -15,7 +15,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use self::child::{Lines, Running};
 use self::jobs::FleetJob;
 use self::queue::Queue;
-use crate::cli::{FleetArgs, GivenArgs};
+use crate::cli::{FleetArgs, GivenArgs, UnderArgs};
 use crate::folder::random_digits;
 use crate::limits::{FLEET_JITTER_MAX, FLEET_JOB_DEADLINE_MAX, FLEET_PARALLEL_MAX};
 use crate::outcome::{Failure, Outcome};
@@ -312,6 +312,7 @@ fn words_of(command: &str, given: &GivenArgs) -> Vec<OsString> {
         set,
         component,
         component_sha256,
+        under: UnderArgs { policy, tenant },
     } = given;
     let parent = rustix::process::getpid().as_raw_nonzero().to_string();
     let mut words: Vec<OsString> = [command, "--fleet-parent", &parent].map(Into::into).into();
@@ -332,6 +333,12 @@ fn words_of(command: &str, given: &GivenArgs) -> Vec<OsString> {
     }
     if let Some(sha256) = component_sha256 {
         push("--component-sha256=", sha256.as_ref());
+    }
+    if let Some(policy) = policy {
+        push("--policy=", policy.as_os_str());
+    }
+    if let Some(tenant) = tenant {
+        push("--tenant=", tenant.as_ref());
     }
     if let Some(job) = job {
         push(if job.is_absolute() { "" } else { "./" }, job.as_os_str());

@@ -92,7 +92,9 @@ fn refuse_flags(args: &KubernetesArgs) -> Result<(), Failure> {
         digits.parse::<u32>().is_ok_and(|size| size > 0)
             && ["", "Mi", "Gi", "Ti", "M", "G", "T"].contains(&unit)
     };
-    let wrong = if !plain(&args.image) {
+    let wrong = if args.given.under.policy.is_some() {
+        "--policy is not carried into a manifest, and a job would run without it: mount it, and run `tidegate run --policy` in a manifest of your own"
+    } else if !plain(&args.image) {
         "--image takes the name of an image: `registry.example.com/tidegate:0.1.0`"
     } else if !is_schedule {
         "--schedule takes five fields, as cron: `*/15 * * * *`, or `@hourly`"

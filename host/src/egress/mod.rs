@@ -7,6 +7,7 @@
 
 mod address;
 mod body;
+mod ceiling;
 mod client;
 mod connect;
 mod credential;
@@ -31,6 +32,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use self::body::EgressBody;
+pub use self::ceiling::{Ceiling, Rule};
 pub use self::credential::Auth;
 pub use self::error::EgressError;
 pub use self::headers::is_forbidden_header;
@@ -123,6 +125,8 @@ impl Egress {
                 source: Some(origin.clone()),
                 allow_hosts: Vec::new(),
                 allow_private_networks: policy.allow_private_networks,
+                // Its URL is held against the operator's policy with the other settings.
+                ceiling: None,
             };
             let client = Client::new(Arc::new(granted), resolver.clone(), &tls, limits);
             let shown_to = (echoes.clone(), log.clone());
@@ -193,7 +197,9 @@ impl Egress {
             return Err(breach);
         }
         let origin = asked?;
-        shared.policy.check_request(&parts.method, &origin)?;
+        shared
+            .policy
+            .check_request(&parts.method, &origin, parts.uri.path())?;
         let name = origin.to_string();
         let head = shared.outgoing_head(parts, &origin)?;
 

@@ -5,12 +5,14 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use http::{Method, Uri};
 use url::{Host, Url};
 
 use super::EgressError;
 use super::address::{Reach, reach};
+use super::ceiling::Ceiling;
 use crate::limits::HOST_NAME_BYTES_MAX;
 
 /// A scheme (http or https), a host and a port, normalised.
@@ -106,6 +108,17 @@ impl Origin {
         }
     }
 
+    /// True if and only if the other is a name below this one, by the same scheme and port.
+    pub(super) fn is_above(&self, other: &Self) -> bool {
+        let (Host::Domain(above), Host::Domain(name)) = (&self.host, &other.host) else {
+            return false;
+        };
+        let is_below = name
+            .strip_suffix(above.as_str())
+            .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'));
+        is_below && self.https == other.https && self.port == other.port
+    }
+
     /// The port, the scheme's own when none was given.
     pub fn port(&self) -> u16 {
         self.port
@@ -158,6 +171,8 @@ pub struct Policy {
     pub allow_hosts: Vec<Origin>,
     /// `ALLOW_PRIVATE_NETWORKS`.
     pub allow_private_networks: bool,
+    /// What the operator allows at most; none: no policy is in force.
+    pub ceiling: Option<Arc<Ceiling>>,
 }
 
 impl Policy {
@@ -166,11 +181,12 @@ impl Policy {
         self.granted().any(Origin::is_https)
     }
 
-    /// `Ok`: a request by this method to this origin is granted, once its address is.
+    /// `Ok`: a request by this method to this path of this origin is granted, once its address is.
     pub(super) fn check_request(
         &self,
         method: &Method,
         origin: &Origin,
+        path: &str,
     ) -> Result<(), EgressError> {
         if ![Method::GET, Method::HEAD, Method::POST].contains(method) {
             let method: String = method.as_str().chars().take(METHOD_CHARS_SHOWN).collect();
@@ -179,7 +195,11 @@ impl Policy {
             );
             return Err(EgressError::Denied { message });
         }
-        self.check_origin(origin)
+        self.check_origin(origin)?;
+        match &self.ceiling {
+            Some(ceiling) => ceiling.check(method, origin, path),
+            None => Ok(()),
+        }
     }
 
     /// `Ok`: this origin is the source's or in `ALLOW_HOSTS`.

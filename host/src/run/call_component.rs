@@ -172,6 +172,7 @@ pub fn egress(host: &HostPlan, plan: &Plan, log: crate::log::Log) -> Result<Egre
         source: Origin::of(&plan.source),
         allow_hosts: host.allow_hosts.clone(),
         allow_private_networks: host.allow_private_networks,
+        ceiling: host.tenant.as_ref().map(|tenant| tenant.origins()),
     };
     let files = TlsFiles {
         ca: host.ca_file.clone(),

@@ -1,6 +1,7 @@
 //! What comes before a run touches anything: the plan, the component and its description, and the settings joined.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -21,10 +22,14 @@ use crate::settings::host::HostPlan;
 use crate::settings::inputs::{Inputs, Problem};
 use crate::settings::job_file::JobComponent;
 use crate::settings::plan::{Plan, Unusable};
+use crate::settings::policy::{Tenant, Verdict};
 use crate::settings::suggest;
 
 /// The component that is built into the binary.
 pub const BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rest.wasm"));
+
+/// The version of Landlock that a policy needs: it keeps files from being truncated, too.
+const LANDLOCK_MIN: u32 = 3;
 
 /// A job: its component, what was given, and what will be done or why it cannot be.
 pub struct Job {
@@ -65,13 +70,25 @@ impl Job {
     /// ask, the host's problems being in its text then, or when the command must end.
     pub async fn new(
         given: &GivenArgs,
-        (mut inputs, host): (Inputs, HostPlan),
+        (mut inputs, mut host): (Inputs, HostPlan),
         stop: &Stop,
         log: &Log,
     ) -> Result<Self, Failure> {
+        if host
+            .tenant
+            .as_ref()
+            .is_some_and(|tenant| !tenant.is_usable())
+        {
+            return Err(refusal(&host.problems));
+        }
+        if host.tenant.is_some() {
+            needs_the_wall(landlock())?;
+        }
+        let mut verdicts = Vec::new();
         let component = wanted(given, inputs.layers().component());
         let loaded = async {
-            let bytes = component_file(&component, &host.limits)?;
+            let allowed = allowed(component.clone(), host.tenant.as_ref(), &mut verdicts)?;
+            let bytes = component_file(&allowed, &host.limits)?;
             let cache_dir = host.cache_dir.as_deref();
             let connector = Connector::load(bytes, cache_dir, &host.limits, log).await?;
             let description = connector.describe(log.clone(), &host.limits).await?;
@@ -81,6 +98,7 @@ impl Job {
             .unless(loaded)
             .await
             .map_err(|failure: Failure| with_problems(failure, &host))?;
+        host.verdicts.append(&mut verdicts);
         let has_built_in = component.path.is_none();
         let grant = grant(&description, has_built_in, &host);
         let plan = Plan::new(&mut inputs, &host, &grant);
@@ -160,6 +178,21 @@ impl Job {
     }
 }
 
+/// Refuses (78) a kernel that cannot keep a tenant's component from files, by this version of Landlock.
+fn needs_the_wall(landlock: Option<u32>) -> Result<(), Failure> {
+    let found = match landlock {
+        Some(LANDLOCK_MIN..) => return Ok(()),
+        Some(version) => format!("version {version}"),
+        None => "none".to_owned(),
+    };
+    Err(Failure::new(
+        Outcome::Settings,
+        format!(
+            "--policy needs a kernel with Landlock of version {LANDLOCK_MIN} or later around the component, and this one has {found}: use Linux 6.2 or later with `landlock` among its security modules (`lsm=`)"
+        ),
+    ))
+}
+
 /// One line that names every problem.
 pub fn refusal(problems: &[Problem]) -> Failure {
     let listed: Vec<String> = problems.iter().map(Problem::to_string).collect();
@@ -192,6 +225,29 @@ pub(crate) fn wanted(given: &GivenArgs, of_job: &JobComponent) -> JobComponent {
         path: of_job.path.clone(),
         sha256: sha256.or_else(|| of_job.sha256.clone()),
     }
+}
+
+/// What the policy says of the component that is asked for, where one is in force.
+pub fn verdicts(given: &GivenArgs, (inputs, host): &(Inputs, HostPlan)) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    let wanted = wanted(given, inputs.layers().component());
+    // Why it is refused is the command's failure.
+    let _ = allowed(wanted, host.tenant.as_ref(), &mut verdicts);
+    verdicts
+}
+
+/// The component where it is, if the policy allows it: nothing of it is opened before.
+fn allowed(
+    wanted: JobComponent,
+    tenant: Option<&Arc<Tenant>>,
+    verdicts: &mut Vec<Verdict>,
+) -> Result<JobComponent, Failure> {
+    let Some(tenant) = tenant else {
+        return Ok(wanted);
+    };
+    let path = tenant.component(&wanted, verdicts);
+    let path = path.map_err(|message| Failure::new(Outcome::Settings, message))?;
+    Ok(JobComponent { path, ..wanted })
 }
 
 fn component_file(wanted: &JobComponent, limits: &Limits) -> Result<Vec<u8>, Failure> {
@@ -268,5 +324,19 @@ impl Run<'_> {
         }
         self.recording = Recording::Over;
         Err(refusal(&job.problems(stop).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_needs_a_kernel_that_keeps_components_from_files() {
+        assert!(needs_the_wall(Some(3)).is_ok() && needs_the_wall(Some(7)).is_ok());
+        for landlock in [None, Some(2)] {
+            let refused = needs_the_wall(landlock).unwrap_err();
+            assert_eq!(refused.outcome, Outcome::Settings);
+        }
     }
 }

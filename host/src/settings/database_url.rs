@@ -84,6 +84,11 @@ impl DatabaseUrl {
         .map(Self::Postgres)
     }
 
+    /// Whether there is a password in this text, or could be: it cannot be understood.
+    pub fn may_hold_password(text: &str) -> bool {
+        Self::parse(text).map_or(true, |url| url.password().is_some())
+    }
+
     /// The password in it.
     pub fn password(&self) -> Option<&Secret> {
         match self {
@@ -105,18 +110,11 @@ impl fmt::Display for DatabaseUrl {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ports = self.config.get_ports();
-        let hosts = self.config.get_hosts().iter().enumerate();
-        let hosts = hosts.map(|(at, host)| {
-            let port = ports.get(at).or_else(|| ports.first()).unwrap_or(&PORT);
-            format!("{}:{port}", shown(host))
-        });
-        let hosts: Vec<String> = hosts.collect();
         write!(
             f,
             "postgres://{}@{}/{}",
             self.user(),
-            hosts.join(","),
+            self.servers().join(","),
             self.config.get_dbname().unwrap_or_default()
         )
     }
@@ -224,6 +222,27 @@ impl<'u> Parts<'u> {
 }
 
 impl Address {
+    /// Whether this is a database that `allowed` names: each of its servers is one of those, database and user are the
+    /// same, and the server is proven no less.
+    pub fn is_within(&self, allowed: &Self) -> bool {
+        let servers = allowed.servers();
+        self.servers().iter().all(|server| servers.contains(server))
+            && self.config.get_dbname() == allowed.config.get_dbname()
+            && self.user() == allowed.user()
+            && self.ssl >= allowed.ssl
+    }
+
+    /// Each host with its port.
+    fn servers(&self) -> Vec<String> {
+        let ports = self.config.get_ports();
+        let hosts = self.config.get_hosts().iter().enumerate();
+        let servers = hosts.map(|(at, host)| {
+            let port = ports.get(at).or_else(|| ports.first()).unwrap_or(&PORT);
+            format!("{}:{port}", shown(host))
+        });
+        servers.collect()
+    }
+
     fn read(rest: &str) -> Result<Self, String> {
         let parts = Parts::of(rest)?;
         let password = parts.password.map(|text| decoded(text, "password"));

@@ -2,7 +2,9 @@
 //!
 //! Problems are collected, not thrown: `plan` adds the component's and reports them all at once.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -24,6 +26,7 @@ use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{Inputs, Problem};
 use crate::settings::layers::Layers;
 use crate::settings::plan::{MaxRejected, OnDrift, WriteMode};
+use crate::settings::policy::{Tenant, Verdict};
 
 mod output;
 
@@ -90,6 +93,12 @@ pub struct HostPlan {
     pub limits: Limits,
     /// What is wrong so far, with what was given included.
     pub problems: Vec<Problem>,
+    /// What the operator allows at most, where a policy is in force.
+    pub tenant: Option<Arc<Tenant>>,
+    /// What of all that was asked for it allows.
+    pub verdicts: Vec<Verdict>,
+    /// The limits that it lowers below their defaults, for a component that reads them too.
+    pub lowered: BTreeMap<&'static str, String>,
 }
 
 impl HostPlan {
@@ -98,20 +107,22 @@ impl HostPlan {
         let mut read = Reader {
             inputs,
             problems: inputs.problems().to_vec(),
+            verdicts: inputs.take_verdicts(),
+            lowered: BTreeMap::new(),
         };
         let mut limits = limits;
-        limits.run_deadline = read.value(&RUN_DEADLINE);
-        limits.cpu = read.value(&CPU_LIMIT);
-        limits.compile_cpu = read.value(&COMPILE_CPU_LIMIT);
-        limits.memory_bytes = read.value(&MEMORY_LIMIT);
-        limits.first_byte_timeout = read.value(&SOURCE_TIMEOUT);
+        limits.run_deadline = read.limit(&RUN_DEADLINE);
+        limits.cpu = read.limit(&CPU_LIMIT);
+        limits.compile_cpu = read.limit(&COMPILE_CPU_LIMIT);
+        limits.memory_bytes = read.limit(&MEMORY_LIMIT);
+        limits.first_byte_timeout = read.limit(&SOURCE_TIMEOUT);
         // However long the source makes up its mind, an answer that has begun has as long as any.
         limits.response_timeout += limits.first_byte_timeout;
-        limits.response_wire_bytes = read.value(&MAX_RESPONSE_BYTES);
+        limits.response_wire_bytes = read.limit(&MAX_RESPONSE_BYTES);
         limits.response_decoded_bytes = limits.response_wire_bytes;
-        limits.staged_line_bytes = read.value(&MAX_RECORD_BYTES) + STAGED_LINE_EXTRA_BYTES;
-        limits.retries = read.value(&MAX_RETRIES);
-        limits.retry_pause = read.value(&RETRY_PAUSE);
+        limits.staged_line_bytes = read.limit(&MAX_RECORD_BYTES) + STAGED_LINE_EXTRA_BYTES;
+        limits.retries = read.limit(&MAX_RETRIES);
+        limits.retry_pause = read.limit(&RETRY_PAUSE);
         let place = output::read(&mut read);
         let mut host = Self {
             job: place.job,
@@ -120,7 +131,7 @@ impl HostPlan {
             output: place.output,
             writers: read.value(&ALLOW_SHARED_OUTPUT),
             mode: read.optional(&WRITE_MODE),
-            keep_generations: read.value(&KEEP_GENERATIONS),
+            keep_generations: read.limit(&KEEP_GENERATIONS),
             min_records: read.value(&MIN_RECORDS),
             max_shrink_percent: read.value(&MAX_SHRINK_PERCENT),
             max_delete_percent: read.value(&MAX_DELETE_PERCENT),
@@ -143,10 +154,21 @@ impl HostPlan {
             temp_dir: temp_dir(|name| inputs.layers().environment(name)),
             problems: Vec::new(),
             limits,
+            tenant: inputs.tenant().cloned(),
+            verdicts: Vec::new(),
+            lowered: BTreeMap::new(),
         };
         let (source, auth) = (host.source.as_ref(), &host.auth);
         host.client = auth::client_files(inputs, source, auth, &mut read.problems);
         host.problems = read.problems;
+        host.verdicts = read.verdicts;
+        host.lowered = read.lowered;
+        match host.tenant.clone() {
+            Some(tenant) if tenant.is_usable() => tenant.apply(inputs, &mut host),
+            // Nothing is allowed, and what is wrong with the policy is a problem.
+            Some(_) => (host.output_dir, host.database) = (None, None),
+            None => {}
+        }
         host
     }
 
@@ -155,8 +177,8 @@ impl HostPlan {
         let secret = |row: &&'static catalogue::Row| {
             let given = inputs.get(row).filter(|_| row.is_secret())?;
             // A URL is one where it has a password in it, or cannot be understood: errors name the others.
-            let is_secret = row.secrecy == Secrecy::Secret
-                || DatabaseUrl::parse(&given.value).map_or(true, |url| url.password().is_some());
+            let is_secret =
+                row.secrecy == Secrecy::Secret || DatabaseUrl::may_hold_password(&given.value);
             is_secret.then(|| Secret::from(given.value.as_str()))
         };
         let given: Vec<Secret> = catalogue::ALL.iter().filter_map(secret).collect();
@@ -200,11 +222,32 @@ impl HostPlan {
 struct Reader<'a> {
     inputs: &'a Inputs,
     problems: Vec<Problem>,
+    verdicts: Vec<Verdict>,
+    lowered: BTreeMap<&'static str, String>,
 }
 
 impl Reader<'_> {
     fn value<T>(&mut self, setting: &Setting<T>) -> T {
         self.inputs.parsed_or_default(setting, &mut self.problems)
+    }
+
+    /// A limit: as given, or its default; under a policy, no more than that allows.
+    fn limit<T: Ord>(&mut self, setting: &Setting<T>) -> T {
+        let value = self.value(setting);
+        let usable = self.inputs.tenant().filter(|tenant| tenant.is_usable());
+        let Some(tenant) = usable else {
+            return value;
+        };
+        let given = self.inputs.get(&setting.row);
+        // One that cannot be understood is a problem already.
+        if given.is_some_and(|given| (setting.parse)(&given.value).is_err()) {
+            return value;
+        }
+        let got = tenant.limit(setting, given, &mut self.problems, &mut self.verdicts);
+        if given.is_none() && got != setting.row.default {
+            self.lowered.insert(setting.row.name, got.clone());
+        }
+        (setting.parse)(&got).unwrap_or(value)
     }
 
     fn optional<T>(&mut self, setting: &Setting<T>) -> Option<T> {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
 
@@ -19,9 +20,11 @@ use crate::process::stop::Stop;
 use crate::secret::Secret;
 use crate::settings::catalogue::{self, Row, Secrecy, Setting};
 use crate::settings::component_settings::{self, SCHEMA};
+use crate::settings::database_url::DatabaseUrl;
 use crate::settings::granted::Grant;
 use crate::settings::job_file::{Variable, references};
 use crate::settings::layers::Layers;
+use crate::settings::policy::{Tenant, Verdict};
 
 /// Where systemd puts the credentials of a unit: `systemd.exec(5)`.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
@@ -147,6 +150,10 @@ pub struct Inputs {
     unusable: BTreeMap<&'static str, Origin>,
     /// What is wrong with what was given.
     problems: Vec<Problem>,
+    /// What the operator allows at most, where a policy is in force.
+    tenant: Option<Arc<Tenant>>,
+    /// What of the files and variables that were named it allows.
+    verdicts: Mutex<Vec<Verdict>>,
 }
 
 /// It holds secrets.
@@ -167,16 +174,27 @@ impl Inputs {
     ) -> Self {
         let files = GivenFiles::new(stop.clone(), limits);
         let mut problems = Vec::new();
+        let policy = given.under.policy.as_ref();
+        let name = given.under.tenant.as_deref();
+        let tenant = policy.map(|path| Tenant::read(path, name, &files, &mut problems));
+        // Under a policy that cannot be used nothing else is opened.
+        let is_refused = tenant.as_ref().is_some_and(|tenant| !tenant.is_usable());
+        let nothing = GivenArgs::default();
+        let given = if is_refused { &nothing } else { given };
         let mut inputs = Self {
             layers: Layers::read(given, environment, &files, &mut problems),
             files,
+            tenant: tenant.map(Arc::new),
+            verdicts: Mutex::default(),
             host: BTreeMap::new(),
             component: BTreeMap::new(),
             unusable: BTreeMap::new(),
             problems,
         };
-        for row in catalogue::ALL {
-            inputs.read_setting(row);
+        if !is_refused {
+            for row in catalogue::ALL {
+                inputs.read_setting(row);
+            }
         }
         inputs
     }
@@ -260,7 +278,8 @@ impl Inputs {
         match &self.get(&setting.row)?.origin {
             Origin::File(path) | Origin::Credential(path) => {
                 let bytes_max = self.files.bytes_max();
-                Some(SecretFile::new(path.clone(), bytes_max, setting.parse))
+                let within = self.tenant.as_ref().map(|tenant| tenant.secret_files());
+                Some(SecretFile::new(path.clone(), bytes_max, setting.parse).within(within))
             }
             _ => None,
         }
@@ -275,6 +294,20 @@ impl Inputs {
             message: message.into(),
             origin: given.or_else(unusable),
         }
+    }
+
+    /// What the operator allows at most, where a policy is in force.
+    pub fn tenant(&self) -> Option<&Arc<Tenant>> {
+        self.tenant.as_ref()
+    }
+
+    /// What it allows of the files and variables that were named; each is told once.
+    pub fn take_verdicts(&self) -> Vec<Verdict> {
+        std::mem::take(&mut *self.verdicts())
+    }
+
+    fn verdicts(&self) -> MutexGuard<'_, Vec<Verdict>> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Each layer by itself.
@@ -323,6 +356,11 @@ impl Inputs {
                 );
                 return Err(Problem::of(name, message, Origin::Flag));
             }
+            let is_secret =
+                row.secrecy == Secrecy::Secret || DatabaseUrl::may_hold_password(&given.value);
+            if given.origin == Origin::Environment && is_secret {
+                self.allow_variable(row, name, &given.origin)?;
+            }
             let value = one_line(&given.value).ok_or_else(|| {
                 let message = "is empty, or only white space: give the secret, or unset it";
                 Problem::of(name, message, given.origin.clone())
@@ -335,7 +373,11 @@ impl Inputs {
         let Some((path, origin)) = self.secret_path(name)? else {
             return Ok(None);
         };
-        match self.files.text(&path, Holds::Trusted) {
+        let opened = match &self.tenant {
+            Some(tenant) => tenant.secret_file(name, &path, &origin, &mut self.verdicts())?,
+            None => path,
+        };
+        match self.files.text(&opened, Holds::Trusted) {
             Ok(text) => match one_line(&text) {
                 Some(value) => Ok(Some(Given { value, origin })),
                 None => Err(Problem::of(
@@ -356,6 +398,7 @@ impl Inputs {
     /// too many; one that is named elsewhere takes precedence.
     fn secret_of(&self, row: &Row, variable: &Variable) -> Result<Option<Given>, Problem> {
         let problem = |message: String| Problem::of(row.name, message, variable.origin.clone());
+        self.allow_variable(row, &variable.name, &variable.origin)?;
         let Some(value) = self.layers.environment(&variable.name) else {
             return Err(problem(format!(
                 "is to be in the environment variable `{}`, which is not set: set it, or name a file in `{}`",
@@ -374,6 +417,14 @@ impl Inputs {
             named: Box::new(variable.origin.clone()),
         };
         Ok(Some(Given { value, origin }))
+    }
+
+    /// Refuses an environment variable that the policy does not allow a secret to be in.
+    fn allow_variable(&self, row: &Row, variable: &str, origin: &Origin) -> Result<(), Problem> {
+        match &self.tenant {
+            Some(tenant) => tenant.variable(row.name, variable, origin, &mut self.verdicts()),
+            None => Ok(()),
+        }
     }
 
     /// Where a secret would be read. `Err`: nobody can tell whether `$CREDENTIALS_DIRECTORY` has it.
@@ -450,7 +501,11 @@ impl Inputs {
             let message = format!("names the file `{shown}` ({file_name}): {what}");
             Problem::of(name, message, named.origin.clone())
         };
-        let text = self.files.text(&path, Holds::Trusted);
+        let opened = match &self.tenant {
+            Some(tenant) => tenant.other_file(name, &path, &named.origin, &mut self.verdicts())?,
+            None => path.clone(),
+        };
+        let text = self.files.text(&opened, Holds::Trusted);
         let text = text.map_err(|error| problem(format!("cannot read it: {error}")))?;
         let value = without_newline(&text);
         if value.trim().is_empty() {

@@ -224,8 +224,8 @@ impl Reader<'_> {
             Ok(text) => text,
             Err(message) => return self.refuse(row.name, message, origin),
         };
-        let has_password = row.secrecy == Secrecy::HoldsPassword
-            && DatabaseUrl::parse(&text).map_or(true, |url| url.password().is_some());
+        let has_password =
+            row.secrecy == Secrecy::HoldsPassword && DatabaseUrl::may_hold_password(&text);
         if has_password && !text.is_empty() {
             let message = format!(
                 "cannot be understood, or has a password in it, and {}",

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::component::{Announced, Description, Setting, Staging};
 use crate::settings::catalogue::{self, SOURCE_API_URL, WRITE_MODE};
-use crate::settings::component_settings::is_secret;
+use crate::settings::component_settings::{declares, is_secret};
 use crate::settings::conflicts;
 use crate::settings::fingerprint;
 use crate::settings::granted::{self, Grant};
@@ -94,7 +94,8 @@ impl Plan {
         let before = inputs.problems().len();
         inputs.read_of_component(description, grant);
         problems.extend_from_slice(&inputs.problems()[before..]);
-        let environment = environment(inputs, grant, &mut problems);
+        let mut environment = environment(inputs, grant, &mut problems);
+        lower(&mut environment, description, host);
         refuse_missing_source(description, inputs, &mut problems);
         conflicts::refuse(inputs, &mut problems);
         let is_given = |name: &str| environment.iter().any(|(given, _)| given == name);
@@ -154,6 +155,16 @@ fn environment(
         }
     }
     environment
+}
+
+/// Adds the limits that a policy lowers below their defaults, as far as the component reads them.
+fn lower(environment: &mut Vec<(String, String)>, description: &Description, host: &HostPlan) {
+    for (name, text) in &host.lowered {
+        let is_given = environment.iter().any(|(given, _)| given == name);
+        if declares(description, name) && !is_given {
+            environment.push(((*name).to_owned(), text.clone()));
+        }
+    }
 }
 
 fn missing(setting: &Setting, inputs: &Inputs, grant: &Grant<'_>) -> Problem {

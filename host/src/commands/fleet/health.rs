@@ -199,6 +199,7 @@ fn words(args: &HealthArgs, job: &FleetJob) -> Vec<std::ffi::OsString> {
         set,
         max_age,
         max_cursor_age,
+        under,
         verify,
         output: _,
         parallel: _,
@@ -207,6 +208,7 @@ fn words(args: &HealthArgs, job: &FleetJob) -> Vec<std::ffi::OsString> {
     let shared = GivenArgs {
         env_file: env_file.clone(),
         set: set.clone(),
+        under: under.clone(),
         ..GivenArgs::default()
     };
     let mut words = words_of("health", &job.given(&shared));

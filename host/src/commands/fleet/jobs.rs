@@ -54,6 +54,10 @@ impl FleetJob {
         let (mut given, file) = (shared.clone(), self.file.clone());
         // For all of them that is the folder.
         given.job = None;
+        // Under a policy a folder is a tenant; `--tenant` is whose the files are that are in none.
+        if given.under.policy.is_some() && !self.tenant.is_empty() {
+            given.under.tenant = Some(self.tenant.clone());
+        }
         match Form::of(&file) {
             Some(Form::JobFile) => given.job = Some(file),
             Some(Form::EnvFile) | None => given.env_file.push(file),

@@ -16,6 +16,7 @@ fn policy() -> Policy {
         source: Some(origin("https://data.example.org")),
         allow_hosts,
         allow_private_networks: false,
+        ceiling: None,
     }
 }
 
@@ -92,7 +93,7 @@ fn only_the_named_origins_are_granted() {
         "http://0x7f.1:8080/",
     ] {
         assert_eq!(
-            policy.check_request(&Method::GET, &asked(url).unwrap()),
+            policy.check_request(&Method::GET, &asked(url).unwrap(), "/"),
             Ok(()),
             "{url}"
         );
@@ -112,7 +113,7 @@ fn only_the_named_origins_are_granted() {
     ] {
         assert!(
             policy
-                .check_request(&Method::GET, &asked(url).unwrap())
+                .check_request(&Method::GET, &asked(url).unwrap(), "/")
                 .is_err(),
             "{url}"
         );
@@ -146,13 +147,13 @@ fn only_three_methods_are_granted() {
     let source = origin("https://data.example.org");
 
     for method in [Method::GET, Method::HEAD, Method::POST] {
-        assert_eq!(policy().check_request(&method, &source), Ok(()));
+        assert_eq!(policy().check_request(&method, &source, "/"), Ok(()));
     }
     for method in [
         "PUT", "DELETE", "PATCH", "CONNECT", "OPTIONS", "TRACE", "get", "PURGE",
     ] {
         let error = policy()
-            .check_request(&method.parse().unwrap(), &source)
+            .check_request(&method.parse().unwrap(), &source, "/")
             .unwrap_err();
         assert!(
             error.to_string().contains(&format!("method `{method}`")),
@@ -237,7 +238,7 @@ fn a_host_or_method_of_any_length_makes_no_long_text() {
     let long_host = asked(&format!("https://{}/", "a.".repeat(200))).unwrap_err();
     let method = Method::from_bytes(&[b'X'; 5000]).unwrap();
     let long_method = policy()
-        .check_request(&method, &origin("https://data.example.org"))
+        .check_request(&method, &origin("https://data.example.org"), "/")
         .unwrap_err();
 
     assert!(

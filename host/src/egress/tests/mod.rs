@@ -289,6 +289,7 @@ fn a_request_can_be_sent_from_any_thread() {
         source: None,
         allow_hosts: vec![],
         allow_private_networks: false,
+        ceiling: None,
     };
     let egress = Egress::new(
         policy,

@@ -1,0 +1,418 @@
+//! A job held against the policy: each thing that it asks for is got, or refused with who refused it and what would allow it.
+
+use std::path::{Path, PathBuf};
+
+use http::Method;
+use url::Url;
+
+use super::{
+    COMPONENTS, DATABASES, ENVIRONMENT, FILES, ORIGINS, OUTPUT_FOLDERS, PRIVATE_NETWORKS,
+    SECRET_FILES, TABLES, Tenant, is_among, key, listed_line,
+};
+use crate::egress::{Auth, Origin};
+use crate::given_file::within::Within;
+use crate::settings::catalogue::{
+    ALLOW_ENVIRONMENT, ALLOW_HOSTS, ALLOW_PRIVATE_NETWORKS, CA_FILE, CLIENT_CERT_FILE,
+    CLIENT_KEY_FILE, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_TABLE, SOURCE_API_URL,
+    SOURCE_TOKEN_URL, Setting,
+};
+use crate::settings::database_url::DatabaseUrl;
+use crate::settings::host::HostPlan;
+use crate::settings::inputs::{self, Inputs, Problem};
+use crate::settings::job_file::JobComponent;
+use crate::settings::job_file::value::Takes;
+
+/// One thing that a job asks for, for `check`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The setting.
+    pub setting: String,
+    /// What it asks for.
+    pub asked: String,
+    /// What the policy allows.
+    pub allowed: String,
+    /// What the job gets; none: it is refused.
+    pub got: Option<String>,
+}
+
+impl Verdict {
+    fn new(setting: &str, asked: &str, allowed: &str, is_got: bool) -> Self {
+        Self {
+            setting: setting.to_owned(),
+            asked: asked.to_owned(),
+            allowed: allowed.to_owned(),
+            got: is_got.then(|| asked.to_owned()),
+        }
+    }
+}
+
+impl Tenant {
+    /// The file of a secret, links followed.
+    pub fn secret_file(
+        &self,
+        name: &str,
+        path: &Path,
+        origin: &inputs::Origin,
+        out: &mut Vec<Verdict>,
+    ) -> Result<PathBuf, Problem> {
+        self.file(name, SECRET_FILES, &self.secret_files, path, origin, out)
+    }
+
+    /// Any other file that a setting names, links followed.
+    pub fn other_file(
+        &self,
+        name: &str,
+        path: &Path,
+        origin: &inputs::Origin,
+        out: &mut Vec<Verdict>,
+    ) -> Result<PathBuf, Problem> {
+        self.file(name, FILES, &self.files, path, origin, out)
+    }
+
+    /// A secret, or what a component may read, in an environment variable.
+    pub fn variable(
+        &self,
+        name: &str,
+        variable: &str,
+        origin: &inputs::Origin,
+        out: &mut Vec<Verdict>,
+    ) -> Result<(), Problem> {
+        let allowed = any(&self.environment);
+        let is_got = is_among(variable, &self.environment);
+        out.push(Verdict::new(
+            name,
+            &format!("environment {variable}"),
+            &allowed,
+            is_got,
+        ));
+        if is_got {
+            return Ok(());
+        }
+        let line = listed_line(ENVIRONMENT, variable);
+        let message = self.refusal(
+            &format!("environment {variable}"),
+            ENVIRONMENT,
+            &allowed,
+            &line,
+        );
+        Err(Problem::of(name, message, origin.clone()))
+    }
+
+    fn file(
+        &self,
+        name: &str,
+        list: &str,
+        within: &Within,
+        path: &Path,
+        origin: &inputs::Origin,
+        out: &mut Vec<Verdict>,
+    ) -> Result<PathBuf, Problem> {
+        let resolved = within.resolve(path);
+        let asked = path.display().to_string();
+        out.push(Verdict::new(
+            name,
+            &asked,
+            &within.listed(),
+            resolved.is_ok(),
+        ));
+        resolved.map_err(|why| {
+            let message = self.refusal(&asked, list, &within.listed(), &listed_line(list, &asked));
+            Problem::of(name, format!("{message} ({why})"), origin.clone())
+        })
+    }
+
+    /// The most that a limit may be, and what it is: as asked, or the default where that is not more. What is asked beyond
+    /// it is refused.
+    pub fn limit<T: Ord>(
+        &self,
+        setting: &Setting<T>,
+        asked: Option<&inputs::Given>,
+        problems: &mut Vec<Problem>,
+        out: &mut Vec<Verdict>,
+    ) -> String {
+        let row = &setting.row;
+        let text = asked.map_or(row.default, |given| given.value.as_str());
+        let most = self
+            .limits
+            .get(row.name)
+            .map_or(row.default, String::as_str);
+        let read = |text: &str| (setting.parse)(text).ok();
+        let is_more = read(text) > read(most);
+        let got = if is_more { most } else { text };
+        out.push(Verdict {
+            got: (asked.is_none() || !is_more).then(|| got.to_owned()),
+            ..Verdict::new(row.name, text, &format!("at most {most}"), true)
+        });
+        if let Some(given) = asked.filter(|_| is_more) {
+            let name = key(row.name);
+            let line = format!("limits.{}", Takes::of_row(row).line(row.name, text));
+            let message = match self.lines.get(&name) {
+                Some(_) => self.refusal(text, &name, &format!("at most {most}"), &line),
+                None => format!(
+                    "{}; without it, at most the default {most} is allowed",
+                    self.refusal(text, &name, most, &line)
+                ),
+            };
+            problems.push(Problem::of(row.name, message, given.origin.clone()));
+        }
+        got.to_owned()
+    }
+
+    /// The file of the component, links followed; none for the built-in one. `Err` says why it is refused.
+    pub fn component(
+        &self,
+        wanted: &JobComponent,
+        out: &mut Vec<Verdict>,
+    ) -> Result<Option<PathBuf>, String> {
+        let allowed = any(&self.components.listed);
+        let verdict = |asked: &str, is_got| Verdict::new("component", asked, &allowed, is_got);
+        let refused = |asked: &str, entry: &str, why: &str| {
+            let line = listed_line(COMPONENTS, entry);
+            let why = if why.is_empty() {
+                String::new()
+            } else {
+                format!(" ({why})")
+            };
+            format!(
+                "the component {}{why}",
+                self.refusal(asked, COMPONENTS, &allowed, &line)
+            )
+        };
+        let Some(path) = &wanted.path else {
+            out.push(verdict(super::BUILT_IN, self.components.built_in));
+            if self.components.built_in {
+                return Ok(None);
+            }
+            return Err(refused(super::BUILT_IN, super::BUILT_IN, ""));
+        };
+        let asked = path.display().to_string();
+        let pinned = wanted
+            .sha256
+            .as_ref()
+            .map(|sha256| sha256.to_ascii_lowercase());
+        let is_listed = pinned
+            .as_ref()
+            .is_some_and(|sha256| self.components.sha256.contains(sha256));
+        let resolved = match self.components.folders.resolve(path) {
+            Err(_) if is_listed => self.files.resolve(path).map_err(|why| {
+                format!("its sha256 is listed, but its path has to be below a folder of `{FILES}`: {why}")
+            }),
+            Err(why) => Err(format!("{why}; a component elsewhere is given with its sha256")),
+            resolved => resolved,
+        };
+        out.push(verdict(&asked, resolved.is_ok()));
+        resolved.map(Some).map_err(|why| {
+            let entry = pinned.as_deref().unwrap_or(&asked);
+            refused(&asked, entry, &why)
+        })
+    }
+
+    /// Holds what the host will do against the policy. What is refused is a problem, and gone from `host`.
+    pub fn apply(&self, inputs: &Inputs, host: &mut HostPlan) {
+        self.apply_to_requests(inputs, host);
+        self.apply_to_output(inputs, host);
+        self.apply_to_files(inputs, host);
+        let names = std::mem::take(&mut host.allow_environment);
+        for name in names {
+            // Every component may know what it may talk to.
+            if name == SOURCE_API_URL.row.name {
+                host.allow_environment.push(name);
+                continue;
+            }
+            let origin = origin_of(inputs, &ALLOW_ENVIRONMENT.row);
+            match self.variable(
+                ALLOW_ENVIRONMENT.row.name,
+                &name,
+                &origin,
+                &mut host.verdicts,
+            ) {
+                Ok(()) => host.allow_environment.push(name),
+                Err(problem) => host.problems.push(problem),
+            }
+        }
+    }
+
+    fn apply_to_requests(&self, inputs: &Inputs, host: &mut HostPlan) {
+        let allowed = self.origins.listed();
+        let mut held = |row: &'static crate::settings::catalogue::Row,
+                        asked: &str,
+                        is_got: bool| {
+            host.verdicts
+                .push(Verdict::new(row.name, asked, &allowed, is_got));
+            if !is_got {
+                let message = self.refusal(asked, ORIGINS, &allowed, &listed_line(ORIGINS, asked));
+                host.problems.push(inputs.problem(row.name, message));
+            }
+            is_got
+        };
+        let reach = |url: &Url, method: Option<&Method>| {
+            let origin = Origin::of(url);
+            let is_got = origin
+                .as_ref()
+                .is_some_and(|origin| self.origins.allows(method, origin, url.path()));
+            // What comes behind the path may be a secret.
+            let shown = origin.map_or_else(String::new, |origin| format!("{origin}{}", url.path()));
+            (shown, is_got)
+        };
+        if let Some(url) = &host.source {
+            let (asked, is_got) = reach(url, None);
+            if !held(&SOURCE_API_URL.row, &asked, is_got) {
+                host.source = None;
+            }
+        }
+        if let Auth::OAuth2(oauth2) = &host.auth {
+            let (asked, is_got) = reach(&oauth2.token_url, Some(&Method::POST));
+            if !held(&SOURCE_TOKEN_URL.row, &asked, is_got) {
+                host.auth = Auth::None;
+            }
+        }
+        host.allow_hosts.retain(|origin| {
+            let is_got = self.origins.has_origin(origin);
+            held(&ALLOW_HOSTS.row, &origin.to_string(), is_got)
+        });
+        if host.allow_private_networks {
+            let allowed = if self.private_networks { "yes" } else { "no" };
+            let row = &ALLOW_PRIVATE_NETWORKS.row;
+            host.verdicts.push(Verdict::new(
+                row.name,
+                "yes",
+                allowed,
+                self.private_networks,
+            ));
+            if !self.private_networks {
+                let line = format!("{PRIVATE_NETWORKS} = true");
+                let message = self.refusal("yes", PRIVATE_NETWORKS, allowed, &line);
+                host.problems.push(inputs.problem(row.name, message));
+                host.allow_private_networks = false;
+            }
+        }
+    }
+
+    fn apply_to_output(&self, inputs: &Inputs, host: &mut HostPlan) {
+        let within = &self.output_folders;
+        if let Some(path) = host.output_dir.take() {
+            let origin = origin_of(inputs, &OUTPUT_DIR.row);
+            let name = OUTPUT_DIR.row.name;
+            match self.file(
+                name,
+                OUTPUT_FOLDERS,
+                within,
+                &path,
+                &origin,
+                &mut host.verdicts,
+            ) {
+                Ok(path) => host.output_dir = Some(path),
+                Err(problem) => host.problems.push(problem),
+            }
+        }
+        let Some(database) = host.database.take() else {
+            return;
+        };
+        let name = OUTPUT_DATABASE_URL.row.name;
+        let origin = origin_of(inputs, &OUTPUT_DATABASE_URL.row);
+        let held = match database {
+            DatabaseUrl::Sqlite(path) => self
+                .file(
+                    name,
+                    OUTPUT_FOLDERS,
+                    within,
+                    &path,
+                    &origin,
+                    &mut host.verdicts,
+                )
+                .map(DatabaseUrl::Sqlite),
+            DatabaseUrl::Postgres(mut address) => {
+                let allowed = any(&self.databases);
+                let asked = address.to_string();
+                let is_got = self.databases.iter().any(|entry| match entry {
+                    DatabaseUrl::Postgres(entry) => address.is_within(entry),
+                    DatabaseUrl::Sqlite(_) => false,
+                });
+                host.verdicts
+                    .push(Verdict::new(name, &asked, &allowed, is_got));
+                let root_cert = address.root_cert.take();
+                let root_cert =
+                    root_cert.map(|path| self.other_file(name, &path, &origin, &mut host.verdicts));
+                if is_got {
+                    root_cert.transpose().map(|path| {
+                        address.root_cert = path;
+                        DatabaseUrl::Postgres(address)
+                    })
+                } else {
+                    let message =
+                        self.refusal(&asked, DATABASES, &allowed, &listed_line(DATABASES, &asked));
+                    Err(Problem::of(name, message, origin))
+                }
+            }
+        };
+        match held {
+            Ok(database) => host.database = Some(database),
+            Err(problem) => host.problems.push(problem),
+        }
+        let (table, allowed) = (host.output.table.clone(), any(&self.tables));
+        let is_got = is_among(&table, &self.tables);
+        host.verdicts.push(Verdict::new(
+            OUTPUT_TABLE.row.name,
+            &table,
+            &allowed,
+            is_got,
+        ));
+        if !is_got {
+            let message = self.refusal(&table, TABLES, &allowed, &listed_line(TABLES, &table));
+            host.problems
+                .push(inputs.problem(OUTPUT_TABLE.row.name, message));
+            host.database = None;
+        }
+    }
+
+    fn apply_to_files(&self, inputs: &Inputs, host: &mut HostPlan) {
+        if let Some(path) = host.ca_file.take() {
+            let origin = origin_of(inputs, &CA_FILE.row);
+            match self.other_file(CA_FILE.row.name, &path, &origin, &mut host.verdicts) {
+                Ok(path) => host.ca_file = Some(path),
+                Err(problem) => host.problems.push(problem),
+            }
+        }
+        let Some(mut client) = host.client.take() else {
+            return;
+        };
+        let origin = origin_of(inputs, &CLIENT_CERT_FILE.row);
+        let certificates = self.other_file(
+            CLIENT_CERT_FILE.row.name,
+            &client.certificates,
+            &origin,
+            &mut host.verdicts,
+        );
+        let origin = origin_of(inputs, &CLIENT_KEY_FILE.row);
+        let secret = self.secret_file(
+            CLIENT_KEY_FILE.row.name,
+            &client.key,
+            &origin,
+            &mut host.verdicts,
+        );
+        match (certificates, secret) {
+            (Ok(certificates), Ok(secret)) => {
+                client.certificates = certificates;
+                client.key = secret;
+                host.client = Some(client);
+            }
+            (certificates, secret) => {
+                host.problems.extend(certificates.err());
+                host.problems.extend(secret.err());
+            }
+        }
+    }
+}
+
+fn origin_of(inputs: &Inputs, row: &crate::settings::catalogue::Row) -> inputs::Origin {
+    inputs.origin(row).unwrap_or(inputs::Origin::Default)
+}
+
+/// These, for a message.
+fn any(allowed: &[impl ToString]) -> String {
+    if allowed.is_empty() {
+        return "none".to_owned();
+    }
+    let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+    allowed.join(", ")
+}

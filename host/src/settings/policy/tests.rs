@@ -1,0 +1,156 @@
+//! What a policy says, and what is wrong with one.
+
+use std::time::Duration;
+
+use super::*;
+use crate::limits::Limits;
+use crate::process::stop::Stop;
+
+/// What `acme` may, and what is wrong with the policy.
+fn read(text: &str) -> (Tenant, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.toml");
+    std::fs::write(&path, text).unwrap();
+    let files = GivenFiles::new(Stop::unwatched(Duration::from_hours(1)), &Limits::default());
+    let mut problems = Vec::new();
+    let tenant = Tenant::read(&path, Some("acme"), &files, &mut problems);
+    let shown = problems.iter().map(|problem| {
+        let text = problem.to_string();
+        text.replace(&format!("{}/", folder.path().display()), "")
+    });
+    (tenant, shown.collect())
+}
+
+fn problem(text: &str) -> String {
+    let (tenant, problems) = read(text);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(!tenant.is_usable());
+    assert!(!tenant.components.built_in && tenant.origins.rules.is_empty());
+    problems[0].clone()
+}
+
+#[test]
+fn a_tenant_has_what_is_in_its_table_and_else_what_is_in_the_defaults() {
+    let (tenant, problems) = read(
+        "[defaults]\ncomponents = ['built-in']\ntables = ['x']\noutput_folders = ['/srv/{tenant}']\n\
+         [defaults.limits]\nrun_deadline = '5m'\nmax_retries = 1\n\
+         [tenant.acme]\ntables = ['{tenant}_*']\n[tenant.acme.limits]\nmax_retries = 2\n[tenant.other]\n",
+    );
+
+    assert_eq!(problems, [""; 0]);
+    assert!(tenant.is_usable() && tenant.components.built_in && !tenant.private_networks);
+    assert_eq!(tenant.tables, ["acme_*"]);
+    assert_eq!(
+        tenant.output_folders,
+        Within::new([PathBuf::from("/srv/acme")])
+    );
+    assert_eq!(tenant.limits["MAX_RETRIES"], "2");
+    assert_eq!(tenant.limits["RUN_DEADLINE"], "5m");
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_line() {
+    for (text, told) in [
+        ("[tenant.acme\n", "--policy is not TOML: "),
+        (
+            "[tenant.other]\n",
+            "--policy has no `[tenant.acme]` (policy.toml:1)",
+        ),
+        (
+            "[tenant.acme]\norigin = []\n",
+            "--policy has `origin` in `tenant.acme`, which is not a key of a policy; did you mean `origins`? (policy.toml:2)",
+        ),
+        (
+            "[tenant.acme]\n[tenant.other]\nfile = []\n",
+            "did you mean `files`? (policy.toml:3)",
+        ),
+        (
+            "[tenants.acme]\n[tenant.acme]\n",
+            "--policy has `tenants`, and takes",
+        ),
+        (
+            "[tenant.acme]\n[tenant.ACME]\n",
+            "--policy has the name of a tenant",
+        ),
+        (
+            "[tenant.acme]\norigins = 'https://a.example'\n",
+            "`origins`, which takes a list",
+        ),
+        (
+            "[tenant.acme]\norigins = [\n'https://*']\n",
+            "--policy has an entry in `origins` that takes",
+        ),
+        (
+            "[tenant.acme]\norigins = [{ origin = 'https://a.example', methods = ['PUT'] }]\n",
+            "GET, HEAD and POST",
+        ),
+        (
+            "[tenant.acme]\norigins = [{ origin = 'https://a.example', method = 'GET' }]\n",
+            "takes `origin` and `methods`",
+        ),
+        (
+            "[tenant.acme]\nfiles = ['srv']\n",
+            "--policy has `srv` in `files`, which takes absolute paths",
+        ),
+        ("[tenant.acme]\nfiles = ['']\n", "takes a list of texts"),
+        (
+            "[tenant.acme]\nprivate_networks = 'yes'\n",
+            "takes true or false",
+        ),
+        (
+            "[tenant.acme]\ncomponents = ['builtin']\n",
+            "takes `built-in`, a sha256",
+        ),
+        (
+            "[tenant.acme]\ndatabases = ['postgres://a:hunter2@b/c']\n",
+            "without a password",
+        ),
+        (
+            "[tenant.acme.limits]\nmin_records = 1\n",
+            "--policy has `min_records` in `limits`",
+        ),
+        (
+            "[tenant.acme.limits]\nrun_deadline = 'long'\n",
+            "--policy has `run_deadline`, which takes",
+        ),
+    ] {
+        let found = problem(text);
+        assert!(
+            found.contains(told) && !found.contains("hunter2"),
+            "{found}"
+        );
+        assert!(found.contains("(policy.toml:"), "{found}");
+    }
+}
+
+#[test]
+fn a_star_ends_a_pattern() {
+    let patterns = ["orders".to_owned(), "acme_*".to_owned()];
+
+    assert!(is_among("orders", &patterns) && is_among("acme_x", &patterns));
+    assert!(!is_among("orders2", &patterns) && !is_among("acm", &patterns));
+}
+
+#[test]
+fn a_database_is_one_of_its_servers_as_its_user_and_no_less_proven() {
+    let url = |text: &str| match DatabaseUrl::parse(text) {
+        Ok(DatabaseUrl::Postgres(address)) => address,
+        other => panic!("{other:?}"),
+    };
+    let allowed = url("postgres://etl@db.example.com/shop?sslmode=require");
+
+    assert!(
+        url("postgres://etl:x@db.example.com:5432/shop?sslmode=verify-full").is_within(&allowed)
+    );
+    for other in [
+        "postgres://etl@db.example.com/shop?sslmode=disable",
+        "postgres://etl@db.example.com/other?sslmode=require",
+        "postgres://root@db.example.com/shop?sslmode=require",
+        "postgres://etl@db.example.com:5433/shop?sslmode=require",
+        "postgres://etl@evil.example.com/shop?sslmode=require",
+        "postgres://etl@db.example.com,evil.example.com/shop?sslmode=require",
+        "postgres://etl@db.example.com/shop?sslmode=require&host=evil.example.com",
+    ] {
+        assert!(!url(other).is_within(&allowed), "{other}");
+    }
+}
