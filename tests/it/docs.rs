@@ -40,6 +40,7 @@ pages! {
     "docs/recipes-by-pattern.md"
     "docs/recipes.md"
     "docs/scheduling.md"
+    "docs/security.md"
     "docs/settings.md"
     "docs/sources.md"
 }

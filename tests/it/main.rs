@@ -8,7 +8,7 @@ mod advisories;
 mod alone;
 /// `WRITE_MODE=append`.
 mod append;
-/// `tests/attacks.md`, and attacks that no other module performs.
+/// `docs/security.md`, and attacks that no other module performs.
 mod attacks;
 /// How we say who we are: tokens, client certificates, and what is sent in a query or as user and password.
 mod auth;

@@ -119,6 +119,8 @@ pub async fn ask(
         }
         answer
     });
+    // What still runs may still write: nothing is made of what it said.
+    let answer = answer.filter(|_| status.is_some());
     Ok((answer.ok_or_else(|| ended(status)), compiled))
 }
 

@@ -1,4 +1,4 @@
-//! Attacks of `tests/attacks.md` that no other module performs.
+//! Attacks of `docs/security.md` that no other module performs.
 
 use std::fs;
 use std::io::Write as _;

@@ -24,7 +24,7 @@ pub struct Printed {
     pub stdout: String,
     /// All of stderr.
     pub stderr: String,
-    /// The most memory it held, as far as it was seen: `VmHWM`.
+    /// The most memory that it, or the process of its component, held, as far as it was seen: `VmHWM`.
     pub memory_peak_bytes: u64,
 }
 
@@ -327,11 +327,16 @@ pub fn wait(mut child: Child, timeout: Duration) -> Printed {
         let mut bytes = Vec::new();
         stderr.read_to_end(&mut bytes).map(|_| bytes)
     });
-    let status_file = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let process = PathBuf::from(format!("/proc/{}", child.id()));
     let deadline = Instant::now() + timeout;
     let mut memory_peak_bytes = 0;
     let status = loop {
-        memory_peak_bytes = memory_peak_bytes.max(memory_peak(&status_file));
+        // The component has a process of its own.
+        let of_all = children(&process)
+            .into_iter()
+            .map(|child| memory_peak(&child))
+            .fold(memory_peak(&process), u64::max);
+        memory_peak_bytes = memory_peak_bytes.max(of_all);
         if let Some(status) = child.try_wait().expect("wait for the child") {
             break Some(status);
         }
@@ -358,8 +363,19 @@ pub fn wait(mut child: Child, timeout: Duration) -> Printed {
     }
 }
 
-fn memory_peak(status_file: &Path) -> u64 {
-    let status = std::fs::read_to_string(status_file).unwrap_or_default();
+/// The processes that the main thread of this one started.
+fn children(process: &Path) -> Vec<PathBuf> {
+    let main = process.file_name().expect("a number").to_owned();
+    let children = process.join("task").join(main).join("children");
+    let children = std::fs::read_to_string(children).unwrap_or_default();
+    let numbers = children.split_whitespace();
+    numbers
+        .map(|number| Path::new("/proc").join(number))
+        .collect()
+}
+
+fn memory_peak(process: &Path) -> u64 {
+    let status = std::fs::read_to_string(process.join("status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line
         .and_then(|line| line.trim().strip_suffix(" kB"))
