@@ -47,6 +47,18 @@ pub fn thousands(number: u64) -> String {
     grouped
 }
 
+/// A number of bytes as a person says it: in the largest unit of which it is a whole number.
+pub fn size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let whole = units
+        .into_iter()
+        .find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
+    whole.map_or_else(
+        || counted(bytes, "byte"),
+        |(unit, name)| format!("{} {name}", bytes / unit),
+    )
+}
+
 /// A span of time as a person says it: the largest unit, with one digit after the point where it matters.
 pub fn spoken(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -90,6 +102,19 @@ mod tests {
             "99999999999999999999d",
         ] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_told_in_its_largest_unit() {
+        for (bytes, told) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (1025, "1025 bytes"),
+            (3 << 10, "3 KiB"),
+            (1 << 30, "1 GiB"),
+        ] {
+            assert_eq!(size(bytes), told);
         }
     }
 

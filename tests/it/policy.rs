@@ -591,3 +591,46 @@ fn in_a_folder_of_jobs_each_folder_is_the_tenant_of_its_name() {
     let printed = job.tidegate(["health", &health, "--policy", &policy]);
     printed.exits(78);
 }
+
+#[test]
+fn a_budget_ends_the_run_that_has_used_it_up() {
+    for (budget, outcome, told) in [
+        (
+            "requests = 1",
+            Outcome::ProtocolBroken,
+            "used up its requests, 1",
+        ),
+        (
+            "response_bytes = 30",
+            Outcome::ProtocolBroken,
+            "used up its run_decoded_bytes, 30",
+        ),
+        (
+            "staged_bytes = 10",
+            Outcome::ComponentFailed,
+            "staged more than 10 bytes",
+        ),
+    ] {
+        let mut job = World::new()
+            .but(
+                "[tenant.acme.limits]",
+                &format!("[tenant.acme.budgets]\n{budget}\n\n[tenant.acme.limits]"),
+            )
+            .job(|job| {
+                job.set("SOURCE_PAGINATION", "page")
+                    .reply(Reply::new(200, r#"[{"id":1},{"id":2}]"#))
+                    .reply(Reply::new(200, r#"[{"id":3},{"id":4}]"#))
+                    .reply(Reply::new(200, "[]"))
+            })
+            .ready();
+
+        let run = job.start().ends_unchecked();
+
+        assert_eq!(
+            run.code,
+            Some(outcome.exit_code().into()),
+            "{budget}: {run:?}"
+        );
+        assert!(run.stderr.contains(told), "{budget}: {run:?}");
+    }
+}

@@ -123,6 +123,9 @@ impl HostPlan {
         limits.staged_line_bytes = read.limit(&MAX_RECORD_BYTES) + STAGED_LINE_EXTRA_BYTES;
         limits.retries = read.limit(&MAX_RETRIES);
         limits.retry_pause = read.limit(&RETRY_PAUSE);
+        if let Some(tenant) = inputs.tenant().filter(|tenant| tenant.is_usable()) {
+            tenant.budgets.lower(&mut limits, &mut read.verdicts);
+        }
         let place = output::read(&mut read);
         let mut host = Self {
             job: place.job,

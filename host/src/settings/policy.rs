@@ -25,8 +25,10 @@ use crate::given_file::within::Within;
 use crate::given_file::{GivenFiles, Holds};
 
 mod apply;
+mod budgets;
 
 pub use apply::Verdict;
+pub use budgets::Budgets;
 
 /// Who is named where a problem is one of the policy.
 pub const POLICY: &str = "--policy";
@@ -45,7 +47,8 @@ const DATABASES: &str = "databases";
 const TABLES: &str = "tables";
 const COMPONENTS: &str = "components";
 const LIMITS: &str = "limits";
-const KEYS: [&str; 10] = [
+const BUDGETS: &str = "budgets";
+const KEYS: [&str; 11] = [
     ORIGINS,
     PRIVATE_NETWORKS,
     OUTPUT_FOLDERS,
@@ -56,6 +59,7 @@ const KEYS: [&str; 10] = [
     TABLES,
     COMPONENTS,
     LIMITS,
+    BUDGETS,
 ];
 
 /// The limits that a policy can lower or raise; one that it does not name is at most its default.
@@ -93,6 +97,8 @@ pub struct Tenant {
     components: Components,
     /// The text of each limit, by the name of its setting.
     limits: BTreeMap<&'static str, String>,
+    /// What a run may use up in all.
+    pub budgets: Budgets,
 }
 
 /// `components`.
@@ -268,7 +274,10 @@ impl Reader<'_> {
     /// What a tenant's table allows, and `[defaults]` where that is silent.
     fn allowed(&mut self, own: &dyn TableLike, defaults: Option<&dyn TableLike>) -> Tenant {
         let mut tenant = Tenant::default();
-        for key in KEYS.into_iter().filter(|key| *key != LIMITS) {
+        for key in KEYS
+            .into_iter()
+            .filter(|key| ![LIMITS, BUDGETS].contains(key))
+        {
             let table = [Some(own), defaults]
                 .into_iter()
                 .flatten()
@@ -282,6 +291,7 @@ impl Reader<'_> {
         }
         // The tenant's own come last: they count.
         for table in [defaults, Some(own)].into_iter().flatten() {
+            self.budgets(table, &mut tenant.budgets);
             let Some(limits) = self.table(table, LIMITS) else {
                 continue;
             };
@@ -341,6 +351,25 @@ impl Reader<'_> {
                 }
             }
             _ => self.components(tenant, item, line),
+        }
+    }
+
+    fn budgets(&mut self, table: &dyn TableLike, budgets: &mut Budgets) {
+        let Some(given) = self.table(table, BUDGETS) else {
+            return;
+        };
+        for (name, item) in given.iter() {
+            let line = self.line_of(given, name);
+            let taken = if budgets::NAMES.contains(&name) {
+                budgets.take(name, item)
+            } else {
+                let known = budgets::NAMES.map(str::to_owned).into();
+                self.refuse(line, unknown(name, BUDGETS, nearest(name, &known)));
+                continue;
+            };
+            if let Err(takes) = taken {
+                self.refuse(line, format!("has `{name}`, which {takes}"));
+            }
         }
     }
 

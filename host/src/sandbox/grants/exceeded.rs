@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::held::HeldBytes;
 use crate::component::FIXED;
+use crate::units::size;
 
 /// A limit that the component ran into. It ends the run with 70; nothing is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +34,8 @@ impl fmt::Display for Exceeded {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StagedBytes(max) => {
-                let gib = max / (1024 * 1024 * 1024);
-                write!(out, "the component staged more than {gib} GiB in one run")
+                let most = size(*max);
+                write!(out, "the component staged more than {most} in one run")
             }
             Self::StagedFiles(max) => {
                 write!(

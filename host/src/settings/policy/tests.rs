@@ -154,3 +154,37 @@ fn a_database_is_one_of_its_servers_as_its_user_and_no_less_proven() {
         assert!(!url(other).is_within(&allowed), "{other}");
     }
 }
+
+#[test]
+fn budgets_lower_the_limits_of_a_run_and_raise_none() {
+    let (tenant, problems) = read(
+        "[tenant.acme]\n[tenant.acme.budgets]\nrequests = 5\nresponse_bytes = '1MiB'\n\
+         staged_bytes = '100GiB'\n[defaults.budgets]\nrequests = 7\nconnections = 2\n",
+    );
+    let (mut limits, mut shown) = (Limits::default(), Vec::new());
+
+    tenant.budgets.lower(&mut limits, &mut shown);
+
+    assert_eq!(problems, [""; 0]);
+    assert_eq!((limits.requests, limits.requests_open), (5, 2));
+    assert_eq!(limits.run_decoded_bytes, 1024 * 1024);
+    assert_eq!(limits.staged_bytes, Limits::default().staged_bytes);
+    assert_eq!(shown.len(), 4);
+}
+
+#[test]
+fn a_budget_that_is_unknown_or_nothing_is_named_with_its_line() {
+    for (line, told) in [
+        ("request = 1", "requests"),
+        ("requests = 0", "takes a whole number from 1"),
+        ("requests = '1'", "takes a whole number from 1"),
+        ("staged_bytes = 'much'", "takes a size from 1"),
+    ] {
+        let told_of = problem(&format!("[tenant.acme.budgets]\n{line}\n"));
+
+        assert!(
+            told_of.contains(told) && told_of.contains("policy.toml:2"),
+            "{told_of}"
+        );
+    }
+}
