@@ -348,14 +348,17 @@ pub const LOG_WRITE_BYTES_MAX: usize = 64 * 1024;
 
 // The component's process, and what goes between it and its parent.
 
-/// One call or one answer, as JSON. What a component may return is far less (`hostcall_bytes`), but for how JSON escapes it.
-pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// One call, as JSON: settings, a state and limits.
+pub const CALL_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// One answer, as JSON: what a component may say in all, six times for how JSON escapes it, is far less.
+pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The head of a request or an answer on the way between them. What may be in it is `request_head_bytes` and `response_head_bytes`.
 pub const EXCHANGE_HEAD_BYTES_MAX: u32 = 1024 * 1024;
 /// Bytes of an answer that wait in the parent for the process to take them, for each request.
 pub const EXCHANGE_SEND_BYTES_MAX: usize = 512 * 1024;
-/// Bytes of answers that wait in the process for the component to take them, of all requests together.
-pub const EXCHANGE_READ_BYTES_MAX: u32 = 2 * 1024 * 1024;
+/// Bytes of an answer that wait in the process for the component to take them, for each request: one that is not read holds up no
+/// other.
+pub const EXCHANGE_READ_BYTES_MAX: u32 = 512 * 1024;
 /// Requests that were given up before they were looked at; more end the connection.
 pub const EXCHANGE_RESETS_MAX: usize = 20;
 /// Memory of the component's process, besides what the component may have.
@@ -366,6 +369,8 @@ pub const CHILD_FILES_MAX: u64 = 256;
 pub const STAGED_SPARE_BYTES_MAX: u64 = 64 * MIB;
 /// CPU time of its own that it may have besides the component's: loading it, starting and ending.
 pub const CHILD_CPU_MAX: Duration = Duration::from_millis(500);
+/// How long the end of a run waits for the last lines of a component that was killed.
+pub const LAST_LINES_MAX: Duration = Duration::from_millis(500);
 /// How long that process may take to end once it has answered, and again once it was killed.
 pub const CHILD_END_MAX: Duration = Duration::from_secs(2);
 

@@ -7,10 +7,11 @@
 use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use crate::limits::{Limits, PROGRESS_CHARS_MAX};
+use crate::limits::{LAST_LINES_MAX, Limits, PROGRESS_CHARS_MAX};
 use crate::secret::{Learned, Redactor, Secret};
 use crate::words::{self, escaped, steers};
 
@@ -40,6 +41,8 @@ struct Shared {
     context: Map<String, Value>,
     redactor: Redactor,
     taken: Mutex<ComponentLines>,
+    /// One more for each [`Reader`].
+    readers: Arc<()>,
     out: Mutex<Out>,
 }
 
@@ -51,7 +54,15 @@ struct ComponentLines {
     bytes: u64,
     /// Lines after the limit.
     dropped: u64,
+    /// No more are taken.
+    is_over: bool,
 }
+
+/// Somebody who reads a component's stderr.
+pub struct Reader(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+
+/// How often is looked whether they are done.
+const LAST_LINES_LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// How much a line matters (`LOG_LEVEL`), the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -136,6 +147,7 @@ impl Log {
                 context,
                 redactor,
                 taken: Mutex::default(),
+                readers: Arc::default(),
                 out: Mutex::new(Out {
                     writer: out,
                     shows_progress: false,
@@ -193,6 +205,9 @@ impl Log {
         let Ok(mut taken) = self.shared.taken.lock() else {
             return;
         };
+        if taken.is_over {
+            return;
+        }
         if taken.dropped > 0 || taken.lines >= limits.log_lines {
             taken.dropped = taken.dropped.saturating_add(1);
             return;
@@ -231,9 +246,34 @@ impl Log {
         self.print(kind, &line);
     }
 
-    /// Says how many lines of the component were dropped, if any were. Once, at the end of the run.
+    /// Whether the component's lines are dropped from here on: then these are counted.
+    pub fn drops_component(&self, lines: u64) -> bool {
+        let Ok(mut taken) = self.shared.taken.lock() else {
+            return false;
+        };
+        let is_cut = taken.dropped > 0;
+        if is_cut {
+            taken.dropped = taken.dropped.saturating_add(lines);
+        }
+        is_cut
+    }
+
+    /// Held by who reads a component's stderr: the end of the run waits for it.
+    pub fn reader(&self) -> Reader {
+        Reader(Arc::clone(&self.shared.readers))
+    }
+
+    /// Takes no line of the component from now on, and says how many were dropped, if any were. Once, at the end of the run: what
+    /// a component that was killed has written is read first.
     pub fn component_ended(&self) {
-        let dropped = self.shared.taken.lock().map_or(0, |taken| taken.dropped);
+        let begun = Instant::now();
+        while Arc::strong_count(&self.shared.readers) > 1 && begun.elapsed() < LAST_LINES_MAX {
+            std::thread::sleep(LAST_LINES_LOOK_EVERY);
+        }
+        let dropped = self.shared.taken.lock().map_or(0, |mut taken| {
+            taken.is_over = true;
+            taken.dropped
+        });
         if dropped > 0 {
             self.warn("component log cut", json!({ "dropped_lines": dropped }));
         }

@@ -2,7 +2,7 @@
 //!
 //! It is this binary, started again by `component` with nothing but what one call needs: a socket for the call and its answer,
 //! the compiled component, a socket for requests, the staging folder, and a pipe for stderr. It puts up the wall around
-//! itself before it reads anything that a tenant wrote, does what the call says, answers, and ends. It holds no secret and
+//! itself before it reads the component, does what the call says, answers, and ends. It holds no secret and
 //! decides nothing: the parent takes what it says as it takes what a server says.
 
 use std::ffi::OsStr;
@@ -34,6 +34,10 @@ pub fn is_entered(first_argument: Option<&OsStr>) -> bool {
 /// who started this by hand.
 pub fn enter() -> u8 {
     memory::close_to_others();
+    // Before anything else is opened: who started the parent may have left it descriptors, and no wall judges what is open.
+    if let Err(error) = wall::close_inherited() {
+        return refused(&format!("it cannot close what it inherited: {error}"));
+    }
     let Ok(control) = rustix::io::dup(std::io::stdin()) else {
         return refused("it has no stdin");
     };
@@ -64,7 +68,8 @@ pub fn serve(mut control: UnixStream, stderr: File, walls: Walls) -> u8 {
         Ok(answer) => answer,
         Err(why) => (Answer::stopped(Stopped::Wall(why)), Vec::new()),
     };
-    let told = frames::write(&mut control, &answer).and_then(|()| control.write_all(&compiled));
+    let told = frames::write_answer(&mut control, &answer);
+    let told = told.and_then(|()| control.write_all(&compiled));
     u8::from(told.is_err())
 }
 
@@ -90,7 +95,7 @@ fn begun(
         return Ok(compile::compile(&code()?, &call.limits));
     }
     let code = code()?;
-    let answer = call::call(call, given, &code, stderr, walls)?;
+    let answer = call::call(call, given, code, stderr, walls)?;
     Ok((answer, Vec::new()))
 }
 

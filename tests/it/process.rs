@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use tidegate::outcome::Outcome;
 
 use crate::server::Reply;
@@ -79,9 +79,11 @@ fn found_in_memory(process: &Path, text: &str) -> usize {
 
 #[test]
 fn the_components_process_has_no_secret_and_nothing_but_what_it_needs() {
+    // A lock of the launcher's, say: what it left open is not for the component.
     let mut job = Job::new()
         .set("SOURCE_API_KEY", "canary-in-a-coal-mine")
-        .reply(Reply::silence());
+        .reply(Reply::silence())
+        .launched_by("exec 9</etc/hostname; exec \"$@\"");
 
     let running = job.start().has_asked(1);
     let parent = Path::new("/proc").join(running.pid().to_string());
@@ -108,7 +110,7 @@ fn the_components_process_has_no_secret_and_nothing_but_what_it_needs() {
     }
     assert_eq!(environment, [0; 0]);
     assert_eq!(arguments, "tidegate\0component-process\0");
-    for held in ["NoNewPrivs:\t1", "Seccomp:\t2"] {
+    for held in ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000"] {
         assert!(status.contains(held), "{held}: {status}");
     }
     let is_expected = |link: &&String| {
@@ -165,4 +167,41 @@ fn the_components_process_ends_with_the_run_that_is_killed() {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert!(!child.exists(), "{}", child.display());
+}
+
+#[test]
+fn a_components_process_that_was_stopped_goes_on() {
+    let mut job = Job::new()
+        .set("SOURCE_TIMEOUT", "3s")
+        .set("MAX_RETRIES", "1")
+        .reply(Reply::silence())
+        .page(200, r#"[{"id":1}]"#);
+
+    let running = job.start().has_asked(1);
+    let child = child_of(running.pid());
+    let number: i32 = child
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let child = Pid::from_raw(number).unwrap();
+    for signal in [Signal::STOP, Signal::CONT] {
+        kill_process(child, signal).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let run = running.ends();
+
+    run.exits(Outcome::Published);
+    assert!(!run.stdout.contains("panicked"), "{run:?}");
+}
+
+#[test]
+fn where_the_end_of_a_child_is_not_to_be_told_a_run_is_as_any() {
+    let mut job = Job::new()
+        .page(200, r#"[{"id":1}]"#)
+        .launcher(&["python3", "-c", "import os,signal,sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])"]);
+
+    job.run().exits(Outcome::Published);
 }

@@ -10,14 +10,14 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Dir};
+use rustix::fs::{AtFlags, Dir, FileType};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
-use super::frames::{self, Answer, Call, Said};
+use super::frames::{self, Answer, Call, Function, Said};
 use super::requests;
 use super::stderr::Lines;
 use crate::egress::Egress;
@@ -92,7 +92,8 @@ pub async fn ask(
     let most = call.limits.staged_files.saturating_add(1);
     let answer = tokio::select! {
         biased;
-        answer = frames::read_answer(&mut control) => answer.map_err(failed)?,
+        // What is no answer is as none: the process is ended, whatever it meant.
+        answer = frames::read_answer(&mut control) => answer.unwrap_or(None),
         // The process is killed as it is dropped here.
         () = overfull(given.staging.as_ref(), call.staged_bytes_left, most) => {
             return Ok((Err(Ended::Overfull), Vec::new()));
@@ -100,10 +101,14 @@ pub async fn ask(
     };
     let answer = answer.filter(|answer| sent.is_ok() || answer.came.is_err());
     let mut compiled = Vec::new();
-    if let Some(Ok(Said::Compiled)) = answer.as_ref().map(|answer| &answer.came) {
-        let most = call.limits.cache_bytes;
+    let mut is_whole = true;
+    if let (Some(Ok(Said::Compiled(bytes))), Function::Compile) =
+        (answer.as_ref().map(|answer| &answer.came), &call.function)
+    {
+        let most = (*bytes).min(call.limits.cache_bytes);
         let read = (&mut control).take(most).read_to_end(&mut compiled).await;
-        read.map_err(failed)?;
+        // It may have been killed in the middle.
+        is_whole = read.is_ok() && compiled.len() as u64 == *bytes;
     }
     let cpu = child.cpu_time();
     let status = child.end().await;
@@ -114,13 +119,15 @@ pub async fn ask(
     let answer = answer.map(|mut answer| {
         // The child counts exactly, without its own beginning; where it counts far too little, the kernel's count holds.
         let own = cpu.unwrap_or_default();
-        if own > answer.used.cpu + CHILD_CPU_MAX {
+        if own > answer.used.cpu.saturating_add(CHILD_CPU_MAX) {
             answer.used.cpu = own;
         }
+        let staged = given.staging.as_ref().map_or(0, staged_bytes);
+        answer.used.staged_bytes = answer.used.staged_bytes.max(staged);
         answer
     });
     // What still runs may still write: nothing is made of what it said.
-    let answer = answer.filter(|_| status.is_some());
+    let answer = answer.filter(|_| status.is_some() && is_whole);
     Ok((answer.ok_or_else(|| ended(status)), compiled))
 }
 
@@ -163,7 +170,9 @@ async fn overfull(staging: Option<&OwnedFd>, bytes_max: u64, files_max: usize) {
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+            let Ok(stat) = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
             bytes = bytes.saturating_add(u64::try_from(stat.st_blocks).ok()?.saturating_mul(512));
             files += 1;
         }
@@ -175,6 +184,18 @@ async fn overfull(staging: Option<&OwnedFd>, bytes_max: u64, files_max: usize) {
             return;
         }
     }
+}
+
+/// Bytes of the files in the staging folder.
+fn staged_bytes(folder: &OwnedFd) -> u64 {
+    let entries = Dir::read_from(folder).into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let stat = rustix::fs::statat(folder, entry.file_name(), flags).ok()?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        is_file.then(|| u64::try_from(stat.st_size).unwrap_or_default())
+    });
+    sizes.fold(0, u64::saturating_add)
 }
 
 /// How often that is looked at.
@@ -202,6 +223,9 @@ fn ended(status: Option<ExitStatus>) -> Ended {
     {
         Some((_, Some(Signal::XCPU))) => Ended::Cpu,
         Some((_, Some(Signal::ABORT))) => Ended::Aborted,
+        Some((number, Some(Signal::KILL))) => Ended::Otherwise(format!(
+            "signal {number} ended it, as the kernel does where the machine's memory runs out"
+        )),
         Some((number, _)) => Ended::Otherwise(format!("signal {number} ended it")),
         None => Ended::Otherwise(format!(
             "it ended with code {}",
@@ -228,6 +252,7 @@ mod process {
     use std::process::Stdio;
 
     use tokio::process::{ChildStderr, Command};
+    use tokio::signal::unix::SignalKind;
 
     use super::*;
 
@@ -237,6 +262,9 @@ mod process {
     /// Starts a child that talks through `control`: this binary again, with nothing of this process's environment, in a process group
     /// of its own, so that a signal for us is not one for it.
     pub fn start(control: OwnedFd) -> Result<Child, Failure> {
+        // Where it is ignored, as some launchers leave it, the kernel keeps no child's end for us.
+        let heard = tokio::signal::unix::signal(SignalKind::child());
+        let _ = heard.map_err(|error| cannot("watch", &error))?;
         Command::new("/proc/self/exe")
             .arg0("tidegate")
             .arg(frames::ARGUMENT)

@@ -136,14 +136,14 @@ async fn compile(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Failure> {
         fetch_less: String::new(),
         cpu: limits.compile_cpu,
         memory_bytes: limits.compile_memory_bytes,
-        staged_bytes_left: limits.cache_bytes,
+        staged_bytes_left: 0,
         code_bytes: 0,
         has_requests: false,
         has_staging: false,
     };
     let (answer, compiled) = child::ask(call, bytes, Given::default(), None).await?;
     let message = match answer.map(|answer| answer.came) {
-        Ok(Ok(Said::Compiled)) => return Ok(compiled),
+        Ok(Ok(Said::Compiled(_))) => return Ok(compiled),
         Ok(Err(Stopped::Invalid(why))) => {
             let why = words::line(&why, limits.words_bytes);
             return Err(Failure::new(Outcome::Settings, why));

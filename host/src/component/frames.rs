@@ -21,7 +21,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::bindings::exports::tidegate::sync::job as raw;
 use super::sighting::Sighting;
-use crate::limits::{FRAME_BYTES_MAX, Limits};
+use crate::limits::{ANSWER_BYTES_MAX, CALL_BYTES_MAX, Limits};
 
 /// By which this binary knows that it was started as a child.
 pub const ARGUMENT: &str = "component-process";
@@ -90,8 +90,8 @@ pub enum Said {
     Sighting(Sighting),
     /// It has no function that takes a first look.
     NoLook,
-    /// It is compiled.
-    Compiled,
+    /// It is compiled; so many bytes follow.
+    Compiled(u64),
 }
 
 /// Why there is no answer of the component's.
@@ -163,7 +163,7 @@ pub fn receive(control: &mut UnixStream) -> io::Result<(Call, Vec<OwnedFd>)> {
             descriptors.extend(rights);
         }
     }
-    let mut frame = vec![0; checked(length)?];
+    let mut frame = vec![0; checked(length, CALL_BYTES_MAX)?];
     control.read_exact(&mut frame)?;
     Ok((parsed(&frame)?, descriptors))
 }
@@ -175,14 +175,25 @@ pub fn read_code(control: &mut UnixStream, call: &Call) -> io::Result<Vec<u8>> {
     Ok(code)
 }
 
-/// Writes a frame.
-pub fn write(out: &mut impl Write, frame: &impl Serialize) -> io::Result<()> {
-    let (length, frame) = encoded(frame)?;
+/// Writes an answer. One that is too long becomes one that says so.
+pub fn write_answer(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
+    let mut frame = serde_json::to_vec(answer)?;
+    if frame.len() > ANSWER_BYTES_MAX {
+        let why = format!(
+            "the component broke the contract: it returned {} bytes, and {ANSWER_BYTES_MAX} are allowed",
+            frame.len()
+        );
+        frame = serde_json::to_vec(&Answer {
+            came: Err(Stopped::Failed(why)),
+            used: answer.used,
+        })?;
+    }
+    let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
     out.write_all(&length.to_le_bytes())?;
     out.write_all(&frame)
 }
 
-/// Reads an answer. `None`: the child ended without one.
+/// Reads an answer. `None`: the child ended without one. `Err`: what came is none, or it cannot be read.
 pub async fn read_answer(control: &mut tokio::net::UnixStream) -> io::Result<Option<Answer>> {
     let mut length = [0; LENGTH_BYTES];
     match control.read_exact(&mut length).await {
@@ -192,7 +203,7 @@ pub async fn read_answer(control: &mut tokio::net::UnixStream) -> io::Result<Opt
         Err(error) => return Err(error),
     }
     let mut frame = Vec::new();
-    let bytes = checked(length)?;
+    let bytes = checked(length, ANSWER_BYTES_MAX)?;
     // Memory is taken as it comes, not as it is announced.
     let mut body = control.take(bytes as u64);
     body.read_to_end(&mut frame).await?;
@@ -202,26 +213,26 @@ pub async fn read_answer(control: &mut tokio::net::UnixStream) -> io::Result<Opt
     parsed(&frame).map(Some)
 }
 
-/// The frame, and its length.
-pub fn encoded(frame: &impl Serialize) -> io::Result<(u32, Vec<u8>)> {
-    let frame = serde_json::to_vec(frame)?;
+/// The frame of a call, and its length.
+pub fn encoded(call: &Call) -> io::Result<(u32, Vec<u8>)> {
+    let frame = serde_json::to_vec(call)?;
     let length = u32::try_from(frame.len()).ok();
-    match length.filter(|_| frame.len() <= FRAME_BYTES_MAX) {
+    match length.filter(|_| frame.len() <= CALL_BYTES_MAX) {
         Some(length) => Ok((length, frame)),
         None => Err(io::Error::other(format!(
-            "a frame of {} bytes, and {FRAME_BYTES_MAX} are allowed",
+            "a call of {} bytes, and {CALL_BYTES_MAX} are allowed",
             frame.len()
         ))),
     }
 }
 
-fn checked(length: [u8; LENGTH_BYTES]) -> io::Result<usize> {
+fn checked(length: [u8; LENGTH_BYTES], most: usize) -> io::Result<usize> {
     let length = u32::from_le_bytes(length) as usize;
-    if length <= FRAME_BYTES_MAX {
+    if length <= most {
         return Ok(length);
     }
     Err(io::Error::other(format!(
-        "a frame of {length} bytes, and {FRAME_BYTES_MAX} are allowed"
+        "a frame of {length} bytes, and {most} are allowed"
     )))
 }
 
@@ -299,12 +310,32 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_too_long_is_refused_unread() {
-        let length = u32::try_from(FRAME_BYTES_MAX + 1).unwrap();
+        let length = u32::try_from(ANSWER_BYTES_MAX + 1).unwrap();
 
         let read = read(&length.to_le_bytes());
 
         let error = read.unwrap_err().to_string();
-        assert!(error.contains("bytes, and 67108864 are allowed"), "{error}");
+        assert!(error.contains("bytes, and 4194304 are allowed"), "{error}");
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_becomes_one_that_says_so() {
+        let answer = Answer {
+            came: Ok(Said::Failure(raw::Failure::Settings(vec![
+                raw::Problem {
+                    setting: String::new(),
+                    message: String::new(),
+                };
+                500_000
+            ]))),
+            used: Used::default(),
+        };
+        let mut bytes = Vec::new();
+
+        write_answer(&mut bytes, &answer).unwrap();
+
+        let came = read(&bytes).unwrap().unwrap().came.unwrap_err();
+        assert!(matches!(came, Stopped::Failed(why) if why.contains("are allowed")));
     }
 
     proptest! {

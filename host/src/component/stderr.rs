@@ -4,7 +4,7 @@
 //! business; here a line that never ends takes no memory.
 
 use crate::limits::Limits;
-use crate::log::Log;
+use crate::log::{Log, Reader};
 
 /// The lines of one call, read as they come.
 pub struct Lines {
@@ -14,21 +14,29 @@ pub struct Lines {
     /// How long that line is.
     unfinished_bytes: u64,
     limits: Limits,
+    _reader: Reader,
 }
 
 impl Lines {
     /// Nothing read so far.
     pub fn new(log: Log, limits: &Limits) -> Self {
+        let reader = log.reader();
         Self {
             log,
             unfinished: Vec::new(),
             unfinished_bytes: 0,
             limits: limits.clone(),
+            _reader: reader,
         }
     }
 
     /// Takes the next bytes of it.
     pub fn take(&mut self, bytes: &[u8]) {
+        // Of a flood only the lines are counted: it must not cost more than who sends it.
+        let lines = memchr::memchr_iter(b'\n', bytes).count() as u64;
+        if self.log.drops_component(lines) {
+            return;
+        }
         let mut pieces = bytes.split(|&byte| byte == b'\n');
         if let Some(piece) = pieces.next() {
             self.go_on(piece);

@@ -37,7 +37,7 @@ struct CpuUsedUp;
 pub fn call(
     call: Call,
     given: Given,
-    code: &[u8],
+    code: Vec<u8>,
     stderr: File,
     walls: Walls,
 ) -> Result<Answer, String> {
@@ -49,7 +49,7 @@ pub fn call(
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start the runtime: {error}"))?;
-    let ticker = Ticker::start(&engine);
+    let ticker = Ticker::start(&engine)?;
     runtime.block_on(async {
         let _ignored = wall::ignored_signals()?;
         if walls == Walls::Up {
@@ -57,7 +57,7 @@ pub fn call(
             wall::last()?;
         }
         let requests = match given.requests {
-            Some(socket) => Some(Requests::through(socket).await?),
+            Some(socket) => Some(Requests::through(socket, &call.limits).await?),
             None => None,
         };
         let grants = Grants {
@@ -74,11 +74,12 @@ pub fn call(
             unsafe_code,
             reason = "the only way to load compiled code; see the comment above"
         )]
-        let component = unsafe { Component::deserialize(&engine, code) };
+        let component = unsafe { Component::deserialize(&engine, &code) };
+        drop(code);
         let component = match component {
             Ok(component) => component,
             Err(error) => {
-                let why = format!("cannot load the compiled component: {error:#}; remove the folder `compiled` in CACHE_DIR");
+                let why = format!("cannot load the compiled component: {error:#}; where memory is limited (`ulimit -d`), raise that; else remove the folder `compiled` of the cache");
                 return Ok(Answer::stopped(Stopped::Failed(why)));
             }
         };
@@ -282,21 +283,22 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(engine: &Engine) -> Self {
+    fn start(engine: &Engine) -> Result<Self, String> {
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stop);
         let engine = engine.clone();
         let (begins, has_begun) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
+        let ticking = std::thread::Builder::new().spawn(move || {
             let _ = begins.send(());
             while !seen.load(Ordering::Relaxed) {
                 std::thread::sleep(TICK);
                 engine.increment_epoch();
             }
         });
+        ticking.map_err(|error| format!("cannot start a thread: {error}"))?;
         // What a thread does at its beginning, the wall forbids.
         let _ = has_begun.recv();
-        Self { stop }
+        Ok(Self { stop })
     }
 }
 

@@ -14,7 +14,7 @@ pub fn compile(code: &[u8], limits: &Limits) -> (Answer, Vec<u8>) {
     match compiled(code, limits) {
         Ok(compiled) => {
             let answer = Answer {
-                came: Ok(Said::Compiled),
+                came: Ok(Said::Compiled(compiled.len() as u64)),
                 used: Used::default(),
             };
             (answer, compiled)

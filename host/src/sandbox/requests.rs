@@ -12,7 +12,7 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::component::broken::Broken;
 use crate::component::requests::CONNECT;
-use crate::limits::{EXCHANGE_HEAD_BYTES_MAX, EXCHANGE_READ_BYTES_MAX};
+use crate::limits::{EXCHANGE_HEAD_BYTES_MAX, EXCHANGE_READ_BYTES_MAX, Limits};
 
 /// The way to the parent's egress. Clones share one connection.
 #[derive(Clone)]
@@ -20,13 +20,14 @@ pub struct Requests(http2::SendRequest<WasiBody>);
 
 impl Requests {
     /// Speaks through `socket`, which never waits, in a task of the runtime in use.
-    pub async fn through(socket: StdUnixStream) -> Result<Self, String> {
+    pub async fn through(socket: StdUnixStream, limits: &Limits) -> Result<Self, String> {
         let failed =
             |error: &dyn std::fmt::Display| format!("cannot use the socket for requests: {error}");
         let socket = UnixStream::from_std(socket).map_err(|error| failed(&error))?;
+        let requests = u32::try_from(limits.requests_pending).unwrap_or(u32::MAX);
         let (requests, connection) = http2::Builder::new(TokioExecutor::new())
             .initial_stream_window_size(EXCHANGE_READ_BYTES_MAX)
-            .initial_connection_window_size(EXCHANGE_READ_BYTES_MAX)
+            .initial_connection_window_size(EXCHANGE_READ_BYTES_MAX.saturating_mul(requests))
             .max_frame_size(EXCHANGE_FRAME_BYTES)
             .max_header_list_size(EXCHANGE_HEAD_BYTES_MAX)
             .handshake(TokioIo::new(socket))
@@ -62,4 +63,56 @@ pub fn broken(error: &hyper::Error) -> Option<Broken> {
         source = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http_body_util::{BodyExt as _, Empty, Full};
+    use hyper::server::conn::http2 as server;
+    use hyper::service::service_fn;
+
+    use super::*;
+
+    fn request(path: &str) -> Request<WasiBody> {
+        let body = Empty::new().map_err(|never: Infallible| match never {});
+        let request = Request::get(format!("http://source.example{path}"));
+        request.body(body.boxed_unsync()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_reads_holds_up_no_other() {
+        let (theirs, ours) = UnixStream::pair().unwrap();
+        let answer = service_fn(|request: Request<Incoming>| async move {
+            let bytes = if request.uri().path() == "/large" {
+                8 << 20
+            } else {
+                1_000
+            };
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b'x'; bytes]))))
+        });
+        let served = server::Builder::new(TokioExecutor::new());
+        tokio::spawn(served.serve_connection(TokioIo::new(theirs), answer));
+        let limits = Limits::default();
+        let requests = Requests::through(ours.into_std().unwrap(), &limits)
+            .await
+            .unwrap();
+
+        let mut unread = Vec::new();
+        for _ in 1..limits.requests_pending {
+            unread.push(requests.clone().send(request("/large")).await.unwrap());
+            // What may come of it comes.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let small = requests.send(request("/small")).await.unwrap();
+        let read = tokio::time::timeout(Duration::from_secs(10), small.into_body().collect());
+
+        assert_eq!(
+            read.await.expect("it comes").unwrap().to_bytes().len(),
+            1_000
+        );
+    }
 }

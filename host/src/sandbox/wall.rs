@@ -1,12 +1,14 @@
 //! The second wall: what the kernel keeps from this process, should a component have taken it over.
 //!
-//! In this order: it dies with its parent; limits of the kernel; no right it has not got; no file but those in the staging
+//! In this order: nothing that was inherited is open; it dies with its parent; limits of the kernel; no capability, and no right
+//! it has not got; no file but those in the staging
 //! folder (Landlock); and, once every thread has begun, none but the system calls that it needs (seccomp). Each part holds
 //! without the others, but for files: a kernel without Landlock leaves those to the first wall.
 
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use self::files::landlock;
@@ -35,7 +37,10 @@ impl Bounds {
         let spare_seconds = u64::from(!matches!(call.function, Function::Compile));
         let begun = u64::from(call.cpu.subsec_nanos() > 0);
         Self {
-            data_bytes: call.memory_bytes.saturating_add(CHILD_MEMORY_MAX),
+            // The code is there twice while it is loaded.
+            data_bytes: (call.memory_bytes)
+                .saturating_add(2 * call.code_bytes as u64)
+                .saturating_add(CHILD_MEMORY_MAX),
             cpu_seconds: (call.cpu.as_secs() + begun).max(1) + spare_seconds,
             file_bytes: call.staged_bytes_left,
         }
@@ -56,6 +61,17 @@ pub fn die_with_the_parent(control: impl AsFd) -> Result<(), String> {
     Err("its parent is gone".to_owned())
 }
 
+/// Closes all descriptors but stdin, stdout and stderr.
+pub fn close_inherited() -> std::io::Result<()> {
+    // SAFETY: nothing in this process owns a descriptor yet: it is the first that is done.
+    #[expect(unsafe_code, reason = "nothing safe closes what nobody owns")]
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+    if closed == 0 {
+        return Ok(());
+    }
+    Err(std::io::Error::last_os_error())
+}
+
 /// All but the last part, for this thread and those that it starts.
 pub fn before_threads(bounds: &Bounds, staging: Option<&OwnedFd>) -> Result<(), String> {
     for (what, resource, most) in [
@@ -69,6 +85,14 @@ pub fn before_threads(bounds: &Bounds, staging: Option<&OwnedFd>) -> Result<(), 
     }
     rustix::thread::set_no_new_privs(true)
         .map_err(|error| format!("cannot give up new privileges: {error}"))?;
+    // Root has them all, and may do things to the machine with them that seccomp does not see.
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    rustix::thread::set_capabilities(None, none)
+        .map_err(|error| format!("cannot give up capabilities: {error}"))?;
     files::confine(staging)
 }
 
@@ -92,8 +116,9 @@ pub fn ignored_signals() -> Result<Vec<tokio::signal::unix::Signal>, String> {
 }
 
 fn limit(what: &str, resource: Resource, most: u64) -> Result<(), String> {
-    // Nobody may raise what was given; what is lower already stays.
-    let given = rustix::process::getrlimit(resource).maximum;
+    // What is lower already stays.
+    let given = rustix::process::getrlimit(resource);
+    let given = [given.current, given.maximum].into_iter().flatten().min();
     let most = given.map_or(most, |given| given.min(most));
     // At the first the kernel says that it is for CPU time (SIGXCPU), at the second it only kills.
     let later = u64::from(resource == Resource::Cpu);

@@ -12,11 +12,7 @@ const NEWEST: ABI = ABI::V6;
 
 /// What is allowed in the staging folder.
 fn granted() -> BitFlags<AccessFs> {
-    AccessFs::ReadFile
-        | AccessFs::WriteFile
-        | AccessFs::MakeReg
-        | AccessFs::RemoveFile
-        | AccessFs::Truncate
+    AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::Truncate
 }
 
 /// From now on no other file is opened, made, removed or renamed, nothing is connected or bound, and no process outside gets a

@@ -68,7 +68,7 @@ fn done<T>(result: std::io::Result<T>) -> Result<String, i32> {
 
 const NOTHING: *const libc::c_void = std::ptr::null();
 
-const ATTACKS: [Attack; 50] = [
+const ATTACKS: [Attack; 56] = [
     // Files.
     ("read /etc/passwd", |_| read("/etc/passwd")),
     ("read its own environment", |_| read("/proc/self/environ")),
@@ -166,6 +166,25 @@ const ATTACKS: [Attack; 50] = [
     ("mount", |_| {
         call!(libc::SYS_mount, NOTHING, NOTHING, NOTHING, 0, NOTHING)
     }),
+    ("open a path to look at it", |_| {
+        let flags = libc::O_PATH;
+        call!(
+            libc::SYS_openat,
+            libc::AT_FDCWD,
+            c"/etc/shadow".as_ptr(),
+            flags
+        )
+    }),
+    ("make a file without a name", |ground| {
+        let (folder, flags) = (ground.staging.as_raw_fd(), libc::O_TMPFILE | libc::O_RDWR);
+        call!(libc::SYS_openat, folder, c".".as_ptr(), flags, 0o600)
+    }),
+    ("remove a name in the staging folder", |ground| {
+        let (folder, flags) = (ground.staging.as_raw_fd(), libc::O_CREAT | libc::O_WRONLY);
+        let name = c"removed";
+        call!(libc::SYS_openat, folder, name.as_ptr(), flags, 0o600)?;
+        call!(libc::SYS_unlinkat, folder, name.as_ptr(), 0)
+    }),
     // The network.
     ("open a socket to the network", |_| {
         call!(libc::SYS_socket, libc::AF_INET, libc::SOCK_STREAM, 0)
@@ -181,6 +200,22 @@ const ATTACKS: [Attack; 50] = [
     }),
     ("connect a descriptor", |ground| {
         call!(libc::SYS_connect, ground.staging.as_raw_fd(), NOTHING, 0)
+    }),
+    ("send an urgent byte", |_| {
+        let (text, flags) = (c"x", libc::MSG_OOB);
+        call!(libc::SYS_sendto, 0, text.as_ptr(), 1, flags, NOTHING, 0)
+    }),
+    ("take a descriptor of the process at the other end", |_| {
+        let (mut found, mut bytes) = (0_i32, 4_u32);
+        let (found, bytes) = (&raw mut found, &raw mut bytes);
+        call!(
+            libc::SYS_getsockopt,
+            0,
+            libc::SOL_SOCKET,
+            libc::SO_PEERPIDFD,
+            found,
+            bytes
+        )
     }),
     ("pass a descriptor on", |_| {
         call!(libc::SYS_sendmsg, 0, NOTHING, 0)
@@ -247,6 +282,9 @@ const ATTACKS: [Attack; 50] = [
         call!(libc::SYS_pidfd_open, ground.parent, 0)
     }),
     // The kernel.
+    ("take memory from the machine", |_| {
+        call!(libc::SYS_madvise, NOTHING, 4096, libc::MADV_SOFT_OFFLINE)
+    }),
     ("use io_uring", |_| {
         call!(libc::SYS_io_uring_setup, 1, NOTHING)
     }),
