@@ -20,7 +20,7 @@ pub struct Budgets {
 pub const NAMES: [&str; 4] = ["requests", "connections", "response_bytes", "staged_bytes"];
 
 impl Budgets {
-    /// Takes one. `Err` says what it takes; a name that is none of [`NAMES`] is the caller's to refuse.
+    /// Takes one. `Err` says what it takes; a name that there is not is the caller's to refuse.
     pub fn take(&mut self, name: &str, item: &Item) -> Result<(), String> {
         let is_size = name.ends_with("_bytes");
         let takes = if is_size {
