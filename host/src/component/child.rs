@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, Dir, FileType};
@@ -79,9 +80,10 @@ pub async fn ask(
         None => None,
     };
     call.has_requests = requests.is_some();
-    call.has_staging = given.staging.is_some();
+    let staging = given.staging.map(Arc::new);
+    call.has_staging = staging.is_some();
     descriptors.extend(requests.as_ref().map(OwnedFd::as_fd));
-    descriptors.extend(given.staging.as_ref().map(OwnedFd::as_fd));
+    descriptors.extend(staging.as_ref().map(|folder| folder.as_fd()));
 
     call.code_bytes = code.len();
     let sent = send(&mut control, &call, &descriptors, code).await;
@@ -89,13 +91,26 @@ pub async fn ask(
     // The child's end is the child's alone: it is how we see that it is gone.
     drop(requests);
     // Where it is gone already, its end says why; where it could not even begin, its answer.
-    let most = call.limits.staged_files.saturating_add(1);
+    let (left, most) = (
+        call.staged_bytes_left,
+        call.limits.staged_files.saturating_add(1),
+    );
+    // A second look, beside the run: that it cannot look is no failure.
+    let mut looking = JoinSet::new();
+    if let Some(folder) = staging.clone() {
+        looking.spawn(overfull(folder, left, most));
+    }
+    let watched = async {
+        if looking.join_next().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    };
     let answer = tokio::select! {
         biased;
         // What is no answer is as none: the process is ended, whatever it meant.
         answer = frames::read_answer(&mut control) => answer.unwrap_or(None),
         // The process is killed as it is dropped here.
-        () = overfull(given.staging.as_ref(), call.staged_bytes_left, most) => {
+        () = watched => {
             return Ok((Err(Ended::Overfull), Vec::new()));
         }
     };
@@ -116,13 +131,17 @@ pub async fn ask(
     if let Some(stderr) = stderr {
         let _ = tokio::time::timeout(CHILD_END_MAX, stderr).await;
     }
+    let staged = match staging {
+        Some(folder) => tokio::spawn(async move { staged_bytes(&folder) }).await,
+        None => Ok(0),
+    };
+    let staged = staged.unwrap_or_default();
     let answer = answer.map(|mut answer| {
         // The child counts exactly, without its own beginning; where it counts far too little, the kernel's count holds.
         let own = cpu.unwrap_or_default();
         if own > answer.used.cpu.saturating_add(CHILD_CPU_MAX) {
             answer.used.cpu = own;
         }
-        let staged = given.staging.as_ref().map_or(0, staged_bytes);
         answer.used.staged_bytes = answer.used.staged_bytes.max(staged);
         answer
     });
@@ -161,7 +180,7 @@ fn pair(flags: SocketFlags) -> Result<(std::os::unix::net::UnixStream, OwnedFd),
 }
 
 /// Ends when more is in the staging folder than may be. A component is refused before; this is for a process that it took over.
-async fn overfull(staging: Option<&OwnedFd>, bytes_max: u64, files_max: usize) {
+async fn overfull(staging: Arc<OwnedFd>, bytes_max: u64, files_max: usize) {
     let is_overfull = |folder: &OwnedFd| -> Option<bool> {
         let (mut bytes, mut files) = (0_u64, 0);
         for entry in Dir::read_from(folder).ok()? {
@@ -180,7 +199,7 @@ async fn overfull(staging: Option<&OwnedFd>, bytes_max: u64, files_max: usize) {
     };
     loop {
         tokio::time::sleep(STAGED_LOOK_EVERY).await;
-        if staging.and_then(is_overfull) == Some(true) {
+        if is_overfull(&staging) == Some(true) {
             return;
         }
     }
