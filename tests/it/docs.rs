@@ -207,7 +207,10 @@ fn every_command_of_an_example_is_one() {
         .iter()
         .flat_map(|(_, page)| blocks(page))
         .filter(|(language, _)| matches!(*language, "sh" | "text" | "ini"))
-        .flat_map(|(_, block)| block.lines());
+        // A line that goes on in the next one is one.
+        .map(|(_, block)| block.replace("\\\n", " "));
+    let lines: Vec<String> = lines.collect();
+    let lines = lines.iter().flat_map(|block| block.lines());
     let commands: Vec<Vec<String>> = lines.flat_map(commands).collect();
 
     assert!(commands.len() > 12, "{commands:?}");

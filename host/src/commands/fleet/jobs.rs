@@ -172,12 +172,13 @@ fn add(jobs: &mut BTreeMap<(String, String), FleetJob>, tenant: &str, file: Path
         .into_iter()
         .skip(usize::from(tenant.is_empty()));
     let wrong = names.find(|name| !is_name(name));
-    let refused = wrong.map(|wrong| {
+    let misnamed = wrong.map(|wrong| {
         format!(
             "`{}` cannot be the name of a tenant or a job: use at most {FLEET_NAME_BYTES_MAX} of `a` to `z`, `0` to `9`, `_` and `-`",
             shown(wrong)
         )
     });
+    let refused = misnamed.or_else(|| leads_out(tenant, &file));
     let job = FleetJob {
         tenant: shown(tenant),
         name: shown(&name),
@@ -185,6 +186,22 @@ fn add(jobs: &mut BTreeMap<(String, String), FleetJob>, tenant: &str, file: Path
         refused,
     };
     jobs.insert(key, job);
+}
+
+/// Why a file of a tenant's is not read: it is a link to a file that is not in his folder, such as another tenant's. A link inside
+/// of it is fine; whoever may change the folder while the fleet starts is under a policy's rules, not under this one.
+fn leads_out(tenant: &str, file: &Path) -> Option<String> {
+    let folder = file.parent().filter(|_| !tenant.is_empty())?;
+    let is_inside = || {
+        Some(
+            file.canonicalize()
+                .ok()?
+                .starts_with(folder.canonicalize().ok()?),
+        )
+    };
+    (is_inside() != Some(true)).then(|| {
+        "it is a link that leads out of the folder of its tenant, or to nothing: put the file itself there".to_owned()
+    })
 }
 
 /// The visible entries of a folder, by name. The limit is of each folder: a tenant fills his own.
@@ -290,6 +307,27 @@ mod tests {
             jobs.iter()
                 .all(|(label, _)| !label.chars().any(words::steers))
         );
+    }
+
+    #[test]
+    fn a_link_out_of_the_folder_of_a_tenant_is_refused_alone() {
+        let folder = folder(&["acme/real.env", "beta/secret.env", "shared.env"]);
+        let at = |name: &str| folder.path().join(name);
+        for (to, name) in [
+            ("../beta/secret.env", "acme/theirs.env"),
+            ("../shared.env", "acme/shared.env"),
+            ("real.env", "acme/own.env"),
+            ("nowhere.env", "acme/gone.env"),
+            ("shared.env", "operators.env"),
+        ] {
+            std::os::unix::fs::symlink(to, at(name)).unwrap();
+        }
+
+        let jobs = jobs_of(folder.path()).unwrap();
+
+        let refused = jobs.iter().filter(|job| job.refused.is_some());
+        let refused: Vec<String> = refused.map(FleetJob::label).collect();
+        assert_eq!(refused, ["acme/gone", "acme/shared", "acme/theirs"]);
     }
 
     #[test]
