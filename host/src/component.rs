@@ -49,7 +49,7 @@ pub use self::frames::Used;
 pub use self::said::{Extent, JobFailure, Report, Request, Sighting, Suggestion, Window};
 
 use self::bindings::exports::tidegate::sync::job as raw;
-use self::child::{Ended, Given};
+use self::child::{Given, Unanswered};
 use self::engine::Kept;
 use self::frames::{Answer, Call, Function, Said, Stopped};
 
@@ -196,7 +196,7 @@ impl Connector {
         let asked = child::ask(call, &self.compiled, given, Some(&grants.log)).await;
         let answer = match asked {
             Ok((Ok(answer), _)) => answer,
-            Ok((Err(ended), _)) => Answer::stopped(without_answer(ended)),
+            Ok((Err(why), _)) => Answer::stopped(without_answer(why)),
             Err(failure) => return (Err(failure), Used::default()),
         };
         let said = answer.came.map_err(|why| match why {
@@ -205,6 +205,10 @@ impl Connector {
                 spoken(limits.describe_cpu)
             )),
             Stopped::Cpu => cpu_used_up(limits.cpu, &grants.fetch_less),
+            Stopped::Memory => failed(format!(
+                "there is no memory to load the component: it may have {} MiB besides its own code, or what `ulimit -d` allows; use a smaller one, or raise `MEMORY_LIMIT`",
+                grants.memory_bytes / (1024 * 1024)
+            )),
             Stopped::Failed(why) | Stopped::Invalid(why) | Stopped::Wall(why) => {
                 failed(words::line(&grants.log.hide(&why), limits.words_bytes))
             }
@@ -221,17 +225,17 @@ pub fn cpu_used_up(limit: Duration, fetch_less: &str) -> Failure {
     ))
 }
 
-fn without_answer(ended: Ended) -> Stopped {
-    match ended {
-        Ended::Cpu => Stopped::Cpu,
-        Ended::Overfull => Stopped::Failed(
+fn without_answer(why: Unanswered) -> Stopped {
+    match why {
+        Unanswered::Cpu => Stopped::Cpu,
+        Unanswered::Overfull => Stopped::Failed(
             "the component's process put more into the staging folder than a component can: it was killed".to_owned(),
         ),
-        Ended::Aborted => Stopped::Failed(
+        Unanswered::Aborted => Stopped::Failed(
             "the component's process ended itself, as it does where it gets no memory; its last log lines may show why"
                 .to_owned(),
         ),
-        Ended::Otherwise(how) => Stopped::Failed(format!(
+        Unanswered::Otherwise(how) => Stopped::Failed(format!(
             "the component's process ended without an answer: {how}; its last log lines may show why"
         )),
     }

@@ -2,8 +2,8 @@
 //!
 //! It is this binary, started again by `component` with nothing but what one call needs: a socket for the call and its answer,
 //! the compiled component, a socket for requests, the staging folder, and a pipe for stderr. It puts up the wall around
-//! itself before it reads the component, does what the call says, answers, and ends. It holds no secret and
-//! decides nothing: the parent takes what it says as it takes what a server says.
+//! itself before it reads the component, does what the call says, answers, and ends. It holds no secret and decides nothing: the
+//! parent takes what it says as it takes what a server says.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -81,7 +81,7 @@ fn begun(
     stderr: File,
     walls: Walls,
 ) -> Result<(Answer, Vec<u8>), String> {
-    let given = Given::new(&call, descriptors)?;
+    let given = Descriptors::new(&call, descriptors)?;
     if walls == Walls::Up {
         wall::before_threads(&wall::Bounds::of(&call), given.staging.as_ref())?;
     }
@@ -100,12 +100,12 @@ fn begun(
 }
 
 /// The descriptors of a call, each by what it is.
-struct Given {
+struct Descriptors {
     requests: Option<UnixStream>,
     staging: Option<OwnedFd>,
 }
 
-impl Given {
+impl Descriptors {
     fn new(call: &Call, descriptors: Vec<OwnedFd>) -> Result<Self, String> {
         let mut next = descriptors.into_iter();
         let mut taken = |is_given: bool, what: &str| {

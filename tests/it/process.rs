@@ -205,3 +205,22 @@ fn where_the_end_of_a_child_is_not_to_be_told_a_run_is_as_any() {
 
     job.run().exits(Outcome::Published);
 }
+
+#[test]
+fn where_no_thread_can_be_started_it_is_75() {
+    // Root has no such limit.
+    let job = Job::ordinary();
+    let script = if is_root() {
+        let (program, nobody) = (job.beside("tidegate"), AS_NOBODY.join(" "));
+        let program = program.display();
+        format!("shift; exec {nobody} prlimit --nproc=1 {program} \"$@\"")
+    } else {
+        "exec prlimit --nproc=1 \"$@\"".to_owned()
+    };
+    let mut job = job.launched_by(&script);
+
+    let run = job.start().ends_unchecked();
+
+    assert_eq!(run.code, Some(75), "{run:?}");
+    assert!(run.stderr.contains("limit of processes"), "{run:?}");
+}

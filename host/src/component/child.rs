@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, Dir, FileType};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -34,9 +35,9 @@ pub struct Given {
     pub staging: Option<OwnedFd>,
 }
 
-/// How a child ended that gave no answer.
+/// Why a child gave no answer.
 #[derive(Debug)]
-pub enum Ended {
+pub enum Unanswered {
     /// The kernel ended it for its CPU time.
     Cpu,
     /// It was ended for what is in the staging folder, which the component alone could not have put there.
@@ -53,7 +54,7 @@ pub async fn ask(
     code: &[u8],
     given: Given,
     log: Option<&Log>,
-) -> Result<(Result<Answer, Ended>, Vec<u8>), Failure> {
+) -> Result<(Result<Answer, Unanswered>, Vec<u8>), Failure> {
     let failed = |error: io::Error| cannot("talk to", &error);
     // Dropped after the child, which is killed then: a component is not to see that nobody serves it any more.
     let mut serving = JoinSet::new();
@@ -66,26 +67,22 @@ pub async fn ask(
     let stderr = child
         .stderr()
         .map(|stderr| tokio::spawn(drained(stderr, lines)));
-    let mut descriptors = Vec::new();
-    let requests = given
-        .outbound
-        .map(|egress| Ok((pair(SocketFlags::NONBLOCK)?, egress)))
-        .transpose()?;
-    let requests = match requests {
-        Some(((ours, theirs), egress)) => {
-            let ours = UnixStream::from_std(ours).map_err(failed)?;
-            serving.spawn(requests::serve(ours, egress, call.limits.clone()));
-            Some(theirs)
-        }
-        None => None,
-    };
+    let mut requests = None;
+    if let Some(egress) = given.outbound {
+        let (ours, theirs) = pair(SocketFlags::NONBLOCK)?;
+        let ours = UnixStream::from_std(ours).map_err(failed)?;
+        serving.spawn(requests::serve(ours, egress, call.limits.clone()));
+        requests = Some(theirs);
+    }
     call.has_requests = requests.is_some();
     let staging = given.staging.map(Arc::new);
     call.has_staging = staging.is_some();
-    descriptors.extend(requests.as_ref().map(OwnedFd::as_fd));
-    descriptors.extend(staging.as_ref().map(|folder| folder.as_fd()));
-
     call.code_bytes = code.len();
+    let descriptors = [
+        requests.as_ref().map(OwnedFd::as_fd),
+        staging.as_ref().map(|folder| folder.as_fd()),
+    ];
+    let descriptors: Vec<BorrowedFd<'_>> = descriptors.into_iter().flatten().collect();
     let sent = send(&mut control, &call, &descriptors, code).await;
     drop(descriptors);
     // The child's end is the child's alone: it is how we see that it is gone.
@@ -111,20 +108,16 @@ pub async fn ask(
         answer = frames::read_answer(&mut control) => answer.unwrap_or(None),
         // The process is killed as it is dropped here.
         () = watched => {
-            return Ok((Err(Ended::Overfull), Vec::new()));
+            return Ok((Err(Unanswered::Overfull), Vec::new()));
         }
     };
     let answer = answer.filter(|answer| sent.is_ok() || answer.came.is_err());
-    let mut compiled = Vec::new();
-    let mut is_whole = true;
-    if let (Some(Ok(Said::Compiled(bytes))), Function::Compile) =
-        (answer.as_ref().map(|answer| &answer.came), &call.function)
-    {
-        let most = (*bytes).min(call.limits.cache_bytes);
-        let read = (&mut control).take(most).read_to_end(&mut compiled).await;
-        // It may have been killed in the middle.
-        is_whole = read.is_ok() && compiled.len() as u64 == *bytes;
-    }
+    let compiled = match answer.as_ref().map(|answer| &answer.came) {
+        Some(Ok(Said::Compiled(bytes))) if matches!(call.function, Function::Compile) => {
+            code_of(&mut control, *bytes, call.limits.cache_bytes).await
+        }
+        _ => Some(Vec::new()),
+    };
     let cpu = child.cpu_time();
     let status = child.end().await;
     // All that it wrote is in the pipe: it is read to the end before anything is made of the answer.
@@ -146,8 +139,18 @@ pub async fn ask(
         answer
     });
     // What still runs may still write: nothing is made of what it said.
-    let answer = answer.filter(|_| status.is_some() && is_whole);
-    Ok((answer.ok_or_else(|| ended(status)), compiled))
+    let answer = answer.filter(|_| status.is_some() && compiled.is_some());
+    Ok((
+        answer.ok_or_else(|| ended(status)),
+        compiled.unwrap_or_default(),
+    ))
+}
+
+/// The compiled form, of so many bytes. `None`: it is larger than may be kept, or the child was killed in the middle of it.
+async fn code_of(control: &mut UnixStream, bytes: u64, most: u64) -> Option<Vec<u8>> {
+    let mut code = Vec::new();
+    let read = control.take(bytes.min(most)).read_to_end(&mut code).await;
+    (read.is_ok() && code.len() as u64 == bytes).then_some(code)
 }
 
 async fn send(
@@ -232,31 +235,46 @@ async fn drained(mut stderr: impl AsyncRead + Unpin, mut lines: Option<Lines>) {
     }
 }
 
-fn ended(status: Option<ExitStatus>) -> Ended {
+fn ended(status: Option<ExitStatus>) -> Unanswered {
     let Some(status) = status else {
-        return Ended::Otherwise("it did not end when it was killed".to_owned());
+        return Unanswered::Otherwise("it did not end when it was killed".to_owned());
     };
     match status
         .signal()
         .map(|signal| (signal, Signal::from_named_raw(signal)))
     {
-        Some((_, Some(Signal::XCPU))) => Ended::Cpu,
-        Some((_, Some(Signal::ABORT))) => Ended::Aborted,
-        Some((number, Some(Signal::KILL))) => Ended::Otherwise(format!(
-            "signal {number} ended it, as the kernel does where the machine's memory runs out"
+        Some((_, Some(Signal::XCPU))) => Unanswered::Cpu,
+        Some((_, Some(Signal::ABORT))) => Unanswered::Aborted,
+        Some((number, Some(Signal::KILL))) => Unanswered::Otherwise(format!(
+            "signal {number} ended it, as the kernel does where the machine's memory runs out (see `dmesg`)"
         )),
-        Some((number, _)) => Ended::Otherwise(format!("signal {number} ended it")),
-        None => Ended::Otherwise(format!(
+        Some((number, _)) => Unanswered::Otherwise(format!("signal {number} ended it")),
+        None => Unanswered::Otherwise(format!(
             "it ended with code {}",
             status.code().unwrap_or_default()
         )),
     }
 }
 
+/// A process, a socket or memory that the machine has not got now may be there at the next run.
 fn cannot(what: &str, error: &io::Error) -> Failure {
+    let may_pass = error.raw_os_error().is_some_and(|number| {
+        let scarce = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
+        scarce.contains(&Errno::from_raw_os_error(number))
+    });
+    let (outcome, advice) = if may_pass {
+        (
+            Outcome::TryLater,
+            "; the limit of processes, files or memory is reached (`ulimit -a`, TasksMax)",
+        )
+    } else if error.kind() == io::ErrorKind::NotFound {
+        (Outcome::ComponentFailed, "; mount /proc")
+    } else {
+        (Outcome::ComponentFailed, "")
+    };
     Failure::new(
-        Outcome::IoFailed,
-        format!("cannot {what} the process that runs the component: {error}"),
+        outcome,
+        format!("cannot {what} the component's process: {error}{advice}"),
     )
 }
 

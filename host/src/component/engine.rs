@@ -9,7 +9,7 @@ use wasmtime::{Config, Engine, OptLevel};
 
 use crate::component::bindings::exports::tidegate::sync::job as raw;
 use crate::component::cache::Cache;
-use crate::component::child::{self, Ended, Given};
+use crate::component::child::{self, Given, Unanswered};
 use crate::component::frames::{Call, Function, Said, Stopped};
 use crate::component::shape;
 use crate::limits::Limits;
@@ -149,18 +149,18 @@ async fn compile(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Failure> {
             return Err(Failure::new(Outcome::Settings, why));
         }
         Ok(Err(Stopped::Failed(why) | Stopped::Wall(why))) => words::line(&why, limits.words_bytes),
-        Ok(Err(Stopped::Cpu)) | Err(Ended::Cpu) => format!(
+        Ok(Err(Stopped::Cpu)) | Err(Unanswered::Cpu) => format!(
             "compiling the component took more CPU time than `COMPILE_CPU_LIMIT` allows ({}); raise it, or use a smaller component",
             spoken(limits.compile_cpu)
         ),
-        Err(Ended::Aborted) => format!(
-            "compiling the component took more than {} MiB of memory; make it smaller, or split its largest functions",
+        Ok(Err(Stopped::Memory)) | Err(Unanswered::Aborted) => format!(
+            "compiling the component took more than {} MiB of memory, or than `ulimit -d` allows; make it smaller, or split its largest functions",
             limits.compile_memory_bytes / (1024 * 1024)
         ),
-        Err(Ended::Otherwise(how)) => {
+        Err(Unanswered::Otherwise(how)) => {
             format!("the process that compiles the component ended without an answer: {how}")
         }
-        Ok(Ok(_)) | Err(Ended::Overfull) => {
+        Ok(Ok(_)) | Err(Unanswered::Overfull) => {
             "the process that compiles the component gave another answer".to_owned()
         }
     };

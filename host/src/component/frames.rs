@@ -103,6 +103,8 @@ pub enum Stopped {
     Failed(String),
     /// It is no valid component; in words.
     Invalid(String),
+    /// There was no memory to compile or to load it.
+    Memory,
     /// The wall around the child could not be put up; in words.
     Wall(String),
 }

@@ -18,7 +18,7 @@ const STACK_BYTES: usize = 8 * 1024 * 1024;
 /// A command under way.
 pub struct Watch {
     /// Taken by the drop; or why there is none.
-    runtime: Result<Option<Runtime>, String>,
+    runtime: Result<Option<Runtime>, (Outcome, String)>,
     pub stop: Stop,
 }
 
@@ -39,7 +39,7 @@ impl Watch {
                 stop,
             },
             Err(failure) => Self {
-                runtime: Err(failure.message),
+                runtime: Err((failure.outcome, failure.message)),
                 stop: Stop::unwatched(deadline),
             },
         }
@@ -55,7 +55,7 @@ impl Watch {
                 let runtime = runtime.as_ref().expect("it is there until the drop");
                 defect::caught(|| runtime.block_on(work))
             }
-            Err(why) => Err(Failure::new(Outcome::ComponentFailed, why.clone())),
+            Err((outcome, why)) => Err(Failure::new(*outcome, why.clone())),
         }
     }
 }
@@ -93,6 +93,12 @@ pub async fn aside<T: Send + 'static>(
 
 /// A runtime whose caller's thread runs the component, and whose own thread the network.
 fn runtime() -> Result<Runtime, Failure> {
+    // It would panic where it gets no thread.
+    let tried = thread::Builder::new().spawn(|| ());
+    tried.or_fail(
+        Outcome::TryLater,
+        || "cannot start a thread: the limit of processes is reached (`ulimit -u`, TasksMax)",
+    )?;
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(4)

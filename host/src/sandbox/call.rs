@@ -15,7 +15,7 @@ use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
 use super::grants::{self, Exceeded, Granted, Grants};
 use super::requests::Requests;
-use super::{Given, Walls, wall};
+use super::{Descriptors, Walls, compile, wall};
 use crate::component::bindings::Connector;
 use crate::component::bindings::exports::tidegate::sync::job as raw;
 use crate::component::frames::{Answer, Call, Function, Said, Stopped, Used};
@@ -36,7 +36,7 @@ struct CpuUsedUp;
 /// Does what `call` says. `Err`: the wall could not be put up.
 pub fn call(
     call: Call,
-    given: Given,
+    given: Descriptors,
     code: Vec<u8>,
     stderr: File,
     walls: Walls,
@@ -79,8 +79,10 @@ pub fn call(
         let component = match component {
             Ok(component) => component,
             Err(error) => {
-                let why = format!("cannot load the compiled component: {error:#}; where memory is limited (`ulimit -d`), raise that; else remove the folder `compiled` of the cache");
-                return Ok(Answer::stopped(Stopped::Failed(why)));
+                let why = compile::out_of_memory(&error).unwrap_or_else(|| {
+                    Stopped::Failed(format!("cannot load the compiled component: {error:#}; remove the folder `compiled` of the cache"))
+                });
+                return Ok(Answer::stopped(why));
             }
         };
         let called = Called {

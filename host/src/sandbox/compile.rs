@@ -25,9 +25,20 @@ pub fn compile(code: &[u8], limits: &Limits) -> (Answer, Vec<u8>) {
 
 fn compiled(code: &[u8], limits: &Limits) -> Result<Vec<u8>, Stopped> {
     let engine = engine::engine(limits).map_err(|failure| Stopped::Failed(failure.message))?;
-    let component = Component::from_binary(&engine, code)
-        .map_err(|error| Stopped::Invalid(format!("cannot compile the component: {error:#}")))?;
+    let component = Component::from_binary(&engine, code).map_err(|error| {
+        out_of_memory(&error)
+            .unwrap_or_else(|| Stopped::Invalid(format!("cannot compile the component: {error:#}")))
+    })?;
     let compiled = component.serialize();
     compiled
         .map_err(|error| Stopped::Failed(format!("cannot keep the compiled component: {error:#}")))
+}
+
+/// Whether the kernel had no memory to give. wasmtime has no type for it.
+pub fn out_of_memory(error: &wasmtime::Error) -> Option<Stopped> {
+    let number = rustix::io::Errno::NOMEM.raw_os_error();
+    let told = format!("(os error {number})");
+    format!("{error:#}")
+        .contains(&told)
+        .then_some(Stopped::Memory)
 }
