@@ -177,6 +177,16 @@ pub fn tenant_name(text: &str) -> Result<String, String> {
     Err("takes 1 to 63 of a-z, 0-9, `_` and `-`".to_owned())
 }
 
+impl GivenArgs {
+    /// No settings, and this component or the built-in one: what is asked of a component alone.
+    pub fn of_component(component: Option<&PathBuf>) -> Self {
+        Self {
+            component: component.cloned(),
+            ..Self::default()
+        }
+    }
+}
+
 /// `tidegate check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {

@@ -174,10 +174,7 @@ pub fn describe(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Ended {
     let watch = Watch::begin();
-    let given = GivenArgs {
-        component: args.component.clone(),
-        ..GivenArgs::default()
-    };
+    let given = GivenArgs::of_component(args.component.as_ref());
     let read = setup::read(&given, environment, &watch.stop);
     let redactor = setup::redactor(&read.0, &read.1);
     let described = watch.block_on(async {

@@ -39,10 +39,7 @@ pub fn convert(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Ended {
     let watch = Watch::begin();
-    let given = GivenArgs {
-        component: args.component.clone(),
-        ..GivenArgs::default()
-    };
+    let given = GivenArgs::of_component(args.component.as_ref());
     let read = setup::read(&given, environment, &watch.stop);
     let env_files = GivenArgs {
         env_file: args.env_file.clone(),

@@ -85,7 +85,7 @@ struct Done {
 struct Live {
     running: Running,
     cut: Option<Cut>,
-    /// When it is told to end, or if it was, when it is killed.
+    /// When it gets SIGTERM, or, if it has got that, SIGKILL.
     until: Instant,
 }
 

@@ -47,7 +47,7 @@ impl Broken {
         Self::Asking,
     ];
 
-    /// What this number means; `None`: it is none of ours.
+    /// What this number means; `None`: it is not in the table.
     pub fn of(reason: Reason) -> Option<Self> {
         let number = u32::from(reason);
         Self::ALL.into_iter().find(|known| *known as u32 == number)

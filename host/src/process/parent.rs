@@ -4,7 +4,7 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 use crate::outcome::{Failure, OrFail as _, Outcome};
 
-/// From now on this process is told to end (SIGTERM) once the thread that started it has ended. `Err` (143): that thread's
+/// From now on this process gets SIGTERM once the thread that started it has ended. `Err` (143): that thread's
 /// process, `parent`, is gone already.
 pub fn end_with(parent: i32) -> Result<(), Failure> {
     set_parent_process_death_signal(Some(Signal::TERM)).or_fail(

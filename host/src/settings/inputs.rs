@@ -301,7 +301,7 @@ impl Inputs {
         self.tenant.as_ref()
     }
 
-    /// What it allows of the files and variables that were named; each is told once.
+    /// What it allows of the files and variables that were named. Each is returned once.
     pub fn take_verdicts(&self) -> Vec<Verdict> {
         std::mem::take(&mut *self.verdicts())
     }

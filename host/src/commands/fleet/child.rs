@@ -1,4 +1,4 @@
-//! One job as a process of its own: this binary again, in a process group of its own, told to end when the fleet ends.
+//! One job as a process of its own: this binary again, in a process group of its own. It gets SIGTERM when the fleet ends.
 //!
 //! What it prints is read to the end, so that it never waits for us, and is handed on up to a limit. A process that cannot
 //! be started has ended, too.
@@ -184,7 +184,7 @@ fn read(
         }
         let _ = done.send(dropped);
     };
-    // Without the thread nothing is read, and the job ends when its pipe is closed: it is told as one that failed.
+    // Without the thread the pipe is closed, and the job fails as it writes.
     let _ = thread::Builder::new().name("log".to_owned()).spawn(reading);
     receiver
 }

@@ -49,7 +49,7 @@ fn below(out: &mut String, value: &Value, indent: usize) {
     }
 }
 
-/// Names of ours are plain words; any other is quoted.
+/// A name of letters, digits, `.`, `/` and `-` is written as it is; any other is quoted.
 fn key(name: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"./-".contains(&byte);
     if name.bytes().all(is_plain) && name.starts_with(|c: char| c.is_ascii_lowercase()) {

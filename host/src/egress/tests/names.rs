@@ -9,6 +9,7 @@ use http_body_util::{Empty, StreamBody};
 
 use super::requests::EMPTY;
 use super::*;
+use crate::egress::connect::SystemResolver;
 
 const NOBODYS: &str = "224.0.0.1";
 
@@ -42,7 +43,12 @@ fn changing(port: u16, answers: &[Vec<IpAddr>]) -> (Egress, String, Arc<AtomicUs
         answers: answers.to_vec(),
         asked: asked.clone(),
     });
-    let egress = Egress::with_resolver(
+    (resolving(policy, resolver), url, asked)
+}
+
+/// A way out without a credential, with the usual limits, that asks this resolver.
+fn resolving(policy: Policy, resolver: Arc<dyn Resolve>) -> Egress {
+    Egress::with_resolver(
         policy,
         &Auth::None,
         &[],
@@ -50,8 +56,8 @@ fn changing(port: u16, answers: &[Vec<IpAddr>]) -> (Egress, String, Arc<AtomicUs
         &Limits::default(),
         Lines::default().log(),
         resolver,
-    );
-    (egress.unwrap(), url, asked)
+    )
+    .unwrap()
 }
 
 fn addresses(texts: &[&str]) -> Vec<IpAddr> {
@@ -173,16 +179,7 @@ async fn ten_thousand_names_that_change_while_they_are_asked_for_lead_nowhere() 
     let resolver = Arc::new(Rebinding {
         asked: AtomicUsize::new(0),
     });
-    let egress = Egress::with_resolver(
-        policy,
-        &Auth::None,
-        &[],
-        &TlsFiles::default(),
-        &Limits::default(),
-        Lines::default().log(),
-        resolver.clone(),
-    )
-    .unwrap();
+    let egress = resolving(policy, resolver.clone());
 
     let races = (0..10).map(|_| async {
         for _ in 0..1_000 {
@@ -253,9 +250,7 @@ async fn no_way_to_write_an_address_that_was_not_granted_leads_there() {
         source: Some(Origin::parse_grant("http://source.example").unwrap()),
         ..Policy::default()
     };
-    let log = Lines::default().log();
-    let (files, limits) = (TlsFiles::default(), Limits::default());
-    let egress = Egress::new(policy, &Auth::None, &[], &files, &limits, log).unwrap();
+    let egress = resolving(policy, Arc::new(SystemResolver));
     let mut tried = 0;
     for bytes in [[127, 0, 0, 1], [10, 0, 0, 1], [169, 254, 169, 254]] {
         for host in spellings(bytes) {

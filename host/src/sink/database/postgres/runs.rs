@@ -285,7 +285,7 @@ fn kept(table: &str, job: &str, most: u32) -> String {
     )
 }
 
-/// One that is larger than any of ours is read as an empty one.
+/// A summary larger than any that a run writes is read as an empty one.
 fn last_ended(table: &str, job: &str, bytes_max: u64) -> String {
     format!(
         "SELECT CASE WHEN octet_length(summary::text) <= {bytes_max} THEN summary::text ELSE '' END FROM {table} WHERE job = {} AND finished IS NOT NULL ORDER BY started DESC, run_id DESC LIMIT 1",

@@ -67,7 +67,7 @@ impl Runs<'_> {
         {
             return Ok(None);
         }
-        // One that is larger than any of ours is read as an empty one.
+        // A summary larger than any that a run writes is read as an empty one.
         let sql = "SELECT CASE WHEN length(summary) <= ?2 THEN summary ELSE '' END FROM tidegate_runs \
              WHERE job = ?1 AND finished IS NOT NULL ORDER BY started DESC, run_id DESC LIMIT 1";
         let most = i64::try_from(self.limits.manifest_bytes).unwrap_or(i64::MAX);
