@@ -427,4 +427,4 @@ fn is_plain(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -35,6 +35,7 @@ impl Lines {
         // Of a flood only the lines are counted: it must not cost more than who sends it.
         let lines = memchr::memchr_iter(b'\n', bytes).count() as u64;
         if self.log.drops_component(lines) {
+            self.drop_begun(bytes);
             return;
         }
         let mut pieces = bytes.split(|&byte| byte == b'\n');
@@ -47,6 +48,19 @@ impl Lines {
         }
     }
 
+    /// Of lines that are counted by their ends, only whether one is unfinished is of use.
+    fn drop_begun(&mut self, bytes: &[u8]) {
+        let rest = match memchr::memrchr(b'\n', bytes) {
+            Some(end) => {
+                self.unfinished.clear();
+                self.unfinished_bytes = 0;
+                &bytes[end + 1..]
+            }
+            None => bytes,
+        };
+        self.unfinished_bytes = self.unfinished_bytes.saturating_add(rest.len() as u64);
+    }
+
     fn go_on(&mut self, piece: &[u8]) {
         let room = (2 * self.limits.log_line_bytes).saturating_sub(self.unfinished.len());
         self.unfinished
@@ -57,7 +71,7 @@ impl Lines {
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.unfinished);
         let whole_bytes = std::mem::take(&mut self.unfinished_bytes);
-        if line.is_empty() {
+        if whole_bytes == 0 {
             return;
         }
         let text = String::from_utf8_lossy(&line);
@@ -71,3 +85,6 @@ impl Drop for Lines {
         self.end_line();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,30 @@
 use super::*;
 use crate::secret::Secret;
 
+/// Keeps what a log writes.
 #[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
+pub struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Sink {
+    /// A log in JSON that writes here.
+    pub fn log(&self) -> Log {
+        self.log_as(Format::Json)
+    }
+
+    fn log_as(&self, format: Format) -> Log {
+        Log::to(
+            format,
+            Map::new(),
+            Redactor::new([Secret::from("k9!")]),
+            Box::new(self.clone()),
+        )
+    }
+
+    /// All that was written so far.
+    pub fn written(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -19,8 +41,7 @@ fn logged(format: Format, secrets: &[&str], fields: Value) -> String {
     let redactor = Redactor::new(secrets.iter().map(|s| Secret::from(*s)));
     let context = Map::from_iter([("job".to_owned(), json!("orders"))]);
     Log::to(format, context, redactor, Box::new(sink.clone())).info("page fetched", fields);
-    let bytes = sink.0.lock().unwrap().clone();
-    String::from_utf8(bytes).unwrap()
+    sink.written()
 }
 
 #[test]
@@ -38,15 +59,13 @@ fn a_json_line_has_the_fields_and_the_context() {
 #[test]
 fn on_a_terminal_progress_is_written_over_by_what_comes_next() {
     let sink = Sink::default();
-    let out = Box::new(sink.clone());
-    let log = Log::to(Format::Terminal, Map::new(), Redactor::default(), out);
+    let log = sink.log_as(Format::Terminal);
 
     log.progress("component", json!({ "text": "x".repeat(200) }));
     log.progress("component", json!({ "text": "page2" }));
     log.info("run finished", Value::Null);
 
-    let bytes = sink.0.lock().unwrap().clone();
-    let text = String::from_utf8(bytes).unwrap();
+    let text = sink.written();
     let shown: Vec<&str> = text.split(CLEAR_LINE).collect();
     assert_eq!(shown[0].chars().count(), PROGRESS_CHARS_MAX);
     assert!(shown[1].ends_with("component text=page2"), "{text}");
@@ -57,15 +76,13 @@ fn on_a_terminal_progress_is_written_over_by_what_comes_next() {
 /// What is written at this level of one line of each kind.
 fn at(format: Format, least: Level, has_colours: bool) -> String {
     let sink = Sink::default();
-    let out = Box::new(sink.clone());
-    let log = Log::to(format, Map::new(), Redactor::default(), out).showing(least, has_colours);
+    let log = sink.log_as(format).showing(least, has_colours);
     let limits = Limits::default();
     log.component("debug: page 1", None, &limits);
     log.info("info", Value::Null);
     log.warn("warned", Value::Null);
     log.error("failed", Value::Null);
-    let bytes = sink.0.lock().unwrap().clone();
-    String::from_utf8(bytes).unwrap()
+    sink.written()
 }
 
 #[test]
@@ -109,13 +126,11 @@ fn a_terminal_shows_a_page_as_progress_and_colours_where_it_may() {
 #[test]
 fn elsewhere_progress_is_a_line_like_any_other() {
     let sink = Sink::default();
-    let out = Box::new(sink.clone());
-    let log = Log::to(Format::Json, Map::new(), Redactor::default(), out);
+    let log = sink.log();
 
     log.progress("component", json!({ "text": "page 2" }));
 
-    let bytes = sink.0.lock().unwrap().clone();
-    let line: Value = serde_json::from_slice(&bytes).unwrap();
+    let line: Value = serde_json::from_str(&sink.written()).unwrap();
     assert_eq!(line["level"], "info");
 }
 
@@ -143,18 +158,12 @@ fn a_line_cannot_be_forged_or_steer_a_terminal() {
 /// What is written of these lines of a component, under these limits.
 fn component(lines: &[&str], limits: &Limits) -> String {
     let sink = Sink::default();
-    let log = Log::to(
-        Format::Json,
-        Map::new(),
-        Redactor::new([Secret::from("k9!")]),
-        Box::new(sink.clone()),
-    );
+    let log = sink.log();
     for line in lines {
         log.clone().component(line, None, limits);
     }
     log.component_ended();
-    let bytes = sink.0.lock().unwrap().clone();
-    String::from_utf8(bytes).unwrap()
+    sink.written()
 }
 
 #[test]
