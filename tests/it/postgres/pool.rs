@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
@@ -118,6 +118,45 @@ fn pairs_through_connections_that_change_lose_nothing_and_double_nothing() {
     );
 }
 
+/// `psql` through this pool, with one statement to execute.
+fn psql(database: &Database, pool: &Pool, statement: &str) -> Command {
+    let mut psql = Command::new("psql");
+    psql.args(["-X", "-q", "-h", "127.0.0.1", "-U", "etl"])
+        .args(["-d", &database.name, "-p", &pool.port.to_string()])
+        .args(["-c", statement]);
+    psql
+}
+
+#[test]
+fn a_pool_of_which_one_connection_is_busy_is_known_too() {
+    let database = server().database();
+    let pool = server().pool_in_turn(3);
+    let sleeping = |statement| {
+        psql(&database, &pool, statement)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("start psql")
+    };
+    for mut opened in [(); 3].map(|()| sleeping("SELECT pg_sleep(0.3)")) {
+        opened.wait().expect("psql ends");
+    }
+    let mut busy = sleeping("SELECT pg_sleep(60)");
+    // Older than whoever connects now.
+    std::thread::sleep(Duration::from_secs(2));
+
+    let runs = (1..=4).map(|id| {
+        let mut job = staging(&database, &pool, id, &Latch::opened());
+        job.start().ends_unchecked()
+    });
+    let runs: Vec<_> = runs.collect();
+
+    busy.kill().expect("psql is there");
+    busy.wait().expect("psql ends");
+    for run in runs {
+        run.exits(0).stdout_has("run lock not used");
+    }
+}
+
 #[test]
 fn a_lock_that_stayed_with_a_pooled_connection_keeps_nobody_out_and_is_told_as_such() {
     let database = server().database();
@@ -128,23 +167,8 @@ fn a_lock_that_stayed_with_a_pooled_connection_keeps_nobody_out_and_is_told_as_s
     let lock = database.sql("SELECT classid::bigint << 32 | objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())");
     latch.open();
     running.ends_unchecked().exits(0);
-    let kept = Command::new("psql")
-        .args([
-            "-X",
-            "-q",
-            "-h",
-            "127.0.0.1",
-            "-U",
-            "etl",
-            "-d",
-            &database.name,
-        ])
-        .args([
-            "-p",
-            &pool.port.to_string(),
-            "-c",
-            &format!("SELECT pg_advisory_lock({lock})"),
-        ])
+    let statement = format!("SELECT pg_advisory_lock({lock})");
+    let kept = psql(&database, &pool, &statement)
         .output()
         .expect("start psql");
     assert!(

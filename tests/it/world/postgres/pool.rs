@@ -16,6 +16,15 @@ pub struct Pool {
 impl Server {
     /// A pool of at most so many connections to each database, each given away for a `session` or a `transaction`.
     pub fn pool(&self, mode: &str, size: u32) -> Pool {
+        self.pool_with(mode, size, "")
+    }
+
+    /// The same, whose connections are given out in turn.
+    pub fn pool_in_turn(&self, size: u32) -> Pool {
+        self.pool_with("transaction", size, "server_round_robin = 1\n")
+    }
+
+    fn pool_with(&self, mode: &str, size: u32, last_line: &str) -> Pool {
         let folder = tempfile::Builder::new().prefix("tidegate-pool-").tempdir();
         let folder = folder.expect("a temporary folder").keep();
         let program = folder.join("pgbouncer");
@@ -23,7 +32,7 @@ impl Server {
         let port = free_port();
         let settings = format!(
             "[databases]\n* = host={} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = {size}\n",
+             unix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = {size}\n{last_line}",
             self.folder.display(),
             self.port,
             folder.join("users").display()

@@ -36,32 +36,39 @@ impl Way<'_> {
         is_shared
     }
 
-    /// Whether a session gets another connection while a second one is in a transaction.
+    /// Whether a second session meets the connection of the first, or the first another one while the second is in a transaction.
     fn is_moved(&self, session: &Session, check: Option<Check<'_>>) -> bool {
         let Ok(other) = self.connect(check) else {
             return false;
         };
+        // A connection that both have is nobody's own. Where a pool is busy, it may be the only one that is free.
+        let is_ours = |pid| pid == session.backend.pid;
+        if meets(&other, is_ours, check) == Some(true) {
+            return true;
+        }
         let begun = wait(check, PATIENCE, other.client.batch_execute("BEGIN"));
-        // A connection that both have is nobody's own.
         let is_moved = begun.is_ok()
-            && (pid(&other, check).is_ok_and(|pid| pid == session.backend.pid)
-                || meets_another(session, check));
+            && (pid(&other, check).is_ok_and(is_ours)
+                // It has answered before: now it waits for a connection of a pool that is used up.
+                || meets(session, |pid| !is_ours(pid), check).unwrap_or(true));
         // Then whoever waited goes on.
         let _ = wait(None, PATIENCE, other.client.batch_execute("ROLLBACK"));
         is_moved
     }
 }
 
-fn meets_another(session: &Session, check: Option<Check<'_>>) -> bool {
+/// Whether one of a few queries of this session is answered by such a connection; `None`: one was not answered.
+fn meets(
+    session: &Session,
+    is_such: impl Fn(i32) -> bool,
+    check: Option<Check<'_>>,
+) -> Option<bool> {
     for _ in 0..QUERIES {
-        match pid(session, check) {
-            Ok(pid) if pid != session.backend.pid => return true,
-            Ok(_) => {}
-            // It waits for a connection of a pool that is used up.
-            Err(_) => return false,
+        if is_such(pid(session, check).ok()?) {
+            return Some(true);
         }
     }
-    false
+    Some(false)
 }
 
 fn pid(session: &Session, check: Option<Check<'_>>) -> Result<i32, Trouble> {
