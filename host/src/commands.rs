@@ -3,18 +3,21 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use jiff::Timestamp;
+
 use crate::cli::{CheckArgs, DescribeArgs, GivenArgs, HealthArgs, OutputKind};
 use crate::commands::health::Ages;
 use crate::log::Log;
 use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
 use crate::process::watch::{Watch, aside};
+use crate::run::interval::Interval;
 use crate::run::setup::{self, Job};
 use crate::sandbox::landlock;
 use crate::secret::WORD_BYTES_MIN;
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::Problem;
 use crate::settings::job_file::JOB_FILE;
-use crate::settings::policy::Verdict;
+use crate::settings::policy::{POLICY, Verdict};
 use crate::settings::{catalogue, granted, shown, suggest};
 use crate::units;
 use crate::words;
@@ -41,14 +44,15 @@ pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, St
     let checked = watch.block_on(async {
         let log = Log::silent();
         let (asked, component) = (given.1.clone(), setup::verdicts(&args.given, &given));
-        let job = match Job::new(&args.given, given, &watch.stop, &log).await {
+        let mut job = match Job::new(&args.given, given, &watch.stop, &log).await {
             Ok(job) => job,
             Err(failure) => {
                 stdout::print(&redactor.hide(&under_policy(&asked, &component)))?;
                 return Err(failure);
             }
         };
-        let problems = job.problems(&watch.stop).await?;
+        let mut problems = job.problems(&watch.stop).await?;
+        problems.extend(interval(&args.given, &mut job));
         stdout::print(&redactor.hide(&checked(&job, &problems, args.online)))?;
         if !problems.is_empty() {
             return Err(Failure::new(
@@ -68,6 +72,30 @@ pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, St
         Ok(())
     });
     Ended::hidden(checked, &redactor).of_job(&job, &redactor)
+}
+
+/// Adds when the next run may begin, where a policy says how much time is between two. It is a problem that this is not known.
+fn interval(given: &GivenArgs, job: &mut Job) -> Option<Problem> {
+    let interval = Interval::of(job, given)?;
+    let (got, problem) = match interval.next(Timestamp::now()) {
+        Ok(None) => (Some("now".to_owned()), None),
+        Ok(Some(next)) => (Some(format!("from {next} on")), None),
+        Err(failure) => (
+            None,
+            Some(Problem::new(
+                POLICY,
+                format!("cannot be applied: {}", failure.message),
+            )),
+        ),
+    };
+    let verdict = Verdict {
+        setting: "min_interval".to_owned(),
+        asked: "a run now".to_owned(),
+        allowed: interval.in_words(),
+        got,
+    };
+    job.host.verdicts.push(verdict);
+    problem
 }
 
 /// The settings, the warnings, and the problems or that there is none.

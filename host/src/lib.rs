@@ -55,6 +55,7 @@ impl Run<'_> {
         let host = &job.host;
 
         let check = || stop.check();
+        self.begin(&job, &check)?;
         let Some(mut sink) = self.open(plan, host, &check)? else {
             return Ok(Outcome::Skipped);
         };

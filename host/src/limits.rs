@@ -439,6 +439,13 @@ pub const DRIFT_NAME_BYTES_MAX: usize = 120;
 /// How much of a database server's message is shown.
 pub const SERVER_TEXT_CHARS_MAX: usize = 1_000;
 
+// The least time between two runs (`min_interval` of a policy).
+
+/// The times at which the jobs of a tenant last began, those within the interval: some 30,000 jobs.
+pub const INTERVAL_BYTES_MAX: u64 = 4 * MIB;
+/// How often the lock on them is tried, each time for `LOCK_TRIES_MAX` pauses; other runs hold it for a moment.
+pub const INTERVAL_LOCK_TRIES_MAX: u32 = 100;
+
 // A folder of jobs.
 
 /// Entries of a folder of jobs, and of the folder of each tenant.

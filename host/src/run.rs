@@ -27,6 +27,7 @@ mod changed_settings;
 mod credential;
 pub mod drift;
 pub mod gates;
+pub mod interval;
 pub mod last_run;
 mod open_sink;
 pub mod portion;

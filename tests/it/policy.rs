@@ -7,6 +7,8 @@ use crate::docs::block_after;
 use crate::server::Reply;
 use crate::world::{Job, guests};
 
+mod interval;
+
 /// A job of tenant `acme`, and the policy that allows what it asks for.
 struct World {
     job: Job,
@@ -527,7 +529,10 @@ fn a_policy_that_cannot_be_trusted_or_read_stops_everything() {
 #[test]
 fn the_policy_of_the_page_is_one() {
     let job = Job::new();
-    let policy = job.file("policy.toml", block_after("## An example"));
+    std::fs::create_dir(job.beside("state")).unwrap();
+    let state = job.beside("state").display().to_string();
+    let policy = block_after("## An example").replace("/var/lib/tidegate", &state);
+    let policy = job.file("policy.toml", &policy);
     let policy = policy.display().to_string();
 
     for tenant in ["acme", "globex"] {

@@ -64,6 +64,21 @@ impl Within {
         })
     }
 
+    /// The one of them that is above or below `path`, or the same, links followed.
+    pub fn meeting(&self, path: &Path) -> Option<&Path> {
+        let forms = |path: &Path| {
+            [Some(path.to_owned()), followed(path).ok()]
+                .into_iter()
+                .flatten()
+        };
+        let meets = |folder: &&PathBuf| {
+            forms(folder).any(|folder| {
+                forms(path).any(|path| path.starts_with(&folder) || folder.starts_with(&path))
+            })
+        };
+        self.folders.iter().find(meets).map(PathBuf::as_path)
+    }
+
     /// The folders, for a message.
     pub fn listed(&self) -> String {
         let folders = self.folders.iter();

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use toml_edit::{Document, Item, TableLike, Value};
@@ -23,6 +24,7 @@ use crate::cli::tenant_name;
 use crate::egress::{Ceiling, Rule};
 use crate::given_file::within::Within;
 use crate::given_file::{GivenFiles, Holds};
+use crate::units;
 
 mod apply;
 mod budgets;
@@ -48,7 +50,8 @@ const TABLES: &str = "tables";
 const COMPONENTS: &str = "components";
 const LIMITS: &str = "limits";
 const BUDGETS: &str = "budgets";
-const KEYS: [&str; 11] = [
+const MIN_INTERVAL: &str = "min_interval";
+const KEYS: [&str; 12] = [
     ORIGINS,
     PRIVATE_NETWORKS,
     OUTPUT_FOLDERS,
@@ -60,7 +63,10 @@ const KEYS: [&str; 11] = [
     COMPONENTS,
     LIMITS,
     BUDGETS,
+    MIN_INTERVAL,
 ];
+/// What is no tenant's: it is above the tables.
+const STATE_FOLDER: &str = "state_folder";
 
 /// The limits that a policy can lower or raise; one that it does not name is at most its default.
 static CAPPED: [&Row; 10] = [
@@ -99,6 +105,18 @@ pub struct Tenant {
     limits: BTreeMap<&'static str, String>,
     /// What a run may use up in all.
     pub budgets: Budgets,
+    min_interval: Option<Duration>,
+    state_folder: Option<PathBuf>,
+}
+
+/// The least time between the beginnings of two runs of a job, and where these are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct MinInterval<'a> {
+    pub least: Duration,
+    /// The line of the policy.
+    pub line: usize,
+    /// The operator's, below no folder that the tenant's jobs may write to.
+    pub state_folder: &'a Path,
 }
 
 /// `components`.
@@ -175,6 +193,20 @@ impl Tenant {
         self.secret_files.clone()
     }
 
+    /// The least time between two runs of a job, where there is one.
+    pub fn min_interval(&self) -> Option<MinInterval<'_>> {
+        Some(MinInterval {
+            least: self.min_interval?,
+            line: self.lines.get(MIN_INTERVAL).copied().unwrap_or(1),
+            state_folder: self.state_folder.as_deref()?,
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Who refuses.
     pub fn by(&self) -> String {
         format!(
@@ -235,12 +267,14 @@ impl Reader<'_> {
         let top = document.as_table();
         for (name, _) in top
             .iter()
-            .filter(|(name, _)| !["tenant", "defaults"].contains(name))
+            .filter(|(name, _)| !["tenant", "defaults", STATE_FOLDER].contains(name))
         {
             let line = self.line_of(top, name);
             self.refuse(
                 line,
-                format!("has `{name}`, and takes `[defaults]` and `[tenant.NAME]`"),
+                format!(
+                    "has `{name}`, and takes `{STATE_FOLDER}`, `[defaults]` and `[tenant.NAME]`"
+                ),
             );
         }
         let defaults = self.table(top, "defaults");
@@ -268,7 +302,34 @@ impl Reader<'_> {
             self.refuse(1, format!("has no `[tenant.{}]`", self.name));
             return Tenant::default();
         };
-        self.allowed(named, defaults)
+        let mut tenant = self.allowed(named, defaults);
+        self.state_folder(top, &mut tenant);
+        tenant
+    }
+
+    /// Where the operator keeps what no job may change. `min_interval` needs it.
+    fn state_folder(&mut self, top: &dyn TableLike, tenant: &mut Tenant) {
+        let Some(item) = top.get(STATE_FOLDER) else {
+            if tenant.min_interval.is_some() {
+                let line = tenant.lines.get(MIN_INTERVAL).copied().unwrap_or(1);
+                self.refuse(line, format!("has `{MIN_INTERVAL}`, which needs a folder of yours for the times of runs: add `{STATE_FOLDER} = \"/var/lib/tidegate\"` above all tables"));
+            }
+            return;
+        };
+        let line = self.line_of(top, STATE_FOLDER);
+        let path = item.as_str().map(PathBuf::from);
+        let Some(path) = path.filter(|path| path.is_absolute()) else {
+            self.refuse(
+                line,
+                format!("has `{STATE_FOLDER}`, which takes an absolute path"),
+            );
+            return;
+        };
+        if let Some(folder) = tenant.output_folders.meeting(&path) {
+            self.refuse(line, format!("has `{STATE_FOLDER}` at `{}`, where `{OUTPUT_FOLDERS}` (`{}`) lets a tenant write: use a folder apart", path.display(), folder.display()));
+            return;
+        }
+        tenant.state_folder = Some(path);
     }
 
     /// What a tenant's table allows, and `[defaults]` where that is silent.
@@ -330,6 +391,15 @@ impl Reader<'_> {
                     rules,
                     by: String::new(),
                 });
+            }
+            MIN_INTERVAL => {
+                let least = item
+                    .as_str()
+                    .ok_or("takes a text, such as \"5m\"".to_owned());
+                match least.and_then(units::duration) {
+                    Ok(least) => tenant.min_interval = Some(least),
+                    Err(takes) => self.refuse(line, format!("has `{key}`, which {takes}")),
+                }
             }
             OUTPUT_FOLDERS => tenant.output_folders = self.folders(key, item, line),
             FILES => tenant.files = self.folders(key, item, line),

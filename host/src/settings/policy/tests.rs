@@ -173,6 +173,56 @@ fn budgets_lower_the_limits_of_a_run_and_raise_none() {
 }
 
 #[test]
+fn the_least_time_between_runs_needs_a_folder_that_no_job_writes_to() {
+    let policy = |top: &str, out: &str| {
+        format!(
+            "{top}\n[defaults]\nmin_interval = '1h'\n[tenant.acme]\nmin_interval = '5m'\noutput_folders = ['{out}']\n"
+        )
+    };
+    let (tenant, problems) = read(&policy("state_folder = '/var/lib/x'", "/srv/out"));
+
+    assert_eq!(problems, [""; 0]);
+    let interval = tenant.min_interval().unwrap();
+    assert_eq!(interval.least, Duration::from_mins(5));
+    assert_eq!(
+        (interval.line, interval.state_folder),
+        (5, Path::new("/var/lib/x"))
+    );
+    for (top, out, told) in [
+        ("", "/srv", "(policy.toml:5)"),
+        (
+            "",
+            "/srv",
+            "add `state_folder = \"/var/lib/tidegate\"` above",
+        ),
+        (
+            "state_folder = 'x'",
+            "/srv",
+            "takes an absolute path (policy.toml:1)",
+        ),
+        (
+            "state_folder = '/srv/x'",
+            "/srv",
+            "`output_folders` (`/srv`) lets a tenant write",
+        ),
+        ("state_folder = '/srv'", "/srv/x", "lets a tenant write"),
+        ("state_folder = '/srv'", "/srv", "lets a tenant write"),
+    ] {
+        let found = problem(&policy(top, out));
+        assert!(found.contains(told), "{found}");
+    }
+    for value in ["5", "'5'", "'0s'"] {
+        let found = problem(&format!("[tenant.acme]\nmin_interval = {value}\n"));
+        assert!(
+            found.contains("has `min_interval`, which takes") && found.contains("policy.toml:2"),
+            "{found}"
+        );
+    }
+    let found = problem("[tenant.acme]\nstate_folder = '/x'\n");
+    assert!(found.contains("not a key of a policy"), "{found}");
+}
+
+#[test]
 fn a_budget_that_is_unknown_or_nothing_is_named_with_its_line() {
     for (line, told) in [
         ("request = 1", "requests"),

@@ -323,12 +323,33 @@ pub fn replace_file(
     run_id: &str,
     bytes: &[u8],
 ) -> Result<(), Failure> {
+    replace(folder, name, run_id, bytes, |_, _| Ok(()))
+}
+
+/// The same, and after a power cut it is the old one or the new one, whole.
+pub fn replace_file_whole(
+    folder: &Folder,
+    name: &str,
+    run_id: &str,
+    bytes: &[u8],
+) -> Result<(), Failure> {
+    replace(folder, name, run_id, bytes, sync_file)
+}
+
+fn replace(
+    folder: &Folder,
+    name: &str,
+    run_id: &str,
+    bytes: &[u8],
+    sync: impl FnOnce(&File, String) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let stem = name.split('.').next().unwrap_or(name);
     let temporary = format!(".{stem}-{run_id}");
     folder.remove_file(&temporary)?;
     let written = folder.create(&temporary, 0o666).and_then(|mut file| {
         file.write_all(bytes)
             .doing(|| format!("cannot write `{}`", folder.shown(&temporary)))?;
+        sync(&file, folder.shown(&temporary))?;
         rustix::fs::renameat(folder, &temporary, folder, name)
             .doing(|| format!("cannot rename over `{}`", folder.shown(name)))
     });
