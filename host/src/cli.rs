@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::limits::FLEET_PARALLEL_MAX;
+use crate::limits::{FLEET_PARALLEL_MAX, FLEET_SHARDS_MAX};
 
 const ABOUT: &str = "Data-sync jobs for cron: fetches changes from an HTTP API, and publishes data and cursor in one rename";
 
@@ -120,6 +120,7 @@ const KUBERNETES_EXAMPLES: &str = "\
 Examples:
   tidegate kubernetes jobs/ --image registry.example.com/tidegate:0.1.0
   tidegate kubernetes jobs/ --schedule '*/15 * * * *' | kubectl apply -f -
+  tidegate kubernetes jobs/ --indexed 8 --parallel 4
   tidegate kubernetes orders.toml --namespace sync
 
 Secrets are not printed: comments name the Secret of each job, its keys, and
@@ -435,6 +436,12 @@ pub struct KubernetesArgs {
     /// Size of the volume of a job that keeps files, and of its /tmp
     #[arg(long, value_name = "SIZE", default_value = "10Gi")]
     pub storage: String,
+    /// Print one CronJob for all jobs, whose pods (this many) each run a part of them
+    #[arg(long, value_name = "PODS", value_parser = clap::value_parser!(u32).range(1..=i64::from(FLEET_SHARDS_MAX)))]
+    pub indexed: Option<u32>,
+    /// Jobs that run at the same time in each of these pods
+    #[arg(long, value_name = "N", value_parser = parallel(), default_value = "2", requires = "indexed")]
+    pub parallel: u16,
     /// `json`: print one object, a List
     #[arg(long, value_name = "FORMAT")]
     pub output: Option<OutputKind>,

@@ -475,6 +475,10 @@ pub const FLEET_NAMED_MAX: usize = 10;
 
 /// The name of a CronJob: Kubernetes adds to it for the names of its jobs.
 pub const KUBERNETES_NAME_BYTES_MAX: usize = 52;
+/// The same of an Indexed Job: the name of its pods, with their number, is a label, too.
+pub const KUBERNETES_INDEXED_NAME_BYTES_MAX: usize = 40;
+/// The text of a ConfigMap: Kubernetes takes 1 MiB of all its parts.
+pub const KUBERNETES_CONFIG_BYTES_MAX: usize = 900 * 1024;
 /// A label of DNS.
 pub const KUBERNETES_LABEL_BYTES_MAX: usize = 63;
 

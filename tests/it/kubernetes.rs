@@ -1,5 +1,8 @@
 //! `tidegate kubernetes`: manifests that Kubernetes takes, with no secret in them, and that are the job.
 
+/// One Indexed Job for all jobs of a folder.
+mod indexed;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,6 +12,8 @@ use crate::server::Reply;
 use crate::world::Job;
 
 const TWO: &str = r#"[{"id":1},{"id":2}]"#;
+/// A CronJob for each job, for programs.
+const EACH: [&str; 4] = ["kubernetes", "jobs", "--output", "json"];
 /// Digits that are nowhere but in a password.
 const PASSWORD: &str = "pa55-8c1f0e27d4b9";
 
@@ -45,9 +50,35 @@ fn tool(name: &str) -> PathBuf {
     root.join("target/kubernetes-validate/bin").join(name)
 }
 
+/// How many manifests are in this file: all of them are ones to Kubernetes.
+fn valid(file: &Path) -> usize {
+    let ended = Command::new(tool("kubernetes-validate"))
+        .arg("--strict")
+        .arg(file)
+        .output()
+        .expect("kubernetes-validate: run tests/tools.sh");
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned()
+        + &String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{said}");
+    said.matches(" passed for resource ").count()
+}
+
+/// The manifests of a file, as a reader of YAML sees them.
+fn read(file: &Path) -> Vec<Value> {
+    let read = Command::new(tool("python3"))
+        .args([
+            "-c",
+            "import json,sys,yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))",
+        ])
+        .arg(file)
+        .output()
+        .unwrap();
+    serde_json::from_slice(&read.stdout).unwrap()
+}
+
 /// The manifests of the jobs, from the form for programs.
-fn manifests(job: &Job) -> Vec<Value> {
-    let printed = job.tidegate(["kubernetes", "jobs", "--output", "json"]);
+fn manifests<const N: usize>(job: &Job, words: [&str; N]) -> Vec<Value> {
+    let printed = job.tidegate(words);
     let list: Value = serde_json::from_str(&printed.exits(0).stdout).unwrap();
     list["items"].as_array().unwrap().clone()
 }
@@ -74,33 +105,34 @@ fn value<'e>(environment: &'e [(String, String)], name: &str) -> Option<&'e str>
     known.map(|(_, value)| value.as_str())
 }
 
+fn is_locked_down(pod: &Value) {
+    let container = &pod["containers"][0]["securityContext"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_ne!(pod["securityContext"]["runAsUser"], 0);
+    assert_eq!(
+        pod["securityContext"]["seccompProfile"]["type"],
+        "RuntimeDefault"
+    );
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    assert_eq!(pod["enableServiceLinks"], false);
+    assert_eq!(container["allowPrivilegeEscalation"], false);
+    assert_eq!(container["readOnlyRootFilesystem"], true);
+    assert_eq!(container["capabilities"]["drop"][0], "ALL");
+    assert!(pod["containers"][0]["resources"]["limits"]["memory"].is_string());
+    for host in ["hostNetwork", "hostPID", "hostIPC"] {
+        assert_eq!(pod[host], Value::Null);
+    }
+}
+
 #[test]
 fn the_manifests_are_ones_to_kubernetes_and_both_forms_are_the_same() {
     let job = folder();
     let printed = job.tidegate(["kubernetes", "jobs"]);
     let file = job.file("all.yaml", &printed.exits(0).stdout);
 
-    let ended = Command::new(tool("kubernetes-validate"))
-        .arg("--strict")
-        .arg(&file)
-        .output()
-        .expect("kubernetes-validate: run tests/tools.sh");
-    let read = Command::new(tool("python3"))
-        .args([
-            "-c",
-            "import json,sys,yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))",
-        ])
-        .arg(&file)
-        .output()
-        .unwrap();
-
-    let said = String::from_utf8_lossy(&ended.stdout).into_owned()
-        + &String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.success(), "{said}");
     // A CronJob each, and a claim for the two that keep files.
-    assert_eq!(said.matches(" passed for resource ").count(), 5, "{said}");
-    let read: Vec<Value> = serde_json::from_slice(&read.stdout).unwrap();
-    assert_eq!(read, manifests(&job));
+    assert_eq!(valid(&file), 5);
+    assert_eq!(read(&file), manifests(&job, EACH));
 }
 
 #[test]
@@ -118,7 +150,7 @@ fn no_secret_is_printed_and_each_is_a_key_of_the_jobs_secret() {
     printed
         .stdout_has("# The Secret `acme-orders` has the key SOURCE_API_KEY: the value of SOURCE_API_KEY in jobs/acme/orders.env:2\n")
         .stdout_has("the key SOURCE_API_KEY: the file `/etc/sync/key`\n");
-    let all = manifests(&job);
+    let all = manifests(&job, EACH);
     let pods = pods(&all);
     let of_acme = environment(pods[1]);
     for name in ["SOURCE_API_KEY", "SOURCE_HEADERS", "OUTPUT_DATABASE_URL"] {
@@ -137,7 +169,7 @@ fn no_secret_is_printed_and_each_is_a_key_of_the_jobs_secret() {
 
 #[test]
 fn the_container_is_given_what_the_job_was_given() {
-    let all = manifests(&folder());
+    let all = manifests(&folder(), EACH);
     let pods = pods(&all);
 
     let (own, acme, zoo) = (
@@ -179,7 +211,7 @@ fn the_environment_of_a_container_publishes_what_the_job_does() {
         "jobs/own.env",
         "SOURCE_API_URL={server}/own\nTRANSFORM_FILE=own.jq\nPRIMARY_KEY=/id\nOUTPUT_DIR=/srv/sync/own\n",
     );
-    let all = manifests(&job);
+    let all = manifests(&job, EACH);
 
     // The volumes of the pod are folders of this test.
     std::fs::create_dir(job.beside("secrets")).unwrap();
@@ -207,28 +239,11 @@ fn the_environment_of_a_container_publishes_what_the_job_does() {
 
 #[test]
 fn every_pod_is_locked_down() {
-    let all = manifests(&folder());
+    let all = manifests(&folder(), EACH);
 
     let pods = pods(&all);
     assert_eq!(pods.len(), 3);
-    for pod in pods {
-        let container = &pod["containers"][0]["securityContext"];
-        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
-        assert_ne!(pod["securityContext"]["runAsUser"], 0);
-        assert_eq!(
-            pod["securityContext"]["seccompProfile"]["type"],
-            "RuntimeDefault"
-        );
-        assert_eq!(pod["automountServiceAccountToken"], false);
-        assert_eq!(pod["enableServiceLinks"], false);
-        assert_eq!(container["allowPrivilegeEscalation"], false);
-        assert_eq!(container["readOnlyRootFilesystem"], true);
-        assert_eq!(container["capabilities"]["drop"][0], "ALL");
-        assert!(pod["containers"][0]["resources"]["limits"]["memory"].is_string());
-        for host in ["hostNetwork", "hostPID", "hostIPC"] {
-            assert_eq!(pod[host], Value::Null);
-        }
-    }
+    pods.into_iter().for_each(is_locked_down);
 }
 
 #[test]
@@ -274,6 +289,10 @@ fn flags_are_what_kubernetes_takes() {
             .exits(64)
             .stderr_has(flag);
     }
+    job.tidegate(["kubernetes", "jobs", "--parallel", "2"])
+        .exits(64);
+    job.tidegate(["kubernetes", "jobs", "--indexed", "0"])
+        .exits(64);
     job.tidegate(["kubernetes"]).exits(64);
     job.tidegate(["kubernetes", "none"]).exits(78);
 }

@@ -1,4 +1,5 @@
-//! Prints manifests for Kubernetes: a CronJob for each job, and a claim where it needs a folder.
+//! Prints manifests for Kubernetes: a CronJob for each job, or one for all of them whose pods divide them among themselves
+//! (`indexed`); and a claim where a job needs a folder.
 //!
 //! What counts is what was given by flags and files; the environment of whoever prints is not looked at. No secret is
 //! printed: each is a key of a Secret that is named after the job. Nothing is printed where one job has a mistake.
@@ -17,9 +18,11 @@ use crate::process::stop::Stop;
 use crate::process::watch::Watch;
 use crate::run::setup;
 use crate::settings::host::HostPlan;
+use crate::settings::job_file::JobComponent;
 use crate::words;
 
 mod environment;
+mod indexed;
 mod name;
 mod yaml;
 
@@ -58,18 +61,36 @@ pub fn kubernetes(args: &KubernetesArgs) -> Ended {
             let message = format!("{}; nothing was printed", problems.join("; "));
             return Err(Failure::new(Outcome::Settings, message));
         }
+        let printed: Vec<Printed> = match args.indexed {
+            Some(parts) => indexed::manifests(&described, parts, given, args)?,
+            None => described.iter().map(|job| job.printed(args)).collect(),
+        };
         stdout::print(&match args.output {
             Some(OutputKind::Json) => {
-                let items: Vec<Value> = described
-                    .iter()
-                    .flat_map(|job| job.manifests(args))
-                    .collect();
+                let items: Vec<Value> = printed.into_iter().flat_map(|one| one.manifests).collect();
                 let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
                 words::escaped(&list.to_string()) + "\n"
             }
-            None => described.iter().map(|job| job.yaml(args)).collect(),
+            None => printed.iter().map(Printed::yaml).collect(),
         })
     }))
+}
+
+/// Manifests that belong together, and what a person has to know of them.
+struct Printed {
+    comments: String,
+    manifests: Vec<Value>,
+}
+
+impl Printed {
+    fn yaml(&self) -> String {
+        let mut out = self.comments.clone();
+        for manifest in &self.manifests {
+            out.push_str("---\n");
+            out.push_str(&words::escaped_lines(&yaml::document(manifest)));
+        }
+        out
+    }
 }
 
 /// Refuses what Kubernetes would: a manifest that is not applied is a job that does not run.
@@ -114,7 +135,7 @@ struct Described<'j> {
     name: String,
     host: HostPlan,
     environment: Environment,
-    arguments: Vec<String>,
+    component: JobComponent,
 }
 
 impl<'j> Described<'j> {
@@ -139,16 +160,13 @@ impl<'j> Described<'j> {
             .filter(|problem| !environment::is_elsewhere(&problem.setting))
             .map(ToString::to_string)
             .collect();
-        let environment = Environment::new(&inputs, &host, component.path.is_some());
+        // A job file grants its own component what is in it.
+        let (needs_grants, secrets_at) = match args.indexed {
+            Some(_) => (false, format!("{SECRETS}/{name}")),
+            None => (component.path.is_some(), SECRETS.to_owned()),
+        };
+        let environment = Environment::new(&inputs, &host, needs_grants, secrets_at);
         problems.extend(environment.problems.iter().cloned());
-        let mut arguments = vec!["run".to_owned()];
-        if let Some(path) = &component.path {
-            let path = path.display().to_string();
-            arguments.extend(["--component".to_owned(), literal(&path)]);
-        }
-        if let Some(sha256) = &component.sha256 {
-            arguments.extend(["--component-sha256".to_owned(), literal(sha256)]);
-        }
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -157,11 +175,33 @@ impl<'j> Described<'j> {
             name,
             host,
             environment,
-            arguments,
+            component,
         })
     }
 
-    fn yaml(&self, args: &KubernetesArgs) -> String {
+    /// Its CronJob, and its claim.
+    fn printed(&self, args: &KubernetesArgs) -> Printed {
+        let claim = self.environment.folder.as_ref();
+        let claim = claim.map(|_| self.claim("ReadWriteOnce", args));
+        let schedule = schedule(&self.name, args);
+        let spec = json!({
+            // What may go away by itself is tried at the next interval.
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": self.seconds_max(),
+            "template": {
+                "metadata": {"labels": self.labels()},
+                "spec": self.pod(args),
+            },
+        });
+        let cron_job = cron_job(&self.metadata(args), &schedule, &spec);
+        Printed {
+            comments: self.comments(),
+            manifests: claim.into_iter().chain([cron_job]).collect(),
+        }
+    }
+
+    /// What a person has to see to before it runs.
+    fn comments(&self) -> String {
         let mut out = format!("# {}\n", self.job.label());
         for key in &self.environment.secrets {
             let (name, source) = (&self.name, words::escaped(&key.source));
@@ -171,52 +211,39 @@ impl<'j> Described<'j> {
                 key.key
             );
         }
-        if self.arguments.len() > 1 {
-            out.push_str("# The image has the component at the path that `args` names.\n");
-        }
-        for manifest in self.manifests(args) {
-            out.push_str("---\n");
-            out.push_str(&words::escaped_lines(&yaml::document(&manifest)));
+        if self.component.path.is_some() {
+            out.push_str("# The image has the component at the path that this job names.\n");
         }
         out
     }
 
-    fn manifests(&self, args: &KubernetesArgs) -> Vec<Value> {
-        let claim = self.environment.folder.as_ref().map(|_| {
-            json!({
-                "apiVersion": "v1",
-                "kind": "PersistentVolumeClaim",
-                "metadata": self.metadata(args),
-                "spec": {
-                    "accessModes": ["ReadWriteOnce"],
-                    "resources": {"requests": {"storage": args.storage}},
-                },
-            })
-        });
-        let schedule = args.schedule.clone();
-        let schedule = schedule.unwrap_or_else(|| format!("{} * * * *", name::minute(&self.name)));
-        let cron_job = json!({
-            "apiVersion": "batch/v1",
-            "kind": "CronJob",
+    fn claim(&self, mode: &str, args: &KubernetesArgs) -> Value {
+        json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
             "metadata": self.metadata(args),
             "spec": {
-                "schedule": schedule,
-                "concurrencyPolicy": "Forbid",
-                "startingDeadlineSeconds": 600,
-                "successfulJobsHistoryLimit": 1,
-                "failedJobsHistoryLimit": 3,
-                "jobTemplate": {"spec": {
-                    // What may go away by itself is tried at the next interval.
-                    "backoffLimit": 0,
-                    "activeDeadlineSeconds": self.host.limits.run_deadline.as_secs() + RUN_LATE_MAX.as_secs(),
-                    "template": {
-                        "metadata": {"labels": self.labels()},
-                        "spec": self.pod(args),
-                    },
-                }},
+                "accessModes": [mode],
+                "resources": {"requests": {"storage": args.storage}},
             },
-        });
-        claim.into_iter().chain([cron_job]).collect()
+        })
+    }
+
+    /// The most that one run of it takes.
+    fn seconds_max(&self) -> u64 {
+        self.host.limits.run_deadline.as_secs() + RUN_LATE_MAX.as_secs()
+    }
+
+    /// The most memory that one run of it takes.
+    fn mib_max(&self) -> u64 {
+        self.host.limits.memory_bytes.div_ceil(1024 * 1024) + HOST_MEMORY_MIB
+    }
+
+    /// The keys of its Secret that it needs, as files of these paths.
+    fn items(&self, path: impl Fn(&str) -> String) -> Vec<Value> {
+        let keys = self.environment.secrets.iter();
+        keys.map(|key| json!({"key": key.key, "path": path(&key.key)}))
+            .collect()
     }
 
     fn metadata(&self, args: &KubernetesArgs) -> Value {
@@ -243,13 +270,10 @@ impl<'j> Described<'j> {
     }
 
     fn pod(&self, args: &KubernetesArgs) -> Value {
-        let mut volumes = vec![json!({"name": "tmp", "emptyDir": {"sizeLimit": args.storage}})];
-        let mut mounts = vec![json!({"name": "tmp", "mountPath": TMP})];
+        let mut volumes = Vec::new();
+        let mut mounts = Vec::new();
         if !self.environment.secrets.is_empty() {
-            let keys = self.environment.secrets.iter();
-            let items: Vec<Value> = keys
-                .map(|key| json!({"key": key.key, "path": key.key}))
-                .collect();
+            let items = self.items(str::to_owned);
             volumes.push(json!({
                 "name": "secrets",
                 "secret": {"secretName": self.name, "defaultMode": 0o440, "items": items},
@@ -261,12 +285,71 @@ impl<'j> Described<'j> {
             volumes.push(json!({"name": "data", "persistentVolumeClaim": claim}));
             mounts.push(json!({"name": "data", "mountPath": folder}));
         }
-        let mib = self.host.limits.memory_bytes.div_ceil(1024 * 1024);
-        let env = self.environment.values.iter();
-        let env: Vec<Value> = env
-            .map(|(name, value)| json!({"name": name, "value": literal(value)}))
-            .chain([json!({"name": "TIDEGATE_CACHE_DIR", "value": CACHE})])
-            .collect();
+        let mut arguments = vec!["run".to_owned()];
+        if let Some(path) = &self.component.path {
+            let path = path.display().to_string();
+            arguments.extend(["--component".to_owned(), literal(&path)]);
+        }
+        if let Some(sha256) = &self.component.sha256 {
+            arguments.extend(["--component-sha256".to_owned(), literal(sha256)]);
+        }
+        let values = self.environment.values.iter();
+        let container = Container {
+            arguments,
+            environment: values
+                .map(|(name, value)| json!({"name": name, "value": literal(value)}))
+                .collect(),
+            mounts,
+            volumes,
+            memory_mib: self.mib_max(),
+            at_once: 1,
+        };
+        container.pod(args)
+    }
+}
+
+fn schedule(name: &str, args: &KubernetesArgs) -> String {
+    let given = args.schedule.clone();
+    given.unwrap_or_else(|| format!("{} * * * *", name::minute(name)))
+}
+
+fn cron_job(metadata: &Value, schedule: &str, job: &Value) -> Value {
+    json!({
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": metadata,
+        "spec": {
+            "schedule": schedule,
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": 600,
+            "successfulJobsHistoryLimit": 1,
+            "failedJobsHistoryLimit": 3,
+            "jobTemplate": {"spec": job},
+        },
+    })
+}
+
+/// What differs from pod to pod.
+struct Container {
+    arguments: Vec<String>,
+    environment: Vec<Value>,
+    mounts: Vec<Value>,
+    volumes: Vec<Value>,
+    memory_mib: u64,
+    /// Runs at the same time.
+    at_once: u32,
+}
+
+impl Container {
+    /// A pod of nothing but this, locked down.
+    fn pod(self, args: &KubernetesArgs) -> Value {
+        let tmp = json!({"name": "tmp", "emptyDir": {"sizeLimit": args.storage}});
+        let volumes: Vec<Value> = [tmp].into_iter().chain(self.volumes).collect();
+        let mount = json!({"name": "tmp", "mountPath": TMP});
+        let mounts: Vec<Value> = [mount].into_iter().chain(self.mounts).collect();
+        let cache = json!({"name": "TIDEGATE_CACHE_DIR", "value": CACHE});
+        let env: Vec<Value> = self.environment.into_iter().chain([cache]).collect();
+        let runs = self.at_once;
         json!({
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 60,
@@ -286,8 +369,8 @@ impl<'j> Described<'j> {
                 "args": self.arguments,
                 "env": env,
                 "resources": {
-                    "requests": {"cpu": "250m", "memory": "128Mi"},
-                    "limits": {"memory": format!("{}Mi", mib + HOST_MEMORY_MIB)},
+                    "requests": {"cpu": format!("{}m", 250 * runs), "memory": format!("{}Mi", 128 * runs)},
+                    "limits": {"memory": format!("{}Mi", self.memory_mib)},
                 },
                 "securityContext": {
                     "allowPrivilegeEscalation": false,

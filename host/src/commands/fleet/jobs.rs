@@ -49,6 +49,12 @@ impl FleetJob {
         }
     }
 
+    /// The part that this job is in, of so many, from 0.
+    pub fn part_of(&self, parts: u32) -> u32 {
+        let digest = crate::hash::sha256(self.label().as_bytes());
+        u32::from_str_radix(&digest[..8], 16).unwrap_or(0) % parts
+    }
+
     /// What counts for this job: what was given for all of them, and its own file. The one place where a file becomes a job.
     pub fn given(&self, shared: &GivenArgs) -> GivenArgs {
         let (mut given, file) = (shared.clone(), self.file.clone());
@@ -144,10 +150,7 @@ pub fn part(jobs: Vec<FleetJob>, shard: Option<&str>) -> Result<Vec<FleetJob>, F
         );
         Failure::new(Outcome::Usage, message)
     })?;
-    let is_of_part = |job: &FleetJob| {
-        let digest = crate::hash::sha256(job.label().as_bytes());
-        u32::from_str_radix(&digest[..8], 16).unwrap_or(0) % parts == part
-    };
+    let is_of_part = |job: &FleetJob| job.part_of(parts) == part;
     Ok(jobs.into_iter().filter(is_of_part).collect())
 }
 

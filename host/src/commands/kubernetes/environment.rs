@@ -1,4 +1,4 @@
-//! The settings of a job as the environment of its container: values, and for what is secret or a file, a key of its Secret.
+//! The settings of a job in its container: values, and for what is secret or a file, a key of its Secret.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,6 +13,8 @@ use crate::settings::inputs::{Given, Inputs};
 
 /// Where the keys of the Secret are files.
 pub const SECRETS: &str = "/secrets";
+/// Where the job files of an Indexed Job are.
+pub const JOBS: &str = "/jobs";
 pub const TMP: &str = "/tmp";
 pub const CACHE: &str = "/tmp/tidegate";
 
@@ -21,6 +23,8 @@ pub struct Environment {
     /// By name.
     pub values: BTreeMap<String, String>,
     pub secrets: Vec<Key>,
+    /// Where they are.
+    secrets_at: String,
     /// Where a volume for its data is mounted, if it needs one.
     pub folder: Option<String>,
     /// What cannot be so in a container.
@@ -40,10 +44,17 @@ pub fn is_elsewhere(name: &str) -> bool {
 }
 
 impl Environment {
-    pub fn new(inputs: &Inputs, host: &HostPlan, has_own_component: bool) -> Self {
+    /// `secrets_at`: the folder of its secrets in the container.
+    pub fn new(
+        inputs: &Inputs,
+        host: &HostPlan,
+        has_own_component: bool,
+        secrets_at: String,
+    ) -> Self {
         let mut environment = Self {
             values: BTreeMap::new(),
             secrets: Vec::new(),
+            secrets_at,
             folder: None,
             problems: Vec::new(),
         };
@@ -108,7 +119,8 @@ impl Environment {
 
     /// The setting `by` names the file that the key `key` of the Secret is.
     fn refer(&mut self, key: &str, by: &str, source: String) {
-        self.set(by, &format!("{SECRETS}/{key}"));
+        let file = format!("{}/{key}", self.secrets_at);
+        self.set(by, &file);
         if self.secrets.iter().any(|known| known.key == key) {
             return;
         }
@@ -121,13 +133,13 @@ impl Environment {
     /// A volume at the folder above OUTPUT_DIR, which the job then makes as its own.
     fn keep_data(&mut self, folder: &Path, host: &HostPlan) {
         let above = folder.parent().filter(|above| above.parent().is_some());
-        let taken = [SECRETS, TMP];
+        let taken = [SECRETS, JOBS, TMP];
         let Some(above) = above.filter(|above| {
             folder.is_absolute() && !taken.iter().any(|taken| above.starts_with(taken))
         }) else {
             let name = OUTPUT_DIR.row.name;
             self.problems.push(format!(
-                "{name} must be an absolute path of two names or more, such as `/srv/sync/orders`, and not below `{TMP}` or `{SECRETS}`"
+                "{name} must be an absolute path of two names or more, such as `/srv/sync/orders`, and not below `{TMP}`, `{JOBS}` or `{SECRETS}`"
             ));
             return;
         };

@@ -1,9 +1,12 @@
 //! Names that Kubernetes takes: labels of DNS (RFC 1123), as short as those of a CronJob have to be.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::commands::fleet::jobs::FleetJob;
-use crate::limits::{KUBERNETES_LABEL_BYTES_MAX, KUBERNETES_NAME_BYTES_MAX};
+use crate::limits::{
+    KUBERNETES_INDEXED_NAME_BYTES_MAX, KUBERNETES_LABEL_BYTES_MAX, KUBERNETES_NAME_BYTES_MAX,
+};
 
 /// How much of a digest tells two names apart.
 const DIGITS: usize = 8;
@@ -29,17 +32,25 @@ pub fn names(jobs: &[FleetJob]) -> Vec<String> {
     jobs.iter().map(name).collect()
 }
 
+/// The name of the CronJob of a folder of jobs.
+pub fn of_folder(folder: &Path) -> String {
+    let folder = folder.file_name().unwrap_or_default().to_string_lossy();
+    let name = format!("tidegate-{}", only_of_labels(&folder));
+    let kept = &name[..name.len().min(KUBERNETES_INDEXED_NAME_BYTES_MAX)];
+    kept.trim_end_matches('-').to_owned()
+}
+
 /// The name of a job with nothing in it but what a label may have.
 fn plain(job: &FleetJob) -> String {
-    let label = job.label();
-    let plain: String = label
-        .chars()
-        .map(|c| match c {
-            'a'..='z' | '0'..='9' => c,
-            _ => '-',
-        })
-        .collect();
-    plain.trim_matches('-').to_owned()
+    only_of_labels(&job.label()).trim_matches('-').to_owned()
+}
+
+fn only_of_labels(text: &str) -> String {
+    let plain = text.chars().map(|c| match c {
+        'a'..='z' | '0'..='9' => c,
+        _ => '-',
+    });
+    plain.collect()
 }
 
 pub fn is_label(text: &str) -> bool {
@@ -91,6 +102,22 @@ mod tests {
             "{names:?}"
         );
         assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2]);
+    }
+
+    #[test]
+    fn the_name_of_a_folder_is_one_to_kubernetes() {
+        let long = "x".repeat(200);
+        let folders = ["/etc/sync/jobs/", "..", "/", "Jobs (old)", &*long];
+
+        let names = folders.map(|folder| of_folder(Path::new(folder)));
+
+        assert_eq!(names[0], "tidegate-jobs");
+        assert_eq!(names[1], "tidegate");
+        assert!(
+            names
+                .iter()
+                .all(|name| is_label(name) && name.len() <= KUBERNETES_INDEXED_NAME_BYTES_MAX)
+        );
     }
 
     proptest! {
