@@ -1,8 +1,8 @@
 //! Histories: a source that changes between runs and in them, runs that are killed and sources that break down. What is
 //! published is held to a model.
 //!
-//! `TIDEGATE_HISTORIES=2000` draws that many of them at each place; a failure prints the smallest history that shows it, and
-//! `PROPTEST_RNG_SEED=N` draws the same ones again.
+//! Few of them are drawn, others each time. `TIDEGATE_HISTORIES=2000` draws that many at each place; a failure prints the
+//! smallest history that shows it, and `PROPTEST_RNG_SEED=N` draws the same ones again.
 
 mod paged;
 mod record;
@@ -10,6 +10,7 @@ mod source;
 mod story;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use proptest::test_runner::{Config, TestRunner};
@@ -22,9 +23,9 @@ use crate::world::place::at;
 use crate::world::{Job, Place, View};
 
 /// Histories drawn of each sort into a JSON file, where the environment says nothing else.
-const HISTORIES: u32 = 100;
+const HISTORIES: u32 = 50;
 /// The same at every other place: what comes before the data is written is the same there.
-const HISTORIES_ELSEWHERE: u32 = 30;
+const HISTORIES_ELSEWHERE: u32 = 12;
 /// Smaller histories tried once one has failed; each takes a fraction of a second.
 const SMALLER_MAX: u32 = 200;
 
@@ -59,7 +60,14 @@ fn where_the_cursor_does_not_show_every_change_a_full_refresh_does(place: Place)
 
 /// Draws histories, and has each live at this place.
 fn all(place: Place, shows_every_change: bool) {
-    let mut runner = TestRunner::new(config(place));
+    let config = config(place);
+    // Past the test harness, which shows what is printed by failed tests only.
+    let _ = writeln!(
+        std::io::stderr(),
+        "{} histories into {place:?} drawn; TIDEGATE_HISTORIES draws more",
+        config.cases
+    );
+    let mut runner = TestRunner::new(config);
     let lived = runner.run(&stories(shows_every_change), |story| {
         lives(&story, place);
         Ok(())

@@ -3,6 +3,7 @@
 //! Only calls that concern the output folder, the folders above it or what is printed are a run's own: its main thread makes
 //! a few more, for timers and sockets, whose number nobody promises.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
@@ -81,25 +82,20 @@ impl fmt::Display for Call {
 /// The run's own calls are returned, from the first that concerns `OUTPUT_DIR`.
 pub fn read(log: &str, output: &Path) -> Vec<Call> {
     let mut all: Vec<Call> = Vec::new();
+    let (mut of_name, mut of_paths) = (HashMap::new(), HashMap::new());
     // Neither a signal, nor the end, nor what was not even begun when it came.
     let is_call =
         |line: &&str| !line.starts_with(['-', '+']) && !line.ends_with("<unfinished ...>");
     for line in log.lines().filter(is_call) {
         let mut call = call(line, output)
             .unwrap_or_else(|| panic!("strace wrote what nobody understands: {line}"));
-        call.when = 1 + all
-            .iter()
-            .filter(|earlier| earlier.name == call.name)
-            .count();
-        let same = |earlier: &&Call| {
-            earlier.name == call.name
-                && earlier
-                    .paths
-                    .iter()
-                    .map(|path| general(path))
-                    .eq(call.paths.iter().map(|path| general(path)))
-        };
-        call.nth = 1 + all.iter().filter(same).count();
+        let paths: Vec<String> = call.paths.iter().map(|path| general(path)).collect();
+        let count = of_name.entry(call.name.clone()).or_insert(0);
+        *count += 1;
+        call.when = *count;
+        let count = of_paths.entry((call.name.clone(), paths)).or_insert(0);
+        *count += 1;
+        call.nth = *count;
         all.push(call);
     }
     let first = all.iter().position(|call| {

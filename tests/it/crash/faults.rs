@@ -17,7 +17,7 @@ use crate::world::{Place, Printed};
 mod table;
 
 /// The errors of a broken disk and of a full one.
-const ERRORS: [&str; 2] = ["EIO", "ENOSPC"];
+pub const ERRORS: [&str; 2] = ["EIO", "ENOSPC"];
 
 /// The calls that change a folder, or see to it that a change stays.
 const CHANGES: [&str; 6] = [
@@ -139,10 +139,12 @@ fn a_disk_that_stays_broken_from_any_call_leaves_the_old_set() {
 fn fail_every_call(mut scenario: Scenario) {
     let recorded = scenario.recorded();
     let targets = scenario.targets(&recorded);
+    let drawn = Drawn::of_this_process();
     let (mut failed, mut unknown) = (0, 0);
     for (nth, error) in ERRORS.into_iter().enumerate() {
         for &(at, target) in &targets {
-            if !is_told_both(scenario.place()) && at % ERRORS.len() != nth {
+            let take_turns = drawn == Drawn::All && !is_told_both(scenario.place());
+            if !drawn.tells(nth, at) || take_turns && at % ERRORS.len() != nth {
                 continue;
             }
             let printed = scenario.hit(&recorded, at, &format!("error={error}"));
@@ -168,11 +170,12 @@ fn fail_every_call(mut scenario: Scenario) {
         "EIO or ENOSPC at {} of its {} calls: {failed} failed, {unknown} of them with `committed: unknown` by a table; {}",
         targets.len(),
         recorded.len(),
-        Drawn::of_this_process()
+        drawn
     ));
 }
 
-/// Whether each of the errors is told at every call. Elsewhere they take turns: what makes the calls is the same.
+/// Whether each of the errors is told at every call where all are disturbed. Elsewhere they take turns: what makes the calls is
+/// the same.
 fn is_told_both(place: Place) -> bool {
     matches!(place, Place::Json | Place::Sqlite)
 }

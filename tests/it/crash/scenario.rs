@@ -21,6 +21,10 @@ const ADOPTED: &str = "before-tidegate";
 /// The killed run whose leftovers are found.
 pub const LEFT_BY: &str = "20240101T000000Z-abcdef";
 
+/// The names of the scenarios that all others vary.
+const FIRST_RUN: &str = "a first run";
+const UPSERT_RUN: &str = "an upsert run";
+
 /// What the source says at first.
 const OLD: &str = r#"[
     {"id":1,"updated":"2024-05-01T00:00:00Z","amount":1.10},
@@ -78,13 +82,13 @@ impl Scenario {
     /// Nothing is there, not even the folder above the output folder.
     pub fn first_run(place: Place) -> Self {
         let job = with_mode(Job::upsert().at(place));
-        Self::begin("a first run", job.api(answers(OLD)))
+        Self::begin(FIRST_RUN, job.api(answers(OLD)))
     }
 
     /// New and changed records are merged, and two of the older generations go.
     pub fn upsert(place: Place) -> Self {
         let job = published_thrice(place).api(answers(CHANGED));
-        Self::begin("an upsert run", job)
+        Self::begin(UPSERT_RUN, job)
     }
 
     /// The source has nothing new.

@@ -1,21 +1,26 @@
-//! Which calls of a run are disturbed: all where `TIDEGATE_SWEEP` is `all`, else one in six.
+//! Which calls of a run are disturbed: all where `TIDEGATE_SWEEP` is `all`, else one in twelve, and one in three around the
+//! commit.
 //!
-//! Which sixth is drawn once for the whole process, and is printed, so that many runs of the tests come to all of them.
-//! `TIDEGATE_SWEEP=0` to `5` draws that sixth again.
+//! Which of them is drawn once for the whole process, and is printed, so that many runs of the tests come to all of them.
+//! `TIDEGATE_SWEEP=0` to `23` draws that share again.
 
 use std::fmt;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One call in so many is disturbed.
-const ONE_IN: usize = 6;
+const ONE_IN: usize = 12;
+/// The same of the calls around the commit.
+const ONE_IN_AT_COMMIT: usize = 3;
+/// Ways in which a call can be disturbed: what is told of it is one of two errors.
+const ERRORS: usize = 2;
 
 /// What is disturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drawn {
     /// Every call.
     All,
-    /// Those whose number has this remainder.
+    /// A share of them. Each call is in one share of twelve, with one of the errors, and in another with the other error.
     Share(usize),
 }
 
@@ -26,21 +31,38 @@ impl Drawn {
         *DRAWN.get_or_init(|| {
             let Ok(text) = std::env::var("TIDEGATE_SWEEP") else {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH);
-                return Self::Share(
-                    now.map_or(0, |now| now.subsec_nanos() as usize / 1_000) % ONE_IN,
-                );
+                let now = now.map_or(0, |now| now.subsec_nanos() as usize / 1_000);
+                return Self::Share(now % (ONE_IN * ERRORS));
             };
             Self::named(&text).unwrap_or_else(|| {
-                panic!("TIDEGATE_SWEEP is `all` or a number below {ONE_IN}, not `{text}`")
+                let shares = ONE_IN * ERRORS;
+                panic!("TIDEGATE_SWEEP is `all` or a number below {shares}, not `{text}`")
             })
         })
     }
 
     /// Whether the call with this number is disturbed.
     pub fn has(self, at: usize) -> bool {
+        self.is_one_in(ONE_IN, at)
+    }
+
+    /// The same of a call around the commit.
+    pub fn has_at_commit(self, at: usize) -> bool {
+        self.is_one_in(ONE_IN_AT_COMMIT, at)
+    }
+
+    /// Whether the `nth` of two errors is told at this call: in a share they take turns.
+    pub fn tells(self, nth: usize, at: usize) -> bool {
         match self {
             Self::All => true,
-            Self::Share(share) => at % ONE_IN == share,
+            Self::Share(share) => (at + share / ONE_IN) % ERRORS == nth,
+        }
+    }
+
+    fn is_one_in(self, one_in: usize, at: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Share(share) => at % one_in == share % one_in,
         }
     }
 
@@ -48,7 +70,8 @@ impl Drawn {
         if text == "all" {
             return Some(Self::All);
         }
-        let share = text.parse().ok().filter(|share| *share < ONE_IN)?;
+        let share = text.parse().ok();
+        let share = share.filter(|share| *share < ONE_IN * ERRORS)?;
         Some(Self::Share(share))
     }
 }
@@ -67,15 +90,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shares_are_all_calls_and_share_none() {
-        let shares: Vec<Drawn> = (0..ONE_IN)
+    fn each_error_at_each_call_is_in_one_share() {
+        let shares: Vec<Drawn> = (0..ONE_IN * ERRORS)
             .map(|share| Drawn::named(&share.to_string()).unwrap())
             .collect();
 
-        for at in 0..100 {
-            assert_eq!(shares.iter().filter(|share| share.has(at)).count(), 1);
-            assert!(Drawn::All.has(at));
+        for (at, nth) in (0..100).flat_map(|at| [(at, 0), (at, 1)]) {
+            let told = |drawn: &&Drawn| drawn.has(at) && drawn.tells(nth, at);
+            assert_eq!(shares.iter().filter(told).count(), 1, "{at} {nth}");
+            let around = |drawn: &&Drawn| drawn.has_at_commit(at) && drawn.tells(nth, at);
+            assert_eq!(
+                shares.iter().filter(around).count(),
+                ONE_IN / ONE_IN_AT_COMMIT,
+                "{at} {nth}"
+            );
+            assert!(
+                Drawn::All.has(at) && Drawn::All.has_at_commit(at) && Drawn::All.tells(nth, at)
+            );
         }
-        assert_eq!(Drawn::named(&ONE_IN.to_string()), None);
+        assert_eq!(Drawn::named(&(ONE_IN * ERRORS).to_string()), None);
     }
 }

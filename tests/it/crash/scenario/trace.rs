@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::super::calls::{self, Call, Ended};
 use super::super::{protocol, sweep};
-use super::Scenario;
+use super::{FIRST_RUN, Scenario, UPSERT_RUN};
 use crate::world::{Place, Printed};
 
 /// How often a call is aimed at before that is given up.
@@ -40,8 +40,8 @@ impl Scenario {
             .expect("it was recorded")
     }
 
-    /// The recorded calls that are aimed at: the first, the last, those from the one that names the generation to the sync
-    /// that makes it last, and of the others what is [drawn](sweep::Drawn).
+    /// The recorded calls that are aimed at: the first, the last, and what is [drawn](sweep::Drawn) of the others; of those from
+    /// the one that names the generation to the sync that makes it last, more, and in some scenarios all.
     ///
     /// A run into PostgreSQL wakes its other threads so often that a write to a file is not found among those; the calls
     /// around it are.
@@ -54,12 +54,21 @@ impl Scenario {
         };
         let drawn = sweep::Drawn::of_this_process();
         let is_aimed_at = |at: usize| {
-            at == 0 || commit.contains(&at) || at + 1 == recorded.len() || drawn.has(at)
+            let is_at_commit = commit.contains(&at);
+            at == 0
+                || at + 1 == recorded.len()
+                || drawn.has(at)
+                || is_at_commit && (self.has_whole_commit() || drawn.has_at_commit(at))
         };
         let calls = recorded.iter().enumerate();
         calls
             .filter(|&(at, call)| is_aimed_at(at) && is_found(call))
             .collect()
+    }
+
+    /// Whether every call around the commit is aimed at, whatever is drawn. Elsewhere the same code makes those calls.
+    fn has_whole_commit(&self) -> bool {
+        self.place() == Place::Json && [FIRST_RUN, UPSERT_RUN].contains(&self.name)
     }
 
     /// Runs from the beginning and disturbs it at this one of its recorded calls: `how` is the rest of an `inject` of strace.
