@@ -106,6 +106,8 @@ pub struct Limits {
     // The network.
     /// Requests in one run, retries and redirects included.
     pub requests: u64,
+    /// Between the beginnings of two requests, at least; nothing where no policy says so. A faster one waits.
+    pub request_pause: Duration,
     /// Requests open at the same time.
     pub requests_open: usize,
     /// Requests whose answer has not come, those that wait for their turn included.
@@ -261,6 +263,7 @@ impl Default for Limits {
             error_line_bytes: 4 * 1024,
 
             requests: 50_000,
+            request_pause: Duration::ZERO,
             requests_open: 6,
             requests_pending: 16,
             request_head_bytes: 64 * 1024,

@@ -194,6 +194,34 @@ fn private_networks_and_limits_are_the_policy_s() {
 }
 
 #[test]
+fn the_most_pages_of_a_component_are_the_policy_s() {
+    let world = || World::new().but("retry_pause", "max_pages = 2\nretry_pause");
+    for value in ["3", "1e0"] {
+        world().job(|job| job.set("MAX_PAGES", value)).refuses(&[
+            &format!("MAX_PAGES asks for `{value}`, refused"),
+            &format!("with `limits.max_pages = {value}`"),
+        ]);
+    }
+    let job = world().ready();
+    let policy = job.beside("policy.toml").display().to_string();
+    let checked = job.tidegate(["check", "--policy", &policy, "--tenant", "acme"]);
+    let mut lines = checked.stdout.lines();
+    let row = lines.rfind(|line| line.starts_with("MAX_PAGES"));
+    let row: Vec<_> = row.unwrap_or_default().split_whitespace().collect();
+    assert_eq!(row, ["MAX_PAGES", "10000", "at", "most", "2", "2"]);
+
+    // What nobody asked for is no more, either.
+    let world = World::new().but("retry_pause", "max_pages = 1\nretry_pause");
+    let paged = world
+        .job(|job| job.set("SOURCE_PAGINATION", "page"))
+        .ready();
+    let run = paged.api(|_| Reply::new(200, r#"[{"id":1}]"#)).run();
+
+    run.exits(Outcome::ProtocolBroken).asked(1);
+    run.stderr_has("MAX_PAGES is 1");
+}
+
+#[test]
 fn a_default_above_the_limit_is_lowered_for_the_component_too() {
     let world = World::new().but("retry_pause", "max_retries = 1\nretry_pause");
     let mut job = world.ready().page(503, "").page(503, "");
@@ -603,17 +631,17 @@ fn a_budget_ends_the_run_that_has_used_it_up() {
         (
             "requests = 1",
             Outcome::ProtocolBroken,
-            "used up its requests, 1",
+            "used up its requests, 1 (`requests` in `budgets` of the policy `",
         ),
         (
             "response_bytes = 30",
             Outcome::ProtocolBroken,
-            "used up its run_decoded_bytes, 30",
+            "used up its response_bytes, 30 (`response_bytes` in `budgets` of the policy `",
         ),
         (
             "staged_bytes = 10",
             Outcome::ComponentFailed,
-            "staged more than 10 bytes",
+            "staged more than 10 bytes in one run (`staged_bytes`)",
         ),
     ] {
         let mut job = World::new()

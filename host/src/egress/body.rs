@@ -132,8 +132,9 @@ impl EgressBody {
             let limit = limits.run_decoded_bytes;
             return Err(EgressError::Budget {
                 origin: origin(),
-                what: "run_decoded_bytes",
+                what: "response_bytes",
                 limit,
+                policy: self.shared.policy.by(),
             });
         }
         Ok(self

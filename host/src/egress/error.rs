@@ -85,14 +85,16 @@ pub enum EgressError {
         limit: u64,
     },
     /// A limit of the whole run is used up.
-    #[error("cannot ask `{origin}`: the run has used up its {what}, {limit}")]
+    #[error("cannot ask `{origin}`: the run has used up its {what}, {limit}{}", of_policy(what, policy.as_deref()))]
     Budget {
         /// Where it was going.
         origin: String,
-        /// What is used up.
+        /// What is used up, by its name in a policy's `budgets`.
         what: &'static str,
         /// The limit of that name.
         limit: u64,
+        /// The policy that is in force.
+        policy: Option<String>,
     },
     /// The server's certificate was not accepted.
     #[error("cannot verify the certificate of `{origin}`: {reason}")]
@@ -129,6 +131,13 @@ pub enum EgressError {
         "cannot read from `{origin}`: the answer has content-encoding `{encoding}`, asked for was `gzip` or none"
     )]
     BadEncoding { origin: String, encoding: String },
+}
+
+/// Where a budget may have been lowered.
+fn of_policy(what: &str, policy: Option<&str>) -> String {
+    policy.map_or_else(String::new, |by| {
+        format!(" (`{what}` in `budgets` of {by})")
+    })
 }
 
 /// Which setting allows more of that, if one does.

@@ -15,6 +15,7 @@ mod echo;
 mod error;
 mod headers;
 mod key;
+mod pace;
 mod policy;
 mod record;
 mod request;
@@ -47,6 +48,7 @@ use self::connect::{Resolve, SystemResolver};
 use self::echo::Echoes;
 use self::headers::{encoding, is_stripped};
 use self::key::KeptCredential;
+use self::pace::Pace;
 use self::record::Record;
 use self::tls::Tls;
 use self::token::Tokens;
@@ -70,6 +72,7 @@ struct Shared {
     echoes: Arc<Echoes>,
     record: Record,
     open: Arc<Semaphore>,
+    pace: Pace,
     limits: Limits,
     log: Log,
     warned_of_echo: AtomicBool,
@@ -140,6 +143,7 @@ impl Egress {
             echoes,
             record: Record::default(),
             open: Arc::new(Semaphore::new(limits.requests_open)),
+            pace: Pace::new(limits.request_pause),
             limits: limits.clone(),
             log,
             warned_of_echo: AtomicBool::new(false),
@@ -202,6 +206,7 @@ impl Egress {
             .check_request(&parts.method, &origin, parts.uri.path())?;
         let name = origin.to_string();
         let head = shared.outgoing_head(parts, &origin)?;
+        shared.pace.turn().await;
 
         let patience = Instant::now() + shared.limits.response_timeout;
         let permit = shared.permit(&name, patience).await?;
@@ -231,6 +236,7 @@ impl Shared {
             origin,
             what: "requests",
             limit,
+            policy: self.policy.by(),
         })
     }
 

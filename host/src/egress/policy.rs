@@ -202,6 +202,11 @@ impl Policy {
         }
     }
 
+    /// The operator's policy, where one is in force.
+    pub(super) fn by(&self) -> Option<String> {
+        self.ceiling.as_ref().map(|ceiling| ceiling.by.clone())
+    }
+
     /// `Ok`: this origin is the source's or in `ALLOW_HOSTS`.
     pub(super) fn check_origin(&self, origin: &Origin) -> Result<(), EgressError> {
         if self.granted().any(|granted| granted == origin) {

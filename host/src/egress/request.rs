@@ -61,8 +61,9 @@ impl Shared {
         let waited = timeout_at(patience, self.open.clone().acquire_owned()).await;
         let permit = waited.map_err(|_| EgressError::Budget {
             origin: origin.to_owned(),
-            what: "requests_open",
+            what: "connections",
             limit: self.limits.requests_open as u64,
+            policy: self.policy.by(),
         })?;
         Ok(permit.expect("the semaphore is never closed"))
     }

@@ -15,6 +15,16 @@ pub const PROPOSED: [&str; 4] = [
     "TRANSFORM",
 ];
 
+/// Numbers of which a policy may say the most: a component holds itself to them.
+pub const LIMITED: [&str; 1] = ["MAX_PAGES"];
+
+/// A number as they take it, from 1.
+pub fn number(text: &str) -> Option<u64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = is_plain.then(|| text.parse().ok());
+    number.flatten().filter(|number| *number > 0)
+}
+
 /// Whether the component declares a setting of this name.
 pub fn declares(description: &Description, name: &str) -> bool {
     description

@@ -306,6 +306,11 @@ impl Inputs {
         std::mem::take(&mut *self.verdicts())
     }
 
+    /// Adds what it allows of something else.
+    pub fn add_verdict(&self, verdict: Verdict) {
+        self.verdicts().push(verdict);
+    }
+
     fn verdicts(&self) -> MutexGuard<'_, Vec<Verdict>> {
         self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::component::{Announced, Description, Setting, Staging};
 use crate::settings::catalogue::{self, SOURCE_API_URL, WRITE_MODE};
-use crate::settings::component_settings::{declares, is_secret};
+use crate::settings::component_settings::{LIMITED, declares, is_secret};
 use crate::settings::conflicts;
 use crate::settings::fingerprint;
 use crate::settings::granted::{self, Grant};
@@ -96,6 +96,7 @@ impl Plan {
         problems.extend_from_slice(&inputs.problems()[before..]);
         let mut environment = environment(inputs, grant, &mut problems);
         lower(&mut environment, description, host);
+        hold(&mut environment, inputs, description, host, &mut problems);
         refuse_missing_source(description, inputs, &mut problems);
         conflicts::refuse(inputs, &mut problems);
         let is_given = |name: &str| environment.iter().any(|(given, _)| given == name);
@@ -163,6 +164,34 @@ fn lower(environment: &mut Vec<(String, String)>, description: &Description, hos
         let is_given = environment.iter().any(|(given, _)| given == name);
         if declares(description, name) && !is_given {
             environment.push(((*name).to_owned(), text.clone()));
+        }
+    }
+}
+
+/// Holds the component's own limits against the policy, and adds those of which its default is more.
+fn hold(
+    environment: &mut Vec<(String, String)>,
+    inputs: &Inputs,
+    description: &Description,
+    host: &HostPlan,
+    problems: &mut Vec<Problem>,
+) {
+    let tenant = host.tenant.as_ref().filter(|tenant| tenant.is_usable());
+    let declared = |name| (description.settings.iter()).find(move |setting| setting.name == name);
+    for (tenant, name) in tenant
+        .into_iter()
+        .flat_map(|tenant| LIMITED.map(|name| (tenant, name)))
+    {
+        let Some(setting) = declared(name) else {
+            continue;
+        };
+        let asked = inputs.of_component(name);
+        let held = tenant.limit_of_component(name, asked, setting.default.as_deref());
+        let Some((verdict, got)) = held else { continue };
+        inputs.add_verdict(verdict);
+        match got {
+            Ok(got) => environment.extend(got.map(|most| (name.to_owned(), most))),
+            Err(problem) => problems.push(problem),
         }
     }
 }

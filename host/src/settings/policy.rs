@@ -16,6 +16,7 @@ use super::catalogue::{
     COMPILE_CPU_LIMIT, CPU_LIMIT, KEEP_GENERATIONS, MAX_RECORD_BYTES, MAX_RESPONSE_BYTES,
     MAX_RETRIES, MEMORY_LIMIT, RETRY_PAUSE, RUN_DEADLINE, Row, SOURCE_TIMEOUT,
 };
+use super::component_settings::{LIMITED, number};
 use super::database_url::DatabaseUrl;
 use super::inputs::{Origin, Problem};
 use super::job_file::{key, value::Takes};
@@ -103,6 +104,8 @@ pub struct Tenant {
     components: Components,
     /// The text of each limit, by the name of its setting.
     limits: BTreeMap<&'static str, String>,
+    /// The same of the component's own settings.
+    limits_of_component: BTreeMap<&'static str, String>,
     /// What a run may use up in all.
     pub budgets: Budgets,
     min_interval: Option<Duration>,
@@ -358,9 +361,20 @@ impl Reader<'_> {
             };
             for (name, item) in limits.iter() {
                 let line = self.line_of(limits, name);
+                if let Some(setting) = LIMITED.iter().find(|setting| key(setting) == name) {
+                    if let Some(text) = number_of(item) {
+                        tenant.lines.insert(name.to_owned(), line);
+                        tenant.limits_of_component.insert(setting, text);
+                    } else {
+                        let message = format!("has `{name}`, which takes a whole number from 1");
+                        self.refuse(line, message);
+                    }
+                    continue;
+                }
                 let row = CAPPED.iter().find(|row| key(row.name) == name);
                 let Some(row) = row else {
-                    let known = CAPPED.iter().map(|row| key(row.name)).collect();
+                    let hosts = CAPPED.iter().map(|row| row.name);
+                    let known = hosts.chain(LIMITED).map(key).collect();
                     let meant = nearest(name, &known);
                     self.refuse(line, unknown(name, LIMITS, meant));
                     continue;
@@ -584,6 +598,16 @@ impl Reader<'_> {
         let before = at.and_then(|at| self.text.get(..at));
         before.map_or(1, |before| before.matches('\n').count() + 1)
     }
+}
+
+/// The text of a number.
+fn number_of(item: &Item) -> Option<String> {
+    let text = match item.as_value()? {
+        Value::Integer(number) => number.value().to_string(),
+        Value::String(text) => text.value().clone(),
+        _ => return None,
+    };
+    number(&text).map(|_| text)
 }
 
 fn unknown(key: &str, table: &str, meant: Option<String>) -> String {

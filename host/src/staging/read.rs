@@ -60,7 +60,8 @@ pub fn open(input: &Folder, reported: Counts, limits: &Limits) -> Result<Staged,
             return Ok(None);
         };
         bytes_left = bytes_left.checked_sub(bytes).ok_or_else(|| {
-            Failure::broken(format!("it staged more than {} bytes", limits.staged_bytes))
+            let most = limits.staged_bytes;
+            Failure::broken(format!("it staged more than {most} bytes (`staged_bytes`)"))
         })?;
         Ok::<_, Failure>(Some(file))
     };

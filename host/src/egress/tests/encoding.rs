@@ -305,7 +305,7 @@ async fn a_run_has_a_cap_of_its_own() {
         matches!(
             second,
             Err(EgressError::Budget {
-                what: "run_decoded_bytes",
+                what: "response_bytes",
                 limit: 100,
                 ..
             })

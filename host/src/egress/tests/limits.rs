@@ -73,7 +73,7 @@ async fn so_many_answers_are_open_at_once_and_no_more() {
         matches!(
             third,
             EgressError::Budget {
-                what: "requests_open",
+                what: "connections",
                 limit: 2,
                 ..
             }

@@ -35,7 +35,10 @@ impl fmt::Display for Exceeded {
         match self {
             Self::StagedBytes(max) => {
                 let most = size(*max);
-                write!(out, "the component staged more than {most} in one run")
+                write!(
+                    out,
+                    "the component staged more than {most} in one run (`staged_bytes`)"
+                )
             }
             Self::StagedFiles(max) => {
                 write!(

@@ -16,6 +16,7 @@ use crate::settings::catalogue::{
     CLIENT_KEY_FILE, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_TABLE, SOURCE_API_URL,
     SOURCE_TOKEN_URL, Setting,
 };
+use crate::settings::component_settings::number;
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::{self, Inputs, Problem};
@@ -156,6 +157,39 @@ impl Tenant {
             problems.push(Problem::of(row.name, message, given.origin.clone()));
         }
         got.to_owned()
+    }
+
+    /// The same of a setting of the component's own, whose default is `default`. Ok: what the component gets where nothing is
+    /// asked, because its default is more; none: its default is not.
+    pub fn limit_of_component(
+        &self,
+        name: &'static str,
+        asked: Option<&inputs::Given>,
+        default: Option<&str>,
+    ) -> Option<(Verdict, Result<Option<String>, Problem>)> {
+        let most = self.limits_of_component.get(name)?;
+        // What is no number may mean anything to a component.
+        let is_within = |text: &str| number(text).is_some_and(|is| Some(is) <= number(most));
+        let allowed = format!("at most {most}");
+        let Some(given) = asked else {
+            let is_lowered = !default.is_some_and(is_within);
+            let got = default.filter(|_| !is_lowered).unwrap_or(most);
+            let verdict = Verdict {
+                got: Some(got.to_owned()),
+                ..Verdict::new(name, default.unwrap_or("no limit"), &allowed, true)
+            };
+            return Some((verdict, Ok(is_lowered.then(|| most.clone()))));
+        };
+        let text = given.value.as_str();
+        let is_got = is_within(text);
+        let held = if is_got {
+            Ok(None)
+        } else {
+            let line = format!("limits.{} = {text}", key(name));
+            let message = self.refusal(text, &key(name), &allowed, &line);
+            Err(Problem::of(name, message, given.origin.clone()))
+        };
+        Some((Verdict::new(name, text, &allowed, is_got), held))
     }
 
     /// The file of the component, links followed; none for the built-in one. `Err` says why it is refused.

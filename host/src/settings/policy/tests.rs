@@ -113,6 +113,14 @@ fn what_is_wrong_is_named_with_its_line() {
             "[tenant.acme.limits]\nrun_deadline = 'long'\n",
             "--policy has `run_deadline`, which takes",
         ),
+        (
+            "[tenant.acme.limits]\nmax_pages = 'many'\n",
+            "--policy has `max_pages`, which takes a whole number from 1",
+        ),
+        (
+            "[tenant.acme.limits]\nmax_page = 1\n",
+            "did you mean `max_pages`?",
+        ),
     ] {
         let found = problem(text);
         assert!(
@@ -159,7 +167,7 @@ fn a_database_is_one_of_its_servers_as_its_user_and_no_less_proven() {
 fn budgets_lower_the_limits_of_a_run_and_raise_none() {
     let (tenant, problems) = read(
         "[tenant.acme]\n[tenant.acme.budgets]\nrequests = 5\nresponse_bytes = '1MiB'\n\
-         staged_bytes = '100GiB'\n[defaults.budgets]\nrequests = 7\nconnections = 2\n",
+         staged_bytes = '100GiB'\n[defaults.budgets]\nrequests = 7\nconnections = 2\nrequests_per_second = 0.5\n",
     );
     let (mut limits, mut shown) = (Limits::default(), Vec::new());
 
@@ -169,7 +177,8 @@ fn budgets_lower_the_limits_of_a_run_and_raise_none() {
     assert_eq!((limits.requests, limits.requests_open), (5, 2));
     assert_eq!(limits.run_decoded_bytes, 1024 * 1024);
     assert_eq!(limits.staged_bytes, Limits::default().staged_bytes);
-    assert_eq!(shown.len(), 4);
+    assert_eq!(limits.request_pause, Duration::from_secs(2));
+    assert_eq!(shown.len(), 5);
 }
 
 #[test]
@@ -228,6 +237,10 @@ fn a_budget_that_is_unknown_or_nothing_is_named_with_its_line() {
         ("request = 1", "requests"),
         ("requests = 0", "takes a whole number from 1"),
         ("requests = '1'", "takes a whole number from 1"),
+        (
+            "requests_per_second = 0",
+            "takes a number from 0.001 to 1000",
+        ),
         ("staged_bytes = 'much'", "takes a size from 1"),
     ] {
         let told_of = problem(&format!("[tenant.acme.budgets]\n{line}\n"));
