@@ -1,6 +1,7 @@
 //! The command line: what a person may type, and what `--help` says of it.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -88,6 +89,18 @@ impl Command {
             _ => None,
         }
     }
+
+    /// Where the policy and the tenant of this command are named, if it takes them.
+    pub fn under(&mut self) -> Option<&mut UnderArgs> {
+        match self {
+            Self::Run(args) => Some(&mut args.given.under),
+            Self::Check(args) => Some(&mut args.given.under),
+            Self::Preview(args) => Some(&mut args.given.under),
+            Self::Kubernetes(args) => Some(&mut args.given.under),
+            Self::Health(args) => Some(&mut args.under),
+            _ => None,
+        }
+    }
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -160,12 +173,56 @@ pub struct GivenArgs {
 /// The operator's policy.
 #[derive(Debug, Args, Default, Clone)]
 pub struct UnderArgs {
-    /// Refuse what this policy (TOML) does not allow the tenant
+    /// Refuse what this policy (TOML) does not allow the tenant. Default: $TIDEGATE_POLICY
     #[arg(long, value_name = "FILE", help_heading = "Policy")]
     pub policy: Option<PathBuf>,
-    /// The tenant whose job it is: `[tenant.NAME]` of the policy. In a folder of jobs, each folder is a tenant
-    #[arg(long, value_name = "NAME", requires = "policy", value_parser = tenant_name, help_heading = "Policy")]
+    /// The tenant whose job it is: `[tenant.NAME]` of the policy. In a folder of jobs, each folder is a tenant. Default:
+    /// $TIDEGATE_TENANT
+    #[arg(long, value_name = "NAME", value_parser = tenant_name, help_heading = "Policy")]
     pub tenant: Option<String>,
+}
+
+/// The policy that this binary was built with (`TIDEGATE_POLICY_PATH`, when it was built): no command line names another.
+pub const BUILT_IN_POLICY: Option<&str> = option_env!("TIDEGATE_POLICY_PATH");
+
+impl UnderArgs {
+    /// Takes the policy that is in force: `built_in`, else the one of the command line, else the environment's; and the tenant
+    /// of the command line, else the environment's. `Err` (64): they contradict each other.
+    pub fn complete(
+        &mut self,
+        built_in: Option<&str>,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<(), String> {
+        let of_environment = |name| environment(name).filter(|value| !value.is_empty());
+        let policy = self.policy.take();
+        let policy = policy.or_else(|| of_environment("TIDEGATE_POLICY").map(PathBuf::from));
+        self.policy = match (built_in.map(Path::new), policy) {
+            (None, policy) => policy,
+            (Some(built_in), _) if !built_in.is_absolute() => {
+                return Err(format!(
+                    "this tidegate was built with the policy `{}`, which is not an absolute path; build it anew",
+                    built_in.display()
+                ));
+            }
+            (Some(built_in), Some(other)) if other != built_in => {
+                return Err(format!(
+                    "this tidegate was built with the policy `{}`, and takes no other: leave out `--policy` and TIDEGATE_POLICY (`{}`)",
+                    built_in.display(),
+                    other.display()
+                ));
+            }
+            (Some(built_in), _) => Some(built_in.to_owned()),
+        };
+        if let (None, Some(tenant)) = (&self.tenant, of_environment("TIDEGATE_TENANT")) {
+            let tenant = tenant.to_string_lossy();
+            let tenant = tenant_name(&tenant);
+            self.tenant = Some(tenant.map_err(|takes| format!("TIDEGATE_TENANT {takes}"))?);
+        }
+        if self.tenant.is_some() && self.policy.is_none() {
+            return Err("a tenant has a policy: name it with `--policy FILE` or TIDEGATE_POLICY, or leave out `--tenant` and TIDEGATE_TENANT".to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// The name of a tenant: 1 to 63 of a-z, 0-9, `_` and `-`.
@@ -488,4 +545,84 @@ pub enum CompletedShell {
     Zsh,
     /// fish
     Fish,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completed(
+        (policy, tenant): (Option<&str>, Option<&str>),
+        built_in: Option<&str>,
+        environment: &[(&str, &str)],
+    ) -> Result<(Option<String>, Option<String>), String> {
+        let mut under = UnderArgs {
+            policy: policy.map(PathBuf::from),
+            tenant: tenant.map(str::to_owned),
+        };
+        under.complete(built_in, |name| {
+            let mut known = environment.iter();
+            known
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.into())
+        })?;
+        let policy = under.policy.map(|path| path.display().to_string());
+        Ok((policy, under.tenant))
+    }
+
+    fn pair(policy: &str, tenant: &str) -> (Option<String>, Option<String>) {
+        (Some(policy.to_owned()), Some(tenant.to_owned()))
+    }
+
+    const BOTH: [(&str, &str); 2] = [("TIDEGATE_POLICY", "/env"), ("TIDEGATE_TENANT", "zoo")];
+
+    #[test]
+    fn the_command_line_comes_before_the_environment() {
+        assert_eq!(
+            completed((None, None), None, &BOTH),
+            Ok(pair("/env", "zoo"))
+        );
+        assert_eq!(
+            completed((Some("/flag"), Some("acme")), None, &BOTH),
+            Ok(pair("/flag", "acme"))
+        );
+        let empty = [("TIDEGATE_POLICY", ""), ("TIDEGATE_TENANT", "")];
+        assert_eq!(completed((None, None), None, &empty), Ok((None, None)));
+    }
+
+    #[test]
+    fn a_policy_that_was_built_in_is_in_force_and_no_other() {
+        let built_in = Some("/etc/policy.toml");
+
+        assert_eq!(
+            completed((None, Some("acme")), built_in, &[]),
+            Ok(pair("/etc/policy.toml", "acme"))
+        );
+        assert_eq!(
+            completed((Some("/etc/policy.toml"), Some("acme")), built_in, &[]),
+            Ok(pair("/etc/policy.toml", "acme"))
+        );
+        // Whose job it is may be missing; that is refused where the policy is read.
+        assert_eq!(
+            completed((None, None), built_in, &[]),
+            Ok((Some("/etc/policy.toml".to_owned()), None))
+        );
+        for (flags, environment) in [
+            ((Some("/mine"), None), &[][..]),
+            ((Some("../etc/policy.toml"), None), &[]),
+            ((None, None), &BOTH),
+        ] {
+            let refused = completed(flags, built_in, environment).unwrap_err();
+            assert!(refused.contains("takes no other"), "{refused}");
+        }
+        assert!(completed((None, None), Some("policy.toml"), &[]).is_err());
+    }
+
+    #[test]
+    fn a_tenant_has_a_name_and_a_policy() {
+        assert!(completed((None, Some("acme")), None, &[]).is_err());
+        assert!(completed((None, None), None, &BOTH[1..]).is_err());
+        let wrong = [BOTH[0], ("TIDEGATE_TENANT", "../x")];
+        assert!(completed((None, None), None, &wrong).is_err());
+    }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use tidegate::cli::{Cli, Command};
+use tidegate::cli::{BUILT_IN_POLICY, Cli, Command};
 use tidegate::commands::fleet;
 use tidegate::outcome::{Ended, Outcome};
 use tidegate::process::defect;
@@ -42,11 +42,17 @@ fn our_name() -> &'static str {
     }
 }
 
-fn carried_out(command: Command) -> Ended {
+fn carried_out(mut command: Command) -> Ended {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     if let Some(Err(gone)) = command.parent().map(parent::end_with) {
         return Ended::of(Err(gone));
+    }
+    let under = command.under().map_or(Ok(()), |under| {
+        under.complete(BUILT_IN_POLICY, |name| std::env::var_os(name))
+    });
+    if let Err(why) = under {
+        return Ended::failed(Outcome::Usage, why);
     }
     match command {
         Command::Run(args) => match fleet::folder(args.given.job.as_deref()) {

@@ -555,6 +555,34 @@ fn a_policy_that_cannot_be_trusted_or_read_stops_everything() {
 }
 
 #[test]
+fn the_environment_names_policy_and_tenant_where_the_command_line_does_not() {
+    let world = World::new().but("origins = [\"{server}/items\"]\n", "");
+    let mut ready = world.ready();
+    for word in ["--policy", "--tenant", "acme"] {
+        ready = ready.without_arg(word);
+    }
+    let policy = ready.beside("policy.toml").display().to_string();
+    let mut job = ready
+        .without_arg(&policy)
+        .set("TIDEGATE_POLICY", &policy)
+        .set("TIDEGATE_TENANT", "acme");
+
+    let run = job.run();
+
+    run.exits(Outcome::Settings)
+        .asked(0)
+        .stderr_has("policy.toml` for tenant `acme`: `origins` is not in it");
+    job.tidegate(["check", "--tenant", "zoo"])
+        .exits(78)
+        .stderr_has("has no `[tenant.zoo]`");
+    let alone = job.unset("TIDEGATE_POLICY");
+    alone
+        .tidegate(["run"])
+        .exits(64)
+        .stderr_has("a tenant has a policy");
+}
+
+#[test]
 fn the_policy_of_the_page_is_one() {
     let job = Job::new();
     std::fs::create_dir(job.beside("state")).unwrap();
