@@ -34,7 +34,7 @@ pub mod bindings {
 
 pub mod broken;
 mod cache;
-mod child;
+pub(crate) mod child;
 mod described;
 pub mod engine;
 pub mod frames;
@@ -118,11 +118,8 @@ impl Connector {
             memory_bytes: limits.describe_memory_bytes,
         };
         let described = self.call(Function::Describe, grants, limits);
-        let Ok((said, _)) = tokio::time::timeout(limits.describe_wall, described).await else {
-            return Err(failed(format!(
-                "the component did not finish `describe` within {}{FIXED}",
-                spoken(limits.describe_wall)
-            )));
+        let Ok((said, _)) = tokio::time::timeout(limits.describe_wall_max, described).await else {
+            return Err(did_not_finish(limits.describe_wall_max));
         };
         match said? {
             Said::Description(raw) => {
@@ -189,13 +186,19 @@ impl Connector {
             has_requests: false,
             has_staging: false,
         };
+        // Without anybody to ask there is nothing to wait for.
+        let may_wait = grants.outbound.is_none().then_some(limits.describe_wall);
         let given = Given {
+            may_wait,
             outbound: grants.outbound,
             staging: grants.staging,
         };
         let asked = child::ask(call, &self.compiled, given, Some(&grants.log)).await;
         let answer = match asked {
             Ok((Ok(answer), _)) => answer,
+            Ok((Err(Unanswered::Waits), _)) => {
+                return (Err(did_not_finish(limits.describe_wall)), Used::default());
+            }
             Ok((Err(why), _)) => Answer::stopped(without_answer(why)),
             Err(failure) => return (Err(failure), Used::default()),
         };
@@ -209,6 +212,7 @@ impl Connector {
                 "there is no memory to load the component: it may have {} MiB besides its own code, or what `ulimit -d` allows; use a smaller one, or raise `MEMORY_LIMIT`",
                 grants.memory_bytes / (1024 * 1024)
             )),
+            Stopped::Scarce(why) => Failure::new(Outcome::TryLater, why),
             Stopped::Failed(why) | Stopped::Invalid(why) | Stopped::Wall(why) => {
                 failed(words::line(&grants.log.hide(&why), limits.words_bytes))
             }
@@ -225,8 +229,18 @@ pub fn cpu_used_up(limit: Duration, fetch_less: &str) -> Failure {
     ))
 }
 
+fn did_not_finish(within: Duration) -> Failure {
+    failed(format!(
+        "the component did not finish `describe` within {}{FIXED}",
+        spoken(within)
+    ))
+}
+
 fn without_answer(why: Unanswered) -> Stopped {
     match why {
+        Unanswered::Panicked(line) => Stopped::Failed(format!(
+            "what the component runs on failed: `{line}`; nothing was published; report it as a defect of tidegate, with the component"
+        )),
         Unanswered::Cpu => Stopped::Cpu,
         Unanswered::Overfull => Stopped::Failed(
             "the component's process put more into the staging folder than a component can: it was killed".to_owned(),
@@ -235,6 +249,7 @@ fn without_answer(why: Unanswered) -> Stopped {
             "the component's process ended itself, as it does where it gets no memory; its last log lines may show why"
                 .to_owned(),
         ),
+        Unanswered::Waits => Stopped::Failed("the component waited for too long".to_owned()),
         Unanswered::Otherwise(how) => Stopped::Failed(format!(
             "the component's process ended without an answer: {how}; its last log lines may show why"
         )),

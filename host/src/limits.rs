@@ -43,8 +43,11 @@ pub struct Limits {
     pub compile_cpu: Duration,
     /// How much memory the process may take while it compiles, besides what it had.
     pub compile_memory_bytes: u64,
-    /// From the start of the component for `describe` to its answer; the same for asking it what is wrong with its settings.
+    /// From the start of the component for `describe` to its answer, if it only waits; the same for asking it what is wrong with
+    /// its settings.
     pub describe_wall: Duration,
+    /// The same if it computes, for which a busy machine may give it little time.
+    pub describe_wall_max: Duration,
     /// CPU time of `describe`.
     pub describe_cpu: Duration,
     /// Linear memory during `describe`.
@@ -235,6 +238,7 @@ impl Default for Limits {
             compile_cpu: Duration::from_mins(1),
             compile_memory_bytes: GIB,
             describe_wall: Duration::from_secs(5),
+            describe_wall_max: Duration::from_mins(1),
             describe_cpu: Duration::from_secs(1),
             describe_memory_bytes: 32 * MIB,
             stack_bytes: 512 * 1024,
@@ -251,7 +255,7 @@ impl Default for Limits {
             portions: 10_000,
             staged_bytes: 8 * GIB,
             staged_counted_bytes: 256 * MIB,
-            staged_files: 100,
+            staged_files: 40,
             preview_bytes: 8 * MIB,
             staged_line_bytes: 32 * 1024 * 1024 + STAGED_LINE_EXTRA_BYTES,
             published_line_bytes: RECORD_BYTES_MAX + STAGED_LINE_EXTRA_BYTES,
@@ -366,8 +370,12 @@ pub const EXCHANGE_READ_BYTES_MAX: u32 = 512 * 1024;
 pub const EXCHANGE_RESETS_MAX: usize = 20;
 /// Memory of the component's process, besides what the component may have.
 pub const CHILD_MEMORY_MAX: u64 = 128 * MIB;
+/// The stack of its first thread, which does not count as such memory. Who started the run may have left it without a limit.
+pub const CHILD_STACK_MAX: u64 = 8 * MIB;
 /// Descriptors of the component's process, its staged files among them.
-pub const CHILD_FILES_MAX: u64 = 256;
+pub const CHILD_FILES_MAX: u64 = 64;
+/// How much is kept of the end of what it writes to stderr, for the words of a panic.
+pub const LAST_WORDS_BYTES_MAX: usize = 4 * 1024;
 /// How much more disk than `staged_bytes` the staging folder may take before the process is ended: files take whole blocks.
 pub const STAGED_SPARE_BYTES_MAX: u64 = 64 * MIB;
 /// CPU time of its own that it may have besides the component's: loading it, starting and ending.

@@ -89,6 +89,7 @@ fn the_components_process_has_no_secret_and_nothing_but_what_it_needs() {
     let parent = Path::new("/proc").join(running.pid().to_string());
     let child = child_of(running.pid());
     let status = std::fs::read_to_string(child.join("status")).unwrap();
+    let limits = std::fs::read_to_string(child.join("limits")).unwrap();
     let seen = is_root().then(|| {
         [&parent, &child].map(|process| found_in_memory(process, "canary-in-a-coal-mine") > 0)
     });
@@ -112,6 +113,16 @@ fn the_components_process_has_no_secret_and_nothing_but_what_it_needs() {
     assert_eq!(arguments, "tidegate\0component-process\0");
     for held in ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000"] {
         assert!(status.contains(held), "{held}: {status}");
+    }
+    for (name, most) in [
+        ("Max open files", "64"),
+        ("Max stack size", "8388608"),
+        ("Max core file size", "0"),
+        ("Max processes", "0"),
+    ] {
+        let line = limits.lines().find(|line| line.starts_with(name)).unwrap();
+        let hard = line[name.len()..].split_whitespace().nth(1);
+        assert_eq!(hard, Some(most), "{line}");
     }
     let is_expected = |link: &&String| {
         let known = [
@@ -207,17 +218,31 @@ fn where_the_end_of_a_child_is_not_to_be_told_a_run_is_as_any() {
 }
 
 #[test]
-fn where_no_thread_can_be_started_it_is_75() {
-    // Root has no such limit.
-    let job = Job::ordinary();
+fn wherever_threads_are_short_it_is_75_and_no_fault_of_the_component_s() {
+    for threads in 2..=6 {
+        let mut job = short_of_threads(Job::ordinary().page(200, r#"[{"id":1}]"#), threads);
+
+        let run = job.start().ends_unchecked();
+
+        assert!(matches!(run.code, Some(0 | 75)), "{threads}: {run:?}");
+    }
+}
+
+/// A job whose user has so many threads. Root has no such limit.
+fn short_of_threads(job: Job, threads: u32) -> Job {
     let script = if is_root() {
         let (program, nobody) = (job.beside("tidegate"), AS_NOBODY.join(" "));
         let program = program.display();
-        format!("shift; exec {nobody} prlimit --nproc=1 {program} \"$@\"")
+        format!("shift; exec {nobody} prlimit --nproc={threads} {program} \"$@\"")
     } else {
-        "exec prlimit --nproc=1 \"$@\"".to_owned()
+        format!("exec prlimit --nproc={threads} \"$@\"")
     };
-    let mut job = job.launched_by(&script);
+    job.launched_by(&script)
+}
+
+#[test]
+fn where_no_thread_can_be_started_it_is_75() {
+    let mut job = short_of_threads(Job::ordinary(), 1);
 
     let run = job.start().ends_unchecked();
 

@@ -23,7 +23,7 @@ use super::frames::{self, Answer, Call, Function, Said};
 use super::requests;
 use super::stderr::Lines;
 use crate::egress::Egress;
-use crate::limits::{CHILD_CPU_MAX, CHILD_END_MAX, STAGED_SPARE_BYTES_MAX};
+use crate::limits::{CHILD_CPU_MAX, CHILD_END_MAX, LAST_WORDS_BYTES_MAX, STAGED_SPARE_BYTES_MAX};
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
 
@@ -33,6 +33,8 @@ pub struct Given {
     /// Where requests go; nowhere without.
     pub outbound: Option<Egress>,
     pub staging: Option<OwnedFd>,
+    /// How long it may take if it only waits; one that computes has its CPU time.
+    pub may_wait: Option<Duration>,
 }
 
 /// Why a child gave no answer.
@@ -44,6 +46,10 @@ pub enum Unanswered {
     Overfull,
     /// It ended by itself, which it does for want of memory.
     Aborted,
+    /// It waited for longer than it may.
+    Waits,
+    /// What it runs on failed, with these words.
+    Panicked(String),
     Otherwise(String),
 }
 
@@ -67,6 +73,7 @@ pub async fn ask(
     let stderr = child
         .stderr()
         .map(|stderr| tokio::spawn(drained(stderr, lines)));
+    let may_wait = given.may_wait;
     let mut requests = None;
     if let Some(egress) = given.outbound {
         let (ours, theirs) = pair(SocketFlags::NONBLOCK)?;
@@ -102,6 +109,12 @@ pub async fn ask(
             std::future::pending::<()>().await;
         }
     };
+    let waiting = async {
+        match may_wait {
+            Some(most) => waits(most, || child.cpu_time()).await,
+            None => std::future::pending().await,
+        }
+    };
     let answer = tokio::select! {
         biased;
         // What is no answer is as none: the process is ended, whatever it meant.
@@ -110,6 +123,7 @@ pub async fn ask(
         () = watched => {
             return Ok((Err(Unanswered::Overfull), Vec::new()));
         }
+        () = waiting => return Ok((Err(Unanswered::Waits), Vec::new())),
     };
     let answer = answer.filter(|answer| sent.is_ok() || answer.came.is_err());
     let compiled = match answer.as_ref().map(|answer| &answer.came) {
@@ -121,8 +135,11 @@ pub async fn ask(
     let cpu = child.cpu_time();
     let status = child.end().await;
     // All that it wrote is in the pipe: it is read to the end before anything is made of the answer.
-    if let Some(stderr) = stderr {
-        let _ = tokio::time::timeout(CHILD_END_MAX, stderr).await;
+    let mut last_line = String::new();
+    if let Some(stderr) = stderr
+        && let Ok(Ok(line)) = tokio::time::timeout(CHILD_END_MAX, stderr).await
+    {
+        last_line = line;
     }
     let staged = match staging {
         Some(folder) => tokio::spawn(async move { staged_bytes(&folder) }).await,
@@ -130,8 +147,9 @@ pub async fn ask(
     };
     let staged = staged.unwrap_or_default();
     let answer = answer.map(|mut answer| {
-        // The child counts exactly, without its own beginning; where it counts far too little, the kernel's count holds.
-        let own = cpu.unwrap_or_default();
+        // The child counts exactly, without its own beginning; where it counts far too little, the kernel's count holds. What
+        // the kernel does not say is as much as it let it have.
+        let own = cpu.unwrap_or(call.cpu);
         if own > answer.used.cpu.saturating_add(CHILD_CPU_MAX) {
             answer.used.cpu = own;
         }
@@ -141,7 +159,7 @@ pub async fn ask(
     // What still runs may still write: nothing is made of what it said.
     let answer = answer.filter(|_| status.is_some() && compiled.is_some());
     Ok((
-        answer.ok_or_else(|| ended(status)),
+        answer.ok_or_else(|| ended(status, last_line)),
         compiled.unwrap_or_default(),
     ))
 }
@@ -220,22 +238,60 @@ fn staged_bytes(folder: &OwnedFd) -> u64 {
     sizes.fold(0, u64::saturating_add)
 }
 
+/// Ends where a process has had `most` and only waits: the machine is not what takes so long.
+async fn waits(most: Duration, used: impl Fn() -> Option<Duration>) {
+    tokio::time::sleep(most.saturating_sub(COMPUTED_EVERY)).await;
+    let mut before = used();
+    loop {
+        tokio::time::sleep(COMPUTED_EVERY).await;
+        let now = used();
+        if !has_computed(before, now) {
+            return;
+        }
+        before = now;
+    }
+}
+
+/// Whether a process had CPU time between two looks, more than its clock takes.
+fn has_computed(before: Option<Duration>, now: Option<Duration>) -> bool {
+    let spent = now
+        .zip(before)
+        .map(|(now, before)| now.saturating_sub(before));
+    spent.is_some_and(|spent| spent >= COMPUTED)
+}
+
+/// How often that is looked at, and what counts.
+const COMPUTED_EVERY: Duration = Duration::from_millis(500);
+const COMPUTED: Duration = Duration::from_millis(20);
+
 /// How often that is looked at.
 const STAGED_LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Reads what the child writes to stderr, to its end.
-async fn drained(mut stderr: impl AsyncRead + Unpin, mut lines: Option<Lines>) {
+/// Reads what the child writes to stderr, to its end. Returns what [`panic_of`] makes of the end of it.
+async fn drained(mut stderr: impl AsyncRead + Unpin, mut lines: Option<Lines>) -> String {
     let mut buffer = vec![0; 16 * 1024];
+    let mut end = Vec::new();
     while let Ok(bytes) = stderr.read(&mut buffer).await
         && bytes > 0
     {
         if let Some(lines) = &mut lines {
             lines.take(&buffer[..bytes]);
         }
+        end.extend_from_slice(&buffer[..bytes]);
+        let over = end.len().saturating_sub(LAST_WORDS_BYTES_MAX);
+        end.drain(..over);
     }
+    panic_of(&String::from_utf8_lossy(&end))
 }
 
-fn ended(status: Option<ExitStatus>) -> Unanswered {
+/// The last line that says something of a panic: what comes after it is advice for who wrote the program.
+fn panic_of(end: &str) -> String {
+    let lines = end.lines().map(str::trim);
+    let mut told = lines.filter(|line| !line.is_empty() && !line.starts_with("note: "));
+    told.next_back().unwrap_or_default().to_owned()
+}
+
+fn ended(status: Option<ExitStatus>, last_line: String) -> Unanswered {
     let Some(status) = status else {
         return Unanswered::Otherwise("it did not end when it was killed".to_owned());
     };
@@ -249,6 +305,7 @@ fn ended(status: Option<ExitStatus>) -> Unanswered {
             "signal {number} ended it, as the kernel does where the machine's memory runs out (see `dmesg`)"
         )),
         Some((number, _)) => Unanswered::Otherwise(format!("signal {number} ended it")),
+        None if status.code() == Some(PANICKED) => Unanswered::Panicked(last_line),
         None => Unanswered::Otherwise(format!(
             "it ended with code {}",
             status.code().unwrap_or_default()
@@ -256,17 +313,25 @@ fn ended(status: Option<ExitStatus>) -> Unanswered {
     }
 }
 
-/// A process, a socket or memory that the machine has not got now may be there at the next run.
-fn cannot(what: &str, error: &io::Error) -> Failure {
-    let may_pass = error.raw_os_error().is_some_and(|number| {
+/// With which code a program of Rust ends that panics.
+const PANICKED: i32 = 101;
+
+/// What to do where something [`is_scarce`].
+pub const SCARCE: &str =
+    "; the limit of processes, files or memory is reached (`ulimit -a`, TasksMax)";
+
+/// Whether the machine has not got it now: a process, a thread, a descriptor or memory.
+pub fn is_scarce(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|number| {
         let scarce = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
         scarce.contains(&Errno::from_raw_os_error(number))
-    });
-    let (outcome, advice) = if may_pass {
-        (
-            Outcome::TryLater,
-            "; the limit of processes, files or memory is reached (`ulimit -a`, TasksMax)",
-        )
+    })
+}
+
+/// What is scarce now may be there at the next run.
+fn cannot(what: &str, error: &io::Error) -> Failure {
+    let (outcome, advice) = if is_scarce(error) {
+        (Outcome::TryLater, SCARCE)
     } else if error.kind() == io::ErrorKind::NotFound {
         (Outcome::ComponentFailed, "; mount /proc")
     } else {
@@ -276,6 +341,26 @@ fn cannot(what: &str, error: &io::Error) -> Failure {
         outcome,
         format!("cannot {what} the component's process: {error}{advice}"),
     )
+}
+
+/// CPU time that a process has used, all its threads together. `None`: there is no such process.
+fn cpu_time(process: libc::pid_t) -> Option<Duration> {
+    let mut clock = 0;
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: both write to what they are given, which lives.
+    #[expect(
+        unsafe_code,
+        reason = "nothing safe reads the clock of another process"
+    )]
+    let read = unsafe {
+        libc::clock_getcpuclockid(process, &raw mut clock) == 0
+            && libc::clock_gettime(clock, &raw mut time) == 0
+    };
+    let nanos = u32::try_from(time.tv_nsec).ok()?;
+    read.then(|| Duration::new(time.tv_sec.unsigned_abs(), nanos))
 }
 
 #[cfg(not(test))]
@@ -322,17 +407,9 @@ mod process {
             self.0.stderr.take()
         }
 
-        /// CPU time that it has used, by the kernel's count (`proc_pid_stat(5)`).
+        /// CPU time that it has used, by the kernel's clock of it: in /proc a process that is not dumpable may be hidden.
         pub fn cpu_time(&self) -> Option<Duration> {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()?)).ok()?;
-            // The name of the program, in parentheses, may have anything in it.
-            let (_, fields) = stat.rsplit_once(')')?;
-            let mut fields = fields.split_whitespace().skip(11);
-            let mut ticks = || fields.next()?.parse::<u64>().ok();
-            let ticks = ticks()? + ticks()?;
-            Some(Duration::from_millis(
-                ticks * 1_000 / rustix::param::clock_ticks_per_second(),
-            ))
+            cpu_time(i32::try_from(self.0.id()?).ok()?)
         }
 
         /// Waits for its end, for which it has a moment; then it is killed.
@@ -384,14 +461,68 @@ mod thread {
             self.stderr.take()
         }
 
-        #[expect(clippy::unused_self, reason = "a process has one")]
+        /// None of its own: what it says counts.
         pub fn cpu_time(&self) -> Option<Duration> {
-            None
+            self.ended.as_ref().map(|_| Duration::ZERO)
         }
 
         pub async fn end(&mut self) -> Option<ExitStatus> {
             let code = self.ended.take()?.await.ok()?;
             Some(ExitStatus::from_raw(i32::from(code) << 8))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_of_a_process_counts_what_it_computes() {
+        let own = rustix::process::getpid().as_raw_nonzero().get();
+        let before = cpu_time(own).unwrap();
+        while cpu_time(own).unwrap() < before + Duration::from_millis(20) {
+            std::hint::black_box((0..100_000_u64).sum::<u64>());
+        }
+
+        assert!(has_computed(Some(before), cpu_time(own)));
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        assert_eq!(cpu_time(i32::try_from(gone.id()).unwrap()), None);
+    }
+
+    #[test]
+    fn a_process_that_had_no_cpu_time_only_waits() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+
+        assert!(has_computed(ms(100), ms(120)));
+        assert!(!has_computed(ms(100), ms(119)));
+        // Nobody knows: then it is no longer waited for.
+        assert!(!has_computed(None, ms(500)) && !has_computed(ms(500), None));
+    }
+
+    #[tokio::test]
+    async fn one_that_computes_is_waited_for_and_one_that_waits_is_not() {
+        let looked = std::cell::Cell::new(0);
+        let computes_three_times = || {
+            looked.set(looked.get() + 1);
+            Some(COMPUTED * looked.get().min(4))
+        };
+
+        waits(Duration::ZERO, computes_three_times).await;
+
+        // Once before, three times while it computed, and once more.
+        assert_eq!(looked.get(), 5);
+    }
+
+    #[test]
+    fn a_panic_is_told_by_its_words() {
+        let text = "thread 'main' (7) panicked at cranelift/x.rs:1:2:\nassertion failed: a\nnote: run with `RUST_BACKTRACE=1`\n\n";
+        let status = ExitStatus::from_raw(PANICKED << 8);
+
+        let came = ended(Some(status), panic_of(text));
+
+        assert!(matches!(came, Unanswered::Panicked(line) if line == "assertion failed: a"));
+        assert_eq!(panic_of(""), "");
     }
 }

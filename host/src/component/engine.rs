@@ -148,7 +148,17 @@ async fn compile(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Failure> {
             let why = words::line(&why, limits.words_bytes);
             return Err(Failure::new(Outcome::Settings, why));
         }
+        Ok(Err(Stopped::Scarce(why))) => {
+            let why = words::line(&why, limits.words_bytes);
+            return Err(Failure::new(Outcome::TryLater, why));
+        }
         Ok(Err(Stopped::Failed(why) | Stopped::Wall(why))) => words::line(&why, limits.words_bytes),
+        Err(Unanswered::Panicked(line)) => {
+            let line = words::line(&line, limits.words_bytes);
+            format!(
+                "the compiler failed on this component: `{line}`; build the component with other options or another toolchain, and report it as a defect of tidegate, with the component"
+            )
+        }
         Ok(Err(Stopped::Cpu)) | Err(Unanswered::Cpu) => format!(
             "compiling the component took more CPU time than `COMPILE_CPU_LIMIT` allows ({}); raise it, or use a smaller component",
             spoken(limits.compile_cpu)
@@ -160,7 +170,7 @@ async fn compile(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Failure> {
         Err(Unanswered::Otherwise(how)) => {
             format!("the process that compiles the component ended without an answer: {how}")
         }
-        Ok(Ok(_)) | Err(Unanswered::Overfull) => {
+        Ok(Ok(_)) | Err(Unanswered::Overfull | Unanswered::Waits) => {
             "the process that compiles the component gave another answer".to_owned()
         }
     };

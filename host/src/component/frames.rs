@@ -107,6 +107,8 @@ pub enum Stopped {
     Memory,
     /// The wall around the child could not be put up; in words.
     Wall(String),
+    /// The machine has no thread or descriptor for it now; in words.
+    Scarce(String),
 }
 
 /// What a call used, for the summary.

@@ -161,7 +161,7 @@ impl Job {
             full_refresh: true,
         };
         let asked = self.connector.run(grants, &self.host.limits, &request);
-        match tokio::time::timeout(self.host.limits.describe_wall, asked).await {
+        match tokio::time::timeout(self.host.limits.describe_wall_max, asked).await {
             Ok((Ok(Err(JobFailure::Settings(problems))), _)) => problems
                 .into_iter()
                 .map(|problem| self.located(Problem::new(&problem.setting, problem.message)))

@@ -18,6 +18,7 @@ use super::requests::Requests;
 use super::{Descriptors, Walls, compile, wall};
 use crate::component::bindings::Connector;
 use crate::component::bindings::exports::tidegate::sync::job as raw;
+use crate::component::child::{SCARCE, is_scarce};
 use crate::component::frames::{Answer, Call, Function, Said, Stopped, Used};
 use crate::component::{FIXED, engine, sighting};
 use crate::limits::Limits;
@@ -47,9 +48,12 @@ pub fn call(
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start the runtime: {error}"))?;
-    let ticker = Ticker::start(&engine)?;
+        .build();
+    let started = runtime.and_then(|runtime| Ok((runtime, Ticker::start(&engine)?)));
+    let (runtime, ticker) = match started {
+        Ok(started) => started,
+        Err(error) => return Ok(Answer::stopped(not_started(&error))),
+    };
     runtime.block_on(async {
         let _ignored = wall::ignored_signals()?;
         if walls == Walls::Up {
@@ -96,6 +100,15 @@ pub fn call(
         drop(ticker);
         Ok(answer)
     })
+}
+
+/// Why it could not begin.
+fn not_started(error: &std::io::Error) -> Stopped {
+    let why = format!("cannot start a thread of the component's process: {error}");
+    if is_scarce(error) {
+        return Stopped::Scarce(format!("{why}{SCARCE}"));
+    }
+    Stopped::Wall(why)
 }
 
 /// A component that is called once.
@@ -285,19 +298,18 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(engine: &Engine) -> Result<Self, String> {
+    fn start(engine: &Engine) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stop);
         let engine = engine.clone();
         let (begins, has_begun) = std::sync::mpsc::channel();
-        let ticking = std::thread::Builder::new().spawn(move || {
+        std::thread::Builder::new().spawn(move || {
             let _ = begins.send(());
             while !seen.load(Ordering::Relaxed) {
                 std::thread::sleep(TICK);
                 engine.increment_epoch();
             }
-        });
-        ticking.map_err(|error| format!("cannot start a thread: {error}"))?;
+        })?;
         // What a thread does at its beginning, the wall forbids.
         let _ = has_begun.recv();
         Ok(Self { stop })
@@ -307,5 +319,24 @@ impl Ticker {
 impl Drop for Ticker {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_the_machine_has_not_got_is_no_fault_of_the_component_s() {
+        let came = |error: Errno| not_started(&error.into());
+
+        for error in [Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+            assert!(
+                matches!(came(error), Stopped::Scarce(why) if why.contains("limit of processes"))
+            );
+        }
+        assert!(matches!(came(Errno::PERM), Stopped::Wall(_)));
     }
 }

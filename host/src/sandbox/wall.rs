@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use self::files::landlock;
 use crate::component::frames::{Call, Function};
-use crate::limits::{CHILD_FILES_MAX, CHILD_MEMORY_MAX};
+use crate::limits::{CHILD_FILES_MAX, CHILD_MEMORY_MAX, CHILD_STACK_MAX};
 
 mod files;
 mod system_calls;
@@ -76,6 +76,7 @@ pub fn close_inherited() -> std::io::Result<()> {
 pub fn before_threads(bounds: &Bounds, staging: Option<&OwnedFd>) -> Result<(), String> {
     for (what, resource, most) in [
         ("DATA", Resource::Data, bounds.data_bytes),
+        ("STACK", Resource::Stack, CHILD_STACK_MAX),
         ("CPU", Resource::Cpu, bounds.cpu_seconds),
         ("FSIZE", Resource::Fsize, bounds.file_bytes),
         ("NOFILE", Resource::Nofile, CHILD_FILES_MAX),

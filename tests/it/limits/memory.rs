@@ -59,7 +59,7 @@ const TAKING: [(&str, Option<&str>); 34] = [
     ("poll-a-long-list", Some("tidegate")),
     ("write-many-zeroes", Some("tidegate")),
     ("read-what-is-not-there", None),
-    ("stage-many-files", Some("more than 100 files")),
+    ("stage-many-files", Some("more than 40 files")),
     ("fill-by-write", Some("staged more than")),
     ("log-a-long-line", None),
     ("flood-the-log", None),

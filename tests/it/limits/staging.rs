@@ -64,7 +64,7 @@ fn no_more_files_are_made_than_the_limit() {
     is_refused(
         "stage-many-files",
         Outcome::ComponentFailed,
-        "made more than 100 files in `/out`",
+        "made more than 40 files in `/out`",
     );
 }
 

@@ -12,10 +12,9 @@ use seccompiler::{
 };
 
 /// Allowed whatever their arguments are.
-const ALLOWED: [libc::c_long; 42] = [
-    // Memory.
+const ALLOWED: [libc::c_long; 41] = [
+    // Memory; `mmap` with conditions, below.
     libc::SYS_brk,
-    libc::SYS_mmap,
     libc::SYS_mprotect,
     libc::SYS_mremap,
     libc::SYS_munmap,
@@ -82,16 +81,22 @@ const DESCRIPTOR_COMMANDS: [u64; 5] = [1, 2, 3, 4, 1030];
 const UNNAMED: u64 = (libc::O_TMPFILE & !libc::O_DIRECTORY).cast_unsigned() as u64;
 const LOOKED_AT: u64 = libc::O_PATH.cast_unsigned() as u64;
 
+/// What `mmap` is not asked for: memory that is shared (`MAP_SHARED_VALIDATE` has this bit, too), grows down, is locked, or comes in
+/// huge pages.
+const UNCOUNTED: i32 =
+    libc::MAP_SHARED | libc::MAP_GROWSDOWN | libc::MAP_LOCKED | libc::MAP_HUGETLB;
+
 /// Confines every thread of this process.
 pub fn confine() -> Result<(), String> {
     let failed = |error: &dyn std::fmt::Display| {
         format!("cannot confine the process to its system calls: {error}")
     };
-    let filter = filter().map_err(|error| failed(&error))?;
+    let filter = filter(HERE).map_err(|error| failed(&error))?;
     apply_filter_all_threads(&filter).map_err(|error| failed(&error))
 }
 
-fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
+/// The filter for this processor; for another one its numbers are this one's, and only its form is right.
+fn filter(processor: TargetArch) -> Result<BpfProgram, seccompiler::BackendError> {
     let allowed = ALLOWED.iter().chain(&ALLOWED_HERE);
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         allowed.map(|&number| (number, Vec::new())).collect();
@@ -108,6 +113,9 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
     // No file without a name, of which nobody sees how large it is; and none that is only looked at, which Landlock lets through.
     let nameless = UNNAMED | LOOKED_AT;
     allow(libc::SYS_openat, vec![rule(&[(2, MaskedEq(nameless), 0)])?]);
+    // The kernel's limit of memory (RLIMIT_DATA) does not count what is shared, nor what grows down as a stack does.
+    let uncounted = UNCOUNTED.cast_unsigned().into();
+    allow(libc::SYS_mmap, vec![rule(&[(3, MaskedEq(uncounted), 0)])?]);
     // Given back, and nothing else: some advice takes memory from the machine.
     let advice = [libc::MADV_DONTNEED, libc::MADV_FREE].map(i32::cast_unsigned);
     let advice = advice.map(|advice| rule(&[(2, Eq, advice.into())]));
@@ -129,7 +137,7 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
         rules,
         SeccompAction::Errno(libc::EPERM.unsigned_abs()),
         SeccompAction::Allow,
-        HERE,
+        processor,
     )?
     .try_into()
 }
@@ -140,4 +148,18 @@ fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, seccompil
         SeccompCondition::new(*index, SeccompCmpArgLen::Dword, compared.clone(), *value)
     });
     SeccompRule::new(conditions.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filter_can_be_made_for_either_processor() {
+        let lengths = [TargetArch::x86_64, TargetArch::aarch64]
+            .map(|processor| filter(processor).unwrap().len());
+
+        assert_eq!(lengths[0], lengths[1]);
+        assert!(lengths[0] > ALLOWED.len(), "{lengths:?}");
+    }
 }

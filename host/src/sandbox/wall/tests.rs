@@ -52,6 +52,16 @@ macro_rules! call {
     }};
 }
 
+/// Memory of this kind, as much as is twice the limit.
+fn taken(kind: libc::c_int) -> Result<String, i32> {
+    let bytes = usize::try_from(2 * CHILD_MEMORY_MAX).unwrap();
+    let (access, how) = (
+        libc::PROT_READ | libc::PROT_WRITE,
+        kind | libc::MAP_ANONYMOUS,
+    );
+    call!(libc::SYS_mmap, NOTHING, bytes, access, how, -1, 0)
+}
+
 fn path(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap()
 }
@@ -316,13 +326,15 @@ const ATTACKS: [Attack; 56] = [
 ];
 
 /// What is tried at last: the limits of the kernel, which only this process feels.
-const LIMITS: [Attack; 3] = [
-    ("take more memory", |_| {
-        let (bytes, anywhere) = (usize::try_from(2 * CHILD_MEMORY_MAX).unwrap(), NOTHING);
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        let how = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        call!(libc::SYS_mmap, anywhere, bytes, access, how, -1, 0)
+const LIMITS: [Attack; 6] = [
+    ("take shared memory", |_| taken(libc::MAP_SHARED)),
+    ("take memory that grows down", |_| {
+        taken(libc::MAP_PRIVATE | libc::MAP_GROWSDOWN)
     }),
+    ("take huge pages", |_| {
+        taken(libc::MAP_PRIVATE | libc::MAP_HUGETLB)
+    }),
+    ("take more memory", |_| taken(libc::MAP_PRIVATE)),
     ("write a larger file", |ground| {
         let (name, flags) = (c"large", libc::O_CREAT | libc::O_WRONLY);
         let file: i64 = call!(

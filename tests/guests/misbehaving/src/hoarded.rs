@@ -96,7 +96,7 @@ pub fn run(behaviour: &str) -> Option<Ending> {
             each(|| drop_never(file.write_via_stream(0)));
         }
         "hoard-listings" => {
-            for number in 0..90 {
+            for number in 0..30 {
                 put(&folder(), &format!("{number}{}", "n".repeat(250)), b"", 0);
             }
             each(|| drop_never(folder().read_directory()));
