@@ -18,4 +18,4 @@ mod scenario;
 /// What SQLite syncs, and when.
 mod sqlite;
 /// Which calls of a run are disturbed.
-mod sweep;
+pub mod sweep;

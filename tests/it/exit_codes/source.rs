@@ -8,6 +8,9 @@ use tidegate::outcome::Outcome;
 use crate::server::{Reply, Server};
 use crate::world::Job;
 
+/// A deadline after the first request of a run on a busy machine.
+const LATE: &str = "4s";
+
 const ONE: &str = r#"[{"id":1}]"#;
 
 #[test]
@@ -130,7 +133,7 @@ fn one_503_is_nothing_that_a_run_fails_for() {
 fn a_silent_source_is_75_at_the_deadline() {
     let run = Job::new()
         .old(ONE)
-        .then(|job| job.set("RUN_DEADLINE", "1s"))
+        .then(|job| job.set("RUN_DEADLINE", LATE))
         .reply(Reply::silence())
         .run();
 
@@ -144,7 +147,7 @@ fn a_silent_source_is_75_at_the_deadline() {
 fn an_answer_that_stalls_is_75_at_the_deadline() {
     let stalled = Reply::new(200, ONE).stalled_after(4);
 
-    let run = Job::new().set("RUN_DEADLINE", "1s").reply(stalled).run();
+    let run = Job::new().set("RUN_DEADLINE", LATE).reply(stalled).run();
 
     run.exits(Outcome::TryLater).publishes_nothing();
 }
@@ -153,7 +156,7 @@ fn an_answer_that_stalls_is_75_at_the_deadline() {
 fn an_answer_that_drips_is_75_at_the_deadline() {
     let dripping = Reply::new(200, "[]".repeat(2_000)).dripping(1, Duration::from_millis(20));
 
-    let run = Job::new().set("RUN_DEADLINE", "1s").reply(dripping).run();
+    let run = Job::new().set("RUN_DEADLINE", LATE).reply(dripping).run();
 
     run.exits(Outcome::TryLater).publishes_nothing();
 }

@@ -7,9 +7,6 @@ use tidegate::outcome::Outcome;
 use super::page::Page;
 use crate::server::{Door, Reply, Request, Server};
 
-/// Longer than three good pages take; a run that stalls ends then.
-const STALLED_RUN: &str = "3s";
-
 /// What a fault does to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
@@ -86,10 +83,6 @@ pub fn connection(
 
 impl Fault {
     fn new(name: &str, effect: Effect, act: Act) -> Self {
-        let settings = match effect {
-            Effect::Stalls => vec![("RUN_DEADLINE".to_owned(), STALLED_RUN.to_owned())],
-            Effect::Harmless | Effect::Passes(_) | Effect::Stays(_) => Vec::new(),
-        };
         Self {
             name: name.to_owned(),
             effect,
@@ -100,7 +93,7 @@ impl Fault {
                 Effect::Harmless | Effect::Passes(_) | Effect::Stays(_) => String::new(),
             },
             elsewhere: Box::new(|_, _| Reply::new(418, "{}")),
-            settings,
+            settings: Vec::new(),
             watched: Vec::new(),
             is_tls: false,
         }
