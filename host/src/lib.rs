@@ -95,7 +95,7 @@ impl Run<'_> {
             let more_of_last = report.extent != component::Extent::Everything;
             let last_records = sink.last().and_then(|last| gates::comparable(plan, last));
             let is_first = sink.last().is_none();
-            let taken = sink.take(&staged, staging, portion::extent(report.extent))?;
+            let taken = sink.take(&staged, &staging, portion::extent(report.extent))?;
             let totals = taken.totals();
             self.summary.set_aside(totals.set_aside);
             self.summary.count(&totals, last_records, more_of_last);

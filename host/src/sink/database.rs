@@ -131,7 +131,7 @@ pub struct Database<'r, C> {
 /// A transaction that holds everything but the state.
 struct TakenRows<'s, 'r, C: Connection> {
     database: &'s mut Database<'r, C>,
-    staging: RunFolder,
+    staging: &'s RunFolder,
     extent: Extent,
     /// Whether the run has a further portion to come.
     more: bool,
@@ -333,7 +333,7 @@ impl<C: Connection> Sink for Database<'_, C> {
     fn take<'s>(
         &'s mut self,
         staged: &Staged,
-        staging: RunFolder,
+        staging: &'s RunFolder,
         extent: Extent,
     ) -> Result<Box<dyn PendingCommit + 's>, Failure> {
         let last = self.last.as_ref().map(|(_, manifest)| manifest);

@@ -61,7 +61,7 @@ pub struct Files<'r> {
 /// The next generation, being made in a staging folder.
 struct Next<'s> {
     files: &'s Files<'s>,
-    staging: RunFolder,
+    staging: &'s RunFolder,
     /// How its csv file is laid out, if it has one.
     csv: Option<CsvLayout>,
 }
@@ -257,7 +257,7 @@ impl Sink for Files<'_> {
     fn take<'s>(
         &'s mut self,
         staged: &Staged,
-        staging: RunFolder,
+        staging: &'s RunFolder,
         extent: Extent,
     ) -> Result<Box<dyn PendingCommit + 's>, Failure> {
         let last = self.last.as_ref().map(|last| &last.manifest);

@@ -50,7 +50,7 @@ pub trait Sink {
     fn take<'s>(
         &'s mut self,
         staged: &Staged,
-        staging: RunFolder,
+        staging: &'s RunFolder,
         extent: Extent,
     ) -> Result<Box<dyn PendingCommit + 's>, Failure>;
 

@@ -43,7 +43,7 @@ pub struct New<'r> {
     /// The lock under which it was made.
     pub lock: &'r Lock,
     /// Where it was made.
-    pub staging: RunFolder,
+    pub staging: &'r RunFolder,
     /// The generation from which it was made.
     pub parent: Option<&'r Generation>,
     /// Its manifest; `finished` is filled in here.
@@ -85,7 +85,7 @@ pub fn commit(
     let swapped = generations
         .sync()
         .and_then(|()| match &new.segment {
-            Some(segment) => segment.move_in(&output, &new.staging, new.parent),
+            Some(segment) => segment.move_in(&output, new.staging, new.parent),
             None => Ok(()),
         })
         .and_then(|()| prepare(&output, &new))
@@ -122,7 +122,7 @@ fn complete(new: &New<'_>, manifest: &[u8]) -> Result<(), Failure> {
         sync_file(&written.file, folder.shown(written.name))?;
     }
     if let Some(segment) = &new.segment {
-        segment.complete(&new.staging)?;
+        segment.complete(new.staging)?;
     }
     let mut file = folder.create(manifest::FILE, 0o666)?;
     file.write_all(manifest)

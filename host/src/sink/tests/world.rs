@@ -187,7 +187,7 @@ pub fn publish(
         }
     }
     let staged = read::open(staging.input(), counts, limits)?.with_more(left.more);
-    let taken = sink.take(&staged, staging, extent)?;
+    let taken = sink.take(&staged, &staging, extent)?;
     let totals = taken.totals();
     let mut draft = Draft {
         job: "orders".into(),
