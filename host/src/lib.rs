@@ -36,7 +36,6 @@ use outcome::{Failure, Outcome};
 #[cfg(test)]
 use process::defect;
 use process::stop::Stop;
-use run::drift::Looked;
 use run::setup::Job;
 use run::{Run, call_component, gates, portion};
 use settings::host::HostPlan;
@@ -60,7 +59,7 @@ impl Run<'_> {
             return Ok(Outcome::Skipped);
         };
         self.record_beginning(&mut *sink);
-        let ended = self.publish(&job, plan, &mut *sink, stop).await;
+        let ended = self.publish(&job, plan, &mut *sink, stop);
         let ended =
             ended.map_err(|failure| failure.shown(|text| self.log.hide(text), &host.limits));
         self.tell_drift();
@@ -69,7 +68,7 @@ impl Run<'_> {
     }
 
     /// Portion by portion, each on top of the last commit of `sink`.
-    async fn publish(
+    fn publish(
         &mut self,
         job: &Job,
         plan: &Plan,
@@ -82,20 +81,18 @@ impl Run<'_> {
 
         loop {
             let staging = sink.run_folder()?;
-            let report = self
-                .fetch(job, plan, &egress, sink.last(), &staging, stop)
-                .await?;
+            let (report, meanwhile) = self.fetch(job, plan, &egress, sink, &staging, stop)?;
             #[cfg(test)]
             defect::rehearsed("fetched");
             let more = report.more;
 
             let staged = read::open(staging.input(), portion::reported(&report), &host.limits)?
                 .with_more(more);
-            let looked = Looked::at(&staged, sink.last(), host, &|| stop.check())?;
+            let (looked, begun) = meanwhile.of(&staged, sink.last(), host, stop)?;
             let more_of_last = report.extent != component::Extent::Everything;
             let last_records = sink.last().and_then(|last| gates::comparable(plan, last));
             let is_first = sink.last().is_none();
-            let taken = sink.take(&staged, &staging, portion::extent(report.extent))?;
+            let taken = sink.take(&staged, &staging, portion::extent(report.extent), begun)?;
             let totals = taken.totals();
             self.summary.set_aside(totals.set_aside);
             self.summary.count(&totals, last_records, more_of_last);

@@ -411,6 +411,10 @@ pub const KEY_REREAD_MAX: Duration = Duration::from_secs(10);
 
 /// The most that `MAX_RECORD_BYTES` can be.
 pub const RECORD_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Read at once of the records that a component stages, while it runs.
+pub const FOLLOWED_PIECE_BYTES_MAX: usize = 256 * 1024;
+/// So many such pieces are kept for the sink, which may be slower than who looks for drift.
+pub const FOLLOWED_PIECES_MAX: usize = 16;
 /// What is around a record in a line of `rejected.ndjson`: its reason and its pointer.
 pub const STAGED_LINE_EXTRA_BYTES: usize = 64 * 1024;
 /// How much of the reason of a rejected record is shown.

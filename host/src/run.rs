@@ -26,6 +26,7 @@ pub mod call_component;
 mod changed_settings;
 mod credential;
 pub mod drift;
+mod follow;
 pub mod gates;
 pub mod interval;
 pub mod last_run;

@@ -150,7 +150,7 @@ fn database(
     };
     let staging = sink.run_folder()?;
     let staged = read::open(staging.input(), read::Counts::default(), &host.limits)?;
-    let taken = sink.take(&staged, &staging, extent)?;
+    let taken = sink.take(&staged, &staging, extent, None)?;
     drop(taken);
     let now = written(Timestamp::now());
     let run = RunRow {

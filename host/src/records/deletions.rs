@@ -47,13 +47,21 @@ impl<'s> Deletions<'s> {
     pub fn new(staged: &'s Staged, keys: &'s Keys) -> Result<Self, Failure> {
         let mut deletions = Self {
             lines: staged.deleted(),
+            ..Self::none(keys)
+        };
+        deletions.advance()?;
+        Ok(deletions)
+    }
+
+    /// No deletions.
+    pub fn none(keys: &'s Keys) -> Self {
+        Self {
+            lines: Lines::new(None, 0),
             keys,
             at: None,
             gone: Gone::Key,
             value: Vec::new(),
-        };
-        deletions.advance()?;
-        Ok(deletions)
+        }
     }
 
     /// The number of the line at hand.

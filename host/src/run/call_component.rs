@@ -20,12 +20,12 @@ use crate::units::counted;
 
 impl Run<'_> {
     /// Runs the component in its grants and holds what it says against the host's own record.
-    pub(crate) async fn fetch(
+    pub(super) async fn call(
         &mut self,
         job: &Job,
         plan: &Plan,
         egress: &Egress,
-        last: Option<LastCommit<'_>>,
+        request: &Request,
         staging: &RunFolder,
         stop: &Stop,
     ) -> Result<Report, Failure> {
@@ -41,8 +41,7 @@ impl Run<'_> {
             cpu: host.limits.cpu.saturating_sub(self.summary.component_cpu),
             memory_bytes: host.limits.memory_bytes,
         };
-        let request = self.request(plan, last);
-        let run = job.connector.run(grants, &host.limits, &request);
+        let run = job.connector.run(grants, &host.limits, request);
         let ran = stop.unless(async { Ok(run.await) }).await;
         let traffic = egress.traffic();
         self.summary.requests = traffic.requests;
@@ -69,7 +68,7 @@ impl Run<'_> {
         });
         let ran = ran.and_then(|report| used_up.map_or(Ok(report), Err));
         let report = ran.inspect_err(|_| self.count_so_far(staging, &host.limits))?;
-        self.accept(report, &request, plan, &host.limits)
+        self.accept(report, request, plan, &host.limits)
     }
 
     /// What a portion that failed has staged, by the host's own count.
@@ -82,7 +81,7 @@ impl Run<'_> {
 
     /// What the component is asked for. Only the first portion can be a full refresh: the others go on behind it. The first
     /// run after append is one, too: segments are no set that changes could be made to.
-    fn request(&self, plan: &Plan, last: Option<LastCommit<'_>>) -> Request {
+    pub(super) fn request(&self, plan: &Plan, last: Option<LastCommit<'_>>) -> Request {
         let anew = self.args.full_refresh || last.is_some_and(|last| leaves_append(plan, last));
         Request {
             state: last.map(|last| last.manifest.state.clone()),

@@ -17,7 +17,7 @@ use crate::settings::catalogue::SCHEMA_DRIFT;
 use crate::settings::host::HostPlan;
 use crate::settings::plan::OnDrift;
 use crate::sink::{LastCommit, Totals};
-use crate::staging::read::Staged;
+use crate::staging::lines::Lines;
 use crate::units::counted;
 use crate::words;
 
@@ -68,9 +68,9 @@ pub struct Looked {
 }
 
 impl Looked {
-    /// Looks at what was staged. `Err`: the run must end.
+    /// Looks at staged records. `Err`: the run must end.
     pub fn at(
-        staged: &Staged,
+        records: Lines<'_>,
         last: Option<LastCommit<'_>>,
         host: &HostPlan,
         check: Check<'_>,
@@ -80,7 +80,7 @@ impl Looked {
         let columns = host.output.columns.iter();
         let columns: Vec<String> = columns.map(|column| column.pointer.clone()).collect();
         let mut look = Look::new(last.as_ref(), &columns, &host.limits);
-        look.see_all(staged, check)?;
+        look.see_all(records, check)?;
         Ok(Self {
             look,
             last,

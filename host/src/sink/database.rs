@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::folder::Folder;
 use crate::outcome::{Failure, Outcome};
-use crate::records::changes;
+use crate::records::changes::{self, Reading};
 use crate::records::key::{KeyKinds, Keys};
 use crate::records::parents::Parents;
 use crate::records::superseded::{Differing, Superseded, Tally};
@@ -22,10 +22,11 @@ use crate::sink::manifest::{DIGESTS, FileRecord, Manifest};
 use crate::sink::refused;
 use crate::sink::rejected::{self, Rejecting};
 use crate::sink::{
-    self, Applied, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink,
+    self, Applied, Begun, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink,
     SinkContext, Totals,
 };
 use crate::staging::leftovers::sweep_work;
+use crate::staging::lines::Lines;
 use crate::staging::read::{REJECTED, Staged};
 use crate::staging::rejection::Rejection;
 use crate::staging::run_folder::RunFolder;
@@ -236,7 +237,7 @@ impl<'r, C: Connection> Database<'r, C> {
     /// Applies what was staged, in the transaction that was begun; sorts in `folder`.
     fn apply(
         &mut self,
-        staged: &Staged,
+        (staged, begun): (&Staged, Option<Begun>),
         folder: &Folder,
         base: BuildsOn,
         committed_at: &str,
@@ -247,6 +248,8 @@ impl<'r, C: Connection> Database<'r, C> {
         let appends = self.mode == WriteMode::Append;
         let (rows, read, remembered) = if appends {
             self.new_rows(staged, folder)?
+        } else if let Some(Begun::Sorted(sorted, read)) = begun {
+            (Rows::Keyed(sorted), read, None)
         } else {
             let (rows, read) = Rows::of(staged, &self.keys, &parents, folder, limits, check)?;
             (rows, read, None)
@@ -330,11 +333,29 @@ impl<C: Connection> Sink for Database<'_, C> {
         RunFolder::new(&self.context.lock, None, self.context.limits)
     }
 
+    /// Sorts, and asks nothing of the server: a transaction would keep others waiting for as long as the component takes.
+    fn begin(
+        &self,
+        records: Lines<'_>,
+        staging: &RunFolder,
+        _base: BuildsOn,
+    ) -> Result<Option<Begun>, Failure> {
+        if self.keys.is_empty() || self.mode == WriteMode::Append {
+            return Ok(None);
+        }
+        let SinkContext { limits, check, .. } = self.context;
+        let folder = staging.root().ensure_folder("begun", 0o700)?;
+        let records = Reading::of_records(records, &self.keys);
+        let (sorted, read) = records.sorted(&folder, limits, check)?;
+        Ok(Some(Begun::Sorted(sorted, read)))
+    }
+
     fn take<'s>(
         &'s mut self,
         staged: &Staged,
         staging: &'s RunFolder,
         extent: Extent,
+        begun: Option<Begun>,
     ) -> Result<Box<dyn PendingCommit + 's>, Failure> {
         let last = self.last.as_ref().map(|(_, manifest)| manifest);
         let base = builds_on::of(extent, last, self.mode, &self.output.keys, staged)?;
@@ -344,6 +365,7 @@ impl<C: Connection> Sink for Database<'_, C> {
         let SinkContext {
             limits, log, check, ..
         } = self.context;
+        let mut begun = begun.filter(|_| staged.has_no_deletions());
         let (made, rejecting) = patiently((limits, log, check), |retries| {
             // What was begun there is in the way of nobody: it goes with the run's own folder.
             let sorted = staging
@@ -355,9 +377,15 @@ impl<C: Connection> Sink for Database<'_, C> {
                 generation.remove_file(REJECTED)?;
             }
             let mut rejecting = Rejecting::copy(staged, generation, check)?;
-            let begun = self.connection.begin(parent);
-            begun.map_err(|failure| self.connection.blamed(failure))?;
-            let applied = self.apply(staged, &sorted, base, &committed_at, &mut rejecting);
+            let is_begun = self.connection.begin(parent);
+            is_begun.map_err(|failure| self.connection.blamed(failure))?;
+            let applied = self.apply(
+                (staged, begun.take()),
+                &sorted,
+                base,
+                &committed_at,
+                &mut rejecting,
+            );
             if applied.is_err() {
                 self.connection.roll_back();
             }

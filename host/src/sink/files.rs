@@ -26,15 +26,17 @@ use crate::sink::files::write::SetFile;
 use crate::sink::manifest::{CsvLayout, FileRecord};
 use crate::sink::rejected::{self, Rejecting};
 use crate::sink::{
-    self, Applied, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink,
+    self, Applied, Begun, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink,
     SinkContext, Totals,
 };
+use crate::staging::lines::Lines;
 use crate::staging::read::{REJECTED, Staged};
 use crate::staging::rejection::Rejection;
 use crate::staging::run_folder::RunFolder;
 
 pub mod adopt;
 mod append;
+mod begun;
 pub mod commit;
 mod csv_layout;
 mod data;
@@ -140,8 +142,13 @@ impl<'r> Files<'r> {
 
 impl Next<'_> {
     /// Makes the set, alone or on top of the last one.
-    fn set(&self, staged: &Staged, base: BuildsOn) -> Result<Content, Failure> {
-        let mut data = self.data(staged, base)?;
+    fn set(
+        &self,
+        staged: &Staged,
+        base: BuildsOn,
+        begun: Option<Begun>,
+    ) -> Result<Content, Failure> {
+        let mut data = self.data(staged, base, begun)?;
         for made in &mut data.files {
             self.share(made)?;
         }
@@ -254,14 +261,25 @@ impl Sink for Files<'_> {
         )
     }
 
+    fn begin(
+        &self,
+        records: Lines<'_>,
+        staging: &RunFolder,
+        base: BuildsOn,
+    ) -> Result<Option<Begun>, Failure> {
+        begun::begin(self, records, staging, base)
+    }
+
     fn take<'s>(
         &'s mut self,
         staged: &Staged,
         staging: &'s RunFolder,
         extent: Extent,
+        begun: Option<Begun>,
     ) -> Result<Box<dyn PendingCommit + 's>, Failure> {
         let last = self.last.as_ref().map(|last| &last.manifest);
         let base = builds_on::of(extent, last, self.mode, &self.output.keys, staged)?;
+        let begun = begun.filter(|_| staged.has_no_deletions());
         let rejecting = Rejecting::copy(staged, staging.generation(), self.context.check)?;
         let mut next = Next {
             files: self,
@@ -271,7 +289,7 @@ impl Sink for Files<'_> {
         next.csv = next.layout(staged, base)?;
         let mut content = match next.files.mode {
             WriteMode::Append => next.append(staged)?,
-            WriteMode::Replace | WriteMode::Upsert => next.set(staged, base)?,
+            WriteMode::Replace | WriteMode::Upsert => next.set(staged, base, begun)?,
         };
         let rejected = rejecting.finish()?;
         let totals = Totals::of(

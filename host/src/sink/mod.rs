@@ -13,13 +13,17 @@ use crate::outcome::Failure;
 use crate::process::stop::Check;
 use crate::records::key::KeyKinds;
 use crate::records::shape::Shape;
+use crate::records::sort::Sorted;
 use crate::records::superseded::{Differing, Tally};
 use crate::records::{changes, key};
 use crate::settings::host::{HostPlan, OutputPlan};
 use crate::settings::plan::WriteMode;
+use crate::sink::builds_on::BuildsOn;
 use crate::sink::database::{IsTrial, Recorded, RunRow};
+use crate::sink::files::write::SetFile;
 use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::{Component, CsvLayout, FileRecord, Manifest, Window};
+use crate::staging::lines::Lines;
 use crate::staging::read::{self, Staged};
 use crate::staging::rejection::Rejection;
 use crate::staging::run_folder::RunFolder;
@@ -29,7 +33,7 @@ pub mod files;
 
 mod dedup;
 
-mod builds_on;
+pub mod builds_on;
 pub mod generation_name;
 pub mod manifest;
 pub mod refused;
@@ -46,12 +50,25 @@ pub trait Sink {
     /// A new folder for the component to stage into.
     fn run_folder(&self) -> Result<RunFolder, Failure>;
 
-    /// Takes what was staged in `staging` on top of the last commit. `Err`: nothing has changed for readers.
+    /// Begins with the records that a component stages, while it still runs, in the hope that it stages nothing but these and
+    /// that they build on `base`. `None`: nothing can be done before it has ended. Readers and databases see nothing of it.
+    fn begin(
+        &self,
+        _records: Lines<'_>,
+        _staging: &RunFolder,
+        _base: BuildsOn,
+    ) -> Result<Option<Begun>, Failure> {
+        Ok(None)
+    }
+
+    /// Takes what was staged in `staging` on top of the last commit; `begun` is what was begun with all of its records. `Err`:
+    /// nothing has changed for readers.
     fn take<'s>(
         &'s mut self,
         staged: &Staged,
         staging: &'s RunFolder,
         extent: Extent,
+        begun: Option<Begun>,
     ) -> Result<Box<dyn PendingCommit + 's>, Failure>;
 
     /// Reads the last commit anew: one was just made.
@@ -70,6 +87,14 @@ pub trait Sink {
     fn try_to_record(&mut self, _run: &RunRow) -> Result<(), Failure> {
         Ok(())
     }
+}
+
+/// What a sink made of staged records alone.
+pub enum Begun {
+    /// The files of a set that builds on nothing.
+    Set(Vec<SetFile>, changes::Read),
+    /// The last version of each key.
+    Sorted(Sorted, changes::Read),
 }
 
 /// What a sink took, ready for the gates and then to be committed; dropped, it changes nothing.

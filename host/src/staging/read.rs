@@ -12,6 +12,7 @@ use rustix::io::{Errno, retry_on_intr};
 use crate::folder::{Doing as _, Folder};
 use crate::limits::Limits;
 use crate::outcome::Failure;
+use crate::staging::following::Prefix;
 use crate::staging::lines::Lines;
 
 /// One JSON object a line, a key's versions oldest first.
@@ -42,13 +43,21 @@ pub struct Staged {
     pub reported: Counts,
     /// Whether the component has a further portion to come.
     pub more: bool,
-    records: Option<File>,
-    deleted: Option<File>,
-    rejected: Option<File>,
+    records: Option<StagedFile>,
+    deleted: Option<StagedFile>,
+    rejected: Option<StagedFile>,
     /// The longest line that is read.
     pub line_bytes_max: usize,
     /// The most that the reason or the pointer of a rejected record may have.
     pub words_bytes_max: usize,
+}
+
+/// One of them, as it was opened.
+#[derive(Debug)]
+pub(super) struct StagedFile {
+    pub file: File,
+    /// It, with all that was in it.
+    pub whole: Prefix,
 }
 
 /// Opens what the component left in `input`. `Err` is 70: it left something else than it may.
@@ -56,14 +65,14 @@ pub fn open(input: &Folder, reported: Counts, limits: &Limits) -> Result<Staged,
     refuse_others(input, limits.staged_files)?;
     let mut bytes_left = limits.staged_bytes;
     let mut file = |name: &str| {
-        let Some((file, bytes)) = plain_file(input, name)? else {
+        let Some(staged) = plain_file(input, name)? else {
             return Ok(None);
         };
-        bytes_left = bytes_left.checked_sub(bytes).ok_or_else(|| {
+        bytes_left = bytes_left.checked_sub(staged.whole.bytes).ok_or_else(|| {
             let most = limits.staged_bytes;
             Failure::broken(format!("it staged more than {most} bytes (`staged_bytes`)"))
         })?;
-        Ok::<_, Failure>(Some(file))
+        Ok::<_, Failure>(Some(staged))
     };
     Ok(Staged {
         reported,
@@ -80,7 +89,8 @@ pub fn open(input: &Folder, reported: Counts, limits: &Limits) -> Result<Staged,
 /// is longer than is looked through, counts for nothing.
 pub fn so_far(input: &Folder, limits: &Limits) -> Counts {
     let lines = |name: &str| {
-        let (file, bytes) = plain_file(input, name).ok().flatten()?;
+        let StagedFile { file, whole } = plain_file(input, name).ok().flatten()?;
+        let bytes = whole.bytes;
         let is_counted = bytes <= limits.staged_counted_bytes;
         is_counted.then(|| newlines(file.take(bytes)))?.ok()
     };
@@ -107,19 +117,34 @@ impl Staged {
         Self { more, ..self }
     }
 
+    /// Whether `records.ndjson` is this file, and no longer.
+    pub fn is(&self, read: Option<Prefix>) -> bool {
+        self.records.as_ref().map(|staged| staged.whole) == read
+    }
+
+    /// Whether there is no line of a deletion.
+    pub fn has_no_deletions(&self) -> bool {
+        let deleted = self.deleted.as_ref();
+        deleted.is_none_or(|deleted| deleted.whole.bytes == 0)
+    }
+
     /// The lines of `records.ndjson`, from the first.
     pub fn records(&self) -> Lines<'_> {
-        Lines::new(self.records.as_ref(), self.line_bytes_max)
+        self.lines(self.records.as_ref())
     }
 
     /// The lines of `deleted.ndjson`, from the first.
     pub fn deleted(&self) -> Lines<'_> {
-        Lines::new(self.deleted.as_ref(), self.line_bytes_max)
+        self.lines(self.deleted.as_ref())
     }
 
     /// The lines of `rejected.ndjson`, from the first.
     pub fn rejected(&self) -> Lines<'_> {
-        Lines::new(self.rejected.as_ref(), self.line_bytes_max)
+        self.lines(self.rejected.as_ref())
+    }
+
+    fn lines<'s>(&self, staged: Option<&'s StagedFile>) -> Lines<'s> {
+        Lines::new(staged.map(|staged| &staged.file), self.line_bytes_max)
     }
 
     /// Holds the number of lines that were read from the three files to what was reported. `Err` is 70.
@@ -181,7 +206,8 @@ fn refuse_others(input: &Folder, files_max: usize) -> Result<(), Failure> {
     })
 }
 
-fn plain_file(input: &Folder, name: &str) -> Result<Option<(File, u64)>, Failure> {
+/// Opens one of the three files; none where it is not there. `Err` is 70: it is something else.
+pub(super) fn plain_file(input: &Folder, name: &str) -> Result<Option<StagedFile>, Failure> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let fd = match retry_on_intr(|| rustix::fs::openat(input, name, flags, Mode::empty())) {
         Ok(fd) => fd,
@@ -204,10 +230,14 @@ fn plain_file(input: &Folder, name: &str) -> Result<Option<(File, u64)>, Failure
             "its `{name}` has a second name elsewhere"
         )));
     }
-    Ok(Some((
-        File::from(fd),
-        u64::try_from(stat.st_size).unwrap_or(0),
-    )))
+    Ok(Some(StagedFile {
+        file: File::from(fd),
+        whole: Prefix {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            bytes: u64::try_from(stat.st_size).unwrap_or(0),
+        },
+    }))
 }
 
 #[cfg(test)]

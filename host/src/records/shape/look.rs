@@ -13,7 +13,8 @@ use crate::process::stop::Check;
 use crate::records::changes::check_at;
 use crate::records::line::line_failure;
 use crate::records::shape::{Kinds, Member, Shape};
-use crate::staging::read::{RECORDS, Staged};
+use crate::staging::lines::Lines;
+use crate::staging::read::RECORDS;
 use crate::words;
 
 /// Places in an object for which the member that was last there is remembered: mostly it is there again.
@@ -126,10 +127,10 @@ impl Look {
         }
     }
 
-    /// Looks at every staged record. `Err`: what `check` said, or a staged line that cannot be read.
-    pub fn see_all(&mut self, staged: &Staged, check: Check<'_>) -> Result<(), Failure> {
-        let (mut lines, mut number) = (staged.records(), 0);
-        while let Some(line) = lines
+    /// Looks at every record. `Err`: what `check` said, or a line that cannot be read.
+    pub fn see_all(&mut self, mut records: Lines<'_>, check: Check<'_>) -> Result<(), Failure> {
+        let mut number = 0;
+        while let Some(line) = records
             .next_line()
             .map_err(|error| line_failure(RECORDS, error))?
         {

@@ -4,10 +4,10 @@ use crate::folder::Folder;
 use crate::limits::Limits;
 use crate::outcome::Failure;
 use crate::process::stop::Check;
-use crate::records::changes::{self, Flow, line_failure};
+use crate::records::changes::{self, Flow, Reading, line_failure};
 use crate::records::key::Keys;
 use crate::records::parents::Parents;
-use crate::records::sort::{Change, Sorted, Sorter};
+use crate::records::sort::{Change, Sorted};
 use crate::sink::dedup::Compared;
 use crate::staging::lines::Lines;
 use crate::staging::read::{RECORDS, Staged};
@@ -41,15 +41,9 @@ impl<'s> Rows<'s> {
             let read = changes::read(staged, keys, parents, check, |_| Ok(Flow::On))?;
             return Ok((Self::AsStaged(staged.records()), read.unwrap_or_default()));
         }
-        let mut sorter = Sorter::new(folder, limits);
-        let read = changes::read(staged, keys, parents, check, |staging| {
-            match staging {
-                changes::Change::Record(key, record) => sorter.push(key, Some(record))?,
-                changes::Change::Deletion(key) => sorter.push(key, None)?,
-            }
-            Ok(Flow::On)
-        })?;
-        Ok((Self::Keyed(sorter.finish()?), read.unwrap_or_default()))
+        let reading = Reading::of(staged, keys, parents)?;
+        let (sorted, read) = reading.sorted(folder, limits, check)?;
+        Ok((Self::Keyed(sorted), read))
     }
 
     /// Writes the next row into `change`; `false` after the last.

@@ -3,14 +3,15 @@
 use std::fs::File;
 use std::io::Read as _;
 
-use crate::folder::Doing as _;
+use crate::folder::{Doing as _, Folder};
 use crate::outcome::{Failure, Outcome};
-use crate::records::changes::{self, Flow};
+use crate::records::changes::{self, Flow, Reading};
 use crate::records::parents::Parents;
 use crate::records::sort::{Sorted, Sorter};
 use crate::records::superseded::{Superseded, Tally};
 use crate::settings::data_file::{Compression, OutputFormat, RECORDS_FILE};
 use crate::settings::plan::WriteMode;
+use crate::sink::Begun;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::files::generation::{Generation, Set};
 use crate::sink::files::merge::{
@@ -21,7 +22,7 @@ use crate::sink::files::write::{BARE, Framing, Output, SetFile, SetOutput};
 use crate::sink::twins::Twins;
 use crate::staging::read::Staged;
 
-use super::{Files, Next};
+use super::{Files, Next, begun};
 
 /// The published set of the new generation.
 pub struct Data {
@@ -39,20 +40,25 @@ pub struct Data {
 
 impl Next<'_> {
     /// Makes the files of the set, if they are not the last ones over again.
-    pub(super) fn data(&self, staged: &Staged, base: BuildsOn) -> Result<Data, Failure> {
+    pub(super) fn data(
+        &self,
+        staged: &Staged,
+        base: BuildsOn,
+        begun: Option<Begun>,
+    ) -> Result<Data, Failure> {
         let Files { keys, context, .. } = self.files;
         let parents = Parents::read(staged, keys, context.limits, context.check)?;
         match (base, self.files.last_set()) {
             (BuildsOn::LastCommit, Some(last)) => {
                 let generation = last.generation;
-                let data = self.upsert(staged, &parents, last)?;
+                let data = self.upsert(staged, &parents, last, begun)?;
                 let kinds = generation.manifest.key_kinds.with(data.read.kinds);
                 if kinds.are_mixed() && data.read.staged + data.read.deleted > 0 {
                     self.refuse_twins(staged, &parents, generation)?;
                 }
                 Ok(data)
             }
-            _ => self.replace(staged, &parents),
+            _ => self.replace(staged, &parents, begun),
         }
     }
 
@@ -93,37 +99,48 @@ impl Next<'_> {
     }
 
     /// The set is what was staged.
-    fn replace(&self, staged: &Staged, parents: &Parents) -> Result<Data, Failure> {
-        let mut output = self.output()?;
+    fn replace(
+        &self,
+        staged: &Staged,
+        parents: &Parents,
+        begun: Option<Begun>,
+    ) -> Result<Data, Failure> {
+        let keys = &self.files.keys;
         let mut superseded = Superseded::default();
-        let read = if let Some(read) = self.write_in_order(staged, parents, &mut output)? {
-            read
+        let (files, read) = if let Some(Begun::Set(files, read)) = begun {
+            begun::move_in(&files, self.staging)?;
+            (files, read)
         } else {
-            output.restart()?;
-            let (sorted, read) = self.sort(staged, parents, None)?;
-            superseded = sorted.superseded();
-            write_all(sorted, &mut output, self.files.context.check)?;
-            read
+            let mut output = self.output()?;
+            let in_order = Reading::of(staged, keys, parents)?;
+            let read = if let Some(read) = self.write_in_order(in_order, &mut output)? {
+                read
+            } else {
+                output.restart()?;
+                let (sorted, read) = self.sort(Reading::of(staged, keys, parents)?, None)?;
+                superseded = sorted.superseded();
+                write_all(sorted, &mut output, self.files.context.check)?;
+                read
+            };
+            (self.finished(output)?, read)
         };
         Ok(Data {
             read,
             removed: 0,
             changed: None,
             superseded: superseded.tally(),
-            files: self.finished(output)?,
+            files,
         })
     }
 
     /// Writes records as they come, if without keys or in the order of their keys; `None` when they are not.
-    fn write_in_order(
+    pub(super) fn write_in_order(
         &self,
-        staged: &Staged,
-        parents: &Parents,
+        staged: Reading<'_>,
         output: &mut SetOutput,
     ) -> Result<Option<changes::Read>, Failure> {
         let mut before: Vec<u8> = Vec::new();
-        let (keys, check) = (&self.files.keys, self.files.context.check);
-        changes::read(staged, keys, parents, check, |staging| match staging {
+        staged.each(self.files.context.check, |change| match change {
             // Without keys a deletion names nothing: what is deleted was not staged in the first place.
             changes::Change::Deletion(_) if self.files.keys.is_empty() => Ok(Flow::On),
             changes::Change::Deletion(_) => Ok(Flow::Stop),
@@ -142,7 +159,13 @@ impl Next<'_> {
     }
 
     /// The set is the last one with what was staged made to it.
-    fn upsert(&self, staged: &Staged, parents: &Parents, last: Set<'_>) -> Result<Data, Failure> {
+    fn upsert(
+        &self,
+        staged: &Staged,
+        parents: &Parents,
+        last: Set<'_>,
+        begun: Option<Begun>,
+    ) -> Result<Data, Failure> {
         let framing = Framing::of(self.files.output.format);
         let last = last.generation;
         let same_order = last.manifest.sorted_by == self.files.output.keys;
@@ -162,18 +185,22 @@ impl Next<'_> {
         let old = LastRecords::new(last, name, &old, self.files.context.limits)?;
         let mut output = self.output()?;
         let mut superseded = Superseded::default();
+        let new = || Reading::of(staged, &self.files.keys, parents);
         let (read, merged) = if self.files.keys.is_empty() {
             // Nothing new, and another format.
             self.copy(old, &mut output)?;
             (self.count(staged, parents)?, Merged::default())
         } else if same_order && !parents.is_empty() {
-            let (sorted, read) = self.sort(staged, parents, None)?;
+            let (sorted, read) = self.sort(new()?, None)?;
             superseded = sorted.superseded();
             let (keys, check) = (&self.files.keys, self.files.context.check);
             let merged = merge_replacing(old, sorted, keys, parents, &mut output, check)?;
             (read, merged)
         } else if same_order && same_framing {
-            let (sorted, read) = self.sort(staged, parents, None)?;
+            let (sorted, read) = match begun {
+                Some(Begun::Sorted(sorted, read)) => (sorted, read),
+                _ => self.sort(new()?, None)?,
+            };
             superseded = sorted.superseded();
             let merged = merge(
                 old,
@@ -184,7 +211,7 @@ impl Next<'_> {
             )?;
             (read, merged)
         } else {
-            let (sorted, read) = self.sort(staged, parents, Some(old))?;
+            let (sorted, read) = self.sort(new()?, Some((old, parents)))?;
             superseded = sorted.superseded();
             let removed = write_all(sorted, &mut output, self.files.context.check)?;
             let changed = None;
@@ -202,13 +229,12 @@ impl Next<'_> {
     /// Sorts what was staged by key, on top of the old records where they are in another order.
     fn sort(
         &self,
-        staged: &Staged,
-        parents: &Parents,
-        old: Option<LastRecords<'_>>,
+        staged: Reading<'_>,
+        old: Option<(LastRecords<'_>, &Parents)>,
     ) -> Result<(Sorted, changes::Read), Failure> {
         let mut sorter = Sorter::new(self.staging.root(), self.files.context.limits);
         let (mut key, mut parent) = (Vec::new(), Vec::new());
-        if let Some(mut old) = old {
+        if let Some((mut old, parents)) = old {
             while let Some(block) = old.next_block()? {
                 (self.files.context.check)()?;
                 for index in 0..block.len() {
@@ -223,20 +249,8 @@ impl Next<'_> {
                 }
             }
         }
-        let read = changes::read(
-            staged,
-            &self.files.keys,
-            parents,
-            self.files.context.check,
-            |staging| {
-                match staging {
-                    changes::Change::Record(key, record) => sorter.push(key, Some(record))?,
-                    changes::Change::Deletion(key) => sorter.push(key, None)?,
-                }
-                Ok(Flow::On)
-            },
-        )?;
-        Ok((sorter.finish()?, read.unwrap_or_default()))
+        let read = staged.sort_into(&mut sorter, self.files.context.check)?;
+        Ok((sorter.finish()?, read))
     }
 
     /// Reads what was staged for its count alone: lines that were not reported are found by it.
@@ -297,8 +311,12 @@ impl Next<'_> {
     }
 
     fn output(&self) -> Result<SetOutput, Failure> {
+        self.output_in(self.staging.generation())
+    }
+
+    pub(super) fn output_in(&self, folder: &Folder) -> Result<SetOutput, Failure> {
         SetOutput::create(
-            self.staging.generation(),
+            folder,
             self.files.output,
             self.keeps_records(),
             self.csv.as_ref(),

@@ -12,10 +12,12 @@ use crate::settings::data_file::{Compression, CsvForm, Delimiter, Formulas, Outp
 use crate::settings::host::OutputPlan;
 use crate::settings::plan::WriteMode;
 use crate::sink::Commit;
+use crate::sink::builds_on::BuildsOn;
 use crate::sink::files::generation::{self, Generation};
 use crate::sink::manifest::Component;
-use crate::sink::{Draft, Extent, Files, Sink, SinkContext, Totals};
-use crate::staging::read::{self, Counts};
+use crate::sink::{Begun, Draft, Extent, Files, Sink, SinkContext, Totals};
+use crate::staging::read::{self, Counts, Staged};
+use crate::staging::run_folder::RunFolder;
 
 /// An output folder and the way it is published to.
 pub struct World {
@@ -140,6 +142,27 @@ impl World {
         counts: Counts,
     ) -> Result<(Commit, Totals), Failure> {
         self.runs += 1;
+        let left = Left {
+            more: self.more,
+            ..left.clone()
+        };
+        self.try_opened(|files| {
+            publish(files, extent, &left, counts, &self.limits, |draft| {
+                draft.cursor.clone_from(&self.cursor);
+                draft.state = format!("{{\"v\":1,\"run\":{}}}", self.runs);
+            })
+        })
+    }
+
+    /// What is done with the folder, opened for a run.
+    pub fn opened<T>(&self, work: impl FnOnce(&mut Files<'_>) -> T) -> T {
+        self.try_opened(|files| Ok(work(files))).unwrap()
+    }
+
+    fn try_opened<T>(
+        &self,
+        work: impl FnOnce(&mut Files<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let log = Log::silent();
         let folder = Folder::open_or_create(self.temp.path(), None, Writers::Nobody)?;
         let lock = lock::acquire(&folder, &format!("run-{}", self.runs))?;
@@ -155,16 +178,17 @@ impl World {
             log: &log,
         };
         let mut files = Files::open(context, 3, &self.output, self.mode)?;
-        let left = Left {
-            more: self.more,
-            ..left.clone()
-        };
-        let run = self.runs;
-        publish(&mut files, extent, &left, counts, &self.limits, |draft| {
-            draft.cursor.clone_from(&self.cursor);
-            draft.state = format!("{{\"v\":1,\"run\":{run}}}");
-        })
+        work(&mut files)
     }
+}
+
+/// What the sink makes of the records before it is known what else there is: with either hope or none, as the length of the
+/// records has it.
+fn begun(sink: &dyn Sink, staged: &Staged, staging: &RunFolder) -> Option<Begun> {
+    let bytes = staged.records().next_block().ok()??.len();
+    let hopes = [None, Some(BuildsOn::Nothing), Some(BuildsOn::LastCommit)];
+    let hope = hopes[bytes % hopes.len()]?;
+    sink.begin(staged.records(), staging, hope).ok()?
 }
 
 /// Stages what a component left, takes it and commits it, as `run` does.
@@ -187,7 +211,8 @@ pub fn publish(
         }
     }
     let staged = read::open(staging.input(), counts, limits)?.with_more(left.more);
-    let taken = sink.take(&staged, &staging, extent)?;
+    let begun = begun(sink, &staged, &staging);
+    let taken = sink.take(&staged, &staging, extent, begun)?;
     let totals = taken.totals();
     let mut draft = Draft {
         job: "orders".into(),

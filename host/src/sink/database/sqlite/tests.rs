@@ -352,7 +352,10 @@ fn a_dry_run_makes_no_file_and_changes_none() {
             .unwrap();
             let counts = records(&[r#"{"id":1}"#]).counts();
             let staged = crate::staging::read::open(staging.input(), counts, &limits)?;
-            Ok(sink.take(&staged, &staging, Changes)?.totals().records)
+            Ok(sink
+                .take(&staged, &staging, Changes, None)?
+                .totals()
+                .records)
         })
     };
 
