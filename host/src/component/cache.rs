@@ -88,7 +88,7 @@ impl Cache {
             ));
         }
         let mut tag = [0; TAG_BYTES];
-        let mut compiled = Vec::new();
+        let mut compiled = Vec::with_capacity(usize::try_from(bytes).unwrap_or_default());
         if bytes > TAG_BYTES as u64 {
             file.read_exact(&mut tag).map_err(not_read)?;
             file.take(self.bytes_max)

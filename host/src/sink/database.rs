@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::folder::Folder;
 use crate::outcome::{Failure, Outcome};
-use crate::records::changes::{self, Reading};
+use crate::records::changes::{self, Reading, line_failure};
 use crate::records::key::{KeyKinds, Keys};
 use crate::records::parents::Parents;
 use crate::records::superseded::{Differing, Superseded, Tally};
@@ -27,7 +27,7 @@ use crate::sink::{
 };
 use crate::staging::leftovers::sweep_work;
 use crate::staging::lines::Lines;
-use crate::staging::read::{REJECTED, Staged};
+use crate::staging::read::{RECORDS, REJECTED, Staged};
 use crate::staging::rejection::Rejection;
 use crate::staging::run_folder::RunFolder;
 
@@ -336,11 +336,14 @@ impl<C: Connection> Sink for Database<'_, C> {
     /// Sorts, and asks nothing of the server: a transaction would keep others waiting for as long as the component takes.
     fn begin(
         &self,
-        records: Lines<'_>,
+        mut records: Lines<'_>,
         staging: &RunFolder,
         _base: BuildsOn,
     ) -> Result<Option<Begun>, Failure> {
         if self.keys.is_empty() || self.mode == WriteMode::Append {
+            return Ok(None);
+        }
+        if (records.is_empty()).map_err(|error| line_failure(RECORDS, error))? {
             return Ok(None);
         }
         let SinkContext { limits, check, .. } = self.context;

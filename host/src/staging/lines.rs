@@ -74,6 +74,11 @@ impl<'f> Lines<'f> {
         self.number
     }
 
+    /// Whether nothing is left to be handed out.
+    pub fn is_empty(&mut self) -> Result<bool, LinesError> {
+        Ok(self.start == self.end && !self.fill()?)
+    }
+
     /// The next line without its newline; `None` after the last.
     pub fn next_line(&mut self) -> Result<Option<&[u8]>, LinesError> {
         let mut looked_at = 0;
@@ -207,6 +212,19 @@ mod tests {
     #[test]
     fn a_line_without_its_end_is_an_error() {
         assert!(matches!(lines(b"a\nb", 5), Err(LinesError::CutOff)));
+    }
+
+    #[test]
+    fn nothing_is_left_after_the_last_line_and_not_before() {
+        let file = file(b"a\n\n");
+        let mut lines = Lines::new(Some(&file), 5);
+
+        assert!(!lines.is_empty().unwrap());
+        assert_eq!(lines.next_line().unwrap(), Some(&b"a"[..]));
+        assert!(!lines.is_empty().unwrap());
+        assert_eq!(lines.next_line().unwrap(), Some(&b""[..]));
+        assert!(lines.is_empty().unwrap());
+        assert!(Lines::new(None, 5).is_empty().unwrap());
     }
 
     #[test]

@@ -5,13 +5,14 @@
 
 use crate::folder::Doing as _;
 use crate::outcome::Failure;
-use crate::records::changes::Reading;
+use crate::records::changes::{Reading, line_failure};
 use crate::settings::data_file::OutputFormat;
 use crate::settings::plan::WriteMode;
 use crate::sink::Begun;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::files::write::SetFile;
 use crate::staging::lines::Lines;
+use crate::staging::read::RECORDS;
 use crate::staging::run_folder::RunFolder;
 
 use super::{Files, Next};
@@ -22,12 +23,15 @@ const FOLDER: &str = "begun";
 /// Makes what can be made of `records` alone; `None`: nothing.
 pub(super) fn begin(
     files: &Files<'_>,
-    records: Lines<'_>,
+    mut records: Lines<'_>,
     staging: &RunFolder,
     base: BuildsOn,
 ) -> Result<Option<Begun>, Failure> {
     // A csv file begins with the names of all members.
     if files.mode == WriteMode::Append || files.output.format == OutputFormat::Csv {
+        return Ok(None);
+    }
+    if (records.is_empty()).map_err(|error| line_failure(RECORDS, error))? {
         return Ok(None);
     }
     let next = Next {

@@ -49,6 +49,16 @@ fn records_in_another_order_leave_nothing_behind() {
 }
 
 #[test]
+fn of_no_records_nothing_is_begun() {
+    let world = World::new(WriteMode::Replace, OutputFormat::Ndjson, &["/id"]);
+
+    let (set, made) = begun(&world, "", BuildsOn::Nothing);
+
+    assert!(set.is_none());
+    assert_eq!(made, [""; 0]);
+}
+
+#[test]
 fn a_line_that_is_wrong_leaves_nothing_behind() {
     let world = World::new(WriteMode::Replace, OutputFormat::Ndjson, &["/id"]);
     let file = world.path("staged");
