@@ -88,7 +88,7 @@ impl Run<'_> {
 
             let staged = read::open(staging.input(), portion::reported(&report), &host.limits)?
                 .with_more(more);
-            let (looked, begun) = meanwhile.of(&staged, sink.last(), host, stop)?;
+            let (looked, begun) = meanwhile.held_against(&staged, sink.last(), host, stop)?;
             let more_of_last = report.extent != component::Extent::Everything;
             let last_records = sink.last().and_then(|last| gates::comparable(plan, last));
             let is_first = sink.last().is_none();

@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::folder::{Doing as _, Folder, Writers};
+use crate::hash::sha256_of;
 use crate::limits::Limits;
 use crate::run::last_run::{self, LastRun};
 use crate::settings::host::HostPlan;
 use crate::sink::LastCommit;
 use crate::sink::files::generation::{self, Generation};
-use crate::sink::files::published_set::sha256_of;
 use crate::units::{counted, spoken};
 use crate::words;
 

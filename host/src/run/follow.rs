@@ -1,7 +1,8 @@
-//! The step that fetches, with what can be done meanwhile: while the component runs on one thread, the records that it stages are
-//! looked at on another, and the sink begins with them on this one.
+//! The step that fetches, with what can be done meanwhile.
+//!
+//! While the component runs on one thread, the records that it stages are looked at on another, and the sink begins with them
+//! on this one.
 
-use std::panic::resume_unwind;
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use tokio::runtime::Handle;
@@ -9,6 +10,7 @@ use tokio::runtime::Handle;
 use crate::component::{Report, Request};
 use crate::egress::Egress;
 use crate::outcome::{Failure, OrFail as _, Outcome};
+use crate::process::defect;
 use crate::process::stop::Stop;
 use crate::run::Run;
 use crate::run::drift::Looked;
@@ -22,22 +24,24 @@ use crate::staging::lines::Lines;
 use crate::staging::read::Staged;
 use crate::staging::run_folder::RunFolder;
 
-/// What was made of the records while the component ran.
+/// What was made of the records while the component ran: a look at them, and what the sink began.
 pub struct Meanwhile {
     made: Option<(Looked, Option<Begun>)>,
     followed: Followed,
 }
 
 impl Meanwhile {
-    /// It, where it was made of all that was staged in the end; else the records are looked at anew, and nothing is begun.
-    pub fn of(
+    /// The result, if the whole final file was read; otherwise its records are looked at now, and nothing is begun.
+    pub fn held_against(
         self,
         staged: &Staged,
         last: Option<LastCommit<'_>>,
         host: &HostPlan,
         stop: &Stop,
     ) -> Result<(Looked, Option<Begun>), Failure> {
-        if let Some(made) = self.made.filter(|_| staged.is(self.followed.read())) {
+        if let Some(made) = self.made
+            && self.followed.is_all_of(staged)?
+        {
             return Ok(made);
         }
         let looked = Looked::at(staged.records(), last, host, &|| stop.check())?;
@@ -59,35 +63,37 @@ impl Run<'_> {
         let host = &job.host;
         let last = sink.last();
         let request = self.request(plan, last);
-        let base = expected(&request, plan);
-        let (following, fed, running, followed) = follow(staging.input());
+        let base = probable_base(&request, plan);
+        let (first, second, running, followed) = follow(staging.input());
         let longest = host.limits.staged_line_bytes;
         let runtime = Handle::current();
         thread::scope(|scope| {
             let looking = beside(scope, "look", move || {
-                let records = Lines::made(Box::new(following), longest);
+                let records = Lines::made(Box::new(first), longest);
                 Looked::at(records, last, host, &|| stop.check())
             })?;
             let fetching = beside(scope, "fetch", || {
                 let called = self.call(job, plan, egress, &request, staging, stop);
                 running.ended(runtime.block_on(called))
             })?;
-            let begun = sink.begin(Lines::made(Box::new(fed), longest), staging, base);
-            let report = joined(fetching)?;
+            let begun = sink.begin(Lines::made(Box::new(second), longest), staging, base);
+            let report = joined(fetching);
             let looked = joined(looking);
-            // What is wrong with a line is found again, and said in its turn.
-            let begun = match begun {
-                Err(failure) if failure.outcome == Outcome::IoFailed => return Err(failure),
-                begun => begun.ok(),
+            let report = report?;
+            // Where the first reader gave up, so did the second; what is wrong with a line is found again, in its turn.
+            let made = match (looked, begun) {
+                (Ok(_), Err(failure)) if failure.outcome == Outcome::IoFailed => {
+                    return Err(failure);
+                }
+                (Ok(looked), Ok(begun)) => Some((looked, begun)),
+                (Ok(_) | Err(_), _) => None,
             };
-            let made = looked.ok().zip(begun);
             Ok((report, Meanwhile { made, followed }))
         })
     }
 }
 
-/// What the component will probably report.
-fn expected(request: &Request, plan: &Plan) -> BuildsOn {
+fn probable_base(request: &Request, plan: &Plan) -> BuildsOn {
     if request.state.is_some() && !request.full_refresh && plan.stages.changes {
         BuildsOn::LastCommit
     } else {
@@ -95,18 +101,20 @@ fn expected(request: &Request, plan: &Plan) -> BuildsOn {
     }
 }
 
-fn beside<'s, 'e, T: Send + 's>(
-    scope: &'s Scope<'s, 'e>,
+/// Does `work` on a thread of its own. A panic in it is a [`Failure`].
+fn beside<'s, T: Send + 's>(
+    scope: &'s Scope<'s, '_>,
     name: &str,
-    work: impl FnOnce() -> T + Send + 's,
-) -> Result<ScopedJoinHandle<'s, T>, Failure> {
+    work: impl FnOnce() -> Result<T, Failure> + Send + 's,
+) -> Result<ScopedJoinHandle<'s, Result<T, Failure>>, Failure> {
     let builder = thread::Builder::new().name(name.to_owned());
-    builder.spawn_scoped(scope, work).or_fail(
+    let spawned = builder.spawn_scoped(scope, || defect::caught(work));
+    spawned.or_fail(
         Outcome::TryLater,
         || "cannot start a thread: the limit of processes is reached (`ulimit -u`, TasksMax)",
     )
 }
 
-fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+fn joined<T>(thread: ScopedJoinHandle<'_, Result<T, Failure>>) -> Result<T, Failure> {
+    thread.join().expect("its panics are caught")
 }

@@ -9,6 +9,7 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use crate::folder::{Doing as _, Folder};
+use crate::hash::sha256_of;
 use crate::outcome::Failure;
 use crate::records::changes;
 use crate::records::key::{KeyKinds, Keys};
@@ -20,7 +21,6 @@ use crate::sink::builds_on::{self, BuildsOn};
 use crate::sink::files::commit::{New, Written};
 use crate::sink::files::generation::{GENERATIONS, Generation, Set};
 use crate::sink::files::new_segment::NewSegment;
-use crate::sink::files::published_set::sha256_of;
 use crate::sink::files::segment::SEGMENTS;
 use crate::sink::files::write::SetFile;
 use crate::sink::manifest::{CsvLayout, FileRecord};

@@ -50,8 +50,8 @@ pub trait Sink {
     /// A new folder for the component to stage into.
     fn run_folder(&self) -> Result<RunFolder, Failure>;
 
-    /// Begins with the records that a component stages, while it still runs, in the hope that it stages nothing but these and
-    /// that they build on `base`. `None`: nothing can be done before it has ended. Readers and databases see nothing of it.
+    /// Begins with the records that a component stages, while it still runs. The result is valid only if these are all that it
+    /// stages, and build on `base`. `None`: nothing can be done before it has ended. Readers and databases see nothing of it.
     fn begin(
         &self,
         _records: Lines<'_>,

@@ -1,54 +1,52 @@
 //! The records that a component stages, read while it still runs: once, on one thread, for two readers.
 //!
-//! What is read this way counts only where it is the whole file that is there after the component has ended:
-//! [`Staged::is`](super::read::Staged::is).
+//! The component can change what it wrote. So what is read this way is valid only if it is, byte for byte, the file that is
+//! there after the component has ended: [`Followed::is_all_of`].
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::folder::Folder;
+use sha2::{Digest as _, Sha256};
+
+use crate::folder::{Doing as _, Folder};
+use crate::hash::{hex, sha256_of};
 use crate::limits::{FOLLOWED_PIECE_BYTES_MAX, FOLLOWED_PIECES_MAX};
-use crate::staging::read::{RECORDS, StagedFile, plain_file};
+use crate::outcome::Failure;
+use crate::staging::read::{Identity, RECORDS, Staged, StagedFile, plain_file};
 
 /// How long to wait before a look for more, at first and after many looks in vain.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
-/// The first reader: reads the file, waits where it has no more yet, and passes on what it read.
-pub struct Following {
+/// Reads the file, waits where it has no more yet, and passes on what it read.
+pub struct FirstReader {
     input: Folder,
-    file: Option<File>,
+    file: Option<StagedFile>,
     offset: u64,
+    hash: Sha256,
     second: Option<SyncSender<Vec<u8>>>,
-    watched: Arc<Watched>,
+    shared: Arc<Shared>,
 }
 
-/// The second reader: reads what the first one has read, and waits for it.
-pub struct Fed {
+/// Reads what the first reader has read, and waits for it.
+pub struct SecondReader {
     pieces: Receiver<Vec<u8>>,
     /// What is left of the last one.
     left: io::Cursor<Vec<u8>>,
+    shared: Arc<Shared>,
 }
 
 /// Held while the component runs; dropped before it has [`ended`](Self::ended), nothing more is read.
-pub struct Running(Arc<Watched>);
+pub struct Running(Arc<Shared>);
 
-/// Tells which file was read, and how far.
-pub struct Followed(Arc<Watched>);
-
-/// A file, and its first so many bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prefix {
-    pub device: u64,
-    pub inode: u64,
-    pub bytes: u64,
-}
+/// What the first reader has read.
+pub struct Followed(Arc<Shared>);
 
 #[derive(Default)]
-struct Watched {
+struct Shared {
     state: Mutex<State>,
     ended: Condvar,
 }
@@ -56,7 +54,8 @@ struct Watched {
 #[derive(Default)]
 struct State {
     component: Component,
-    read: Option<Prefix>,
+    /// Set when the first reader has come to the end.
+    read: Option<ReadToTheEnd>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,39 +67,49 @@ enum Component {
     HasFailed,
 }
 
+struct ReadToTheEnd {
+    /// None of a file that never was there.
+    file: Option<Identity>,
+    bytes: u64,
+    /// In hex.
+    sha256: String,
+}
+
 /// Readers of the records in `input`, from the first.
-pub fn follow(input: &Folder) -> (Following, Fed, Running, Followed) {
-    let watched = Arc::new(Watched::default());
+pub fn follow(input: &Folder) -> (FirstReader, SecondReader, Running, Followed) {
+    let shared = Arc::new(Shared::default());
     let (second, pieces) = sync_channel(FOLLOWED_PIECES_MAX);
-    let following = Following {
+    let first = FirstReader {
         input: input.clone(),
         file: None,
         offset: 0,
+        hash: Sha256::new(),
         second: Some(second),
-        watched: Arc::clone(&watched),
+        shared: Arc::clone(&shared),
     };
-    let fed = Fed {
+    let second = SecondReader {
         pieces,
         left: io::Cursor::default(),
+        shared: Arc::clone(&shared),
     };
     (
-        following,
-        fed,
-        Running(Arc::clone(&watched)),
-        Followed(watched),
+        first,
+        second,
+        Running(Arc::clone(&shared)),
+        Followed(shared),
     )
 }
 
-impl Watched {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits for so long, or until the component has ended.
     fn wait(&self, pause: Duration) {
-        let ended = self.ended.wait_timeout_while(self.lock(), pause, |state| {
-            state.component == Component::Runs
-        });
-        drop(ended);
+        let runs = |state: &mut State| state.component == Component::Runs;
+        let waited = self.ended.wait_timeout_while(self.state(), pause, runs);
+        drop(waited);
     }
 }
 
@@ -108,7 +117,7 @@ impl Running {
     /// The component has ended with this: where that is well, what it staged is read to its end.
     pub fn ended<T, E>(self, result: Result<T, E>) -> Result<T, E> {
         if result.is_ok() {
-            self.0.lock().component = Component::HasEnded;
+            self.0.state().component = Component::HasEnded;
         }
         result
     }
@@ -116,7 +125,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let component = &mut self.0.lock().component;
+        let component = &mut self.0.state().component;
         if *component == Component::Runs {
             *component = Component::HasFailed;
         }
@@ -125,40 +134,56 @@ impl Drop for Running {
 }
 
 impl Followed {
-    /// What was read; none of a file that never was there.
-    pub fn read(&self) -> Option<Prefix> {
-        self.0.lock().read
+    /// Whether all records of `staged`, whose component has ended, are what was read. `Err` is 74.
+    pub fn is_all_of(&self, staged: &Staged) -> Result<bool, Failure> {
+        let state = self.0.state();
+        let Some(read) = &state.read else {
+            return Ok(false);
+        };
+        let there = staged.records_file();
+        if there.map(|there| there.is) != read.file {
+            return Ok(false);
+        }
+        let Some(StagedFile { file, bytes, .. }) = there else {
+            return Ok(true);
+        };
+        let doing = || format!("cannot read the staged `{RECORDS}`");
+        Ok(*bytes == read.bytes && sha256_of(file).doing(doing)? == read.sha256)
     }
 }
 
-impl Following {
+impl FirstReader {
     /// The file, once it is there.
     fn opened(&mut self) -> io::Result<Option<&File>> {
         if self.file.is_none() {
-            let opened = plain_file(&self.input, RECORDS).map_err(io::Error::other)?;
-            if let Some(StagedFile { file, whole }) = opened {
-                self.watched.lock().read = Some(Prefix { bytes: 0, ..whole });
-                self.file = Some(file);
-            }
+            self.file = plain_file(&self.input, RECORDS).map_err(io::Error::other)?;
         }
-        Ok(self.file.as_ref())
+        Ok(self.file.as_ref().map(|staged| &staged.file))
     }
 
     /// Passes on what was read. Nobody may be listening any more.
     fn pass_on(&mut self, bytes: &[u8]) {
         self.offset += bytes.len() as u64;
-        if let Some(read) = &mut self.watched.lock().read {
-            read.bytes = self.offset;
-        }
+        self.hash.update(bytes);
         if let Some(second) = &self.second
             && second.send(bytes.to_vec()).is_err()
         {
             self.second = None;
         }
     }
+
+    fn end(&mut self) {
+        let hash = self.hash.clone();
+        self.shared.state().read = Some(ReadToTheEnd {
+            file: self.file.as_ref().map(|staged| staged.is),
+            bytes: self.offset,
+            sha256: hex(&hash.finalize()),
+        });
+        self.second = None;
+    }
 }
 
-impl Read for Following {
+impl Read for FirstReader {
     /// `Ok(0)`: the component has ended, and all is read. `Err`: it failed, or the file is not what it may be.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let at_once = into.len().min(FOLLOWED_PIECE_BYTES_MAX);
@@ -166,7 +191,7 @@ impl Read for Following {
         let (mut pause, longest) = PAUSE;
         loop {
             // Asked before the look: what it wrote last is then seen.
-            let component = self.watched.lock().component;
+            let component = self.shared.state().component;
             if component == Component::HasFailed {
                 return Err(io::Error::other("the component failed"));
             }
@@ -177,18 +202,20 @@ impl Read for Following {
             };
             if read > 0 {
                 self.pass_on(&into[..read]);
-            }
-            if read > 0 || component == Component::HasEnded {
                 return Ok(read);
             }
-            self.watched.wait(pause);
+            if component == Component::HasEnded {
+                self.end();
+                return Ok(0);
+            }
+            self.shared.wait(pause);
             pause = longest.min(2 * pause);
         }
     }
 }
 
-impl Read for Fed {
-    /// `Ok(0)`: the first reader has come to the end, or has given up.
+impl Read for SecondReader {
+    /// `Ok(0)`: the first reader has come to the end. `Err`: it has given up.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             let read = self.left.read(into)?;
@@ -197,7 +224,8 @@ impl Read for Fed {
             }
             match self.pieces.recv() {
                 Ok(piece) => self.left = io::Cursor::new(piece),
-                Err(_) => return Ok(0),
+                Err(_) if self.shared.state().read.is_some() => return Ok(0),
+                Err(_) => return Err(io::Error::other("not all of it was read")),
             }
         }
     }

@@ -12,7 +12,6 @@ use rustix::io::{Errno, retry_on_intr};
 use crate::folder::{Doing as _, Folder};
 use crate::limits::Limits;
 use crate::outcome::Failure;
-use crate::staging::following::Prefix;
 use crate::staging::lines::Lines;
 
 /// One JSON object a line, a key's versions oldest first.
@@ -56,8 +55,16 @@ pub struct Staged {
 #[derive(Debug)]
 pub(super) struct StagedFile {
     pub file: File,
-    /// It, with all that was in it.
-    pub whole: Prefix,
+    pub is: Identity,
+    /// Its size when it was opened.
+    pub bytes: u64,
+}
+
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
 }
 
 /// Opens what the component left in `input`. `Err` is 70: it left something else than it may.
@@ -68,7 +75,7 @@ pub fn open(input: &Folder, reported: Counts, limits: &Limits) -> Result<Staged,
         let Some(staged) = plain_file(input, name)? else {
             return Ok(None);
         };
-        bytes_left = bytes_left.checked_sub(staged.whole.bytes).ok_or_else(|| {
+        bytes_left = bytes_left.checked_sub(staged.bytes).ok_or_else(|| {
             let most = limits.staged_bytes;
             Failure::broken(format!("it staged more than {most} bytes (`staged_bytes`)"))
         })?;
@@ -89,8 +96,7 @@ pub fn open(input: &Folder, reported: Counts, limits: &Limits) -> Result<Staged,
 /// is longer than is looked through, counts for nothing.
 pub fn so_far(input: &Folder, limits: &Limits) -> Counts {
     let lines = |name: &str| {
-        let StagedFile { file, whole } = plain_file(input, name).ok().flatten()?;
-        let bytes = whole.bytes;
+        let StagedFile { file, bytes, .. } = plain_file(input, name).ok().flatten()?;
         let is_counted = bytes <= limits.staged_counted_bytes;
         is_counted.then(|| newlines(file.take(bytes)))?.ok()
     };
@@ -117,15 +123,15 @@ impl Staged {
         Self { more, ..self }
     }
 
-    /// Whether `records.ndjson` is this file, and no longer.
-    pub fn is(&self, read: Option<Prefix>) -> bool {
-        self.records.as_ref().map(|staged| staged.whole) == read
+    /// `records.ndjson`, as it was opened; none where it is not there.
+    pub(super) fn records_file(&self) -> Option<&StagedFile> {
+        self.records.as_ref()
     }
 
     /// Whether there is no line of a deletion.
     pub fn has_no_deletions(&self) -> bool {
         let deleted = self.deleted.as_ref();
-        deleted.is_none_or(|deleted| deleted.whole.bytes == 0)
+        deleted.is_none_or(|deleted| deleted.bytes == 0)
     }
 
     /// The lines of `records.ndjson`, from the first.
@@ -232,11 +238,11 @@ pub(super) fn plain_file(input: &Folder, name: &str) -> Result<Option<StagedFile
     }
     Ok(Some(StagedFile {
         file: File::from(fd),
-        whole: Prefix {
+        is: Identity {
             device: stat.st_dev,
             inode: stat.st_ino,
-            bytes: u64::try_from(stat.st_size).unwrap_or(0),
         },
+        bytes: u64::try_from(stat.st_size).unwrap_or(0),
     }))
 }
 

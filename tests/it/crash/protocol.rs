@@ -128,9 +128,10 @@ fn the_generation_is_complete_and_synced(calls: &[Call], marks: &Marks, broken: 
         }
     }
     for (path, _) in entries.iter().filter(|(_, shared)| !**shared) {
+        let names = [path, made_as(calls, path)];
         let changed = (0..calls.len())
             .rev()
-            .find(|&at| writes(&calls[at]) && calls[at].paths[0] == *path);
+            .find(|&at| writes(&calls[at]) && names.contains(&calls[at].paths[0].as_str()));
         if changed.is_some_and(|changed| !is_synced(calls, path, changed, marks.moved)) {
             broken.push(format!(
                 "`{path}` is not synced between its last change and the move"
@@ -346,6 +347,12 @@ fn renames_to(call: &Call, is: impl Fn(&str) -> bool) -> bool {
     call.name.starts_with("rename")
         && call.ended == Ended::Well
         && call.paths.get(1).is_some_and(|to| is(to))
+}
+
+/// The name under which a file was made: its own, or the one from which it was renamed.
+fn made_as<'c>(calls: &'c [Call], path: &'c str) -> &'c str {
+    let renamed = calls.iter().find(|call| renames_to(call, |to| to == path));
+    renamed.map_or(path, |call| &call.paths[0])
 }
 
 /// Whether the call changes the bytes of a file.

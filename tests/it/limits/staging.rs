@@ -53,6 +53,18 @@ fn the_limit_is_of_the_run_and_not_of_a_portion() {
 }
 
 #[test]
+fn what_is_there_in_the_end_is_published_whatever_was_read_before() {
+    for way in ["stage-anew", "stage-over"] {
+        for key in ["", "/id"] {
+            let run = Job::misbehaving(way).set("PRIMARY_KEY", key).run();
+
+            let records = json!([{"id": 1, "name": "eno"}, {"id": 2, "name": "owt"}]);
+            run.exits(Outcome::Published).publishes(&records);
+        }
+    }
+}
+
+#[test]
 fn what_was_cut_off_may_be_staged_again() {
     Job::misbehaving("fill-and-cut")
         .run()

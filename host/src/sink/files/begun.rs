@@ -1,7 +1,6 @@
 //! What is made of a new set while the component still runs: its file, or what was staged in the order of its keys.
 //!
-//! It hopes that records come in the order of their keys where they are the set, and that nothing but records is staged. Where
-//! it hoped in vain the set is made anew, of what was staged in the end.
+//! It is valid only if nothing but these records is staged. Otherwise the set is made again, of what was staged in the end.
 
 use crate::folder::Doing as _;
 use crate::outcome::Failure;

@@ -211,6 +211,7 @@ impl Next<'_> {
             )?;
             (read, merged)
         } else {
+            drop(begun);
             let (sorted, read) = self.sort(new()?, Some((old, parents)))?;
             superseded = sorted.superseded();
             let removed = write_all(sorted, &mut output, self.files.context.check)?;

@@ -1,11 +1,10 @@
 //! Reads the last published data file back, and believes it only when it is what its manifest says, to the last byte.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::hash::hex;
+use crate::hash::{hex, sha256_of};
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::settings::data_file::{OutputFormat, RECORDS_FILE, compression_of, format_of};
@@ -193,23 +192,6 @@ fn step(place: Expected, framing: Framing, line: &[u8]) -> Option<(Expected, usi
             is_record(record).then_some((next, record.len()))
         }
         _ => None,
-    }
-}
-
-/// sha256 in hex of all of `file`, whose own position stays.
-pub fn sha256_of(file: &File) -> std::io::Result<String> {
-    let (mut hash, mut offset) = (Sha256::new(), 0);
-    let mut block = vec![0; 256 * 1024];
-    loop {
-        match file.read_at(&mut block, offset) {
-            Ok(0) => return Ok(hex(&hash.finalize())),
-            Ok(read) => {
-                hash.update(&block[..read]);
-                offset += read as u64;
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
     }
 }
 

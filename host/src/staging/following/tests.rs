@@ -10,34 +10,35 @@ use crate::staging::read::{self, Counts};
 fn followed(component: impl FnOnce(&Path)) -> (Vec<u8>, Vec<u8>, bool) {
     let temp = tempfile::tempdir().unwrap();
     let input = Folder::open(temp.path()).unwrap().unwrap();
-    let (mut following, mut fed, running, followed) = follow(&input);
-    let (mut first, mut second) = (Vec::new(), Vec::new());
+    let (mut first, mut second, running, followed) = follow(&input);
+    let (mut by_first, mut by_second) = (Vec::new(), Vec::new());
     thread::scope(|scope| {
-        let (first, second) = (&mut first, &mut second);
-        scope.spawn(move || following.read_to_end(first).unwrap());
-        scope.spawn(move || fed.read_to_end(second).unwrap());
+        let (by_first, by_second) = (&mut by_first, &mut by_second);
+        scope.spawn(move || {
+            first.read_to_end(by_first).unwrap();
+            drop(first);
+        });
+        scope.spawn(move || second.read_to_end(by_second).unwrap());
         component(temp.path());
         ends_well(running);
     });
-    let staged = read::open(&input, Counts::default(), &Limits::default()).unwrap();
-    (first, second, staged.is(followed.read()))
+    (by_first, by_second, is_all(&input, &followed))
+}
+
+fn is_all(input: &Folder, followed: &Followed) -> bool {
+    let staged = read::open(input, Counts::default(), &Limits::default()).unwrap();
+    followed.is_all_of(&staged).unwrap()
 }
 
 fn ends_well(running: Running) {
     running.ended(Ok::<_, ()>(())).unwrap();
 }
 
-fn until(is_so: impl Fn() -> bool) {
-    while !is_so() {
-        thread::yield_now();
-    }
-}
-
 #[test]
 fn both_readers_read_all_that_is_written_before_the_end() {
     let text = "some line of some length\n".repeat(10_000);
 
-    let (first, second, is_whole) = followed(|folder| {
+    let (first, second, is_all) = followed(|folder| {
         let mut file = File::create(folder.join(RECORDS)).unwrap();
         for piece in text.as_bytes().chunks(777) {
             file.write_all(piece).unwrap();
@@ -45,31 +46,23 @@ fn both_readers_read_all_that_is_written_before_the_end() {
     });
 
     assert!(first == text.as_bytes() && second == text.as_bytes());
-    assert!(is_whole);
+    assert!(is_all);
 }
 
 #[test]
 fn a_file_that_never_was_there_is_nothing() {
-    let (first, second, is_whole) = followed(|_| {});
+    let (first, second, is_all) = followed(|_| {});
 
     assert_eq!((first, second), (vec![], vec![]));
-    assert!(is_whole);
+    assert!(is_all);
 }
 
-/// What a component may do after its records were read.
-type After = fn(&Path);
+/// What a component may do with the file after it was read, and whether it is then still what was read.
+type After = (fn(&Path), bool);
 
 #[test]
-fn what_was_read_is_not_another_file_in_its_place_or_a_shorter_one() {
-    let read_all = |folder: &Path| {
-        std::fs::write(folder.join(RECORDS), "{}\n{}\n").unwrap();
-        let input = Folder::open(folder).unwrap().unwrap();
-        let (mut following, _, running, followed) = follow(&input);
-        ends_well(running);
-        following.read_to_end(&mut Vec::new()).unwrap();
-        (input, followed)
-    };
-    let afters: [(After, bool); 4] = [
+fn what_was_read_is_the_file_that_is_there_in_the_end_or_nothing() {
+    let afters: [After; 6] = [
         (|_| {}, true),
         (
             |file| {
@@ -79,63 +72,91 @@ fn what_was_read_is_not_another_file_in_its_place_or_a_shorter_one() {
             },
             false,
         ),
+        // The same file, and as long.
+        (|file| std::fs::write(file, "[]\n{}\n").unwrap(), false),
         (|file| std::fs::write(file, "{}\n").unwrap(), false),
+        (|file| std::fs::write(file, "{}\n{}\n{}\n").unwrap(), false),
         (|file| std::fs::remove_file(file).unwrap(), false),
     ];
-    for (after, is_whole) in afters {
+    for (after, is_still) in afters {
         let temp = tempfile::tempdir().unwrap();
-        let (input, followed) = read_all(temp.path());
+        let file = temp.path().join(RECORDS);
+        std::fs::write(&file, "{}\n{}\n").unwrap();
+        let input = Folder::open(temp.path()).unwrap().unwrap();
+        let (mut first, _second, running, followed) = follow(&input);
+        ends_well(running);
+        first.read_to_end(&mut Vec::new()).unwrap();
 
-        after(&temp.path().join(RECORDS));
+        after(&file);
 
-        let staged = read::open(&input, Counts::default(), &Limits::default()).unwrap();
-        assert_eq!(staged.is(followed.read()), is_whole);
+        assert_eq!(is_all(&input, &followed), is_still);
     }
+}
+
+#[test]
+fn a_file_that_is_cut_and_grows_again_is_not_what_was_read() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join(RECORDS);
+    let input = Folder::open(temp.path()).unwrap().unwrap();
+    let (mut first, _second, running, followed) = follow(&input);
+    let mut line = [0; 4];
+    std::fs::write(&file, "[1]\n").unwrap();
+    first.read_exact(&mut line).unwrap();
+
+    // The second line is read behind the old first one.
+    std::fs::write(&file, "[2]\n[3]\n").unwrap();
+    ends_well(running);
+    let mut rest = Vec::new();
+    first.read_to_end(&mut rest).unwrap();
+
+    assert_eq!((&line, &rest[..]), (b"[1]\n", &b"[3]\n"[..]));
+    assert!(!is_all(&input, &followed));
 }
 
 #[test]
 fn a_second_reader_that_gives_up_stops_nobody() {
     let temp = tempfile::tempdir().unwrap();
     let input = Folder::open(temp.path()).unwrap().unwrap();
-    let (mut following, fed, running, followed) = follow(&input);
+    let (mut first, second, running, followed) = follow(&input);
     let text = vec![b'\n'; (FOLLOWED_PIECES_MAX + 8) * 1_000];
     std::fs::write(temp.path().join(RECORDS), &text).unwrap();
-    drop(fed);
+    drop(second);
     ends_well(running);
 
     let mut piece = [0; 1_000];
-    while following.read(&mut piece).unwrap() > 0 {}
+    while first.read(&mut piece).unwrap() > 0 {}
 
-    assert_eq!(followed.read().unwrap().bytes, text.len() as u64);
+    assert!(is_all(&input, &followed));
+}
+
+#[test]
+fn of_a_first_reader_that_gives_up_nothing_is_all() {
+    let temp = tempfile::tempdir().unwrap();
+    let input = Folder::open(temp.path()).unwrap().unwrap();
+    let (mut first, mut second, running, followed) = follow(&input);
+    std::fs::write(temp.path().join(RECORDS), "{}\n{}\n").unwrap();
+    ends_well(running);
+
+    first.read_exact(&mut [0; 3]).unwrap();
+    drop(first);
+
+    assert!(second.read_to_end(&mut Vec::new()).is_err());
+    assert!(!is_all(&input, &followed));
 }
 
 #[test]
 fn more_is_waited_for_until_the_component_has_ended() {
     let temp = tempfile::tempdir().unwrap();
     let input = Folder::open(temp.path()).unwrap().unwrap();
-    let (mut following, fed, running, followed) = follow(&input);
-    let reading = thread::spawn(move || following.read_to_end(&mut Vec::new()).unwrap());
+    let (mut first, mut second, running, _) = follow(&input);
+    let reading = thread::spawn(move || first.read_to_end(&mut Vec::new()).unwrap());
 
     std::fs::write(temp.path().join(RECORDS), "{}\n").unwrap();
-    until(|| followed.read().is_some_and(|read| read.bytes == 3));
+    second.read_exact(&mut [0; 3]).unwrap();
     assert!(!reading.is_finished());
     ends_well(running);
 
     assert_eq!(reading.join().unwrap(), 3);
-    drop(fed);
-}
-
-#[test]
-fn a_link_in_place_of_the_file_is_not_followed() {
-    let temp = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink("/etc/passwd", temp.path().join(RECORDS)).unwrap();
-    let input = Folder::open(temp.path()).unwrap().unwrap();
-    let (mut following, _fed, running, _) = follow(&input);
-    ends_well(running);
-
-    let error = following.read_to_end(&mut Vec::new()).unwrap_err();
-
-    assert!(error.to_string().contains("not a regular file"), "{error}");
 }
 
 #[test]
@@ -143,10 +164,22 @@ fn of_a_component_that_failed_nothing_more_is_read() {
     let temp = tempfile::tempdir().unwrap();
     std::fs::write(temp.path().join(RECORDS), "{}\n").unwrap();
     let input = Folder::open(temp.path()).unwrap().unwrap();
-    let (mut following, fed, running, _) = follow(&input);
+    let (mut first, _second, running, _) = follow(&input);
 
     running.ended(Err::<(), _>(())).unwrap_err();
 
-    assert!(following.read(&mut [0; 10]).is_err());
-    drop(fed);
+    assert!(first.read(&mut [0; 10]).is_err());
+}
+
+#[test]
+fn a_link_in_place_of_the_file_is_not_followed() {
+    let temp = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", temp.path().join(RECORDS)).unwrap();
+    let input = Folder::open(temp.path()).unwrap().unwrap();
+    let (mut first, _second, running, _) = follow(&input);
+    ends_well(running);
+
+    let error = first.read_to_end(&mut Vec::new()).unwrap_err();
+
+    assert!(error.to_string().contains("not a regular file"), "{error}");
 }

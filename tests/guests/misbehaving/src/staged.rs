@@ -1,11 +1,16 @@
 //! Behaviours in the staging folder: what lies in it is not what was agreed.
 
+use crate::bindings::wasi::clocks::monotonic_clock;
 use crate::bindings::wasi::filesystem::preopens;
 use crate::bindings::wasi::filesystem::types::{Descriptor, DescriptorFlags, OpenFlags, PathFlags};
 use crate::{Ending, everything};
 
 const RECORDS: &str = "records.ndjson";
 const TWO: &[u8] = b"{\"id\":1,\"name\":\"one\"}\n{\"id\":2,\"name\":\"two\"}\n";
+/// As long, line by line.
+const OTHER_TWO: &[u8] = b"{\"id\":1,\"name\":\"eno\"}\n{\"id\":2,\"name\":\"owt\"}\n";
+/// So long a host has to read what was staged.
+const READ_NS: u64 = 300_000_000;
 /// More than a run may stage, were the file not sparse.
 const SPARSE_BYTES: u64 = 64 << 30;
 const FILES: u32 = 2_000;
@@ -54,10 +59,35 @@ pub fn run(behaviour: &str) -> Option<Ending> {
         "stage-half-a-record" => put(&folder, RECORDS, b"{\"id\":1}\n{\"id\":", 2),
         "stage-no-utf-8" => put(&folder, RECORDS, b"{\"id\":\"\xff\xfe\"}\n", 1),
         "stage-an-empty-line" => put(&folder, RECORDS, b"{\"id\":1}\n\n{\"id\":2}\n", 3),
+        "stage-anew" => {
+            put(&folder, RECORDS, TWO, 2);
+            be_read();
+            put(&folder, RECORDS, OTHER_TWO, 2)
+        }
+        "stage-over" => {
+            put(&folder, RECORDS, TWO, 2);
+            be_read();
+            let file = folder
+                .open_at(
+                    PathFlags::empty(),
+                    RECORDS,
+                    OpenFlags::empty(),
+                    DescriptorFlags::WRITE,
+                )
+                .expect("open the file again");
+            let written = file.write(OTHER_TWO, 0).expect("write over it");
+            assert_eq!(written, OTHER_TWO.len() as u64);
+            2
+        }
         "reach-outside" => reach_outside(&folder),
         _ => return None,
     };
     Some(Ok(everything(staged)))
+}
+
+/// Lets the host read what was staged so far.
+fn be_read() {
+    monotonic_clock::subscribe_duration(READ_NS).block();
 }
 
 /// The staging folder.

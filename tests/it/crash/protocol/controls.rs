@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::super::calls::{Call, OUTPUT};
 use super::super::scenario::Scenario;
-use super::{Before, Marks, appends, broken, marks};
+use super::{Before, Marks, appends, broken, made_as, marks};
 use crate::world::Place;
 
 /// Two calls, the first of which must come before the second.
@@ -234,7 +234,7 @@ fn must_be_in_order(calls: &[Call], marks: &Marks, before: &Before) -> Vec<Pair>
     if !shared {
         pairs.push((
             "the data is written before it is synced",
-            last(&|call| call.is("write", &data)),
+            last(&|call| call.is("write", made_as(calls, &data))),
             sync(&data),
         ));
         pairs.push(("the data is synced before the move", sync(&data), moved));
