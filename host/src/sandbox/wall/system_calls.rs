@@ -12,11 +12,10 @@ use seccompiler::{
 };
 
 /// Allowed whatever their arguments are.
-const ALLOWED: [libc::c_long; 41] = [
+const ALLOWED: [libc::c_long; 40] = [
     // Memory; `mmap` with conditions, below.
     libc::SYS_brk,
     libc::SYS_mprotect,
-    libc::SYS_mremap,
     libc::SYS_munmap,
     // Descriptors that it has.
     libc::SYS_close,

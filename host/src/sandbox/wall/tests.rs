@@ -27,6 +27,8 @@ struct Ground {
     staging: OwnedFd,
     folder: PathBuf,
     parent: libc::pid_t,
+    /// The lowest page of the stack of the first thread.
+    stack: usize,
 }
 
 impl Ground {
@@ -326,10 +328,15 @@ const ATTACKS: [Attack; 56] = [
 ];
 
 /// What is tried at last: the limits of the kernel, which only this process feels.
-const LIMITS: [Attack; 6] = [
+const LIMITS: [Attack; 7] = [
     ("take shared memory", |_| taken(libc::MAP_SHARED)),
     ("take memory that grows down", |_| {
         taken(libc::MAP_PRIVATE | libc::MAP_GROWSDOWN)
+    }),
+    ("make a page of the stack larger", |ground| {
+        let bytes = usize::try_from(2 * CHILD_MEMORY_MAX).unwrap();
+        let how = libc::MREMAP_MAYMOVE;
+        call!(libc::SYS_mremap, ground.stack, 4096, bytes, how)
     }),
     ("take huge pages", |_| {
         taken(libc::MAP_PRIVATE | libc::MAP_HUGETLB)
@@ -366,6 +373,9 @@ fn attacker() {
     }
     let staging = OwnedFd::from(File::open(folder.join("staging")).unwrap());
     let parent = rustix::process::getppid().unwrap().as_raw_nonzero().get();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let stack = maps.lines().find(|line| line.ends_with("[stack]")).unwrap();
+    let stack = usize::from_str_radix(stack.split('-').next().unwrap(), 16).unwrap();
     let bounds = Bounds {
         data_bytes: CHILD_MEMORY_MAX,
         cpu_seconds: 10,
@@ -383,6 +393,7 @@ fn attacker() {
         staging,
         folder,
         parent,
+        stack,
     };
     // The harness has begun a line.
     let mut told = "\n".to_owned();
@@ -466,6 +477,8 @@ fn each_limit_of_the_kernel_is_the_one_that_refuses() {
         ("take more memory", libc::ENOMEM),
         ("open more files", libc::EMFILE),
         ("write a larger file", libc::EFBIG),
+        // No limit counts it.
+        ("make a page of the stack larger", libc::EPERM),
     ] {
         let came = came.iter().find(|(tried, _)| tried == name).unwrap();
         assert_eq!(came.1, format!("refused {number}"), "{name}");
