@@ -1,6 +1,7 @@
 //! How fast requests may follow each other, whatever the component is: `requests_per_second` of a policy.
 
-use std::sync::{Mutex, PoisonError};
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -22,24 +23,76 @@ impl Pace {
         }
     }
 
-    /// Waits for its turn: who asks first has it first.
+    /// Waits for its turn: who asks first has it first. A turn that is given up is the next one's, if none was given after it.
     pub async fn turn(&self) {
         if !self.pause.is_zero() {
-            sleep_until(self.turn_at(Instant::now())).await;
+            let turn = Turn {
+                at: self.turn_at(Instant::now()),
+                of: self,
+            };
+            sleep_until(turn.at).await;
+            mem::forget(turn);
         }
     }
 
+    fn next(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn turn_at(&self, now: Instant) -> Instant {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.next();
         let at = next.map_or(now, |next| next.max(now));
         *next = Some(at + self.pause);
         at
     }
 }
 
+/// A turn that is waited for.
+struct Turn<'p> {
+    at: Instant,
+    of: &'p Pace,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut next = self.of.next();
+        if *next == Some(self.at + self.of.pause) {
+            *next = Some(self.at);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+
+    #[test]
+    fn a_turn_that_is_given_up_is_the_next_ones_unless_another_was_given_after_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(async {
+            let pace = Pace::new(Duration::from_hours(1));
+            pace.turn().await;
+            let next = || pace.next().unwrap();
+            let second = next();
+
+            for _ in 0..3 {
+                assert!(pace.turn().now_or_never().is_none());
+                assert_eq!(next(), second);
+            }
+
+            let (mut older, mut newer) = (Box::pin(pace.turn()), Box::pin(pace.turn()));
+            assert!(older.as_mut().now_or_never().is_none());
+            assert!(newer.as_mut().now_or_never().is_none());
+            drop(older);
+            assert_eq!(next(), second + 2 * pace.pause);
+            drop(newer);
+            assert_eq!(next(), second + pace.pause);
+        });
+    }
 
     #[test]
     fn each_request_has_its_share_of_a_second_and_time_that_passed_is_no_credit() {

@@ -125,6 +125,7 @@ impl Shared {
         drop(answer);
         let renewed = tokens.token(Some(&token)).await?;
         renewed.put_into(&mut again);
+        self.pace.turn().await;
         let answer = self.exchange(again, body, origin).await?;
         renewed.tried_again(answer.0.status());
         Ok(answer)
@@ -151,6 +152,7 @@ impl Shared {
         };
         drop(answer);
         other.put_into(&mut again);
+        self.pace.turn().await;
         self.exchange(again, body, origin).await
     }
 

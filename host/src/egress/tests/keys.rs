@@ -54,6 +54,27 @@ async fn a_key_that_changed_in_its_file_is_sent_after_a_401_and_from_then_on() {
 }
 
 #[tokio::test]
+async fn the_second_try_after_a_401_waits_for_its_turn() {
+    let (_folder, path) = file(NEW);
+    let limits = Limits {
+        request_pause: Duration::from_hours(1),
+        ..Limits::default()
+    };
+    let server = Server::new([vec![text(NO)]]).await;
+    let policy = Policy {
+        source: Some(server.origin()),
+        ..Policy::default()
+    };
+    let (egress, _) = world(policy, &Auth::Bearer(key(&path)), &limits, &[]);
+
+    let url = server.url("/");
+    let answered = tokio::time::timeout(Duration::from_millis(500), get(&egress, &url));
+
+    assert!(answered.await.is_err());
+    assert_eq!(server.asked(), 1);
+}
+
+#[tokio::test]
 async fn a_source_that_takes_no_key_is_asked_twice_and_then_once() {
     let (_folder, path) = file(NEW);
     let auth = Auth::Header {
