@@ -108,12 +108,7 @@ impl Pace {
         let parallel = parallel.min(usize::from(FLEET_PARALLEL_MAX));
         let mut tenants: Vec<&str> = jobs.iter().map(|job| job.tenant.as_str()).collect();
         tenants.dedup();
-        // Half of the places are left to the others.
-        let share = if tenants.len() > 1 {
-            parallel.div_ceil(2)
-        } else {
-            parallel
-        };
+        let share = share(parallel, tenants.len());
         Ok(Self {
             parallel,
             per_tenant: args.per_tenant.map_or(share, usize::from),
@@ -138,6 +133,15 @@ impl Pace {
         let part = random_digits() % 1_000_000;
         self.jitter
             .mul_f64(f64::from(u32::try_from(part).unwrap_or(0)) / 1e6)
+    }
+}
+
+/// The jobs of one tenant that run at the same time, where nothing was said: half of the places are left to the others.
+pub fn share(parallel: usize, tenants: usize) -> usize {
+    if tenants > 1 {
+        parallel.div_ceil(2)
+    } else {
+        parallel
     }
 }
 

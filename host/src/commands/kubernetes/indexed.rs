@@ -3,7 +3,7 @@
 //! The pods have the folder as it is here: a ConfigMap a job holds its job file. Secrets are keys of a Secret a job, as
 //! elsewhere; one that is missing is a failure of that job, and none of the pod's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::environment::{JOBS, SECRETS};
 use super::{Container, Described, Printed, cron_job, name, schedule};
 use crate::cli::KubernetesArgs;
+use crate::commands::fleet::share;
 use crate::limits::{FLEET_JOB_DEADLINE_MAX, KUBERNETES_CONFIG_BYTES_MAX};
 use crate::outcome::{Failure, Outcome};
 use crate::settings::catalogue::{self, Group};
@@ -75,7 +76,10 @@ pub fn manifests(
             "action": "Ignore",
             "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
         }]},
-        "activeDeadlineSeconds": seconds_max(jobs, parts, args),
+        "activeDeadlineSeconds": slowest(
+            jobs.iter().map(|job| (job.job.part_of(parts), &*job.job.tenant, job.seconds_max())),
+            args.parallel,
+        ),
         "template": {
             "metadata": {"labels": labels},
             "spec": pod(jobs, parts, &claims, &labels, args),
@@ -88,15 +92,21 @@ pub fn manifests(
     Ok(printed)
 }
 
-/// What the slowest part may take.
-fn seconds_max(jobs: &[Described], parts: u32, args: &KubernetesArgs) -> u64 {
-    let mut sums: BTreeMap<u32, u64> = BTreeMap::new();
-    for job in jobs {
-        *sums.entry(job.job.part_of(parts)).or_default() += job.seconds_max();
+/// What the slowest part may take, of jobs that each have a part, a tenant, and seconds that they may take.
+fn slowest<'j>(jobs: impl Iterator<Item = (u32, &'j str, u64)>, parallel: u16) -> u64 {
+    let mut parts: BTreeMap<u32, (BTreeSet<&str>, u64, u64)> = BTreeMap::new();
+    for (part, tenant, seconds) in jobs {
+        let (tenants, sum, longest) = parts.entry(part).or_default();
+        tenants.insert(tenant);
+        *sum += seconds;
+        *longest = seconds.max(*longest);
     }
-    let longest = jobs.iter().map(Described::seconds_max).max();
-    let sum = sums.into_values().max().unwrap_or(0);
-    sum.div_ceil(args.parallel.into()) + longest.unwrap_or(0)
+    let times = parts.into_values().map(|(tenants, sum, longest)| {
+        // Before the last job begins, so many run at any time: its tenant's, or all that may.
+        let at_once = share(parallel.into(), tenants.len());
+        sum.div_ceil(at_once as u64) + longest
+    });
+    times.max().unwrap_or(0)
 }
 
 fn pod(
@@ -208,4 +218,21 @@ fn group_of(name: &str) -> Group {
     let of_file = name.strip_suffix("_FILE").and_then(catalogue::row);
     let row = catalogue::row(name).or(of_file);
     row.map_or(Group::Source, |row| row.group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_several_tenants_takes_as_long_as_jobs_of_one_that_have_half_of_the_places() {
+        let of_one = [(0, "acme", 100); 4];
+        let of_two = [of_one.as_slice(), &[(0, "zoo", 100)]].concat();
+        let elsewhere = [of_one.as_slice(), &[(1, "zoo", 100)]].concat();
+
+        let slowest =
+            [&of_one[..], &of_two, &elsewhere].map(|jobs| slowest(jobs.iter().copied(), 4));
+
+        assert_eq!(slowest, [200, 350, 200]);
+    }
 }
