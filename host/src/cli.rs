@@ -90,13 +90,12 @@ impl Command {
         }
     }
 
-    /// Where the policy and the tenant of this command are named, if it takes them.
+    /// Where the policy and the tenant of this command are named, if they count for it. A manifest carries none.
     pub fn under(&mut self) -> Option<&mut UnderArgs> {
         match self {
             Self::Run(args) => Some(&mut args.given.under),
             Self::Check(args) => Some(&mut args.given.under),
             Self::Preview(args) => Some(&mut args.given.under),
-            Self::Kubernetes(args) => Some(&mut args.given.under),
             Self::Health(args) => Some(&mut args.under),
             _ => None,
         }

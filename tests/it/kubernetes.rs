@@ -263,6 +263,20 @@ fn a_mistake_in_one_job_prints_nothing() {
 }
 
 #[test]
+fn a_policy_in_the_environment_is_that_of_whoever_prints() {
+    let job = folder();
+    let here = job.tidegate(EACH).exits(0).stdout.clone();
+    let job = job
+        .set("TIDEGATE_POLICY", "/no/policy.toml")
+        .set("TIDEGATE_TENANT", "acme");
+
+    assert_eq!(job.tidegate(EACH).exits(0).stdout, here);
+    job.tidegate(["kubernetes", "jobs", "--tenant", "acme"])
+        .exits(64)
+        .stderr_has("--tenant");
+}
+
+#[test]
 fn flags_are_what_kubernetes_takes() {
     let job = folder();
 

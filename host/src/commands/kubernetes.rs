@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::fleet::jobs::{FleetJob, at};
 use super::stdout;
-use crate::cli::{KubernetesArgs, OutputKind};
+use crate::cli::{BUILT_IN_POLICY, KubernetesArgs, OutputKind, UnderArgs};
 use crate::limits::RUN_LATE_MAX;
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::process::stop::Stop;
@@ -37,7 +37,7 @@ const HOST_MEMORY_MIB: u64 = 256;
 pub fn kubernetes(args: &KubernetesArgs) -> Ended {
     let watch = Watch::begin();
     Ended::of(watch.block_on(async {
-        refuse_flags(args)?;
+        refuse_flags(args, BUILT_IN_POLICY)?;
         let Some(given) = args.given.job.as_deref() else {
             return Err(Failure::new(
                 Outcome::Usage,
@@ -94,7 +94,7 @@ impl Printed {
 }
 
 /// Refuses what Kubernetes would: a manifest that is not applied is a job that does not run.
-fn refuse_flags(args: &KubernetesArgs) -> Result<(), Failure> {
+fn refuse_flags(args: &KubernetesArgs, built_in_policy: Option<&str>) -> Result<(), Failure> {
     let plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     let is_schedule = args.schedule.as_deref().is_none_or(|schedule| {
         let fields: Vec<&str> = schedule.split(' ').collect();
@@ -113,8 +113,13 @@ fn refuse_flags(args: &KubernetesArgs) -> Result<(), Failure> {
         digits.parse::<u32>().is_ok_and(|size| size > 0)
             && ["", "Mi", "Gi", "Ti", "M", "G", "T"].contains(&unit)
     };
-    let wrong = if args.given.under.policy.is_some() {
+    let UnderArgs { policy, tenant } = &args.given.under;
+    let wrong = if built_in_policy.is_some() {
+        "this tidegate was built with a policy, which is not carried into a manifest: mount it, and run `tidegate run --tenant` in a manifest of your own"
+    } else if policy.is_some() {
         "--policy is not carried into a manifest, and a job would run without it: mount it, and run `tidegate run --policy` in a manifest of your own"
+    } else if tenant.is_some() {
+        "--tenant has a policy, and neither is carried into a manifest: leave it out"
     } else if !plain(&args.image) {
         "--image takes the name of an image: `registry.example.com/tidegate:0.1.0`"
     } else if !is_schedule {
@@ -388,4 +393,27 @@ impl Container {
 /// A text in which Kubernetes replaces nothing: it reads `$$` as `$`, and `$(NAME)` as a variable.
 fn literal(text: &str) -> String {
     text.replace('$', "$$")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn a_policy_that_was_built_in_is_not_left_behind() {
+        let line = ["tidegate", "kubernetes", "jobs"];
+        let Command::Kubernetes(args) = Cli::parse_from(line).command else {
+            panic!("another command");
+        };
+
+        assert!(refuse_flags(&args, None).is_ok());
+        let refused = refuse_flags(&args, Some("/etc/policy.toml")).unwrap_err();
+        assert!(
+            refused.message.contains("was built with a policy"),
+            "{refused:?}"
+        );
+    }
 }
