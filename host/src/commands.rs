@@ -176,19 +176,23 @@ fn under_policy(host: &HostPlan, of_component: &[Verdict]) -> String {
     let Some(tenant) = host.tenant.as_ref().filter(|tenant| tenant.is_usable()) else {
         return String::new();
     };
-    let mut out = format!(
-        "\n{}:\n{:<24} {:<40} {:<40} got\n",
-        words::escaped(&tenant.by()),
-        "",
-        "asked",
-        "allowed"
-    );
-    for verdict in host.verdicts.iter().chain(of_component) {
+    let mut rows = vec![["", "asked", "allowed", "got"].map(str::to_owned)];
+    rows.extend(host.verdicts.iter().chain(of_component).map(|verdict| {
         let got = verdict.got.as_deref().unwrap_or("refused");
-        let row = [&verdict.setting, &verdict.asked, &verdict.allowed, got].map(words::escaped);
+        [&verdict.setting, &verdict.asked, &verdict.allowed, got].map(words::escaped)
+    }));
+    // Each column as wide as its widest cell.
+    let widths = [0, 1, 2].map(|at| {
+        rows.iter()
+            .map(|row: &[String; 4]| row[at].chars().count())
+            .max()
+    });
+    let [setting, asked, allowed] = widths.map(Option::unwrap_or_default);
+    let mut out = format!("\n{}:\n", words::escaped(&tenant.by()));
+    for row in rows {
         let _ = writeln!(
             out,
-            "{:<24} {:<40} {:<40} {}",
+            "{:<setting$} {:<asked$} {:<allowed$} {}",
             row[0], row[1], row[2], row[3]
         );
     }
