@@ -41,7 +41,7 @@ fn an_error_at_any_call_of_a_run_that_adopts_loses_nothing_of_the_earlier_script
     let drawn = Drawn::of_this_process();
     let mut times = 0;
     for (nth, error) in ERRORS.into_iter().enumerate() {
-        for &at in targets.iter().filter(|at| drawn.tells(nth, **at)) {
+        for &at in targets.iter().filter(|at| drawn.returns(nth, **at)) {
             world.refused_at(at, error);
             times += 1;
         }

@@ -143,8 +143,8 @@ fn fail_every_call(mut scenario: Scenario) {
     let (mut failed, mut unknown) = (0, 0);
     for (nth, error) in ERRORS.into_iter().enumerate() {
         for &(at, target) in &targets {
-            let take_turns = drawn == Drawn::All && !is_told_both(scenario.place());
-            if !drawn.tells(nth, at) || take_turns && at % ERRORS.len() != nth {
+            let take_turns = drawn == Drawn::All && !returns_both(scenario.place());
+            if !drawn.returns(nth, at) || take_turns && at % ERRORS.len() != nth {
                 continue;
             }
             let printed = scenario.hit(&recorded, at, &format!("error={error}"));
@@ -174,9 +174,8 @@ fn fail_every_call(mut scenario: Scenario) {
     ));
 }
 
-/// Whether each of the errors is told at every call where all are disturbed. Elsewhere they take turns: what makes the calls is
-/// the same.
-fn is_told_both(place: Place) -> bool {
+/// Whether every call returns both errors where all calls are disturbed. At other places, which share this code, they take turns.
+fn returns_both(place: Place) -> bool {
     matches!(place, Place::Json | Place::Sqlite)
 }
 

@@ -1,7 +1,7 @@
 //! Which calls of a run are disturbed: all where `TIDEGATE_SWEEP` is `all`, else one in twelve, and one in three around the
 //! commit.
 //!
-//! Which of them is drawn once for the whole process, and is printed, so that many runs of the tests come to all of them.
+//! Which of them is drawn once for the whole process, and is printed, so that many runs of the tests cover all of them.
 //! `TIDEGATE_SWEEP=0` to `23` draws that share again.
 
 use std::fmt;
@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const ONE_IN: usize = 12;
 /// The same of the calls around the commit.
 const ONE_IN_AT_COMMIT: usize = 3;
-/// Ways in which a call can be disturbed: what is told of it is one of two errors.
+/// How many errors a disturbed call can return: `EIO` and `ENOSPC`.
 const ERRORS: usize = 2;
 
 /// What is disturbed.
@@ -51,8 +51,8 @@ impl Drawn {
         self.is_one_in(ONE_IN_AT_COMMIT, at)
     }
 
-    /// Whether the `nth` of two errors is told at this call: in a share they take turns.
-    pub fn tells(self, nth: usize, at: usize) -> bool {
+    /// Whether this call returns the `nth` of the two errors: in a share they take turns.
+    pub fn returns(self, nth: usize, at: usize) -> bool {
         match self {
             Self::All => true,
             Self::Share(share) => (at + share / ONE_IN) % ERRORS == nth,
@@ -96,16 +96,16 @@ mod tests {
             .collect();
 
         for (at, nth) in (0..100).flat_map(|at| [(at, 0), (at, 1)]) {
-            let told = |drawn: &&Drawn| drawn.has(at) && drawn.tells(nth, at);
-            assert_eq!(shares.iter().filter(told).count(), 1, "{at} {nth}");
-            let around = |drawn: &&Drawn| drawn.has_at_commit(at) && drawn.tells(nth, at);
+            let has_it = |drawn: &&Drawn| drawn.has(at) && drawn.returns(nth, at);
+            assert_eq!(shares.iter().filter(has_it).count(), 1, "{at} {nth}");
+            let around = |drawn: &&Drawn| drawn.has_at_commit(at) && drawn.returns(nth, at);
             assert_eq!(
                 shares.iter().filter(around).count(),
                 ONE_IN / ONE_IN_AT_COMMIT,
                 "{at} {nth}"
             );
             assert!(
-                Drawn::All.has(at) && Drawn::All.has_at_commit(at) && Drawn::All.tells(nth, at)
+                Drawn::All.has(at) && Drawn::All.has_at_commit(at) && Drawn::All.returns(nth, at)
             );
         }
         assert_eq!(Drawn::named(&(ONE_IN * ERRORS).to_string()), None);
