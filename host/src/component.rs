@@ -239,7 +239,7 @@ fn did_not_finish(within: Duration) -> Failure {
 fn without_answer(why: Unanswered) -> Stopped {
     match why {
         Unanswered::Panicked(line) => Stopped::Failed(format!(
-            "what the component runs on failed: `{line}`; nothing was published; report it as a defect of tidegate, with the component"
+            "the engine that runs the component failed: `{line}`; report it as a defect of tidegate, with the component"
         )),
         Unanswered::Cpu => Stopped::Cpu,
         Unanswered::Overfull => Stopped::Failed(

@@ -54,7 +54,7 @@ impl Run<'_> {
         let host = &job.host;
 
         let check = || stop.check();
-        self.begin(&job, &check)?;
+        self.keep_interval(&job, &check)?;
         let Some(mut sink) = self.open(plan, host, &check)? else {
             return Ok(Outcome::Skipped);
         };

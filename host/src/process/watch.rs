@@ -15,6 +15,10 @@ use crate::process::stop::Stop;
 /// Of a thread that works aside: as much as a main thread has.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
+/// Why a thread cannot be started, which may be over at the next run.
+pub const NO_THREAD: &str =
+    "cannot start a thread: the limit of processes is reached (`ulimit -u`, TasksMax)";
+
 /// A command under way.
 pub struct Watch {
     /// Taken by the drop; or why there is none.
@@ -95,10 +99,7 @@ pub async fn aside<T: Send + 'static>(
 fn runtime() -> Result<Runtime, Failure> {
     // It would panic where it gets no thread.
     let tried = thread::Builder::new().spawn(|| ());
-    tried.or_fail(
-        Outcome::TryLater,
-        || "cannot start a thread: the limit of processes is reached (`ulimit -u`, TasksMax)",
-    )?;
+    tried.or_fail(Outcome::TryLater, || NO_THREAD)?;
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(4)

@@ -12,6 +12,7 @@ use crate::egress::Egress;
 use crate::outcome::{Failure, OrFail as _, Outcome};
 use crate::process::defect;
 use crate::process::stop::Stop;
+use crate::process::watch::NO_THREAD;
 use crate::run::Run;
 use crate::run::drift::Looked;
 use crate::run::setup::Job;
@@ -109,10 +110,7 @@ fn beside<'s, T: Send + 's>(
 ) -> Result<ScopedJoinHandle<'s, Result<T, Failure>>, Failure> {
     let builder = thread::Builder::new().name(name.to_owned());
     let spawned = builder.spawn_scoped(scope, || defect::caught(work));
-    spawned.or_fail(
-        Outcome::TryLater,
-        || "cannot start a thread: the limit of processes is reached (`ulimit -u`, TasksMax)",
-    )
+    spawned.or_fail(Outcome::TryLater, || NO_THREAD)
 }
 
 fn joined<T>(thread: ScopedJoinHandle<'_, Result<T, Failure>>) -> Result<T, Failure> {

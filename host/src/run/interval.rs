@@ -52,7 +52,7 @@ struct Beginning {
 
 impl Run<'_> {
     /// Takes it that this run begins now. `Err` (75): the last one of this job began too short a time ago.
-    pub(crate) fn begin(&mut self, job: &Job, check: Check<'_>) -> Result<(), Failure> {
+    pub(crate) fn keep_interval(&mut self, job: &Job, check: Check<'_>) -> Result<(), Failure> {
         let Some(interval) = Interval::of(job, &self.args.given) else {
             return Ok(());
         };
