@@ -18,7 +18,7 @@ use crate::limits::{FOLLOWED_PIECE_BYTES_MAX, FOLLOWED_PIECES_MAX};
 use crate::outcome::Failure;
 use crate::staging::read::{Identity, RECORDS, Staged, StagedFile, plain_file};
 
-/// How long to wait before a look for more, at first and after many looks in vain.
+/// How long to wait before a look for more, at first and after many looks without success.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
 /// Reads the file, waits where it has no more yet, and passes on what it read.

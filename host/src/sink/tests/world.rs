@@ -182,13 +182,12 @@ impl World {
     }
 }
 
-/// What the sink makes of the records before it is known what else there is: with either hope or none, as the length of the
-/// records has it.
+/// What the sink begins with the records alone, for either base or not at all: the length of the records decides.
 fn begun(sink: &dyn Sink, staged: &Staged, staging: &RunFolder) -> Option<Begun> {
     let bytes = staged.records().next_block().ok()??.len();
-    let hopes = [None, Some(BuildsOn::Nothing), Some(BuildsOn::LastCommit)];
-    let hope = hopes[bytes % hopes.len()]?;
-    sink.begin(staged.records(), staging, hope).ok()?
+    let bases = [None, Some(BuildsOn::Nothing), Some(BuildsOn::LastCommit)];
+    let base = bases[bytes % bases.len()]?;
+    sink.begin(staged.records(), staging, base).ok()?
 }
 
 /// Stages what a component left, takes it and commits it, as `run` does.

@@ -89,7 +89,7 @@ fn changes_are_sorted_where_there_is_a_set_to_change() {
 }
 
 #[test]
-fn what_was_begun_in_vain_changes_nothing() {
+fn what_was_begun_for_another_base_changes_nothing() {
     let deleted = "{\"key\":[1],\"at\":2}\n";
     for (records, deleted) in [
         ("{\"id\":1}\n{\"id\":5}\n", ""),
@@ -97,7 +97,7 @@ fn what_was_begun_in_vain_changes_nothing() {
         ("{\"id\":1}\n{\"id\":5}\n", deleted),
     ] {
         for extent in [Everything, Changes] {
-            // So many spaces: with every hope, and without one.
+            // So many spaces: the length decides what was begun.
             let sets = [0, 1, 2].map(|spaces| {
                 let mut world = World::new(WriteMode::Upsert, OutputFormat::Ndjson, &["/id"]);
                 world
