@@ -62,6 +62,10 @@ pub struct Limits {
     pub resource_handles: usize,
     /// Bytes of strings and lists a component may pass in one host call.
     pub hostcall_bytes: usize,
+    /// Bytes of random numbers a component may ask for in one call.
+    pub random_call_bytes: u64,
+    /// The same, all calls of one portion together.
+    pub random_bytes: u64,
 
     // What a component returns and stages.
     /// The state a component may return.
@@ -246,6 +250,8 @@ impl Default for Limits {
             instances: 32,
             resource_handles: 10_000,
             hostcall_bytes: 8 * 1024 * 1024,
+            random_call_bytes: MIB,
+            random_bytes: 64 * MIB,
             state_bytes: 64 * 1024,
             words_bytes: 4 * 1024,
             declared_settings: 200,

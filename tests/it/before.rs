@@ -205,12 +205,12 @@ fn compiling_takes_no_more_memory_than_it_may() {
 
 #[test]
 fn what_is_imported_is_refused_before_anything_is_compiled() {
-    let import = r#"(import "wasi:sockets/tcp@0.2.12" (instance))"#;
+    let import = r#"(import "wasi:sockets/tcp@0.3.0" (instance))"#;
     let run = job(&costly(import)).set("COMPILE_CPU_LIMIT", "1s").run();
 
     run.exits(Outcome::Denied)
         .stderr_has("before compiling it")
-        .stderr_has("wasi:sockets/tcp@0.2.12");
+        .stderr_has("wasi:sockets/tcp@0.3.0");
 }
 
 #[test]

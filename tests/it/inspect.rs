@@ -59,7 +59,7 @@ fn without_a_file_it_is_the_built_in_component() {
 #[test]
 fn a_refused_component_is_shown_with_its_imports_and_never_compiled() {
     let wat = r#"(component
-        (import "wasi:sockets/tcp@0.2.12" (instance))
+        (import "wasi:sockets/tcp@0.3.0" (instance))
         (import "wasi:io/poll@0.2.12" (instance))
         (core module (func (result i32))))"#;
 
@@ -69,10 +69,10 @@ fn a_refused_component_is_shown_with_its_imports_and_never_compiled() {
         .exits(77)
         .stdout_has("refused   a run would exit 77\n")
         .stdout_has(
-            "  NOT AVAILABLE  wasi:sockets/tcp@0.2.12\n  available      wasi:io/poll@0.2.12\n",
+            "  NOT AVAILABLE  wasi:sockets/tcp@0.3.0\n  available      wasi:io/poll@0.2.12\n",
         )
         .stdout_has("\nAvailable, and not imported: wasi:io/error,")
-        .stderr_has("it imports `wasi:sockets/tcp@0.2.12`; only");
+        .stderr_has("it imports `wasi:sockets/tcp@0.3.0`; only");
     assert_eq!(kept, [""; 0]);
 }
 
@@ -114,7 +114,7 @@ fn what_is_no_component_is_78_and_what_is_too_large_or_fails_70() {
 fn a_program_reads_the_same_as_json() {
     let job = Job::new();
     let file = guests::misbehaving().display().to_string();
-    let refused = r#"(component (import "wasi:random/random@0.2.12" (instance)))"#;
+    let refused = r#"(component (import "wasi:keyvalue/store@0.2.0" (instance)))"#;
     std::fs::write(job.beside("own.wasm"), wat::parse_str(refused).unwrap()).unwrap();
 
     let good = job.tidegate(["inspect", &file, "--output", "json"]);

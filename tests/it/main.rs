@@ -66,6 +66,8 @@ mod recipes;
 mod rejected;
 /// Parents whose records are replaced together, deletions, and the gate before them.
 mod replacing;
+/// What toolchains import whether a component needs it or not.
+mod satisfied;
 /// Where settings come from, and how their problems are told.
 mod settings;
 /// Members of records that are other than before.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::describe::wrapped;
 use super::stdout;
 use crate::cli::{GivenArgs, InspectArgs, OutputKind};
-use crate::component::shape::{self, GRANTED, Outline};
+use crate::component::shape::{self, GRANTED, List, Outline};
 use crate::component::{Connector, Description, Setting, Staging};
 use crate::given_file::Holds;
 use crate::log::Log;
@@ -131,10 +131,10 @@ impl Inspected {
         } = &self.outline;
         let _ = writeln!(out, "\nImports: {}", imports.len() + imports_more);
         for import in imports {
-            let word = if import.is_available {
-                "available"
-            } else {
-                "NOT AVAILABLE"
+            let word = match import.list {
+                Some(List::Granted) => "available",
+                Some(List::Satisfied) => "grants nothing",
+                None => "NOT AVAILABLE",
             };
             let _ = writeln!(out, "{}", cut(&format!("  {word:<14} {}", import.name)));
         }
@@ -162,7 +162,13 @@ impl Inspected {
     fn json(&self) -> Value {
         let imports = self.outline.imports.iter();
         let imports: Vec<Value> = imports
-            .map(|import| json!({"name": import.name, "available": import.is_available}))
+            .map(|import| {
+                let list = import.list.map(|list| match list {
+                    List::Granted => "connector",
+                    List::Satisfied => "satisfied",
+                });
+                json!({"name": import.name, "available": list.is_some(), "list": list})
+            })
             .collect();
         let known = self.description.as_ref().ok();
         let failure = self.description.as_ref().err();

@@ -26,6 +26,28 @@ pub const GRANTED: [&str; 11] = [
     "wasi:http/outgoing-handler",
 ];
 
+/// The interfaces of the world `satisfied`, likewise: they are there for toolchains, and grant nothing.
+pub const SATISFIED: [&str; 18] = [
+    "wasi:cli/exit",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:cli/terminal-stderr",
+    "wasi:random/random",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:sockets/instance-network",
+    "wasi:sockets/network",
+    "wasi:sockets/ip-name-lookup",
+    "wasi:sockets/tcp",
+    "wasi:sockets/tcp-create-socket",
+    "wasi:sockets/udp",
+    "wasi:sockets/udp-create-socket",
+];
+
 /// What a component file asks for, and whether it may be compiled.
 pub struct Outline {
     /// What it imports at the top, in its order: the first of them, as far as it was read.
@@ -40,7 +62,17 @@ pub struct Outline {
 pub struct Import {
     /// The beginning of its name, in which nothing steers a terminal.
     pub name: String,
-    pub is_available: bool,
+    /// `None`: it is not available.
+    pub list: Option<List>,
+}
+
+/// Which list an import is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum List {
+    /// [`GRANTED`].
+    Granted,
+    /// [`SATISFIED`].
+    Satisfied,
 }
 
 /// Refuses what is no component or cannot be read (78), what imports more than is granted (77), and what would grow beyond
@@ -73,9 +105,31 @@ fn is_component(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\0asm\x0d\0\x01\0")
 }
 
-fn is_granted(import: &str) -> bool {
+/// The list that has this import, in one of the versions that are served.
+fn list(import: &str) -> Option<List> {
     let (interface, version) = import.split_once('@').unwrap_or((import, ""));
-    GRANTED.contains(&interface) && version.starts_with("0.2.")
+    if !version.starts_with("0.2.") {
+        return None;
+    }
+    if GRANTED.contains(&interface) {
+        return Some(List::Granted);
+    }
+    SATISFIED.contains(&interface).then_some(List::Satisfied)
+}
+
+/// All that may be imported, in words: packages with their interfaces.
+fn available() -> String {
+    let mut packages: Vec<(&str, Vec<&str>)> = Vec::new();
+    for interface in GRANTED.into_iter().chain(SATISFIED) {
+        let (package, name) = interface.split_once('/').expect("a package and a name");
+        match packages.iter_mut().find(|(known, _)| *known == package) {
+            Some((_, names)) => names.push(name),
+            None => packages.push((package, vec![name])),
+        }
+    }
+    let listed = packages.into_iter();
+    let listed = listed.map(|(package, names)| format!("{package}/{{{}}}", names.join(",")));
+    listed.collect::<Vec<_>>().join(", ")
 }
 
 /// Why a component was not read to its end.
@@ -295,21 +349,18 @@ impl Reader<'_> {
     }
 
     fn import(&mut self, name: &str) {
-        let is_available = is_granted(name);
+        let list = list(name);
         let shown: String = name.chars().take(IMPORT_CHARS_MAX).collect();
         let shown = shown.escape_debug().to_string();
-        if !is_available && self.refused.len() == IMPORTS_NAMED_MAX {
+        if list.is_none() && self.refused.len() == IMPORTS_NAMED_MAX {
             self.refused_more += 1;
-        } else if !is_available {
+        } else if list.is_none() {
             self.refused.push(format!("`{shown}`"));
         }
         if self.imports.len() == IMPORTS_LISTED_MAX {
             self.imports_more += 1;
         } else {
-            self.imports.push(Import {
-                name: shown,
-                is_available,
-            });
+            self.imports.push(Import { name: shown, list });
         }
     }
 
@@ -324,8 +375,9 @@ impl Reader<'_> {
         Err(Failure::new(
             Outcome::Denied,
             format!(
-                "host refused the component before compiling it: it imports {}{more}; only the interfaces of the world `connector` are available; use a component without these imports",
-                self.refused.join(", ")
+                "host refused the component before compiling it: it imports {}{more}; only these interfaces of WASI 0.2 are available: {}; use a component without these imports",
+                self.refused.join(", "),
+                available()
             ),
         ))
     }
@@ -372,6 +424,52 @@ mod tests {
         for bytes in [&core[..], torn, b"", b"\0asm"] {
             let failure = check(bytes, &Limits::default()).unwrap_err();
             assert_eq!(failure.outcome, Outcome::Settings, "{failure}");
+        }
+    }
+
+    #[test]
+    fn the_lists_are_those_of_the_wit() {
+        let wit = include_str!("../../../wit/world.wit");
+        let imports = |world: &str| -> Vec<&str> {
+            let (_, body) = wit.split_once(&format!("world {world} {{")).unwrap();
+            let (body, _) = body.split_once("\n}").unwrap();
+            let lines = body.lines().map(str::trim);
+            let imports = lines.filter_map(|line| line.strip_prefix("import "));
+            imports
+                .map(|import| import.split_once('@').unwrap().0)
+                .collect()
+        };
+
+        assert_eq!(imports("connector"), GRANTED);
+        assert_eq!(imports("satisfied"), SATISFIED);
+    }
+
+    #[test]
+    fn any_release_of_wasi_0_2_is_served_and_no_other() {
+        for interface in GRANTED.into_iter().chain(SATISFIED) {
+            for version in ["0.2.0", "0.2.3", "0.2.8", "0.2.12"] {
+                let wat = format!(r#"(component (import "{interface}@{version}" (instance)))"#);
+                checked(&wat).unwrap();
+            }
+            for version in ["", "@0.3.0", "@0.2", "@0.20.0"] {
+                assert_eq!(list(&format!("{interface}{version}")), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_all_that_is_available() {
+        let failure = checked(r#"(component (import "wasi:random/other@0.2.0" (func)))"#);
+        let message = failure.unwrap_err().message;
+
+        for interface in GRANTED.into_iter().chain(SATISFIED) {
+            let (package, name) = interface.split_once('/').unwrap();
+            let (_, listed) = message.split_once(&format!("{package}/{{")).unwrap();
+            let (listed, _) = listed.split_once('}').unwrap();
+            assert!(
+                listed.split(',').any(|known| known == name),
+                "{interface}: {message}"
+            );
         }
     }
 

@@ -13,7 +13,7 @@ use wasmtime::component::{
 };
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
-use super::grants::{self, Exceeded, Granted, Grants};
+use super::grants::{self, Exceeded, Exited, Granted, Grants};
 use super::requests::Requests;
 use super::{Descriptors, Walls, compile, wall};
 use crate::component::bindings::Connector;
@@ -255,6 +255,8 @@ fn ending(
             Exceeded::StagedBytes(_) => format!("{limit}; {fetch_less}"),
             limit => limit.to_string(),
         }
+    } else if let Some(exited) = error.downcast_ref::<Exited>() {
+        format!("{exited}; its last log lines may show why")
     } else if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
         Exceeded::Handles(limits.resource_handles).to_string()
     } else if let Some(things) = too_many(&root) {

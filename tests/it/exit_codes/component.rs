@@ -97,8 +97,8 @@ fn a_component_that_is_replaced_while_it_runs_changes_nothing() {
 fn a_component_that_imports_more_than_is_granted_is_77_and_never_runs() {
     let job = Job::new();
     let wat = r#"(component
-        (import "wasi:sockets/tcp@0.2.12" (instance))
-        (import "wasi:random/random@0.2.12" (instance))
+        (import "wasi:sockets/tcp@0.3.0" (instance))
+        (import "wasi:keyvalue/store@0.2.0" (instance))
         (import "wasi:io/poll@0.2.12" (instance)))"#;
     let file = job.beside("greedy.wasm");
     std::fs::write(&file, wat::parse_str(wat).unwrap()).unwrap();
@@ -108,7 +108,7 @@ fn a_component_that_imports_more_than_is_granted_is_77_and_never_runs() {
     run.exits(Outcome::Denied)
         .asked(0)
         .publishes_nothing()
-        .stderr_has("wasi:sockets/tcp@0.2.12");
-    run.stderr_has("wasi:random/random@0.2.12");
+        .stderr_has("wasi:sockets/tcp@0.3.0");
+    run.stderr_has("wasi:keyvalue/store@0.2.0");
     assert!(!run.stderr.contains("wasi:io/poll"), "{}", run.stderr);
 }

@@ -17,6 +17,24 @@ pub fn misbehaving() -> &'static Path {
     FILE.get_or_init(|| built("misbehaving"))
 }
 
+/// The component that imports what toolchains import.
+pub fn satisfied() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| built("satisfied"))
+}
+
+/// The same, but it exits in `describe`.
+pub fn exiting_in_describe() -> PathBuf {
+    let component = std::fs::read(satisfied()).expect("read the component");
+    let switch = b"satisfied-describe:said ";
+    let at = memchr::memmem::find(&component, switch).expect("its switch");
+    let exits = b"satisfied-describe:exit ";
+    let patched = [&component[..at], exits, &component[at + exits.len()..]].concat();
+    let file = own_folder().join("exiting-in-describe.wasm");
+    std::fs::write(&file, patched).expect("write the patched component");
+    file
+}
+
 /// The example of a connector.
 pub fn minimal() -> &'static Path {
     static FILE: OnceLock<PathBuf> = OnceLock::new();

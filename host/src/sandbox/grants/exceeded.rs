@@ -26,6 +26,10 @@ pub enum Exceeded {
     RequestsPending(usize),
     /// Things of the host that a component holds by handle.
     Handles(usize),
+    /// Bytes of random numbers in one call.
+    RandomCallBytes(u64),
+    /// Bytes of random numbers, all calls together.
+    RandomBytes(u64),
     /// Core instances, memories or tables, by the name of the thing.
     Count(&'static str, usize),
 }
@@ -66,6 +70,16 @@ impl fmt::Display for Exceeded {
             Self::Handles(max) => write!(
                 out,
                 "the component held more than {max} resources of the host (requests, bodies, streams, pollables, files){FIXED}"
+            ),
+            Self::RandomCallBytes(max) => write!(
+                out,
+                "the component asked for more than {} of random numbers in one call{FIXED}",
+                size(*max)
+            ),
+            Self::RandomBytes(max) => write!(
+                out,
+                "the component asked for more than {} of random numbers{FIXED}",
+                size(*max)
             ),
             Self::Count(what, max) => {
                 write!(out, "the component has more than {max} {what}{FIXED}")

@@ -1,4 +1,4 @@
-//! A component's stderr: what it writes goes to the parent as it is, which makes lines of it.
+//! A component's stderr and stdout: what it writes there goes to the parent as it is, which makes lines of it.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -12,9 +12,10 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::limits::LOG_WRITE_BYTES_MAX;
 
-/// Grants stderr, which is `out`.
+/// Grants stderr, which is `out`; stdout is the same.
 pub fn grant(wasi: &mut WasiCtxBuilder, out: File) {
-    wasi.stderr(Stderr(Arc::new(out)));
+    let stderr = Stderr(Arc::new(out));
+    wasi.stdout(stderr.clone()).stderr(stderr);
 }
 
 #[derive(Clone)]

@@ -1,8 +1,8 @@
 //! Grants: everything a component may touch, in one value; what is not in it does not exist for the component.
 //!
 //! Five capabilities, one file each: requests ([`http`]), the staging folder ([`files`]), settings ([`mod@env`]), the log
-//! ([`log`]) and the clocks ([`clock`]). What the child holds for a component is counted in [`meter`]. This side speaks WASI;
-//! `egress`, in the parent, does not.
+//! ([`log`]) and the clocks ([`clock`]). What toolchains import besides is there and grants nothing ([`satisfied`]). What the
+//! child holds for a component is counted in [`meter`]. This side speaks WASI; `egress`, in the parent, does not.
 
 mod clock;
 mod env;
@@ -12,6 +12,7 @@ mod held;
 mod http;
 mod log;
 mod meter;
+mod satisfied;
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -25,6 +26,8 @@ pub use self::exceeded::Exceeded;
 use self::files::{StagingFolder, StagingView};
 use self::http::CountedHttp;
 use self::meter::{Growth, Meter};
+pub use self::satisfied::Exited;
+use self::satisfied::RandomNumbers;
 use crate::limits::Limits;
 use crate::sandbox::requests::Requests;
 
@@ -38,7 +41,7 @@ pub struct Grants {
     pub staged_bytes_left: u64,
     /// The settings it declared, never a secret.
     pub environment: Vec<(String, String)>,
-    /// Where its stderr goes.
+    /// Where its stderr and its stdout go.
     pub stderr: File,
     /// Memory it may use: its own, and what is held for it.
     pub memory_bytes: u64,
@@ -51,6 +54,7 @@ pub struct Granted {
     hooks: http::Hooks,
     staging: Option<StagingFolder>,
     table: ResourceTable,
+    random: RandomNumbers,
     meter: Meter,
 }
 
@@ -77,6 +81,7 @@ impl Granted {
             hooks: http::Hooks::new(grants.requests, meter.pending_requests()),
             staging,
             table,
+            random: RandomNumbers::new(limits),
             meter,
         }
     }
@@ -115,7 +120,7 @@ impl Granted {
     }
 }
 
-/// Offers the eleven interfaces of the world `connector`, and no other.
+/// Offers the interfaces of the worlds `connector` and `satisfied`, and no other.
 pub fn link(engine: &Engine) -> wasmtime::Result<Linker<Granted>> {
     use wasmtime_wasi::cli::{WasiCli, WasiCliView};
     use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
@@ -130,6 +135,7 @@ pub fn link(engine: &Engine) -> wasmtime::Result<Linker<Granted>> {
     cli::environment::add_to_linker::<Granted, WasiCli>(l, Granted::cli)?;
     cli::stderr::add_to_linker::<Granted, WasiCli>(l, Granted::cli)?;
     http::link(l, Granted::counted_http)?;
+    satisfied::link(l)?;
     Ok(linker)
 }
 
