@@ -30,14 +30,19 @@ pub(super) fn known_names(description: &Description) -> BTreeSet<String> {
     declared.chain(host).collect()
 }
 
+/// The known name that differs least, in at most [`SLIPS`] places.
 pub(super) fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {
+    // Names of other lengths differ in as many places.
+    let as_long = |known: &&String| known.len().abs_diff(name.len()) <= SLIPS;
     let distance = |known: &String| strsim::damerau_levenshtein(name, known);
-    known
-        .iter()
-        .filter(|known| distance(known) <= 2)
-        .min_by_key(|known| distance(known))
-        .cloned()
+    let near = known.iter().filter(as_long);
+    let near = near.map(|known| (distance(known), known));
+    let near = near.filter(|(slips, _)| *slips <= SLIPS);
+    near.min().map(|(_, known)| known.clone())
 }
+
+/// How many letters of a name may be wrong, too many, missing or in the wrong order for it to be meant.
+const SLIPS: usize = 2;
 
 pub(super) fn refuse_unknown(
     description: &Description,
