@@ -199,15 +199,25 @@ impl Connector {
             Ok((Err(Unanswered::Waits), _)) => {
                 return (Err(did_not_finish(limits.describe_wall)), Used::default());
             }
+            Ok((Err(Unanswered::Cpu), _)) => {
+                let failure = if is_describe {
+                    failed(format!(
+                        "the component used more than {} of CPU time in `describe`{FIXED}",
+                        spoken(limits.describe_cpu)
+                    ))
+                } else {
+                    cpu_used_up(limits.cpu, &grants.fetch_less)
+                };
+                let used = Used {
+                    cpu: grants.cpu,
+                    ..Used::default()
+                };
+                return (Err(failure), used);
+            }
             Ok((Err(why), _)) => Answer::stopped(without_answer(why)),
             Err(failure) => return (Err(failure), Used::default()),
         };
         let said = answer.came.map_err(|why| match why {
-            Stopped::Cpu if is_describe => failed(format!(
-                "the component used more than {} of CPU time in `describe`{FIXED}",
-                spoken(limits.describe_cpu)
-            )),
-            Stopped::Cpu => cpu_used_up(limits.cpu, &grants.fetch_less),
             Stopped::Memory => failed(format!(
                 "there is no memory to load the component: it may have {} MiB besides its own code, or what `ulimit -d` allows; use a smaller one, or raise `MEMORY_LIMIT`",
                 grants.memory_bytes / (1024 * 1024)
@@ -241,7 +251,7 @@ fn without_answer(why: Unanswered) -> Stopped {
         Unanswered::Panicked(line) => Stopped::Failed(format!(
             "the engine that runs the component failed: `{line}`; report it as a defect of tidegate, with the component"
         )),
-        Unanswered::Cpu => Stopped::Cpu,
+        Unanswered::Cpu => Stopped::Failed("the component computed for too long".to_owned()),
         Unanswered::Overfull => Stopped::Failed(
             "the component's process put more into the staging folder than a component can: it was killed".to_owned(),
         ),

@@ -40,7 +40,7 @@ pub struct Given {
 /// Why a child gave no answer.
 #[derive(Debug)]
 pub enum Unanswered {
-    /// The kernel ended it for its CPU time.
+    /// It was ended for its CPU time.
     Cpu,
     /// It was ended for what is in the staging folder, which the component alone could not have put there.
     Overfull,
@@ -115,6 +115,7 @@ pub async fn ask(
             None => std::future::pending().await,
         }
     };
+    let cpu_most = call.cpu.saturating_add(CHILD_CPU_MAX);
     let answer = tokio::select! {
         biased;
         // What is no answer is as none: the process is ended, whatever it meant.
@@ -124,6 +125,9 @@ pub async fn ask(
             return Ok((Err(Unanswered::Overfull), Vec::new()));
         }
         () = waiting => return Ok((Err(Unanswered::Waits), Vec::new())),
+        () = computes(cpu_most, || child.cpu_time()) => {
+            return Ok((Err(Unanswered::Cpu), Vec::new()));
+        }
     };
     let answer = answer.filter(|answer| sent.is_ok() || answer.came.is_err());
     let compiled = match answer.as_ref().map(|answer| &answer.came) {
@@ -251,6 +255,20 @@ async fn waits(most: Duration, used: impl Fn() -> Option<Duration>) {
         before = now;
     }
 }
+
+/// Ends where a process has used more than `most`; never where it is gone, which its answer shows.
+async fn computes(most: Duration, used: impl Fn() -> Option<Duration>) {
+    while let Some(left) = used().and_then(|used| most.checked_sub(used)) {
+        tokio::time::sleep(left.clamp(CPU_LOOK_EVERY.0, CPU_LOOK_EVERY.1)).await;
+    }
+    if used().is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// How often that is looked at: at least, near the limit, and at most.
+const CPU_LOOK_EVERY: (Duration, Duration) =
+    (Duration::from_millis(10), Duration::from_millis(250));
 
 /// Whether a process had CPU time between two looks, more than its clock takes.
 fn has_computed(before: Option<Duration>, now: Option<Duration>) -> bool {

@@ -97,8 +97,6 @@ pub enum Said {
 /// Why there is no answer of the component's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stopped {
-    /// It used up its CPU time.
-    Cpu,
     /// It trapped, broke the contract or ran into another limit; in words.
     Failed(String),
     /// It is no valid component; in words.
@@ -304,7 +302,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_cut_off_is_none() {
-        let whole = framed(&serde_json::to_vec(&Answer::stopped(Stopped::Cpu)).unwrap());
+        let whole = framed(&serde_json::to_vec(&Answer::stopped(Stopped::Memory)).unwrap());
 
         assert!(read(&whole).unwrap().is_some());
         for end in 0..whole.len() {

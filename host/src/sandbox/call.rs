@@ -3,15 +3,15 @@
 //! An answer of its own, a trap, or a limit. The store is dropped with the process, whatever came of it.
 
 use std::fs::File;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::{self, Runtime};
 use wasmtime::component::{
     Component, ComponentNamedList, Instance, Lift, Linker, ResourceTableError, TypedFunc,
 };
-use wasmtime::{Engine, Store, Trap, UpdateDeadline};
+use wasmtime::{Engine, Store, Trap};
 
 use super::grants::{self, Exceeded, Exited, Granted, Grants};
 use super::requests::Requests;
@@ -23,16 +23,8 @@ use crate::component::frames::{Answer, Call, Function, Said, Stopped, Used};
 use crate::component::{FIXED, engine, sighting};
 use crate::limits::Limits;
 
-/// How often a computing component is looked at: its CPU time, and what else there is to do.
-const TICK: Duration = Duration::from_millis(5);
-
 /// The interface of a component that can take a first look at its source.
 const PROBE: &str = "tidegate:sync/probe@0.1.0";
-
-/// Marks the error that ends a component which used up its CPU time.
-#[derive(Debug, thiserror::Error)]
-#[error("the component used up its CPU time")]
-struct CpuUsedUp;
 
 /// Does what `call` says. `Err`: the wall could not be put up.
 pub fn call(
@@ -46,12 +38,8 @@ pub fn call(
         Ok(engine) => engine,
         Err(failure) => return Ok(Answer::stopped(Stopped::Failed(failure.message))),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let started = runtime.and_then(|runtime| Ok((runtime, Ticker::start(&engine)?)));
-    let (runtime, ticker) = match started {
-        Ok(started) => started,
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
         Err(error) => return Ok(Answer::stopped(not_started(&error))),
     };
     runtime.block_on(async {
@@ -92,14 +80,26 @@ pub fn call(
         let called = Called {
             engine,
             component,
-            cpu: call.cpu,
             fetch_less: call.fetch_less,
             limits: call.limits,
         };
-        let answer = called.answer(call.function, grants).await;
-        drop(ticker);
-        Ok(answer)
+        Ok(called.answer(call.function, grants).await)
     })
+}
+
+/// The component computes on this thread, and its requests are served on another: they make progress whatever it does.
+fn runtime() -> std::io::Result<Runtime> {
+    let (begins, has_begun) = mpsc::channel();
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .on_thread_start(move || {
+            let _ = begins.send(());
+        })
+        .build()?;
+    // What a thread does at its beginning, the wall forbids.
+    let _ = has_begun.recv();
+    Ok(runtime)
 }
 
 /// Why it could not begin.
@@ -115,7 +115,6 @@ fn not_started(error: &std::io::Error) -> Stopped {
 struct Called {
     engine: Engine,
     component: Component,
-    cpu: Duration,
     fetch_less: String,
     limits: Limits,
 }
@@ -171,19 +170,10 @@ impl Called {
         function: impl AsyncFnOnce(&mut Store<Granted>, &Instance) -> wasmtime::Result<Said>,
     ) -> Answer {
         let limits = &self.limits;
-        let cpu_left = self.cpu;
         let mut store = Store::new(&self.engine, Granted::new(grants, limits));
         store.limiter(|granted| granted);
         store.set_hostcall_fuel(limits.hostcall_bytes);
         let started = thread_cpu_time();
-        store.epoch_deadline_callback(move |_| {
-            if thread_cpu_time().saturating_sub(started) > cpu_left {
-                return Err(CpuUsedUp.into());
-            }
-            // Yielding lets the socket for requests in, which is served on the same thread.
-            Ok(UpdateDeadline::Yield(1))
-        });
-        store.set_epoch_deadline(1);
         let linker: wasmtime::Result<Linker<Granted>> = grants::link(&self.engine);
         let instantiated = match linker {
             Ok(linker) => linker.instantiate_async(&mut store, &self.component).await,
@@ -240,9 +230,6 @@ fn ending(
     fetch_less: &str,
     limits: &Limits,
 ) -> Stopped {
-    if error.downcast_ref::<CpuUsedUp>().is_some() {
-        return Stopped::Cpu;
-    }
     let root = one_line(&error.root_cause().to_string());
     let message = if let Some(limit) = error.downcast_ref::<Exceeded>().or(refused) {
         match limit {
@@ -292,36 +279,6 @@ fn thread_cpu_time() -> Duration {
         time.tv_sec.unsigned_abs(),
         u32::try_from(time.tv_nsec).unwrap_or(0),
     )
-}
-
-/// Advances the engine's epoch until it is dropped.
-struct Ticker {
-    stop: Arc<AtomicBool>,
-}
-
-impl Ticker {
-    fn start(engine: &Engine) -> std::io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
-        let engine = engine.clone();
-        let (begins, has_begun) = std::sync::mpsc::channel();
-        std::thread::Builder::new().spawn(move || {
-            let _ = begins.send(());
-            while !seen.load(Ordering::Relaxed) {
-                std::thread::sleep(TICK);
-                engine.increment_epoch();
-            }
-        })?;
-        // What a thread does at its beginning, the wall forbids.
-        let _ = has_begun.recv();
-        Ok(Self { stop })
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]

@@ -39,6 +39,20 @@ fn a_denial_is_not_renamed_by_a_component() {
 }
 
 #[test]
+fn a_component_that_computes_while_its_request_is_under_way_gets_its_answer() {
+    let server = Server::start(|_| Reply::new(200, "[]"));
+    let origin = server.origin();
+
+    let run = Job::misbehaving("ask-without-waiting")
+        .set("SOURCE_ASK", &origin)
+        .set("ALLOW_HOSTS", &origin)
+        .run();
+
+    run.exits(Outcome::Published);
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[test]
 fn no_other_way_to_write_an_address_is_granted() {
     let urls = [
         "http://169.254.169.254/latest/meta-data/",

@@ -80,6 +80,11 @@ pub fn run(behaviour: &str, request: &Request) -> Option<Ending> {
         "ask-for-ever" => loop {
             drop(ask(urls[0], &[]));
         },
+        "ask-without-waiting" => {
+            let sent = send(urls[0], &[]).expect("it is granted");
+            let pollable = sent.subscribe();
+            while !pollable.ready() {}
+        }
         "search-for-the-key" => return Some(Ok(search(&urls, request))),
         _ => return None,
     }
