@@ -109,7 +109,7 @@ pub enum Stopped {
     Scarce(String),
 }
 
-/// What a call used, for the summary.
+/// What a call used and did, beside its answer.
 #[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
 pub struct Used {
     /// CPU time of the component, what is done for it included.
@@ -118,6 +118,9 @@ pub struct Used {
     pub memory_peak_bytes: usize,
     /// Bytes it staged: the largest its files were, together.
     pub staged_bytes: u64,
+    /// Whether it wrote to staged files only at their ends. A process that a component took over may say so of other files; what was
+    /// read of them meanwhile is then what the component staged at some time, and so can be any records, as all that it stages.
+    pub staged_only_grew: bool,
 }
 
 /// Sends the length of a call, and its descriptors. The call itself is to follow, and the component.

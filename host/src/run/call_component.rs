@@ -28,7 +28,7 @@ impl Run<'_> {
         request: &Request,
         staging: &RunFolder,
         stop: &Stop,
-    ) -> Result<Report, Failure> {
+    ) -> Result<(Report, Used), Failure> {
         let host = &job.host;
         let grants = Grants {
             outbound: Some(egress.clone()),
@@ -68,7 +68,8 @@ impl Run<'_> {
         });
         let ran = ran.and_then(|report| used_up.map_or(Ok(report), Err));
         let report = ran.inspect_err(|_| self.count_so_far(staging, &host.limits))?;
-        self.accept(report, request, plan, &host.limits)
+        let report = self.accept(report, request, plan, &host.limits)?;
+        Ok((report, used))
     }
 
     /// What a portion that failed has staged, by the host's own count.

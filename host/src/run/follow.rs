@@ -41,7 +41,7 @@ impl Meanwhile {
         stop: &Stop,
     ) -> Result<(Looked, Option<Begun>), Failure> {
         if let Some(made) = self.made
-            && self.followed.is_all_of(staged)?
+            && self.followed.is_all_of(staged)
         {
             return Ok(made);
         }
@@ -80,13 +80,13 @@ impl Run<'_> {
             let begun = sink.begin(Lines::made(Box::new(second), longest), staging, base);
             let report = joined(fetching);
             let looked = joined(looking);
-            let report = report?;
+            let (report, used) = report?;
             // Where the first reader gave up, so did the second; what is wrong with a line is found again, in its turn.
             let made = match (looked, begun) {
                 (Ok(_), Err(failure)) if failure.outcome == Outcome::IoFailed => {
                     return Err(failure);
                 }
-                (Ok(looked), Ok(begun)) => Some((looked, begun)),
+                (Ok(looked), Ok(begun)) if used.staged_only_grew => Some((looked, begun)),
                 (Ok(_) | Err(_), _) => None,
             };
             Ok((report, Meanwhile { made, followed }))

@@ -187,6 +187,7 @@ impl Called {
             cpu: thread_cpu_time().saturating_sub(started),
             memory_peak_bytes: store.data().memory_peak_bytes(),
             staged_bytes: store.data().staged_bytes(),
+            staged_only_grew: store.data().staged_only_grew(),
         };
         let refused = store.data().refused();
         let came =

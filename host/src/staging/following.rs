@@ -1,7 +1,7 @@
 //! The records that a component stages, read while it still runs: once, on one thread, for two readers.
 //!
-//! The component can change what it wrote. So what is read this way is valid only if it is, byte for byte, the file that is
-//! there after the component has ended: [`Followed::is_all_of`].
+//! The component can change what it wrote. So what is read this way is valid only if the file that is there after the component has
+//! ended is the one that was read to its end ([`Followed::is_all_of`]), and was written to only at its end (`Used::staged_only_grew`).
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,12 +10,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-
-use crate::folder::{Doing as _, Folder};
-use crate::hash::{hex, sha256_of};
+use crate::folder::Folder;
 use crate::limits::{FOLLOWED_PIECE_BYTES_MAX, FOLLOWED_PIECES_MAX};
-use crate::outcome::Failure;
 use crate::staging::read::{Identity, RECORDS, Staged, StagedFile, plain_file};
 
 /// How long to wait before a look for more, at first and after many looks without success.
@@ -26,7 +22,6 @@ pub struct FirstReader {
     input: Folder,
     file: Option<StagedFile>,
     offset: u64,
-    hash: Sha256,
     second: Option<SyncSender<Vec<u8>>>,
     shared: Arc<Shared>,
 }
@@ -71,8 +66,6 @@ struct ReadToTheEnd {
     /// None of a file that never was there.
     file: Option<Identity>,
     bytes: u64,
-    /// In hex.
-    sha256: String,
 }
 
 /// Readers of the records in `input`, from the first.
@@ -83,7 +76,6 @@ pub fn follow(input: &Folder) -> (FirstReader, SecondReader, Running, Followed) 
         input: input.clone(),
         file: None,
         offset: 0,
-        hash: Sha256::new(),
         second: Some(second),
         shared: Arc::clone(&shared),
     };
@@ -134,21 +126,15 @@ impl Drop for Running {
 }
 
 impl Followed {
-    /// Whether all records of `staged`, whose component has ended, are what was read. `Err` is 74.
-    pub fn is_all_of(&self, staged: &Staged) -> Result<bool, Failure> {
+    /// Whether the records of `staged`, whose component has ended, are the file that was read, and as long.
+    pub fn is_all_of(&self, staged: &Staged) -> bool {
         let state = self.0.state();
         let Some(read) = &state.read else {
-            return Ok(false);
+            return false;
         };
         let there = staged.records_file();
-        if there.map(|there| there.is) != read.file {
-            return Ok(false);
-        }
-        let Some(StagedFile { file, bytes, .. }) = there else {
-            return Ok(true);
-        };
-        let doing = || format!("cannot read the staged `{RECORDS}`");
-        Ok(*bytes == read.bytes && sha256_of(file).doing(doing)? == read.sha256)
+        there.map(|there| there.is) == read.file
+            && there.map_or(0, |there| there.bytes) == read.bytes
     }
 }
 
@@ -164,7 +150,6 @@ impl FirstReader {
     /// Passes on what was read. Nobody may be listening any more.
     fn pass_on(&mut self, bytes: &[u8]) {
         self.offset += bytes.len() as u64;
-        self.hash.update(bytes);
         if let Some(second) = &self.second
             && second.send(bytes.to_vec()).is_err()
         {
@@ -173,11 +158,9 @@ impl FirstReader {
     }
 
     fn end(&mut self) {
-        let hash = self.hash.clone();
         self.shared.state().read = Some(ReadToTheEnd {
             file: self.file.as_ref().map(|staged| staged.is),
             bytes: self.offset,
-            sha256: hex(&hash.finalize()),
         });
         self.second = None;
     }

@@ -91,6 +91,11 @@ impl Granted {
         self.staging.as_ref().map_or(0, StagingFolder::peak_bytes)
     }
 
+    /// Whether no staged file was written to but at its end.
+    pub fn staged_only_grew(&self) -> bool {
+        (self.staging.as_ref()).is_some_and(StagingFolder::only_grew)
+    }
+
     /// The largest its memories and tables have been, together.
     pub fn memory_peak_bytes(&self) -> usize {
         self.meter.memory_peak_bytes

@@ -5,7 +5,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::io::Errno;
 
@@ -72,6 +72,7 @@ pub enum WriteError {
 pub struct StagedFile {
     file: OwnedFd,
     size: AtomicU64,
+    only_grew: AtomicBool,
     room: Arc<Room>,
     /// Tells it from the others.
     pub number: u64,
@@ -83,6 +84,7 @@ impl StagedFile {
         Self {
             file,
             size: AtomicU64::new(0),
+            only_grew: AtomicBool::new(true),
             room,
             number,
         }
@@ -93,8 +95,14 @@ impl StagedFile {
         self.size.load(Ordering::Relaxed)
     }
 
+    /// Whether every write was one at its end: who read a part of it while it was written, read what is still there.
+    pub fn only_grew(&self) -> bool {
+        self.only_grew.load(Ordering::Relaxed)
+    }
+
     /// Writes all of `bytes` at `offset`.
     pub fn write(&self, mut bytes: &[u8], mut offset: u64) -> Result<(), WriteError> {
+        self.changes_at(offset);
         self.reserve(offset, bytes.len())?;
         while !bytes.is_empty() {
             match rustix::io::pwrite(&self.file, bytes, offset) {
@@ -129,10 +137,17 @@ impl StagedFile {
 
     /// Cuts it, or makes it longer with a hole.
     pub fn set_size(&self, size: u64) -> Result<(), WriteError> {
+        self.changes_at(size);
         self.grow_to(size)?;
         rustix::fs::ftruncate(&self.file, size).map_err(|error| self.broken(error))?;
         self.shrunk_to(size);
         Ok(())
+    }
+
+    fn changes_at(&self, offset: u64) {
+        if offset != self.size() {
+            self.only_grew.store(false, Ordering::Relaxed);
+        }
     }
 
     /// After a write that did not work: counts what is there, not what was to be.
@@ -220,6 +235,27 @@ mod tests {
 
         assert_eq!(one.read(100, 0).unwrap(), b"abc4");
         assert_eq!(one.room.bytes(), 10);
+    }
+
+    #[test]
+    fn a_file_only_grew_where_every_write_was_at_its_end() {
+        type Change = fn(&StagedFile) -> Result<(), WriteError>;
+        let changes: [(Change, bool); 6] = [
+            (|file| file.write(b"45", 3), true),
+            (|file| file.set_size(3), true),
+            (|file| file.write(b"x", 2), false),
+            (|file| file.write(b"x", 4), false),
+            (|file| file.set_size(2), false),
+            (|file| file.set_size(4), false),
+        ];
+        for (change, only_grew) in changes {
+            let (file, _) = files(10);
+            file.write(b"123", 0).unwrap();
+
+            change(&file).unwrap();
+
+            assert_eq!(file.only_grew(), only_grew);
+        }
     }
 
     #[test]

@@ -43,6 +43,11 @@ impl StagingFolder {
         self.room.peak_bytes()
     }
 
+    /// Whether no file was written to but at its end.
+    pub fn only_grew(&self) -> bool {
+        self.files.values().all(|file| file.only_grew())
+    }
+
     /// What is at `path`, opened with `flags` for `access`.
     pub fn at(
         &mut self,
