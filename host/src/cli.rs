@@ -60,6 +60,9 @@ pub enum Command {
     /// Show what a component file is, imports, declares and stages. Grants it nothing
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArgs),
+    /// Compile a component into the cache, so that no run has to
+    #[command(after_help = COMPILE_EXAMPLES)]
+    Compile(CompileArgs),
     /// Print the job file (TOML) that says what env files say
     #[command(after_help = CONVERT_EXAMPLES)]
     Convert(ConvertArgs),
@@ -127,6 +130,18 @@ Examples:
 Imports are read before anything is compiled. Exits as a run would: 0 if the
 component can be used, 77 if an import is not available, 78 if the file is not
 a component, 70 if it is too large or cannot describe itself.";
+
+const COMPILE_EXAMPLES: &str = "\
+Examples:
+  tidegate compile mine.wasm
+  TIDEGATE_CACHE_DIR=/var/cache/tidegate tidegate compile mine.wasm
+
+For images, once when they are built. The cache is of use to the same tidegate,
+run as the same user, with the same TIDEGATE_CACHE_DIR, on a processor with the
+same features; any other run compiles anew. The folder must belong to that user
+and may be read-only when it runs.
+Exits 70, 77 or 78 as a run with the component would; 78 if no cache is named,
+73 if it cannot be used, 74 if it cannot be written.";
 
 const KUBERNETES_EXAMPLES: &str = "\
 Examples:
@@ -438,6 +453,14 @@ pub struct InspectArgs {
     pub output: Option<OutputKind>,
 }
 
+/// `tidegate compile`.
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    /// The component file; without it, the built-in component
+    #[arg(value_name = "COMPONENT")]
+    pub component: Option<PathBuf>,
+}
+
 /// `tidegate health`.
 #[derive(Debug, Args)]
 pub struct HealthArgs {
@@ -483,6 +506,9 @@ pub struct KubernetesArgs {
     /// Image with tidegate as its entry point
     #[arg(long, value_name = "IMAGE", default_value = concat!("tidegate:", env!("CARGO_PKG_VERSION")))]
     pub image: String,
+    /// Folder of the image that `tidegate compile` filled as user 65532. Default: each pod compiles what it runs
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<String>,
     /// When the jobs run, as in cron. Default: hourly, each at a minute of its own
     #[arg(long, value_name = "CRON")]
     pub schedule: Option<String>,

@@ -23,6 +23,7 @@ use crate::units;
 use crate::words;
 
 mod check_output;
+pub mod compile;
 pub mod convert;
 pub mod demo;
 pub mod describe;

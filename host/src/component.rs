@@ -50,7 +50,7 @@ pub use self::said::{Extent, JobFailure, Report, Request, Sighting, Suggestion, 
 
 use self::bindings::exports::tidegate::sync::job as raw;
 use self::child::{Given, Unanswered};
-use self::engine::Kept;
+use self::engine::{Compiling, Kept, Loaded};
 use self::frames::{Answer, Call, Function, Said, Stopped};
 
 /// What to do about a limit that no setting moves.
@@ -82,6 +82,19 @@ pub struct Connector {
     /// sha256 of the component file, in hex.
     pub sha256: String,
     kept: Option<Kept>,
+    /// What compiling it took; none where it was kept.
+    pub compiling: Option<Compiling>,
+}
+
+impl From<Loaded> for Connector {
+    fn from(loaded: Loaded) -> Self {
+        Self {
+            compiled: loaded.compiled,
+            sha256: loaded.sha256,
+            kept: loaded.kept,
+            compiling: loaded.compiling,
+        }
+    }
 }
 
 impl Connector {
@@ -93,11 +106,21 @@ impl Connector {
         log: &Log,
     ) -> Result<Self, Failure> {
         let loaded = engine::load(bytes, cache_dir, limits, log).await?;
-        Ok(Self {
-            compiled: loaded.compiled,
-            sha256: loaded.sha256,
-            kept: loaded.kept,
-        })
+        Ok(Self::from(loaded))
+    }
+
+    /// As [`Self::load`], but what cannot be kept is a failure: see [`engine::warm`].
+    pub async fn warm(
+        bytes: Vec<u8>,
+        cache_dir: &std::path::Path,
+        limits: &Limits,
+    ) -> Result<Self, Failure> {
+        engine::warm(bytes, cache_dir, limits).await.map(Self::from)
+    }
+
+    /// How large its compiled form is, in bytes.
+    pub fn compiled_bytes(&self) -> usize {
+        self.compiled.len()
     }
 
     /// What the component is. It is asked once, with no grant but the log and under tiny limits, of which one is wall time; the

@@ -1,7 +1,7 @@
 //! What an operator, a component, a server or a file can make wait or grow is limited here.
 //!
-//! These can be set: `RUN_DEADLINE`, `CPU_LIMIT`, `COMPILE_CPU_LIMIT`, `MEMORY_LIMIT`, `SOURCE_TIMEOUT`, `MAX_RESPONSE_BYTES`,
-//! `MAX_RECORD_BYTES`, `MAX_RETRIES` and `RETRY_PAUSE`. The others are the same for every job.
+//! These can be set: `RUN_DEADLINE`, `CPU_LIMIT`, `COMPILE_CPU_LIMIT`, `MEMORY_LIMIT`, `DESCRIBE_MEMORY_LIMIT`, `TABLE_LIMIT`,
+//! `INSTANCE_LIMIT`, `SOURCE_TIMEOUT`, `MAX_RESPONSE_BYTES`, `MAX_RECORD_BYTES`, `MAX_RETRIES` and `RETRY_PAUSE`. The others are the same for every job.
 //! Reaching a limit ends the run and names it, unless its comment says that the rest is cut, counted or left. Block sizes
 //! and polling intervals are beside the code that uses them.
 
@@ -50,13 +50,13 @@ pub struct Limits {
     pub describe_wall_max: Duration,
     /// CPU time of `describe`.
     pub describe_cpu: Duration,
-    /// Linear memory during `describe`.
+    /// Linear memory during `describe` (`DESCRIBE_MEMORY_LIMIT`).
     pub describe_memory_bytes: u64,
     /// The component's stack.
     pub stack_bytes: usize,
-    /// Entries of each table of the component.
+    /// Entries of each table of the component (`TABLE_LIMIT`).
     pub table_elements: usize,
-    /// Core instances inside the component; as many memories and as many tables.
+    /// Core instances inside the component; as many memories and as many tables (`INSTANCE_LIMIT`).
     pub instances: usize,
     /// Things of the host that a component may hold at the same time: headers, requests, bodies, streams, pollables, files.
     pub resource_handles: usize,
@@ -234,20 +234,20 @@ impl Default for Limits {
             retries: 3,
             retry_pause: Duration::from_secs(2),
 
-            component_bytes: 32 * MIB,
+            component_bytes: 64 * MIB,
             component_depth: 8,
             component_modules: 200,
             component_instances: 200,
             component_indices: 1_000,
-            compile_cpu: Duration::from_mins(1),
+            compile_cpu: Duration::from_mins(2),
             compile_memory_bytes: GIB,
             describe_wall: Duration::from_secs(5),
             describe_wall_max: Duration::from_mins(1),
             describe_cpu: Duration::from_secs(1),
-            describe_memory_bytes: 32 * MIB,
+            describe_memory_bytes: 64 * MIB,
             stack_bytes: 512 * 1024,
-            table_elements: 10_000,
-            instances: 32,
+            table_elements: 32_768,
+            instances: 128,
             resource_handles: 10_000,
             hostcall_bytes: 8 * 1024 * 1024,
             random_call_bytes: MIB,
@@ -344,6 +344,10 @@ pub const URL_PARAMETER_BYTES_MAX: usize = 32;
 
 // What a component's calls and names may be.
 
+/// The most that `TABLE_LIMIT` can be.
+pub const TABLE_ELEMENTS_MAX: usize = 1_000_000;
+/// The most that `INSTANCE_LIMIT` can be.
+pub const INSTANCES_MAX: usize = 1_000;
 /// Imports that are named when they are refused.
 pub const IMPORTS_NAMED_MAX: usize = 20;
 /// Imports that `inspect` lists; the rest is counted.
@@ -384,6 +388,8 @@ pub const CHILD_FILES_MAX: u64 = 64;
 pub const LAST_WORDS_BYTES_MAX: usize = 4 * 1024;
 /// How much more disk than `staged_bytes` the staging folder may take before the process is ended: files take whole blocks.
 pub const STAGED_SPARE_BYTES_MAX: u64 = 64 * MIB;
+/// Threads that compile a component. Each takes memory of its own.
+pub const COMPILE_THREADS_MAX: usize = 8;
 /// CPU time of its own that it may have besides the component's: loading it, starting and ending.
 pub const CHILD_CPU_MAX: Duration = Duration::from_millis(500);
 /// How long the end of a run waits for the last lines of a component that was killed.

@@ -82,6 +82,7 @@ fn begun(
     walls: Walls,
 ) -> Result<(Answer, Vec<u8>), String> {
     let given = Descriptors::new(&call, descriptors)?;
+    let processors = compile::processors();
     if walls == Walls::Up {
         wall::before_threads(&wall::Bounds::of(&call), given.staging.as_ref())?;
     }
@@ -89,10 +90,14 @@ fn begun(
         frames::read_code(control, &call).map_err(|why| format!("it was given no component: {why}"))
     };
     if let Function::Compile = call.function {
+        let threads = match compile::threads(processors) {
+            Ok(threads) => threads,
+            Err(why) => return Ok((Answer::stopped(why), Vec::new())),
+        };
         if walls == Walls::Up {
             wall::last()?;
         }
-        return Ok(compile::compile(&code()?, &call.limits));
+        return Ok(compile::compile(&code()?, &threads, &call.limits));
     }
     let code = code()?;
     let answer = call::call(call, given, code, stderr, walls)?;

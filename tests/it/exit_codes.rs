@@ -327,13 +327,13 @@ fn a_component_larger_than_allowed_is_78_and_is_not_read() {
     let mut job = Job::new();
     let file = job.file("huge.wasm", "\0asm").display().to_string();
     let sparse = std::fs::File::options().write(true).open(&file).unwrap();
-    sparse.set_len(33 << 20).unwrap();
+    sparse.set_len(65 << 20).unwrap();
     job = job.args(["--component", &file]);
 
     job.run()
         .exits(Outcome::Settings)
         .asked(0)
-        .stderr_has("32 MiB");
+        .stderr_has("64 MiB");
 }
 
 #[test]

@@ -310,3 +310,31 @@ fn flags_are_what_kubernetes_takes() {
     job.tidegate(["kubernetes"]).exits(64);
     job.tidegate(["kubernetes", "none"]).exits(78);
 }
+
+#[test]
+fn an_image_with_compiled_components_is_used_by_its_pods_which_need_no_memory_to_compile() {
+    let job = folder();
+    let words = ["kubernetes", "jobs", "--output", "json"];
+    let cached = [&words[..], &["--cache", "/var/cache/tidegate"]].concat();
+
+    let (without, with) = (
+        manifests(&job, words),
+        job.tidegate::<6>(cached.try_into().unwrap()),
+    );
+
+    let with: Value = serde_json::from_str(&with.exits(0).stdout).unwrap();
+    let with = with["items"].as_array().unwrap().clone();
+    let memory =
+        |all: &[Value]| pods(all)[2]["containers"][0]["resources"]["limits"]["memory"].clone();
+    assert_eq!(
+        (memory(&without), memory(&with)),
+        ("1024Mi".into(), "512Mi".into())
+    );
+    let cache =
+        |all: &[Value]| value(&environment(pods(all)[2]), "TIDEGATE_CACHE_DIR").map(str::to_owned);
+    assert_eq!(cache(&without).as_deref(), Some("/tmp/tidegate"));
+    assert_eq!(cache(&with).as_deref(), Some("/var/cache/tidegate"));
+    job.tidegate(["kubernetes", "jobs", "--cache", "cache"])
+        .exits(64)
+        .stderr_has("--cache takes the full path");
+}

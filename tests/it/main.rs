@@ -16,6 +16,8 @@ mod auth;
 mod before;
 /// The credential is nowhere.
 mod canary;
+/// Components that are compiled once, and the limits of that.
+mod compiled;
 /// Signs of records that were not fetched, pages that end oddly, and keys that are none.
 mod completeness;
 /// What the summary of a run counts, and how much is logged.

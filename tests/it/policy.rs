@@ -166,8 +166,11 @@ fn private_networks_and_limits_are_the_policy_s() {
     for (name, value) in [
         ("RUN_DEADLINE", "16m"),
         ("CPU_LIMIT", "6m"),
-        ("COMPILE_CPU_LIMIT", "61s"),
+        ("COMPILE_CPU_LIMIT", "121s"),
         ("MEMORY_LIMIT", "257MiB"),
+        ("DESCRIBE_MEMORY_LIMIT", "65MiB"),
+        ("TABLE_LIMIT", "32769"),
+        ("INSTANCE_LIMIT", "129"),
         ("SOURCE_TIMEOUT", "61s"),
         ("MAX_RESPONSE_BYTES", "65MiB"),
         ("MAX_RECORD_BYTES", "33MiB"),

@@ -32,6 +32,8 @@ use environment::{CACHE, Environment, SECRETS, TMP};
 const USER: u32 = 65532;
 /// What the host needs besides the memory of the component.
 const HOST_MEMORY_MIB: u64 = 256;
+/// What compiling a large component takes besides: Python's and JavaScript's engines do.
+const COMPILE_MEMORY_MIB: u64 = 512;
 
 /// Prints the manifests of every job of a folder, or of one job.
 pub fn kubernetes(args: &KubernetesArgs) -> Ended {
@@ -122,6 +124,8 @@ fn refuse_flags(args: &KubernetesArgs, built_in_policy: Option<&str>) -> Result<
         "--tenant has a policy, and neither is carried into a manifest: leave it out"
     } else if !plain(&args.image) {
         "--image takes the name of an image: `registry.example.com/tidegate:0.1.0`"
+    } else if !args.cache.as_deref().is_none_or(|dir| dir.starts_with('/')) {
+        "--cache takes the full path of a folder of the image: `/var/cache/tidegate`"
     } else if !is_schedule {
         "--schedule takes five fields, as cron: `*/15 * * * *`, or `@hourly`"
     } else if !args.namespace.as_deref().is_none_or(name::is_label) {
@@ -200,13 +204,13 @@ impl<'j> Described<'j> {
         });
         let cron_job = cron_job(&self.metadata(args), &schedule, &spec);
         Printed {
-            comments: self.comments(),
+            comments: self.comments(args),
             manifests: claim.into_iter().chain([cron_job]).collect(),
         }
     }
 
     /// What a person has to see to before it runs.
-    fn comments(&self) -> String {
+    fn comments(&self, args: &KubernetesArgs) -> String {
         let mut out = format!("# {}\n", self.job.label());
         for key in &self.environment.secrets {
             let (name, source) = (&self.name, words::escaped(&key.source));
@@ -218,6 +222,9 @@ impl<'j> Described<'j> {
         }
         if self.component.path.is_some() {
             out.push_str("# The image has the component at the path that this job names.\n");
+            if args.cache.is_none() {
+                out.push_str("# Every pod compiles it: see `tidegate compile`, and --cache.\n");
+            }
         }
         out
     }
@@ -240,8 +247,10 @@ impl<'j> Described<'j> {
     }
 
     /// The most memory that one run of it takes.
-    fn mib_max(&self) -> u64 {
-        self.host.limits.memory_bytes.div_ceil(1024 * 1024) + HOST_MEMORY_MIB
+    fn mib_max(&self, args: &KubernetesArgs) -> u64 {
+        let compiles = self.component.path.is_some() && args.cache.is_none();
+        let besides = if compiles { COMPILE_MEMORY_MIB } else { 0 };
+        self.host.limits.memory_bytes.div_ceil(1024 * 1024) + HOST_MEMORY_MIB + besides
     }
 
     /// The keys of its Secret that it needs, as files of these paths.
@@ -306,7 +315,7 @@ impl<'j> Described<'j> {
                 .collect(),
             mounts,
             volumes,
-            memory_mib: self.mib_max(),
+            memory_mib: self.mib_max(args),
             at_once: 1,
         };
         container.pod(args)
@@ -352,7 +361,8 @@ impl Container {
         let volumes: Vec<Value> = [tmp].into_iter().chain(self.volumes).collect();
         let mount = json!({"name": "tmp", "mountPath": TMP});
         let mounts: Vec<Value> = [mount].into_iter().chain(self.mounts).collect();
-        let cache = json!({"name": "TIDEGATE_CACHE_DIR", "value": CACHE});
+        let cache = args.cache.as_deref().unwrap_or(CACHE);
+        let cache = json!({"name": "TIDEGATE_CACHE_DIR", "value": literal(cache)});
         let env: Vec<Value> = self.environment.into_iter().chain([cache]).collect();
         let runs = self.at_once;
         json!({

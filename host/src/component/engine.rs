@@ -3,6 +3,7 @@
 //! Here, in the parent, it is only asked what it could load; `sandbox` compiles and runs.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use wasmtime::{Config, Engine, OptLevel};
@@ -52,6 +53,16 @@ pub struct Loaded {
     pub sha256: String,
     /// Where what it says of itself may be kept, too; none where nothing can be kept, or must not.
     pub kept: Option<Kept>,
+    /// What compiling it took; none where it was kept.
+    pub compiling: Option<Compiling>,
+}
+
+/// What compiling a component took.
+#[derive(Debug, Clone, Copy)]
+pub struct Compiling {
+    /// CPU time, all threads together.
+    pub cpu: Duration,
+    pub wall: Duration,
 }
 
 /// The cache, for one engine.
@@ -105,6 +116,7 @@ pub async fn load(
                 compiled,
                 sha256,
                 kept: cache.map(|cache| Kept { cache, engine }),
+                compiling: None,
             });
         }
         Ok(None) => {}
@@ -114,7 +126,13 @@ pub async fn load(
             cache = None;
         }
     }
-    let compiled = compile(&bytes, limits).await?;
+    let size = json!({"component_bytes": bytes.len(), "component_sha256": sha256});
+    if cache.is_some() {
+        log.info("compiling, once", size);
+    } else {
+        log.info("compiling, and not kept", size);
+    }
+    let (compiled, compiling) = compile(&bytes, limits).await?;
     let kept = cache.map(|cache| Kept { cache, engine });
     if let Some(kept) = &kept {
         // Without it the next run compiles again: slower, not wrong.
@@ -124,11 +142,45 @@ pub async fn load(
         compiled,
         sha256,
         kept,
+        compiling: Some(compiling),
+    })
+}
+
+/// As [`load`], for whoever wants nothing but the cache filled: a cache that cannot be used is a failure (73), and so is a
+/// compiled form that cannot be written (74).
+pub async fn warm(bytes: Vec<u8>, cache_dir: &Path, limits: &Limits) -> Result<Loaded, Failure> {
+    shape::check(&bytes, limits)?;
+    let unusable = |why: String| Failure::new(Outcome::OutputUnusable, why);
+    let sha256 = crate::hash::sha256(&bytes);
+    let engine = engine(limits)?;
+    let cache = Cache::open(cache_dir, limits).map_err(unusable)?;
+    let cache = cache.ok_or_else(|| {
+        unusable(format!(
+            "cannot make the cache in `{}`; give this user a folder that it can write to",
+            cache_dir.display()
+        ))
+    })?;
+    let taken = cache.take(&engine, &sha256).map_err(unusable)?;
+    let kept = Kept { cache, engine };
+    let (compiled, compiling) = if let Some(compiled) = taken {
+        (compiled, None)
+    } else {
+        let (compiled, compiling) = compile(&bytes, limits).await?;
+        (kept.cache.keep(&kept.engine, &sha256, &compiled))
+            .map_err(|why| Failure::new(Outcome::IoFailed, why))?;
+        (compiled, Some(compiling))
+    };
+    Ok(Loaded {
+        compiled,
+        sha256,
+        kept: Some(kept),
+        compiling,
     })
 }
 
 /// Has a child compile. `Err`: 78 when it is no valid component, 70 when that took more than it may.
-async fn compile(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Failure> {
+async fn compile(bytes: &[u8], limits: &Limits) -> Result<(Vec<u8>, Compiling), Failure> {
+    let started = Instant::now();
     let call = Call {
         function: Function::Compile,
         limits: limits.clone(),
@@ -142,8 +194,14 @@ async fn compile(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Failure> {
         has_staging: false,
     };
     let (answer, compiled) = child::ask(call, bytes, Given::default(), None).await?;
+    let cpu = answer
+        .as_ref()
+        .map_or(Duration::ZERO, |answer| answer.used.cpu);
     let message = match answer.map(|answer| answer.came) {
-        Ok(Ok(Said::Compiled(_))) => return Ok(compiled),
+        Ok(Ok(Said::Compiled(_))) => {
+            let wall = started.elapsed();
+            return Ok((compiled, Compiling { cpu, wall }));
+        }
         Ok(Err(Stopped::Invalid(why))) => {
             let why = words::line(&why, limits.words_bytes);
             return Err(Failure::new(Outcome::Settings, why));

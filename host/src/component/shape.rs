@@ -136,6 +136,8 @@ fn available() -> String {
 enum Trouble {
     Unreadable(String),
     Excess(String),
+    /// More core instances than a setting allows.
+    Instances(usize),
 }
 
 impl From<BinaryReaderError> for Trouble {
@@ -186,6 +188,10 @@ impl Reader<'_> {
             Trouble::Unreadable(error) => Failure::new(
                 Outcome::Settings,
                 format!("the component file is damaged or cut off: {error}; copy or build it again"),
+            ),
+            Trouble::Instances(most) => Failure::new(
+                Outcome::ComponentFailed,
+                format!("host refused the component before compiling it: it would make more than {most} core instances (`INSTANCE_LIMIT`); raise it, or use another component"),
             ),
             Trouble::Excess(what) => Failure::new(
                 Outcome::ComponentFailed,
@@ -336,16 +342,16 @@ impl Reader<'_> {
         let Some(Scope { size, .. }) = self.scopes.last() else {
             return Ok(());
         };
-        let (what, most) = if size.core_instances > self.limits.instances {
-            ("core instances", self.limits.instances)
-        } else if size.instances > self.limits.component_instances {
-            ("component instances", self.limits.component_instances)
-        } else {
-            return Ok(());
-        };
-        Err(Trouble::Excess(format!(
-            "it would make more than {most} {what}"
-        )))
+        if size.core_instances > self.limits.instances {
+            return Err(Trouble::Instances(self.limits.instances));
+        }
+        let most = self.limits.component_instances;
+        if size.instances > most {
+            return Err(Trouble::Excess(format!(
+                "it would make more than {most} component instances"
+            )));
+        }
+        Ok(())
     }
 
     fn import(&mut self, name: &str) {
@@ -516,15 +522,16 @@ mod tests {
                 "(component $c {inner}) (instance (instantiate $c)) (instance (instantiate $c))"
             )
         };
-        let laughs = |depth: usize| {
-            let core = "(core module $m) (core instance (instantiate $m))".to_owned();
+        let laughs = |depth: usize, cores: usize| {
+            let cores = "(core instance (instantiate $m))".repeat(cores);
+            let core = format!("(core module $m) {cores}");
             let wat = (0..depth).fold(core, |inner, _| twice(&inner));
             format!("(component {wat})")
         };
 
-        checked(&laughs(5)).unwrap();
+        checked(&laughs(6, 2)).unwrap();
 
-        assert!(refused(&laughs(6)).contains("more than 32 core instances"));
+        assert!(refused(&laughs(6, 3)).contains("more than 128 core instances (`INSTANCE_LIMIT`)"));
     }
 
     #[test]

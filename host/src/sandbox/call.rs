@@ -20,7 +20,7 @@ use crate::component::bindings::Connector;
 use crate::component::bindings::exports::tidegate::sync::job as raw;
 use crate::component::child::{SCARCE, is_scarce};
 use crate::component::frames::{Answer, Call, Function, Said, Stopped, Used};
-use crate::component::{FIXED, engine, sighting};
+use crate::component::{engine, sighting};
 use crate::limits::Limits;
 
 /// The interface of a component that can take a first look at its source.
@@ -237,7 +237,7 @@ fn ending(
             Exceeded::Memory { bytes_max, held } if is_describe => {
                 let mib = bytes_max / (1024 * 1024);
                 format!(
-                    "the component needed more than {mib} MiB of memory in `describe`{held}{FIXED}"
+                    "the component needed more memory in `describe` than `DESCRIBE_MEMORY_LIMIT` allows ({mib} MiB){held}; raise it, or use another component"
                 )
             }
             Exceeded::StagedBytes(_) => format!("{limit}; {fetch_less}"),

@@ -3,24 +3,60 @@
 //! A compiler has no promise for what a hostile file costs it. So the kernel ends this process at a limit of CPU time and at one
 //! of memory, and the parent at the deadline.
 
+use std::num::NonZero;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use rustix::time::{ClockId, clock_gettime};
 use wasmtime::component::Component;
 
 use crate::component::engine;
 use crate::component::frames::{Answer, Said, Stopped, Used};
-use crate::limits::Limits;
+use crate::limits::{COMPILE_THREADS_MAX, Limits};
 
-/// Compiles what was given.
-pub fn compile(code: &[u8], limits: &Limits) -> (Answer, Vec<u8>) {
-    match compiled(code, limits) {
+/// How many threads the machine has for a compiler. Asked before the wall is up, behind which part of the answer is not readable.
+pub fn processors() -> usize {
+    let processors = available_parallelism().map_or(1, NonZero::get);
+    processors.min(COMPILE_THREADS_MAX)
+}
+
+/// So many threads, this one among them; it alone, where there are no more. Behind the wall none can be started.
+pub fn threads(many: usize) -> Result<ThreadPool, Stopped> {
+    let started = |many: usize| {
+        let threads = ThreadPoolBuilder::new().num_threads(many);
+        threads.use_current_thread().build()
+    };
+    let threads = started(many).or_else(|_| started(1));
+    let threads =
+        threads.map_err(|error| Stopped::Failed(format!("cannot set up the compiler: {error}")))?;
+    // What a thread does at its beginning, the wall forbids: each has begun when all have answered.
+    threads.broadcast(|_| ());
+    Ok(threads)
+}
+
+/// Compiles what was given, in these threads.
+pub fn compile(code: &[u8], threads: &ThreadPool, limits: &Limits) -> (Answer, Vec<u8>) {
+    match threads.install(|| compiled(code, limits)) {
         Ok(compiled) => {
             let answer = Answer {
                 came: Ok(Said::Compiled(compiled.len() as u64)),
-                used: Used::default(),
+                used: Used {
+                    cpu: process_cpu_time(),
+                    ..Used::default()
+                },
             };
             (answer, compiled)
         }
         Err(why) => (Answer::stopped(why), Vec::new()),
     }
+}
+
+/// CPU time of this process, all its threads together.
+fn process_cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or_default();
+    Duration::new(time.tv_sec.unsigned_abs(), nanos)
 }
 
 fn compiled(code: &[u8], limits: &Limits) -> Result<Vec<u8>, Stopped> {

@@ -613,8 +613,8 @@ catalogue! {
     }
     COMPILE_CPU_LIMIT: Duration = units::duration {
         group: Group::Limits,
-        default: "60s",
-        example: "3m",
+        default: "2m",
+        example: "5m",
         meaning: "Maximum CPU time to compile the component. A compiled component is cached",
         form: Form::Pattern(DURATION),
     }
@@ -624,6 +624,27 @@ catalogue! {
         example: "64MiB",
         meaning: "Maximum memory of the component, including what the host holds for it",
         form: Form::Pattern(BYTES),
+    }
+    DESCRIBE_MEMORY_LIMIT: u64 = units::bytes {
+        group: Group::Limits,
+        default: "64MiB",
+        example: "128MiB",
+        meaning: "Maximum memory of the component while it describes itself",
+        form: Form::Pattern(BYTES),
+    }
+    TABLE_LIMIT: usize = parse::table_elements {
+        group: Group::Limits,
+        default: "32768",
+        example: "65536",
+        meaning: "Maximum number of entries in each table of the component, up to 1000000",
+        form: Form::Pattern(NUMBER),
+    }
+    INSTANCE_LIMIT: usize = parse::instances {
+        group: Group::Limits,
+        default: "128",
+        example: "200",
+        meaning: "Maximum number of core instances in the component, and of memories and tables, up to 1000",
+        form: Form::Pattern(NUMBER),
     }
     SOURCE_TIMEOUT: Duration = parse::source_timeout {
         group: Group::Limits,

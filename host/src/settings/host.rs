@@ -17,10 +17,11 @@ use crate::secret::{Secret, WORD_BYTES_MIN};
 use crate::settings::auth;
 use crate::settings::catalogue::{
     self, ALLOW_ENVIRONMENT, ALLOW_HOSTS, ALLOW_PRIVATE_NETWORKS, ALLOW_SHARED_OUTPUT, CA_FILE,
-    COMPILE_CPU_LIMIT, CPU_LIMIT, KEEP_GENERATIONS, LOG_FORMAT, LOG_LEVEL, MAX_AGE, MAX_CURSOR_AGE,
-    MAX_DELETE_PERCENT, MAX_RECORD_BYTES, MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES,
-    MAX_SHRINK_PERCENT, MEMORY_LIMIT, MIN_RECORDS, ON_OVERLAP, RETRY_PAUSE, RUN_DEADLINE,
-    SCHEMA_DRIFT, SOURCE_TIMEOUT, Secrecy, Setting, WRITE_MODE,
+    COMPILE_CPU_LIMIT, CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, KEEP_GENERATIONS,
+    LOG_FORMAT, LOG_LEVEL, MAX_AGE, MAX_CURSOR_AGE, MAX_DELETE_PERCENT, MAX_RECORD_BYTES,
+    MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES, MAX_SHRINK_PERCENT, MEMORY_LIMIT, MIN_RECORDS,
+    ON_OVERLAP, RETRY_PAUSE, RUN_DEADLINE, SCHEMA_DRIFT, SOURCE_TIMEOUT, Secrecy, Setting,
+    TABLE_LIMIT, WRITE_MODE,
 };
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{Inputs, Problem};
@@ -115,6 +116,9 @@ impl HostPlan {
         limits.cpu = read.limit(&CPU_LIMIT);
         limits.compile_cpu = read.limit(&COMPILE_CPU_LIMIT);
         limits.memory_bytes = read.limit(&MEMORY_LIMIT);
+        limits.describe_memory_bytes = read.limit(&DESCRIBE_MEMORY_LIMIT);
+        limits.table_elements = read.limit(&TABLE_LIMIT);
+        limits.instances = read.limit(&INSTANCE_LIMIT);
         limits.first_byte_timeout = read.limit(&SOURCE_TIMEOUT);
         // However long the source makes up its mind, an answer that has begun has as long as any.
         limits.response_timeout += limits.first_byte_timeout;

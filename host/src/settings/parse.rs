@@ -7,7 +7,9 @@ use url::Url;
 
 use crate::egress::{Origin, SentIn};
 use crate::folder::Writers;
-use crate::limits::{JOB_NAME_BYTES_MAX, RECORD_BYTES_MAX, TABLE_NAME_BYTES_MAX};
+use crate::limits::{
+    INSTANCES_MAX, JOB_NAME_BYTES_MAX, RECORD_BYTES_MAX, TABLE_ELEMENTS_MAX, TABLE_NAME_BYTES_MAX,
+};
 use crate::log;
 use crate::secret::Secret;
 use crate::settings::plan::{MaxRejected, OnDrift, WriteMode};
@@ -258,6 +260,24 @@ pub fn writers(text: &str) -> Result<Writers, String> {
 pub fn retries(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|number| *number <= 20);
     number.ok_or_else(|| "takes a number from 0 to 20".to_owned())
+}
+
+/// `TABLE_LIMIT`.
+pub fn table_elements(text: &str) -> Result<usize, String> {
+    up_to(text, TABLE_ELEMENTS_MAX)
+}
+
+/// `INSTANCE_LIMIT`.
+pub fn instances(text: &str) -> Result<usize, String> {
+    up_to(text, INSTANCES_MAX)
+}
+
+fn up_to(text: &str, most: usize) -> Result<usize, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| format!("takes a number from 1 to {most}"))
 }
 
 /// `SOURCE_TIMEOUT`.

@@ -13,8 +13,9 @@ use http::Method;
 use toml_edit::{Document, Item, TableLike, Value};
 
 use super::catalogue::{
-    COMPILE_CPU_LIMIT, CPU_LIMIT, KEEP_GENERATIONS, MAX_RECORD_BYTES, MAX_RESPONSE_BYTES,
-    MAX_RETRIES, MEMORY_LIMIT, RETRY_PAUSE, RUN_DEADLINE, Row, SOURCE_TIMEOUT,
+    COMPILE_CPU_LIMIT, CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, KEEP_GENERATIONS,
+    MAX_RECORD_BYTES, MAX_RESPONSE_BYTES, MAX_RETRIES, MEMORY_LIMIT, RETRY_PAUSE, RUN_DEADLINE,
+    Row, SOURCE_TIMEOUT, TABLE_LIMIT,
 };
 use super::component_settings::{LIMITED, number};
 use super::database_url::DatabaseUrl;
@@ -70,11 +71,14 @@ const KEYS: [&str; 12] = [
 const STATE_FOLDER: &str = "state_folder";
 
 /// The limits that a policy can lower or raise; one that it does not name is at most its default.
-static CAPPED: [&Row; 10] = [
+static CAPPED: [&Row; 13] = [
     &RUN_DEADLINE.row,
     &CPU_LIMIT.row,
     &COMPILE_CPU_LIMIT.row,
     &MEMORY_LIMIT.row,
+    &DESCRIBE_MEMORY_LIMIT.row,
+    &TABLE_LIMIT.row,
+    &INSTANCE_LIMIT.row,
     &SOURCE_TIMEOUT.row,
     &MAX_RESPONSE_BYTES.row,
     &MAX_RECORD_BYTES.row,

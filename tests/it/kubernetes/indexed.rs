@@ -76,9 +76,9 @@ fn a_pod_each_runs_its_part_and_one_that_fails_ends_no_other() {
             "960s"
         ]
     );
-    // Of two runs at once and the process above them.
+    // Of two runs at once and the process above them; one compiles its component.
     let memory = text(&container["resources"]["limits"]["memory"]);
-    assert_eq!(memory, "1152Mi");
+    assert_eq!(memory, "2176Mi");
 }
 
 #[test]

@@ -105,37 +105,37 @@ fn taking(behaviour: &str, limit: u64) -> Run {
     job.run()
 }
 
-/// Components that are large before any of their code runs; `describe` has 32 MiB.
+/// Components that are large before any of their code runs; `describe` has 64 MiB.
 const LARGE: [(&str, &str, &str); 7] = [
     (
         "one memory of 4 GiB",
         "(core module $m (memory 65536)) (core instance (instantiate $m))",
-        "needed more than 32 MiB of memory",
+        "more memory in `describe` than `DESCRIBE_MEMORY_LIMIT` allows (64 MiB)",
     ),
     (
         "one table of 100,000,000",
         "(core module $m (table 100000000 funcref)) (core instance (instantiate $m))",
-        "a table of more than 10000 elements",
+        "a table of more than 32768 entries (`TABLE_LIMIT`)",
     ),
     (
-        "40 tables",
-        "(core module $m {40 tables}) (core instance (instantiate $m))",
-        "more than 32 tables",
+        "140 tables",
+        "(core module $m {70 tables}) (core instance (instantiate $m)) (core instance (instantiate $m))",
+        "more than 128 tables (`INSTANCE_LIMIT`)",
     ),
     (
-        "60 instances of one page",
-        "(core module $m (memory 1)) {60 instances}",
-        "more than 32 core instances",
+        "140 instances of one page",
+        "(core module $m (memory 1)) {140 instances}",
+        "more than 128 core instances (`INSTANCE_LIMIT`)",
     ),
     (
         "30 memories of 6 MiB",
         "(core module $m (memory 100)) {30 instances}",
-        "needed more than 32 MiB of memory",
+        "more memory in `describe` than `DESCRIBE_MEMORY_LIMIT` allows (64 MiB)",
     ),
     (
-        "60 components in a component",
-        "(component $c (core module $m (memory 1)) (core instance (instantiate $m))) {60 components}",
-        "more than 32 core instances",
+        "140 components in a component",
+        "(component $c (core module $m (memory 1)) (core instance (instantiate $m))) {140 components}",
+        "more than 128 core instances (`INSTANCE_LIMIT`)",
     ),
     (
         "handles of its own without end",
@@ -152,18 +152,18 @@ const LARGE: [(&str, &str, &str); 7] = [
 fn no_component_is_large_before_it_runs() {
     for (name, text, told) in LARGE {
         let text = text
-            .replace("{40 tables}", &"(table 9000 funcref) ".repeat(40))
+            .replace("{70 tables}", &"(table 9000 funcref) ".repeat(70))
             .replace(
-                "{60 instances}",
-                &"(core instance (instantiate $m)) ".repeat(60),
+                "{140 instances}",
+                &"(core instance (instantiate $m)) ".repeat(140),
             )
             .replace(
                 "{30 instances}",
                 &"(core instance (instantiate $m)) ".repeat(30),
             )
             .replace(
-                "{60 components}",
-                &"(instance (instantiate $c)) ".repeat(60),
+                "{140 components}",
+                &"(instance (instantiate $c)) ".repeat(140),
             );
         let job = Job::new();
         let file = job.beside("large.wasm");

@@ -28,7 +28,7 @@ const OURS: [&str; 5] = [
     LOG_LEVEL,
 ];
 /// Settings that only our host has. Of those that begin with `SOURCE_` or `OUTPUT_` none has to stand here.
-const OF_THE_HOST: [&str; 18] = [
+const OF_THE_HOST: [&str; 21] = [
     "ALLOW_ENVIRONMENT",
     "ALLOW_PRIVATE_NETWORKS",
     "ALLOW_SHARED_OUTPUT",
@@ -37,6 +37,8 @@ const OF_THE_HOST: [&str; 18] = [
     "CLIENT_KEY_FILE",
     "COMPILE_CPU_LIMIT",
     "CPU_LIMIT",
+    "DESCRIBE_MEMORY_LIMIT",
+    "INSTANCE_LIMIT",
     "JOB_NAME",
     "KEEP_GENERATIONS",
     "LOG_FORMAT",
@@ -47,6 +49,7 @@ const OF_THE_HOST: [&str; 18] = [
     "ON_OVERLAP",
     "REPLACE_BY",
     "SCHEMA_DRIFT",
+    "TABLE_LIMIT",
 ];
 /// What only a merge with the last set would use.
 const OF_A_MERGE: [&str; 1] = ["SOURCE_PARENT"];

@@ -59,7 +59,7 @@ impl fmt::Display for Exceeded {
             }
             Self::TableElements(max) => write!(
                 out,
-                "the component needed a table of more than {max} elements{FIXED}"
+                "the component needed a table of more than {max} entries (`TABLE_LIMIT`); raise it, or use another component"
             ),
             Self::RequestsPending(max) => {
                 write!(
@@ -82,7 +82,10 @@ impl fmt::Display for Exceeded {
                 size(*max)
             ),
             Self::Count(what, max) => {
-                write!(out, "the component has more than {max} {what}{FIXED}")
+                write!(
+                    out,
+                    "the component has more than {max} {what} (`INSTANCE_LIMIT`); raise it, or use another component"
+                )
             }
         }
     }
