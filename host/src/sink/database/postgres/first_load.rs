@@ -9,6 +9,7 @@ use crate::records::changes::check_at;
 use crate::records::sort::Change;
 use crate::settings::columns::ColumnType;
 use crate::sink::Applied;
+use crate::sink::database::names::listed;
 use crate::sink::database::{Cell, Changes};
 
 use super::copy::Copying;
@@ -50,8 +51,16 @@ pub fn into_new(
         _ => failure,
     })?;
     let records = loading.run(postgres, true)?;
-    // The one thing that autovacuum would be late with: the next run joins this table.
-    postgres.run("look over the table in", &format!("ANALYZE {}", load.table))?;
+    if let Some(add_key) = table::add_key(&load.table, load.layout) {
+        postgres.run("add the key to the table in", &add_key)?;
+    }
+    if load.layout.keys > 0 {
+        // The one thing that autovacuum would be late with: the next run joins this table by its key. The other columns it looks over
+        // itself, as this is no ANALYZE of all.
+        let keys = listed(load.layout.key_names());
+        let look = format!("ANALYZE {} ({keys})", load.table);
+        postgres.run("look over the table in", &look)?;
+    }
     Ok(Applied {
         records,
         removed: 0,
