@@ -20,6 +20,7 @@ Examples:
   tidegate health --env-file orders.env           fresh? 0 yes, 1 no, 2 unknown
   tidegate convert orders.env > orders.toml       the same job as TOML: `run orders.toml`
   tidegate run jobs/ --parallel 4                 every job of a folder
+  tidegate new connector mine --lang python       a source of your own
 
 Exit codes:
   0       published, or nothing new
@@ -71,6 +72,8 @@ pub enum Command {
     /// Print Kubernetes manifests: a CronJob for each job of a folder
     #[command(after_help = KUBERNETES_EXAMPLES)]
     Kubernetes(KubernetesArgs),
+    /// Start a connector of your own: source, build script, test and README
+    New(NewArgs),
     /// Print the built-in component, for another WASI 0.2 runtime
     Component,
     /// Start a small API on this machine, and sync it three times
@@ -152,6 +155,16 @@ Examples:
 
 Secrets are not printed: comments name the Secret of each job, its keys, and
 where their values are on this machine.";
+
+const NEW_CONNECTOR_EXAMPLES: &str = "\
+Examples:
+  tidegate new connector my-orders --lang python
+  cd my-orders && sh build.sh && sh test.sh
+
+The source reads an API page by page: retries, redirects, a cursor in the state,
+windows, full refresh. What is yours to decide is marked with \"Here:\". build.sh
+installs pinned tools from the language's own registry. An existing folder is
+refused (73).";
 
 const CONVERT_EXAMPLES: &str = "\
 Examples:
@@ -559,6 +572,42 @@ pub struct ManArgs {
     /// The command; without it, tidegate itself
     #[arg(value_name = "COMMAND")]
     pub command: Option<String>,
+}
+
+/// `tidegate new`.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// What to start.
+    #[command(subcommand)]
+    pub what: New,
+}
+
+/// What `tidegate new` can start.
+#[derive(Debug, Subcommand)]
+pub enum New {
+    /// Make the folder NAME with a connector that builds, runs and is tested
+    #[command(after_help = NEW_CONNECTOR_EXAMPLES)]
+    Connector(NewConnectorArgs),
+}
+
+/// `tidegate new connector`.
+#[derive(Debug, Args)]
+pub struct NewConnectorArgs {
+    /// Its name and its folder: lower case letters, digits and `-`
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The language
+    #[arg(long, value_name = "LANG")]
+    pub lang: Language,
+}
+
+/// The languages that there are templates for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// Rust
+    Rust,
+    /// Python
+    Python,
 }
 
 /// The shells that completions are for.

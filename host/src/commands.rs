@@ -32,6 +32,7 @@ pub mod health;
 pub mod help;
 pub mod inspect;
 pub mod kubernetes;
+pub mod new;
 pub mod preview;
 pub mod stdout;
 

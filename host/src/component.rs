@@ -56,6 +56,18 @@ use self::frames::{Answer, Call, Function, Said, Stopped};
 /// What to do about a limit that no setting moves.
 pub const FIXED: &str = "; the limit is fixed: fix the component, or use another one";
 
+/// Ends the message of a failure that only the component itself can explain.
+pub const MAY_SHOW_WHY: &str = "; its last log lines may show why";
+
+/// A failure of the component with what it wrote last, such as the text of a panic. After the end of its log.
+pub fn in_its_words(mut failure: Failure, log: &Log) -> Failure {
+    let unexplained = failure.message.strip_suffix(MAY_SHOW_WHY);
+    if let Some((what, last)) = unexplained.zip(log.last_of_component()) {
+        failure.message = format!("{what}; {last}");
+    }
+    failure
+}
+
 /// What one call of a component may touch.
 pub struct Grants {
     /// Where its requests go; nowhere for `describe`.
@@ -279,12 +291,11 @@ fn without_answer(why: Unanswered) -> Stopped {
             "the component's process put more into the staging folder than a component can: it was killed".to_owned(),
         ),
         Unanswered::Aborted => Stopped::Failed(
-            "the component's process ended itself, as it does where it gets no memory; its last log lines may show why"
-                .to_owned(),
+            format!("the component's process ended itself, as it does where it gets no memory{MAY_SHOW_WHY}"),
         ),
         Unanswered::Waits => Stopped::Failed("the component waited for too long".to_owned()),
         Unanswered::Otherwise(how) => Stopped::Failed(format!(
-            "the component's process ended without an answer: {how}; its last log lines may show why"
+            "the component's process ended without an answer: {how}{MAY_SHOW_WHY}"
         )),
     }
 }

@@ -101,6 +101,8 @@ pub struct Limits {
     pub log_lines: u64,
     /// Bytes of one log line taken from a component, as it is written; the rest of the line is dropped.
     pub log_line_bytes: usize,
+    /// Bytes of the component's last log line in the message of its failure; the rest is cut.
+    pub last_line_bytes: usize,
     /// Bytes that these lines take in the log, as they are written; the rest is counted and dropped.
     pub log_bytes: u64,
     /// Any other text in a line of the log: a reason that a server or a database gave, say. A longer one is cut.
@@ -267,6 +269,7 @@ impl Default for Limits {
             published_line_bytes: RECORD_BYTES_MAX + STAGED_LINE_EXTRA_BYTES,
             log_lines: 10_000,
             log_line_bytes: 4 * 1024,
+            last_line_bytes: 512,
             log_bytes: MIB,
             log_field_bytes: 8 * 1024,
             message_bytes: 3 * 1024,

@@ -46,6 +46,12 @@ struct Shared {
     out: Mutex<Out>,
 }
 
+/// A line of a component, for its failure to quote.
+struct LastLine {
+    is_warning: bool,
+    text: String,
+}
+
 /// What was taken from the component so far: in one run, however many portions it has.
 #[derive(Default)]
 struct ComponentLines {
@@ -54,6 +60,8 @@ struct ComponentLines {
     bytes: u64,
     /// Lines after the limit.
     dropped: u64,
+    /// Its last warning; while there is none, its last line.
+    last: Option<LastLine>,
     /// No more are taken.
     is_over: bool,
 }
@@ -221,6 +229,13 @@ impl Log {
         } else {
             (Level::Info, Kind::Progress, &*hidden)
         };
+        let is_warning = level == Level::Warn;
+        if is_warning || !taken.last.as_ref().is_some_and(|last| last.is_warning) {
+            taken.last = Some(LastLine {
+                is_warning,
+                text: words::line(text, limits.last_line_bytes),
+            });
+        }
         let text = match cut_from {
             None => words::shown(text, limits.log_line_bytes),
             Some(whole_bytes) => words::shown_of(text, whole_bytes, limits.log_line_bytes),
@@ -277,6 +292,18 @@ impl Log {
         if dropped > 0 {
             self.warn("component log cut", json!({ "dropped_lines": dropped }));
         }
+    }
+
+    /// What the component wrote last before it ended: a panic writes its text there. None where lines were dropped.
+    pub fn last_of_component(&self) -> Option<String> {
+        let taken = self.shared.taken.lock().ok()?;
+        let last = taken.last.as_ref().filter(|_| taken.dropped == 0)?;
+        let what = if last.is_warning {
+            "warning"
+        } else {
+            "log line"
+        };
+        Some(format!("its last {what}: `{}`", last.text))
     }
 
     /// Whether a person reads it as it is written.

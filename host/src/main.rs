@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use tidegate::cli::{BUILT_IN_POLICY, Cli, Command};
+use tidegate::cli::{BUILT_IN_POLICY, Cli, Command, New, NewArgs};
 use tidegate::commands::fleet;
 use tidegate::outcome::{Ended, Outcome};
 use tidegate::process::defect;
@@ -72,6 +72,9 @@ fn carried_out(mut command: Command) -> Ended {
             None => tidegate::commands::health(&args, environment),
         },
         Command::Kubernetes(args) => tidegate::commands::kubernetes::kubernetes(&args),
+        Command::New(NewArgs {
+            what: New::Connector(args),
+        }) => tidegate::commands::new::connector(&args),
         Command::Component => tidegate::commands::component(),
         Command::Demo(args) => tidegate::commands::demo::demo(&args, environment),
         Command::Help(args) => tidegate::commands::help::help(&args),

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, json};
 
 use crate::cli::{OutputKind, RunArgs};
+use crate::component::in_its_words;
 use crate::folder::lock::Lock;
 use crate::folder::{Folder, Temporary, Writers, random_digits};
 use crate::limits::Limits;
@@ -142,6 +143,8 @@ pub fn run_watched(
         recording,
         ..
     } = run;
+    log.component_ended();
+    let result = result.map_err(|failure| in_its_words(failure, &log));
     let result = result.map_err(|failure| failure.shown(|text| redactor.hide(text), &limits));
     summary.end(&result, Timestamp::now(), clock.elapsed());
     // Of the source's choosing, and written to `last-run.json`.
@@ -149,7 +152,6 @@ pub fn run_watched(
     let error = result
         .err()
         .map(|failure| redactor.hide(&summary.error_line(&failure, &limits)));
-    log.component_ended();
     remember(&lock, output_dir, &summary, &log);
     if let (Some(host), Recording::Due) = (where_recorded, recording) {
         record_apart(watch, &host, &summary, &log);

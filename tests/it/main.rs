@@ -82,6 +82,8 @@ mod sqlite;
 mod strangers;
 /// csv and compression.
 mod tables;
+/// `new connector`, and the connectors that it starts.
+mod templates;
 /// Settings whose text stands in a file of its own.
 mod texts;
 /// Rules of this repository.

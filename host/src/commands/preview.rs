@@ -13,7 +13,7 @@ use serde_json::Map;
 use crate::cli::PreviewArgs;
 use crate::commands::stdout;
 use crate::component::{
-    Description, Grants, JobFailure, Request, Sighting, Suggestion, is_settable,
+    Description, Grants, JobFailure, Request, Sighting, Suggestion, in_its_words, is_settable,
 };
 use crate::egress::Egress;
 use crate::folder::{self, Folder, Temporary};
@@ -65,6 +65,7 @@ pub fn preview(
         ran
     });
     log.component_ended();
+    let previewed = previewed.map_err(|failure| in_its_words(failure, &log));
     Ended::hidden(previewed, &redactor).of_job(&job, &redactor)
 }
 

@@ -20,7 +20,7 @@ use crate::component::bindings::Connector;
 use crate::component::bindings::exports::tidegate::sync::job as raw;
 use crate::component::child::{SCARCE, is_scarce};
 use crate::component::frames::{Answer, Call, Function, Said, Stopped, Used};
-use crate::component::{engine, sighting};
+use crate::component::{MAY_SHOW_WHY, engine, sighting};
 use crate::limits::Limits;
 
 /// The interface of a component that can take a first look at its source.
@@ -244,13 +244,13 @@ fn ending(
             limit => limit.to_string(),
         }
     } else if let Some(exited) = error.downcast_ref::<Exited>() {
-        format!("{exited}; its last log lines may show why")
+        format!("{exited}{MAY_SHOW_WHY}")
     } else if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
         Exceeded::Handles(limits.resource_handles).to_string()
     } else if let Some(things) = too_many(&root) {
         Exceeded::Count(things, limits.instances).to_string()
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
-        format!("the component trapped: {trap}; its last log lines may show why")
+        format!("the component trapped: {trap}{MAY_SHOW_WHY}")
     } else {
         format!("the component broke the contract: {root}")
     };

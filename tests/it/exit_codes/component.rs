@@ -29,7 +29,14 @@ fn a_component_that_traps_is_70() {
 
 #[test]
 fn a_component_that_panics_is_70() {
-    fails("panic", Outcome::ComponentFailed, "trapped");
+    // With the text of the panic, which the component wrote to stderr.
+    let run = Job::misbehaving("panic").old(ONE).run();
+
+    run.exits(Outcome::ComponentFailed)
+        .stderr_has(
+            "trapped: wasm trap: wasm `unreachable` instruction executed; its last warning: ",
+        )
+        .stderr_has("the misbehaving component panicked on purpose`; ");
 }
 
 #[test]

@@ -21,7 +21,13 @@ pub fn run(behaviour: &str) -> Option<Ending> {
         }
         "eat-memory" => eat_memory(),
         "trap" => trap(),
-        "panic" => panic!("the misbehaving component panicked on purpose"),
+        "panic" => {
+            std::panic::set_hook(Box::new(|panic| {
+                let line = format!("warn: {}\n", panic.to_string().replace('\n', " "));
+                let _ = stderr::get_stderr().blocking_write_and_flush(line.as_bytes());
+            }));
+            panic!("the misbehaving component panicked on purpose")
+        }
         "sleep" => sleep(),
         "hoard-handles" => loop {
             std::mem::forget(Fields::new());

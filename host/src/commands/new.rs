@@ -1,0 +1,122 @@
+//! Starts a connector: a folder with its source, the WIT, a build script, a test and a README.
+
+mod templates;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use self::templates::{File, Template, WIT};
+use super::stdout;
+use crate::cli::NewConnectorArgs;
+use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
+
+/// What a template calls its connector.
+const PLACEHOLDER: &str = "new-connector";
+/// A name is a folder, a file and a part of log lines.
+const NAME_BYTES: usize = 64;
+
+/// Writes the folder `NAME`. `Err`: wrong name (64), it exists (73), or cannot be written (74); then nothing is left of it.
+pub fn connector(args: &NewConnectorArgs) -> Ended {
+    Ended::of(made(args).and_then(|said| stdout::print(&said)))
+}
+
+fn made(args: &NewConnectorArgs) -> Result<String, Failure> {
+    let name = args.name.as_str();
+    if let Some(why) = unusable(name) {
+        return Err(Failure::new(
+            Outcome::Usage,
+            format!("`{name}` {why}; use lower case letters, digits and `-`, such as `my-orders`"),
+        ));
+    }
+    let template = templates::of(args.lang);
+    let folder = Path::new(name);
+    // Whoever makes the folder owns it: nothing that exists is touched.
+    if let Err(error) = fs::create_dir(folder) {
+        let (why, what_to_do) = match error.kind() {
+            ErrorKind::AlreadyExists => ("exists already".to_owned(), "use another name"),
+            _ => (
+                format!("cannot be made: {error}"),
+                "go to a folder that you can write to",
+            ),
+        };
+        return Err(Failure::new(
+            Outcome::OutputUnusable,
+            format!("`{name}` {why}; nothing was written; {what_to_do}, and run again"),
+        ));
+    }
+    let files = files(&template, name);
+    let all = files.iter().try_for_each(|file| write(folder, file));
+    if let Err(failure) = all {
+        let _ = fs::remove_dir_all(folder);
+        return Err(failure);
+    }
+    Ok(format!(
+        "made {name}/, a connector in {}; {name}/README.md has the steps\n\n  cd {name}\n  sh build.sh   builds {name}.wasm\n  sh test.sh    builds it, and tries it against a scripted API\n",
+        template.language
+    ))
+}
+
+/// Why this cannot be the name of a connector and its folder.
+fn unusable(name: &str) -> Option<&'static str> {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.is_empty() || !name.bytes().all(is_plain) {
+        Some("is not a name of a connector")
+    } else if name.starts_with('-') || name.ends_with('-') {
+        Some("begins or ends with `-`")
+    } else if name.len() > NAME_BYTES {
+        Some("is longer than 64 characters")
+    } else {
+        None
+    }
+}
+
+/// All files of a connector with this name.
+fn files(template: &Template, name: &str) -> Vec<File> {
+    let own = template.files.iter().map(|&(path, text)| File {
+        path: path.to_owned(),
+        text: text.replace(PLACEHOLDER, name),
+    });
+    let common = templates::COMMON.iter().map(|&(path, text)| File {
+        // Under its own name it would apply to the templates.
+        path: path.replace("gitignore", ".gitignore"),
+        text: template.filled(text).replace(PLACEHOLDER, name),
+    });
+    let wit = WIT.iter().map(|&(path, text)| File {
+        path: format!("wit/{path}"),
+        text: text.to_owned(),
+    });
+    own.chain(common).chain(wit).collect()
+}
+
+fn write(folder: &Path, file: &File) -> Result<(), Failure> {
+    let path = folder.join(&file.path);
+    let mode = if has_ending(&file.path, "sh") {
+        0o777
+    } else {
+        0o666
+    };
+    let parent = path.parent().map_or(Ok(()), fs::create_dir_all);
+    let written = parent.and_then(|()| {
+        let mut options = fs::OpenOptions::new();
+        let mut out = options
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&path)?;
+        std::io::Write::write_all(&mut out, file.text.as_bytes())
+    });
+    written.or_fail(Outcome::IoFailed, || {
+        format!("cannot write `{}`, nothing is left of it", path.display())
+    })
+}
+
+fn has_ending(path: &str, wanted: &str) -> bool {
+    Path::new(path)
+        .extension()
+        .is_some_and(|ending| ending == wanted)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+"""Requests: GET with retries and redirects. The host adds the credential, and refuses what it does not grant."""
+
+import os
+import random
+import re
+import sys
+import time
+from urllib.parse import urljoin, urlsplit
+
+from componentize_py_types import Err, Ok
+from wit_world.exports.job import (
+    Detail,
+    Failure_Denied,
+    Failure_Protocol,
+    Failure_Refused,
+    Failure_Settings,
+    Failure_Unavailable,
+    Problem,
+)
+from wit_world.imports import outgoing_handler
+from wit_world.imports.streams import StreamError_Closed
+from wit_world.imports.wasi_http_types import (
+    ErrorCode_HttpRequestDenied,
+    Fields,
+    IncomingResponse,
+    OutgoingRequest,
+    Scheme_Http,
+    Scheme_Https,
+)
+
+# Defaults of MAX_RETRIES and RETRY_PAUSE.
+RETRIES, PAUSE = "3", "2s"
+
+REDIRECTS_MAX = 5
+# A page is held in memory, as text and as objects. MEMORY_LIMIT has to hold both.
+PAGE_BYTES_MAX = 16 * 1024 * 1024
+# If the source asks for a longer wait, the next scheduled run is the better retry.
+RETRY_AFTER_SECONDS_MAX = 300
+
+
+class Passing(Exception):
+    """The next attempt may work. Carries the failure to report if it does not."""
+
+
+class Source:
+    """Makes requests, and tries again as often as the settings say."""
+
+    def __init__(self, retries: int, pause: float):
+        self.retries, self.pause = retries, pause
+
+    @classmethod
+    def from_settings(cls) -> "Source":
+        """Raises all settings that cannot be used."""
+        retries = os.environ.get("MAX_RETRIES") or RETRIES
+        pause = re.fullmatch(r"(\d+)(ms|s|m)", os.environ.get("RETRY_PAUSE") or PAUSE)
+        problems = []
+        if not retries.isdecimal():
+            problems.append(Problem("MAX_RETRIES", "is not a number"))
+        if not pause:
+            problems.append(Problem("RETRY_PAUSE", "is not a time such as `2s`"))
+        if problems:
+            raise Err(Failure_Settings(problems))
+        return cls(int(retries), int(pause[1]) * {"ms": 0.001, "s": 1, "m": 60}[pause[2]])
+
+    def get(self, url: str) -> bytes:
+        """The whole body of the answer. What may pass is tried again."""
+        for attempt in range(self.retries + 1):
+            try:
+                return follow(url)
+            except Passing as passing:
+                failure = passing.args[0]
+            asked = failure.value.retry_after_seconds
+            if attempt == self.retries or (asked or 0) > RETRY_AFTER_SECONDS_MAX:
+                break
+            # 1, 5, 20, 20 … times the pause, and up to a quarter more: not all jobs come back at once.
+            backoff = self.pause * (1, 5, 20)[min(attempt, 2)]
+            wait = (backoff if asked is None else asked) + random.uniform(0, backoff / 4)
+            log(f"warn: {failure.value.message}; trying again in {wait:.3f} s")
+            time.sleep(wait)
+        raise Err(failure)
+
+
+def follow(url: str) -> bytes:
+    """One attempt: the body, behind at most five redirects. The host refuses an origin that is not granted."""
+    for _ in range(REDIRECTS_MAX + 1):
+        response = send(url)
+        status, location = response.status(), header(response, "location")
+        if status == 200:
+            return read(response, url)
+        if status in (301, 302, 303, 307, 308) and location:
+            url = urljoin(url, location)
+            continue
+        retry_after = header(response, "retry-after") or ""
+        asked = int(retry_after) if retry_after.isdecimal() and len(retry_after) < 10 else None
+        answered = Detail(f"{place(url)} answered {status}", status, asked)
+        if status in (408, 425, 429) or status >= 500:
+            raise Passing(Failure_Unavailable(answered))
+        if status in (401, 403):
+            raise Err(Failure_Denied(answered))
+        raise Err(Failure_Refused(answered) if status >= 400 else Failure_Protocol(answered))
+    raise Err(Failure_Protocol(detail(f"{place(url)} is behind more than {REDIRECTS_MAX} redirects")))
+
+
+def send(url: str) -> IncomingResponse:
+    """The head of the answer."""
+    try:
+        parts = urlsplit(url)
+        scheme = {"http": Scheme_Http(), "https": Scheme_Https()}[parts.scheme]
+        request = OutgoingRequest(Fields.from_list([("accept", b"application/json")]))
+        request.set_scheme(scheme)
+        request.set_authority(parts.netloc)
+        request.set_path_with_query((parts.path or "/") + ("?" + parts.query if parts.query else ""))
+    except (KeyError, ValueError, Err) as error:
+        raise Err(Failure_Protocol(detail(f"{place(url)} is not a URL"))) from error
+    try:
+        future = outgoing_handler.handle(request, None)
+    except Err as error:
+        raise not_answered(url, error.value) from error
+    with future, future.subscribe() as ready:
+        ready.block()
+        answer = future.get().value  # It is ready, and read once.
+    if isinstance(answer, Ok):
+        return answer.value
+    raise not_answered(url, answer.value)
+
+
+def read(response: IncomingResponse, url: str) -> bytes:
+    """The whole body. A body that was cut off is an error: never a shorter page."""
+    body = bytearray()
+    with response, response.consume() as incoming, incoming.stream() as stream:
+        while len(body) <= PAGE_BYTES_MAX:
+            try:
+                body += stream.blocking_read(256 * 1024)
+            except Err as error:
+                if isinstance(error.value, StreamError_Closed):
+                    return bytes(body)
+                cut_off = Failure_Protocol(detail(f"the answer of {place(url)} was cut off"))
+                raise Passing(cut_off) from error
+    raise Err(Failure_Protocol(detail(f"{place(url)} is larger than {PAGE_BYTES_MAX} bytes")))
+
+
+def not_answered(url: str, code) -> Exception:
+    """Why there is no answer: refused by the host, or the network."""
+    if isinstance(code, ErrorCode_HttpRequestDenied):
+        return Err(Failure_Denied(detail(f"{place(url)} is not granted")))
+    return Passing(Failure_Unavailable(detail(f"no answer from {place(url)}: {type(code).__name__}")))
+
+
+def header(response: IncomingResponse, name: str) -> str | None:
+    with response.headers() as headers:
+        values = headers.get(name)
+    return values[0].decode("ascii", "replace") if values else None
+
+
+def place(url: str) -> str:
+    """A URL as it may be shown: its query can hold what is private."""
+    return re.split("[?#]", url)[0]
+
+
+def detail(message: str) -> Detail:
+    """Why a run failed: lower case, no full stop, no secret."""
+    return Detail(message, None, None)
+
+
+def log(line: str) -> None:
+    """One line of the run's log. A line that begins with `warn: ` is a warning."""
+    print(line, file=sys.stderr)

@@ -1,0 +1,100 @@
+//! `new connector`: what it writes and what it refuses.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn tidegate(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    let output = command.current_dir(folder).args(args).output();
+    output.expect("start tidegate")
+}
+
+fn new_connector(folder: &Path, name: &str, lang: &str) -> Output {
+    tidegate(folder, &["new", "connector", name, "--lang", lang])
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a readable folder").flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_new_connector_has_its_name_the_wit_and_scripts_that_can_be_run() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let made = new_connector(folder.path(), "my-orders", "python");
+
+    assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+    let own = folder.path().join("my-orders");
+    let source = fs::read_to_string(own.join("connector.py")).unwrap();
+    assert!(source.contains("name=\"my-orders\""));
+    for (path, text) in [
+        ("world.wit", include_str!("../../wit/world.wit")),
+        ("job.wit", include_str!("../../wit/job.wit")),
+        ("deps/http.wit", include_str!("../../wit/deps/http.wit")),
+    ] {
+        assert_eq!(
+            fs::read_to_string(own.join("wit").join(path)).unwrap(),
+            text
+        );
+    }
+    for script in ["build.sh", "test.sh"] {
+        let bits = fs::metadata(own.join(script)).unwrap().permissions().mode();
+        assert_eq!(bits & 0o100, 0o100, "{script}");
+    }
+}
+
+#[test]
+fn a_folder_that_exists_is_73_and_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("mine");
+    fs::create_dir(&own).unwrap();
+    fs::write(own.join("work"), "days").unwrap();
+
+    let refused = new_connector(folder.path(), "mine", "rust");
+
+    assert_eq!(refused.status.code(), Some(73));
+    assert!(stderr(&refused).contains("`mine` exists already; nothing was written"));
+    assert_eq!(names(&own), ["work"]);
+}
+
+#[test]
+fn a_name_that_is_none_and_a_language_that_is_unknown_are_64() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let name = new_connector(folder.path(), "../Mine", "rust");
+    let lang = new_connector(folder.path(), "mine", "pyton");
+
+    assert_eq!(name.status.code(), Some(64));
+    assert!(stderr(&name).contains("use lower case letters, digits and `-`"));
+    assert_eq!(lang.status.code(), Some(64));
+    let said = stderr(&lang);
+    assert!(said.contains("[possible values: rust, python"), "{said}");
+    assert!(said.contains("a similar value exists: 'python'"), "{said}");
+    assert_eq!(names(folder.path()), [""; 0]);
+}
+
+#[test]
+fn nothing_is_left_of_a_connector_that_could_not_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+
+    // A limit on the size of a file, which is met in the middle of its files.
+    let script = "ulimit -f 8; trap '' XFSZ; exec \"$0\" new connector mine --lang rust";
+    let failed = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_tidegate")])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+
+    assert_eq!(failed.status.code(), Some(74), "{}", stderr(&failed));
+    assert!(stderr(&failed).contains("nothing is left of it"));
+    assert_eq!(names(folder.path()), [""; 0]);
+}
