@@ -18,6 +18,7 @@ Examples:
   tidegate preview --env-file orders.env          print the first records
   tidegate run --env-file orders.env              the line for cron
   tidegate health --env-file orders.env           fresh? 0 yes, 1 no, 2 unknown
+  tidegate test mine.wasm                         prove a component of your own
   tidegate convert orders.env > orders.toml       the same job as TOML: `run orders.toml`
   tidegate run jobs/ --parallel 4                 every job of a folder
   tidegate new connector mine --lang python       a source of your own
@@ -64,6 +65,9 @@ pub enum Command {
     /// Compile a component into the cache, so that no run has to
     #[command(after_help = COMPILE_EXAMPLES)]
     Compile(CompileArgs),
+    /// Test a component against a scripted API on this machine: one line a check
+    #[command(after_help = TEST_EXAMPLES)]
+    Test(TestArgs),
     /// Print the job file (TOML) that says what env files say
     #[command(after_help = CONVERT_EXAMPLES)]
     Convert(ConvertArgs),
@@ -145,6 +149,34 @@ same features; any other run compiles anew. The folder must belong to that user
 and may be read-only when it runs.
 Exits 70, 77 or 78 as a run with the component would; 78 if no cache is named,
 73 if it cannot be used, 74 if it cannot be written.";
+
+const TEST_EXAMPLES: &str = "\
+Examples:
+  tidegate test mine.wasm
+  tidegate test mine.wasm --set SOURCE_API_URL={api}/array --set TEAM=7
+  tidegate test mine.wasm --only 'page loop' --only '429 with Retry-After'
+  tidegate test                                      the built-in component
+
+The component runs as under `tidegate run`: the same processes, limits and
+commit. Its runs publish to a temporary folder, and may ask nobody but the API.
+
+The API, on 127.0.0.1, is {api} in the values of --set:
+  GET {api}/items?since=CURSOR&until=CURSOR&page=N
+      {\"items\":[ROW,…],\"next\":URL}, the next page also as Link; null: the last
+  GET {api}/array    the same as a bare array, with the next page in Link alone
+  GET {api}/all      every row in one bare array
+since is included, until is not: RFC 3339 or seconds since 1970. A row:
+  {\"id\":7,\"name\":TEXT,\"amount\":INTEGER,\"updated\":\"2025-01-01T01:00:00Z\",
+   \"updated_epoch\":1735693200,\"deleted\":false}
+SOURCE_API_URL is {api}/items, MAX_RETRIES 3, RETRY_PAUSE 10ms, and for a
+component that stages changes PRIMARY_KEY /id, unless --set says otherwise.
+Each row is to be published as one record, with its name or else its id in it.
+
+What a component does not declare (changes, deletions) or publish is skipped,
+with the reason.
+
+Exits 0 if all checks passed, 1 if one failed; 64 and 78 as a run would, for
+settings that it would refuse and a file that is not a component.";
 
 const KUBERNETES_EXAMPLES: &str = "\
 Examples:
@@ -472,6 +504,22 @@ pub struct CompileArgs {
     /// The component file; without it, the built-in component
     #[arg(value_name = "COMPONENT")]
     pub component: Option<PathBuf>,
+
+/// `tidegate test`.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// The component file; without it, the built-in component
+    #[arg(value_name = "COMPONENT")]
+    pub component: Option<PathBuf>,
+    /// Set one setting for all runs. {api} in VALUE is the origin of the API. Repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Make this check only. Repeatable
+    #[arg(long, value_name = "CHECK")]
+    pub only: Vec<String>,
+    /// `json`: print one JSON object
+    #[arg(long, value_name = "FORMAT")]
+    pub output: Option<OutputKind>,
 }
 
 /// `tidegate health`.

@@ -58,6 +58,8 @@ mod portions;
 mod postgres;
 /// What the process shows of its memory.
 mod process;
+/// `tidegate test`: what it finds in a component, and what it finds in none.
+mod proven;
 /// Two runs at once.
 mod race;
 /// Readers that never stop reading.

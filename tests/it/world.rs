@@ -269,10 +269,13 @@ impl Job {
 
     /// Runs `tidegate` with the job's environment and these arguments, to its end.
     pub fn tidegate<const N: usize>(&self, args: [&str; N]) -> Printed {
-        let child = self
-            .command(&args.map(str::to_owned))
-            .spawn()
-            .expect("start tidegate");
+        self.tidegate_with(&args)
+    }
+
+    /// The same with any number of arguments.
+    pub fn tidegate_with(&self, args: &[&str]) -> Printed {
+        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+        let child = self.command(&args).spawn().expect("start tidegate");
         let printed = ended::wait(child, RUN_TIMEOUT);
         printed.shows_nothing_of(&self.key);
         printed.steers_nothing();

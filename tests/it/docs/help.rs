@@ -64,6 +64,7 @@ fn help_fits_a_terminal() {
         "preview",
         "describe",
         "inspect",
+        "test",
         "kubernetes",
         "health",
         "component",

@@ -41,6 +41,12 @@ pub fn minimal() -> &'static Path {
     FILE.get_or_init(|| built("minimal-connector"))
 }
 
+/// The connector that is honest but for one flaw: see `tests/guests/flawed`.
+pub fn flawed() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| built("flawed"))
+}
+
 /// Builds a crate of the workspace into a component file, compiled into the cache.
 fn built(package: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
