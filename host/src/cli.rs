@@ -504,6 +504,7 @@ pub struct CompileArgs {
     /// The component file; without it, the built-in component
     #[arg(value_name = "COMPONENT")]
     pub component: Option<PathBuf>,
+}
 
 /// `tidegate test`.
 #[derive(Debug, Args)]

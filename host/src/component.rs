@@ -142,6 +142,22 @@ impl Connector {
         if let Some(raw) = kept.and_then(|kept| kept.description(&self.sha256)) {
             return described::description(raw, limits);
         }
+        let (raw, _) = self.ask(log, limits).await?;
+        let description = described::description(raw.clone(), limits)?;
+        if let Some(kept) = kept {
+            kept.keep_description(&self.sha256, &raw);
+        }
+        Ok(description)
+    }
+
+    /// What the component needs to say what it is.
+    pub async fn describing(&self, log: Log, limits: &Limits) -> Result<Used, Failure> {
+        let (_, used) = self.ask(log, limits).await?;
+        Ok(used)
+    }
+
+    /// Has the component say what it is, with no grant but the log.
+    async fn ask(&self, log: Log, limits: &Limits) -> Result<(raw::Description, Used), Failure> {
         let grants = Grants {
             outbound: None,
             staging: None,
@@ -153,17 +169,12 @@ impl Connector {
             memory_bytes: limits.describe_memory_bytes,
         };
         let described = self.call(Function::Describe, grants, limits);
-        let Ok((said, _)) = tokio::time::timeout(limits.describe_wall_max, described).await else {
+        let Ok((said, used)) = tokio::time::timeout(limits.describe_wall_max, described).await
+        else {
             return Err(did_not_finish(limits.describe_wall_max));
         };
         match said? {
-            Said::Description(raw) => {
-                let description = described::description(raw.clone(), limits)?;
-                if let Some(kept) = kept {
-                    kept.keep_description(&self.sha256, &raw);
-                }
-                Ok(description)
-            }
+            Said::Description(raw) => Ok((raw, used)),
             _ => Err(another_answer()),
         }
     }

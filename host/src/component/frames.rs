@@ -116,6 +116,8 @@ pub struct Used {
     pub cpu: Duration,
     /// The largest its memories and tables were, together.
     pub memory_peak_bytes: usize,
+    /// The most entries that one of its tables had.
+    pub table_peak_elements: usize,
     /// Bytes it staged: the largest its files were, together.
     pub staged_bytes: u64,
     /// Whether it wrote to staged files only at their ends. A process that a component took over may say so of other files; what was

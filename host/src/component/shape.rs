@@ -54,6 +54,8 @@ pub struct Outline {
     pub imports: Vec<Import>,
     /// How many more there are.
     pub imports_more: usize,
+    /// Core instances that it makes; none where it was not read to its end.
+    pub core_instances: usize,
     /// `Err`: why it is not compiled, see [`check`].
     pub verdict: Result<(), Failure>,
 }
@@ -88,6 +90,7 @@ pub fn outline(bytes: &[u8], limits: &Limits) -> Outline {
         modules: 0,
         imports: Vec::new(),
         imports_more: 0,
+        core_instances: 0,
         refused: Vec::new(),
         refused_more: 0,
         scopes: Vec::new(),
@@ -96,6 +99,7 @@ pub fn outline(bytes: &[u8], limits: &Limits) -> Outline {
     Outline {
         imports: reader.imports,
         imports_more: reader.imports_more,
+        core_instances: reader.core_instances,
         verdict,
     }
 }
@@ -166,6 +170,7 @@ struct Reader<'l> {
     /// What it imports at the top: the first of it.
     imports: Vec<Import>,
     imports_more: usize,
+    core_instances: usize,
     /// What it imports at the top and is not granted; of each the beginning of its name, and the first few of them.
     refused: Vec<String>,
     refused_more: usize,
@@ -184,7 +189,8 @@ impl Reader<'_> {
         let read = self.component(Parser::new(0), bytes);
         // More than one thing may be wrong with it: what it asks for is the first that its owner should hear of.
         self.refuse_imports()?;
-        read.map(|_| ()).map_err(|trouble| match trouble {
+        read.map(|size| self.core_instances = size.core_instances)
+            .map_err(|trouble| match trouble {
             Trouble::Unreadable(error) => Failure::new(
                 Outcome::Settings,
                 format!("the component file is damaged or cut off: {error}; copy or build it again"),

@@ -63,6 +63,8 @@ impl Run<'_> {
             .then(|| cpu_used_up(host.limits.cpu, &job.description.fetch_less()));
         let peak = &mut self.summary.component_memory_peak_bytes;
         *peak = (*peak).max(used.memory_peak_bytes as u64);
+        let peak = &mut self.summary.component_table_peak;
+        *peak = (*peak).max(used.table_peak_elements);
         let ran = result.and_then(|said| {
             disposed(said, egress, job).map_err(|failure| placed(failure, staging))
         });

@@ -99,6 +99,9 @@ pub struct Summary {
     pub component_staged_bytes: u64,
     /// The most memory the component used.
     pub component_memory_peak_bytes: u64,
+    /// The most entries that one of its tables had.
+    #[serde(skip)]
+    pub component_table_peak: usize,
 }
 
 impl Summary {
@@ -142,6 +145,7 @@ impl Summary {
             component_cpu: Duration::ZERO,
             component_staged_bytes: 0,
             component_memory_peak_bytes: 0,
+            component_table_peak: 0,
         }
     }
 

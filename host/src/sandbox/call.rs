@@ -186,6 +186,7 @@ impl Called {
         let used = Used {
             cpu: thread_cpu_time().saturating_sub(started),
             memory_peak_bytes: store.data().memory_peak_bytes(),
+            table_peak_elements: store.data().table_peak_elements(),
             staged_bytes: store.data().staged_bytes(),
             staged_only_grew: store.data().staged_only_grew(),
         };

@@ -1,13 +1,13 @@
 //! The component under test: its file, what it says it is, and the settings that all its runs have.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::runtime::Handle;
 
 use crate::cli::{GivenArgs, TestArgs};
 use crate::component::shape::{self, Outline};
-use crate::component::{Connector, Description, Staging};
+use crate::component::{Connector, Description, Staging, Used};
 use crate::folder::Temporary;
 use crate::given_file::Holds;
 use crate::limits::Limits;
@@ -16,10 +16,12 @@ use crate::outcome::{Failure, OrFail as _, Outcome};
 use crate::process::watch::Watch;
 use crate::run::setup::{self, Job, refusal};
 use crate::settings::catalogue::{
-    ALLOW_HOSTS, JOB_NAME, MAX_RETRIES, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_FORMAT,
-    PRIMARY_KEY, RETRY_PAUSE, RUN_DEADLINE, Row, SOURCE_API_KEY, SOURCE_API_URL, WRITE_MODE,
+    ALLOW_HOSTS, COMPILE_CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, JOB_NAME, MAX_RETRIES,
+    OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_FORMAT, PRIMARY_KEY, RETRY_PAUSE, RUN_DEADLINE, Row,
+    SOURCE_API_KEY, SOURCE_API_URL, TABLE_LIMIT, WRITE_MODE,
 };
 use crate::settings::env_file;
+use crate::settings::host::HostPlan;
 
 /// What stands for the origin of the scripted API in the value of a setting.
 const API: &str = "{api}";
@@ -35,6 +37,13 @@ const OWN: [&Row; 6] = [
     &WRITE_MODE.row,
     &JOB_NAME.row,
     &ALLOW_HOSTS.row,
+];
+/// What counts before the component says what it is.
+const LIMITS: [&Row; 4] = [
+    &COMPILE_CPU_LIMIT.row,
+    &DESCRIBE_MEMORY_LIMIT.row,
+    &TABLE_LIMIT.row,
+    &INSTANCE_LIMIT.row,
 ];
 /// What decides where compiled components are kept; of the machine's environment nothing else is used.
 const KEPT: [&str; 4] = [
@@ -60,6 +69,8 @@ pub struct Subject {
     pub settings: BTreeMap<String, String>,
     /// The environment of all its runs.
     pub environment: Vec<(String, String)>,
+    /// What it needed to say what it is; as much as nothing where it did not.
+    pub described_with: Used,
     /// As these settings have them.
     pub limits: Limits,
 }
@@ -75,7 +86,17 @@ impl Subject {
         watch: &Watch,
     ) -> Result<Self, Failure> {
         let above = folder.folder().path().to_owned();
-        let limits = Limits::default();
+        let given = GivenArgs {
+            set: (args.set.iter())
+                .filter(|flag| is_limit(flag))
+                .cloned()
+                .collect(),
+            ..GivenArgs::default()
+        };
+        let environment = kept(environment, &above);
+        let (_, host) = setup::read(&given, environment.iter().cloned(), &watch.stop);
+        watch.stop.set_deadline(Limits::default().run_deadline);
+        let limits = host.limits.clone();
         let bytes = match &args.component {
             None => setup::BUILT_IN.to_vec(),
             Some(path) => setup::read_component(path, Holds::Other, &limits)?,
@@ -88,24 +109,19 @@ impl Subject {
             std::fs::write(file, &bytes)
                 .or_fail(Outcome::IoFailed, || "cannot copy the component")?;
         }
-        let mut environment: Vec<(String, String)> = environment
-            .into_iter()
-            .filter(|(name, value)| KEPT.contains(&name.as_str()) && !value.is_empty())
-            .collect();
-        if environment.is_empty() {
-            // Each of the runs would compile it anew.
-            let cache = above.join("cache").display().to_string();
-            environment.push((KEPT[0].to_owned(), cache));
-        }
         let mut outline = shape::outline(&bytes, &limits);
         let verdict = std::mem::replace(&mut outline.verdict, Ok(()));
         let (size, sha256) = (bytes.len(), crate::hash::sha256(&bytes));
         let description = match verdict {
             Err(refused) if refused.outcome == Outcome::Settings => return Err(refused),
             Err(refused) => Err(refused),
-            Ok(()) => watch.block_on(described(bytes, &environment, watch)),
+            Ok(()) => watch.block_on(described(bytes, &host, watch)),
         };
         let is_usable = description.is_ok();
+        let (description, described_with) = match description {
+            Ok((description, used)) => (Ok(description), used),
+            Err(failure) => (Err(failure), Used::default()),
+        };
         let mut subject = Self {
             runtime: runtime.clone(),
             folder: above,
@@ -113,6 +129,7 @@ impl Subject {
             bytes: size,
             sha256,
             description,
+            described_with,
             outline,
             settings: BTreeMap::new(),
             environment,
@@ -207,18 +224,37 @@ impl Subject {
     }
 }
 
+/// What of the environment counts; with a cache, as each of the runs would compile the component anew.
+fn kept(environment: Vec<(String, String)>, above: &Path) -> Vec<(String, String)> {
+    let mut environment = environment;
+    environment.retain(|(name, value)| KEPT.contains(&name.as_str()) && !value.is_empty());
+    if environment.is_empty() {
+        let cache = above.join("cache").display().to_string();
+        environment.push((KEPT[0].to_owned(), cache));
+    }
+    environment
+}
+
+/// Whether a flag sets a limit that counts before the component says what it is.
+fn is_limit(flag: &str) -> bool {
+    LIMITS
+        .iter()
+        .any(|row| flag.split('=').next() == Some(row.name))
+}
+
+/// The component says what it is, twice: what it says may be known from before, and what it needs for that is not.
 async fn described(
     bytes: Vec<u8>,
-    environment: &[(String, String)],
+    host: &HostPlan,
     watch: &Watch,
-) -> Result<Description, Failure> {
-    let given = GivenArgs::default();
-    let (_, host) = setup::read(&given, environment.iter().cloned(), &watch.stop);
+) -> Result<(Description, Used), Failure> {
     let (log, limits) = (Log::silent(), &host.limits);
     let described = async {
         let cache = host.cache_dir.as_deref();
         let connector = Connector::load(bytes, cache, limits, &log).await?;
-        connector.describe(log.clone(), limits).await
+        let description = connector.describe(log.clone(), limits).await?;
+        let used = connector.describing(log.clone(), limits).await?;
+        Ok((description, used))
     };
     watch.stop.unless(described).await
 }

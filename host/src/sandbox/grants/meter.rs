@@ -33,6 +33,8 @@ pub struct Meter {
     own_bytes: usize,
     /// The largest its memories and tables have been, together.
     pub memory_peak_bytes: usize,
+    /// The most entries that one of its tables had.
+    pub table_peak_elements: usize,
     /// Upper bound of what the host holds.
     held_bytes: usize,
     pending: Arc<AtomicUsize>,
@@ -56,6 +58,7 @@ impl Meter {
             bodies_open_max: limits.requests_open,
             own_bytes: 0,
             memory_peak_bytes: 0,
+            table_peak_elements: 0,
             held_bytes: 0,
             pending: Arc::default(),
             exceeded: None,
@@ -118,7 +121,11 @@ impl Meter {
             self.exceeded = Some(Exceeded::TableElements(self.table_elements_max));
             return false;
         }
-        self.grow(growth.more().saturating_mul(ELEMENT_BYTES), table)
+        let grows = self.grow(growth.more().saturating_mul(ELEMENT_BYTES), table);
+        if grows {
+            self.table_peak_elements = self.table_peak_elements.max(growth.desired);
+        }
+        grows
     }
 
     fn fits(&self, more: usize) -> bool {

@@ -101,6 +101,11 @@ impl Granted {
         self.meter.memory_peak_bytes
     }
 
+    /// The most entries that one of its tables had.
+    pub fn table_peak_elements(&self) -> usize {
+        self.meter.table_peak_elements
+    }
+
     /// Why a memory or a table was refused to grow: what the component made of it may be any trap.
     pub fn refused(&self) -> Option<&Exceeded> {
         self.meter.exceeded.as_ref()

@@ -6,7 +6,9 @@ use super::{Bench, Check, Needs, Proof, Wrong, failed, shared};
 use crate::commands::test::api::{Fault, Script};
 use crate::commands::test::rows;
 use crate::commands::test::trial::{Ran, Trial, With};
-use crate::settings::catalogue::{CPU_LIMIT, RUN_DEADLINE};
+use crate::settings::catalogue::{
+    CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, MEMORY_LIMIT, RUN_DEADLINE, TABLE_LIMIT,
+};
 use crate::units::thousands;
 
 pub const CHECKS: &[Check] = &[
@@ -24,6 +26,21 @@ pub const CHECKS: &[Check] = &[
         name: "memory",
         needs: Needs::FirstRun,
         prove: memory,
+    },
+    Check {
+        name: "table entries",
+        needs: Needs::FirstRun,
+        prove: table_entries,
+    },
+    Check {
+        name: "core instances",
+        needs: Needs::Description,
+        prove: core_instances,
+    },
+    Check {
+        name: "memory of describe",
+        needs: Needs::Description,
+        prove: describe_memory,
     },
     Check {
         name: "CPU time",
@@ -116,8 +133,29 @@ fn memory(bench: &Bench<'_>) -> Proof {
     margin(
         used,
         bench.subject.limits.memory_bytes,
-        "with 100,000 records",
+        MEMORY_LIMIT.row.name,
     )
+}
+
+fn table_entries(bench: &Bench<'_>) -> Proof {
+    let used = bench.published_many()?.summary.component_table_peak;
+    let most = bench.subject.limits.table_elements;
+    counted_of(used, most, TABLE_LIMIT.row.name)
+}
+
+fn core_instances(bench: &Bench<'_>) -> Proof {
+    let used = bench.subject.outline.core_instances;
+    counted_of(
+        used,
+        bench.subject.limits.instances,
+        INSTANCE_LIMIT.row.name,
+    )
+}
+
+fn describe_memory(bench: &Bench<'_>) -> Proof {
+    let used = bench.subject.described_with.memory_peak_bytes as u64;
+    let most = bench.subject.limits.describe_memory_bytes;
+    margin(used, most, DESCRIBE_MEMORY_LIMIT.row.name)
 }
 
 fn cpu(bench: &Bench<'_>) -> Proof {
@@ -126,9 +164,10 @@ fn cpu(bench: &Bench<'_>) -> Proof {
     let most = u64::try_from(bench.subject.limits.cpu.as_millis()).unwrap_or(u64::MAX);
     within(used, most, CPU_LIMIT.row.name)?;
     Ok(format!(
-        "{:.1} of {} s with 100,000 records",
+        "{:.1} of {} s, {} (100,000 records)",
         ran.summary.component_cpu.as_secs_f64(),
-        most / 1_000
+        most / 1_000,
+        CPU_LIMIT.row.name
     ))
 }
 
@@ -137,8 +176,15 @@ fn state_size(bench: &Bench<'_>) -> Proof {
     margin(
         state.len() as u64,
         bench.subject.limits.state_bytes as u64,
-        "with 100,000 records",
+        "which is fixed",
     )
+}
+
+/// So many things of a limit. `Err`: there is little left.
+fn counted_of(used: usize, most: usize, of: &str) -> Proof {
+    let (used, most) = (used as u64, most as u64);
+    within(used, most, of)?;
+    Ok(format!("{} of {}, {of}", thousands(used), thousands(most)))
 }
 
 /// So many bytes of a limit. `Err`: there is little left.
@@ -156,5 +202,25 @@ fn within(used: u64, most: u64, of: &str) -> Result<(), Wrong> {
     if percent <= NEAR_PERCENT {
         return Ok(());
     }
-    Err(failed(format!("{percent} % of the limit, {of}; use less")))
+    Err(failed(format!(
+        "{percent} % of the limit is used, {of}; use less"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_near_to_a_limit_is_too_near() {
+        assert_eq!(margin(0, 0, "x").unwrap(), "0 of 0 bytes, x");
+        assert_eq!(
+            margin(1_000, 1_100, "x").unwrap(),
+            "1,000 of 1,100 bytes, x"
+        );
+        let Err(Wrong::Failed { why, .. }) = counted_of(91, 100, "TABLE_LIMIT") else {
+            panic!("it is near");
+        };
+        assert_eq!(why, "91 % of the limit is used, TABLE_LIMIT; use less");
+    }
 }
