@@ -656,7 +656,19 @@ pub enum Language {
     /// Rust
     Rust,
     /// Python
+    #[value(alias = "py")]
     Python,
+    /// JavaScript
+    #[value(alias = "javascript")]
+    Js,
+    /// TypeScript
+    #[value(alias = "typescript")]
+    Ts,
+    /// Go
+    #[value(alias = "golang")]
+    Go,
+    /// C
+    C,
 }
 
 /// The shells that completions are for.

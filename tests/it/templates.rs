@@ -77,7 +77,10 @@ fn a_name_that_is_none_and_a_language_that_is_unknown_are_64() {
     assert!(stderr(&name).contains("use lower case letters, digits and `-`"));
     assert_eq!(lang.status.code(), Some(64));
     let said = stderr(&lang);
-    assert!(said.contains("[possible values: rust, python"), "{said}");
+    assert!(
+        said.contains("[possible values: rust, python, js, ts, go, c]"),
+        "{said}"
+    );
     assert!(said.contains("a similar value exists: 'python'"), "{said}");
     assert_eq!(names(folder.path()), [""; 0]);
 }
@@ -97,4 +100,24 @@ fn nothing_is_left_of_a_connector_that_could_not_be_written() {
     assert_eq!(failed.status.code(), Some(74), "{}", stderr(&failed));
     assert!(stderr(&failed).contains("nothing is left of it"));
     assert_eq!(names(folder.path()), [""; 0]);
+}
+
+/// The bindings that the templates of C and Go carry.
+#[test]
+fn the_generated_bindings_are_of_this_wit() {
+    let script =
+        "cd wit && find . -name '*.wit' | LC_ALL=C sort | xargs cat | sha256sum | cut -d ' ' -f 1";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let now = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(root)
+        .output()
+        .unwrap();
+
+    let generated = include_str!("../../host/templates/connector/WIT.sha256");
+    assert_eq!(
+        generated,
+        String::from_utf8_lossy(&now.stdout),
+        "make them anew: sh host/templates/connector/generate.sh"
+    );
 }

@@ -7,6 +7,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
+
 use self::templates::{File, Template, WIT};
 use super::stdout;
 use crate::cli::NewConnectorArgs;
@@ -74,20 +76,32 @@ fn unusable(name: &str) -> Option<&'static str> {
 
 /// All files of a connector with this name.
 fn files(template: &Template, name: &str) -> Vec<File> {
-    let own = template.files.iter().map(|&(path, text)| File {
-        path: path.to_owned(),
-        text: text.replace(PLACEHOLDER, name),
+    let named = |path: String, text: &str| File {
+        path,
+        bytes: text.replace(PLACEHOLDER, name).into_bytes(),
+    };
+    // Those of `js/` and `node/` are in one folder then.
+    let own = template.files.iter().map(|&(path, text)| {
+        let shared = path.strip_prefix("node/").or(path.strip_prefix("js/"));
+        let path = shared.or(path.strip_prefix("ts/")).unwrap_or(path);
+        named(path.to_owned(), text)
     });
-    let common = templates::COMMON.iter().map(|&(path, text)| File {
-        // Under its own name it would apply to the templates.
-        path: path.replace("gitignore", ".gitignore"),
-        text: template.filled(text).replace(PLACEHOLDER, name),
+    // Under its own name it would apply to the templates.
+    let common = templates::COMMON.iter().map(|&(path, text)| {
+        named(
+            path.replace("gitignore", ".gitignore"),
+            &template.filled(text),
+        )
     });
     let wit = WIT.iter().map(|&(path, text)| File {
         path: format!("wit/{path}"),
-        text: text.to_owned(),
+        bytes: text.as_bytes().to_vec(),
     });
-    own.chain(common).chain(wit).collect()
+    let adapter = template.needs_adapter.then(|| File {
+        path: templates::ADAPTER.to_owned(),
+        bytes: WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER.to_vec(),
+    });
+    own.chain(common).chain(wit).chain(adapter).collect()
 }
 
 fn write(folder: &Path, file: &File) -> Result<(), Failure> {
@@ -105,7 +119,7 @@ fn write(folder: &Path, file: &File) -> Result<(), Failure> {
             .create_new(true)
             .mode(mode)
             .open(&path)?;
-        std::io::Write::write_all(&mut out, file.text.as_bytes())
+        std::io::Write::write_all(&mut out, &file.bytes)
     });
     written.or_fail(Outcome::IoFailed, || {
         format!("cannot write `{}`, nothing is left of it", path.display())

@@ -9,7 +9,7 @@ pub struct File {
     /// Below its folder.
     pub path: String,
     /// Whole.
-    pub text: String,
+    pub bytes: Vec<u8>,
 }
 
 /// What is different from language to language.
@@ -22,6 +22,8 @@ pub struct Template {
     listed: &'static [(&'static str, &'static str)],
     /// What has to be there to build it, and what `build.sh` installs.
     tools: &'static str,
+    /// What connects a C library for WASI 0.1 to WASI 0.2.
+    pub needs_adapter: bool,
     /// Its files: a path, and the text.
     pub files: &'static [(&'static str, &'static str)],
 }
@@ -52,6 +54,9 @@ pub const WIT: &[(&str, &str)] = files! { "../wit":
     "deps/http.wit", "deps/io.wit", "deps/random.wit", "deps/sockets.wit",
 };
 
+/// The file of the adapter, as the build scripts name it.
+pub const ADAPTER: &str = "wasi_snapshot_preview1.reactor.wasm";
+
 /// Files of all languages.
 pub const COMMON: &[(&str, &str)] =
     files! { "templates/connector/common": "README.md", "job.env", "test.sh", "gitignore" };
@@ -61,6 +66,10 @@ pub fn of(language: Language) -> Template {
     match language {
         Language::Rust => RUST,
         Language::Python => PYTHON,
+        Language::Js => JS,
+        Language::Ts => TS,
+        Language::Go => GO,
+        Language::C => C,
     }
 }
 
@@ -76,6 +85,7 @@ const RUST: Template = Template {
             "a program that makes a component of the compiled module",
         ),
     ],
+    needs_adapter: false,
     tools: include_str!("../../../templates/connector/rust/TOOLS.md"),
     files: files! { "templates/connector/rust":
         "Cargo.toml", "Cargo.lock", "src/lib.rs", "src/source.rs", "src/host.rs", "componentize/Cargo.toml",
@@ -90,6 +100,96 @@ const PYTHON: Template = Template {
         ("connector.py", "the connector: yours"),
         ("source.py", "requests, with retries and redirects"),
     ],
+    needs_adapter: false,
     tools: include_str!("../../../templates/connector/python/TOOLS.md"),
     files: files! { "templates/connector/python": "connector.py", "source.py", "build.sh" },
+};
+
+const JS: Template = Template {
+    language: "JavaScript",
+    main: "connector.js",
+    listed: &[
+        ("connector.js", "the connector: yours"),
+        ("source.js", "requests, with retries and redirects"),
+        ("host.js", "settings, log, `/out/records.ndjson`"),
+        ("build.mjs", "bundles it, and makes a component of it"),
+    ],
+    needs_adapter: false,
+    tools: include_str!("../../../templates/connector/js/TOOLS.md"),
+    files: files! { "templates/connector":
+        "js/connector.js", "js/source.js", "js/host.js", "js/build.sh", "node/build.mjs", "node/package.json",
+        "node/package-lock.json",
+    },
+};
+
+const TS: Template = Template {
+    language: "TypeScript",
+    main: "connector.ts",
+    listed: &[
+        ("connector.ts", "the connector: yours"),
+        ("source.ts", "requests, with retries and redirects"),
+        ("host.ts", "settings, log, `/out/records.ndjson`"),
+        ("job.ts", "the types of `wit/job.wit`"),
+        ("wasi.d.ts", "the types of what it uses of WASI"),
+        ("build.mjs", "bundles it, and makes a component of it"),
+    ],
+    needs_adapter: false,
+    tools: include_str!("../../../templates/connector/ts/TOOLS.md"),
+    files: files! { "templates/connector":
+        "ts/connector.ts", "ts/source.ts", "ts/host.ts", "ts/job.ts", "ts/wasi.d.ts", "ts/tsconfig.json", "ts/build.sh",
+        "node/build.mjs", "node/package.json", "node/package-lock.json",
+    },
+};
+
+const GO: Template = Template {
+    language: "Go",
+    main: "connector.go",
+    listed: &[
+        ("connector.go", "the connector: yours"),
+        ("source.go", "requests, with retries and redirects"),
+        ("gen/", "generated from `wit/`"),
+    ],
+    needs_adapter: true,
+    tools: include_str!("../../../templates/connector/go/TOOLS.md"),
+    files: files! { "templates/connector/go":
+        "go.mod", "connector.go", "source.go", "build.sh",
+        "gen/tidegate_sync_job/empty.s",
+        "gen/tidegate_sync_job/wit_bindings.go",
+        "gen/wasi_clocks_monotonic_clock/empty.s",
+        "gen/wasi_clocks_monotonic_clock/wit_bindings.go",
+        "gen/wasi_http_outgoing_handler/empty.s",
+        "gen/wasi_http_outgoing_handler/wit_bindings.go",
+        "gen/wasi_http_types/empty.s",
+        "gen/wasi_http_types/wit_bindings.go",
+        "gen/wasi_io_error/empty.s",
+        "gen/wasi_io_error/wit_bindings.go",
+        "gen/wasi_io_poll/empty.s",
+        "gen/wasi_io_poll/wit_bindings.go",
+        "gen/wasi_io_streams/empty.s",
+        "gen/wasi_io_streams/wit_bindings.go",
+        "gen/wit/LICENSE",
+        "gen/wit/runtime/empty.s",
+        "gen/wit/runtime/runtime.go",
+        "gen/wit/types/option.go",
+        "gen/wit/types/result.go",
+        "gen/wit/types/tuple.go",
+        "gen/wit/types/unit.go",
+        "gen/wit_exports.go",
+    },
+};
+
+const C: Template = Template {
+    language: "C",
+    main: "connector.c",
+    listed: &[
+        ("connector.c", "the connector: yours"),
+        ("source.c", "requests, with retries and redirects"),
+        ("json.c", "JSON, read without changing it"),
+        ("gen/", "generated from `wit/`"),
+    ],
+    needs_adapter: true,
+    tools: include_str!("../../../templates/connector/c/TOOLS.md"),
+    files: files! { "templates/connector/c":
+        "connector.c", "source.c", "source.h", "json.c", "json.h", "build.sh", "gen/wit.c", "gen/wit.h",
+    },
 };
