@@ -68,6 +68,9 @@ pub enum Command {
     /// Test a component against a scripted API on this machine: one line a check
     #[command(after_help = TEST_EXAMPLES)]
     Test(TestArgs),
+    /// Print the WIT that a component is built with, or write it into a folder
+    #[command(after_help = WIT_EXAMPLES)]
+    Wit(WitArgs),
     /// Print the job file (TOML) that says what env files say
     #[command(after_help = CONVERT_EXAMPLES)]
     Convert(ConvertArgs),
@@ -177,6 +180,15 @@ with the reason.
 
 Exits 0 if all checks passed, 1 if one failed; 64 and 78 as a run would, for
 settings that it would refuse and a file that is not a component.";
+
+const WIT_EXAMPLES: &str = "\
+Examples:
+  tidegate wit wit/
+  tidegate wit > connector.wit
+
+With the WASI packages that it names, so that wit-bindgen, componentize-py and
+jco need nothing else: --world connector. Files in the folder that say something
+else are not replaced (73).";
 
 const KUBERNETES_EXAMPLES: &str = "\
 Examples:
@@ -496,6 +508,14 @@ pub struct InspectArgs {
     /// `json`: print one JSON object
     #[arg(long, value_name = "FORMAT")]
     pub output: Option<OutputKind>,
+}
+
+/// `tidegate wit`.
+#[derive(Debug, Args)]
+pub struct WitArgs {
+    /// Write the files into this folder, which is made where it is missing
+    #[arg(value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 /// `tidegate compile`.

@@ -36,6 +36,7 @@ pub mod new;
 pub mod preview;
 pub mod stdout;
 pub mod test;
+pub mod wit;
 
 /// Says what every setting is and where it came from, and all that is wrong. Only `--online` touches the network and the
 /// output, and leaves nothing there.

@@ -66,6 +66,7 @@ fn carried_out(mut command: Command) -> Ended {
         Command::Inspect(args) => tidegate::commands::inspect::inspect(&args, environment),
         Command::Compile(args) => tidegate::commands::compile::compile(&args, environment),
         Command::Test(args) => tidegate::commands::test::test(&args, environment),
+        Command::Wit(args) => tidegate::commands::wit::wit(&args),
         Command::Convert(args) => tidegate::commands::convert::convert(&args, environment),
         Command::Health(args) => match fleet::folder(args.job.as_deref()) {
             Some(folder) => fleet::health::health(&args, folder),

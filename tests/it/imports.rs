@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use crate::world::Job;
 use wit_component::DecodedWasm;
 use wit_parser::{Docs, Resolve, TypeDefKind, WorldId, WorldItem};
 
@@ -90,6 +91,60 @@ fn the_world_is_eleven_interfaces_without_sockets_random_stdin_or_exit() {
             "wasi:cli/run@0.2.12"
         ]
     );
+}
+
+#[test]
+fn the_wit_is_printed_as_one_file_that_is_whole() {
+    let printed = Job::new().tidegate(["wit"]);
+
+    let mut resolve = Resolve::default();
+    let text = &printed.exits(0).stdout;
+    let package = resolve.push_str("connector.wit", text).unwrap();
+    for world in ["connector", "satisfied", "sync-job"] {
+        let (ours, id) = (
+            resolve.select_world(&[package], Some(world)).unwrap(),
+            wit(),
+        );
+        let known =
+            id.0.select_world(&[id.0.worlds[id.1].package.unwrap()], Some(world));
+        assert_eq!(
+            asked_and_offered(&resolve, ours),
+            asked_and_offered(&id.0, known.unwrap())
+        );
+    }
+}
+
+#[test]
+fn the_wit_is_written_as_a_folder_and_replaces_nothing() {
+    let job = Job::new();
+    let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+
+    job.tidegate(["wit", "new/wit"])
+        .exits(0)
+        .stdout_has("wrote 10 files");
+    job.tidegate(["wit", "new/wit"]).exits(0);
+
+    for name in [
+        "world.wit",
+        "job.wit",
+        "probe.wit",
+        "deps/io.wit",
+        "deps/sockets.wit",
+    ] {
+        let (own, ours) = (job.beside("new/wit").join(name), known.join(name));
+        assert!(
+            std::fs::read(own).unwrap() == std::fs::read(ours).unwrap(),
+            "{name}"
+        );
+    }
+    let (mut resolve, folder) = (Resolve::default(), job.beside("new/wit"));
+    resolve.push_dir(folder).unwrap();
+    job.file("new/wit/job.wit", "mine");
+    std::fs::remove_file(job.beside("new/wit/world.wit")).unwrap();
+    job.tidegate(["wit", "new/wit"])
+        .exits(73)
+        .stderr_has("job.wit");
+    assert!(!job.beside("new/wit/world.wit").exists());
 }
 
 #[test]

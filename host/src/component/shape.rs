@@ -48,6 +48,12 @@ pub const SATISFIED: [&str; 18] = [
     "wasi:sockets/udp-create-socket",
 ];
 
+/// What every connector exports, without its version.
+const JOB: &str = "tidegate:sync/job@";
+/// The version that is served, and how those begin that are like it.
+const SERVED: &str = "0.1.0";
+const SERVED_LIKE: &str = "0.1.";
+
 /// What a component file asks for, and whether it may be compiled.
 pub struct Outline {
     /// What it imports at the top, in its order: the first of them, as far as it was read.
@@ -93,6 +99,7 @@ pub fn outline(bytes: &[u8], limits: &Limits) -> Outline {
         core_instances: 0,
         refused: Vec::new(),
         refused_more: 0,
+        unserved: None,
         scopes: Vec::new(),
     };
     let verdict = reader.verdict(bytes);
@@ -174,6 +181,8 @@ struct Reader<'l> {
     /// What it imports at the top and is not granted; of each the beginning of its name, and the first few of them.
     refused: Vec<String>,
     refused_more: usize,
+    /// The first export at the top that is `job` of a version that is not served.
+    unserved: Option<String>,
     /// The outermost component first.
     scopes: Vec<Scope>,
 }
@@ -189,6 +198,7 @@ impl Reader<'_> {
         let read = self.component(Parser::new(0), bytes);
         // More than one thing may be wrong with it: what it asks for is the first that its owner should hear of.
         self.refuse_imports()?;
+        self.refuse_version()?;
         read.map(|size| self.core_instances = size.core_instances)
             .map_err(|trouble| match trouble {
             Trouble::Unreadable(error) => Failure::new(
@@ -271,6 +281,9 @@ impl Reader<'_> {
             Payload::ComponentExportSection(exports) => {
                 for export in exports {
                     let export = export?;
+                    if self.scopes.len() == 1 {
+                        self.export(export.name.name);
+                    }
                     if export.kind == ComponentExternalKind::Component {
                         let size = self.known(0, export.index)?;
                         self.add(size)?;
@@ -374,6 +387,26 @@ impl Reader<'_> {
         } else {
             self.imports.push(Import { name: shown, list });
         }
+    }
+
+    fn export(&mut self, name: &str) {
+        let version = name.strip_prefix(JOB);
+        if version.is_some_and(|version| !version.starts_with(SERVED_LIKE)) {
+            let shown: String = name.chars().take(IMPORT_CHARS_MAX).collect();
+            self.unserved = Some(shown.escape_debug().to_string());
+        }
+    }
+
+    fn refuse_version(&self) -> Result<(), Failure> {
+        let Some(unserved) = &self.unserved else {
+            return Ok(());
+        };
+        Err(Failure::new(
+            Outcome::Settings,
+            format!(
+                "host refused the component before compiling it: it exports `{unserved}`, and this tidegate serves `{JOB}{SERVED}`; build it with the WIT that `tidegate wit` prints, or use another tidegate"
+            ),
+        ))
     }
 
     fn refuse_imports(&self) -> Result<(), Failure> {
@@ -483,6 +516,26 @@ mod tests {
                 "{interface}: {message}"
             );
         }
+    }
+
+    #[test]
+    fn a_version_of_the_contract_that_is_not_served_is_refused_and_the_one_that_is_named() {
+        let exporting = |name: &str| {
+            let job = "(component $c) (instance $i (instantiate $c))";
+            checked(&format!(
+                r#"(component {job} (export "{name}" (instance $i)))"#
+            ))
+        };
+        exporting("tidegate:sync/job@0.1.0").unwrap();
+        exporting("tidegate:sync/probe@0.3.0").unwrap();
+
+        let failure = exporting("tidegate:sync/job@0.2.0").unwrap_err();
+
+        assert_eq!(failure.outcome, Outcome::Settings);
+        let told = "it exports `tidegate:sync/job@0.2.0`, and this tidegate serves `tidegate:sync/job@0.1.0`";
+        assert!(failure.message.contains(told), "{failure}");
+        let wit = include_str!("../../../wit/job.wit");
+        assert!(wit.starts_with(&format!("package tidegate:sync@{SERVED};")));
     }
 
     #[test]

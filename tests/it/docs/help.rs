@@ -70,9 +70,10 @@ fn help_fits_a_terminal() {
         "component",
         "demo",
     ];
-    for command in commands
-        .iter()
-        .chain(&["help", "completions", "man", "convert"])
+    for command in
+        commands
+            .iter()
+            .chain(&["help", "completions", "man", "convert", "compile", "wit"])
     {
         let printed = job.tidegate(["help", command]);
         let wide = printed
