@@ -80,7 +80,7 @@ fn whoever_exits_in_place_of_returning_ends_the_run_with_70() {
 
 #[test]
 fn an_exit_in_describe_is_70_too() {
-    let run = Job::new().component(&guests::exiting_in_describe()).run();
+    let run = Job::new().component(&guests::satisfied_but("exit")).run();
 
     run.exits(Outcome::ComponentFailed)
         .publishes_nothing()

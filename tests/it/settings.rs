@@ -12,6 +12,8 @@ mod convert;
 mod granted;
 /// Settings in TOML.
 mod job_file;
+/// What a component gets, and what `check` shows of it.
+mod reaching;
 
 const ONE: &str = r#"[{"id":1}]"#;
 const DATED: &str = r#"[{"id":1,"updated":"2026-01-01T00:00:00Z"}]"#;

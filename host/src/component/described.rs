@@ -217,7 +217,8 @@ fn setting(raw: raw::Setting, limits: &Limits, problems: &mut Vec<String>) -> Se
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         return Setting {
             required: raw.required && PROPOSED.contains(&host.name),
-            secret: false,
+            // Whoever declares a secret expects to be given it.
+            secret: raw.secret && host.is_secret(),
             // The host knows which of its own decide what is published, and what they do.
             shapes_records: false,
             stages: Staging::default(),

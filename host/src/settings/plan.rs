@@ -1,20 +1,23 @@
 //! What will be done: what was given joined with what the component declares, or every problem at once.
 //!
-//! The component sees the names it declared and was given, never a secret: by file or flag, or from the environment where it
-//! was granted the name.
+//! The component sees the names it declared, never a secret: with what was given by file or flag, or by the environment where it
+//! was granted the name, or else with the default. That is what `check` shows ([`effective`]).
 
 use std::collections::BTreeMap;
 
 use url::Url;
 
 use crate::component::{Announced, Description, Setting, Staging};
-use crate::settings::catalogue::{self, SOURCE_API_URL, WRITE_MODE};
-use crate::settings::component_settings::{LIMITED, declares, is_secret};
+use crate::settings::catalogue::{
+    self, SOURCE_API_KEY, SOURCE_API_URL, SOURCE_CLIENT_SECRET, WRITE_MODE,
+};
+use crate::settings::component_settings::{LIMITED, is_secret};
 use crate::settings::conflicts;
 use crate::settings::fingerprint;
 use crate::settings::granted::{self, Grant};
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::{Inputs, Problem};
+use crate::settings::shown::default_of;
 use crate::settings::suggest::refuse_unknown;
 
 /// What one job will do.
@@ -94,12 +97,17 @@ impl Plan {
         let before = inputs.problems().len();
         inputs.read_of_component(description, grant);
         problems.extend_from_slice(&inputs.problems()[before..]);
-        let mut environment = environment(inputs, grant, &mut problems);
-        lower(&mut environment, description, host);
-        hold(&mut environment, inputs, description, host, &mut problems);
+        refuse_missing(inputs, grant, &mut problems);
+        hold(inputs, description, host, &mut problems);
+        let environment = environment(description, inputs, host);
         refuse_missing_source(description, inputs, &mut problems);
         conflicts::refuse(inputs, &mut problems);
-        let is_given = |name: &str| environment.iter().any(|(given, _)| given == name);
+        // What only applies by default announces nothing.
+        let is_given = |name: &str| {
+            let mut settings = description.settings.iter();
+            let declared = settings.find(|setting| setting.name == name);
+            declared.is_some_and(|setting| given(setting, inputs, host).is_some())
+        };
         let mode = mode(description, host, is_given, &mut problems);
         conflicts::columns::refuse(inputs, host, &mut problems);
         if let Some(mode) = mode {
@@ -126,7 +134,9 @@ impl Plan {
 /// Refuses secrets of the component's own; what else cannot be used of a description never came this far.
 fn refuse_secrets(description: &Description, problems: &mut Vec<Problem>) {
     for setting in &description.settings {
-        if setting.secret && catalogue::secret(&setting.name).is_none() {
+        let sent = [&SOURCE_API_KEY.row, &SOURCE_CLIENT_SECRET.row];
+        let is_sent = sent.iter().any(|row| row.name == setting.name);
+        if setting.secret && !is_sent {
             problems.push(Problem::new(
                 &setting.name,
                 "is declared as a secret by this component, and components get no secrets; use another component, or let \
@@ -136,46 +146,65 @@ fn refuse_secrets(description: &Description, problems: &mut Vec<Problem>) {
     }
 }
 
-/// The declared, given, non-secret settings.
+/// All that the component sees.
 fn environment(
-    inputs: &Inputs,
-    grant: &Grant<'_>,
-    problems: &mut Vec<Problem>,
-) -> Vec<(String, String)> {
-    let mut environment = Vec::new();
-    for setting in &grant.description.settings {
-        if is_secret(setting) {
-            continue;
-        }
-        match inputs.of_component(&setting.name) {
-            Some(given) => environment.push((setting.name.clone(), given.value.to_string())),
-            None if setting.required && !problems.iter().any(|p| p.setting == setting.name) => {
-                problems.push(missing(setting, inputs, grant));
-            }
-            None => {}
-        }
-    }
-    environment
-}
-
-/// Adds the limits that a policy lowers below their defaults, as far as the component reads them.
-fn lower(environment: &mut Vec<(String, String)>, description: &Description, host: &HostPlan) {
-    for (name, text) in &host.lowered {
-        let is_given = environment.iter().any(|(given, _)| given == name);
-        if declares(description, name) && !is_given {
-            environment.push(((*name).to_owned(), text.clone()));
-        }
-    }
-}
-
-/// Holds the component's own limits against the policy, and adds those of which its default is more.
-fn hold(
-    environment: &mut Vec<(String, String)>,
-    inputs: &Inputs,
     description: &Description,
+    inputs: &Inputs,
     host: &HostPlan,
-    problems: &mut Vec<Problem>,
-) {
+) -> Vec<(String, String)> {
+    let settings = description.settings.iter();
+    let all = settings
+        .filter_map(|setting| Some((setting.name.clone(), effective(setting, inputs, host)?)));
+    all.collect()
+}
+
+/// What the component sees of one of its settings: what was given, what a policy lowers its default to, or the default. `None`:
+/// nothing, as of any secret.
+pub fn effective(setting: &Setting, inputs: &Inputs, host: &HostPlan) -> Option<String> {
+    if is_secret(setting) {
+        return None;
+    }
+    given(setting, inputs, host).or_else(|| {
+        let own = catalogue::row(&setting.name).filter(|row| !row.described_by_component);
+        let default = match own {
+            Some(row) => Some(default_of(row, inputs, host)),
+            None => setting.default.clone(),
+        };
+        default.filter(|default| !default.is_empty())
+    })
+}
+
+/// The same without the default.
+fn given(setting: &Setting, inputs: &Inputs, host: &HostPlan) -> Option<String> {
+    let name = setting.name.as_str();
+    if is_secret(setting) {
+        return None;
+    }
+    if let Some(given) = inputs.of_component(name) {
+        return Some(given.value.to_string());
+    }
+    let lowered = host.lowered.get(name).cloned();
+    lowered.or_else(|| {
+        let known = LIMITED.into_iter().find(|limited| *limited == name)?;
+        let tenant = host.tenant.as_ref().filter(|tenant| tenant.is_usable())?;
+        let (_, got) = tenant.limit_of_component(known, None, setting.default.as_deref())?;
+        got.ok().flatten()
+    })
+}
+
+/// Adds what is required and not there.
+fn refuse_missing(inputs: &Inputs, grant: &Grant<'_>, problems: &mut Vec<Problem>) {
+    for setting in &grant.description.settings {
+        let is_there = inputs.of_component(&setting.name).is_some() || setting.default.is_some();
+        let is_told = problems.iter().any(|p| p.setting == setting.name);
+        if setting.required && !is_secret(setting) && !is_there && !is_told {
+            problems.push(missing(setting, inputs, grant));
+        }
+    }
+}
+
+/// Holds the component's own limits against the policy.
+fn hold(inputs: &Inputs, description: &Description, host: &HostPlan, problems: &mut Vec<Problem>) {
     let tenant = host.tenant.as_ref().filter(|tenant| tenant.is_usable());
     let declared = |name| (description.settings.iter()).find(move |setting| setting.name == name);
     for (tenant, name) in tenant
@@ -189,10 +218,7 @@ fn hold(
         let held = tenant.limit_of_component(name, asked, setting.default.as_deref());
         let Some((verdict, got)) = held else { continue };
         inputs.add_verdict(verdict);
-        match got {
-            Ok(got) => environment.extend(got.map(|most| (name.to_owned(), most))),
-            Err(problem) => problems.push(problem),
-        }
+        problems.extend(got.err());
     }
 }
 

@@ -8,6 +8,7 @@ use crate::settings::component_settings::is_secret;
 use crate::settings::conflicts;
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::{Inputs, Origin};
+use crate::settings::plan::effective;
 
 /// How much of a text is shown.
 const TEXT_CHARS: usize = 39;
@@ -26,7 +27,8 @@ pub struct Shown {
 /// Every setting, the component's first.
 pub fn shown(description: &Description, inputs: &Inputs, host: &HostPlan) -> Vec<Shown> {
     let declared = description.settings.iter().map(|setting| {
-        let default = setting.default.clone().unwrap_or_default();
+        // What the component gets where nothing is given.
+        let default = effective(setting, inputs, host).unwrap_or_default();
         (setting.name.as_str(), default, is_secret(setting))
     });
     let own = catalogue::own().map(|row| {
@@ -77,7 +79,7 @@ fn shortened(value: &str, name: &str) -> String {
 }
 
 /// What applies where nothing is given: some of it follows from what is.
-fn default_of(row: &Row, inputs: &Inputs, host: &HostPlan) -> String {
+pub fn default_of(row: &Row, inputs: &Inputs, host: &HostPlan) -> String {
     let is = |other: &Row| row.name == other.name;
     if is(&OUTPUT_DIR.row) {
         let dir = host.output_dir.as_ref();

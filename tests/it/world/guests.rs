@@ -23,14 +23,14 @@ pub fn satisfied() -> &'static Path {
     FILE.get_or_init(|| built("satisfied"))
 }
 
-/// The same, but it exits in `describe`.
-pub fn exiting_in_describe() -> PathBuf {
+/// The same, but in `describe` it exits (`exit`), or declares secrets (`keys`).
+pub fn satisfied_but(word: &str) -> PathBuf {
     let component = std::fs::read(satisfied()).expect("read the component");
     let switch = b"satisfied-describe:said ";
     let at = memchr::memmem::find(&component, switch).expect("its switch");
-    let exits = b"satisfied-describe:exit ";
-    let patched = [&component[..at], exits, &component[at + exits.len()..]].concat();
-    let file = own_folder().join("exiting-in-describe.wasm");
+    let other = format!("satisfied-describe:{word:<5}").into_bytes();
+    let patched = [&component[..at], &other, &component[at + other.len()..]].concat();
+    let file = own_folder().join(format!("satisfied-but-{word}.wasm"));
     std::fs::write(&file, patched).expect("write the patched component");
     file
 }

@@ -43,6 +43,17 @@ const WORD_AT: usize = 19;
 const MIB: u64 = 1024 * 1024;
 const FLOOD_LINES: u32 = 200_000;
 
+/// What it declares, with the defaults.
+const SETTINGS: [(&str, &str); 7] = [
+    ("SOURCE_API_URL", ""),
+    ("SOURCE_TRY", ""),
+    ("SOURCE_REGION", "eu"),
+    ("REGION", ""),
+    ("SOURCE_NOTE", ""),
+    ("MAX_RETRIES", "3"),
+    ("MAX_PAGES", "100"),
+];
+
 struct Satisfied;
 bindings::export!(Satisfied with_types_in bindings);
 
@@ -51,14 +62,23 @@ impl Guest for Satisfied {
         // SAFETY: reads an initialized static. Volatile, so that the compiler cannot decide here what the file will say.
         #[expect(unsafe_code, reason = "a patched file must be seen; see above")]
         let switch = unsafe { std::ptr::read_volatile(&raw const SWITCH) };
-        if switch[WORD_AT..].starts_with(b"exit") {
+        let word = &switch[WORD_AT..];
+        if word.starts_with(b"exit") {
             exit::exit(Ok(()));
+        }
+        let mut settings = SETTINGS.map(declared).to_vec();
+        if word.starts_with(b"keys") {
+            let secrets = ["SOURCE_API_KEY", "API_TOKEN", "OUTPUT_DATABASE_PASSWORD"];
+            settings.extend(secrets.map(|name| Setting {
+                secret: true,
+                ..declared((name, ""))
+            }));
         }
         Description {
             name: "satisfied".to_owned(),
             version: "0.1.0".to_owned(),
             summary: "Tries what grants nothing".to_owned(),
-            settings: ["SOURCE_API_URL", "SOURCE_TRY"].map(declared).to_vec(),
+            settings,
             stages: Staging::empty(),
         }
     }
@@ -78,6 +98,7 @@ impl Guest for Satisfied {
                 random::get_random_u64();
             },
             "flood-stdout" => flood(),
+            "environment" => environment_as_records(),
             _ => all_of_it().into_bytes(),
         };
         Ok(staged(&line))
@@ -89,7 +110,7 @@ fn gone(after: ()) -> Vec<u8> {
     format!(r#"{{"id":1,"after_exit":"{after:?}"}}"#).into_bytes()
 }
 
-fn declared(name: &str) -> Setting {
+fn declared((name, default): (&str, &str)) -> Setting {
     Setting {
         name: name.to_owned(),
         doc: "Wanted".to_owned(),
@@ -97,9 +118,16 @@ fn declared(name: &str) -> Setting {
         secret: false,
         shapes_records: false,
         stages: Staging::empty(),
-        default: None,
+        default: Some(default.to_owned()).filter(|default| !default.is_empty()),
         example: None,
     }
+}
+
+/// All that it was given, a line each.
+fn environment_as_records() -> Vec<u8> {
+    let all = environment::get_environment().into_iter();
+    let lines = all.map(|(name, value)| format!(r#"{{"id":"{name}","value":"{value}"}}"#));
+    lines.collect::<Vec<_>>().join("\n").into_bytes()
 }
 
 /// Tries everything once, and returns what came of it, as a record.
@@ -182,8 +210,9 @@ fn put(stream: &OutputStream, text: &str) {
     let _ = stream.blocking_write_and_flush(text.as_bytes());
 }
 
-/// Stages one record.
-fn staged(record: &[u8]) -> Report {
+/// Stages these records, one a line.
+fn staged(records: &[u8]) -> Report {
+    let lines = records.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
     let (folder, _) = preopens::get_directories().remove(0);
     let file = folder
         .open_at(
@@ -193,15 +222,15 @@ fn staged(record: &[u8]) -> Report {
             DescriptorFlags::WRITE,
         )
         .expect("a file in the staging folder");
-    let line = [record, b"\n"].concat();
-    file.write(&line, 0).expect("a line in it");
+    let text = [records, b"\n"].concat();
+    file.write(&text, 0).expect("lines in it");
     Report {
         extent: Extent::Everything,
         state: r#"{"v":1}"#.to_owned(),
         cursor: None,
         pages: 1,
-        fetched: 1,
-        staged: 1,
+        fetched: lines,
+        staged: lines,
         deleted: 0,
         rejected: 0,
         more: false,
