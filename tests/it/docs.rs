@@ -32,6 +32,7 @@ pages! {
     "docs/component-elsewhere.md"
     "docs/connectors.md"
     "docs/databases.md"
+    "docs/engines.md"
     "docs/exit-codes.md"
     "docs/fleet.md"
     "docs/job-files.md"

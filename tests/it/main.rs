@@ -26,6 +26,8 @@ mod counts;
 mod crash;
 /// README and `docs/`: their examples, errors and links.
 mod docs;
+/// The component in other runtimes, held to the host.
+mod elsewhere;
 /// One test or more for each row of README's table of exit codes.
 mod exit_codes;
 /// What the line of a failed run says.
