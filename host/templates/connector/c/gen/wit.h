@@ -606,7 +606,8 @@ typedef struct exports_job_setting_t {
   // What the component stages in addition to `description.stages` when this setting is given. A setting whose default
   // applies is not given.
   exports_job_staging_t   stages;
-  // The value that applies when none is given. No control characters, here and in the example.
+  // The value that applies when none is given: the host then gives this one. No control characters, here and in the
+  // example.
   wit_option_string_t   default_;
   // A value as a person would write it.
   wit_option_string_t   example;

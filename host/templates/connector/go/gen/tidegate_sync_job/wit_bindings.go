@@ -55,7 +55,8 @@ type Setting struct {
 	// What the component stages in addition to `description.stages` when this setting is given. A setting whose default
 	// applies is not given.
 	Stages Staging
-	// The value that applies when none is given. No control characters, here and in the example.
+	// The value that applies when none is given: the host then gives this one. No control characters, here and in the
+	// example.
 	Default witTypes.Option[string]
 	// A value as a person would write it.
 	Example witTypes.Option[string]
