@@ -1,9 +1,11 @@
-//! `new connector`: what it writes and what it refuses.
+//! `new connector`: what it writes and what it refuses, and each template built by its own script and proven by `test`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use crate::world::guests;
 
 fn tidegate(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
@@ -120,4 +122,85 @@ fn the_generated_bindings_are_of_this_wit() {
         String::from_utf8_lossy(&now.stdout),
         "make them anew: sh host/templates/connector/generate.sh"
     );
+}
+
+/// Where the tools of the build scripts stay from run to run.
+fn tools() -> PathBuf {
+    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("templates");
+    fs::create_dir_all(&tools).unwrap();
+    tools
+}
+
+/// Builds a new connector by its own script, and proves it.
+fn is_proven(lang: &str) {
+    let folder = tempfile::tempdir_in(tools()).unwrap();
+    let made = new_connector(folder.path(), "my-orders", lang);
+    assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+    let own = folder.path().join("my-orders");
+    // Packages of npm, 390 MB, stay from run to run as well.
+    let (kept, packages) = (tools().join("node_modules"), own.join("node_modules"));
+    let has_packages = matches!(lang, "js" | "ts");
+    if has_packages && kept.exists() {
+        fs::rename(&kept, &packages).unwrap();
+    }
+    let mut script = Command::new("sh");
+    for outer in OUTER_ONLY {
+        script.env_remove(outer);
+    }
+    let proven = script
+        .arg("test.sh")
+        .current_dir(&own)
+        .env("TIDEGATE", env!("CARGO_BIN_EXE_tidegate"))
+        .env("TIDEGATE_CACHE_DIR", guests::cache())
+        .env("CONNECTOR_TOOLS", tools())
+        .env("CARGO_TARGET_DIR", tools().join("rust"))
+        .output()
+        .unwrap();
+    assert_eq!(
+        proven.status.code(),
+        Some(0),
+        "{lang}:\n{}\n{}",
+        String::from_utf8_lossy(&proven.stdout),
+        stderr(&proven)
+    );
+    assert!(String::from_utf8_lossy(&proven.stdout).contains("built my-orders.wasm ("));
+    if has_packages {
+        fs::rename(&packages, &kept).unwrap();
+    }
+}
+
+/// What the cargo that runs the tests says to those that it starts.
+const OUTER_ONLY: [&str; 5] = [
+    "RUSTFLAGS",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_BUILD_TARGET",
+    "CARGO_MAKEFLAGS",
+    "RUSTC_WRAPPER",
+];
+
+#[test]
+fn a_new_connector_in_rust_is_proven() {
+    is_proven("rust");
+}
+
+#[test]
+fn a_new_connector_in_python_is_proven() {
+    is_proven("python");
+}
+
+#[test]
+fn a_new_connector_in_go_is_proven() {
+    is_proven("go");
+}
+
+#[test]
+fn a_new_connector_in_c_is_proven() {
+    is_proven("c");
+}
+
+/// One after the other: both have the same packages.
+#[test]
+fn new_connectors_in_javascript_and_typescript_are_proven() {
+    is_proven("js");
+    is_proven("ts");
 }
