@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::cli::{CheckArgs, DescribeArgs, GivenArgs, HealthArgs, OutputKind};
 use crate::commands::health::Ages;
+use crate::component::in_words_alone;
 use crate::log::Log;
 use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
 use crate::process::watch::{Watch, aside};
@@ -52,7 +53,7 @@ pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, St
             Ok(job) => job,
             Err(failure) => {
                 stdout::print(&redactor.hide(&under_policy(&asked, &component)))?;
-                return Err(failure);
+                return in_words_alone(Err(failure), &log);
             }
         };
         let mut problems = job.problems(&watch.stop).await?;
@@ -108,7 +109,10 @@ fn checked(job: &Job, problems: &[Problem], online: bool) -> String {
     for row in shown::shown(&job.description, &job.inputs, &job.host) {
         if !row.value.is_empty() {
             let value = words::escaped(&row.value);
-            let origin = words::escaped(&row.origin.to_string());
+            let mut origin = words::escaped(&row.origin.to_string());
+            if row.is_hosts_alone {
+                origin.push_str(", for the host alone");
+            }
             let _ = writeln!(out, "{:<24} {value:<40} {origin}", row.name);
         }
     }
@@ -214,7 +218,8 @@ pub fn describe(
     let read = setup::read(&given, environment, &watch.stop);
     let redactor = setup::redactor(&read.0, &read.1);
     let described = watch.block_on(async {
-        let job = Job::new(&given, read, &watch.stop, &Log::silent()).await?;
+        let log = Log::silent();
+        let job = in_words_alone(Job::new(&given, read, &watch.stop, &log).await, &log)?;
         stdout::print(&if args.env_example {
             describe::env_example(&job.description)
         } else if args.job_schema {

@@ -68,6 +68,18 @@ pub fn in_its_words(mut failure: Failure, log: &Log) -> Failure {
     failure
 }
 
+/// The same where nobody reads the log, which ends here.
+pub fn in_words_alone<T>(result: Result<T, Failure>, log: &Log) -> Result<T, Failure> {
+    log.component_ended();
+    result.map_err(|failure| {
+        let mut failure = in_its_words(failure, log);
+        if let Some(what) = failure.message.strip_suffix(MAY_SHOW_WHY) {
+            failure.message = what.to_owned();
+        }
+        failure
+    })
+}
+
 /// What one call of a component may touch.
 pub struct Grants {
     /// Where its requests go; nowhere for `describe`.

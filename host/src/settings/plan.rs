@@ -17,7 +17,7 @@ use crate::settings::fingerprint;
 use crate::settings::granted::{self, Grant};
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::{Inputs, Problem};
-use crate::settings::shown::default_of;
+use crate::settings::shown::has_no_effect;
 use crate::settings::suggest::refuse_unknown;
 
 /// What one job will do.
@@ -158,16 +158,18 @@ fn environment(
     all.collect()
 }
 
-/// What the component sees of one of its settings: what was given, what a policy lowers its default to, or the default. `None`:
-/// nothing, as of any secret.
+/// What the component sees of one of its settings: what it was granted, what a policy lowers its default to, or the default.
+/// `None`: nothing, as of any secret.
 pub fn effective(setting: &Setting, inputs: &Inputs, host: &HostPlan) -> Option<String> {
     if is_secret(setting) {
         return None;
     }
     given(setting, inputs, host).or_else(|| {
+        // Never what the host makes of its own: that may be in the environment, and not granted.
         let own = catalogue::row(&setting.name).filter(|row| !row.described_by_component);
         let default = match own {
-            Some(row) => Some(default_of(row, inputs, host)),
+            Some(row) if has_no_effect(row, inputs, host) => None,
+            Some(row) => Some(row.default.to_owned()),
             None => setting.default.clone(),
         };
         default.filter(|default| !default.is_empty())

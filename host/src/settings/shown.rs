@@ -1,6 +1,6 @@
 //! What `check` shows: every setting with its value, as far as it may be seen, and where that came from.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::component::Description;
 use crate::settings::catalogue::{self, JOB_NAME, OUTPUT_DIR, OUTPUT_TABLE, Row, Secrecy};
@@ -22,36 +22,64 @@ pub struct Shown {
     pub value: String,
     /// Where it came from.
     pub origin: Origin,
+    /// Whether the component declares this setting and gets another value: the one in the row above that has its name.
+    pub is_hosts_alone: bool,
 }
 
-/// Every setting, the component's first.
+/// Every setting, the component's first. One that the host uses too, with another value than the component gets, has two rows.
 pub fn shown(description: &Description, inputs: &Inputs, host: &HostPlan) -> Vec<Shown> {
-    let declared = description.settings.iter().map(|setting| {
-        // What the component gets where nothing is given.
-        let default = effective(setting, inputs, host).unwrap_or_default();
-        (setting.name.as_str(), default, is_secret(setting))
-    });
-    let own = catalogue::own().map(|row| {
-        let default = default_of(row, inputs, host);
-        (row.name, default, row.is_secret())
-    });
-    let mut seen = BTreeSet::new();
-    declared
-        .chain(own)
-        .filter(|(name, ..)| seen.insert(*name))
-        .map(|(name, default, is_secret)| {
-            let given = inputs.named(name);
+    let declared = description.settings.iter();
+    let mut rows: Vec<Shown> = declared
+        .map(|setting| {
+            if is_secret(setting) {
+                return of_host(&setting.name, inputs, host);
+            }
+            let given = inputs.of_component(&setting.name);
+            let value = effective(setting, inputs, host).unwrap_or_default();
             Shown {
-                name: name.to_owned(),
+                name: setting.name.clone(),
+                value: given.map_or(value.clone(), |_| shortened(&value, &setting.name)),
                 origin: given.map_or(Origin::Default, |given| given.origin.clone()),
-                value: match given {
-                    None => default,
-                    Some(_) if is_secret => hidden(name, host),
-                    Some(given) => shortened(&given.value, name),
-                },
+                is_hosts_alone: false,
             }
         })
-        .collect()
+        .collect();
+    let of_component: BTreeMap<String, String> = rows
+        .iter()
+        .map(|row| (row.name.clone(), row.value.clone()))
+        .collect();
+    for row in catalogue::ALL {
+        let known = of_component.get(row.name);
+        if known.is_none() && row.described_by_component {
+            continue;
+        }
+        let hosts = of_host(row.name, inputs, host);
+        if known != Some(&hosts.value) {
+            rows.push(Shown {
+                is_hosts_alone: known.is_some(),
+                ..hosts
+            });
+        }
+    }
+    rows
+}
+
+/// A setting with the value that the host uses.
+fn of_host(name: &str, inputs: &Inputs, host: &HostPlan) -> Shown {
+    let row = catalogue::row(name);
+    let given = inputs.named(name);
+    let lowered = || host.lowered.get(name).cloned();
+    Shown {
+        name: name.to_owned(),
+        origin: given.map_or(Origin::Default, |given| given.origin.clone()),
+        value: match (given, row) {
+            (None, None) => String::new(),
+            (None, Some(row)) => lowered().unwrap_or_else(|| default_of(row, inputs, host)),
+            (Some(_), Some(row)) if row.is_secret() => hidden(name, host),
+            (Some(given), _) => shortened(&given.value, name),
+        },
+        is_hosts_alone: false,
+    }
 }
 
 /// A secret; of one that only may hold a password, the rest.
@@ -88,9 +116,15 @@ pub fn default_of(row: &Row, inputs: &Inputs, host: &HostPlan) -> String {
         host.job.clone()
     } else if is(&OUTPUT_TABLE.row) && host.database.is_some() {
         host.output.table.clone()
-    } else if conflicts::is_excluded(inputs, row) {
+    } else if has_no_effect(row, inputs, host) {
         String::new()
     } else {
         row.default.to_owned()
     }
+}
+
+/// Whether its default has no effect, as another setting that is given excludes it.
+pub fn has_no_effect(row: &Row, inputs: &Inputs, host: &HostPlan) -> bool {
+    let is_folder = row.name == OUTPUT_DIR.row.name;
+    (is_folder && host.database.is_some()) || conflicts::is_excluded(inputs, row)
 }

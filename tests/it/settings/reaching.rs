@@ -18,29 +18,54 @@ const DECLARED: [&str; 6] = [
     "MAX_RETRIES",
     "MAX_PAGES",
 ];
+/// The same, where it declares settings of the host too.
+const HOSTS: [&str; 11] = [
+    "SOURCE_TRY",
+    "SOURCE_REGION",
+    "REGION",
+    "SOURCE_NOTE",
+    "MAX_RETRIES",
+    "MAX_PAGES",
+    "OUTPUT_DIR",
+    "JOB_NAME",
+    "OUTPUT_TABLE",
+    "OUTPUT_DATABASE_URL",
+    "MIN_RECORDS",
+];
 
 /// What a component that publishes its environment got.
 fn got(run: &Run) -> Values {
+    got_of(run, &DECLARED)
+}
+
+fn got_of(run: &Run, names: &[&str]) -> Values {
     run.exits(Outcome::Published);
     let records = run.after.records().into_iter().map(|record| {
         let record: Value = serde_json::from_str(&record).unwrap();
         let of = |name: &str| record[name].as_str().unwrap().to_owned();
         (of("id"), of("value"))
     });
-    of_declared(records)
+    named(records, names)
 }
 
 /// What `check` shows.
 fn shown(printed: &Printed) -> Values {
-    let lines = printed.exits(0).stdout.lines();
-    of_declared(lines.filter_map(|line| {
-        let mut words = line.split_whitespace();
-        Some((words.next()?.to_owned(), words.next()?.to_owned()))
-    }))
+    shown_of(printed, &DECLARED)
 }
 
-fn of_declared(all: impl Iterator<Item = (String, String)>) -> Values {
-    all.filter(|(name, _)| DECLARED.contains(&name.as_str()))
+fn shown_of(printed: &Printed, names: &[&str]) -> Values {
+    let lines = printed.exits(0).stdout.lines();
+    // What the host alone has follows in rows of its own.
+    let lines = lines.filter(|line| !line.ends_with(", for the host alone"));
+    let all = lines.filter_map(|line| {
+        let mut words = line.split_whitespace();
+        Some((words.next()?.to_owned(), words.next()?.to_owned()))
+    });
+    named(all, names)
+}
+
+fn named(all: impl Iterator<Item = (String, String)>, names: &[&str]) -> Values {
+    all.filter(|(name, _)| names.contains(&name.as_str()))
         .collect()
 }
 
@@ -119,6 +144,47 @@ fn a_job_file_reaches_it_as_shown_and_a_variable_that_is_not_granted_does_not() 
     );
     assert_eq!(shown(&checked), got(&run));
     checked.stdout_has("not given to the component: SOURCE_NOTE;");
+}
+
+#[test]
+fn what_the_host_has_of_the_environment_reaches_it_only_where_it_is_granted() {
+    let component = guests::satisfied_but("hosts").display().to_string();
+    let words = ["--set", "WRITE_MODE=replace", "--component", &component];
+    let mut job = Job::new()
+        .set("SOURCE_TRY", "environment")
+        .set("ALLOW_ENVIRONMENT", "SOURCE_TRY")
+        .set("JOB_NAME", "from-the-environment")
+        .set("MAX_RETRIES", "7")
+        .set("MIN_RECORDS", "1")
+        .args(words);
+
+    let run = job.run();
+    let checked = job.tidegate_with(&[&["check"], &words[..]].concat());
+    let mut job = job.set("ALLOW_ENVIRONMENT", "SOURCE_TRY,JOB_NAME,MAX_RETRIES");
+    let granted = job.run();
+
+    assert_eq!(
+        got_of(&run, &HOSTS),
+        values([
+            ("SOURCE_TRY", "environment"),
+            ("SOURCE_REGION", "eu"),
+            ("MAX_RETRIES", "3"),
+            ("MAX_PAGES", "100"),
+            ("OUTPUT_DIR", "/data/sync"),
+            ("MIN_RECORDS", "0"),
+        ])
+    );
+    assert_eq!(shown_of(&checked, &HOSTS), got_of(&run, &HOSTS));
+    for (name, own, hosts) in [("MAX_RETRIES", "3", "7"), ("MIN_RECORDS", "0", "1")] {
+        checked
+            .stdout_has(&format!("{name:<24} {own:<40} default\n"))
+            .stdout_has(&format!(
+                "{name:<24} {hosts:<40} environment, for the host alone\n"
+            ));
+    }
+    let granted = got_of(&granted, &HOSTS);
+    assert_eq!(granted["JOB_NAME"], "from-the-environment");
+    assert_eq!(granted["MAX_RETRIES"], "7");
 }
 
 #[test]

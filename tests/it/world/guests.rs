@@ -23,7 +23,7 @@ pub fn satisfied() -> &'static Path {
     FILE.get_or_init(|| built("satisfied"))
 }
 
-/// The same, but in `describe` it exits (`exit`), or declares secrets (`keys`).
+/// The same, but in `describe` it exits (`exit`) or traps (`panic`), or declares secrets (`keys`) or settings of the host (`hosts`).
 pub fn satisfied_but(word: &str) -> PathBuf {
     let component = std::fs::read(satisfied()).expect("read the component");
     let switch = b"satisfied-describe:said ";

@@ -66,6 +66,10 @@ impl Guest for Satisfied {
         if word.starts_with(b"exit") {
             exit::exit(Ok(()));
         }
+        if word.starts_with(b"panic") {
+            put(&stderr::get_stderr(), "the last words of describe\n");
+            std::process::abort();
+        }
         let mut settings = SETTINGS.map(declared).to_vec();
         if word.starts_with(b"keys") {
             let secrets = ["SOURCE_API_KEY", "API_TOKEN", "OUTPUT_DATABASE_PASSWORD"];
@@ -73,6 +77,16 @@ impl Guest for Satisfied {
                 secret: true,
                 ..declared((name, ""))
             }));
+        }
+        if word.starts_with(b"hosts") {
+            let names = [
+                "OUTPUT_DIR",
+                "JOB_NAME",
+                "OUTPUT_TABLE",
+                "OUTPUT_DATABASE_URL",
+                "MIN_RECORDS",
+            ];
+            settings.extend(names.map(|name| declared((name, ""))));
         }
         Description {
             name: "satisfied".to_owned(),
