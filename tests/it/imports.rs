@@ -148,6 +148,19 @@ fn the_wit_is_written_as_a_folder_and_replaces_nothing() {
 }
 
 #[test]
+fn wit_that_cannot_be_written_leaves_no_file_that_is_not_whole() {
+    // In blocks of 512 bytes. An ignored SIGXFSZ makes the limit an error, as a full disk is.
+    let job = Job::new();
+    let job = job.launched_by("trap '' XFSZ; ulimit -f 20; exec \"$@\"");
+
+    job.tidegate(["wit", "new/wit"]).exits(74);
+    let job = job.launched_by("exec \"$@\"");
+    job.tidegate(["wit", "new/wit"])
+        .exits(0)
+        .stdout_has("wrote 10 files");
+}
+
+#[test]
 fn the_component_is_smaller_than_a_mebibyte() {
     let bytes = component().len();
 

@@ -3,7 +3,8 @@
 //! Either is whole: with the packages of WASI that it names, so that a toolchain needs nothing else.
 
 use std::fmt::Write as _;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 use super::stdout;
@@ -74,10 +75,14 @@ fn written(dir: &Path) -> Result<usize, Failure> {
     let own = OWN.map(|(name, text)| (dir.join(name), text));
     let deps = DEPS.map(|(name, text)| (dir.join("deps").join(name), text));
     let files: Vec<_> = own.into_iter().chain(deps).collect();
+    let mut missing = Vec::new();
     for (path, text) in &files {
         let found = match std::fs::read(path) {
             Ok(found) => found,
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                missing.push((path, *text));
+                continue;
+            }
             Err(error) => {
                 return Err(Failure::new(
                     Outcome::OutputUnusable,
@@ -101,10 +106,18 @@ fn written(dir: &Path) -> Result<usize, Failure> {
     std::fs::create_dir_all(dir.join("deps")).or_fail(Outcome::OutputUnusable, || {
         format!("cannot make the folder `{}`", dir.join("deps").display())
     })?;
-    for (path, text) in &files {
-        std::fs::write(path, text).or_fail(Outcome::IoFailed, || {
+    for (path, text) in missing {
+        write_new(path, text).or_fail(Outcome::IoFailed, || {
             format!("cannot write `{}`", path.display())
         })?;
     }
     Ok(files.len())
+}
+
+/// Writes a file that is not there. One that is not whole would be taken for one that says something else: it is removed.
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = File::create_new(path)?;
+    file.write_all(text.as_bytes()).inspect_err(|_| {
+        let _ = std::fs::remove_file(path);
+    })
 }

@@ -100,6 +100,7 @@ pub fn outline(bytes: &[u8], limits: &Limits) -> Outline {
         refused: Vec::new(),
         refused_more: 0,
         unserved: None,
+        is_served: false,
         scopes: Vec::new(),
     };
     let verdict = reader.verdict(bytes);
@@ -181,8 +182,10 @@ struct Reader<'l> {
     /// What it imports at the top and is not granted; of each the beginning of its name, and the first few of them.
     refused: Vec<String>,
     refused_more: usize,
-    /// The first export at the top that is `job` of a version that is not served.
+    /// The last export at the top that is `job` of a version that is not served.
     unserved: Option<String>,
+    /// Whether it exports one that is.
+    is_served: bool,
     /// The outermost component first.
     scopes: Vec<Scope>,
 }
@@ -391,14 +394,16 @@ impl Reader<'_> {
 
     fn export(&mut self, name: &str) {
         let version = name.strip_prefix(JOB);
-        if version.is_some_and(|version| !version.starts_with(SERVED_LIKE)) {
+        if version.is_some_and(|version| version.starts_with(SERVED_LIKE)) {
+            self.is_served = true;
+        } else if version.is_some() {
             let shown: String = name.chars().take(IMPORT_CHARS_MAX).collect();
             self.unserved = Some(shown.escape_debug().to_string());
         }
     }
 
     fn refuse_version(&self) -> Result<(), Failure> {
-        let Some(unserved) = &self.unserved else {
+        let Some(unserved) = self.unserved.as_ref().filter(|_| !self.is_served) else {
             return Ok(());
         };
         Err(Failure::new(
@@ -528,6 +533,12 @@ mod tests {
         };
         exporting("tidegate:sync/job@0.1.0").unwrap();
         exporting("tidegate:sync/probe@0.3.0").unwrap();
+        for both in [["0.1.0", "0.2.0"], ["0.2.0", "0.1.0"]] {
+            let exports = both
+                .map(|version| format!(r#"(export "tidegate:sync/job@{version}" (instance $i))"#));
+            let job = "(component $c) (instance $i (instantiate $c))";
+            checked(&format!("(component {job} {})", exports.concat())).unwrap();
+        }
 
         let failure = exporting("tidegate:sync/job@0.2.0").unwrap_err();
 
