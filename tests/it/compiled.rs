@@ -69,6 +69,64 @@ fn a_run_without_a_cache_says_that_it_compiles_each_time() {
 }
 
 #[test]
+fn a_run_that_cannot_write_to_the_cache_does_not_say_that_it_keeps_what_it_compiles() {
+    let cache = |job: &Job| job.beside("cache").join("compiled");
+    let job = Job::ordinary().component(guests::minimal());
+    let named = job.beside("cache").display().to_string();
+    let job = job.set("TIDEGATE_CACHE_DIR", &named);
+    let mut job = job.page(200, "[]");
+    job.run();
+    for kept in fs::read_dir(cache(&job)).unwrap() {
+        let kept = kept.unwrap().path();
+        if kept.file_name().is_some_and(|name| name != "key") {
+            fs::remove_file(kept).unwrap();
+        }
+    }
+    fs::set_permissions(cache(&job), fs::Permissions::from_mode(0o500)).unwrap();
+
+    let mut job = job.page(200, "[]");
+    let run = job.run();
+
+    assert_eq!(run.events("compiling, and not kept").len(), 1);
+    assert_eq!(run.events("compiling, once").len(), 0);
+    fs::set_permissions(cache(&job), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn every_setting_that_cannot_be_used_is_named() {
+    let job = job().set("TABLE_LIMIT", "x").set("INSTANCE_LIMIT", "y");
+
+    compile(&job)
+        .exits(78)
+        .stderr_has("TABLE_LIMIT")
+        .stderr_has("INSTANCE_LIMIT");
+}
+
+#[test]
+fn a_component_that_traps_or_exits_in_describe_is_explained_without_a_log() {
+    let guest = |word: &str| guests::satisfied_but(word).display().to_string();
+    let job = job();
+    for (word, what) in [
+        ("panic", "; its last log line: `the last words of describe`"),
+        ("exit", "in place of returning\n"),
+    ] {
+        let component = guest(word);
+        for words in [
+            &["compile", &component][..],
+            &["inspect", &component],
+            &["check", "--component", &component],
+            &["describe", "--component", &component],
+            &["test", &component],
+        ] {
+            let printed = job.tidegate_with(words);
+            let all = format!("{}{}", printed.stdout, printed.stderr);
+            assert!(all.contains(what), "{words:?}: {all}");
+            assert!(!all.contains("may show why"), "{words:?}: {all}");
+        }
+    }
+}
+
+#[test]
 fn compiling_ends_with_the_codes_of_a_run() {
     let job = job();
     let wat = |name: &str, text: &str| {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::stdout;
 use crate::cli::{CompileArgs, GivenArgs};
-use crate::component::{Connector, Description};
+use crate::component::{Connector, Description, in_words_alone};
 use crate::given_file::Holds;
 use crate::log::Log;
 use crate::outcome::{Ended, Failure, Outcome};
@@ -35,8 +35,8 @@ pub fn compile(
 }
 
 async fn compiled(file: Option<&Path>, host: &HostPlan) -> Result<String, Failure> {
-    if let Some(problem) = host.problems.first() {
-        return Err(Failure::new(Outcome::Settings, problem.to_string()));
+    if !host.problems.is_empty() {
+        return Err(setup::refusal(&host.problems));
     }
     let limits = &host.limits;
     let cache_dir = host.cache_dir.as_deref().ok_or_else(|| {
@@ -49,7 +49,8 @@ async fn compiled(file: Option<&Path>, host: &HostPlan) -> Result<String, Failur
     };
     let size = bytes.len();
     let connector = Connector::warm(bytes, cache_dir, limits).await?;
-    let description = connector.describe(Log::silent(), limits).await?;
+    let log = Log::silent();
+    let description = in_words_alone(connector.describe(log.clone(), limits).await, &log)?;
     let shown = file.map_or("the built-in component".to_owned(), |path| {
         format!("`{}`", path.display())
     });

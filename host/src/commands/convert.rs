@@ -8,6 +8,7 @@ use std::io::Write as _;
 use super::describe::entries;
 use super::stdout;
 use crate::cli::{ConvertArgs, GivenArgs};
+use crate::component::in_words_alone;
 use crate::given_file::GivenFiles;
 use crate::limits::Limits;
 use crate::log::Log;
@@ -50,7 +51,8 @@ pub fn convert(
     let layers = Layers::read(&env_files, [], &files, &mut problems);
     let redactor = redactor(&layers);
     let converted = watch.block_on(async {
-        let job = Job::new(&given, read, &watch.stop, &Log::silent()).await?;
+        let log = Log::silent();
+        let job = in_words_alone(Job::new(&given, read, &watch.stop, &log).await, &log)?;
         refuse_values(&layers, &redactor, &mut problems);
         refuse_headers(&job, &layers, &mut problems).await;
         if !problems.is_empty() {

@@ -12,7 +12,7 @@ use super::describe::wrapped;
 use super::stdout;
 use crate::cli::{GivenArgs, InspectArgs, OutputKind};
 use crate::component::shape::{self, GRANTED, List, Outline};
-use crate::component::{Connector, Description, Setting, Staging};
+use crate::component::{Connector, Description, Setting, Staging, in_words_alone};
 use crate::given_file::Holds;
 use crate::log::Log;
 use crate::outcome::{Ended, Failure};
@@ -84,7 +84,7 @@ async fn inspected(file: Option<&Path>, host: &HostPlan) -> Result<Inspected, Fa
 async fn described(bytes: Vec<u8>, host: &HostPlan) -> Result<Description, Failure> {
     let (log, limits) = (Log::silent(), &host.limits);
     let connector = Connector::load(bytes, host.cache_dir.as_deref(), limits, &log).await?;
-    connector.describe(log, limits).await
+    in_words_alone(connector.describe(log.clone(), limits).await, &log)
 }
 
 impl Inspected {

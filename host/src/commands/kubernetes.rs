@@ -246,10 +246,10 @@ impl<'j> Described<'j> {
         self.host.limits.run_deadline.as_secs() + RUN_LATE_MAX.as_secs()
     }
 
-    /// The most memory that one run of it takes.
-    fn mib_max(&self, args: &KubernetesArgs) -> u64 {
-        let compiles = self.component.path.is_some() && args.cache.is_none();
-        let besides = if compiles { COMPILE_MEMORY_MIB } else { 0 };
+    /// The most memory that one run of it takes. A node with another processor than the builder's compiles, whatever is cached.
+    fn mib_max(&self) -> u64 {
+        let may_compile = self.component.path.is_some();
+        let besides = if may_compile { COMPILE_MEMORY_MIB } else { 0 };
         self.host.limits.memory_bytes.div_ceil(1024 * 1024) + HOST_MEMORY_MIB + besides
     }
 
@@ -315,7 +315,7 @@ impl<'j> Described<'j> {
                 .collect(),
             mounts,
             volumes,
-            memory_mib: self.mib_max(args),
+            memory_mib: self.mib_max(),
             at_once: 1,
         };
         container.pod(args)

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 use secrecy::{ExposeSecret as _, SecretBox};
 use sha2::Sha256;
@@ -102,6 +102,12 @@ impl Cache {
             ));
         }
         Ok(Some(compiled))
+    }
+
+    /// Whether [`Self::keep`] may write here, as far as that can be known before.
+    pub fn may_keep(&self) -> bool {
+        let access = Access::WRITE_OK | Access::EXEC_OK;
+        rustix::fs::accessat(&self.folder, ".", access, AtFlags::EACCESS).is_ok()
     }
 
     /// Keeps `compiled` for the next run, and removes the oldest beyond the limits. `Err`: it was not kept.

@@ -127,7 +127,7 @@ pub async fn load(
         }
     }
     let size = json!({"component_bytes": bytes.len(), "component_sha256": sha256});
-    if cache.is_some() {
+    if cache.as_ref().is_some_and(Cache::may_keep) {
         log.info("compiling, once", size);
     } else {
         log.info("compiling, and not kept", size);

@@ -145,7 +145,7 @@ fn pod(
         mounts.push(json!({"name": volume, "mountPath": folder}));
     }
     let longest = jobs.iter().map(Described::seconds_max).max().unwrap_or(0);
-    let largest = jobs.iter().map(|job| job.mib_max(args)).max().unwrap_or(0);
+    let largest = jobs.iter().map(Described::mib_max).max().unwrap_or(0);
     let deadline = longest.min(FLEET_JOB_DEADLINE_MAX.as_secs());
     let at_once = args.parallel.to_string();
     let deadline = format!("{deadline}s");

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::cli::{GivenArgs, TestArgs};
 use crate::component::shape::{self, Outline};
-use crate::component::{Connector, Description, Staging, Used};
+use crate::component::{Connector, Description, Staging, Used, in_words_alone};
 use crate::folder::Temporary;
 use crate::given_file::Holds;
 use crate::limits::Limits;
@@ -209,7 +209,8 @@ impl Subject {
         let environment = self.environment.iter().cloned();
         let read = setup::read(&given, environment, &watch.stop);
         watch.stop.set_deadline(Limits::default().run_deadline);
-        let job = Job::new(&given, read, &watch.stop, &Log::silent()).await?;
+        let log = Log::silent();
+        let job = in_words_alone(Job::new(&given, read, &watch.stop, &log).await, &log)?;
         let problems = job.problems(&watch.stop).await?;
         if !problems.is_empty() {
             let failure = refusal(&problems);
@@ -256,7 +257,7 @@ async fn described(
         let used = connector.describing(log.clone(), limits).await?;
         Ok((description, used))
     };
-    watch.stop.unless(described).await
+    in_words_alone(watch.stop.unless(described).await, &log)
 }
 
 /// `NAME=VALUE`, if the author may set it.
