@@ -38,6 +38,7 @@ pub(crate) mod child;
 mod described;
 pub mod engine;
 pub mod frames;
+mod merged;
 pub mod requests;
 mod said;
 pub mod shape;

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::UnixStream;
 
 use super::broken::Broken;
+use super::merged::Merged;
 use crate::egress::{Egress, EgressError};
 use crate::limits::{
     EXCHANGE_HEAD_BYTES_MAX, EXCHANGE_RESETS_MAX, EXCHANGE_SEND_BYTES_MAX, Limits,
@@ -42,7 +43,7 @@ pub async fn serve(socket: UnixStream, egress: Egress, limits: Limits) -> Result
         let egress = egress.clone();
         async move {
             let answer = egress.send(request).await.map_err(Reset::from)?;
-            Ok::<_, Reset>(answer.map(|body| body.map_err(Reset::from)))
+            Ok::<_, Reset>(answer.map(|body| Merged::new(body.map_err(Reset::from))))
         }
     });
     let streams = u32::try_from(limits.requests_pending).unwrap_or(u32::MAX);

@@ -2,20 +2,21 @@
 //!
 //! An answer of its own, a trap, or a limit. The store is dropped with the process, whatever came of it.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::sync::mpsc;
-use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::{self, Handle};
+use tokio::sync::oneshot;
 use wasmtime::component::{
     Component, ComponentNamedList, Instance, Lift, Linker, ResourceTableError, TypedFunc,
 };
 use wasmtime::{Engine, Store, Trap};
 
+use super::compile::{self, process_cpu_time};
 use super::grants::{self, Exceeded, Exited, Granted, Grants};
 use super::requests::Requests;
-use super::{Descriptors, Walls, compile, wall};
+use super::{Descriptors, Walls, wall};
 use crate::component::bindings::Connector;
 use crate::component::bindings::exports::tidegate::sync::job as raw;
 use crate::component::child::{SCARCE, is_scarce};
@@ -38,8 +39,8 @@ pub fn call(
         Ok(engine) => engine,
         Err(failure) => return Ok(Answer::stopped(Stopped::Failed(failure.message))),
     };
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
+    let (runtime, _ends) = match beside() {
+        Ok(beside) => beside,
         Err(error) => return Ok(Answer::stopped(not_started(&error))),
     };
     runtime.block_on(async {
@@ -49,7 +50,7 @@ pub fn call(
             wall::last()?;
         }
         let requests = match given.requests {
-            Some(socket) => Some(Requests::through(socket, &call.limits).await?),
+            Some(socket) => Some(Requests::through(socket).await?),
             None => None,
         };
         let grants = Grants {
@@ -87,19 +88,24 @@ pub fn call(
     })
 }
 
-/// The component computes on this thread, and its requests are served on another: they make progress whatever it does.
-fn runtime() -> std::io::Result<Runtime> {
-    let (begins, has_begun) = mpsc::channel();
-    let runtime = runtime::Builder::new_multi_thread()
-        .worker_threads(1)
+/// A runtime on a thread of its own, until the sender is dropped. The component computes on this thread, and its requests are served on
+/// that one: they make progress whatever it does.
+fn beside() -> std::io::Result<(Handle, oneshot::Sender<Infallible>)> {
+    let runtime = runtime::Builder::new_current_thread()
         .enable_all()
-        .on_thread_start(move || {
-            let _ = begins.send(());
-        })
         .build()?;
+    let handle = runtime.handle().clone();
+    let (begins, has_begun) = mpsc::channel();
+    let (ends, end) = oneshot::channel();
+    std::thread::Builder::new().spawn(move || {
+        runtime.block_on(async {
+            let _ = begins.send(());
+            let _ = end.await;
+        });
+    })?;
     // What a thread does at its beginning, the wall forbids.
     let _ = has_begun.recv();
-    Ok(runtime)
+    Ok((handle, ends))
 }
 
 /// Why it could not begin.
@@ -173,7 +179,7 @@ impl Called {
         let mut store = Store::new(&self.engine, Granted::new(grants, limits));
         store.limiter(|granted| granted);
         store.set_hostcall_fuel(limits.hostcall_bytes);
-        let started = thread_cpu_time();
+        let started = process_cpu_time();
         let linker: wasmtime::Result<Linker<Granted>> = grants::link(&self.engine);
         let instantiated = match linker {
             Ok(linker) => linker.instantiate_async(&mut store, &self.component).await,
@@ -184,7 +190,7 @@ impl Called {
             Err(error) => Err(error),
         };
         let used = Used {
-            cpu: thread_cpu_time().saturating_sub(started),
+            cpu: process_cpu_time().saturating_sub(started),
             memory_peak_bytes: store.data().memory_peak_bytes(),
             table_peak_elements: store.data().table_peak_elements(),
             staged_bytes: store.data().staged_bytes(),
@@ -272,15 +278,6 @@ fn too_many(root_cause: &str) -> Option<&'static str> {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// CPU time of this thread: the component runs on it, and waiting does not count.
-fn thread_cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        time.tv_sec.unsigned_abs(),
-        u32::try_from(time.tv_nsec).unwrap_or(0),
-    )
 }
 
 #[cfg(test)]

@@ -4,13 +4,14 @@
 //! of memory, and the parent at the deadline.
 
 use std::num::NonZero;
-use std::thread::available_parallelism;
+use std::thread::{JoinHandle, available_parallelism};
 use std::time::Duration;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::component::Component;
 
+use crate::component::child::SCARCE;
 use crate::component::engine;
 use crate::component::frames::{Answer, Said, Stopped, Used};
 use crate::limits::{COMPILE_THREADS_MAX, Limits};
@@ -23,13 +24,18 @@ pub fn processors() -> usize {
 
 /// So many threads, this one among them; it alone, where there are no more. Behind the wall none can be started.
 pub fn threads(many: usize) -> Result<ThreadPool, Stopped> {
-    let started = |many: usize| {
-        let threads = ThreadPoolBuilder::new().num_threads(many);
-        threads.use_current_thread().build()
-    };
-    let threads = started(many).or_else(|_| started(1));
-    let threads =
-        threads.map_err(|error| Stopped::Failed(format!("cannot set up the compiler: {error}")))?;
+    // A pool that cannot be made cannot be tried again with fewer.
+    let one_more = std::thread::Builder::new().spawn(|| ());
+    // It has ended before the wall forbids what a thread does at its end.
+    let one_more = one_more.map(JoinHandle::join);
+    let many = if one_more.is_ok() { many } else { 1 };
+    let threads = ThreadPoolBuilder::new().num_threads(many);
+    let threads = threads.use_current_thread().build();
+    let threads = threads.map_err(|error| {
+        Stopped::Scarce(format!(
+            "cannot start the threads of the compiler: {error}{SCARCE}"
+        ))
+    })?;
     // What a thread does at its beginning, the wall forbids: each has begun when all have answered.
     threads.broadcast(|_| ());
     Ok(threads)
@@ -53,7 +59,7 @@ pub fn compile(code: &[u8], threads: &ThreadPool, limits: &Limits) -> (Answer, V
 }
 
 /// CPU time of this process, all its threads together.
-fn process_cpu_time() -> Duration {
+pub fn process_cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let nanos = u32::try_from(time.tv_nsec).unwrap_or_default();
     Duration::new(time.tv_sec.unsigned_abs(), nanos)
