@@ -33,10 +33,10 @@ static const char *string(const char *at, const char *end) {
   for (at++; at < end && (unsigned char)*at >= ' '; at++) {
     if (*at == '"') return at + 1;
     if (*at != '\\') continue;
-    if (++at == end || !strchr("\"\\/bfnrtu", *at)) return NULL;
+    if (++at == end || !*at || !strchr("\"\\/bfnrtu", *at)) return NULL;
     if (*at != 'u') continue;
     for (int i = 0; i < 4; i++)
-      if (++at == end || !strchr("0123456789abcdefABCDEF", *at)) return NULL;
+      if (++at == end || !*at || !strchr("0123456789abcdefABCDEF", *at)) return NULL;
   }
   return NULL;
 }

@@ -7,7 +7,7 @@ redirects, and does not know your API.
 import json
 import os
 from datetime import datetime, timedelta, timezone
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 from componentize_py_types import Err
 from wit_world import exports
@@ -83,7 +83,7 @@ def fetch(request: Request, file) -> Report:
             file.write(line(item, url))
         count += len(items)
         pages += 1
-        url = urljoin(url, link) if link else None
+        url = source.linked(url, link) if link else None
 
     # A window is read again; where the job is does not change.
     state = request.state if request.window and request.state else write_state(None if request.window else greatest)

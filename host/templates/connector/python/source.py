@@ -88,7 +88,7 @@ def follow(url: str) -> bytes:
         if status == 200:
             return read(response, url)
         if status in (301, 302, 303, 307, 308) and location:
-            url = urljoin(url, location)
+            url = linked(url, location)
             continue
         retry_after = header(response, "retry-after") or ""
         asked = int(retry_after) if retry_after.isdecimal() and len(retry_after) < 10 else None
@@ -99,6 +99,14 @@ def follow(url: str) -> bytes:
             raise Err(Failure_Denied(answered))
         raise Err(Failure_Refused(answered) if status >= 400 else Failure_Protocol(answered))
     raise Err(Failure_Protocol(detail(f"{place(url)} is behind more than {REDIRECTS_MAX} redirects")))
+
+
+def linked(url: str, link: str) -> str:
+    """Where a link leads that an answer of `url` has."""
+    try:
+        return urljoin(url, link)
+    except ValueError as error:
+        raise Err(Failure_Protocol(detail(f"{place(url)} links to what is not a URL"))) from error
 
 
 def send(url: str) -> IncomingResponse:
