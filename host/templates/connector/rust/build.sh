@@ -17,7 +17,7 @@ if has_std || { rustup target add $target >/dev/null 2>&1 && has_std; }; then
 else
     if ! has_debian_std; then
         as_root apt-get update -qq >/dev/null
-        apt_install gcc libc6-dev rustc-web cargo-web rust-web-src rust-web-llvm
+        apt_install ca-certificates gcc libc6-dev rustc-web cargo-web rust-web-src rust-web-llvm
     fi
     # A link to a versioned lld, which is a package of its own.
     [ -e /usr/bin/rust-lld ] || apt_install "$(basename "$(readlink /usr/bin/rust-lld)")"

@@ -217,7 +217,8 @@ pub fn resolve(base: &str, link: &str) -> String {
         .find(['/', '?'])
         .map_or(base.len(), |at| at + scheme_end);
     let path = place(base);
-    if link.contains("://") && !link.starts_with(['/', '?']) {
+    let scheme = link.split_once("://").map_or("", |(scheme, _)| scheme);
+    if !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric()) {
         link.to_owned()
     } else if link.starts_with("//") {
         format!("{}{link}", &base[..scheme_end.saturating_sub(2)])
