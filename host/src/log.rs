@@ -230,7 +230,10 @@ impl Log {
             (Level::Info, Kind::Progress, &*hidden)
         };
         let is_warning = level == Level::Warn;
-        if is_warning || !taken.last.as_ref().is_some_and(|last| last.is_warning) {
+        // What comes behind a panic's text is advice for who wrote the program.
+        let is_advice = text.trim().is_empty() || text.starts_with("note: ");
+        let has_warned = taken.last.as_ref().is_some_and(|last| last.is_warning);
+        if is_warning || !(has_warned || is_advice) {
             taken.last = Some(LastLine {
                 is_warning,
                 text: words::line(text, limits.last_line_bytes),

@@ -215,3 +215,24 @@ fn lines_and_bytes_of_a_component_end_for_all_handles_of_a_log() {
         assert!(written.contains("\"dropped_lines\":2"), "{written}");
     }
 }
+
+#[test]
+fn a_failure_quotes_the_last_warning_or_the_last_line_that_is_no_advice() {
+    let quoted = |lines: &[&str]| {
+        let log = Log::silent();
+        for line in lines {
+            log.component(line, None, &Limits::default());
+        }
+        log.last_of_component()
+    };
+
+    let advice = "note: run with `RUST_BACKTRACE=1`";
+    let panicked = quoted(&["ValueError: no such day", advice, ""]);
+    assert_eq!(
+        panicked.as_deref(),
+        Some("its last log line: `ValueError: no such day`")
+    );
+    let warned = quoted(&["warn: answered 500", "going on", advice]);
+    assert_eq!(warned.as_deref(), Some("its last warning: `answered 500`"));
+    assert_eq!(quoted(&[advice]), None);
+}
