@@ -5,6 +5,8 @@ import random
 import re
 import sys
 import time
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
 from componentize_py_types import Err, Ok
@@ -47,6 +49,9 @@ class Source:
 
     def __init__(self, retries: int, pause: float):
         self.retries, self.pause = retries, pause
+        # The time of the source's first answer: its `Date`, or this machine's time where that is earlier or there is no
+        # `Date`. A row that changes later may be missing on pages that were read already.
+        self.began: datetime | None = None
 
     @classmethod
     def from_settings(cls) -> "Source":
@@ -66,7 +71,7 @@ class Source:
         """The whole body of the answer. What may pass is tried again."""
         for attempt in range(self.retries + 1):
             try:
-                return follow(url)
+                return self.follow(url)
             except Passing as passing:
                 failure = passing.args[0]
             asked = failure.value.retry_after_seconds
@@ -79,26 +84,28 @@ class Source:
             time.sleep(wait)
         raise Err(failure)
 
-
-def follow(url: str) -> bytes:
-    """One attempt: the body, behind at most five redirects. The host refuses an origin that is not granted."""
-    for _ in range(REDIRECTS_MAX + 1):
-        response = send(url)
-        status, location = response.status(), header(response, "location")
-        if status == 200:
-            return read(response, url)
-        if status in (301, 302, 303, 307, 308) and location:
-            url = linked(url, location)
-            continue
-        retry_after = header(response, "retry-after") or ""
-        asked = int(retry_after) if retry_after.isdecimal() and len(retry_after) < 10 else None
-        answered = Detail(f"{place(url)} answered {status}", status, asked)
-        if status in (408, 425, 429) or status >= 500:
-            raise Passing(Failure_Unavailable(answered))
-        if status in (401, 403):
-            raise Err(Failure_Denied(answered))
-        raise Err(Failure_Refused(answered) if status >= 400 else Failure_Protocol(answered))
-    raise Err(Failure_Protocol(detail(f"{place(url)} is behind more than {REDIRECTS_MAX} redirects")))
+    def follow(self, url: str) -> bytes:
+        """One attempt: the body, behind at most five redirects. The host refuses an origin that is not granted."""
+        for _ in range(REDIRECTS_MAX + 1):
+            response = send(url)
+            if self.began is None:
+                now = datetime.now(timezone.utc)
+                self.began = min(http_date(header(response, "date")) or now, now)
+            status, location = response.status(), header(response, "location")
+            if status == 200:
+                return read(response, url)
+            if status in (301, 302, 303, 307, 308) and location:
+                url = linked(url, location)
+                continue
+            retry_after = header(response, "retry-after") or ""
+            asked = int(retry_after) if retry_after.isdecimal() and len(retry_after) < 10 else None
+            answered = Detail(f"{place(url)} answered {status}", status, asked)
+            if status in (408, 425, 429) or status >= 500:
+                raise Passing(Failure_Unavailable(answered))
+            if status in (401, 403):
+                raise Err(Failure_Denied(answered))
+            raise Err(Failure_Refused(answered) if status >= 400 else Failure_Protocol(answered))
+        raise Err(Failure_Protocol(detail(f"{place(url)} is behind more than {REDIRECTS_MAX} redirects")))
 
 
 def linked(url: str, link: str) -> str:
@@ -158,6 +165,14 @@ def header(response: IncomingResponse, name: str) -> str | None:
     with response.headers() as headers:
         values = headers.get(name)
     return values[0].decode("ascii", "replace") if values else None
+
+
+def http_date(text: str | None) -> datetime | None:
+    """A time as HTTP writes it: `Fri, 27 Nov 2026 16:00:00 GMT`."""
+    try:
+        return parsedate_to_datetime(text).astimezone(timezone.utc) if text else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def place(url: str) -> str:
