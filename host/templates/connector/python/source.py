@@ -5,8 +5,11 @@ import random
 import re
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from componentize_py_types import Err, Ok
@@ -44,14 +47,37 @@ class Passing(Exception):
     """The next attempt may work. Carries the failure to report if it does not."""
 
 
+class Answer(NamedTuple):
+    """An answer that a connector can use."""
+
+    url: str  # Behind all redirects.
+    status: int  # 200, or 304 where the request had a condition.
+    headers: dict[str, str]  # By their names in lower case; the first of each.
+    response: IncomingResponse
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body as it comes. A body that was cut off is an error: never a shorter one."""
+        with self.response, self.response.consume() as incoming, incoming.stream() as stream:
+            while True:
+                try:
+                    piece = stream.blocking_read(256 * 1024)
+                except Err as error:
+                    if isinstance(error.value, StreamError_Closed):
+                        return
+                    cut_off = Failure_Protocol(detail(f"the answer of {place(self.url)} was cut off"))
+                    raise Passing(cut_off) from error
+                yield piece
+
+
+def no_headers(url: str) -> dict[str, str]:
+    return {}
+
+
 class Source:
     """Makes requests, and tries again as often as the settings say."""
 
     def __init__(self, retries: int, pause: float):
         self.retries, self.pause = retries, pause
-        # The time of the source's first answer: its `Date`, or this machine's time where that is earlier or there is no
-        # `Date`. A row that changes later may be missing on pages that were read already.
-        self.began: datetime | None = None
 
     @classmethod
     def from_settings(cls) -> "Source":
@@ -69,31 +95,36 @@ class Source:
 
     def get(self, url: str) -> bytes:
         """The whole body of the answer. What may pass is tried again."""
-        for attempt in range(self.retries + 1):
+        return self.tried(lambda: read(self.follow(url)))
+
+    def tried(self, attempt):
+        """What `attempt` returns. Where it raises what may pass, it is made again, from its beginning."""
+        for count in range(self.retries + 1):
             try:
-                return self.follow(url)
+                return attempt()
             except Passing as passing:
                 failure = passing.args[0]
             asked = failure.value.retry_after_seconds
-            if attempt == self.retries or (asked or 0) > RETRY_AFTER_SECONDS_MAX:
+            if count == self.retries or (asked or 0) > RETRY_AFTER_SECONDS_MAX:
                 break
             # 1, 5, 20, 20 … times the pause, and up to a quarter more: not all jobs come back at once.
-            backoff = self.pause * (1, 5, 20)[min(attempt, 2)]
+            backoff = self.pause * (1, 5, 20)[min(count, 2)]
             wait = (backoff if asked is None else asked) + random.uniform(0, backoff / 4)
             log(f"warn: {failure.value.message}; trying again in {wait:.3f} s")
             time.sleep(wait)
         raise Err(failure)
 
-    def follow(self, url: str) -> bytes:
-        """One attempt: the body, behind at most five redirects. The host refuses an origin that is not granted."""
+    def follow(self, url: str, accept: str = "application/json", conditions=no_headers) -> Answer:
+        """One attempt: the answer behind at most five redirects. The host refuses an origin that is not granted.
+
+        `conditions` gives the headers by which a URL is asked for what changed only.
+        """
         for _ in range(REDIRECTS_MAX + 1):
-            response = send(url)
-            if self.began is None:
-                now = datetime.now(timezone.utc)
-                self.began = min(http_date(header(response, "date")) or now, now)
+            conditional = conditions(url)
+            response = send(url, {"accept": accept, **conditional})
             status, location = response.status(), header(response, "location")
-            if status == 200:
-                return read(response, url)
+            if status == 200 or (status == 304 and conditional):
+                return Answer(url, status, headers(response), response)
             if status in (301, 302, 303, 307, 308) and location:
                 url = linked(url, location)
                 continue
@@ -116,12 +147,13 @@ def linked(url: str, link: str) -> str:
         raise Err(Failure_Protocol(detail(f"{place(url)} links to what is not a URL"))) from error
 
 
-def send(url: str) -> IncomingResponse:
+def send(url: str, fields: dict[str, str]) -> IncomingResponse:
     """The head of the answer."""
     try:
         parts = urlsplit(url)
         scheme = {"http": Scheme_Http(), "https": Scheme_Https()}[parts.scheme]
-        request = OutgoingRequest(Fields.from_list([("accept", b"application/json")]))
+        headers = Fields.from_list([(name, value.encode("ascii")) for name, value in fields.items()])
+        request = OutgoingRequest(headers)
         request.set_scheme(scheme)
         request.set_authority(parts.netloc)
         request.set_path_with_query((parts.path or "/") + ("?" + parts.query if parts.query else ""))
@@ -139,19 +171,15 @@ def send(url: str) -> IncomingResponse:
     raise not_answered(url, answer.value)
 
 
-def read(response: IncomingResponse, url: str) -> bytes:
-    """The whole body. A body that was cut off is an error: never a shorter page."""
+def read(answer: Answer) -> bytes:
+    """The whole body."""
     body = bytearray()
-    with response, response.consume() as incoming, incoming.stream() as stream:
-        while len(body) <= PAGE_BYTES_MAX:
-            try:
-                body += stream.blocking_read(256 * 1024)
-            except Err as error:
-                if isinstance(error.value, StreamError_Closed):
-                    return bytes(body)
-                cut_off = Failure_Protocol(detail(f"the answer of {place(url)} was cut off"))
-                raise Passing(cut_off) from error
-    raise Err(Failure_Protocol(detail(f"{place(url)} is larger than {PAGE_BYTES_MAX} bytes")))
+    with closing(answer.pieces()) as pieces:
+        for piece in pieces:
+            body += piece
+            if len(body) > PAGE_BYTES_MAX:
+                raise Err(Failure_Protocol(detail(f"{place(answer.url)} is larger than {PAGE_BYTES_MAX} bytes")))
+    return bytes(body)
 
 
 def not_answered(url: str, code) -> Exception:
@@ -165,6 +193,12 @@ def header(response: IncomingResponse, name: str) -> str | None:
     with response.headers() as headers:
         values = headers.get(name)
     return values[0].decode("ascii", "replace") if values else None
+
+
+def headers(response: IncomingResponse) -> dict[str, str]:
+    with response.headers() as fields:
+        entries = fields.entries()
+    return {name.lower(): value.decode("ascii", "replace") for name, value in reversed(entries)}
 
 
 def http_date(text: str | None) -> datetime | None:
