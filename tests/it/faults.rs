@@ -36,6 +36,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tidegate::outcome::Outcome;
 
+pub use self::encoding::gzip;
 use self::fault::{Effect, Fault, Watch};
 use self::page::Page;
 use self::place::{Place, TRIES};

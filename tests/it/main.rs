@@ -28,6 +28,8 @@ mod crash;
 mod docs;
 /// The component in other runtimes, held to the host.
 mod elsewhere;
+/// The examples of connectors in other languages, `guest/examples`: each built by its own script.
+mod examples;
 /// One test or more for each row of README's table of exit codes.
 mod exit_codes;
 /// What the line of a failed run says.

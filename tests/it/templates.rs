@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::world::guests;
+use crate::world::scripts;
 
 fn tidegate(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
@@ -124,38 +124,24 @@ fn the_generated_bindings_are_of_this_wit() {
     );
 }
 
-/// Where the tools of the build scripts stay from run to run.
-fn tools() -> PathBuf {
-    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("templates");
-    fs::create_dir_all(&tools).unwrap();
-    tools
-}
-
 /// Builds a new connector by its own script, and proves it.
 fn is_proven(lang: &str) {
-    let folder = tempfile::tempdir_in(tools()).unwrap();
+    let folder = tempfile::tempdir_in(scripts::tools()).unwrap();
     let made = new_connector(folder.path(), "my-orders", lang);
     assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
     let own = folder.path().join("my-orders");
     // Packages of npm, 390 MB, stay from run to run as well.
-    let (kept, packages) = (tools().join("node_modules"), own.join("node_modules"));
+    let (kept, packages) = (
+        scripts::tools().join("node_modules"),
+        own.join("node_modules"),
+    );
     let has_packages = matches!(lang, "js" | "ts");
     if has_packages && kept.exists() {
         fs::rename(&kept, &packages).unwrap();
     }
-    let mut script = Command::new("sh");
-    for outer in OUTER_ONLY {
-        script.env_remove(outer);
-    }
-    let proven = script
-        .arg("test.sh")
-        .current_dir(&own)
-        .env("TIDEGATE", env!("CARGO_BIN_EXE_tidegate"))
-        .env("TIDEGATE_CACHE_DIR", guests::cache())
-        .env("CONNECTOR_TOOLS", tools())
-        .env("CARGO_TARGET_DIR", tools().join("rust"))
-        .output()
-        .unwrap();
+    let python = (lang == "python").then(scripts::python);
+    let proven = scripts::run(&own, "test.sh");
+    drop(python);
     assert_eq!(
         proven.status.code(),
         Some(0),
@@ -168,15 +154,6 @@ fn is_proven(lang: &str) {
         fs::rename(&packages, &kept).unwrap();
     }
 }
-
-/// What the cargo that runs the tests says to those that it starts.
-const OUTER_ONLY: [&str; 5] = [
-    "RUSTFLAGS",
-    "CARGO_ENCODED_RUSTFLAGS",
-    "CARGO_BUILD_TARGET",
-    "CARGO_MAKEFLAGS",
-    "RUSTC_WRAPPER",
-];
 
 #[test]
 fn a_new_connector_in_rust_is_proven() {

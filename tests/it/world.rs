@@ -11,6 +11,7 @@ mod ordinary;
 pub mod place;
 pub mod postgres;
 mod running;
+pub mod scripts;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};

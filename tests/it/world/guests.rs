@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
+use super::scripts;
+
 #[path = "../../../host/build/wasm.rs"]
 mod wasm;
 
@@ -39,6 +41,18 @@ pub fn satisfied_but(word: &str) -> PathBuf {
 pub fn minimal() -> &'static Path {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
     FILE.get_or_init(|| built("minimal-connector"))
+}
+
+/// The example of a connector in Python, `guest/examples/csv`.
+pub fn csv() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let python = scripts::python();
+        let file = scripts::built_example("csv", &own_folder());
+        drop(python);
+        compiled(&file);
+        file
+    })
 }
 
 /// The connector that is honest but for one flaw: see `tests/guests/flawed`.
