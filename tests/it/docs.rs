@@ -8,6 +8,8 @@ mod form;
 mod help;
 /// The settings for editors.
 mod schema;
+/// `docs/connectors.md`, from its first command to its last.
+mod tutorial;
 
 use std::path::Path;
 
@@ -30,6 +32,7 @@ pages! {
     "README.md"
     "docs/architecture.md"
     "docs/component-elsewhere.md"
+    "docs/connector-reference.md"
     "docs/connectors.md"
     "docs/databases.md"
     "docs/engines.md"

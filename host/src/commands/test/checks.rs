@@ -101,7 +101,6 @@ impl<'s> Bench<'s> {
             rows: rows::rows(ROWS),
             page_rows: PAGE_ROWS,
             fault,
-            clock: None,
         };
         Trial::new(self.subject, name, script)
     }
