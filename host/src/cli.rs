@@ -171,6 +171,7 @@ The API, on 127.0.0.1, is {api} in the values of --set:
 since is included, until is not: RFC 3339 or seconds since 1970. A row:
   {\"id\":7,\"name\":TEXT,\"amount\":INTEGER,\"updated\":\"2025-01-01T01:00:00Z\",
    \"updated_epoch\":1735693200,\"deleted\":false}
+Every answer has a Date; in `future row` it is that of the rows, not of today.
 SOURCE_API_URL is {api}/items, MAX_RETRIES 3, RETRY_PAUSE 10ms, and for a
 component that stages changes PRIMARY_KEY /id, unless --set says otherwise.
 Each row is to be published as one record, with its name or else its id in it.

@@ -4,12 +4,16 @@
 //! is `main`'s. Every secret is replaced wherever it would appear, control characters never leave unescaped, and a log that
 //! cannot be written never changes how a run ends.
 
+mod last_words;
+
 use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
+
+use self::last_words::LastWords;
 
 use crate::limits::{LAST_LINES_MAX, Limits, PROGRESS_CHARS_MAX};
 use crate::secret::{Learned, Redactor, Secret};
@@ -46,12 +50,6 @@ struct Shared {
     out: Mutex<Out>,
 }
 
-/// A line of a component, for its failure to quote.
-struct LastLine {
-    is_warning: bool,
-    text: String,
-}
-
 /// What was taken from the component so far: in one run, however many portions it has.
 #[derive(Default)]
 struct ComponentLines {
@@ -60,8 +58,8 @@ struct ComponentLines {
     bytes: u64,
     /// Lines after the limit.
     dropped: u64,
-    /// Its last warning; while there is none, its last line.
-    last: Option<LastLine>,
+    /// What it wrote in the call at hand, for its failure to quote.
+    last: LastWords,
     /// No more are taken.
     is_over: bool,
 }
@@ -230,15 +228,7 @@ impl Log {
             (Level::Info, Kind::Progress, &*hidden)
         };
         let is_warning = level == Level::Warn;
-        // What comes behind a panic's text is advice for who wrote the program.
-        let is_advice = text.trim().is_empty() || text.starts_with("note: ");
-        let has_warned = taken.last.as_ref().is_some_and(|last| last.is_warning);
-        if is_warning || !(has_warned || is_advice) {
-            taken.last = Some(LastLine {
-                is_warning,
-                text: words::line(text, limits.last_line_bytes),
-            });
-        }
+        taken.last.take(text, is_warning, limits.last_line_bytes);
         let text = match cut_from {
             None => words::shown(text, limits.log_line_bytes),
             Some(whole_bytes) => words::shown_of(text, whole_bytes, limits.log_line_bytes),
@@ -276,8 +266,12 @@ impl Log {
         is_cut
     }
 
-    /// Held by who reads a component's stderr: the end of the run waits for it.
+    /// Held by who reads the component's stderr in one call: the end of the run waits for it. What was written in the calls
+    /// before explains nothing of this one.
     pub fn reader(&self) -> Reader {
+        if let Ok(mut taken) = self.shared.taken.lock() {
+            taken.last = LastWords::default();
+        }
         Reader(Arc::clone(&self.shared.readers))
     }
 
@@ -297,10 +291,11 @@ impl Log {
         }
     }
 
-    /// What the component wrote last before it ended: a panic writes its text there. None where lines were dropped.
+    /// What the component wrote last in its last call: the text of an exception or a panic, if it ended with one. None where
+    /// lines were dropped.
     pub fn last_of_component(&self) -> Option<String> {
         let taken = self.shared.taken.lock().ok()?;
-        let last = taken.last.as_ref().filter(|_| taken.dropped == 0)?;
+        let last = taken.last.line().filter(|_| taken.dropped == 0)?;
         let what = if last.is_warning {
             "warning"
         } else {

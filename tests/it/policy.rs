@@ -234,6 +234,27 @@ fn a_default_above_the_limit_is_lowered_for_the_component_too() {
     run.exits(Outcome::TryLater).asked(2);
 }
 
+/// It gets the default: what is in the environment is the host's alone.
+#[test]
+fn a_default_is_lowered_also_where_the_component_is_not_granted_what_was_given() {
+    let component = guests::flawed().display().to_string();
+    let world = World::new()
+        .but("\"built-in\"", &format!("\"{component}\""))
+        .but("retry_pause", "max_retries = 1\nretry_pause");
+    let mut job = world
+        .job(|job| job.component(guests::flawed()))
+        .job(|job| job.set("WRITE_MODE", "upsert").set("PRIMARY_KEY", "/id"))
+        .job(|job| job.set("MAX_RETRIES", "1"))
+        .job(|job| job.set("ALLOW_ENVIRONMENT", "SOURCE_API_URL"))
+        .ready()
+        .page(503, "")
+        .page(503, "");
+
+    let run = job.run();
+
+    run.exits(Outcome::TryLater).asked(2);
+}
+
 #[test]
 fn an_output_folder_elsewhere_is_refused_and_left_as_it_is() {
     let world = World::new();

@@ -56,9 +56,9 @@ fn the_built_in_component_passes_every_check() {
     let printed = tested(&[]);
 
     nothing_is_cut(&printed);
-    printed.exits(0).stdout_has("\nok: 42 checks passed\n");
+    printed.exits(0).stdout_has("\nok: 43 checks passed\n");
     assert_eq!(printed.stderr, "");
-    assert_eq!(printed.stdout.matches("ok    ").count(), 42);
+    assert_eq!(printed.stdout.matches("ok    ").count(), 43);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn the_example_of_a_connector_fails_only_where_it_says_so() {
     nothing_is_cut(&printed);
     printed
         .exits(1)
-        .stdout_has("\nFAIL: 4 of 36 checks failed, 6 skipped\n");
+        .stdout_has("\nFAIL: 4 of 36 checks failed, 7 skipped\n");
     assert_eq!(
         with(&printed, "FAIL"),
         [
@@ -99,6 +99,7 @@ fn the_example_of_a_connector_fails_only_where_it_says_so() {
             "defaults",
             "ties",
             "late rows",
+            "future row",
             "deletions",
             "window",
             "page loop"
@@ -107,7 +108,7 @@ fn the_example_of_a_connector_fails_only_where_it_says_so() {
 }
 
 /// Each flaw, and the checks that find it.
-const FLAWS: [(&str, &[&str]); 29] = [
+const FLAWS: [(&str, &[&str]); 31] = [
     ("trap", &["three pages"]),
     (
         "lose-a-page",
@@ -116,6 +117,7 @@ const FLAWS: [(&str, &[&str]); 29] = [
             "counts",
             "same state on a rerun",
             "second run",
+            "future row",
             "full refresh",
             "window",
             "500 twice",
@@ -133,6 +135,8 @@ const FLAWS: [(&str, &[&str]); 29] = [
     ("ask-for-everything", &["second run", "deletions"]),
     ("lose-ties", &["ties"]),
     ("ask-without-lookback", &["late rows"]),
+    ("trust-the-rows", &["future row"]),
+    ("trust-its-own-clock", &["future row"]),
     ("keep-the-deleted", &["deletions"]),
     ("ignore-a-refresh", &["full refresh"]),
     ("ignore-a-window", &["window"]),
@@ -275,7 +279,7 @@ fn imports_that_are_not_available_are_named_and_the_rest_is_skipped() {
     printed
         .exits(1)
         .stdout_has("FAIL  imports: example:other/thing@0.1.0 not available; ")
-        .stdout_has("\nFAIL: 1 of 2 checks failed, 40 skipped\n");
+        .stdout_has("\nFAIL: 1 of 2 checks failed, 41 skipped\n");
 }
 
 #[test]

@@ -251,8 +251,9 @@ impl Reader<'_> {
             return value;
         }
         let got = tenant.limit(setting, given, &mut self.problems, &mut self.verdicts);
-        if given.is_none() && got != setting.row.default {
-            self.lowered.insert(setting.row.name, got.clone());
+        // Whatever was given: a component that was not granted it gets the default.
+        if let Some(most) = tenant.lowered(setting) {
+            self.lowered.insert(setting.row.name, most.to_owned());
         }
         (setting.parse)(&got).unwrap_or(value)
     }

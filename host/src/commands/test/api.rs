@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LINK, LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LINK, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -50,6 +50,8 @@ pub struct Script {
     pub rows: Vec<Row>,
     pub page_rows: usize,
     pub fault: Fault,
+    /// What its clock says, in seconds since 1970; what this machine's says where that is none.
+    pub clock: Option<i64>,
 }
 
 /// What is wrong with the API. Where it says nothing else, it is wrong with the second page, and with the one of `/all`.
@@ -192,9 +194,10 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         tokio::spawn(async move {
             let answer = service_fn(|request: Request<Incoming>| {
                 let answer = answer(&request, &shared);
+                let clock = locked(&shared.script).clock;
                 async move {
                     match answer {
-                        Some(answer) => Ok::<_, Infallible>(answer),
+                        Some(answer) => Ok::<_, Infallible>(dated(answer, clock)),
                         None => std::future::pending().await,
                     }
                 }
@@ -417,6 +420,14 @@ fn ended(
 
 fn streamed(pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
     StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync()
+}
+
+/// The answer with the time that it is there, if there is one: without, the server writes that of this machine.
+fn dated(mut answer: Response<Body>, clock: Option<i64>) -> Response<Body> {
+    if let Some(date) = clock.and_then(|clock| rows::http_date(clock).parse().ok()) {
+        answer.headers_mut().insert(DATE, date);
+    }
+    answer
 }
 
 fn plain(status: u16, text: &'static str) -> Response<Body> {

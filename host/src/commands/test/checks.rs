@@ -101,6 +101,7 @@ impl<'s> Bench<'s> {
             rows: rows::rows(ROWS),
             page_rows: PAGE_ROWS,
             fault,
+            clock: None,
         };
         Trial::new(self.subject, name, script)
     }

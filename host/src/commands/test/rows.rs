@@ -92,6 +92,12 @@ pub fn rfc3339(seconds: i64) -> String {
     time.to_string()
 }
 
+/// A time as HTTP writes it.
+pub fn http_date(seconds: i64) -> String {
+    let time = Timestamp::from_second(seconds).unwrap_or_default();
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 /// What `since` or `until` of a request asks for. `None`: it is no time.
 pub fn time(text: &str) -> Option<i64> {
     if let Ok(seconds) = text.parse() {
@@ -149,6 +155,11 @@ mod tests {
 
             assert_ne!(exact, double, "{}", row.id);
         }
+    }
+
+    #[test]
+    fn a_date_is_as_http_has_it() {
+        assert_eq!(http_date(FIRST), "Wed, 01 Jan 2025 00:00:00 GMT");
     }
 
     #[test]

@@ -159,6 +159,13 @@ impl Tenant {
         got.to_owned()
     }
 
+    /// What the default of a limit is lowered to; none: it is not more than allowed.
+    pub fn lowered<T: Ord>(&self, setting: &Setting<T>) -> Option<&str> {
+        let most = self.limits.get(setting.row.name)?;
+        let read = |text: &str| (setting.parse)(text).ok();
+        (read(setting.row.default) > read(most)).then_some(most)
+    }
+
     /// The same of a setting of the component's own, whose default is `default`. Ok: what the component gets where nothing is
     /// asked, because its default is more; none: its default is not.
     pub fn limit_of_component(

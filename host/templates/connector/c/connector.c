@@ -181,6 +181,9 @@ bool exports_job_run(exports_job_request_t *request, exports_job_report_t *repor
   }
   if (fclose(records)) return fail(why, EXPORTS_JOB_FAILURE_OUTPUT, "cannot write records.ndjson: %s", strerror(errno));
 
+  // A cursor is never past the time of the first answer: rows that change while this run reads pages are asked for again,
+  // and a row dated 2099 does not hide those that come later.
+  if (greatest > api.began) greatest = api.began;
   bool is_window = request->window.is_some;
   report->staged = report->fetched;
   report->extent = is_window || cursor != NEVER ? EXPORTS_JOB_EXTENT_CHANGES : EXPORTS_JOB_EXTENT_EVERYTHING;

@@ -16,13 +16,14 @@
 // How one attempt ended.
 typedef enum { DONE, FINAL, PASSING } attempt;
 
-static attempt follow(const char *url, char **body, size_t *length, failure *why);
+static attempt follow(source *of, const char *url, char **body, size_t *length, failure *why);
 
 bool source_read(source *to, failure *why) {
   const char *retries = setting("MAX_RETRIES", RETRIES), *pause = setting("RETRY_PAUSE", PAUSE);
   char *end;
   bool ok = true;
   memset(why, 0, sizeof *why);
+  to->began = 0;
   to->retries = (unsigned)strtoul(retries, &end, 10);
   if (*retries < '0' || *retries > '9' || *end) ok = problem(why, "MAX_RETRIES", "is not a number");
   to->pause_ms = (unsigned)strtoul(pause, &end, 10);
@@ -32,9 +33,9 @@ bool source_read(source *to, failure *why) {
   return ok;
 }
 
-bool source_get(const source *from, const char *url, char **body, size_t *length, failure *why) {
+bool source_get(source *from, const char *url, char **body, size_t *length, failure *why) {
   for (unsigned tried = 0;; tried++) {
-    attempt ended = follow(url, body, length, why);
+    attempt ended = follow(from, url, body, length, why);
     if (ended == DONE) return true;
     exports_job_detail_t *detail = &why->val.unavailable; // The same place in all that may pass.
     bool is_asked = detail->retry_after_seconds.is_some;
@@ -74,6 +75,16 @@ static char *header(http_borrow_incoming_response_t response, const char *name) 
   http_list_field_value_free(&values);
   http_fields_drop_own(headers);
   return found;
+}
+
+// The time that an answer's `Date` says, such as `Fri, 27 Nov 2026 16:00:00 GMT`, if that is before `now`; or else `now`.
+static int64_t earlier(int64_t now, http_borrow_incoming_response_t answer) {
+  char *date = header(answer, "date");
+  struct tm at = {0};
+  const char *end = date ? strptime(date, "%a, %d %b %Y %H:%M:%S GMT", &at) : NULL;
+  if (end && !*end && timegm(&at) < now) now = timegm(&at);
+  free(date);
+  return now;
 }
 
 // Why there is no answer: refused by the host, or the network.
@@ -166,13 +177,14 @@ static attempt read_body(http_borrow_incoming_response_t response, const char *u
 }
 
 // One attempt: the body, behind at most five redirects. The host refuses an origin that is not granted.
-static attempt follow(const char *from, char **body, size_t *length, failure *why) {
+static attempt follow(source *of, const char *from, char **body, size_t *length, failure *why) {
   char *url = strdup(from);
   attempt ended = DONE;
   for (int redirects = 0;; redirects++) {
     http_own_incoming_response_t response;
     if ((ended = send(url, &response, why)) != DONE) break;
     http_borrow_incoming_response_t answer = http_borrow_incoming_response(response);
+    if (!of->began) of->began = earlier(time(NULL), answer);
     int status = http_method_incoming_response_status(answer);
     char *location = header(answer, "location"), *retry_after = header(answer, "retry-after");
     bool is_elsewhere = location && (status == 301 || status == 302 || status == 303 || status == 307 || status == 308);

@@ -11,12 +11,15 @@ typedef exports_job_failure_t failure;
 // How often a request is tried again.
 typedef struct {
   unsigned retries, pause_ms;
+  // The time of the source's first answer, in seconds since 1970: its `Date`, or this machine's time where that is earlier or
+  // there is no `Date`. A row that changes later may be missing on pages that were read already. 0: there was no answer.
+  int64_t began;
 } source;
 
 // False: `why` has all settings that cannot be used.
 bool source_read(source *to, failure *why);
 // The whole body of the answer, for free(), with a NUL behind it. What may pass is tried again.
-bool source_get(const source *from, const char *url, char **body, size_t *length, failure *why);
+bool source_get(source *from, const char *url, char **body, size_t *length, failure *why);
 
 // A URL as it may be shown, for free(): its query can hold what is private.
 char *place(const char *url);

@@ -126,6 +126,11 @@ func fetch(request job) (report, error) {
 		return none, output(err)
 	}
 
+	// A cursor is never past the time of the first answer: rows that change while this run reads pages are asked for again,
+	// and a row dated 2099 does not hide those that come later.
+	if greatest.After(source.began) {
+		greatest = source.began
+	}
 	done := report{Extent: tidegate_sync_job.Extent_Changes, Pages: pages, Fetched: count, Staged: count}
 	isWindow := request.Window.IsSome()
 	if cursor.IsZero() && !isWindow {

@@ -29,6 +29,8 @@ const (
 	pageBytesMax = 16 << 20
 	// If the source asks for a longer wait, the next scheduled run is the better retry.
 	retryAfterMax = 300
+	// A time as HTTP writes it.
+	httpDate = "Mon, 02 Jan 2006 15:04:05 GMT"
 )
 
 // The host writes what it returns into memory that Go allocates, and no import may be called meanwhile. A garbage collection
@@ -49,10 +51,13 @@ func (why failure) Error() string { return why.detail.Message }
 type source struct {
 	retries int
 	pause   time.Duration
+	// The time of the source's first answer: its `Date`, or this machine's time where that is earlier or there is no `Date`. A
+	// row that changes later may be missing on pages that were read already.
+	began time.Time
 }
 
 // The error has all settings that cannot be used.
-func sourceFromSettings() (source, error) {
+func sourceFromSettings() (*source, error) {
 	or := func(name, value string) string {
 		if given := os.Getenv(name); given != "" {
 			return given
@@ -69,16 +74,16 @@ func sourceFromSettings() (source, error) {
 		problems = append(problems, problem("RETRY_PAUSE", "is not a time such as `2s`"))
 	}
 	if problems != nil {
-		return source{}, settings(problems...)
+		return nil, settings(problems...)
 	}
-	return source{tries, wait}, nil
+	return &source{retries: tries, pause: wait}, nil
 }
 
 // The whole body of the answer. What may pass is tried again.
-func (from source) get(at *url.URL) ([]byte, error) {
+func (from *source) get(at *url.URL) ([]byte, error) {
 	for attempt := 0; ; attempt++ {
 		runtime.GC()
-		body, err := follow(at)
+		body, err := from.follow(at)
 		var why failure
 		if err == nil || !errors.As(err, &why) || !why.isPassing {
 			return body, err
@@ -100,11 +105,17 @@ func (from source) get(at *url.URL) ([]byte, error) {
 }
 
 // One attempt: the body, behind at most five redirects. The host refuses an origin that is not granted.
-func follow(at *url.URL) ([]byte, error) {
+func (from *source) follow(at *url.URL) ([]byte, error) {
 	for range redirectsMax + 1 {
 		response, err := send(at)
 		if err != nil {
 			return nil, err
+		}
+		if from.began.IsZero() {
+			from.began = time.Now().UTC()
+			if date, err := time.Parse(httpDate, header(response, "date")); err == nil && date.Before(from.began) {
+				from.began = date.UTC()
+			}
 		}
 		status := response.Status()
 		location, retryAfter := header(response, "location"), header(response, "retry-after")

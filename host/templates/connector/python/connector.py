@@ -85,12 +85,15 @@ def fetch(request: Request, file) -> Report:
         pages += 1
         url = source.linked(url, link) if link else None
 
+    # A cursor is never past the time of the first answer: rows that change while this run reads pages are asked for again,
+    # and a row dated 2099 does not hide those that come later.
+    reached = min(greatest, api.began) if greatest else None
     # A window is read again; where the job is does not change.
-    state = request.state if request.window and request.state else write_state(None if request.window else greatest)
+    state = request.state if request.window and request.state else write_state(None if request.window else reached)
     return Report(
         extent=Extent.CHANGES if cursor or request.window else Extent.EVERYTHING,
         state=state,
-        cursor=text(greatest) if greatest else None,
+        cursor=text(reached) if reached else None,
         pages=pages,
         fetched=count,
         staged=count,

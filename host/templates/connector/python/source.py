@@ -78,6 +78,9 @@ class Source:
 
     def __init__(self, retries: int, pause: float):
         self.retries, self.pause = retries, pause
+        # The time of the source's first answer: its `Date`, or this machine's time where that is earlier or there is no
+        # `Date`. A row that changes later may be missing on pages that were read already.
+        self.began: datetime | None = None
 
     @classmethod
     def from_settings(cls) -> "Source":
@@ -122,6 +125,9 @@ class Source:
         for _ in range(REDIRECTS_MAX + 1):
             conditional = conditions(url)
             response = send(url, {"accept": accept, **conditional})
+            if self.began is None:
+                now = datetime.now(timezone.utc)
+                self.began = min(http_date(header(response, "date")) or now, now)
             status, location = response.status(), header(response, "location")
             if status == 200 or (status == 304 and conditional):
                 return Answer(url, status, headers(response), response)

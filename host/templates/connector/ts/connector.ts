@@ -70,12 +70,15 @@ function fetchAll(request: Request): Report {
     url = next;
   }
 
+  // A cursor is never past the time of the first answer: rows that change while this run reads pages are asked for again,
+  // and a row dated 2099 does not hide those that come later.
+  const reached = greatest && Math.min(greatest, source.began!);
   const isWindow = request.window !== undefined;
   return {
     extent: isWindow || cursor !== undefined ? 'changes' : 'everything',
     // A window is read again; where the job is does not change.
-    state: (isWindow && request.state) || writeState(isWindow ? undefined : greatest),
-    cursor: greatest === undefined ? undefined : text(greatest),
+    state: (isWindow && request.state) || writeState(isWindow ? undefined : reached),
+    cursor: reached === undefined ? undefined : text(reached),
     pages: BigInt(pages),
     fetched: records.count,
     staged: records.count,

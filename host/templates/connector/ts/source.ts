@@ -1,5 +1,6 @@
 // Requests: GET with retries and redirects. The host adds the credential, and refuses what it does not grant.
 import { now, subscribeDuration } from 'wasi:clocks/monotonic-clock@0.2.12';
+import { now as time } from 'wasi:clocks/wall-clock@0.2.12';
 import { handle } from 'wasi:http/outgoing-handler@0.2.12';
 import { Fields, OutgoingRequest, type ErrorCode, type IncomingResponse } from 'wasi:http/types@0.2.12';
 import { failure, log, payload, place, setting } from './host.ts';
@@ -28,6 +29,9 @@ class Passing {
 export class Source {
   #retries: number;
   #pauseMs: number;
+  // The time of the source's first answer, in milliseconds since 1970: its `Date`, or this machine's time where that is earlier
+  // or there is no `Date`. A row that changes later may be missing on pages that were read already.
+  began: number | undefined;
 
   constructor(retries: number, pauseMs: number) {
     this.#retries = retries;
@@ -50,7 +54,7 @@ export class Source {
   get(url: string): string {
     for (let attempt = 0; ; attempt++) {
       try {
-        return follow(url);
+        return this.#follow(url);
       } catch (error) {
         if (!(error instanceof Passing)) throw error;
         const { message, retryAfterSeconds: asked } = error.failure.val;
@@ -64,28 +68,29 @@ export class Source {
       }
     }
   }
-}
 
-// One attempt: the body, behind at most five redirects. The host refuses an origin that is not granted.
-function follow(from: string): string {
-  let url = from;
-  for (let redirects = 0; redirects <= REDIRECTS_MAX; redirects++) {
-    const response = send(url);
-    const status = response.status();
-    const location = resolve(url, header(response, 'location'));
-    if (status === 200) return read(response, url);
-    if ([301, 302, 303, 307, 308].includes(status) && location) {
-      url = location;
-      continue;
+  // One attempt: the body, behind at most five redirects. The host refuses an origin that is not granted.
+  #follow(from: string): string {
+    let url = from;
+    for (let redirects = 0; redirects <= REDIRECTS_MAX; redirects++) {
+      const response = send(url);
+      this.began ??= Math.min(httpDate(header(response, 'date')) ?? Infinity, Number(time().seconds) * 1000);
+      const status = response.status();
+      const location = resolve(url, header(response, 'location'));
+      if (status === 200) return read(response, url);
+      if ([301, 302, 303, 307, 308].includes(status) && location) {
+        url = location;
+        continue;
+      }
+      const retryAfter = header(response, 'retry-after');
+      const asked = retryAfter && /^\d{1,9}$/.test(retryAfter) ? BigInt(retryAfter) : undefined;
+      const answered = (tag: Parameters<typeof failure>[0]) => failure(tag, `${place(url)} answered ${status}`, status, asked);
+      if ([408, 425, 429].includes(status) || status >= 500) throw new Passing(answered('unavailable'));
+      if (status === 401 || status === 403) throw answered('denied');
+      throw answered(status >= 400 ? 'refused' : 'protocol');
     }
-    const retryAfter = header(response, 'retry-after');
-    const asked = retryAfter && /^\d{1,9}$/.test(retryAfter) ? BigInt(retryAfter) : undefined;
-    const answered = (tag: Parameters<typeof failure>[0]) => failure(tag, `${place(url)} answered ${status}`, status, asked);
-    if ([408, 425, 429].includes(status) || status >= 500) throw new Passing(answered('unavailable'));
-    if (status === 401 || status === 403) throw answered('denied');
-    throw answered(status >= 400 ? 'refused' : 'protocol');
+    throw failure('protocol', `${place(url)} is behind more than ${REDIRECTS_MAX} redirects`);
   }
-  throw failure('protocol', `${place(url)} is behind more than ${REDIRECTS_MAX} redirects`);
 }
 
 // The head of the answer.
@@ -154,6 +159,12 @@ export function resolve(base: string, link: string | null | undefined): string |
   } catch {
     return undefined;
   }
+}
+
+// A time as HTTP writes it, `Fri, 27 Nov 2026 16:00:00 GMT`, in milliseconds since 1970.
+function httpDate(text: string | undefined): number | undefined {
+  const time = text?.endsWith(' GMT') ? Date.parse(text) : NaN;
+  return Number.isNaN(time) ? undefined : time;
 }
 
 function header(response: IncomingResponse, name: string): string | undefined {

@@ -13,6 +13,10 @@ declare module 'wasi:clocks/monotonic-clock@0.2.12' {
   export function subscribeDuration(nanoseconds: bigint): { block(): void };
 }
 
+declare module 'wasi:clocks/wall-clock@0.2.12' {
+  export function now(): { seconds: bigint; nanoseconds: number };
+}
+
 declare module 'wasi:filesystem/preopens@0.2.12' {
   import type { Descriptor } from 'wasi:filesystem/types@0.2.12';
   export function getDirectories(): [Descriptor, string][];

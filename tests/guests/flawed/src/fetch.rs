@@ -1,5 +1,8 @@
 //! One page of the source: asked for, asked for again, and read to its end.
 
+use std::cell::Cell;
+use std::time::UNIX_EPOCH;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -22,6 +25,8 @@ const IMPATIENT_NS: u64 = 300_000_000;
 pub struct Source<'f> {
     flaw: &'f Flaw,
     retries: u64,
+    /// The source's clock at its first answer, in seconds since 1970.
+    clock: Cell<Option<i64>>,
 }
 
 /// An answer, as far as it matters.
@@ -29,6 +34,7 @@ struct Answer {
     status: u16,
     location: Option<String>,
     retry_after_s: Option<u64>,
+    date: Option<i64>,
     /// `None`: it was broken off.
     body: Option<Vec<u8>>,
 }
@@ -72,7 +78,16 @@ impl Page {
 
 impl<'f> Source<'f> {
     pub fn new(flaw: &'f Flaw, retries: u64) -> Self {
-        Self { flaw, retries }
+        Self {
+            flaw,
+            retries,
+            clock: Cell::new(None),
+        }
+    }
+
+    /// The source's clock at its first answer, in seconds since 1970.
+    pub fn clock(&self) -> Option<i64> {
+        self.clock.get()
     }
 
     pub fn page(&self, url: &str) -> Result<Page, Failure> {
@@ -187,7 +202,9 @@ impl<'f> Source<'f> {
         };
         let response = response.expect("it is taken once");
         let response = response.map_err(|error| refused(&error))?;
-        Ok(Some(read(&response)))
+        let answer = read(&response);
+        self.clock.set(self.clock.get().or(answer.date));
+        Ok(Some(answer))
     }
 }
 
@@ -222,6 +239,7 @@ fn read(response: &IncomingResponse) -> Answer {
         String::from_utf8(first).ok()
     };
     let (location, retry_after) = (header("location"), header("retry-after"));
+    let date = header("date").and_then(|date| http_date(&date));
     let mut body = Some(Vec::new());
     let incoming = response.consume().expect("it is consumed once");
     let stream = incoming.stream().expect("it is read once");
@@ -238,6 +256,14 @@ fn read(response: &IncomingResponse) -> Answer {
         status: response.status(),
         location,
         retry_after_s: retry_after.and_then(|text| text.parse().ok()),
+        date,
         body,
     }
+}
+
+/// Seconds since 1970.
+fn http_date(text: &str) -> Option<i64> {
+    let time = httpdate::parse_http_date(text).ok()?;
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
 }

@@ -151,9 +151,10 @@ impl Guest for Flawed {
         if flaw.is("trap") {
             panic!("asked to");
         }
+        let reached = newest.map(|newest| newest.min(limit(&source, &flaw)));
         let mut next = State {
             v: Some(VERSION),
-            since: newest,
+            since: reached,
             padding: String::new(),
         };
         if flaw.is("keep-no-version") {
@@ -177,7 +178,7 @@ impl Guest for Flawed {
                 Extent::Changes
             },
             state,
-            cursor: newest.map(|newest| newest.to_string()),
+            cursor: reached.map(|reached| reached.to_string()),
             pages: pages + u64::from(flaw.is("miscount")),
             fetched,
             staged: staged.records,
@@ -185,6 +186,16 @@ impl Guest for Flawed {
             rejected: 0,
             more: false,
         })
+    }
+}
+
+/// What the cursor does not pass, in seconds since 1970: rows that change from there on are asked for again.
+fn limit(source: &Source<'_>, flaw: &Flaw) -> i64 {
+    let own = i64::try_from(wall_clock::now().seconds).unwrap_or(i64::MAX);
+    match source.clock() {
+        _ if flaw.is("trust-the-rows") => i64::MAX,
+        Some(clock) if !flaw.is("trust-its-own-clock") => clock,
+        _ => own,
     }
 }
 

@@ -260,6 +260,7 @@ fn moved_away(bench: &Bench<'_>) -> Proof {
         rows: rows::rows(ROWS),
         page_rows: PAGE_ROWS,
         fault: Fault::None,
+        clock: None,
     };
     let other = Api::start(&bench.subject.runtime, script)?;
     let ran = bench.under("away", Fault::MovedTo(other.address), &[])?;

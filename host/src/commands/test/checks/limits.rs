@@ -106,6 +106,7 @@ impl Bench<'_> {
                 rows: rows::rows_every(MANY, MANY_STEP),
                 page_rows: MANY_PAGE_ROWS,
                 fault: Fault::None,
+                clock: None,
             };
             let trial = Trial::new(self.subject, "many", script)?;
             let long = [(RUN_DEADLINE.row.name, "10m")];

@@ -35,6 +35,11 @@ pub const CHECKS: &[Check] = &[
         prove: late_rows,
     },
     Check {
+        name: "future row",
+        needs: Needs::FirstRun,
+        prove: future_row,
+    },
+    Check {
         name: "deletions",
         needs: Needs::FirstRun,
         prove: deletions,
@@ -65,6 +70,8 @@ const VERSIONS: [&str; 2] = ["v", "version"];
 const NEW: Row = Row::new(ROWS + 1, NEWEST + STEP);
 const TIE: Row = Row::new(ROWS + 2, NEWEST);
 const LATER: Row = Row::new(ROWS + 3, NEWEST - LATE);
+/// One that somebody dated by hand: 2099-01-01T00:00:00Z.
+const FUTURE: Row = Row::new(ROWS + 4, 4_070_908_800);
 
 fn state(bench: &Bench<'_>) -> Proof {
     let text = bench.first()?.state.clone().unwrap_or_default();
@@ -182,6 +189,32 @@ fn appeared(bench: &Bench<'_>, row: &Row, lost: &str) -> Proof {
         return Err(Wrong::Skipped("every run fetches all rows".to_owned()));
     }
     Ok("a row that appears behind the cursor is fetched".to_owned())
+}
+
+/// The clock of the source is the one of its rows, years behind that of this machine: only who goes by it passes.
+fn future_row(bench: &Bench<'_>) -> Proof {
+    let trial = bench.trial("future", Fault::None)?;
+    trial.api.change(|script| {
+        script.rows.push(FUTURE);
+        script.clock = Some(NEWEST + LATE);
+    });
+    let first = trial.run(&With::default())?;
+    first.has_exactly(&trial.api.live(), "stage a row of 2099, too")?;
+    // Changed between the two runs, by the clock of the source.
+    trial.api.change(|script| {
+        script.rows.insert(script.rows.len() - 1, NEW);
+        script.clock = Some(NEWEST + 2 * STEP);
+    });
+    let ran = trial.run(&With::default())?;
+    ran.publishes("a row of 2099 is no reason")?;
+    let since = ran.asked.first().and_then(|asked| asked.since.as_ref());
+    let asked = since.map_or("all".to_owned(), |since| format!("since={since}"));
+    (ran.published.has(&trial.api.live()))
+        .map_err(|_| failed(format!("asks {asked}; keep the cursor below `Date`")))?;
+    if !bench.subject.stages().changes {
+        return Err(Wrong::Skipped("every run fetches all rows".to_owned()));
+    }
+    Ok(format!("after a row of 2099, it asks {asked}"))
 }
 
 fn deletions(bench: &Bench<'_>) -> Proof {

@@ -18,7 +18,10 @@ use bindings::wasi::filesystem::types::{
 /// `host::export!(Connector)` makes a type the component's `job`.
 pub use bindings::export;
 pub use bindings::exports::tidegate::sync::job;
-pub use bindings::wasi::{clocks::monotonic_clock, http, io};
+pub use bindings::wasi::{
+    clocks::{monotonic_clock, wall_clock},
+    http, io,
+};
 
 /// The value of a declared setting, if it has one.
 pub fn setting(name: &str) -> Option<String> {

@@ -79,6 +79,9 @@ impl Guest for Connector {
             next = page.next.map(|link| resolve(&url, &link));
         }
 
+        // A cursor is never past the time of the first answer: rows that change while this run reads pages are asked for again,
+        // and a row dated 2099 does not hide those that come later.
+        let reached = greatest.map(|time| time.min(source.began()));
         let extent = match (&request.window, state.cursor) {
             (None, None) => Extent::Everything,
             _ => Extent::Changes,
@@ -86,12 +89,12 @@ impl Guest for Connector {
         let next_state = match (&request.window, request.state) {
             (Some(_), Some(state)) => state, // A window is read again; where the job is does not change.
             (Some(_), None) => State::default().text(),
-            (None, _) => State::at(greatest).text(),
+            (None, _) => State::at(reached).text(),
         };
         Ok(Report {
             extent,
             state: next_state,
-            cursor: greatest.map(|time| time.to_string()),
+            cursor: reached.map(|time| time.to_string()),
             pages,
             fetched: records.count,
             staged: records.count,

@@ -1,10 +1,14 @@
 //! Requests: GET with retries and redirects. The host adds the credential, and refuses what it does not grant.
 
+use std::cell::Cell;
+
+use jiff::Timestamp;
+
 use crate::host::http::outgoing_handler::handle;
 use crate::host::http::types::{ErrorCode, Fields, IncomingResponse, OutgoingRequest, Scheme};
 use crate::host::io::streams::StreamError;
 use crate::host::job::{Detail, Failure, Problem};
-use crate::host::{detail, log, monotonic_clock, setting};
+use crate::host::{detail, log, monotonic_clock, setting, wall_clock};
 
 /// Default of MAX_RETRIES.
 pub const RETRIES: &str = "3";
@@ -21,6 +25,7 @@ const RETRY_AFTER_SECONDS_MAX: u64 = 300;
 pub struct Source {
     retries: u32,
     pause_ms: u64,
+    began: Cell<Option<Timestamp>>,
 }
 
 /// How one attempt failed.
@@ -38,7 +43,11 @@ impl Source {
         let retries = value("MAX_RETRIES", RETRIES).parse();
         let pause_ms = milliseconds(&value("RETRY_PAUSE", PAUSE));
         match (retries, pause_ms) {
-            (Ok(retries), Some(pause_ms)) => Ok(Self { retries, pause_ms }),
+            (Ok(retries), Some(pause_ms)) => Ok(Self {
+                retries,
+                pause_ms,
+                began: Cell::new(None),
+            }),
             (retries, pause_ms) => {
                 let number = retries
                     .is_err()
@@ -50,11 +59,17 @@ impl Source {
         }
     }
 
+    /// The time of the source's first answer in this run: its `Date`, or this machine's time where that is earlier or there
+    /// is no `Date`. A row that changes later may be missing on pages that were read already.
+    pub fn began(&self) -> Timestamp {
+        self.began.get().unwrap_or_else(now)
+    }
+
     /// The whole body of the answer. What may pass is tried again.
     pub fn get(&self, url: &str) -> Result<Vec<u8>, Failure> {
         let mut attempt = 0;
         loop {
-            let failure = match follow(url) {
+            let failure = match self.follow(url) {
                 Ok(body) => return Ok(body),
                 Err(Error::Final(failure)) => return Err(failure),
                 Err(Error::Passing(failure)) => failure,
@@ -78,36 +93,41 @@ impl Source {
             attempt += 1;
         }
     }
-}
 
-/// One attempt: the body, behind at most five redirects. The host refuses an origin that is not granted.
-fn follow(url: &str) -> Result<Vec<u8>, Error> {
-    let mut url = url.to_owned();
-    for _ in 0..=REDIRECTS_MAX {
-        let response = send(&url)?;
-        let status = response.status();
-        match status {
-            200 => return body(&response, &url),
-            301 | 302 | 303 | 307 | 308 => {
-                let to = header(&response, "location")
-                    .ok_or_else(|| Error::Final(Failure::Protocol(answered(&url, &response))))?;
-                url = resolve(&url, &to);
+    /// One attempt: the body, behind at most five redirects. The host refuses an origin that is not granted.
+    fn follow(&self, url: &str) -> Result<Vec<u8>, Error> {
+        let mut url = url.to_owned();
+        for _ in 0..=REDIRECTS_MAX {
+            let response = send(&url)?;
+            if self.began.get().is_none() {
+                let source = header(&response, "date").and_then(|date| http_date(&date));
+                self.began.set(Some(source.map_or(now(), |at| at.min(now()))));
             }
-            401 | 403 => return Err(Error::Final(Failure::Denied(answered(&url, &response)))),
-            408 | 425 | 429 | 500.. => {
-                return Err(Error::Passing(Failure::Unavailable(answered(
-                    &url, &response,
-                ))));
+            let status = response.status();
+            match status {
+                200 => return body(&response, &url),
+                301 | 302 | 303 | 307 | 308 => {
+                    let to = header(&response, "location").ok_or_else(|| {
+                        Error::Final(Failure::Protocol(answered(&url, &response)))
+                    })?;
+                    url = resolve(&url, &to);
+                }
+                401 | 403 => return Err(Error::Final(Failure::Denied(answered(&url, &response)))),
+                408 | 425 | 429 | 500.. => {
+                    return Err(Error::Passing(Failure::Unavailable(answered(
+                        &url, &response,
+                    ))));
+                }
+                400..500 => return Err(Error::Final(Failure::Refused(answered(&url, &response)))),
+                _ => return Err(Error::Final(Failure::Protocol(answered(&url, &response)))),
             }
-            400..500 => return Err(Error::Final(Failure::Refused(answered(&url, &response)))),
-            _ => return Err(Error::Final(Failure::Protocol(answered(&url, &response)))),
         }
+        let message = format!(
+            "{} is behind more than {REDIRECTS_MAX} redirects",
+            place(&url)
+        );
+        Err(Error::Final(Failure::Protocol(detail(message))))
     }
-    let message = format!(
-        "{} is behind more than {REDIRECTS_MAX} redirects",
-        place(&url)
-    );
-    Err(Error::Final(Failure::Protocol(detail(message))))
 }
 
 /// The head of the answer.
@@ -203,6 +223,18 @@ fn answered(url: &str, response: &IncomingResponse) -> Detail {
 fn header(response: &IncomingResponse, name: &str) -> Option<String> {
     let value = response.headers().get(name).into_iter().next()?;
     String::from_utf8(value).ok()
+}
+
+/// A time as HTTP writes it: `Fri, 27 Nov 2026 16:00:00 GMT`.
+fn http_date(text: &str) -> Option<Timestamp> {
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(date.timestamp())
+}
+
+/// This machine's clock.
+fn now() -> Timestamp {
+    let seconds = i64::try_from(wall_clock::now().seconds).unwrap_or(i64::MAX);
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }
 
 /// A URL as it may be shown: its query can hold what is private.
