@@ -52,7 +52,7 @@ pub use self::said::{Extent, JobFailure, Report, Request, Sighting, Suggestion, 
 use self::bindings::exports::tidegate::sync::job as raw;
 use self::child::{Given, Unanswered};
 use self::engine::{Compiling, Kept, Loaded};
-use self::frames::{Answer, Call, Function, Said, Stopped};
+use self::frames::{Call, Function, Said, Stopped};
 
 /// What to do about a limit that no setting moves.
 pub const FIXED: &str = "; the limit is fixed: fix the component, or use another one";
@@ -255,25 +255,19 @@ impl Connector {
         let asked = child::ask(call, &self.compiled, given, Some(&grants.log)).await;
         let answer = match asked {
             Ok((Ok(answer), _)) => answer,
-            Ok((Err(Unanswered::Waits), _)) => {
-                return (Err(did_not_finish(limits.describe_wall)), Used::default());
-            }
-            Ok((Err(Unanswered::Cpu), _)) => {
-                let failure = if is_describe {
-                    failed(format!(
-                        "the component used more than {} of CPU time in `describe`{FIXED}",
-                        spoken(limits.describe_cpu)
-                    ))
-                } else {
-                    cpu_used_up(limits.cpu, &grants.fetch_less)
+            Ok((Err(why), _)) => {
+                let cpu = match why {
+                    Unanswered::Cpu => grants.cpu,
+                    _ => Duration::ZERO,
                 };
                 let used = Used {
-                    cpu: grants.cpu,
+                    cpu,
                     ..Used::default()
                 };
-                return (Err(failure), used);
+                let failure = without_answer(why, is_describe, &grants.fetch_less, limits);
+                let message = words::line(&grants.log.hide(&failure.message), limits.words_bytes);
+                return (Err(Failure { message, ..failure }), used);
             }
-            Ok((Err(why), _)) => Answer::stopped(without_answer(why)),
             Err(failure) => return (Err(failure), Used::default()),
         };
         let said = answer.came.map_err(|why| match why {
@@ -305,23 +299,32 @@ fn did_not_finish(within: Duration) -> Failure {
     ))
 }
 
-fn without_answer(why: Unanswered) -> Stopped {
-    match why {
-        Unanswered::Panicked(line) => Stopped::Failed(format!(
+fn without_answer(
+    why: Unanswered,
+    is_describe: bool,
+    fetch_less: &str,
+    limits: &Limits,
+) -> Failure {
+    failed(match why {
+        Unanswered::Cpu if is_describe => format!(
+            "the component used more than {} of CPU time in `describe`{FIXED}",
+            spoken(limits.describe_cpu)
+        ),
+        Unanswered::Cpu => return cpu_used_up(limits.cpu, fetch_less),
+        Unanswered::Waits => return did_not_finish(limits.describe_wall),
+        Unanswered::Panicked(line) => format!(
             "the engine that runs the component failed: `{line}`; report it as a defect of tidegate, with the component"
-        )),
-        Unanswered::Cpu => Stopped::Failed("the component computed for too long".to_owned()),
-        Unanswered::Overfull => Stopped::Failed(
-            "the component's process put more into the staging folder than a component can: it was killed".to_owned(),
         ),
-        Unanswered::Aborted => Stopped::Failed(
-            format!("the component's process ended itself, as it does where it gets no memory{MAY_SHOW_WHY}"),
+        Unanswered::Overfull => {
+            "the component's process put more into the staging folder than a component can: it was killed".to_owned()
+        }
+        Unanswered::Aborted => format!(
+            "the component's process ended itself, as it does where it gets no memory{MAY_SHOW_WHY}"
         ),
-        Unanswered::Waits => Stopped::Failed("the component waited for too long".to_owned()),
-        Unanswered::Otherwise(how) => Stopped::Failed(format!(
-            "the component's process ended without an answer: {how}{MAY_SHOW_WHY}"
-        )),
-    }
+        Unanswered::Otherwise(how) => {
+            format!("the component's process ended without an answer: {how}{MAY_SHOW_WHY}")
+        }
+    })
 }
 
 fn another_answer() -> Failure {
