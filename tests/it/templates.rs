@@ -1,5 +1,8 @@
 //! `new connector`: what it writes and what it refuses, and each template built by its own script and proven by `test`.
 
+/// The types of the TypeScript template.
+mod typescript;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
