@@ -7,8 +7,9 @@ use serde_json::Value;
 use crate::world::{Job, Printed, guests, names};
 
 /// Checks that are slow, and fail for their own flaws alone.
-const SLOW: [&str; 10] = [
+const SLOW: [&str; 11] = [
     "429 with Retry-After",
+    "429 until a date",
     "body cut off",
     "JSON cut short",
     "hang",
@@ -56,9 +57,9 @@ fn the_built_in_component_passes_every_check() {
     let printed = tested(&[]);
 
     nothing_is_cut(&printed);
-    printed.exits(0).stdout_has("\nok: 43 checks passed\n");
+    printed.exits(0).stdout_has("\nok: 44 checks passed\n");
     assert_eq!(printed.stderr, "");
-    assert_eq!(printed.stdout.matches("ok    ").count(), 43);
+    assert_eq!(printed.stdout.matches("ok    ").count(), 44);
 }
 
 #[test]
@@ -83,13 +84,14 @@ fn the_example_of_a_connector_fails_only_where_it_says_so() {
     nothing_is_cut(&printed);
     printed
         .exits(1)
-        .stdout_has("\nFAIL: 4 of 36 checks failed, 7 skipped\n");
+        .stdout_has("\nFAIL: 5 of 37 checks failed, 7 skipped\n");
     assert_eq!(
         with(&printed, "FAIL"),
         [
             "newer state",
             "500 twice",
             "429 with Retry-After",
+            "429 until a date",
             "redirect, same origin"
         ]
     );
@@ -108,7 +110,7 @@ fn the_example_of_a_connector_fails_only_where_it_says_so() {
 }
 
 /// Each flaw, and the checks that find it.
-const FLAWS: [(&str, &[&str]); 31] = [
+const FLAWS: [(&str, &[&str]); 32] = [
     ("trap", &["three pages"]),
     (
         "lose-a-page",
@@ -142,7 +144,11 @@ const FLAWS: [(&str, &[&str]); 31] = [
     ("ignore-a-window", &["window"]),
     ("take-any-state", &["newer state"]),
     ("give-up-at-500", &["500 twice"]),
-    ("wait-for-nothing", &["429 with Retry-After"]),
+    (
+        "wait-for-nothing",
+        &["429 with Retry-After", "429 until a date"],
+    ),
+    ("wait-for-no-date", &["429 until a date"]),
     ("retry-for-long", &["503 for ever"]),
     ("take-401-for-an-outage", &["401"]),
     ("take-404-for-an-outage", &["404"]),
@@ -279,7 +285,7 @@ fn imports_that_are_not_available_are_named_and_the_rest_is_skipped() {
     printed
         .exits(1)
         .stdout_has("FAIL  imports: example:other/thing@0.1.0 not available; ")
-        .stdout_has("\nFAIL: 1 of 2 checks failed, 41 skipped\n");
+        .stdout_has("\nFAIL: 1 of 2 checks failed, 42 skipped\n");
 }
 
 #[test]

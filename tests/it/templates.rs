@@ -8,7 +8,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::world::scripts;
+use tidegate::outcome::Outcome;
+
+use crate::world::{Job, scripts};
 
 fn tidegate(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
@@ -153,9 +155,41 @@ fn is_proven(lang: &str) {
         stderr(&proven)
     );
     assert!(String::from_utf8_lossy(&proven.stdout).contains("built my-orders.wasm ("));
+    is_exact(&own.join("my-orders.wasm"), lang);
     if has_packages {
         fs::rename(&packages, &kept).unwrap();
     }
+}
+
+/// JSON that is no page is refused, and a record is published with its own digits.
+fn is_exact(component: &Path, lang: &str) {
+    let job = |page: &str| {
+        let job = Job::new().component(component).set("PRIMARY_KEY", "/id");
+        let job = job.set("WRITE_MODE", "upsert").page(200, page);
+        job.set("OUTPUT_FORMAT", "ndjson")
+    };
+    for page in [
+        "[[],null]",
+        "{\"items\":[[\"2025-01-01T00:00:00Z\"]],\"next\":null}",
+        "{\"items\":[{\"id\":1,\"updated\":\"2025-01-01T00:00:00Z\",\"price\":NaN}],\"next\":null}",
+    ] {
+        let run = job(page).run();
+
+        assert_eq!(
+            run.code,
+            Some(i32::from(Outcome::ProtocolBroken.exit_code())),
+            "{lang}, {page}: {}",
+            run.stderr
+        );
+    }
+    let record = "{\"id\":1,\"updated\":\"2025-01-01T00:00:00Z\",\"price\":1.10,\"large\":1e400,\"small\":-0.0,\"rate\":1E+2,\"exact\":0.1000000000000000055511151231257827,\"count\":18446744073709551617}";
+    let mut job = job(&format!("{{\"items\":[{record}],\"next\":null}}"));
+
+    let run = job.run();
+
+    run.exits(Outcome::Published);
+    let published = fs::read_to_string(job.output().join("latest.ndjson")).unwrap();
+    assert_eq!(published.trim_end(), record, "{lang}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -62,7 +63,7 @@ pub enum Fault {
     Status {
         status: u16,
         times: Option<usize>,
-        retry_after: Option<u64>,
+        retry_after: Option<Wait>,
     },
     /// The body ends after so many bytes, or one byte too early if it is not that long.
     Cut {
@@ -85,6 +86,15 @@ pub enum Fault {
     MovedRound,
     /// There is no answer.
     Silence,
+}
+
+/// How an answer asks to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// So many seconds.
+    Seconds(u64),
+    /// Until so many seconds after its `Date`, as a date.
+    Until(i64),
 }
 
 /// How a body ends that is cut.
@@ -242,9 +252,13 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Option<Response<Body>
             retry_after,
         } if is_faulty && times.is_none_or(|times| before <= times) => {
             let mut answer = plain(status, "scripted");
-            if let Some(seconds) = retry_after {
-                answer.headers_mut().insert(RETRY_AFTER, seconds.into());
-            }
+            let wait = retry_after.and_then(|wait| match wait {
+                Wait::Seconds(seconds) => Some(HeaderValue::from(seconds)),
+                Wait::Until(seconds) => rows::http_date(script.now() + seconds).parse().ok(),
+            });
+            answer
+                .headers_mut()
+                .extend(wait.map(|wait| (RETRY_AFTER, wait)));
             answer
         }
         Fault::Cut { bytes, ending } if is_faulty => served(How::Cut(bytes, ending)),
@@ -303,6 +317,11 @@ enum How {
 }
 
 impl Script {
+    /// What its clock says, in seconds since 1970.
+    fn now(&self) -> i64 {
+        self.clock.unwrap_or_else(|| Timestamp::now().as_second())
+    }
+
     /// The rows that are asked for. `None`: that cannot be understood.
     fn meant(&self, asked: &Asked) -> Option<Vec<&Row>> {
         let time = |text: &Option<String>| match text {

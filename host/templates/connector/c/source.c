@@ -52,19 +52,6 @@ bool source_get(source *from, const char *url, char **body, size_t *length, fail
   }
 }
 
-// Fails with what an answer says that is not a page.
-static attempt answered(failure *why, attempt as, uint8_t tag, const char *url, int status, const char *retry_after) {
-  char *end, *at = place(url);
-  fail(why, tag, "%s answered %d", at, status);
-  why->val.denied.status = (wit_option_u16_t){true, (uint16_t)status};
-  if (retry_after && *retry_after >= '0' && *retry_after <= '9') {
-    uint64_t seconds = strtoull(retry_after, &end, 10);
-    if (!*end) why->val.denied.retry_after_seconds = (wit_option_u64_t){true, seconds};
-  }
-  free(at);
-  return as;
-}
-
 // A header's value, for free(). NULL where there is none.
 static char *header(http_borrow_incoming_response_t response, const char *name) {
   http_own_headers_t headers = http_method_incoming_response_headers(response);
@@ -77,14 +64,46 @@ static char *header(http_borrow_incoming_response_t response, const char *name) 
   return found;
 }
 
-// The time that an answer's `Date` says, such as `Fri, 27 Nov 2026 16:00:00 GMT`, if that is before `now`; or else `now`.
-static int64_t earlier(int64_t now, http_borrow_incoming_response_t answer) {
-  char *date = header(answer, "date");
+// A time as HTTP writes it, `Fri, 27 Nov 2026 16:00:00 GMT`, in seconds since 1970. False: it is none.
+static bool http_date(const char *text, int64_t *seconds) {
   struct tm at = {0};
-  const char *end = date ? strptime(date, "%a, %d %b %Y %H:%M:%S GMT", &at) : NULL;
-  if (end && !*end && timegm(&at) < now) now = timegm(&at);
+  const char *end = text ? strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &at) : NULL;
+  if (end && !*end) *seconds = timegm(&at);
+  return end && !*end;
+}
+
+// The source's clock, as the answer says it; this machine's where it says none.
+static int64_t clock_of(http_borrow_incoming_response_t answer) {
+  char *date = header(answer, "date");
+  int64_t now = time(NULL);
+  http_date(date, &now);
   free(date);
   return now;
+}
+
+// How many seconds an answer asks to wait: it names them, or a time by the source's clock.
+static wit_option_u64_t retry_after(http_borrow_incoming_response_t answer) {
+  char *asked = header(answer, "retry-after"), *end;
+  wit_option_u64_t wait = {0};
+  int64_t until, now = clock_of(answer);
+  if (http_date(asked, &until)) {
+    wait = (wit_option_u64_t){true, until > now ? (uint64_t)(until - now) : 0};
+  } else if (asked && *asked >= '0' && *asked <= '9') {
+    wait.val = strtoull(asked, &end, 10);
+    wait.is_some = !*end;
+  }
+  free(asked);
+  return wait;
+}
+
+// Fails with what an answer says that is not a page.
+static attempt answered(failure *why, attempt as, uint8_t tag, const char *url, int status, http_borrow_incoming_response_t answer) {
+  char *at = place(url);
+  fail(why, tag, "%s answered %d", at, status);
+  why->val.denied.status = (wit_option_u16_t){true, (uint16_t)status};
+  why->val.denied.retry_after_seconds = retry_after(answer);
+  free(at);
+  return as;
 }
 
 // Why there is no answer: refused by the host, or the network.
@@ -184,9 +203,9 @@ static attempt follow(source *of, const char *from, char **body, size_t *length,
     http_own_incoming_response_t response;
     if ((ended = send(url, &response, why)) != DONE) break;
     http_borrow_incoming_response_t answer = http_borrow_incoming_response(response);
-    if (!of->began) of->began = earlier(time(NULL), answer);
+    if (!of->began) of->began = clock_of(answer) < time(NULL) ? clock_of(answer) : time(NULL);
     int status = http_method_incoming_response_status(answer);
-    char *location = header(answer, "location"), *retry_after = header(answer, "retry-after");
+    char *location = header(answer, "location");
     bool is_elsewhere = location && (status == 301 || status == 302 || status == 303 || status == 307 || status == 308);
 
     if (status == 200) ended = read_body(answer, url, body, length, why);
@@ -197,17 +216,16 @@ static attempt follow(source *of, const char *from, char **body, size_t *length,
       free(url);
       url = next;
     } else if (status == 408 || status == 425 || status == 429 || status >= 500)
-      ended = answered(why, PASSING, EXPORTS_JOB_FAILURE_UNAVAILABLE, url, status, retry_after);
+      ended = answered(why, PASSING, EXPORTS_JOB_FAILURE_UNAVAILABLE, url, status, answer);
     else if (status == 401 || status == 403)
-      ended = answered(why, FINAL, EXPORTS_JOB_FAILURE_DENIED, url, status, retry_after);
+      ended = answered(why, FINAL, EXPORTS_JOB_FAILURE_DENIED, url, status, answer);
     else if (status >= 400)
-      ended = answered(why, FINAL, EXPORTS_JOB_FAILURE_REFUSED, url, status, retry_after);
+      ended = answered(why, FINAL, EXPORTS_JOB_FAILURE_REFUSED, url, status, answer);
     else
-      ended = answered(why, FINAL, EXPORTS_JOB_FAILURE_PROTOCOL, url, status, retry_after);
+      ended = answered(why, FINAL, EXPORTS_JOB_FAILURE_PROTOCOL, url, status, answer);
 
     http_incoming_response_drop_own(response);
     free(location);
-    free(retry_after);
     if (ended != DONE || status == 200) break;
   }
   free(url);

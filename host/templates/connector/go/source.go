@@ -113,12 +113,12 @@ func (from *source) follow(at *url.URL) ([]byte, error) {
 		}
 		if from.began.IsZero() {
 			from.began = time.Now().UTC()
-			if date, err := time.Parse(httpDate, header(response, "date")); err == nil && date.Before(from.began) {
-				from.began = date.UTC()
+			if date := clock(response); date.Before(from.began) {
+				from.began = date
 			}
 		}
 		status := response.Status()
-		location, retryAfter := header(response, "location"), header(response, "retry-after")
+		location, asked := header(response, "location"), retryAfter(response)
 		if status == 200 {
 			return read(response, at)
 		}
@@ -131,10 +131,7 @@ func (from *source) follow(at *url.URL) ([]byte, error) {
 			}
 		}
 		answered := failure{detail: detail("%s answered %d", place(at), status)}
-		answered.detail.Status = wit_types.Some(status)
-		if seconds, err := strconv.ParseUint(retryAfter, 10, 32); err == nil {
-			answered.detail.RetryAfterSeconds = wit_types.Some(seconds)
-		}
+		answered.detail.Status, answered.detail.RetryAfterSeconds = wit_types.Some(status), asked
 		switch {
 		case status == 408 || status == 425 || status == 429 || status >= 500:
 			answered.tag, answered.isPassing = tidegate_sync_job.Failure_Unavailable, true
@@ -210,6 +207,27 @@ func notAnswered(at *url.URL, code wasi_http_types.ErrorCode) error {
 	}
 	why := detail("no answer from %s (wasi:http error-code %d)", place(at), code.Tag())
 	return failure{tag: tidegate_sync_job.Failure_Unavailable, detail: why, isPassing: true}
+}
+
+// The source's clock, as the answer says it; this machine's where it says none.
+func clock(response *wasi_http_types.IncomingResponse) time.Time {
+	if date, err := time.Parse(httpDate, header(response, "date")); err == nil {
+		return date.UTC()
+	}
+	return time.Now().UTC().Truncate(time.Second)
+}
+
+// How many seconds an answer asks to wait: it names them, or a time by the source's clock.
+func retryAfter(response *wasi_http_types.IncomingResponse) wit_types.Option[uint64] {
+	asked := header(response, "retry-after")
+	if seconds, err := strconv.ParseUint(asked, 10, 32); err == nil {
+		return wit_types.Some(seconds)
+	}
+	until, err := time.Parse(httpDate, asked)
+	if err != nil {
+		return wit_types.None[uint64]()
+	}
+	return wit_types.Some(uint64(max(0, until.Sub(clock(response))/time.Second)))
 }
 
 func header(response *wasi_http_types.IncomingResponse, name string) string {

@@ -7,6 +7,7 @@ redirects, and does not know your API.
 import json
 import os
 from datetime import datetime, timedelta, timezone
+from json.encoder import encode_basestring as quoted
 from urllib.parse import urlencode
 
 from componentize_py_types import Err
@@ -115,10 +116,22 @@ def first_url(window: Window | None, cursor: datetime | None) -> str:
     return url + ("&" if "?" in url else "?") + urlencode(query)
 
 
+class Number(float):
+    """A number that Python would write with other digits, such as 1.10 or 1e400: it keeps its own."""
+
+    text: str
+
+    @classmethod
+    def read(cls, text: str) -> float:
+        number = cls(text)
+        number.text = text
+        return float(number) if repr(float(number)) == text else number
+
+
 def read_page(body: bytes, url: str) -> tuple[list, str | None]:
     """Here: the records of a page, and where the next one is. None on the last page."""
     try:
-        page = json.loads(body)
+        page = json.loads(body, parse_float=Number.read)
     except (ValueError, RecursionError) as error:
         raise protocol(url, f"is not JSON: {error}") from error
     if not isinstance(page, dict) or not isinstance(page.get("items"), list):
@@ -139,11 +152,32 @@ def updated(item, url: str) -> datetime:
 
 
 def line(item, url: str) -> str:
-    """Here: what is published of a record. Integers keep every digit; a number too large for a float is refused."""
+    """Here: what is published of a record. Numbers keep their digits."""
     try:
-        return json.dumps(item, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+        return written(item) + "\n"
     except ValueError as error:
         raise protocol(url, f"has an item that cannot be written: {error}") from error
+
+
+LITERALS = {True: "true", False: "false", None: "null"}
+
+
+def written(value) -> str:
+    """As `json.dumps`, with numbers as they were read."""
+    match value:
+        case dict():
+            return "{" + ",".join([f"{quoted(name)}:{written(member)}" for name, member in value.items()]) + "}"
+        case list():
+            return "[" + ",".join([written(element) for element in value]) + "]"
+        case str():
+            return quoted(value)
+        case Number():
+            return value.text
+        case bool() | None:
+            return LITERALS[value]
+        case int():
+            return str(value)
+    return json.dumps(value, allow_nan=False)
 
 
 def read_state(state: str | None, full_refresh: bool) -> datetime | None:

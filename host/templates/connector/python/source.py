@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from math import ceil
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -134,9 +135,7 @@ class Source:
             if status in (301, 302, 303, 307, 308) and location:
                 url = linked(url, location)
                 continue
-            retry_after = header(response, "retry-after") or ""
-            asked = int(retry_after) if retry_after.isdecimal() and len(retry_after) < 10 else None
-            answered = Detail(f"{place(url)} answered {status}", status, asked)
+            answered = Detail(f"{place(url)} answered {status}", status, retry_after(response))
             if status in (408, 425, 429) or status >= 500:
                 raise Passing(Failure_Unavailable(answered))
             if status in (401, 403):
@@ -193,6 +192,15 @@ def not_answered(url: str, code) -> Exception:
     if isinstance(code, ErrorCode_HttpRequestDenied):
         return Err(Failure_Denied(detail(f"{place(url)} is not granted")))
     return Passing(Failure_Unavailable(detail(f"no answer from {place(url)}: {type(code).__name__}")))
+
+
+def retry_after(response: IncomingResponse) -> int | None:
+    """How many seconds an answer asks to wait: it names them, or a time by the source's clock."""
+    asked = header(response, "retry-after") or ""
+    if re.fullmatch("[0-9]{1,9}", asked):
+        return int(asked)
+    until, now = http_date(asked), http_date(header(response, "date")) or datetime.now(timezone.utc)
+    return max(0, ceil((until - now).total_seconds())) if until else None
 
 
 def header(response: IncomingResponse, name: str) -> str | None:

@@ -17,7 +17,17 @@ if has_std || { rustup target add $target >/dev/null 2>&1 && has_std; }; then
 else
     if ! has_debian_std; then
         as_root apt-get update -qq >/dev/null
-        apt_install ca-certificates gcc libc6-dev rustc-web cargo-web rust-web-src rust-web-llvm
+        packages="ca-certificates gcc libc6-dev rustc-web cargo-web rust-web-src rust-web-llvm"
+        # Debian's other compiler (rustc, cargo) and its rustup cannot be installed beside it.
+        # shellcheck disable=SC2086
+        removed=$(apt-get install -s --no-install-recommends $packages | sed -n 's/^Remv \([^ ]*\).*/\1/p' | paste -sd ' ' -)
+        if [ -n "$removed" ] && [ "${REPLACE_RUSTC:-}" != yes ]; then
+            echo "build.sh: this compiler has no target $target; Debian's rustc-web has, and would remove: $removed" >&2
+            echo "nothing was changed; install Rust by rustup (https://rustup.rs), or let them be removed: REPLACE_RUSTC=yes sh build.sh" >&2
+            exit 1
+        fi
+        # shellcheck disable=SC2086
+        apt_install $packages
     fi
     # A link to a versioned lld, which is a package of its own.
     [ -e /usr/bin/rust-lld ] || apt_install "$(basename "$(readlink /usr/bin/rust-lld)")"

@@ -82,9 +82,7 @@ export class Source {
         url = location;
         continue;
       }
-      const retryAfter = header(response, 'retry-after');
-      const asked = retryAfter && /^\d{1,9}$/.test(retryAfter) ? BigInt(retryAfter) : undefined;
-      const answered = (tag: Parameters<typeof failure>[0]) => failure(tag, `${place(url)} answered ${status}`, status, asked);
+      const answered = (tag: Parameters<typeof failure>[0]) => failure(tag, `${place(url)} answered ${status}`, status, retryAfter(response));
       if ([408, 425, 429].includes(status) || status >= 500) throw new Passing(answered('unavailable'));
       if (status === 401 || status === 403) throw answered('denied');
       throw answered(status >= 400 ? 'refused' : 'protocol');
@@ -159,6 +157,15 @@ export function resolve(base: string, link: string | null | undefined): string |
   } catch {
     return undefined;
   }
+}
+
+// How many seconds an answer asks to wait: it names them, or a time by the source's clock.
+function retryAfter(response: IncomingResponse): bigint | undefined {
+  const asked = header(response, 'retry-after') ?? '';
+  if (/^\d{1,9}$/.test(asked)) return BigInt(asked);
+  const until = httpDate(asked);
+  const now = httpDate(header(response, 'date')) ?? Number(time().seconds) * 1000;
+  return until === undefined ? undefined : BigInt(Math.max(0, until - now) / 1000);
 }
 
 // A time as HTTP writes it, `Fri, 27 Nov 2026 16:00:00 GMT`, in milliseconds since 1970.

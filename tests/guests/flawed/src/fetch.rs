@@ -33,7 +33,7 @@ pub struct Source<'f> {
 struct Answer {
     status: u16,
     location: Option<String>,
-    retry_after_s: Option<u64>,
+    retry_after: Option<String>,
     date: Option<i64>,
     /// `None`: it was broken off.
     body: Option<Vec<u8>>,
@@ -154,9 +154,7 @@ impl<'f> Source<'f> {
                 return Err((Failure::Denied(said), None));
             }
             429 => {
-                let wait_s = answer
-                    .retry_after_s
-                    .filter(|_| !flaw.is("wait-for-nothing"));
+                let wait_s = self.asked_to_wait(&answer);
                 let pause_ns = wait_s.map_or(PAUSE_NS, |seconds| seconds * 1_000_000_000);
                 return Err((Failure::Unavailable(said), Some(pause_ns)));
             }
@@ -184,6 +182,19 @@ impl<'f> Source<'f> {
             }
             Err((Failure::Protocol(detail(&error.to_string())), None))
         })
+    }
+
+    /// Seconds.
+    fn asked_to_wait(&self, answer: &Answer) -> Option<u64> {
+        let asked = answer.retry_after.as_deref()?;
+        if self.flaw.is("wait-for-nothing") {
+            return None;
+        }
+        if let Ok(seconds) = asked.parse() {
+            return Some(seconds);
+        }
+        let until = http_date(asked).filter(|_| !self.flaw.is("wait-for-no-date"))?;
+        u64::try_from(until - answer.date?).ok()
     }
 
     fn ask(&self, url: &str) -> Result<Option<Answer>, Failure> {
@@ -255,7 +266,7 @@ fn read(response: &IncomingResponse) -> Answer {
     Answer {
         status: response.status(),
         location,
-        retry_after_s: retry_after.and_then(|text| text.parse().ok()),
+        retry_after,
         date,
         body,
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Bench, Check, Needs, Proof, Wrong, failed};
-use crate::commands::test::api::{Api, Ending, Fault, Script};
+use crate::commands::test::api::{Api, Ending, Fault, Script, Wait};
 use crate::commands::test::rows::{self, PAGE_ROWS, ROWS};
 use crate::commands::test::trial::{Ran, With};
 use crate::settings::catalogue::{MAX_RESPONSE_BYTES, MAX_RETRIES, RUN_DEADLINE};
@@ -11,6 +11,7 @@ use crate::settings::catalogue::{MAX_RESPONSE_BYTES, MAX_RETRIES, RUN_DEADLINE};
 pub const CHECKS: &[Check] = &[
     check("500 twice", twice_500),
     check("429 with Retry-After", busy_429),
+    check("429 until a date", busy_until),
     check("503 for ever", always_503),
     check("401", unauthorized_401),
     check("404", missing_404),
@@ -90,12 +91,42 @@ fn twice_500(bench: &Bench<'_>) -> Proof {
 }
 
 fn busy_429(bench: &Bench<'_>) -> Proof {
+    let waited = waits(bench, "429", Wait::Seconds(WAIT_SECONDS))?;
+    if waited < WAIT {
+        return Err(failed(format!(
+            "it waited {} ms; Retry-After asks for {WAIT_SECONDS} s",
+            waited.as_millis()
+        )));
+    }
+    Ok(format!(
+        "waited {} ms of {WAIT_SECONDS} s, and tried again",
+        waited.as_millis()
+    ))
+}
+
+/// By the `Date` of the answer or by its own clock, which is a part of a second further: both are right.
+fn busy_until(bench: &Bench<'_>) -> Proof {
+    let waited = waits(bench, "429-date", Wait::Until(2))?;
+    if waited < WAIT {
+        return Err(failed(format!(
+            "it waited {} ms; Retry-After is 2 s after Date",
+            waited.as_millis()
+        )));
+    }
+    Ok(format!(
+        "waited {} ms, until 2 s after its Date",
+        waited.as_millis()
+    ))
+}
+
+/// How long the component waits where a page is answered by 429 once, and then as it should be.
+fn waits(bench: &Bench<'_>, name: &str, wait: Wait) -> Result<Duration, Wrong> {
     let fault = Fault::Status {
         status: 429,
         times: Some(1),
-        retry_after: Some(WAIT_SECONDS),
+        retry_after: Some(wait),
     };
-    let ran = bench.under("429", fault, &[])?;
+    let ran = bench.under(name, fault, &[])?;
     let faulty = bench.faulty()?;
     if ran.exit != 0 {
         return Err(ran.wrong(format!(
@@ -109,17 +140,7 @@ fn busy_429(bench: &Bench<'_>) -> Proof {
         .next()
         .zip(tries.next())
         .map(|(one, two)| two.at - one.at);
-    let waited = waited.unwrap_or_default();
-    if waited < WAIT {
-        return Err(failed(format!(
-            "it waited {} ms; Retry-After asks for {WAIT_SECONDS} s",
-            waited.as_millis()
-        )));
-    }
-    Ok(format!(
-        "waited {} ms of {WAIT_SECONDS} s, and tried again",
-        waited.as_millis()
-    ))
+    Ok(waited.unwrap_or_default())
 }
 
 fn always_503(bench: &Bench<'_>) -> Proof {

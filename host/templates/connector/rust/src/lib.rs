@@ -135,7 +135,7 @@ struct Page<'a> {
 
 impl<'a> Page<'a> {
     fn read(body: &'a [u8], url: &str) -> Result<Self, Failure> {
-        serde_json::from_slice(body).map_err(|error| {
+        object(body).map_err(|error| {
             let message = format!("{} is not a page of items: {error}", place(url));
             Failure::Protocol(detail(message))
         })
@@ -148,13 +148,21 @@ fn updated(item: &RawValue, url: &str) -> Result<Timestamp, Failure> {
     struct Item {
         updated: Timestamp,
     }
-    match serde_json::from_str(item.get()) {
+    match object(item.get().as_bytes()) {
         Ok(Item { updated }) => Ok(updated),
         Err(error) => {
             let message = format!("{} has an item without `updated`: {error}", place(url));
             Err(Failure::Protocol(detail(message)))
         }
     }
+}
+
+/// Reads an object. By itself serde would take an array, too: its first value for the first member.
+fn object<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, String> {
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err("it is not an object".to_owned());
+    }
+    serde_json::from_slice(text).map_err(|error| error.to_string())
 }
 
 /// What one run leaves for the next.
@@ -170,7 +178,7 @@ impl State {
         let Some(text) = text else {
             return Ok(Self::default());
         };
-        let problem = match serde_json::from_str::<Self>(text) {
+        let problem = match object::<Self>(text.as_bytes()) {
             Ok(state) if state.v > STATE_VERSION => {
                 format!(
                     "has version {}, this connector reads up to {STATE_VERSION}",

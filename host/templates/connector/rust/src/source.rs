@@ -216,8 +216,20 @@ fn answered(url: &str, response: &IncomingResponse) -> Detail {
     Detail {
         message: format!("{} answered {status}", place(url)),
         status: Some(status),
-        retry_after_seconds: header(response, "retry-after").and_then(|value| value.parse().ok()),
+        retry_after_seconds: retry_after(response),
     }
+}
+
+/// How many seconds an answer asks to wait: it names them, or a time by the source's clock.
+fn retry_after(response: &IncomingResponse) -> Option<u64> {
+    let asked = header(response, "retry-after")?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(seconds);
+    }
+    let until = http_date(&asked)?;
+    let source = header(response, "date").and_then(|date| http_date(&date));
+    let seconds = until.as_second() - source.unwrap_or_else(now).as_second();
+    Some(u64::try_from(seconds).unwrap_or(0))
 }
 
 fn header(response: &IncomingResponse, name: &str) -> Option<String> {
