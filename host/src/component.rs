@@ -237,6 +237,9 @@ impl Connector {
             function,
             limits: limits.clone(),
             environment: grants.environment,
+            signing_mark: (grants.outbound.as_ref())
+                .and_then(|egress| egress.signing_mark())
+                .map(str::to_owned),
             fetch_less: grants.fetch_less.clone(),
             cpu: grants.cpu,
             memory_bytes: grants.memory_bytes,

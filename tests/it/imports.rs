@@ -121,13 +121,14 @@ fn the_wit_is_written_as_a_folder_and_replaces_nothing() {
 
     job.tidegate(["wit", "new/wit"])
         .exits(0)
-        .stdout_has("wrote 10 files");
+        .stdout_has("wrote 11 files");
     job.tidegate(["wit", "new/wit"]).exits(0);
 
     for name in [
         "world.wit",
         "job.wit",
         "probe.wit",
+        "signer.wit",
         "deps/io.wit",
         "deps/sockets.wit",
     ] {
@@ -157,7 +158,7 @@ fn wit_that_cannot_be_written_leaves_no_file_that_is_not_whole() {
     let job = job.launched_by("exec \"$@\"");
     job.tidegate(["wit", "new/wit"])
         .exits(0)
-        .stdout_has("wrote 10 files");
+        .stdout_has("wrote 11 files");
 }
 
 #[test]
@@ -234,7 +235,7 @@ fn every_line_of_our_worlds_is_documented() {
             .iter()
             .filter(|line| line.starts_with("import "))
             .count(),
-        11 + 18
+        11 + 1 + 18
     );
 }
 

@@ -80,6 +80,8 @@ mod satisfied;
 mod settings;
 /// Members of records that are other than before.
 mod shapes;
+/// Requests that the host signs, and the example of a connector for such an API.
+mod signed;
 /// A load from a source that sorts by the cursor.
 mod sorted;
 /// Data that goes to a SQLite database.

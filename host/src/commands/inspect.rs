@@ -132,7 +132,7 @@ impl Inspected {
         let _ = writeln!(out, "\nImports: {}", imports.len() + imports_more);
         for import in imports {
             let word = match import.list {
-                Some(List::Granted) => "available",
+                Some(List::Granted | List::Signing) => "available",
                 Some(List::Satisfied) => "grants nothing",
                 None => "NOT AVAILABLE",
             };
@@ -165,6 +165,7 @@ impl Inspected {
             .map(|import| {
                 let list = import.list.map(|list| match list {
                     List::Granted => "connector",
+                    List::Signing => "signing-connector",
                     List::Satisfied => "satisfied",
                 });
                 json!({"name": import.name, "available": list.is_some(), "list": list})

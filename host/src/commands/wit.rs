@@ -13,10 +13,11 @@ use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
 use crate::words;
 
 /// Our package, in the order in which a person should read it.
-const OWN: [(&str, &str); 3] = [
+const OWN: [(&str, &str); 4] = [
     ("world.wit", include_str!("../../../wit/world.wit")),
     ("job.wit", include_str!("../../../wit/job.wit")),
     ("probe.wit", include_str!("../../../wit/probe.wit")),
+    ("signer.wit", include_str!("../../../wit/signer.wit")),
 ];
 /// What it names of WASI.
 const DEPS: [(&str, &str); 7] = [
@@ -40,7 +41,7 @@ pub fn wit(args: &WitArgs) -> Ended {
         None => stdout::print(&words::escaped_lines(&printed())),
         Some(dir) => written(dir).and_then(|many| {
             stdout::print(&format!(
-                "wrote {many} files to `{}`; worlds: `connector`, `sync-job`\n",
+                "wrote {many} files to `{}`; worlds: `connector`, `signing-connector`, `sync-job`\n",
                 dir.display()
             ))
         }),

@@ -5,7 +5,7 @@
 
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
-use crate::settings::catalogue::{self, LATER, Row};
+use crate::settings::catalogue::{self, LATER, Row, SOURCE_SIGNING_KEY};
 use crate::settings::component_settings::PROPOSED;
 use crate::settings::env_file;
 use crate::words::{self, steers};
@@ -131,6 +131,11 @@ fn is_hosts(name: &str) -> bool {
     is_known(name) || name == LATER || name.strip_suffix("_FILE").is_some_and(is_known)
 }
 
+/// The host's settings that a component may require.
+fn may_require(name: &str) -> bool {
+    PROPOSED.contains(&name) || name == SOURCE_SIGNING_KEY.row.name
+}
+
 fn hosts(name: &str) -> Option<&'static Row> {
     catalogue::row(name).filter(|row| !row.described_by_component)
 }
@@ -216,7 +221,7 @@ fn setting(raw: raw::Setting, limits: &Limits, problems: &mut Vec<String>) -> Se
     if let Some(host) = hosts(&raw.name) {
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         return Setting {
-            required: raw.required && PROPOSED.contains(&host.name),
+            required: raw.required && may_require(host.name),
             // Whoever declares a secret expects to be given it.
             secret: raw.secret && host.is_secret(),
             // The host knows which of its own decide what is published, and what they do.

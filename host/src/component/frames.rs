@@ -37,6 +37,8 @@ pub struct Call {
     pub limits: Limits,
     /// The settings that the component declared, never a secret.
     pub environment: Vec<(String, String)>,
+    /// How stand-ins for signatures begin; none where nothing is signed.
+    pub signing_mark: Option<String>,
     /// What to do where it takes too much, in words.
     pub fetch_less: String,
     /// CPU time that it may use.
@@ -281,6 +283,7 @@ mod tests {
             function: Function::Look,
             limits: Limits::default(),
             environment: vec![("A".to_owned(), "ü".repeat(100_000))],
+            signing_mark: Some("tidegate.m.".to_owned()),
             fetch_less: "less".to_owned(),
             cpu: Duration::from_millis(1500),
             memory_bytes: 7,

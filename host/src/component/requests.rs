@@ -80,7 +80,7 @@ mod tests {
         Egress::new(
             Policy::default(),
             &auth,
-            &[],
+            None,
             &files,
             &limits,
             Log::silent(),

@@ -26,6 +26,9 @@ pub const GRANTED: [&str; 11] = [
     "wasi:http/outgoing-handler",
 ];
 
+/// What the world `signing-connector` has besides, without its version.
+const SIGNER: &str = "tidegate:sync/signer";
+
 /// The interfaces of the world `satisfied`, likewise: they are there for toolchains, and grant nothing.
 pub const SATISFIED: [&str; 18] = [
     "wasi:cli/exit",
@@ -79,6 +82,8 @@ pub struct Import {
 pub enum List {
     /// [`GRANTED`].
     Granted,
+    /// [`SIGNER`].
+    Signing,
     /// [`SATISFIED`].
     Satisfied,
 }
@@ -120,6 +125,9 @@ fn is_component(bytes: &[u8]) -> bool {
 /// The list that has this import, in one of the versions that are served.
 fn list(import: &str) -> Option<List> {
     let (interface, version) = import.split_once('@').unwrap_or((import, ""));
+    if interface == SIGNER {
+        return version.starts_with(SERVED_LIKE).then_some(List::Signing);
+    }
     if !version.starts_with("0.2.") {
         return None;
     }
@@ -132,7 +140,7 @@ fn list(import: &str) -> Option<List> {
 /// All that may be imported, in words: packages with their interfaces.
 fn available() -> String {
     let mut packages: Vec<(&str, Vec<&str>)> = Vec::new();
-    for interface in GRANTED.into_iter().chain(SATISFIED) {
+    for interface in GRANTED.into_iter().chain(SATISFIED).chain([SIGNER]) {
         let (package, name) = interface.split_once('/').expect("a package and a name");
         match packages.iter_mut().find(|(known, _)| *known == package) {
             Some((_, names)) => names.push(name),
@@ -425,7 +433,7 @@ impl Reader<'_> {
         Err(Failure::new(
             Outcome::Denied,
             format!(
-                "host refused the component before compiling it: it imports {}{more}; only these interfaces of WASI 0.2 are available: {}; use a component without these imports",
+                "host refused the component before compiling it: it imports {}{more}; only these interfaces are available: {}; use a component without these imports",
                 self.refused.join(", "),
                 available()
             ),
@@ -492,6 +500,8 @@ mod tests {
 
         assert_eq!(imports("connector"), GRANTED);
         assert_eq!(imports("satisfied"), SATISFIED);
+        assert!(wit.contains("world signing-connector {\n  include connector;\n"));
+        assert!(wit.contains("\n  import signer;\n"));
     }
 
     #[test]
@@ -508,11 +518,21 @@ mod tests {
     }
 
     #[test]
+    fn the_signer_is_served_in_the_versions_of_the_contract() {
+        for version in ["0.1.0", "0.1.7"] {
+            assert_eq!(list(&format!("{SIGNER}@{version}")), Some(List::Signing));
+        }
+        for version in ["", "@0.2.0", "@0.2.12", "@1.0.0"] {
+            assert_eq!(list(&format!("{SIGNER}{version}")), None);
+        }
+    }
+
+    #[test]
     fn a_refusal_names_all_that_is_available() {
         let failure = checked(r#"(component (import "wasi:random/other@0.2.0" (func)))"#);
         let message = failure.unwrap_err().message;
 
-        for interface in GRANTED.into_iter().chain(SATISFIED) {
+        for interface in GRANTED.into_iter().chain(SATISFIED).chain([SIGNER]) {
             let (package, name) = interface.split_once('/').unwrap();
             let (_, listed) = message.split_once(&format!("{package}/{{")).unwrap();
             let (listed, _) = listed.split_once('}').unwrap();

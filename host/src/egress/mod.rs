@@ -19,6 +19,7 @@ mod pace;
 mod policy;
 mod record;
 mod request;
+mod signature;
 mod tls;
 mod token;
 
@@ -40,6 +41,7 @@ pub use self::headers::is_forbidden_header;
 pub use self::key::Key;
 pub use self::policy::{Origin, Policy};
 pub use self::record::Traffic;
+pub use self::signature::{Algorithm, Encoding, SigningKey, stand_in};
 pub use self::tls::{ClientFiles, Proof, TlsFiles, Trust, fault_in_words, find, may_be_named};
 pub use self::token::{OAuth2, SentIn};
 
@@ -50,12 +52,12 @@ use self::headers::{encoding, is_stripped};
 use self::key::KeptCredential;
 use self::pace::Pace;
 use self::record::Record;
+use self::signature::Signer;
 use self::tls::Tls;
 use self::token::Tokens;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::Failure;
-use crate::secret::Secret;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -68,6 +70,8 @@ struct Shared {
     credential: KeptCredential,
     /// Where the credential is a token that is fetched.
     tokens: Option<Tokens>,
+    /// Where the component may have requests signed.
+    signer: Option<Signer>,
     client: Client,
     echoes: Arc<Echoes>,
     record: Record,
@@ -80,13 +84,13 @@ struct Shared {
 }
 
 impl Egress {
-    /// A way out for what `policy` grants. `other_secrets` are replaced in answers as `auth`'s are.
+    /// A way out for what `policy` grants, on which `signing` signs what the component asks for.
     ///
     /// `Err`: the credential, one of `files` or the trust store cannot be used. Nothing is connected yet.
     pub fn new(
         policy: Policy,
         auth: &Auth,
-        other_secrets: &[Secret],
+        signing: Option<&SigningKey>,
         files: &TlsFiles,
         limits: &Limits,
         log: Log,
@@ -94,7 +98,7 @@ impl Egress {
         Self::with_resolver(
             policy,
             auth,
-            other_secrets,
+            signing,
             files,
             limits,
             log,
@@ -105,15 +109,14 @@ impl Egress {
     fn with_resolver(
         policy: Policy,
         auth: &Auth,
-        other_secrets: &[Secret],
+        signing: Option<&SigningKey>,
         files: &TlsFiles,
         limits: &Limits,
         log: Log,
         resolver: Arc<dyn Resolve>,
     ) -> Result<Self, Failure> {
         let policy = Arc::new(policy);
-        let secrets = auth.secrets().into_iter();
-        let echoes = Arc::new(Echoes::new(secrets.chain(other_secrets.iter().cloned())));
+        let echoes = Arc::new(Echoes::new(auth.secrets()));
         let token_origin = match auth {
             Auth::OAuth2(oauth2) => oauth2.origin().map(|origin| (oauth2, origin)),
             _ => None,
@@ -138,6 +141,7 @@ impl Egress {
         Ok(Self(Arc::new(Shared {
             credential: KeptCredential::new(auth)?,
             tokens: tokens.transpose()?,
+            signer: signing.cloned().map(Signer::new).transpose()?,
             client: Client::new(policy.clone(), resolver, &tls, limits),
             policy,
             echoes,
@@ -181,6 +185,11 @@ impl Egress {
     /// The first limit, certificate or rule of HTTP that an exchange broke, for which asking again is useless.
     pub fn breach(&self) -> Option<EgressError> {
         self.0.record.breach()
+    }
+
+    /// How stand-ins for signatures begin, where requests can be signed.
+    pub fn signing_mark(&self) -> Option<&str> {
+        self.0.signer.as_ref().map(Signer::mark)
     }
 
     /// What has gone over the network so far.

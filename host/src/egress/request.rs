@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use http::header::AUTHORIZATION;
 use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response, StatusCode, request};
 use http_body::Body;
@@ -15,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::headers::{head_bytes, outgoing};
 use super::{BoxError, EgressError, Origin, Shared};
+use crate::secret::Learned;
 
 /// The head of an answer, and when its body must be complete.
 pub(super) type Answer = (Response<Incoming>, Instant);
@@ -31,6 +33,10 @@ impl Shared {
             given.method.as_str().len() + target.as_str().len() + " HTTP/1.1\r\n".len() + 1;
         let (mut head, ()) = Request::new(()).into_parts();
         head.headers = outgoing(&given.headers);
+        let signer = self.signer.as_ref();
+        if let Some(signed) = signer.and_then(|signer| signer.authorization(&given.headers)) {
+            head.headers.insert(AUTHORIZATION, signed);
+        }
         if head_bytes(first_line_bytes, &head.headers) > self.limits.request_head_bytes {
             let limit = self.limits.request_head_bytes as u64;
             return Err(EgressError::TooLarge {
@@ -108,7 +114,17 @@ impl Shared {
         body: Bytes,
         origin: &Origin,
     ) -> Result<Answer, EgressError> {
-        if self.policy.source.as_ref() != Some(origin) {
+        let is_source = self.policy.source.as_ref() == Some(origin);
+        if let Some(signer) = &self.signer {
+            if is_source {
+                for signature in signer.sign(&mut head, origin)? {
+                    self.echoes.learn(&signature, Learned::Signature);
+                }
+            } else {
+                signer.check_unsigned(&head, origin)?;
+            }
+        }
+        if !is_source {
             return self.exchange(head, body, origin).await;
         }
         self.warn_of_plain(origin);

@@ -180,7 +180,8 @@ pub fn egress(host: &HostPlan, plan: &Plan, log: crate::log::Log) -> Result<Egre
         ca: host.ca_file.clone(),
         client: host.client.clone(),
     };
-    Egress::new(policy, &host.auth, &[], &files, &host.limits, log)
+    let signing = host.signing.as_ref();
+    Egress::new(policy, &host.auth, signing, &files, &host.limits, log)
 }
 
 /// What a component said, unless the host's own record of a denial or a limit outranks it: also when it said that all went

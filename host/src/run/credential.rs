@@ -2,7 +2,9 @@
 
 use crate::egress::Auth;
 use crate::run::setup::Job;
-use crate::settings::catalogue::{CLIENT_CERT_FILE, SOURCE_API_KEY, SOURCE_CLIENT_SECRET};
+use crate::settings::catalogue::{
+    CLIENT_CERT_FILE, SOURCE_API_KEY, SOURCE_CLIENT_SECRET, SOURCE_SIGNING_KEY,
+};
 use crate::settings::component_settings::HEADERS;
 
 /// What was refused and what to check, with the origin of each setting: `no credential was sent: set SOURCE_API_KEY`.
@@ -20,6 +22,10 @@ pub fn advice(job: &Job) -> String {
         Auth::Bearer(_) | Auth::Header { .. } | Auth::Query { .. } | Auth::Basic(_) => format!(
             "the source refused the credential; check {} and SOURCE_AUTH",
             named(SOURCE_API_KEY.row.name)
+        ),
+        Auth::None if job.host.signing.is_some() => format!(
+            "the source refused the signature; check {}, SOURCE_SIGNING_ALGORITHM and this machine's clock",
+            named(SOURCE_SIGNING_KEY.row.name)
         ),
         Auth::None if job.host.client.is_some() => format!(
             "the source refused the client; check {}, or set SOURCE_API_KEY",

@@ -58,6 +58,7 @@ pub fn call(
             staging: given.staging,
             staged_bytes_left: call.staged_bytes_left,
             environment: call.environment,
+            signing_mark: call.signing_mark,
             stderr,
             memory_bytes: call.memory_bytes,
         };

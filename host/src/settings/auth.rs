@@ -1,15 +1,18 @@
-//! How we say who we are: `SOURCE_AUTH` with what belongs to it, and the client certificate.
+//! How we say who we are: `SOURCE_AUTH` with what belongs to it, the key for signing, and the client certificate.
 //!
 //! Which settings belong to which value of `SOURCE_AUTH` is the catalogue's to say.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use url::Url;
+use zeroize::Zeroizing;
 
-use crate::egress::{Auth, ClientFiles, Key, OAuth2};
+use crate::egress::{Auth, ClientFiles, Key, OAuth2, SigningKey};
 use crate::secret::Secret;
 use crate::settings::catalogue::{
     CLIENT_CERT_FILE, CLIENT_KEY_FILE, SOURCE_API_KEY, SOURCE_AUTH, SOURCE_AUTH_NAME,
-    SOURCE_CLIENT_ID, SOURCE_CLIENT_SECRET, SOURCE_SCOPE, SOURCE_TOKEN_AUTH, SOURCE_TOKEN_URL,
-    Setting,
+    SOURCE_CLIENT_ID, SOURCE_CLIENT_SECRET, SOURCE_SCOPE, SOURCE_SIGNING_ALGORITHM,
+    SOURCE_SIGNING_KEY, SOURCE_SIGNING_KEY_FORMAT, SOURCE_TOKEN_AUTH, SOURCE_TOKEN_URL, Setting,
 };
 use crate::settings::inputs::{Inputs, Problem};
 
@@ -112,6 +115,71 @@ fn oauth2(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<OAuth2> {
         scope,
         sent_in,
     })
+}
+
+/// `SOURCE_SIGNING_KEY_FORMAT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFormat {
+    /// The bytes of the text are the key.
+    Text,
+    /// RFC 4648, section 4.
+    Base64,
+    /// Two digits a byte.
+    Hex,
+}
+
+impl KeyFormat {
+    /// Reads `SOURCE_SIGNING_KEY_FORMAT`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "base64" => Ok(Self::Base64),
+            "hex" => Ok(Self::Hex),
+            _ => Err("takes `text`, `base64` or `hex`".to_owned()),
+        }
+    }
+
+    /// The key that is written like this. `Err` completes a sentence that begins with the setting's name, and shows nothing of it.
+    fn key(self, text: &Secret) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+        let text = text.expose();
+        match self {
+            Self::Text => Ok(Zeroizing::new(text.as_bytes().to_vec())),
+            Self::Base64 => (STANDARD.decode(text).map(Zeroizing::new))
+                .map_err(|_| "is not base64, as SOURCE_SIGNING_KEY_FORMAT says it is"),
+            Self::Hex => of_hex(text).ok_or("is not hex, as SOURCE_SIGNING_KEY_FORMAT says it is"),
+        }
+    }
+}
+
+fn of_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let nibble = |digit: u8| char::from(digit).to_digit(16);
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => u8::try_from(nibble(*high)? << 4 | nibble(*low)?).ok(),
+        _ => None,
+    };
+    text.as_bytes()
+        .chunks(2)
+        .map(byte)
+        .collect::<Option<_>>()
+        .map(Zeroizing::new)
+}
+
+/// The key with which requests are signed, if there is one.
+pub(super) fn signing(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<SigningKey> {
+    let algorithm = inputs.parsed_or_default(&SOURCE_SIGNING_ALGORITHM, problems);
+    let format = inputs.parsed_or_default(&SOURCE_SIGNING_KEY_FORMAT, problems);
+    let text = inputs.parsed(&SOURCE_SIGNING_KEY, problems)?;
+    match format.key(&text) {
+        Ok(key) => Some(SigningKey::new(algorithm, &key)),
+        Err(message) => {
+            problems.push(Problem {
+                setting: SOURCE_SIGNING_KEY.row.name.to_owned(),
+                message: message.to_owned(),
+                origin: inputs.origin(&SOURCE_SIGNING_KEY.row),
+            });
+            None
+        }
+    }
 }
 
 /// The client certificate: both files or none, and somebody to show it to.

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::egress::{Origin, SentIn};
+use crate::egress::{Algorithm, Origin, SentIn};
 use crate::folder::Writers;
 use crate::log;
 use crate::secret::Secret;
-use crate::settings::auth::Scheme;
+use crate::settings::auth::{KeyFormat, Scheme};
 use crate::settings::columns::{self, Column};
 use crate::settings::data_file::{Compression, Delimiter, Formulas, OutputFormat};
 use crate::settings::database_url::DatabaseUrl;
@@ -103,7 +103,7 @@ impl Group {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Source => "Source",
-            Self::Auth => "OAuth2 and client certificates",
+            Self::Auth => "OAuth2, signatures and client certificates",
             Self::Output => "Output",
             Self::Gates => "Gates: when a run is refused instead of published",
             Self::Health => "Health",
@@ -277,6 +277,12 @@ const REQUIRED_BY_OAUTH2: &[Rule] = &[
     Rule::RequiredWith(&SOURCE_AUTH.row, OAUTH2),
 ];
 
+const OF_SIGNING: &[Rule] = &[Rule::Needs {
+    what: "is about a key for signing",
+    other: &SOURCE_SIGNING_KEY.row,
+    example: "a-signing-key",
+}];
+
 /// A database keeps one set, in its own form and under its own rights.
 const fn of_files(what: &'static str) -> Rule {
     Rule::Excludes {
@@ -355,6 +361,29 @@ catalogue! {
         meaning: "How client id and secret are sent to SOURCE_TOKEN_URL: `basic` (a header) or `body` (form parameters)",
         form: Form::Choice(&["basic", "body"]),
         rules: OF_OAUTH2,
+    }
+    SOURCE_SIGNING_KEY: Secret = parse::secret {
+        group: Group::Auth,
+        example: "a-signing-key",
+        meaning: "Key with which the host signs requests (HMAC), for a component that imports `tidegate:sync/signer`. The key \
+                  is never sent; only the origin of SOURCE_API_URL receives signatures",
+        secrecy: Secrecy::Secret,
+    }
+    SOURCE_SIGNING_KEY_FORMAT: KeyFormat = KeyFormat::parse {
+        group: Group::Auth,
+        default: "text",
+        example: "base64",
+        meaning: "How SOURCE_SIGNING_KEY is written: `text` (its bytes are the key), `base64` or `hex`",
+        form: Form::Choice(&["text", "base64", "hex"]),
+        rules: OF_SIGNING,
+    }
+    SOURCE_SIGNING_ALGORITHM: Algorithm = parse::signing_algorithm {
+        group: Group::Auth,
+        default: "hmac-sha256",
+        example: "hmac-sha512",
+        meaning: "How requests are signed with SOURCE_SIGNING_KEY: `hmac-sha1`, `hmac-sha256`, `hmac-sha384` or `hmac-sha512`",
+        form: Form::Choice(&["hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512"]),
+        rules: OF_SIGNING,
     }
     CLIENT_CERT_FILE: PathBuf = parse::path {
         group: Group::Auth,

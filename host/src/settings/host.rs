@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::egress::{Auth, ClientFiles, Origin};
+use crate::egress::{Auth, ClientFiles, Origin, SigningKey};
 use crate::folder::Writers;
 use crate::limits::{Limits, STAGED_LINE_EXTRA_BYTES};
 use crate::log;
@@ -76,6 +76,8 @@ pub struct HostPlan {
     pub source: Option<Url>,
     /// How the credential is sent, if there is one.
     pub auth: Auth,
+    /// `SOURCE_SIGNING_KEY`, when it is set, with how it signs.
+    pub signing: Option<SigningKey>,
     /// `CLIENT_CERT_FILE` and `CLIENT_KEY_FILE`.
     pub client: Option<ClientFiles>,
     /// `ON_OVERLAP=skip`.
@@ -152,6 +154,7 @@ impl HostPlan {
             ca_file: read.optional(&CA_FILE),
             source: read.optional(&catalogue::SOURCE_API_URL),
             auth: auth::auth(inputs, &mut read.problems),
+            signing: auth::signing(inputs, &mut read.problems),
             client: None,
             skip_on_overlap: read.value(&ON_OVERLAP),
             log_format: read.optional(&LOG_FORMAT),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::egress::{Origin, SentIn};
+use crate::egress::{Algorithm, Origin, SentIn};
 use crate::folder::Writers;
 use crate::limits::{
     INSTANCES_MAX, JOB_NAME_BYTES_MAX, RECORD_BYTES_MAX, TABLE_ELEMENTS_MAX, TABLE_NAME_BYTES_MAX,
@@ -55,6 +55,17 @@ pub fn secret(text: &str) -> Result<Secret, String> {
         return Err("has control characters in it, such as a line break".to_owned());
     }
     Ok(Secret::from(text))
+}
+
+/// `SOURCE_SIGNING_ALGORITHM`.
+pub fn signing_algorithm(text: &str) -> Result<Algorithm, String> {
+    match text {
+        "hmac-sha1" => Ok(Algorithm::HmacSha1),
+        "hmac-sha256" => Ok(Algorithm::HmacSha256),
+        "hmac-sha384" => Ok(Algorithm::HmacSha384),
+        "hmac-sha512" => Ok(Algorithm::HmacSha512),
+        _ => Err("takes `hmac-sha1`, `hmac-sha256`, `hmac-sha384` or `hmac-sha512`".to_owned()),
+    }
 }
 
 /// `SOURCE_API_URL`.

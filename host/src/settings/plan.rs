@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::component::{Announced, Description, Setting, Staging};
 use crate::settings::catalogue::{
-    self, SOURCE_API_KEY, SOURCE_API_URL, SOURCE_CLIENT_SECRET, WRITE_MODE,
+    self, SOURCE_API_KEY, SOURCE_API_URL, SOURCE_CLIENT_SECRET, SOURCE_SIGNING_KEY, WRITE_MODE,
 };
 use crate::settings::component_settings::{LIMITED, is_secret};
 use crate::settings::conflicts;
@@ -98,6 +98,7 @@ impl Plan {
         inputs.read_of_component(description, grant);
         problems.extend_from_slice(&inputs.problems()[before..]);
         refuse_missing(inputs, grant, &mut problems);
+        refuse_without_key(description, inputs, &mut problems);
         hold(inputs, description, host, &mut problems);
         let environment = environment(description, inputs, host);
         refuse_missing_source(description, inputs, &mut problems);
@@ -134,13 +135,13 @@ impl Plan {
 /// Refuses secrets of the component's own; what else cannot be used of a description never came this far.
 fn refuse_secrets(description: &Description, problems: &mut Vec<Problem>) {
     for setting in &description.settings {
-        let sent = [&SOURCE_API_KEY.row, &SOURCE_CLIENT_SECRET.row];
-        let is_sent = sent.iter().any(|row| row.name == setting.name);
-        if setting.secret && !is_sent {
+        let used = [&SOURCE_API_KEY, &SOURCE_CLIENT_SECRET, &SOURCE_SIGNING_KEY];
+        let is_used = used.iter().any(|own| own.row.name == setting.name);
+        if setting.secret && !is_used {
             problems.push(Problem::new(
                 &setting.name,
                 "is declared as a secret by this component, and components get no secrets; use another component, or let \
-                 the host send SOURCE_API_KEY (SOURCE_AUTH)",
+                 the host send SOURCE_API_KEY (SOURCE_AUTH) or sign with SOURCE_SIGNING_KEY",
             ));
         }
     }
@@ -202,6 +203,21 @@ fn refuse_missing(inputs: &Inputs, grant: &Grant<'_>, problems: &mut Vec<Problem
         if setting.required && !is_secret(setting) && !is_there && !is_told {
             problems.push(missing(setting, inputs, grant));
         }
+    }
+}
+
+/// Refuses a component that needs requests signed where there is no key.
+fn refuse_without_key(description: &Description, inputs: &Inputs, problems: &mut Vec<Problem>) {
+    let name = SOURCE_SIGNING_KEY.row.name;
+    let mut settings = description.settings.iter();
+    let is_needed = settings.any(|setting| setting.name == name && setting.required);
+    let is_told = problems.iter().any(|problem| problem.setting == name);
+    if is_needed && !is_told && !inputs.is_given(&SOURCE_SIGNING_KEY.row) {
+        problems.push(Problem::new(
+            name,
+            "is required: the component has its requests signed with it; for example \
+             `SOURCE_SIGNING_KEY_FILE=/etc/tidegate/signing-key`",
+        ));
     }
 }
 

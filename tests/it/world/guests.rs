@@ -55,6 +55,12 @@ pub fn csv() -> &'static Path {
     })
 }
 
+/// The example of a connector whose requests are signed.
+pub fn hawk() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| built("hawk-connector"))
+}
+
 /// The connector that is honest but for one flaw: see `tests/guests/flawed`.
 pub fn flawed() -> &'static Path {
     static FILE: OnceLock<PathBuf> = OnceLock::new();

@@ -96,7 +96,7 @@ fn whole() -> Vec<u8> {
 
 fn out(policy: Policy, auth: &Auth, files: &TlsFiles) -> Egress {
     let log = Lines::default().log();
-    Egress::new(policy, auth, &[], files, &Limits::default(), log).unwrap()
+    Egress::new(policy, auth, None, files, &Limits::default(), log).unwrap()
 }
 
 fn granting(address: SocketAddr) -> (Policy, String) {
@@ -213,7 +213,7 @@ fn files_that_cannot_be_used_are_named_and_nothing_of_the_key_is_shown() {
         let made = Egress::new(
             Policy::default(),
             &Auth::None,
-            &[],
+            None,
             &files,
             &Limits::default(),
             log,
@@ -263,7 +263,7 @@ fn a_key_that_everybody_can_read_is_warned_of() {
         Egress::new(
             Policy::default(),
             &Auth::None,
-            &[],
+            None,
             &files,
             &limits,
             lines.log(),

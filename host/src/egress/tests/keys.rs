@@ -5,6 +5,7 @@ use std::path::Path;
 use super::requests::{EMPTY, world};
 use super::*;
 use crate::given_file::reread::SecretFile;
+use crate::secret::Secret;
 
 const NO: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\nno";
 const OLD: &str = "the-old-key-of-long-ago";

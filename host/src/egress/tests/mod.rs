@@ -233,7 +233,7 @@ fn egress(source: Origin, auth: &Auth, limits: &Limits) -> Egress {
     Egress::new(
         policy,
         auth,
-        &[],
+        None,
         &TlsFiles::default(),
         limits,
         Lines::default().log(),
@@ -294,7 +294,7 @@ fn a_request_can_be_sent_from_any_thread() {
     let egress = Egress::new(
         policy,
         &Auth::None,
-        &[],
+        None,
         &TlsFiles::default(),
         &Limits::default(),
         Lines::default().log(),

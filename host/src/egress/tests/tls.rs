@@ -84,7 +84,7 @@ fn trusting_within(ca: &[u8], url: &str, limits: &Limits) -> Egress {
     Egress::new(
         policy,
         &Auth::None,
-        &[],
+        None,
         &TlsFiles {
             ca: Some(file.path().to_owned()),
             client: None,
@@ -259,7 +259,7 @@ fn a_ca_file_that_cannot_be_used_is_named() {
             ..Limits::default()
         };
         let log = Lines::default().log();
-        Egress::new(Policy::default(), &Auth::None, &[], &files, &limits, log)
+        Egress::new(Policy::default(), &Auth::None, None, &files, &limits, log)
             .err()
             .map(|failure| failure.message)
     };
@@ -289,7 +289,7 @@ fn a_ca_file_that_cannot_be_used_is_named() {
     let missing = Egress::new(
         Policy::default(),
         &Auth::None,
-        &[],
+        None,
         &files,
         &Limits::default(),
         Lines::default().log(),

@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderName, Request, Response};
 use http_body_util::BodyExt as _;
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
@@ -22,13 +23,19 @@ pub use counted::{CountedHttp, link};
 /// WASI's hooks, with the way out behind them.
 pub struct Hooks {
     requests: Option<Requests>,
+    /// Whether requests can be signed, for which many sources have `Authorization`.
+    signs: bool,
     pending: Pending,
 }
 
 impl Hooks {
     /// Hooks that send through `requests`, or refuse everything; what is under way is counted in `pending`.
-    pub fn new(requests: Option<Requests>, pending: Pending) -> Self {
-        Self { requests, pending }
+    pub fn new(requests: Option<Requests>, signs: bool, pending: Pending) -> Self {
+        Self {
+            requests,
+            signs,
+            pending,
+        }
     }
 }
 
@@ -42,7 +49,11 @@ type Sent = Result<
 
 impl WasiHttpHooks for Hooks {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
-        Arc::new(|name: &HeaderName| is_forbidden_header(name))
+        let signs = self.signs;
+        // Without a signature in it, egress sends none.
+        Arc::new(move |name: &HeaderName| {
+            is_forbidden_header(name) && !(signs && name == AUTHORIZATION)
+        })
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {

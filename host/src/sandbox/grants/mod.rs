@@ -1,7 +1,7 @@
 //! Grants: everything a component may touch, in one value; what is not in it does not exist for the component.
 //!
-//! Five capabilities, one file each: requests ([`http`]), the staging folder ([`files`]), settings ([`mod@env`]), the log
-//! ([`log`]) and the clocks ([`clock`]). What toolchains import besides is there and grants nothing ([`satisfied`]). What the
+//! Six capabilities, one file each: requests ([`http`]), signatures of them ([`signer`]), the staging folder ([`files`]), settings
+//! ([`mod@env`]), the log ([`log`]) and the clocks ([`clock`]). What toolchains import besides is there and grants nothing ([`satisfied`]). What the
 //! child holds for a component is counted in [`meter`]. This side speaks WASI; `egress`, in the parent, does not.
 
 mod clock;
@@ -13,6 +13,7 @@ mod http;
 mod log;
 mod meter;
 mod satisfied;
+mod signer;
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -28,6 +29,7 @@ use self::http::CountedHttp;
 use self::meter::{Growth, Meter};
 pub use self::satisfied::Exited;
 use self::satisfied::RandomNumbers;
+use self::signer::StandIns;
 use crate::limits::Limits;
 use crate::sandbox::requests::Requests;
 
@@ -41,6 +43,8 @@ pub struct Grants {
     pub staged_bytes_left: u64,
     /// The settings it declared, never a secret.
     pub environment: Vec<(String, String)>,
+    /// How stand-ins for signatures begin; none where nothing is signed.
+    pub signing_mark: Option<String>,
     /// Where its stderr and its stdout go.
     pub stderr: File,
     /// Memory it may use: its own, and what is held for it.
@@ -55,6 +59,7 @@ pub struct Granted {
     staging: Option<StagingFolder>,
     table: ResourceTable,
     random: RandomNumbers,
+    signer: StandIns,
     meter: Meter,
 }
 
@@ -75,13 +80,15 @@ impl Granted {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resource_handles);
         let meter = Meter::new(grants.memory_bytes, limits);
+        let signer = StandIns::new(grants.signing_mark);
         Self {
             wasi: wasi.build(),
             http,
-            hooks: http::Hooks::new(grants.requests, meter.pending_requests()),
+            hooks: http::Hooks::new(grants.requests, signer.has_key(), meter.pending_requests()),
             staging,
             table,
             random: RandomNumbers::new(limits),
+            signer,
             meter,
         }
     }
@@ -130,7 +137,7 @@ impl Granted {
     }
 }
 
-/// Offers the interfaces of the worlds `connector` and `satisfied`, and no other.
+/// Offers the interfaces of the worlds `signing-connector` and `satisfied`, and no other.
 pub fn link(engine: &Engine) -> wasmtime::Result<Linker<Granted>> {
     use wasmtime_wasi::cli::{WasiCli, WasiCliView};
     use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
@@ -145,6 +152,7 @@ pub fn link(engine: &Engine) -> wasmtime::Result<Linker<Granted>> {
     cli::environment::add_to_linker::<Granted, WasiCli>(l, Granted::cli)?;
     cli::stderr::add_to_linker::<Granted, WasiCli>(l, Granted::cli)?;
     http::link(l, Granted::counted_http)?;
+    signer::link(l, |granted| &mut granted.signer)?;
     satisfied::link(l)?;
     Ok(linker)
 }

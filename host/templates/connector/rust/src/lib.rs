@@ -123,6 +123,11 @@ fn first_url(window: Option<&Window>, cursor: Option<Timestamp>) -> Result<Strin
     Ok(url)
 }
 
+/// Here: the headers of a request, but for the credential, which the host adds.
+fn headers(_url: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    Ok(vec![("accept".to_owned(), b"application/json".to_vec())])
+}
+
 /// Here: a page of your API. Each record keeps the text of the source, so that no digit is lost.
 #[derive(Deserialize)]
 struct Page<'a> {

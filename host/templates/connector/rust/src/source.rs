@@ -152,8 +152,12 @@ fn send(url: &str) -> Result<IncomingResponse, Error> {
         format!("/{path}")
     };
 
-    let headers = Fields::from_list(&[("accept".to_owned(), b"application/json".to_vec())]);
-    let request = OutgoingRequest::new(headers.map_err(|_| malformed())?);
+    let headers = crate::headers(url).map_err(Error::Final)?;
+    let headers = Fields::from_list(&headers).map_err(|error| {
+        let message = format!("a header of the request cannot be sent: {error:?}");
+        Error::Final(Failure::Protocol(detail(message)))
+    })?;
+    let request = OutgoingRequest::new(headers);
     request
         .set_scheme(Some(&scheme))
         .map_err(|()| malformed())?;
