@@ -33,6 +33,7 @@ pages! {
     "docs/architecture.md"
     "docs/component-elsewhere.md"
     "docs/connector-reference.md"
+    "docs/connector-signed.md"
     "docs/connectors.md"
     "docs/databases.md"
     "docs/engines.md"

@@ -101,7 +101,8 @@ impl Source {
             let response = send(&url)?;
             if self.began.get().is_none() {
                 let source = header(&response, "date").and_then(|date| http_date(&date));
-                self.began.set(Some(source.map_or(now(), |at| at.min(now()))));
+                self.began
+                    .set(Some(source.map_or(now(), |at| at.min(now()))));
             }
             let status = response.status();
             match status {
