@@ -8,7 +8,10 @@ mod hawk;
 #[path = "../../../../host/templates/connector/rust/src/host.rs"]
 mod host;
 #[path = "../../../../host/templates/connector/rust/src/source.rs"]
-#[expect(dead_code, reason = "this connector has no cursor that could be past the source's clock")]
+#[expect(
+    dead_code,
+    reason = "this connector has no cursor that could be past the source's clock"
+)]
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
