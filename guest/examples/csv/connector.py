@@ -163,6 +163,8 @@ def fetch(settings: Settings, state: State) -> Report:
     type = answer.headers.get("content-type", "").split(";")[0].strip().lower()
     if type in OTHER_TYPES:
         raise protocol(answer, f"is {type}, not CSV")
+    if answer.headers.get("tidegate-end") == "unknown":
+        raise protocol(answer, "does not say where it ends, so half of it looks whole: use https, or send Content-Length")
     try:
         with closing(answer.pieces()) as pieces, io.BufferedReader(Body(pieces), 64 * 1024) as body:
             table = rows.Table(body, settings.delimiter, settings.encoding, settings.columns)

@@ -82,10 +82,21 @@ pub(super) fn outgoing(given: &HeaderMap) -> HeaderMap {
     headers
 }
 
+/// What a component sees with an answer that ends where its connection does, be it whole or cut off: `unknown`. A server
+/// cannot send it.
+pub(super) const END: HeaderName = HeaderName::from_static("tidegate-end");
+
+/// True if and only if nothing says where this body ends: no length, no chunks, no TLS and no compression.
+pub(super) fn has_unknown_end(headers: &HeaderMap, encoding: Encoding, is_https: bool) -> bool {
+    let is_framed = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+    !is_framed && !is_https && encoding == Encoding::Identity
+}
+
 /// True if and only if a component never sees this header of an answer: it is about the connection, or a state that we
 /// keep none of.
 pub(super) fn is_stripped(name: &HeaderName) -> bool {
-    const STRIPPED: [HeaderName; 9] = [
+    const STRIPPED: [HeaderName; 10] = [
+        END,
         CONNECTION,
         CONTENT_ENCODING,
         CONTENT_LENGTH,
@@ -226,6 +237,22 @@ mod tests {
                 !is_forbidden_header(&HeaderName::from_static(name)),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn an_end_is_shown_by_length_chunks_compression_or_tls() {
+        let unframed = |encoding, is_https| has_unknown_end(&head(&[]), encoding, is_https);
+
+        assert!(unframed(Encoding::Identity, false));
+        assert!(!unframed(Encoding::Gzip, false));
+        assert!(!unframed(Encoding::Identity, true));
+        for framed in [("content-length", "5"), ("transfer-encoding", "chunked")] {
+            assert!(!has_unknown_end(
+                &head(&[framed]),
+                Encoding::Identity,
+                false
+            ));
         }
     }
 

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -48,7 +48,7 @@ pub use self::token::{OAuth2, SentIn};
 use self::client::Client;
 use self::connect::{Resolve, SystemResolver};
 use self::echo::Echoes;
-use self::headers::{encoding, is_stripped};
+use self::headers::{END, encoding, has_unknown_end, is_stripped};
 use self::key::KeptCredential;
 use self::pace::Pace;
 use self::record::Record;
@@ -226,10 +226,16 @@ impl Egress {
             encoding: shared.echoes.hide_in_text(&given),
         })?;
         let (head, incoming) = answer.into_parts();
+        let is_end_unknown = !incoming.is_end_stream()
+            && has_unknown_end(&head.headers, encoding, origin.is_https());
         let body = EgressBody::new(incoming, encoding, &name, deadline, permit, shared.clone());
         let mut shown = Response::new(body.of_a_page(head.status == StatusCode::OK));
         *shown.status_mut() = head.status;
         *shown.headers_mut() = shared.incoming_headers(&head.headers, &name);
+        if is_end_unknown {
+            let end = shown.headers_mut();
+            end.insert(END, HeaderValue::from_static("unknown"));
+        }
         Ok(shown)
     }
 }

@@ -343,6 +343,21 @@ fn a_file_that_was_cut_is_fetched_again_and_never_published() {
 }
 
 #[test]
+fn a_file_whose_end_nothing_shows_is_76() {
+    let packed = file(gzip(TWO.as_bytes())).header("content-encoding", "gzip");
+    is_no_csv(
+        file(TWO).header("tidegate-end", "known").unframed(),
+        "/items does not say where it ends",
+    );
+
+    let shown_by_gzip = fetching([packed.unframed()]).run();
+    let by_length = fetching([file(TWO).header("tidegate-end", "unknown")]).run();
+
+    shown_by_gzip.exits(Outcome::Published);
+    by_length.exits(Outcome::Published);
+}
+
+#[test]
 fn a_file_in_gzip_is_whole_or_fetched_again() {
     let packed = || file(gzip(TWO.as_bytes())).header("content-encoding", "gzip");
     let short = gzip(TWO.as_bytes());
