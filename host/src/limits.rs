@@ -408,6 +408,8 @@ pub const HOST_NAME_BYTES_MAX: usize = 253;
 pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_hours(24 * 365);
 /// An error code of a token endpoint; a longer one is not shown.
 pub const TOKEN_ERROR_BYTES_MAX: usize = 64;
+/// Signatures in one request. One that two places have counts once.
+pub const SIGNATURES_MAX: usize = 4;
 /// What one signature signs. Its stand-in has to fit into `request_head_bytes`. `wit/signer.wit` names it.
 pub const SIGNED_MESSAGE_BYTES_MAX: usize = 32 * 1024;
 /// An access token: as much as most servers take in a header.
@@ -419,8 +421,6 @@ pub const ECHO_TEXT_CHARS_MAX: usize = 64;
 
 /// Access tokens that are looked for besides the secrets that were given; the ones before these expired long ago.
 pub const TOKENS_LEARNED_MAX: usize = 16;
-/// Signatures of requests; older ones were of requests that were answered.
-pub const SIGNATURES_LEARNED_MAX: usize = 16;
 /// Keys that were read again from their file, and parts of them; an older one was replaced that often since.
 pub const KEYS_LEARNED_MAX: usize = 256;
 /// Reading the file of a key again after a 401. One that does not answer is not read again in this run.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use crate::limits::{KEYS_LEARNED_MAX, SIGNATURES_LEARNED_MAX, TOKENS_LEARNED_MAX};
+use crate::limits::{KEYS_LEARNED_MAX, TOKENS_LEARNED_MAX};
 
 pub(crate) use tidegate_secret::{Search, WORD_BYTES_MIN};
 
@@ -84,18 +84,15 @@ pub(crate) struct Secrets {
     given: Vec<Secret>,
     keys: VecDeque<Secret>,
     tokens: VecDeque<Secret>,
-    signatures: VecDeque<Secret>,
 }
 
-/// What came to be a secret during the run. Those of one kind replace one another; they push no other out.
+/// What came to be a secret during the run. Tokens replace one another; they push no key out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Learned {
     /// A key that was read again from its file, or a part of it.
     Key,
     /// An access token.
     Token,
-    /// A signature of a request.
-    Signature,
 }
 
 impl Secrets {
@@ -105,7 +102,6 @@ impl Secrets {
             given: given.into_iter().collect(),
             keys: VecDeque::new(),
             tokens: VecDeque::new(),
-            signatures: VecDeque::new(),
         }
     }
 
@@ -113,7 +109,6 @@ impl Secrets {
         let (known, max) = match learned {
             Learned::Key => (&mut self.keys, KEYS_LEARNED_MAX),
             Learned::Token => (&mut self.tokens, TOKENS_LEARNED_MAX),
-            Learned::Signature => (&mut self.signatures, SIGNATURES_LEARNED_MAX),
         };
         if known.len() == max {
             known.pop_front();
@@ -123,12 +118,18 @@ impl Secrets {
 
     /// Looks for all of them, where they take at least so many bytes.
     pub(crate) fn search(&self, bytes_min: usize) -> Search {
+        self.search_with([], bytes_min)
+    }
+
+    /// The same, and for these besides.
+    pub(crate) fn search_with<'s>(
+        &'s self,
+        others: impl IntoIterator<Item = &'s Secret>,
+        bytes_min: usize,
+    ) -> Search {
         let learned = self.keys.iter().chain(&self.tokens);
-        let learned = learned.chain(&self.signatures);
-        Search::new(
-            self.given.iter().chain(learned).map(Secret::expose),
-            bytes_min,
-        )
+        let all = self.given.iter().chain(learned).chain(others);
+        Search::new(all.map(Secret::expose), bytes_min)
     }
 }
 

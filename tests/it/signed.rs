@@ -14,7 +14,7 @@ use sha2::Sha256;
 use tidegate::outcome::Outcome;
 
 use crate::server::{Reply, Request, Server};
-use crate::world::{Job, guests, hex};
+use crate::world::{Job, guests};
 
 const ONE: &str = r#"{"orderedItems":[{"id":"a"}]}"#;
 
@@ -185,7 +185,8 @@ fn another_origin_gets_no_request_with_a_signature() {
 fn a_signature_that_the_source_sends_back_is_replaced() {
     let mut job = signed().api(|request| {
         let mac = member(request, "mac").unwrap();
-        let in_hex = hex(&STANDARD.decode(mac).unwrap());
+        let bytes = STANDARD.decode(mac).unwrap();
+        let in_hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
         let sent = request.header("authorization").unwrap();
         let body = json!({"orderedItems": [{"id": "a", "sent": sent, "mac": mac, "hex": in_hex}]});
         Reply::new(200, body.to_string())
@@ -198,6 +199,7 @@ fn a_signature_that_the_source_sends_back_is_replaced() {
     let text = run.after.file("latest.json").unwrap();
     assert!(!text.contains(mac), "{text}");
     assert!(text.contains(r#""mac":"REDACTED""#), "{text}");
+    assert!(text.contains(r#""hex":"REDACTED""#), "{text}");
     assert!(text.contains(r#"mac=\"REDACTED\""#), "{text}");
 }
 
@@ -208,6 +210,41 @@ fn without_a_key_nothing_is_asked_and_the_line_says_what_is_missing() {
     job.run().exits(Outcome::Settings).asked(0).stderr_has(
         "SOURCE_SIGNING_KEY is required: the component has its requests signed with it; for example \
          `SOURCE_SIGNING_KEY_FILE=/etc/tidegate/signing-key`",
+    );
+}
+
+#[test]
+fn a_key_where_nothing_is_signed_is_refused() {
+    let mut job = Job::new().set("SOURCE_SIGNING_KEY", "a-key-for-nothing");
+
+    job.run().exits(Outcome::Settings).asked(0).stderr_has(
+        "SOURCE_SIGNING_KEY has no effect: the component has nothing signed, as it does not declare this setting",
+    );
+}
+
+#[test]
+fn a_credential_and_a_signature_do_not_share_a_header() {
+    let job = signed();
+    let key = job.key.clone();
+    let mut bearer = job
+        .set("SOURCE_API_KEY", "another-credential")
+        .api(|_| Reply::new(200, ONE));
+    bearer
+        .run()
+        .exits(Outcome::Denied)
+        .asked(0)
+        .stderr_has("its `Authorization` is signed, and `SOURCE_AUTH` sets that header, too");
+
+    let mut header = bearer.then(|job| {
+        job.set("SOURCE_AUTH", "header")
+            .api(checking(key.as_bytes(), |_| Reply::new(200, ONE)))
+    });
+    let run = header.run();
+
+    run.exits(Outcome::Published);
+    assert_eq!(
+        run.requests[0].header("x-api-key"),
+        Some("another-credential")
     );
 }
 
@@ -226,7 +263,7 @@ fn inspect_and_check_say_that_it_signs_and_not_with_what() {
     let component = guests::hawk().to_string_lossy().into_owned();
 
     let inspected = job.tidegate(["inspect", &component]);
-    let checked = job.tidegate(["check"]);
+    let checked = job.tidegate(["check", "--component", &component]);
 
     inspected.exits(0).stdout_has("tidegate:sync/signer");
     checked.exits(0).stdout_has("SOURCE_SIGNING_KEY");

@@ -20,7 +20,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::io::{StreamReader, poll_read_buf};
 
-use super::echo::Scrubber;
+use super::echo::{Scrubber, Signed};
 use super::headers::Encoding;
 use super::{EgressError, Shared, tls};
 
@@ -37,6 +37,8 @@ pub struct EgressBody {
     /// Whether it is counted when it has ended: it may be a page.
     is_good: bool,
     shared: Arc<Shared>,
+    /// Behind the scrubber, which looks for the signatures to the end.
+    _signed: Option<Signed>,
 }
 
 enum State {
@@ -55,13 +57,14 @@ enum WireFormat {
 }
 
 impl EgressBody {
-    /// The body `incoming` of an answer from `origin`, to be complete by `deadline`; holds `permit` until it ends.
+    /// The body `incoming` of an answer from `origin`, to be complete by `deadline`; holds `permit` until it ends, and looks for the signatures of the
+    /// request as long as it lives.
     pub(super) fn new(
         incoming: Incoming,
         encoding: Encoding,
         origin: &str,
         deadline: Instant,
-        permit: OwnedSemaphorePermit,
+        (permit, signed): (OwnedSemaphorePermit, Option<Signed>),
         shared: Arc<Shared>,
     ) -> Self {
         let scrubber = shared.echoes.scrubber();
@@ -87,6 +90,7 @@ impl EgressBody {
             scrubber,
             is_good: false,
             shared,
+            _signed: signed,
         }
     }
 

@@ -139,17 +139,23 @@ impl Credential {
         !matches!(self, Self::None)
     }
 
-    /// Puts the credential into a request, in place of whatever stood there.
-    pub(super) fn put_into(&self, request: &mut request::Parts) {
+    /// True if and only if it is sent as `Authorization`.
+    pub(super) fn is_authorization(&self) -> bool {
+        matches!(self, Self::Header(name, _) if name == AUTHORIZATION)
+    }
+
+    /// Puts the credential into a request, in place of whatever stood there. `None`: the query would be too long for a URL.
+    pub(super) fn put_into(&self, request: &mut request::Parts) -> Option<()> {
         match self {
             Self::None => {}
             Self::Header(name, value) => {
                 request.headers.insert(name.clone(), value.clone());
             }
             Self::Query { name, value } => {
-                request.uri = with_parameter(&request.uri, name, value.expose());
+                request.uri = with_parameter(&request.uri, name, value.expose())?;
             }
         }
+        Some(())
     }
 }
 
@@ -177,7 +183,7 @@ fn header_name(name: &str) -> Result<HeaderName, Failure> {
     Ok(header)
 }
 
-fn with_parameter(uri: &Uri, name: &str, value: &str) -> Uri {
+fn with_parameter(uri: &Uri, name: &str, value: &str) -> Option<Uri> {
     let is_other = |pair: &&str| {
         form_urlencoded::parse(pair.as_bytes())
             .next()
@@ -190,11 +196,11 @@ fn with_parameter(uri: &Uri, name: &str, value: &str) -> Uri {
         parts.extend([other, "&"]);
     }
     parts.extend([&**name, "=", &**value]);
-    let target = PathAndQuery::from_maybe_shared(shared(joined(&parts)))
-        .expect("a query stays valid with ASCII added");
+    // A query stays valid with ASCII added, but `http` takes 65,534 bytes at the most.
+    let target = PathAndQuery::from_maybe_shared(shared(joined(&parts))).ok()?;
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(target);
-    Uri::from_parts(parts).expect("scheme and authority were there before")
+    Some(Uri::from_parts(parts).expect("scheme and authority were there before"))
 }
 
 fn wrong(message: &str) -> Failure {
@@ -207,7 +213,8 @@ mod tests {
 
     fn sent(auth: &Auth, url: &str) -> (request::Parts, ()) {
         let mut request = http::Request::get(url).body(()).unwrap().into_parts();
-        Credential::new(auth).unwrap().put_into(&mut request.0);
+        let credential = Credential::new(auth).unwrap();
+        credential.put_into(&mut request.0).unwrap();
         request
     }
 
@@ -258,6 +265,20 @@ mod tests {
             request.uri.query(),
             Some("a=1&b=%2B&api_key=a%2Bb%20%26%3D%C3%A9")
         );
+    }
+
+    #[test]
+    fn a_query_that_would_be_too_long_is_none() {
+        let auth = Auth::Query {
+            name: "k".into(),
+            value: "v".repeat(100).as_str().into(),
+        };
+        let url = format!("https://a.example/?{}", "x".repeat(65_500));
+        let (mut request, ()) = http::Request::get(url).body(()).unwrap().into_parts();
+
+        let put = Credential::new(&auth).unwrap().put_into(&mut request);
+
+        assert_eq!(put, None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! hand the credential over in disguise can: it has it. Whatever way characters are escaped, an echo is found. In headers
 //! those from 8 bytes are replaced, in bodies from 16: shorter ones occur by chance.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
@@ -18,6 +19,9 @@ pub(super) struct Echoes(RwLock<LookedFor>);
 
 struct LookedFor {
     secrets: Secrets,
+    /// Those of requests that are under way, by a number of each request.
+    signatures: BTreeMap<u64, Vec<Secret>>,
+    signed: u64,
     header: Search,
     body: Search,
 }
@@ -25,15 +29,34 @@ struct LookedFor {
 impl Echoes {
     /// Looks for these secrets.
     pub(super) fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        Self(RwLock::new(LookedFor::new(Secrets::new(secrets))))
+        let secrets = Secrets::new(secrets);
+        Self(RwLock::new(LookedFor::new(secrets, BTreeMap::new(), 0)))
     }
 
     /// Looks for this one too, in every header and in what comes from now on of every body.
     pub(super) fn learn(&self, secret: &Secret, learned: Learned) {
+        self.change(|secrets, _| secrets.learn(secret, learned));
+    }
+
+    /// Looks for the signatures of one request, as long as what is returned lives.
+    pub(super) fn hide_signatures(self: &Arc<Self>, signatures: Vec<Secret>) -> Signed {
+        let mut looked_for = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        looked_for.signed += 1;
+        let number = looked_for.signed;
+        drop(looked_for);
+        self.change(|_, signed| drop(signed.insert(number, signatures)));
+        Signed {
+            echoes: self.clone(),
+            number,
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Secrets, &mut BTreeMap<u64, Vec<Secret>>)) {
         let mut looked_for = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut secrets = std::mem::take(&mut looked_for.secrets);
-        secrets.learn(secret, learned);
-        *looked_for = LookedFor::new(secrets);
+        let mut signatures = std::mem::take(&mut looked_for.signatures);
+        change(&mut secrets, &mut signatures);
+        *looked_for = LookedFor::new(secrets, signatures, looked_for.signed);
     }
 
     fn looked_for(&self) -> RwLockReadGuard<'_, LookedFor> {
@@ -77,12 +100,28 @@ impl Echoes {
 }
 
 impl LookedFor {
-    fn new(secrets: Secrets) -> Self {
+    fn new(secrets: Secrets, signatures: BTreeMap<u64, Vec<Secret>>, signed: u64) -> Self {
+        let others = || signatures.values().flatten();
         Self {
-            header: secrets.search(HEADER_BYTES_MIN),
-            body: secrets.search(BODY_BYTES_MIN),
+            header: secrets.search_with(others(), HEADER_BYTES_MIN),
+            body: secrets.search_with(others(), BODY_BYTES_MIN),
             secrets,
+            signatures,
+            signed,
         }
+    }
+}
+
+/// A signed request that is under way: until this is dropped, its signatures are looked for in all that comes.
+pub(super) struct Signed {
+    echoes: Arc<Echoes>,
+    number: u64,
+}
+
+impl Drop for Signed {
+    fn drop(&mut self) {
+        self.echoes
+            .change(|_, signed| drop(signed.remove(&self.number)));
     }
 }
 
@@ -203,6 +242,24 @@ mod tests {
                 .hide(&HeaderValue::from_static("Mon, 23 Nov 2026 06:00:00 GMT"))
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_signature_is_looked_for_while_its_request_is_under_way_whatever_else_is_signed() {
+        let echoes = looking_for(&[]);
+        let first = echoes.hide_signatures(vec![KEY.into()]);
+        let others: Vec<Signed> = (0..100)
+            .map(|at| {
+                echoes.hide_signatures(vec![format!("another-signature-{at}").as_str().into()])
+            })
+            .collect();
+        let value = HeaderValue::from_str(KEY).unwrap();
+
+        assert_eq!(echoes.hide(&value).unwrap().0, "REDACTED");
+        drop(others);
+        assert_eq!(echoes.hide(&value).unwrap().0, "REDACTED");
+        drop(first);
+        assert!(echoes.hide(&value).is_none());
     }
 
     #[test]

@@ -94,6 +94,7 @@ impl From<&str> for Key {
 pub(super) struct KeptCredential {
     now: Mutex<(Auth, Arc<Credential>)>,
     is_some: bool,
+    is_authorization: bool,
 }
 
 impl KeptCredential {
@@ -102,6 +103,7 @@ impl KeptCredential {
         let credential = Credential::new(auth)?;
         Ok(Self {
             is_some: credential.is_some(),
+            is_authorization: credential.is_authorization(),
             now: Mutex::new((auth.clone(), Arc::new(credential))),
         })
     }
@@ -109,6 +111,11 @@ impl KeptCredential {
     /// True if and only if requests change by it.
     pub(super) fn is_some(&self) -> bool {
         self.is_some
+    }
+
+    /// True if and only if it is sent as `Authorization`.
+    pub(super) fn is_authorization(&self) -> bool {
+        self.is_authorization
     }
 
     /// As it is now.

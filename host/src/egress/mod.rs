@@ -116,7 +116,8 @@ impl Egress {
         resolver: Arc<dyn Resolve>,
     ) -> Result<Self, Failure> {
         let policy = Arc::new(policy);
-        let echoes = Arc::new(Echoes::new(auth.secrets()));
+        let of_signing = signing.map(SigningKey::secrets).unwrap_or_default();
+        let echoes = Arc::new(Echoes::new(auth.secrets().into_iter().chain(of_signing)));
         let token_origin = match auth {
             Auth::OAuth2(oauth2) => oauth2.origin().map(|origin| (oauth2, origin)),
             _ => None,
@@ -214,12 +215,13 @@ impl Egress {
             .policy
             .check_request(&parts.method, &origin, parts.uri.path())?;
         let name = origin.to_string();
-        let head = shared.outgoing_head(parts, &origin)?;
+        let mut head = shared.outgoing_head(parts, &origin)?;
         shared.pace.turn().await;
 
         let patience = Instant::now() + shared.limits.response_timeout;
         let permit = shared.permit(&name, patience).await?;
         let body = shared.whole_body(body, &name, patience).await?;
+        let signed = shared.sign(&mut head, &body, &origin)?;
         let (answer, deadline) = shared.ask(head, body, &origin).await?;
         let encoding = encoding(answer.headers()).map_err(|given| EgressError::BadEncoding {
             origin: name.clone(),
@@ -228,7 +230,15 @@ impl Egress {
         let (head, incoming) = answer.into_parts();
         let is_end_unknown = !incoming.is_end_stream()
             && has_unknown_end(&head.headers, encoding, origin.is_https());
-        let body = EgressBody::new(incoming, encoding, &name, deadline, permit, shared.clone());
+        let until_its_end = (permit, signed);
+        let body = EgressBody::new(
+            incoming,
+            encoding,
+            &name,
+            deadline,
+            until_its_end,
+            shared.clone(),
+        );
         let mut shown = Response::new(body.of_a_page(head.status == StatusCode::OK));
         *shown.status_mut() = head.status;
         *shown.headers_mut() = shared.incoming_headers(&head.headers, &name);

@@ -14,9 +14,9 @@ use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
+use super::echo::Signed;
 use super::headers::{head_bytes, outgoing};
 use super::{BoxError, EgressError, Origin, Shared};
-use crate::secret::Learned;
 
 /// The head of an answer, and when its body must be complete.
 pub(super) type Answer = (Response<Incoming>, Instant);
@@ -29,21 +29,11 @@ impl Shared {
         origin: &Origin,
     ) -> Result<request::Parts, EgressError> {
         let target = target(&given.uri, origin)?;
-        let first_line_bytes =
-            given.method.as_str().len() + target.as_str().len() + " HTTP/1.1\r\n".len() + 1;
         let (mut head, ()) = Request::new(()).into_parts();
         head.headers = outgoing(&given.headers);
         let signer = self.signer.as_ref();
         if let Some(signed) = signer.and_then(|signer| signer.authorization(&given.headers)) {
             head.headers.insert(AUTHORIZATION, signed);
-        }
-        if head_bytes(first_line_bytes, &head.headers) > self.limits.request_head_bytes {
-            let limit = self.limits.request_head_bytes as u64;
-            return Err(EgressError::TooLarge {
-                origin: origin.to_string(),
-                what: "request_head_bytes",
-                limit,
-            });
         }
         head.method = given.method;
         // Built anew from what was checked, so that the host that is dialed and the `Host` that is sent are that one.
@@ -55,6 +45,7 @@ impl Shared {
             .map_err(|_| EgressError::Denied {
                 message: format!("no request was sent to `{origin}`: its URL is not valid"),
             })?;
+        self.check_head(&head, origin)?;
         Ok(head)
     }
 
@@ -106,6 +97,54 @@ impl Shared {
         }
     }
 
+    /// Puts signatures into a request that is complete but for the credential. None of them is in what is returned, as long as
+    /// that lives.
+    pub(super) fn sign(
+        &self,
+        head: &mut request::Parts,
+        body: &[u8],
+        origin: &Origin,
+    ) -> Result<Option<Signed>, EgressError> {
+        let Some(signer) = &self.signer else {
+            return Ok(None);
+        };
+        if self.policy.source.as_ref() != Some(origin) {
+            return signer.check_unsigned(head, body, origin).map(|()| None);
+        }
+        let has_own = head.headers.contains_key(AUTHORIZATION);
+        if has_own && (self.tokens.is_some() || self.credential.is_authorization()) {
+            return Err(EgressError::Denied {
+                message: format!(
+                    "no request was sent to `{origin}`: its `Authorization` is signed, and `SOURCE_AUTH` sets that header, too; \
+                     unset SOURCE_API_KEY, or set SOURCE_AUTH=header"
+                ),
+            });
+        }
+        let signatures = signer.sign(head, body, origin)?;
+        self.check_head(head, origin)?;
+        let has_some = !signatures.is_empty();
+        Ok(has_some.then(|| self.echoes.hide_signatures(signatures)))
+    }
+
+    /// `Ok`: the head is not too large.
+    fn check_head(&self, head: &request::Parts, origin: &Origin) -> Result<(), EgressError> {
+        let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let first_line_bytes =
+            head.method.as_str().len() + target.len() + " HTTP/1.1\r\n".len() + 1;
+        if head_bytes(first_line_bytes, &head.headers) <= self.limits.request_head_bytes {
+            return Ok(());
+        }
+        Err(self.head_too_large(origin))
+    }
+
+    fn head_too_large(&self, origin: &Origin) -> EgressError {
+        EgressError::TooLarge {
+            origin: origin.to_string(),
+            what: "request_head_bytes",
+            limit: self.limits.request_head_bytes as u64,
+        }
+    }
+
     /// Asks `origin`: the source with the credential, and once more when it does not accept that and there is another: a new
     /// token, or the key that is in its file now.
     pub(super) async fn ask(
@@ -114,17 +153,7 @@ impl Shared {
         body: Bytes,
         origin: &Origin,
     ) -> Result<Answer, EgressError> {
-        let is_source = self.policy.source.as_ref() == Some(origin);
-        if let Some(signer) = &self.signer {
-            if is_source {
-                for signature in signer.sign(&mut head, origin)? {
-                    self.echoes.learn(&signature, Learned::Signature);
-                }
-            } else {
-                signer.check_unsigned(&head, origin)?;
-            }
-        }
-        if !is_source {
+        if self.policy.source.as_ref() != Some(origin) {
             return self.exchange(head, body, origin).await;
         }
         self.warn_of_plain(origin);
@@ -155,7 +184,7 @@ impl Shared {
     ) -> Result<Answer, EgressError> {
         let credential = self.credential.current().await;
         let mut again = head.clone();
-        credential.put_into(&mut head);
+        (credential.put_into(&mut head)).ok_or_else(|| self.head_too_large(origin))?;
         let answer = self.exchange(head, body.clone(), origin).await?;
         if answer.0.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
@@ -167,7 +196,7 @@ impl Shared {
             return Ok(answer);
         };
         drop(answer);
-        other.put_into(&mut again);
+        (other.put_into(&mut again)).ok_or_else(|| self.head_too_large(origin))?;
         self.pace.turn().await;
         self.exchange(again, body, origin).await
     }

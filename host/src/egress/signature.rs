@@ -4,6 +4,7 @@
 //! (RFC 2104) of its message. Stand-ins begin with random digits of the run, which only a component learns that asks for them: a
 //! server cannot have anything signed by what it answers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
 use http::header::AUTHORIZATION;
 use http::uri::{PathAndQuery, Uri};
-use http::{HeaderMap, HeaderValue, request};
+use http::{HeaderMap, HeaderName, HeaderValue, request};
 use secrecy::{ExposeSecret as _, SecretBox};
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
@@ -22,7 +23,7 @@ use zeroize::Zeroizing;
 use super::credential::sensitive;
 use super::{EgressError, Origin};
 use crate::hash::hex;
-use crate::limits::SIGNED_MESSAGE_BYTES_MAX;
+use crate::limits::{SIGNATURES_MAX, SIGNED_MESSAGE_BYTES_MAX};
 use crate::outcome::{Failure, Outcome};
 use crate::secret::{Secret, joined, percent_encoded, shared};
 
@@ -44,15 +45,26 @@ pub enum Algorithm {
 pub struct SigningKey {
     algorithm: Algorithm,
     bytes: Arc<SecretBox<[u8]>>,
+    /// As it was given.
+    written: Secret,
 }
 
 impl SigningKey {
-    /// Signs with these bytes.
-    pub fn new(algorithm: Algorithm, bytes: &[u8]) -> Self {
+    /// Signs with these bytes, which were `written` like this.
+    pub fn new(algorithm: Algorithm, bytes: &[u8], written: Secret) -> Self {
         Self {
             algorithm,
             bytes: Arc::new(SecretBox::from(bytes.to_vec())),
+            written,
         }
+    }
+
+    /// What must not be seen: the key as it was given and, where it is text, as it is used.
+    pub fn secrets(&self) -> Vec<Secret> {
+        let used = std::str::from_utf8(self.bytes.expose_secret()).ok();
+        let used = used.filter(|used| *used != self.written.expose());
+        let used = used.map(Secret::from);
+        std::iter::once(self.written.clone()).chain(used).collect()
     }
 
     fn signature(&self, message: &[u8]) -> Zeroizing<Vec<u8>> {
@@ -113,8 +125,19 @@ impl Encoding {
             Self::Hex => Zeroizing::new(hex(bytes)),
             Self::Base64 => Zeroizing::new(STANDARD.encode(bytes)),
             Self::Base64Url => Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes)),
-            Self::Base64InQuery => percent_encoded(&STANDARD.encode(bytes)),
+            Self::Base64InQuery => percent_encoded(&Zeroizing::new(STANDARD.encode(bytes))),
         }
+    }
+
+    /// All forms in which a source may send a signature back, but for escapes.
+    fn forms(bytes: &[u8]) -> [Secret; 4] {
+        let hex = Self::Hex.written(bytes);
+        [
+            Secret::from(hex.as_str()),
+            Secret::from(Zeroizing::new(hex.to_ascii_uppercase()).as_str()),
+            Secret::from(Self::Base64.written(bytes).as_str()),
+            Secret::from(Self::Base64Url.written(bytes).as_str()),
+        ]
     }
 }
 
@@ -123,6 +146,9 @@ pub fn stand_in(mark: &str, message: &[u8], encoding: Encoding) -> String {
     let message = URL_SAFE_NO_PAD.encode(message);
     format!("{mark}{}.{message}.", encoding.name())
 }
+
+/// The signatures of one request, by their messages.
+type Made = BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>;
 
 /// Signs the requests of one run.
 pub(super) struct Signer {
@@ -152,29 +178,40 @@ impl Signer {
         &self.mark
     }
 
-    /// The headers of a component's that carry a signature and that it could not set otherwise.
+    /// The component's `Authorization` that has a signature in it; it cannot set one otherwise.
     pub(super) fn authorization(&self, given: &HeaderMap) -> Option<HeaderValue> {
-        let value = given.get(AUTHORIZATION)?;
-        self.is_in(value.as_bytes()).then(|| value.clone())
+        let mut values = given.get_all(AUTHORIZATION).iter();
+        values.find(|value| self.is_in(value.as_bytes())).cloned()
     }
 
-    /// Replaces every stand-in in a request to the source, and gives the signatures. `Err`: one is where it is not replaced, or
-    /// none of ours.
+    /// Replaces every stand-in in a request to the source, and gives the signatures in all their forms. `Err`: one is where it is
+    /// not replaced, is none of ours, or is one too many.
     pub(super) fn sign(
         &self,
         request: &mut request::Parts,
+        body: &[u8],
         origin: &Origin,
     ) -> Result<Vec<Secret>, EgressError> {
         let denied = |why: &str| EgressError::Denied {
             message: format!("no request was sent to `{origin}`: {why}"),
         };
-        let mut made = Vec::new();
-        if self.is_in(request.uri.path().as_bytes()) {
+        let mut names = request.headers.keys();
+        let is_elsewhere = self.is_in(request.uri.path().as_bytes())
+            || self.is_in(body)
+            || names.any(|name| self.is_in(name.as_str().as_bytes()));
+        if is_elsewhere {
             return Err(denied(
-                "the stand-in for a signature is in its path, and it is replaced in a header or in the query only",
+                "the stand-in for a signature is in its path, its body or the name of a header, and it is replaced in the \
+                 value of a header and in the query only",
             ));
         }
-        let malformed = || denied("the stand-in for a signature in it is incomplete");
+        let mut made = BTreeMap::new();
+        let malformed = || {
+            denied(&format!(
+                "a stand-in for a signature in it is incomplete, or beside characters that no header can carry, or it has more \
+                 than {SIGNATURES_MAX}"
+            ))
+        };
         for value in request.headers.values_mut() {
             if !self.is_in(value.as_bytes()) {
                 continue;
@@ -195,21 +232,30 @@ impl Signer {
             parts.path_and_query = Some(target);
             request.uri = Uri::from_parts(parts).map_err(|_| malformed())?;
         }
-        Ok(made)
+        let signatures = made
+            .values()
+            .flat_map(|signature| Encoding::forms(signature));
+        Ok(signatures.collect())
     }
 
     /// `Ok`: no stand-in is in a request to another origin.
     pub(super) fn check_unsigned(
         &self,
         request: &request::Parts,
+        body: &[u8],
         origin: &Origin,
     ) -> Result<(), EgressError> {
         let target = request
             .uri
             .path_and_query()
             .map_or("", PathAndQuery::as_str);
-        let mut values = request.headers.values();
-        if !self.is_in(target.as_bytes()) && !values.any(|value| self.is_in(value.as_bytes())) {
+        let is_in_header = |(name, value): (&HeaderName, &HeaderValue)| {
+            self.is_in(name.as_str().as_bytes()) || self.is_in(value.as_bytes())
+        };
+        let is_signed = self.is_in(target.as_bytes())
+            || self.is_in(body)
+            || request.headers.iter().any(is_in_header);
+        if !is_signed {
             return Ok(());
         }
         Err(EgressError::Denied {
@@ -223,8 +269,8 @@ impl Signer {
         memchr::memmem::find(bytes, self.mark.as_bytes()).is_some()
     }
 
-    /// `text` with each stand-in replaced; `None`: one is incomplete.
-    fn replaced(&self, text: &str, made: &mut Vec<Secret>) -> Option<Zeroizing<String>> {
+    /// `text` with each stand-in replaced; `None`: one is incomplete, or one too many.
+    fn replaced(&self, text: &str, made: &mut Made) -> Option<Zeroizing<String>> {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once(&*self.mark) {
@@ -234,11 +280,13 @@ impl Signer {
             if message.len() > SIGNED_MESSAGE_BYTES_MAX {
                 return None;
             }
-            let signature = self.key.signature(&message);
-            let signature = Encoding::named(encoding)?.written(&signature);
-            made.push(Secret::from(signature.as_str()));
+            if made.len() == SIGNATURES_MAX && !made.contains_key(&message) {
+                return None;
+            }
+            let signature = made.entry(message);
+            let signature = signature.or_insert_with_key(|message| self.key.signature(message));
             parts.push(Zeroizing::new(before.to_owned()));
-            parts.push(signature);
+            parts.push(Encoding::named(encoding)?.written(signature));
             rest = after;
         }
         parts.push(Zeroizing::new(rest.to_owned()));
@@ -252,7 +300,7 @@ mod tests {
     use super::*;
 
     fn key(algorithm: Algorithm, bytes: &[u8]) -> SigningKey {
-        SigningKey::new(algorithm, bytes)
+        SigningKey::new(algorithm, bytes, Secret::from("written"))
     }
 
     fn source() -> Origin {
@@ -304,7 +352,7 @@ mod tests {
         );
         let mut request = request(&uri, &[("authorization", &header), ("x-other", "v")]);
 
-        let made = signer.sign(&mut request, &source()).unwrap();
+        let made = signer.sign(&mut request, b"", &source()).unwrap();
 
         let in_base64 = "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM=";
         assert_eq!(
@@ -319,6 +367,7 @@ mod tests {
             )
         );
         assert_eq!(request.headers["x-other"], "v");
+        // One signature, in each of its forms.
         assert_eq!(made.len(), 4);
         assert!(!format!("{:?}", request.headers).contains(in_base64));
     }
@@ -330,7 +379,12 @@ mod tests {
         let given = stand_in(other.mark(), b"m", Encoding::Hex);
         let mut request = request("https://api.example/", &[("x-signature", &given)]);
 
-        assert!(signer.sign(&mut request, &source()).unwrap().is_empty());
+        assert!(
+            signer
+                .sign(&mut request, b"", &source())
+                .unwrap()
+                .is_empty()
+        );
         assert_eq!(request.headers["x-signature"], given);
     }
 
@@ -340,7 +394,7 @@ mod tests {
         let whole = stand_in(signer.mark(), b"message", Encoding::Hex);
         let refused = |uri: &str, header: &str| {
             let mut request = request(uri, &[("x-signature", header)]);
-            signer.sign(&mut request, &source()).is_err()
+            signer.sign(&mut request, b"", &source()).is_err()
         };
 
         // Cut anywhere behind the mark.
@@ -353,6 +407,15 @@ mod tests {
             &stand_in(signer.mark(), &long, Encoding::Hex)
         ));
         assert!(refused(&format!("https://api.example/{whole}"), ""));
+        let mut posted = request("https://api.example/", &[]);
+        let posted = signer.sign(&mut posted, format!("a={whole}").as_bytes(), &source());
+        assert!(posted.is_err());
+        let many = |count: usize| {
+            let each = |at: usize| stand_in(signer.mark(), &at.to_be_bytes(), Encoding::Hex);
+            (0..count).map(each).collect::<String>()
+        };
+        assert!(!refused("https://api.example/", &many(SIGNATURES_MAX)));
+        assert!(refused("https://api.example/", &many(SIGNATURES_MAX + 1)));
         assert!(!refused("https://api.example/", &whole));
     }
 
@@ -363,7 +426,7 @@ mod tests {
         let plain = request("https://b.example/x", &[("x-a", "b")]);
         let in_header = request("https://b.example/x", &[("x-a", &given)]);
         let in_query = request(&format!("https://b.example/x?s={given}"), &[]);
-        let check = |request| signer.check_unsigned(request, &source());
+        let check = |request| signer.check_unsigned(request, b"", &source());
 
         assert!(check(&plain).is_ok());
         for request in [&in_header, &in_query] {

@@ -157,11 +157,12 @@ fn of_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
         [high, low] => u8::try_from(nibble(*high)? << 4 | nibble(*low)?).ok(),
         _ => None,
     };
-    text.as_bytes()
-        .chunks(2)
-        .map(byte)
-        .collect::<Option<_>>()
-        .map(Zeroizing::new)
+    // Of its size from the beginning: a list that grows leaves copies behind.
+    let mut key = Zeroizing::new(Vec::with_capacity(text.len() / 2));
+    for pair in text.as_bytes().chunks(2) {
+        key.push(byte(pair)?);
+    }
+    Some(key)
 }
 
 /// The key with which requests are signed, if there is one.
@@ -170,7 +171,7 @@ pub(super) fn signing(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<Si
     let format = inputs.parsed_or_default(&SOURCE_SIGNING_KEY_FORMAT, problems);
     let text = inputs.parsed(&SOURCE_SIGNING_KEY, problems)?;
     match format.key(&text) {
-        Ok(key) => Some(SigningKey::new(algorithm, &key)),
+        Ok(key) => Some(SigningKey::new(algorithm, &key, text)),
         Err(message) => {
             problems.push(Problem {
                 setting: SOURCE_SIGNING_KEY.row.name.to_owned(),

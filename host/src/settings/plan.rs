@@ -98,7 +98,7 @@ impl Plan {
         inputs.read_of_component(description, grant);
         problems.extend_from_slice(&inputs.problems()[before..]);
         refuse_missing(inputs, grant, &mut problems);
-        refuse_without_key(description, inputs, &mut problems);
+        refuse_key(description, inputs, &mut problems);
         hold(inputs, description, host, &mut problems);
         let environment = environment(description, inputs, host);
         refuse_missing_source(description, inputs, &mut problems);
@@ -206,19 +206,25 @@ fn refuse_missing(inputs: &Inputs, grant: &Grant<'_>, problems: &mut Vec<Problem
     }
 }
 
-/// Refuses a component that needs requests signed where there is no key.
-fn refuse_without_key(description: &Description, inputs: &Inputs, problems: &mut Vec<Problem>) {
+/// Refuses a component that needs requests signed where there is no key, and a key where nothing is signed.
+fn refuse_key(description: &Description, inputs: &Inputs, problems: &mut Vec<Problem>) {
     let name = SOURCE_SIGNING_KEY.row.name;
-    let mut settings = description.settings.iter();
-    let is_needed = settings.any(|setting| setting.name == name && setting.required);
-    let is_told = problems.iter().any(|problem| problem.setting == name);
-    if is_needed && !is_told && !inputs.is_given(&SOURCE_SIGNING_KEY.row) {
-        problems.push(Problem::new(
-            name,
-            "is required: the component has its requests signed with it; for example \
-             `SOURCE_SIGNING_KEY_FILE=/etc/tidegate/signing-key`",
-        ));
+    if problems.iter().any(|problem| problem.setting == name) {
+        return;
     }
+    let mut settings = description.settings.iter();
+    let declared = settings.find(|setting| setting.name == name);
+    let message = match (inputs.is_given(&SOURCE_SIGNING_KEY.row), declared) {
+        (false, Some(setting)) if setting.required => {
+            "is required: the component has its requests signed with it; for example \
+             `SOURCE_SIGNING_KEY_FILE=/etc/tidegate/signing-key`"
+        }
+        (true, None) => {
+            "has no effect: the component has nothing signed, as it does not declare this setting; remove it"
+        }
+        _ => return,
+    };
+    problems.push(Problem::new(name, message));
 }
 
 /// Holds the component's own limits against the policy.

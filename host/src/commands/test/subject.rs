@@ -18,7 +18,7 @@ use crate::run::setup::{self, Job, refusal};
 use crate::settings::catalogue::{
     ALLOW_HOSTS, COMPILE_CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, JOB_NAME, MAX_RETRIES,
     OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_FORMAT, PRIMARY_KEY, RETRY_PAUSE, RUN_DEADLINE, Row,
-    SOURCE_API_KEY, SOURCE_API_URL, TABLE_LIMIT, WRITE_MODE,
+    SOURCE_API_KEY, SOURCE_API_URL, SOURCE_SIGNING_KEY, TABLE_LIMIT, WRITE_MODE,
 };
 use crate::settings::env_file;
 use crate::settings::host::HostPlan;
@@ -191,10 +191,11 @@ impl Subject {
             (self.settings).insert(PRIMARY_KEY.row.name.to_owned(), "/id".to_owned());
         }
         let description = self.description.as_ref().ok();
-        let mut declared = description.into_iter().flat_map(|known| &known.settings);
-        let key = SOURCE_API_KEY.row.name;
-        if declared.any(|setting| setting.name == key) {
-            (self.environment).push((key.to_owned(), "a-key-of-tidegate-test".to_owned()));
+        let declared = description.into_iter().flat_map(|known| &known.settings);
+        let keys = [SOURCE_API_KEY.row.name, SOURCE_SIGNING_KEY.row.name];
+        for setting in declared.filter(|setting| keys.contains(&setting.name.as_str())) {
+            let key = "a-key-of-tidegate-test".to_owned();
+            self.environment.push((setting.name.clone(), key));
         }
         Ok(())
     }

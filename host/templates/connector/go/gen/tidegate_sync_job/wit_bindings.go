@@ -44,8 +44,8 @@ type Setting struct {
 	// Whether a run needs it.
 	Required bool
 	// Whether it is a secret. The host keeps a secret to itself and uses it on the component's behalf. Only another
-	// runtime puts it into the environment. The host supports SOURCE_API_KEY and SOURCE_CLIENT_SECRET, and refuses a
-	// component that declares another.
+	// runtime puts it into the environment. The host supports SOURCE_API_KEY, SOURCE_CLIENT_SECRET and
+	// SOURCE_SIGNING_KEY, and refuses a component that declares another.
 	Secret bool
 	// Whether it decides what the records are: which ones there are, or what is in them. Under `upsert` and `append` the
 	// host refuses a run after such a setting was changed, because old and new records may not fit together. The
