@@ -186,7 +186,9 @@ fn a_signature_that_the_source_sends_back_is_replaced() {
     let mut job = signed().api(|request| {
         let mac = member(request, "mac").unwrap();
         let bytes = STANDARD.decode(mac).unwrap();
-        let in_hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        let in_hex = bytes
+            .iter()
+            .fold(String::new(), |hex, byte| format!("{hex}{byte:02X}"));
         let sent = request.header("authorization").unwrap();
         let body = json!({"orderedItems": [{"id": "a", "sent": sent, "mac": mac, "hex": in_hex}]});
         Reply::new(200, body.to_string())
