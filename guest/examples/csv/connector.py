@@ -11,6 +11,7 @@ import json
 import os
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
 from componentize_py_types import Err
 from wit_world import exports
@@ -35,6 +36,8 @@ VERSION = "0.1.0"
 STATE_VERSION = 1
 # A server that answers with such a page has no CSV.
 OTHER_TYPES = {"text/html", "application/xhtml+xml", "application/json", "application/xml", "text/xml"}
+# Read at build time, when componentize-py imports this file. A changed connector reads an unchanged file again.
+CODE = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 # Longer ones are not kept.
 VALIDATOR_CHARS_MAX = 1024
 # Last-Modified counts whole seconds. A file that is younger may change again within the same second.
@@ -103,7 +106,7 @@ class Settings:
 
     def hash(self, answered: str) -> str:
         """Equal for equal requests that give equal records. No URL is kept: its query can hold what is private."""
-        shaping = [VERSION, self.url, answered, self.delimiter, self.encoding, self.empty, self.columns]
+        shaping = [CODE, self.url, answered, self.delimiter, self.encoding, self.empty, self.columns]
         return hashlib.sha256(json.dumps(shaping).encode()).hexdigest()
 
 

@@ -7,7 +7,7 @@ use tidegate::outcome::Outcome;
 
 use crate::faults::gzip;
 use crate::server::Reply;
-use crate::world::{Job, Run, guests};
+use crate::world::{Job, Run, guests, scripts};
 
 const TWO: &str = "id,name\n1,one\n2,two\n";
 /// More than a minute before any answer.
@@ -183,6 +183,37 @@ fn a_full_refresh_and_a_run_with_other_settings_read_the_file() {
         assert_eq!(conditions(&run), [[]]);
         assert_eq!(run.summary()["fetched"], 2);
     }
+}
+
+#[test]
+fn a_changed_connector_reads_an_unchanged_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let component = folder.path().join("csv.wasm");
+    std::fs::copy(guests::csv(), &component).unwrap();
+    let mut job = Job::new().component(&component).unset("WRITE_MODE");
+    job = job.reply(tagged(TWO, "\"1\""));
+    job.run().exits(Outcome::Published);
+
+    let python = scripts::python();
+    scripts::changed_example("csv", folder.path(), |copy| {
+        let rows = copy.join("rows.py");
+        let code = std::fs::read_to_string(&rows).unwrap();
+        let changed = code.replace(
+            "yield line, row",
+            "yield line, [*row[:1], *map(str.upper, row[1:])]",
+        );
+        std::fs::write(&rows, changed).unwrap();
+    });
+    drop(python);
+    let mut job = again(job, tagged(TWO, "\"1\""));
+    let changed = job.run();
+    let again = again(job, Reply::new(304, "")).run();
+
+    changed.exits(Outcome::Published);
+    assert_eq!(conditions(&changed), [[]]);
+    changed.publishes(&json!([{"id": "1", "name": "ONE"}, {"id": "2", "name": "TWO"}]));
+    again.exits(Outcome::NothingNew);
+    assert_eq!(conditions(&again), [[("if-none-match", "\"1\"")]]);
 }
 
 #[test]

@@ -53,6 +53,11 @@ pub fn python() -> MutexGuard<'static, ()> {
 
 /// Builds an example of `guest/examples` by its own `build.sh`, in a copy of its folder, into this folder.
 pub fn built_example(name: &str, into: &Path) -> PathBuf {
+    changed_example(name, into, |_| ())
+}
+
+/// The same, after a change of the copy.
+pub fn changed_example(name: &str, into: &Path, change: impl FnOnce(&Path)) -> PathBuf {
     let example = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../guest/examples")
         .join(name);
@@ -61,6 +66,7 @@ pub fn built_example(name: &str, into: &Path) -> PathBuf {
         let bytes = std::fs::read(file.path()).expect("a file of the example");
         std::fs::write(copy.path().join(file.file_name()), bytes).expect("copy it");
     }
+    change(copy.path());
     let ended = run(copy.path(), "build.sh");
     let said = String::from_utf8_lossy(&ended.stdout);
     assert!(
