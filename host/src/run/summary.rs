@@ -254,6 +254,7 @@ impl Summary {
                 "{} fewer than before",
                 thousands(last - self.records)
             )),
+            (Some(last), None, _) if last == self.records => Some("as many as before".to_owned()),
             (Some(last), None, _) => Some(format!(
                 "{} more than before",
                 thousands(self.records - last)
@@ -347,6 +348,10 @@ mod tests {
         assert_eq!(
             sentence(&[(Some(10), 9, 0, None)], false),
             "published 9 records (1 fewer than before) in 0.5 s"
+        );
+        assert_eq!(
+            sentence(&[(Some(9), 9, 0, None)], false),
+            "published 9 records (as many as before) in 0.5 s"
         );
         assert_eq!(
             sentence(&[(None, 1, 0, None)], false),
