@@ -1,5 +1,5 @@
-//! `docs/connectors.md`: its commands, one after the other in one shell, print what it shows, and its excerpts are of the
-//! example.
+//! `docs/connectors.md`: its commands, one after the other in one shell on a terminal, print what it shows, and its
+//! excerpts are of the example.
 
 use std::fmt::Write as _;
 use std::net::TcpListener;
@@ -59,7 +59,21 @@ fn its_excerpts_are_of_the_example() {
     }
 }
 
-/// What the blocks print in one shell, each with the code of its last command.
+#[test]
+fn the_headers_of_the_signed_connector_are_those_of_its_example() {
+    let example = include_str!("../../../guest/examples/hawk/src/lib.rs");
+    let shown = blocks(text_of("docs/connector-signed.md"));
+    let (_, shown) = (shown.into_iter())
+        .find(|(_, block)| block.starts_with("fn headers("))
+        .expect("the page shows them");
+
+    assert!(
+        example.contains(shown.trim_end()),
+        "not in the example:\n{shown}"
+    );
+}
+
+/// What the blocks print in one shell on a terminal, each with the code of its last command.
 fn printed(steps: &[Step], folder: &Path, port: u16) -> Vec<(String, i32)> {
     let mut script = String::from("exec 2>&1\n");
     for step in steps {
@@ -74,19 +88,22 @@ fn printed(steps: &[Step], folder: &Path, port: u16) -> Vec<(String, i32)> {
         .unwrap();
     }
     let path = std::env::var("PATH").expect("a PATH");
+    let file = folder.join("page.sh");
+    std::fs::write(&file, script.replace(PORT, &port.to_string())).expect("write the commands");
     let own = Path::new(env!("CARGO_BIN_EXE_tidegate"));
     let own = own.parent().expect("a folder").display();
     let ended = scripts::command(folder)
-        .args(["-c", &script.replace(PORT, &port.to_string())])
+        .args(["-c", "exec script -qec 'sh page.sh' /dev/null"])
         .env("PATH", format!("{own}:{path}"))
         .env("HOME", folder)
-        // As on a terminal, and where the machine has no certificates of its own.
-        .env("LOG_FORMAT", "text")
+        .env("NO_COLOR", "1")
+        // Where the machine has no certificates of its own.
         .env("SSL_CERT_FILE", "")
         .env("SSL_CERT_DIR", "")
         .output()
         .expect("start sh");
     let all = String::from_utf8(ended.stdout).expect("UTF-8");
+    let all = all.replace("\r\n", "\n");
     let mut parts = all.split(MARK).skip(1);
     let mut printed = Vec::new();
     while let (Some(text), Some(code)) = (parts.next(), parts.next()) {
