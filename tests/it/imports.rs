@@ -121,7 +121,7 @@ fn the_wit_is_written_as_a_folder_and_replaces_nothing() {
 
     job.tidegate(["wit", "new/wit"])
         .exits(0)
-        .stdout_has("wrote 11 files");
+        .stdout_has("wrote 12 files");
     job.tidegate(["wit", "new/wit"]).exits(0);
 
     for name in [
@@ -158,7 +158,7 @@ fn wit_that_cannot_be_written_leaves_no_file_that_is_not_whole() {
     let job = job.launched_by("exec \"$@\"");
     job.tidegate(["wit", "new/wit"])
         .exits(0)
-        .stdout_has("wrote 11 files");
+        .stdout_has("wrote 12 files");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
 
-use self::templates::{File, Template, WIT};
-use super::stdout;
+use self::templates::{File, Template};
+use super::{stdout, wit};
 use crate::cli::NewConnectorArgs;
 use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
 
@@ -93,7 +93,7 @@ fn files(template: &Template, name: &str) -> Vec<File> {
             &template.filled(text),
         )
     });
-    let wit = WIT.iter().map(|&(path, text)| File {
+    let wit = wit::files().map(|(path, text)| File {
         path: format!("wit/{path}"),
         bytes: text.as_bytes().to_vec(),
     });

@@ -12,26 +12,26 @@ use crate::cli::WitArgs;
 use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
 use crate::words;
 
+macro_rules! files {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../../../wit/", $path)))),*]
+    };
+}
+
 /// Our package, in the order in which a person should read it.
-const OWN: [(&str, &str); 4] = [
-    ("world.wit", include_str!("../../../wit/world.wit")),
-    ("job.wit", include_str!("../../../wit/job.wit")),
-    ("probe.wit", include_str!("../../../wit/probe.wit")),
-    ("signer.wit", include_str!("../../../wit/signer.wit")),
-];
+const OWN: &[(&str, &str)] = files! { "world.wit", "job.wit", "probe.wit", "signer.wit" };
 /// What it names of WASI.
-const DEPS: [(&str, &str); 7] = [
-    ("cli.wit", include_str!("../../../wit/deps/cli.wit")),
-    ("clocks.wit", include_str!("../../../wit/deps/clocks.wit")),
-    (
-        "filesystem.wit",
-        include_str!("../../../wit/deps/filesystem.wit"),
-    ),
-    ("http.wit", include_str!("../../../wit/deps/http.wit")),
-    ("io.wit", include_str!("../../../wit/deps/io.wit")),
-    ("random.wit", include_str!("../../../wit/deps/random.wit")),
-    ("sockets.wit", include_str!("../../../wit/deps/sockets.wit")),
-];
+const DEPS: &[(&str, &str)] = files! {
+    "deps/cli.wit", "deps/clocks.wit", "deps/filesystem.wit", "deps/http.wit", "deps/io.wit", "deps/random.wit",
+    "deps/sockets.wit",
+};
+/// Where that is from.
+const ORIGIN: &[(&str, &str)] = files! { "deps/README.md" };
+
+/// All files, by their paths in the folder.
+pub fn files() -> impl Iterator<Item = (&'static str, &'static str)> {
+    OWN.iter().chain(DEPS).chain(ORIGIN).copied()
+}
 
 /// Prints it, or writes it into a folder. `Err`: 73 where a file there says something else, of which none is replaced, or where
 /// the folder cannot be made; 74 where a file cannot be written.
@@ -73,9 +73,7 @@ fn parted(text: &str) -> (&str, &str) {
 
 /// The files with their paths below `dir`; how many there are.
 fn written(dir: &Path) -> Result<usize, Failure> {
-    let own = OWN.map(|(name, text)| (dir.join(name), text));
-    let deps = DEPS.map(|(name, text)| (dir.join("deps").join(name), text));
-    let files: Vec<_> = own.into_iter().chain(deps).collect();
+    let files: Vec<_> = files().map(|(path, text)| (dir.join(path), text)).collect();
     let mut missing = Vec::new();
     for (path, text) in &files {
         let found = match std::fs::read(path) {
@@ -121,4 +119,31 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
     file.write_all(text.as_bytes()).inspect_err(|_| {
         let _ = std::fs::remove_file(path);
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_wit_is_listed_and_as_it_is() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+        let below = |inside: &str| {
+            let entries = std::fs::read_dir(folder.join(inside)).unwrap().flatten();
+            let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+            let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
+            let paths = names.map(|name| Path::new(inside).join(name).display().to_string());
+            paths.collect::<Vec<String>>()
+        };
+
+        let mut found = [below(""), below("deps")].concat();
+        let mut listed: Vec<String> = files().map(|(path, _)| path.to_owned()).collect();
+        found.sort();
+        listed.sort();
+
+        assert_eq!(listed, found);
+        for (path, text) in files() {
+            assert_eq!(std::fs::read_to_string(folder.join(path)).unwrap(), text);
+        }
+    }
 }

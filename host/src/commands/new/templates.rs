@@ -48,12 +48,6 @@ macro_rules! files {
     };
 }
 
-/// The interfaces, as `tidegate wit` writes them.
-pub const WIT: &[(&str, &str)] = files! { "../wit":
-    "world.wit", "job.wit", "probe.wit", "signer.wit", "deps/README.md", "deps/cli.wit", "deps/clocks.wit", "deps/filesystem.wit",
-    "deps/http.wit", "deps/io.wit", "deps/random.wit", "deps/sockets.wit",
-};
-
 /// The file of the adapter, as the build scripts name it.
 pub const ADAPTER: &str = "wasi_snapshot_preview1.reactor.wasm";
 
