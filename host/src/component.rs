@@ -4,6 +4,7 @@
 //! follows from its answer is decided in `run/call_component.rs`.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::egress::Egress;
@@ -103,7 +104,7 @@ pub struct Grants {
 
 /// A component that can be called.
 pub struct Connector {
-    compiled: Vec<u8>,
+    compiled: Arc<Vec<u8>>,
     /// sha256 of the component file, in hex.
     pub sha256: String,
     kept: Option<Kept>,
@@ -114,7 +115,7 @@ pub struct Connector {
 impl From<Loaded> for Connector {
     fn from(loaded: Loaded) -> Self {
         Self {
-            compiled: loaded.compiled,
+            compiled: Arc::new(loaded.compiled),
             sha256: loaded.sha256,
             kept: loaded.kept,
             compiling: loaded.compiling,
@@ -141,6 +142,16 @@ impl Connector {
         limits: &Limits,
     ) -> Result<Self, Failure> {
         engine::warm(bytes, cache_dir, limits).await.map(Self::from)
+    }
+
+    /// The same component for another run of this process. It keeps nothing anew.
+    pub fn again(&self) -> Self {
+        Self {
+            compiled: Arc::clone(&self.compiled),
+            sha256: self.sha256.clone(),
+            kept: None,
+            compiling: None,
+        }
     }
 
     /// How large its compiled form is, in bytes.
@@ -382,7 +393,7 @@ mod tests {
 
         let mut again = load().await.unwrap();
         // Nobody can be asked any more.
-        again.compiled.clear();
+        again.compiled = Arc::default();
         let kept = again.describe(log.clone(), &limits).await.unwrap();
         again.sha256.push('0');
         let another = again.describe(log.clone(), &limits).await;

@@ -49,7 +49,7 @@ impl Run<'_> {
     ///
     /// `Err`: what readers see is as it was after the last portion, unless it says `committed: unknown`.
     async fn flow(&mut self, given: (Inputs, HostPlan), stop: &Stop) -> Result<Outcome, Failure> {
-        let job = Job::new(&self.args.given, given, stop, self.log).await?;
+        let job = Job::with(&self.args.given, given, self.known, stop, self.log).await?;
         let plan = self.usable(&job, stop).await?;
         let host = &job.host;
 

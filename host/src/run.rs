@@ -19,6 +19,7 @@ use crate::process::defect;
 use crate::process::memory;
 use crate::process::watch::Watch;
 use crate::run::record::{Recording, record_apart};
+use crate::run::setup::Known;
 use crate::run::summary::Summary;
 use crate::settings::host::HostPlan;
 use crate::words;
@@ -42,6 +43,8 @@ pub use changed_settings::refuse_changes;
 /// One run under way.
 pub struct Run<'a> {
     pub(crate) args: &'a RunArgs,
+    /// The component, where this process has it from an earlier run.
+    pub(crate) known: Option<Known<'a>>,
     pub(crate) log: &'a Log,
     /// What is known of it so far.
     pub(crate) summary: Summary,
@@ -78,13 +81,14 @@ pub fn run_and_tell(
     args: &RunArgs,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> (Ended, Summary) {
-    run_watched(&Watch::begin(), args, environment)
+    run_watched(&Watch::begin(), args, None, environment)
 }
 
-/// The same as part of a command that is under way.
+/// The same as part of a command that is under way, and may have loaded the component.
 pub fn run_watched(
     watch: &Watch,
     args: &RunArgs,
+    known: Option<Known<'_>>,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> (Ended, Summary) {
     let (clock, started) = (Instant::now(), Timestamp::now());
@@ -109,6 +113,7 @@ pub fn run_watched(
 
     let mut run = Run {
         args,
+        known,
         log: &log,
         summary,
         lock: LockState::NotYet,

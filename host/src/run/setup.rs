@@ -47,6 +47,13 @@ pub struct Job {
     pub plan: Result<Plan, Unusable>,
 }
 
+/// A component that was loaded, and what it said it is.
+#[derive(Clone, Copy)]
+pub struct Known<'k> {
+    pub connector: &'k Connector,
+    pub description: &'k Description,
+}
+
 /// What was given, and what the host makes of it. Never fails: problems are in it. From now on `stop` knows the deadline.
 pub fn read(
     given: &GivenArgs,
@@ -70,7 +77,18 @@ impl Job {
     /// ask, the host's problems being in its text then, or when the command must end.
     pub async fn new(
         given: &GivenArgs,
+        read: (Inputs, HostPlan),
+        stop: &Stop,
+        log: &Log,
+    ) -> Result<Self, Failure> {
+        Self::with(given, read, None, stop, log).await
+    }
+
+    /// The same with a component that was loaded and asked before, from the file that `given` names.
+    pub async fn with(
+        given: &GivenArgs,
         (mut inputs, mut host): (Inputs, HostPlan),
+        known: Option<Known<'_>>,
         stop: &Stop,
         log: &Log,
     ) -> Result<Self, Failure> {
@@ -88,6 +106,9 @@ impl Job {
         let component = wanted(given, inputs.layers().component());
         let loaded = async {
             let allowed = allowed(component.clone(), host.tenant.as_ref(), &mut verdicts)?;
+            if let Some(known) = known {
+                return Ok((known.connector.again(), known.description.clone()));
+            }
             let bytes = component_file(&allowed, &host.limits)?;
             let cache_dir = host.cache_dir.as_deref();
             let connector = Connector::load(bytes, cache_dir, &host.limits, log).await?;
@@ -263,16 +284,19 @@ fn component_file(wanted: &JobComponent, limits: &Limits) -> Result<Vec<u8>, Fai
             read_component(path, holds, limits)?
         }
     };
+    let Some(wanted) = &wanted.sha256 else {
+        return Ok(bytes);
+    };
     let found = crate::hash::sha256(&bytes);
-    match &wanted.sha256 {
-        Some(wanted) if !wanted.eq_ignore_ascii_case(&found) => Err(Failure::new(
-            Outcome::Settings,
-            format!(
-                "the component's sha256 is `{found}`, not the one that `--component-sha256` or the job file asks for"
-            ),
-        )),
-        _ => Ok(bytes),
+    if wanted.eq_ignore_ascii_case(&found) {
+        return Ok(bytes);
     }
+    Err(Failure::new(
+        Outcome::Settings,
+        format!(
+            "the component's sha256 is `{found}`, not the one that `--component-sha256` or the job file asks for"
+        ),
+    ))
 }
 
 /// A component file, whole. `Err` (78): it cannot be read.

@@ -115,7 +115,7 @@ fn run(watch: &Watch, job: &Path, key: &str, environment: &[(String, String)]) -
         .filter(|(name, _)| kept.contains(&name.as_str()))
         .cloned();
     let key = (SOURCE_API_KEY.row.name.to_owned(), key.to_owned());
-    crate::run::run_watched(watch, &args, environment.chain([key]))
+    crate::run::run_watched(watch, &args, None, environment.chain([key]))
 }
 
 fn settings(source: &Source, folder: &Path) -> String {

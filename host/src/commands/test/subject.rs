@@ -14,7 +14,7 @@ use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, OrFail as _, Outcome};
 use crate::process::watch::Watch;
-use crate::run::setup::{self, Job, refusal};
+use crate::run::setup::{self, Job, Known, refusal};
 use crate::settings::catalogue::{
     ALLOW_HOSTS, COMPILE_CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, JOB_NAME, MAX_RETRIES,
     OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_FORMAT, PRIMARY_KEY, RETRY_PAUSE, RUN_DEADLINE, Row,
@@ -65,6 +65,8 @@ pub struct Subject {
     pub outline: Outline,
     /// `Err`: it is refused, or does not say what it is.
     pub description: Result<Description, Failure>,
+    /// Loaded once for all its runs, each of which would read and verify its compiled form again.
+    connector: Option<Connector>,
     /// Settings of all its runs, with [`API`] in them.
     pub settings: BTreeMap<String, String>,
     /// The environment of all its runs.
@@ -118,9 +120,9 @@ impl Subject {
             Ok(()) => watch.block_on(described(bytes, &host, watch)),
         };
         let is_usable = description.is_ok();
-        let (description, described_with) = match description {
-            Ok((description, used)) => (Ok(description), used),
-            Err(failure) => (Err(failure), Used::default()),
+        let (connector, description, described_with) = match description {
+            Ok((connector, description, used)) => (Some(connector), Ok(description), used),
+            Err(failure) => (None, Err(failure), Used::default()),
         };
         let mut subject = Self {
             runtime: runtime.clone(),
@@ -129,6 +131,7 @@ impl Subject {
             bytes: size,
             sha256,
             description,
+            connector,
             described_with,
             outline,
             settings: BTreeMap::new(),
@@ -140,6 +143,14 @@ impl Subject {
             watch.block_on(subject.check(watch))?;
         }
         Ok(subject)
+    }
+
+    /// What its runs need not find out again.
+    pub fn known(&self) -> Option<Known<'_>> {
+        Some(Known {
+            connector: self.connector.as_ref()?,
+            description: self.description.as_ref().ok()?,
+        })
     }
 
     /// What it stages with the settings of its runs.
@@ -211,7 +222,10 @@ impl Subject {
         let read = setup::read(&given, environment, &watch.stop);
         watch.stop.set_deadline(Limits::default().run_deadline);
         let log = Log::silent();
-        let job = in_words_alone(Job::new(&given, read, &watch.stop, &log).await, &log)?;
+        let job = in_words_alone(
+            Job::with(&given, read, self.known(), &watch.stop, &log).await,
+            &log,
+        )?;
         let problems = job.problems(&watch.stop).await?;
         if !problems.is_empty() {
             let failure = refusal(&problems);
@@ -249,14 +263,14 @@ async fn described(
     bytes: Vec<u8>,
     host: &HostPlan,
     watch: &Watch,
-) -> Result<(Description, Used), Failure> {
+) -> Result<(Connector, Description, Used), Failure> {
     let (log, limits) = (Log::silent(), &host.limits);
     let described = async {
         let cache = host.cache_dir.as_deref();
         let connector = Connector::load(bytes, cache, limits, &log).await?;
         let description = connector.describe(log.clone(), limits).await?;
         let used = connector.describing(log.clone(), limits).await?;
-        Ok((description, used))
+        Ok((connector, description, used))
     };
     in_words_alone(watch.stop.unless(described).await, &log)
 }

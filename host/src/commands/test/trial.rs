@@ -76,7 +76,8 @@ impl<'s> Trial<'s> {
         let args = self.args(with);
         let (clock, watch) = (Instant::now(), Watch::begin());
         let environment = self.subject.environment.iter().cloned();
-        let (ended, summary) = crate::run::run_watched(&watch, &args, environment);
+        let known = self.subject.known();
+        let (ended, summary) = crate::run::run_watched(&watch, &args, known, environment);
         for outcome in [Outcome::Interrupted, Outcome::Terminated] {
             if ended.exit_code == outcome.exit_code() {
                 return Err(Failure::new(outcome, ended.error.unwrap_or_default()));
