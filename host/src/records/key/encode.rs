@@ -3,6 +3,7 @@
 //! Nothing else is a key.
 
 use std::borrow::Cow;
+use std::iter;
 
 use serde_json::value::RawValue;
 
@@ -136,26 +137,33 @@ fn digits(negative: bool, bytes: &[u8]) -> (usize, usize) {
 }
 
 fn text(bytes: &[u8]) -> (KeyPart<'_>, &[u8]) {
-    let mut text = Vec::new();
+    let written = |bytes| std::str::from_utf8(bytes).expect("it was text");
+    let zero = memchr::memchr(0, bytes).expect("a string has its end");
+    if bytes[zero + 1] == 0 {
+        let text = written(&bytes[..zero]);
+        return (KeyPart::Text(text.into()), &bytes[zero + 2..]);
+    }
+    let mut text = String::new();
     let mut from = 0;
     loop {
         let zero = from + memchr::memchr(0, &bytes[from..]).expect("a string has its end");
-        text.extend_from_slice(&bytes[from..zero]);
+        text.push_str(written(&bytes[from..zero]));
         from = zero + 2;
         if bytes[zero + 1] == 0 {
-            let text = String::from_utf8(text).expect("it was text");
             return (KeyPart::Text(text.into()), &bytes[from..]);
         }
-        text.push(0);
+        text.push('\0');
     }
 }
 
 fn integer(negative: bool, bytes: &[u8]) -> (KeyPart<'_>, &[u8]) {
-    let plain = |byte: u8| if negative { !byte } else { byte };
     let (from, length) = digits(negative, bytes);
     let (written, after) = bytes[from..].split_at(length);
-    let sign = if negative { "-" } else { "" };
-    let digits = written.iter().map(|byte| char::from(plain(*byte)));
-    let digits: String = sign.chars().chain(digits).collect();
-    (KeyPart::Integer(digits.into()), after)
+    let digits = if negative {
+        let digits = written.iter().map(|byte| char::from(!byte));
+        Cow::Owned(iter::once('-').chain(digits).collect())
+    } else {
+        Cow::Borrowed(std::str::from_utf8(written).expect("digits"))
+    };
+    (KeyPart::Integer(digits), after)
 }

@@ -108,6 +108,24 @@ impl Layout {
         Ok(layout)
     }
 
+    /// The values of a record and its key, one for each column. `Err` has the parser's words.
+    pub fn cells_of<'r>(&self, key: &'r [u8], record: &'r str) -> Result<Vec<Cell<'r>>, String> {
+        if !self.is_plain() {
+            return self.cells(record);
+        }
+        let mut cells = self.key_cells(key);
+        cells.push(Cell::Json(record));
+        Ok(cells)
+    }
+
+    /// Whether a row is a key and its record: then no record is parsed once more.
+    fn is_plain(&self) -> bool {
+        match &self.columns[self.keys..] {
+            [only] => self.keys > 0 && only.source == ColumnSource::Record,
+            _ => false,
+        }
+    }
+
     /// The values of a record, one for each column. `Err` has the parser's words.
     pub fn cells<'r>(&self, record: &'r str) -> Result<Vec<Cell<'r>>, String> {
         let found = self.pointers.find(record)?;
@@ -238,6 +256,24 @@ mod tests {
         assert_eq!(names(&layout), ["no", "total"]);
         assert_eq!(layout.columns[0].kind, Some(ColumnType::Bigint));
         assert_eq!((layout.keys, layout.parent), (1, Some(0)));
+    }
+
+    #[test]
+    fn a_record_whose_row_is_its_key_and_itself_is_not_parsed_again() {
+        let keys = crate::records::key::Keys::new(&["/id".into(), "/in/no".into()]);
+        let record = r#"{"id":"a\u0000\"b","in":{"no":-7},"n":1.10}"#;
+        let mut key = Vec::new();
+        keys.read(record, &mut key).unwrap();
+        let plain = layout(&["/id", "/in/no"], None, "").unwrap();
+        let other = layout(&["/id", "/in/no"], None, "n numeric /n").unwrap();
+        let bare = layout(&["/id"], None, "id text /id").unwrap();
+
+        for layout in [&plain, &other, &bare] {
+            let cells = layout.cells_of(&key, record).unwrap();
+            assert_eq!(cells, layout.cells(record).unwrap());
+        }
+        assert!(plain.cells_of(&key, "not JSON").is_ok());
+        assert!(other.cells_of(&key, "not JSON").is_err());
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl<'w> Work<'w, '_> {
         let (mut seen, mut changed) = (0, false);
         while self.next(&mut rows, &mut change, &mut seen)? {
             if !change.deleted {
-                match self.put(&mut insert, &change.record, rejected)? {
+                match self.put(&mut insert, &change, rejected)? {
                     Put::SetAside => {}
                     Put::Written => changed = true,
                     Put::Left => return Err(self.dropped("write a row into")),
@@ -211,10 +211,10 @@ impl<'w> Work<'w, '_> {
                 }
                 continue;
             }
-            match self.put(&mut put, &change.record, rejected)? {
+            match self.put(&mut put, &change, rejected)? {
                 Put::SetAside => continue,
                 Put::Written => changed = true,
-                Put::Left => self.is_there(looks.as_mut(), &change.record)?,
+                Put::Left => self.is_there(looks.as_mut(), &change)?,
             }
             if let Some(keep) = &mut keep {
                 self.with_key(keep, &change.key)?;
@@ -388,11 +388,12 @@ impl<'w> Work<'w, '_> {
     fn put(
         &self,
         statement: &mut Statement<'_>,
-        record: &[u8],
+        change: &Change,
         rejected: &mut Rejecting,
     ) -> Result<Put, Failure> {
-        let record = text_of(record)?;
-        let cells = self.layout.cells(record).map_err(Failure::broken)?;
+        let record = text_of(&change.record)?;
+        let cells = self.layout.cells_of(&change.key, record);
+        let cells = cells.map_err(Failure::broken)?;
         match self.bind_cells(statement, &cells)? {
             Ok(()) => {}
             Err((column, found)) => {
@@ -455,12 +456,11 @@ impl<'w> Work<'w, '_> {
     }
 
     /// `Err` (65): a row that was to be written is not there as it should be, and a trigger is at fault.
-    fn is_there(&self, looks: Option<&mut Looks<'_>>, record: &[u8]) -> Result<(), Failure> {
+    fn is_there(&self, looks: Option<&mut Looks<'_>>, change: &Change) -> Result<(), Failure> {
         let Some(looks) = looks else { return Ok(()) };
-        let cells = self
-            .layout
-            .cells(text_of(record)?)
-            .map_err(Failure::broken)?;
+        let record = text_of(&change.record)?;
+        let cells = self.layout.cells_of(&change.key, record);
+        let cells = cells.map_err(Failure::broken)?;
         if self.bind_cells(&mut looks.whole, &cells)?.is_ok() && self.finds(&mut looks.whole)? {
             return Ok(());
         }
