@@ -36,6 +36,7 @@ mod copy;
 mod fence;
 mod first_load;
 mod fit;
+mod form;
 mod holder;
 mod kinds;
 mod load;

@@ -9,6 +9,7 @@ use tokio_postgres::CopyInSink;
 use crate::outcome::Failure;
 
 use super::Postgres;
+use super::form::Form;
 use super::wait::wait;
 
 /// What is sent at once.
@@ -17,6 +18,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// One COPY under way; dropped, it is given up and its transaction with it.
 pub struct Copying<'p, 'r> {
     postgres: &'p Postgres<'r>,
+    form: Form,
     doing: String,
     sink: Pin<Box<CopyInSink<Bytes>>>,
     buffer: Vec<u8>,
@@ -25,9 +27,14 @@ pub struct Copying<'p, 'r> {
 }
 
 impl<'p, 'r> Copying<'p, 'r> {
-    /// Begins one into these columns.
-    pub fn into(postgres: &'p Postgres<'r>, table: &str, columns: &str) -> Result<Self, Failure> {
-        let sql = format!("COPY {table} ({columns}) FROM STDIN");
+    /// Begins one into these columns, of rows in this form.
+    pub fn into(
+        postgres: &'p Postgres<'r>,
+        table: &str,
+        columns: &str,
+        form: Form,
+    ) -> Result<Self, Failure> {
+        let sql = format!("COPY {table} ({columns}) FROM STDIN{}", form.option());
         let doing = format!("cannot load into {table} in");
         let client = postgres.client()?;
         let sink = wait(
@@ -36,11 +43,14 @@ impl<'p, 'r> Copying<'p, 'r> {
             client.copy_in(&sql),
         );
         let sink = sink.map_err(|trouble| postgres.failed(&doing, trouble))?;
+        let mut buffer = Vec::with_capacity(CHUNK_BYTES * 2);
+        buffer.extend_from_slice(form.header());
         Ok(Self {
             postgres,
+            form,
             doing,
             sink: Box::pin(sink),
-            buffer: Vec::with_capacity(CHUNK_BYTES * 2),
+            buffer,
             table: table.to_owned(),
             lines: 0,
         })
@@ -53,7 +63,7 @@ impl<'p, 'r> Copying<'p, 'r> {
 
     /// The line is complete.
     pub fn line_ends(&mut self) -> Result<(), Failure> {
-        self.buffer.push(b'\n');
+        self.form.end_row(&mut self.buffer);
         self.lines += 1;
         if self.buffer.len() < CHUNK_BYTES {
             return Ok(());
@@ -92,6 +102,7 @@ impl<'p, 'r> Copying<'p, 'r> {
 
     /// Sends the rest; how many lines the server took. `Err` is 65 when it took fewer than were sent.
     pub fn finish(mut self) -> Result<u64, Failure> {
+        self.buffer.extend_from_slice(self.form.trailer());
         if !self.buffer.is_empty() {
             self.send()?;
         }

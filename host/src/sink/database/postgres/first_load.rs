@@ -13,6 +13,7 @@ use crate::sink::database::names::listed;
 use crate::sink::database::{Cell, Changes};
 
 use super::copy::Copying;
+use super::form::Form;
 use super::kinds::{Takes, retype, told_from};
 use super::load::{Load, Misfit};
 use super::{Postgres, table};
@@ -41,6 +42,8 @@ pub fn into_new(
             }
         }
     }
+    // These are its types, and nobody else's.
+    loading.load.form = Form::of(&loading.load.takes);
     let create = table::create(
         &loading.load.table,
         loading.load.layout,
@@ -169,7 +172,8 @@ impl<'a, 'l, 's> Loading<'a, 'l, 's> {
     fn run(mut self, postgres: &Postgres<'_>, may_widen: bool) -> Result<u64, Failure> {
         let mut records = 0;
         while self.is_one {
-            let mut copying = Copying::into(postgres, &self.load.table, &self.load.columns())?;
+            let Load { table, form, .. } = &*self.load;
+            let mut copying = Copying::into(postgres, table, &self.load.columns(), *form)?;
             let misfit = self.copy(postgres, &mut copying, may_widen)?;
             records += copying.finish()?;
             if let Some(misfit) = misfit {
@@ -186,12 +190,12 @@ impl<'a, 'l, 's> Loading<'a, 'l, 's> {
         copying: &mut Copying<'_, '_>,
         may_widen: bool,
     ) -> Result<Option<Misfit>, Failure> {
-        let tail = self.load.tail.clone();
+        let tail = self.load.tail();
         let mut lines = 0_u64;
         while self.is_one {
             match self.load.push(copying.line(), &self.change)? {
                 Ok(()) => {
-                    copying.line().extend_from_slice(tail.as_bytes());
+                    copying.line().extend_from_slice(&tail);
                     copying.line_ends()?;
                 }
                 Err(misfit) if self.can_be_widened(&misfit, may_widen) => return Ok(Some(misfit)),
@@ -223,6 +227,9 @@ impl<'a, 'l, 's> Loading<'a, 'l, 's> {
             json!({ "column": column, "type": wider.word() }),
         );
         self.load.takes[misfit.column] = Takes::all(wider);
+        if self.load.form == Form::Binary {
+            self.load.form = Form::of(&self.load.takes);
+        }
         Ok(())
     }
 }

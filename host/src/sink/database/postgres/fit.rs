@@ -1,9 +1,12 @@
-//! One value in the text format of COPY, if the column takes it: <https://www.postgresql.org/docs/current/sql-copy.html>.
+//! One value as its column takes it, if it does, and as the text form of COPY has it.
+
+use std::borrow::Cow;
 
 use crate::limits::NUMERIC_BYTES_MAX;
 use crate::settings::columns::{ColumnType, is_number};
 use crate::sink::database::Cell;
 
+use super::form::Form;
 use super::kinds::{Only, Takes};
 use super::times;
 
@@ -11,61 +14,76 @@ use super::times;
 const NUL: &str = "`\\u0000`";
 const HALF_PAIR: &str = "half a surrogate pair";
 
-/// Appends `cell` for a column that takes this. `Err` says what it is instead, and `line` may end in a part of it. Keys are
-/// strict: two of them never become one.
+/// Appends `cell` for a column that takes this, in the text form. `Err` says what it is instead. Keys are strict: two of them
+/// never become one.
 pub fn push(line: &mut Vec<u8>, cell: &Cell<'_>, takes: Takes, is_key: bool) -> Result<(), String> {
-    push_as(line, cell, takes.kind, is_key)?;
-    match cell {
-        Cell::Number(text) | Cell::Text(text) if takes.only != Only::All => {
-            is_among(takes.only, text).map_err(|what| what.unwrap_or_else(|| spoken(cell)))
-        }
-        _ => Ok(()),
-    }
+    let value = fitting(cell, takes, is_key)?;
+    Form::Text.push(line, value.as_deref(), takes.kind, false);
+    Ok(())
 }
 
-fn push_as(
-    line: &mut Vec<u8>,
-    cell: &Cell<'_>,
+/// What is written of `cell` into a column that takes this; none is null. `Err` says what it is instead.
+pub fn fitting<'c>(
+    cell: &'c Cell<'_>,
+    takes: Takes,
+    is_key: bool,
+) -> Result<Option<Cow<'c, str>>, String> {
+    let value = fitting_as(cell, takes.kind, is_key)?;
+    match cell {
+        Cell::Number(text) | Cell::Text(text) if takes.only != Only::All => {
+            let is_among = is_among(takes.only, text);
+            is_among.map_err(|what| what.unwrap_or_else(|| spoken(cell)))?;
+        }
+        _ => {}
+    }
+    Ok(value)
+}
+
+fn fitting_as<'c>(
+    cell: &'c Cell<'_>,
     kind: ColumnType,
     is_key: bool,
-) -> Result<(), String> {
+) -> Result<Option<Cow<'c, str>>, String> {
     use ColumnType as Kind;
-    match (kind, cell) {
-        (_, Cell::Null) => line.extend_from_slice(b"\\N"),
-        (Kind::Jsonb | Kind::Json, cell) => return push_json(line, cell, kind),
-        (Kind::Text, Cell::Text(text)) => return push_text(line, text),
+    let value = match (kind, cell) {
+        (_, Cell::Null) => return Ok(None),
+        (Kind::Jsonb | Kind::Json, cell) => fitting_json(cell, kind)?,
+        (Kind::Text, Cell::Text(text)) => {
+            if memchr::memchr(0, text.as_bytes()).is_some() {
+                return Err(unfit_text(NUL));
+            }
+            text.as_ref().into()
+        }
         (Kind::Text, Cell::HalfPair(_)) => return Err(unfit_text(HALF_PAIR)),
-        (Kind::Text, Cell::Number(text)) if !is_key => line.extend_from_slice(text.as_bytes()),
-        (Kind::Text, Cell::Boolean(truth)) if !is_key => {
-            line.extend_from_slice(if *truth { b"true" } else { b"false" });
-        }
-        (Kind::Bigint, Cell::Number(text)) if text.parse::<i64>().is_ok() => {
-            line.extend_from_slice(text.as_bytes());
-        }
+        (Kind::Text, Cell::Number(text)) if !is_key => text.as_ref().into(),
+        (Kind::Text, Cell::Boolean(truth)) if !is_key => word(*truth),
+        (Kind::Bigint, Cell::Number(text)) if text.parse::<i64>().is_ok() => text.as_ref().into(),
         (Kind::Numeric, Cell::Number(text)) if text.len() <= NUMERIC_BYTES_MAX => {
-            line.extend_from_slice(text.as_bytes());
+            text.as_ref().into()
         }
         (Kind::Double, Cell::Number(text)) if text.parse().is_ok_and(f64::is_finite) => {
-            line.extend_from_slice(text.as_bytes());
+            text.as_ref().into()
         }
-        (Kind::Boolean, Cell::Boolean(truth)) => line.push(if *truth { b't' } else { b'f' }),
+        (Kind::Boolean, Cell::Boolean(truth)) => word(*truth),
         (Kind::Timestamptz | Kind::Timestamp | Kind::Date, Cell::Text(text))
             if kind.is_written_as(text) =>
         {
-            let written = times::written(kind, text).ok_or_else(|| spoken(cell))?;
-            line.extend_from_slice(written.as_bytes());
+            times::written(kind, text).ok_or_else(|| spoken(cell))?
         }
-        (Kind::Uuid, Cell::Text(text)) if kind.is_written_as(text) => {
-            line.extend_from_slice(text.as_bytes());
-        }
+        (Kind::Uuid, Cell::Text(text)) if kind.is_written_as(text) => text.as_ref().into(),
         (Kind::Bigint | Kind::Numeric | Kind::Double, Cell::Text(text))
             if !is_key && is_number(text) =>
         {
-            return push_as(line, &Cell::Number(text.as_ref().into()), kind, is_key);
+            fitting_as(&Cell::Number(text.as_ref().into()), kind, is_key)?;
+            text.as_ref().into()
         }
         (_, cell) => return Err(spoken(cell)),
-    }
-    Ok(())
+    };
+    Ok(Some(value))
+}
+
+fn word(truth: bool) -> Cow<'static, str> {
+    if truth { "true" } else { "false" }.into()
 }
 
 /// Whether a column that takes `only` these keeps a value as it is. `Err` may say what is wrong with it.
@@ -113,33 +131,20 @@ fn has_digits(number: &str, precision: i64, scale: i64) -> bool {
     of(kept).saturating_sub(point) <= scale && point - of(leading) <= precision - scale
 }
 
-fn push_json(line: &mut Vec<u8>, cell: &Cell<'_>, kind: ColumnType) -> Result<(), String> {
-    match cell {
-        Cell::Null => line.extend_from_slice(b"null"),
-        Cell::Boolean(truth) => line.extend_from_slice(if *truth { b"true" } else { b"false" }),
-        Cell::Number(text) => line.extend_from_slice(text.as_bytes()),
-        Cell::Text(text) => {
-            let text = serde_json::to_string(text).unwrap_or_default();
-            return push_json(line, &Cell::Json(&text), kind);
-        }
-        Cell::Json(text) | Cell::HalfPair(text) => {
-            if kind == ColumnType::Jsonb
-                && let Some(escape) = unfit_escape(text)
-            {
-                return Err(unfit_text(escape));
-            }
-            push_escaped(line, text);
-        }
+fn fitting_json<'c>(cell: &'c Cell<'_>, kind: ColumnType) -> Result<Cow<'c, str>, String> {
+    let text: Cow<'c, str> = match cell {
+        Cell::Null => "null".into(),
+        Cell::Boolean(truth) => word(*truth),
+        Cell::Number(text) => text.as_ref().into(),
+        Cell::Text(text) => serde_json::to_string(text).unwrap_or_default().into(),
+        Cell::Json(text) | Cell::HalfPair(text) => (*text).into(),
+    };
+    if kind == ColumnType::Jsonb
+        && let Some(escape) = unfit_escape(&text)
+    {
+        return Err(unfit_text(escape));
     }
-    Ok(())
-}
-
-fn push_text(line: &mut Vec<u8>, text: &str) -> Result<(), String> {
-    if memchr::memchr(0, text.as_bytes()).is_some() {
-        return Err(unfit_text(NUL));
-    }
-    push_escaped(line, text);
-    Ok(())
+    Ok(text)
 }
 
 /// What is wrong with a string, and what can be done about it.
@@ -160,7 +165,14 @@ pub fn push_escaped(line: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     let mut from = 0;
     let special = |byte: &u8| matches!(byte, b'\\' | b'\n' | b'\r' | b'\t');
-    while let Some(at) = bytes[from..].iter().position(special) {
+    let is_in_lines = memchr::memchr(b'\n', bytes).is_some();
+    let next = |rest: &[u8]| {
+        if is_in_lines {
+            return rest.iter().position(special);
+        }
+        memchr::memchr3(b'\\', b'\r', b'\t', rest)
+    };
+    while let Some(at) = next(&bytes[from..]) {
         let at = from + at;
         line.extend_from_slice(&bytes[from..at]);
         line.extend_from_slice(match bytes[at] {

@@ -12,6 +12,7 @@ use crate::sink::database::{Cell, Changes, ColumnSource, GENERATION, Layout, Row
 use crate::sink::rejected::Rejecting;
 
 use super::fit;
+use super::form::Form;
 use super::kinds::{Only, Takes, retype, widened};
 use super::table::{self, unusable};
 use super::wait::wait;
@@ -25,10 +26,8 @@ pub struct Load<'l> {
     pub table: String,
     pub generation: u64,
     pub committed_at: String,
-    /// What stands at the end of every row that is written, for COPY.
-    pub tail: String,
-    /// Whether a row's columns are its key and the record: then no record is parsed once more.
-    is_plain: bool,
+    /// How rows are sent.
+    pub form: Form,
 }
 
 /// A value that its column does not take.
@@ -45,6 +44,9 @@ enum Unfit {
     /// The index of the key takes no key of so many bytes.
     LongKey(usize),
 }
+
+/// [`UPDATED_AT`] and [`GENERATION`].
+const TAIL_FIELDS: usize = 2;
 
 /// Shorter than what an index has room for, whatever else is in the key.
 const LONG_TEXT_BYTES: usize = 2_000;
@@ -65,7 +67,7 @@ fn stored_bytes(cell: &Cell<'_>, kind: ColumnType) -> usize {
 /// The type that takes a value which is not among those that the column takes.
 fn wider(takes: Takes, cell: &Cell<'_>, is_key: bool) -> ColumnType {
     let all = Takes::all(takes.kind);
-    if fit::push(&mut Vec::new(), cell, all, is_key).is_ok() {
+    if fit::fitting(cell, all, is_key).is_ok() {
         return takes.kind;
     }
     widened(takes.kind, cell)
@@ -94,12 +96,9 @@ pub fn apply(
         layout,
         takes: Vec::new(),
         table: postgres.names.table.clone(),
-        tail: format!("\t{}\t{}", changes.committed_at, changes.generation),
+        form: Form::Text,
         generation: changes.generation,
         committed_at: changes.committed_at.to_owned(),
-        is_plain: layout.keys > 0
-            && plan.columns.is_empty()
-            && layout.columns.len() == layout.keys + 1,
     };
     let Some(found) = found else {
         if changes.base == BuildsOn::LastCommit {
@@ -166,23 +165,23 @@ impl Load<'_> {
         )
     }
 
-    /// Appends the values of a row, with tabs between.
+    /// What follows the values of a record in every row.
+    pub fn tail(&self) -> Vec<u8> {
+        self.form.tail(&self.committed_at, self.generation)
+    }
+
+    /// Begins a row with the values of a record.
     pub fn push(&self, line: &mut Vec<u8>, change: &Change) -> Result<Result<(), Misfit>, Failure> {
         let record = std::str::from_utf8(&change.record).unwrap_or_default();
-        let cells = if self.is_plain {
-            let mut cells = self.layout.key_cells(&change.key);
-            cells.push(Cell::Json(record));
-            cells
-        } else {
-            let cells = self.layout.cells(record);
-            cells.map_err(|what| {
-                Failure::new(
-                    Outcome::GateRefused,
-                    format!("cannot read a staged record: {what}"),
-                )
-            })?
-        };
+        let cells = self.layout.cells_of(&change.key, record);
+        let cells = cells.map_err(|what| {
+            Failure::new(
+                Outcome::GateRefused,
+                format!("cannot read a staged record: {what}"),
+            )
+        })?;
         let begun = line.len();
+        self.form.begin_row(line, cells.len() + TAIL_FIELDS);
         let pushed = self.push_cells(line, &cells);
         let pushed = pushed.and_then(|()| self.is_indexed(&change.key, &cells));
         if pushed.is_err() {
@@ -254,17 +253,19 @@ impl Load<'_> {
     fn push_cells(&self, line: &mut Vec<u8>, cells: &[Cell<'_>]) -> Result<(), Misfit> {
         let begun = line.len();
         for (column, (cell, takes)) in cells.iter().zip(&self.takes).enumerate() {
-            if column > 0 {
-                line.push(b'\t');
-            }
             let is_key = column < self.layout.keys || self.layout.parent == Some(column);
-            if let Err(what) = fit::push(line, cell, *takes, is_key) {
-                line.truncate(begun);
-                return Err(Misfit {
-                    column,
-                    wider: wider(*takes, cell, is_key),
-                    why: Unfit::Value(what),
-                });
+            match fit::fitting(cell, *takes, is_key) {
+                Ok(value) => self
+                    .form
+                    .push(line, value.as_deref(), takes.kind, column > 0),
+                Err(what) => {
+                    line.truncate(begun);
+                    return Err(Misfit {
+                        column,
+                        wider: wider(*takes, cell, is_key),
+                        why: Unfit::Value(what),
+                    });
+                }
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ use crate::sink::database::{Cell, Changes, GENERATION, UPDATED_AT};
 use crate::sink::twins;
 
 use super::copy::Copying;
+use super::form::Form;
 use super::load::Load;
 
 use super::wait::wait;
@@ -200,7 +201,8 @@ fn stage(
         load.table
     );
     postgres.run(DOING, &sql)?;
-    let mut copying = Copying::into(postgres, STAGED, &format!("{own}, {DELETED}"))?;
+    let columns = format!("{own}, {DELETED}");
+    let mut copying = Copying::into(postgres, STAGED, &columns, Form::Text)?;
     let (mut change, mut number) = (Change::default(), 0);
     let mut staged = InTemporary {
         records: 0,
@@ -254,7 +256,7 @@ fn stage_parents(
         load.table
     );
     postgres.run(DOING, &sql)?;
-    let mut copying = Copying::into(postgres, PARENTS, "parent")?;
+    let mut copying = Copying::into(postgres, PARENTS, "parent", Form::Text)?;
     for parent in changes.parents.iter() {
         for part in parts(parent) {
             let begun = copying.line().len();

@@ -11,6 +11,7 @@ use crate::staging::rejection::RejectedLine;
 use super::Postgres;
 use super::copy::Copying;
 use super::fit;
+use super::form::Form;
 use super::wait::{Given, wait};
 
 /// What PostgreSQL has no character for.
@@ -56,6 +57,7 @@ fn set_aside(postgres: &Postgres<'_>, changes: &mut Changes<'_>) -> Result<(), F
                 postgres,
                 table,
                 "job, number, reason, pointer, record",
+                Form::Text,
             )?),
         };
         fit::push_escaped(copying.line(), postgres.way.job);
