@@ -454,6 +454,10 @@ pub const ADOPTED_NAMES_MAX: u32 = 100;
 pub const WAY_BACK_GENERATIONS_MAX: usize = 20;
 /// How often a lock is tried: in PostgreSQL a session that ended a moment ago may still hold it, in a folder somebody may look at it.
 pub const LOCK_TRIES_MAX: u32 = 5;
+/// A transaction that loads rows while the component runs waits no longer for these than so long, in all.
+pub const AHEAD_WAIT_MAX: Duration = Duration::from_secs(1);
+/// Pieces of such rows that wait to be sent.
+pub const AHEAD_PIECES_MAX: usize = 4;
 /// More digits than a `numeric` has room for before its point.
 pub const NUMERIC_BYTES_MAX: usize = 131_072;
 /// More keys of one run than this that a table has under another JSON type are a type that changed.

@@ -1,5 +1,7 @@
 //! PostgreSQL as the place where the data goes: one real server for all tests of this binary, a database for each.
 
+/// Rows that go there while the component still runs.
+mod ahead;
 /// The connection cut at every message of a run.
 mod cut;
 /// What is there and does not fit.

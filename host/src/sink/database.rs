@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use crate::folder::Folder;
 use crate::outcome::{Failure, Outcome};
-use crate::records::changes::{self, Reading, line_failure};
+use crate::records::changes::{self, Change, Flow, Reading, line_failure};
 use crate::records::key::{KeyKinds, Keys};
 use crate::records::parents::Parents;
+use crate::records::sort::Sorter;
 use crate::records::superseded::{Differing, Superseded, Tally};
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::host::{HostPlan, OutputPlan};
@@ -79,6 +80,17 @@ pub trait Connection {
     /// The job's row as it is now, read outside of a transaction; none before the first commit.
     fn state(&mut self) -> Result<Option<StateRow>, Failure>;
 
+    /// Begins to load the first set of a job while the component runs, if that can be done without anybody waiting for it. What comes
+    /// of it is kept until the next [`begin`](Self::begin) or [`roll_back`](Self::roll_back).
+    fn ahead<'c>(&'c self, _layout: &'c Layout) -> Option<Box<dyn Ahead + 'c>> {
+        None
+    }
+
+    /// What `_updated_at` says of rows that were loaded ahead, all of them; none where there are no such rows.
+    fn ahead_at(&self) -> Option<Timestamp> {
+        None
+    }
+
     /// Begins a transaction and holds the job's row in it. `Err` with [`Outcome::TryLater`]: it is no longer the one of
     /// generation `parent`, as somebody else committed meanwhile; with [`Outcome::OutputUnusable`]: it is gone.
     fn begin(&mut self, parent: Option<u64>) -> Result<(), Failure>;
@@ -117,6 +129,15 @@ pub trait Connection {
 
     /// `Err`: a run could not be recorded. What it takes is done, and rolled back.
     fn try_to_record(&mut self, run: &RunRow) -> Result<(), Failure>;
+}
+
+/// Takes the records of a first load one by one, while the component runs; dropped, it is as if there were none.
+pub trait Ahead {
+    /// Takes the next record and its key. `Err`: the run must end.
+    fn take(&mut self, key: &[u8], record: &[u8]) -> Result<(), Failure>;
+
+    /// These were all. `Err`: the run must end.
+    fn finish(self: Box<Self>) -> Result<(), Failure>;
 }
 
 /// A table and its state, at the last commit.
@@ -333,12 +354,12 @@ impl<C: Connection> Sink for Database<'_, C> {
         RunFolder::new(&self.context.lock, None, self.context.limits)
     }
 
-    /// Sorts, and asks nothing of the server: a transaction would keep others waiting for as long as the component takes.
+    /// Sorts; and loads a first set ahead, in a transaction that keeps nobody waiting.
     fn begin(
         &self,
         mut records: Lines<'_>,
         staging: &RunFolder,
-        _base: BuildsOn,
+        base: BuildsOn,
     ) -> Result<Option<Begun>, Failure> {
         if self.keys.is_empty() || self.mode == WriteMode::Append {
             return Ok(None);
@@ -349,8 +370,28 @@ impl<C: Connection> Sink for Database<'_, C> {
         let SinkContext { limits, check, .. } = self.context;
         let folder = staging.root().ensure_folder("begun", 0o700)?;
         let records = Reading::of_records(records, &self.keys);
-        let (sorted, read) = records.sorted(&folder, limits, check)?;
-        Ok(Some(Begun::Sorted(sorted, read)))
+        let layout = Layout::of(self.output, self.mode)?;
+        let mut ahead = match base {
+            BuildsOn::Nothing if self.last.is_none() => self.connection.ahead(&layout),
+            BuildsOn::Nothing | BuildsOn::LastCommit => None,
+        };
+        let mut by_key = Sorter::new(&folder, limits);
+        let read = records.each(check, |change| {
+            // Nothing is deleted of records alone.
+            if let Change::Record(key, record) = change {
+                by_key.push(key, Some(record))?;
+                if let Some(ahead) = &mut ahead {
+                    ahead.take(key, record)?;
+                }
+            }
+            Ok(Flow::On)
+        })?;
+        let sorted = by_key.finish()?;
+        // A key that is there twice is found here or, of many records, by the server.
+        if let Some(ahead) = ahead.filter(|_| sorted.superseded().tally().records == 0) {
+            ahead.finish()?;
+        }
+        Ok(Some(Begun::Sorted(sorted, read.unwrap_or_default())))
     }
 
     fn take<'s>(
@@ -363,12 +404,15 @@ impl<C: Connection> Sink for Database<'_, C> {
         let last = self.last.as_ref().map(|(_, manifest)| manifest);
         let base = builds_on::of(extent, last, self.mode, &self.output.keys, staged)?;
         let parent = self.last.as_ref().map(|(name, _)| name.number);
-        let now = Timestamp::now();
+        let mut begun = begun.filter(|_| staged.has_no_deletions());
+        if begun.is_none() || base == BuildsOn::LastCommit {
+            self.connection.roll_back();
+        }
+        let now = self.connection.ahead_at().unwrap_or_else(Timestamp::now);
         let committed_at = written(now);
         let SinkContext {
             limits, log, check, ..
         } = self.context;
-        let mut begun = begun.filter(|_| staged.has_no_deletions());
         let (made, rejecting) = patiently((limits, log, check), |retries| {
             // What was begun there is in the way of nobody: it goes with the run's own folder.
             let sorted = staging

@@ -51,7 +51,7 @@ pub trait Sink {
     fn run_folder(&self) -> Result<RunFolder, Failure>;
 
     /// Begins with the records that a component stages, while it still runs. The result is valid only if these are all that it
-    /// stages, and build on `base`. `None`: nothing can be done before it has ended. Readers and databases see nothing of it.
+    /// stages, and build on `base`. `None`: nothing can be done before it has ended. Readers see nothing of it, and nobody waits for it.
     fn begin(
         &self,
         _records: Lines<'_>,

@@ -3,10 +3,11 @@
 //! One run at a time by an advisory lock of the session; and whatever becomes of that lock, the job's row is held in the
 //! transaction and must still be the parent's. What became of a commit whose answer was lost is read from that row.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio_postgres::types::Type;
@@ -20,8 +21,9 @@ use crate::settings::host::{HostPlan, OutputPlan};
 use crate::sink::Applied;
 use crate::sink::SinkContext;
 use crate::sink::database::retry::patiently;
-use crate::sink::database::{Changes, Connection, Layout, Recorded, RunRow, StateRow};
+use crate::sink::database::{self, Changes, Connection, Layout, Recorded, RunRow, StateRow};
 
+use ahead::{Ahead, Loaded};
 use connect::{Session, Way};
 use names::Names;
 use resolve::Became;
@@ -31,6 +33,7 @@ use wait::{Given, Trouble, wait};
 pub use look::look;
 pub use runs::record_apart;
 
+mod ahead;
 mod connect;
 mod copy;
 mod fence;
@@ -69,7 +72,9 @@ pub struct Postgres<'r> {
     /// Whether this session holds the run lock: not behind such a pooler.
     keeps_lock: bool,
     /// Whether a transaction was begun and not ended.
-    is_open: bool,
+    is_open: Cell<bool>,
+    /// What was loaded ahead, in that transaction.
+    ahead: RefCell<Option<Loaded>>,
     /// `--dry-run`: nothing is made that would outlive the transaction.
     dry_run: bool,
     /// What is known of `tidegate_runs`.
@@ -102,7 +107,8 @@ impl<'r> Postgres<'r> {
             check: context.check,
             session: None,
             keeps_lock: true,
-            is_open: false,
+            is_open: Cell::new(false),
+            ahead: RefCell::new(None),
             dry_run: context.dry_run,
             runs: RunsTable::default(),
             was_blocked: Cell::new(false),
@@ -115,6 +121,8 @@ impl<'r> Postgres<'r> {
     /// A new session that holds the run lock.
     fn reconnect(&mut self) -> Result<(), Failure> {
         self.session = None;
+        self.is_open.set(false);
+        self.ahead.take();
         let session = self.way.connect(Some(self.check))?;
         self.way.takes_writes(&session)?;
         self.keeps_lock = !self.way.shares_connections(&session, Some(self.check));
@@ -137,7 +145,7 @@ impl<'r> Postgres<'r> {
     }
 
     fn client(&self) -> Result<&Client, Failure> {
-        self.session().map(|session| &session.client)
+        self.session().map(|session| &*session.client)
     }
 
     fn session(&self) -> Result<&Session, Failure> {
@@ -165,6 +173,30 @@ impl<'r> Postgres<'r> {
             );
         }
         failure
+    }
+
+    /// Gives up the transaction, if there is one. `false`: the session is of no use any more.
+    fn rolls_back(&self) -> bool {
+        self.ahead.take();
+        if !self.is_open.replace(false) {
+            return true;
+        }
+        let Some(session) = &self.session else {
+            return true;
+        };
+        let limit = self.way.limits.database_goodbye;
+        let cancel = session.client.cancel_token();
+        let ended = wait(None, limit, async {
+            let mut rollback = pin!(session.client.batch_execute("ROLLBACK"));
+            if let Ok(done) = tokio::time::timeout(ROLLBACK_PAUSE, &mut rollback).await {
+                return done;
+            }
+            // What is under way there is told to stop, as after a signal. Not where nothing is: a request to cancel is the
+            // end of some poolers (PgBouncer 1.18.0).
+            let _ = cancel.cancel_query(self.way.tls.clone()).await;
+            rollback.await
+        });
+        ended.is_ok()
     }
 
     /// Runs a statement that takes as long as it takes; how many rows it touched.
@@ -238,6 +270,15 @@ impl<'r> Postgres<'r> {
 }
 
 impl Connection for Postgres<'_> {
+    fn ahead<'c>(&'c self, layout: &'c Layout) -> Option<Box<dyn database::Ahead + 'c>> {
+        let ahead = Ahead::new(self, layout)?;
+        Some(Box::new(ahead))
+    }
+
+    fn ahead_at(&self) -> Option<Timestamp> {
+        self.ahead.borrow().as_ref().map(|loaded| loaded.at)
+    }
+
     fn state(&mut self) -> Result<Option<StateRow>, Failure> {
         self.client()?;
         self.read(Some(self.check))
@@ -323,7 +364,7 @@ impl Connection for Postgres<'_> {
         let committed = wait(None, limit, client.batch_execute("COMMIT"));
         let trouble = match committed {
             Ok(()) => {
-                self.is_open = false;
+                self.is_open.set(false);
                 return Ok(());
             }
             Err(trouble) => trouble,
@@ -331,7 +372,7 @@ impl Connection for Postgres<'_> {
         if !trouble.is_lost() {
             return Err(self.failed(DOING, trouble));
         }
-        self.is_open = false;
+        self.is_open.set(false);
         let lost = self.failed(DOING, trouble);
         let warning = json!({ "error": lost.message });
         self.way
@@ -351,23 +392,7 @@ impl Connection for Postgres<'_> {
     }
 
     fn roll_back(&mut self) {
-        if !std::mem::take(&mut self.is_open) {
-            return;
-        }
-        let Some(session) = &self.session else { return };
-        let limit = self.way.limits.database_goodbye;
-        let cancel = session.client.cancel_token();
-        let ended = wait(None, limit, async {
-            let mut rollback = pin!(session.client.batch_execute("ROLLBACK"));
-            if let Ok(done) = tokio::time::timeout(ROLLBACK_PAUSE, &mut rollback).await {
-                return done;
-            }
-            // What is under way there is told to stop, as after a signal. Not where nothing is: a request to cancel is the
-            // end of some poolers (PgBouncer 1.18.0).
-            let _ = cancel.cancel_query(self.way.tls.clone()).await;
-            rollback.await
-        });
-        if ended.is_err() {
+        if !self.rolls_back() {
             self.session = None;
         }
     }
@@ -377,19 +402,23 @@ impl Connection for Postgres<'_> {
     }
 
     fn recorded(&mut self) -> Result<Option<String>, Failure> {
+        self.roll_back();
         self.recorded_last()
     }
 
     fn record(&mut self, run: &RunRow) -> Result<Recorded, Failure> {
+        self.roll_back();
         self.write_run(run, "COMMIT")?;
         Ok(Recorded::Yes)
     }
 
     fn forget(&mut self, run_id: &str) -> Result<(), Failure> {
+        self.roll_back();
         self.forget_run(run_id)
     }
 
     fn try_to_record(&mut self, run: &RunRow) -> Result<(), Failure> {
+        self.roll_back();
         self.write_run(run, "ROLLBACK")
     }
 }

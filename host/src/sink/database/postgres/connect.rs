@@ -1,5 +1,6 @@
 //! One session at the server: opened, looked at, and the run lock taken in it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::CertificateError;
@@ -40,7 +41,7 @@ pub struct Way<'r> {
 }
 
 pub struct Session {
-    pub client: Client,
+    pub client: Arc<Client>,
     pub backend: Backend,
     /// How old the server's process is, and how long it took us to get it.
     pub age: Duration,
@@ -90,7 +91,7 @@ impl Way<'_> {
             let age = row.try_get::<_, Option<f64>>(4)?.unwrap_or_default();
             let session = Session {
                 read_only_by: row.try_get(5)?,
-                client,
+                client: Arc::new(client),
                 backend,
                 age: Duration::try_from_secs_f64(age).unwrap_or_default(),
                 took: begun.elapsed(),

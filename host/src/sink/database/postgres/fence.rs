@@ -21,23 +21,17 @@ pub fn begin(
     postgres: &mut Postgres<'_>,
     parent: Option<u64>,
 ) -> Result<Result<(), Trouble>, Failure> {
-    if !postgres.dry_run
+    let is_ahead = postgres.ahead.borrow().is_some();
+    if !is_ahead
+        && !postgres.dry_run
         && let Err(trouble) = postgres.make_own_tables(parent.is_none())?
     {
         return Ok(Err(trouble));
     }
-    let limits: &Limits = postgres.way.limits;
-    let run_ms = limits.run_deadline.as_millis();
-    // Before the deadline of a short run, so that who is in the way can be named.
-    let lock = limits.database_lock.min(limits.run_deadline / 2);
-    let begin = format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {run_ms}; \
-         SET LOCAL idle_in_transaction_session_timeout = {run_ms}; SET LOCAL lock_timeout = {}; \
-         SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; {ALL_ROWS}; {SYNCED}",
-        lock.as_millis()
-    );
-    postgres.is_open = true;
-    let held = hold(postgres, &begin, parent);
+    // What was loaded ahead is in a transaction that is open.
+    let begin = (!is_ahead).then(|| begin_sql(postgres));
+    postgres.is_open.set(true);
+    let held = hold(postgres, begin.as_deref(), parent);
     match held {
         Ok(Ok(())) => Ok(Ok(())),
         Ok(Err(failure)) => {
@@ -55,10 +49,24 @@ pub fn begin(
     }
 }
 
+/// Begins a transaction.
+pub fn begin_sql(postgres: &Postgres<'_>) -> String {
+    let limits: &Limits = postgres.way.limits;
+    let run_ms = limits.run_deadline.as_millis();
+    // Before the deadline of a short run, so that who is in the way can be named.
+    let lock = limits.database_lock.min(limits.run_deadline / 2);
+    format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {run_ms}; \
+         SET LOCAL idle_in_transaction_session_timeout = {run_ms}; SET LOCAL lock_timeout = {}; \
+         SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; {ALL_ROWS}; {SYNCED}",
+        lock.as_millis()
+    )
+}
+
 /// Holds the job's row. `Ok(Err)`: it is not the parent's.
 fn hold(
     postgres: &Postgres<'_>,
-    begin: &str,
+    begin: Option<&str>,
     parent: Option<u64>,
 ) -> Result<Result<(), Failure>, Trouble> {
     let Some(session) = &postgres.session else {
@@ -67,7 +75,9 @@ fn hold(
     let (client, job, state) = (&session.client, &postgres.way.job, &postgres.names.state);
     let limit = postgres.way.limits.database_answer;
     wait(Some(postgres.check), limit, async {
-        client.batch_execute(begin).await?;
+        if let Some(begin) = begin {
+            client.batch_execute(begin).await?;
+        }
         let Some(parent) = parent else {
             if postgres.dry_run {
                 return Ok(Ok(()));

@@ -4,14 +4,15 @@
 
 use serde_json::json;
 
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Outcome};
 use crate::records::changes::check_at;
 use crate::records::sort::Change;
 use crate::settings::columns::ColumnType;
 use crate::sink::Applied;
-use crate::sink::database::names::listed;
-use crate::sink::database::{Cell, Changes};
+use crate::sink::database::names::{listed, quoted};
+use crate::sink::database::{Cell, Changes, Layout};
 
+use super::ahead::Loaded;
 use super::copy::Copying;
 use super::form::Form;
 use super::kinds::{Takes, retype, told_from};
@@ -27,21 +28,9 @@ pub fn into_new(
     load: &mut Load<'_>,
     changes: &mut Changes<'_>,
 ) -> Result<Applied, Failure> {
-    let declared = table::declared(load.layout);
-    load.takes = declared
-        .iter()
-        .map(|kind| Takes::all(kind.unwrap_or(ColumnType::Text)))
-        .collect();
     let loading = Loading::new(load, changes)?;
-    if loading.is_one {
-        let record = String::from_utf8_lossy(&loading.change.record).into_owned();
-        let cells = loading.load.layout.cells(&record).unwrap_or_default();
-        for (at, cell) in cells.iter().enumerate() {
-            if declared[at].is_none() && *cell != Cell::Null {
-                loading.load.takes[at] = Takes::all(told_from(cell));
-            }
-        }
-    }
+    let first = loading.is_one.then_some(&loading.change.record[..]);
+    loading.load.takes = told(loading.load.layout, first);
     // These are its types, and nobody else's.
     loading.load.form = Form::of(&loading.load.takes);
     let create = table::create(
@@ -57,6 +46,63 @@ pub fn into_new(
         _ => failure,
     })?;
     let records = loading.run(postgres, true)?;
+    add_key(postgres, load)?;
+    Ok(Applied {
+        records,
+        removed: 0,
+        unchanged: false,
+    })
+}
+
+/// What the columns of a new table take, told from a first record where it is not declared.
+pub fn told(layout: &Layout, first: Option<&[u8]>) -> Vec<Takes> {
+    let declared = table::declared(layout);
+    let record = String::from_utf8_lossy(first.unwrap_or_default());
+    let cells = layout.cells(&record).unwrap_or_default();
+    let told = |(at, declared): (usize, &Option<ColumnType>)| {
+        let told = cells.get(at).filter(|cell| **cell != Cell::Null);
+        let kind = declared.or_else(|| told.map(told_from));
+        Takes::all(kind.unwrap_or(ColumnType::Text))
+    };
+    declared.iter().enumerate().map(told).collect()
+}
+
+/// Gives the job's name to the table that was loaded ahead, and its key. `None`: it cannot be, and that table is gone; why is found
+/// when its rows are loaded again.
+pub fn take_over(
+    postgres: &Postgres<'_>,
+    load: &mut Load<'_>,
+    ahead: &Loaded,
+) -> Result<Option<Applied>, Failure> {
+    const DOING: &str = "take over the table in";
+    postgres.run(DOING, "SAVEPOINT ahead")?;
+    let name = quoted(&postgres.names.name);
+    let rename = format!("ALTER TABLE {} RENAME TO {name}", ahead.table);
+    let renamed = postgres.run(DOING, &rename);
+    load.takes.clone_from(&ahead.takes);
+    match renamed.and_then(|_| add_key(postgres, load)) {
+        Ok(()) => Ok(Some(Applied {
+            records: ahead.records,
+            removed: 0,
+            unchanged: false,
+        })),
+        Err(failure) if failure.outcome == Outcome::TryLater => Err(failure),
+        Err(_) => {
+            postgres.run(DOING, "ROLLBACK TO SAVEPOINT ahead")?;
+            drop_ahead(postgres, ahead)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Drops the table that was loaded ahead.
+pub fn drop_ahead(postgres: &Postgres<'_>, ahead: &Loaded) -> Result<(), Failure> {
+    let drop = format!("DROP TABLE {}", ahead.table);
+    postgres.run("drop a table in", &drop).map(|_| ())
+}
+
+/// Gives a new table its key, once it has its rows.
+fn add_key(postgres: &Postgres<'_>, load: &Load<'_>) -> Result<(), Failure> {
     if let Some(add_key) = table::add_key(&load.table, load.layout) {
         postgres.run("add the key to the table in", &add_key)?;
     }
@@ -68,11 +114,7 @@ pub fn into_new(
         let look = format!("ANALYZE {} ({keys})", load.table);
         postgres.run("look over the table in", &look)?;
     }
-    Ok(Applied {
-        records,
-        removed: 0,
-        unchanged: false,
-    })
+    Ok(())
 }
 
 /// Loads into a table that has no rows. The types of its undeclared keys may be widened where the table is ours.
@@ -193,7 +235,8 @@ impl<'a, 'l, 's> Loading<'a, 'l, 's> {
         let tail = self.load.tail();
         let mut lines = 0_u64;
         while self.is_one {
-            match self.load.push(copying.line(), &self.change)? {
+            let Change { key, record, .. } = &self.change;
+            match self.load.push(copying.line(), key, record)? {
                 Ok(()) => {
                     copying.line().extend_from_slice(&tail);
                     copying.line_ends()?;

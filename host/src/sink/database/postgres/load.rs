@@ -90,6 +90,7 @@ pub fn apply(
     layout: &Layout,
     mut changes: Changes<'_>,
 ) -> Result<Applied, Failure> {
+    let ahead = postgres.ahead.take();
     table::refuse_anothers(postgres, &plan.table)?;
     let found = table::find(postgres)?;
     let mut load = Load {
@@ -107,10 +108,21 @@ pub fn apply(
                 load.table, postgres.way.address
             )));
         }
-        let applied = first_load::into_new(postgres, &mut load, &mut changes)?;
+        let applied = match &ahead {
+            Some(ahead) => first_load::take_over(postgres, &mut load, ahead)?,
+            None => None,
+        };
+        let applied = match applied {
+            Some(applied) => applied,
+            None => first_load::into_new(postgres, &mut load, &mut changes)?,
+        };
         side_tables::keep(postgres, &mut changes)?;
         return Ok(applied);
     };
+    if let Some(ahead) = ahead {
+        // Somebody made the job's table meanwhile.
+        first_load::drop_ahead(postgres, &ahead)?;
+    }
     if !found.is_empty && !changes.owned {
         return Err(foreign(postgres, &load.table));
     }
@@ -171,9 +183,14 @@ impl Load<'_> {
     }
 
     /// Begins a row with the values of a record.
-    pub fn push(&self, line: &mut Vec<u8>, change: &Change) -> Result<Result<(), Misfit>, Failure> {
-        let record = std::str::from_utf8(&change.record).unwrap_or_default();
-        let cells = self.layout.cells_of(&change.key, record);
+    pub fn push(
+        &self,
+        line: &mut Vec<u8>,
+        key: &[u8],
+        record: &[u8],
+    ) -> Result<Result<(), Misfit>, Failure> {
+        let record = std::str::from_utf8(record).unwrap_or_default();
+        let cells = self.layout.cells_of(key, record);
         let cells = cells.map_err(|what| {
             Failure::new(
                 Outcome::GateRefused,
@@ -183,7 +200,7 @@ impl Load<'_> {
         let begun = line.len();
         self.form.begin_row(line, cells.len() + TAIL_FIELDS);
         let pushed = self.push_cells(line, &cells);
-        let pushed = pushed.and_then(|()| self.is_indexed(&change.key, &cells));
+        let pushed = pushed.and_then(|()| self.is_indexed(key, &cells));
         if pushed.is_err() {
             line.truncate(begun);
         }

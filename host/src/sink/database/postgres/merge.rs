@@ -223,7 +223,7 @@ fn stage(
                 continue;
             }
         } else {
-            match load.push(copying.line(), &change)? {
+            match load.push(copying.line(), &change.key, &change.record)? {
                 Ok(()) => copying.line().extend_from_slice(b"\tf"),
                 Err(misfit) => {
                     load.set_aside(&misfit, &change, number, changes.rejected)?;

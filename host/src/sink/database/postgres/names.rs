@@ -18,6 +18,13 @@ pub struct Names {
     pub remembered: String,
 }
 
+fn in_schema(schema: Option<&str>, name: &str) -> String {
+    match schema {
+        Some(schema) => format!("{}.{}", quoted(schema), quoted(name)),
+        None => quoted(name),
+    }
+}
+
 impl Names {
     /// Those of OUTPUT_TABLE. `Err` is 78.
     pub fn new(table: &str) -> Result<Self, Failure> {
@@ -34,10 +41,7 @@ impl Names {
                 ),
             ));
         }
-        let with_schema = |name: &str| match &schema {
-            Some(schema) => format!("{}.{}", quoted(schema), quoted(name)),
-            None => quoted(name),
-        };
+        let with_schema = |name: &str| in_schema(schema.as_deref(), name);
         Ok(Self {
             name: name.to_owned(),
             table: with_schema(name),
@@ -46,6 +50,11 @@ impl Names {
             remembered: with_schema(REMEMBERED_TABLE),
             schema,
         })
+    }
+
+    /// Another table in the same schema.
+    pub fn beside(&self, name: &str) -> String {
+        in_schema(self.schema.as_deref(), name)
     }
 }
 

@@ -1,7 +1,7 @@
 //! How runs ended, in `tidegate_runs`. Each change is one message and one short transaction, which waits for nobody long: a
 //! session that hangs there would keep the run lock.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, SimpleQueryMessage};
@@ -111,7 +111,8 @@ pub fn record_apart(
         check,
         session: Some(session),
         keeps_lock: false,
-        is_open: false,
+        is_open: Cell::new(false),
+        ahead: RefCell::new(None),
         dry_run: false,
         runs: RunsTable::default(),
         was_blocked: Cell::new(false),
