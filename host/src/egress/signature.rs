@@ -439,6 +439,18 @@ mod tests {
     }
 
     #[test]
+    fn of_a_component_s_authorization_only_one_with_a_signature_is_taken() {
+        let signer = Signer::new(key(Algorithm::HmacSha256, b"k")).unwrap();
+        let given = format!("Hawk {}", stand_in(signer.mark(), b"m", Encoding::Hex));
+        let mut headers = HeaderMap::new();
+        headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer of-its-own"));
+
+        assert_eq!(signer.authorization(&headers), None);
+        headers.append(AUTHORIZATION, given.parse().unwrap());
+        assert_eq!(signer.authorization(&headers).unwrap(), given);
+    }
+
+    #[test]
     fn debug_shows_nothing_of_a_key() {
         let shown = format!("{:?}", key(Algorithm::HmacSha1, b"s3cret"));
 
