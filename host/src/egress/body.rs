@@ -57,8 +57,8 @@ enum WireFormat {
 }
 
 impl EgressBody {
-    /// The body `incoming` of an answer from `origin`, to be complete by `deadline`; holds `permit` until it ends, and looks for the signatures of the
-    /// request as long as it lives.
+    /// The body `incoming` of an answer from `origin`, to be complete by `deadline`; holds `permit` until it ends, and
+    /// looks for the signatures of the request as long as it lives.
     pub(super) fn new(
         incoming: Incoming,
         encoding: Encoding,

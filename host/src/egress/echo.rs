@@ -21,7 +21,6 @@ struct LookedFor {
     secrets: Secrets,
     /// Those of requests that are under way, by a number of each request.
     signatures: BTreeMap<u64, Vec<Secret>>,
-    signed: u64,
     header: Search,
     body: Search,
 }
@@ -30,7 +29,7 @@ impl Echoes {
     /// Looks for these secrets.
     pub(super) fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
         let secrets = Secrets::new(secrets);
-        Self(RwLock::new(LookedFor::new(secrets, BTreeMap::new(), 0)))
+        Self(RwLock::new(LookedFor::new(secrets, BTreeMap::new())))
     }
 
     /// Looks for this one too, in every header and in what comes from now on of every body.
@@ -40,23 +39,27 @@ impl Echoes {
 
     /// Looks for the signatures of one request, as long as what is returned lives.
     pub(super) fn hide_signatures(self: &Arc<Self>, signatures: Vec<Secret>) -> Signed {
-        let mut looked_for = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        looked_for.signed += 1;
-        let number = looked_for.signed;
-        drop(looked_for);
-        self.change(|_, signed| drop(signed.insert(number, signatures)));
+        let number = self.change(|_, signed| {
+            let number = signed.last_key_value().map_or(0, |(last, _)| last + 1);
+            signed.insert(number, signatures);
+            number
+        });
         Signed {
             echoes: self.clone(),
             number,
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Secrets, &mut BTreeMap<u64, Vec<Secret>>)) {
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Secrets, &mut BTreeMap<u64, Vec<Secret>>) -> T,
+    ) -> T {
         let mut looked_for = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut secrets = std::mem::take(&mut looked_for.secrets);
         let mut signatures = std::mem::take(&mut looked_for.signatures);
-        change(&mut secrets, &mut signatures);
-        *looked_for = LookedFor::new(secrets, signatures, looked_for.signed);
+        let changed = change(&mut secrets, &mut signatures);
+        *looked_for = LookedFor::new(secrets, signatures);
+        changed
     }
 
     fn looked_for(&self) -> RwLockReadGuard<'_, LookedFor> {
@@ -100,14 +103,13 @@ impl Echoes {
 }
 
 impl LookedFor {
-    fn new(secrets: Secrets, signatures: BTreeMap<u64, Vec<Secret>>, signed: u64) -> Self {
+    fn new(secrets: Secrets, signatures: BTreeMap<u64, Vec<Secret>>) -> Self {
         let others = || signatures.values().flatten();
         Self {
             header: secrets.search_with(others(), HEADER_BYTES_MIN),
             body: secrets.search_with(others(), BODY_BYTES_MIN),
             secrets,
             signatures,
-            signed,
         }
     }
 }

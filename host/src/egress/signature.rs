@@ -185,7 +185,7 @@ impl Signer {
     }
 
     /// Replaces every stand-in in a request to the source, and gives the signatures in all their forms. `Err`: one is where it is
-    /// not replaced, is none of ours, or is one too many.
+    /// not replaced, is incomplete, or is one too many.
     pub(super) fn sign(
         &self,
         request: &mut request::Parts,

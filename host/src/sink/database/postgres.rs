@@ -191,7 +191,7 @@ impl<'r> Postgres<'r> {
             if let Ok(done) = tokio::time::timeout(ROLLBACK_PAUSE, &mut rollback).await {
                 return done;
             }
-            // What is under way there is told to stop, as after a signal. Not where nothing is: a request to cancel is the
+            // What is under way there is cancelled, as after a signal. Not where nothing is: a request to cancel is the
             // end of some poolers (PgBouncer 1.18.0).
             let _ = cancel.cancel_query(self.way.tls.clone()).await;
             rollback.await
