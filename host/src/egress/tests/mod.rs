@@ -8,6 +8,7 @@ mod keys;
 mod limits;
 mod names;
 mod requests;
+mod signed;
 mod targets;
 mod times;
 mod tls;
