@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what the tests need beside the toolchain: strace, for the crash proofs; PostgreSQL, of which the tests start one in
-# a temporary folder; pgbouncer, taken out of its package; zstd, to read what was compressed; script, for a terminal;
-# kubernetes-validate and jq, in environments of their own; and other runtimes for the component. A no-op when all of it is
-# there.
+# a temporary folder; pgbouncer, taken out of its package; tinyproxy, of which the tests start one each; zstd, to read what was
+# compressed; script, for a terminal; kubernetes-validate and jq, in environments of their own; and other runtimes for the
+# component. A no-op when all of it is there.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -12,6 +12,7 @@ ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgre
 command -v zstd >/dev/null 2>&1 || missing="$missing zstd"
 command -v script >/dev/null 2>&1 || missing="$missing bsdutils"
 command -v setpriv >/dev/null 2>&1 || missing="$missing util-linux"
+command -v tinyproxy >/dev/null 2>&1 || missing="$missing tinyproxy-bin"
 pooler=target/pgbouncer
 validate=target/kubernetes-validate
 validator=$validate/bin/kubernetes-validate

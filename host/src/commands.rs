@@ -152,6 +152,13 @@ fn checked(job: &Job, problems: &[Problem], online: bool) -> String {
             );
         }
     }
+    if let Some(proxy) = &job.host.proxy {
+        let _ = writeln!(
+            out,
+            "warning: {} looks up the hosts of all requests: what they resolve to is not checked here",
+            proxy.named()
+        );
+    }
     for name in job.host.short_secrets(&job.inputs) {
         let _ = writeln!(
             out,

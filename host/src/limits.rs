@@ -404,6 +404,8 @@ pub const CHILD_END_MAX: Duration = Duration::from_secs(2);
 
 /// What DNS can carry; it also keeps error texts short.
 pub const HOST_NAME_BYTES_MAX: usize = 253;
+/// The head of a proxy's answer to CONNECT. Only its status is used.
+pub const PROXY_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// No token is kept for longer; it also keeps the arithmetic of clocks within its bounds.
 pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_hours(24 * 365);
 /// An error code of a token endpoint; a longer one is not shown.

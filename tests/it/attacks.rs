@@ -8,7 +8,7 @@ mod more;
 use crate::tidy;
 
 /// The groups of attacks, and how many there are in each.
-const GROUPS: [(&str, usize); 3] = [("G", 40), ("H", 22), ("C", 18)];
+const GROUPS: [(&str, usize); 3] = [("G", 40), ("H", 22), ("C", 19)];
 /// What a row may say where a test is missing.
 const REASONS: [&str; 2] = ["not yet: ", "residue: "];
 /// The names of folders and modules by which no two tests are told apart.
@@ -141,7 +141,7 @@ fn what_is_wrong_with_a_table_is_found() {
     let rows = rows(table);
 
     let missing = not_there_once(&rows);
-    assert_eq!(missing.len(), 76, "{missing:?}");
+    assert_eq!(missing.len(), 77, "{missing:?}");
     assert_eq!(missing[..2], ["G2", "G6"]);
     assert_eq!(without_anything(&rows), ["G3", "G4"]);
     assert_eq!(

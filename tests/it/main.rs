@@ -64,6 +64,8 @@ mod postgres;
 mod process;
 /// `tidegate test`: what it finds in a component, and what it finds in none.
 mod proven;
+/// Through a proxy: tinyproxy.
+mod proxied;
 /// Two runs at once.
 mod race;
 /// Readers that never stop reading.

@@ -719,3 +719,50 @@ fn a_budget_ends_the_run_that_has_used_it_up() {
         assert!(run.stderr.contains(told), "{budget}: {run:?}");
     }
 }
+
+#[test]
+fn a_job_has_a_proxy_that_is_listed_and_no_other() {
+    let with_proxy = |job: Job| job.set("OUTBOUND_PROXY", "http://10.1.2.3:3128");
+    World::new().job(with_proxy).refuses(&[
+        "OUTBOUND_PROXY asks for `http://10.1.2.3:3128`, refused by the policy",
+        "`proxies` is not in it",
+        "can allow it with `proxies = [\"http://10.1.2.3:3128\"]`",
+    ]);
+    World::new()
+        .and("proxies = [\"http://10.1.2.3:3129\"]")
+        .job(with_proxy)
+        .refuses(&["`proxies` (line 2) allows http://10.1.2.3:3129"]);
+}
+
+#[test]
+fn a_listed_proxy_may_have_a_private_address_and_opens_no_other() {
+    // The job's own server plays the proxy.
+    let through = |job: Job| {
+        let port = job
+            .server
+            .origin()
+            .rsplit_once(':')
+            .expect("a port")
+            .1
+            .to_owned();
+        job.set("OUTBOUND_PROXY", &format!("http://localhost:{port}"))
+            .set("SOURCE_API_URL", "http://source.example/items")
+            .page(200, r#"[{"id":1}]"#)
+    };
+    let world = World::new().job(through);
+    let origin = world.job.server.origin();
+    let port = origin.rsplit_once(':').expect("a port").1;
+    let line = format!("proxies = [\"http://localhost:{port}\"]");
+    let mut job = world
+        .but("{server}/items", "http://source.example/items")
+        .and(&line)
+        .ready();
+
+    let checked = job.tidegate(["check"]);
+    checked.exits(0).stdout_has("OUTBOUND_PROXY");
+    job.run()
+        .exits(Outcome::Published)
+        .publishes(&json!([{"id": 1}]));
+    let asked = &job.server.seen()[0];
+    assert_eq!(asked.target, "http://source.example/items");
+}

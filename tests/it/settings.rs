@@ -243,14 +243,6 @@ fn a_url_is_no_folder() {
 }
 
 #[test]
-fn what_a_later_version_brings_is_refused_by_name() {
-    let run = with_file(Job::new(), "OUTBOUND_PROXY=http://proxy:3128\n").run();
-
-    run.exits(Outcome::Settings)
-        .stderr_has("OUTBOUND_PROXY is not in this version yet");
-}
-
-#[test]
 fn check_asks_nobody_and_touches_no_folder() {
     let job = Job::new();
 

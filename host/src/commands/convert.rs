@@ -16,9 +16,8 @@ use crate::outcome::{Ended, Failure, Outcome};
 use crate::process::watch::Watch;
 use crate::run::setup::{self, Job};
 use crate::secret::{Redactor, Secret};
-use crate::settings::catalogue::{self, Group, SOURCE_API_URL, Secrecy};
+use crate::settings::catalogue::{self, Group, SOURCE_API_URL};
 use crate::settings::component_settings::{self, HEADERS};
-use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{Given, Problem};
 use crate::settings::job_file::references;
 use crate::settings::job_file::value::{Takes, quoted};
@@ -86,11 +85,7 @@ fn redactor(layers: &Layers) -> Redactor {
 
 /// Whether a line has a secret in it, which no job file may.
 fn is_secret(name: &str, given: &Given) -> bool {
-    match catalogue::row(name).map(|row| row.secrecy) {
-        None | Some(Secrecy::Public) => false,
-        Some(Secrecy::Secret) => true,
-        Some(Secrecy::HoldsPassword) => DatabaseUrl::may_hold_password(&given.value),
-    }
+    catalogue::row(name).is_some_and(|row| row.is_secret_value(&given.value))
 }
 
 /// Adds the values that no run takes, and those that have a secret in them: some are refused for the password in them.

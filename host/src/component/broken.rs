@@ -62,7 +62,9 @@ impl Broken {
 impl From<&EgressError> for Broken {
     fn from(error: &EgressError) -> Self {
         match error {
-            EgressError::Denied { .. } | EgressError::CredentialRefused { .. } => Self::Denied,
+            EgressError::Denied { .. }
+            | EgressError::CredentialRefused { .. }
+            | EgressError::ProxyRefused { .. } => Self::Denied,
             // Who gives out tokens is none of its business; that asking again may help is.
             EgressError::TokenUnavailable { .. } => Self::DestinationUnavailable,
             EgressError::Budget { .. } => Self::Budget,
@@ -78,7 +80,8 @@ impl From<&EgressError> for Broken {
             EgressError::BadCertificate { .. } | EgressError::BadTls { .. } => Self::BadTls,
             EgressError::BadFraming { .. }
             | EgressError::BadEncoding { .. }
-            | EgressError::BadToken { .. } => Self::BadProtocol,
+            | EgressError::BadToken { .. }
+            | EgressError::ProxyBroken { .. } => Self::BadProtocol,
             EgressError::RequestBroken { .. } => Self::Asking,
         }
     }

@@ -5,7 +5,7 @@
 
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
-use crate::settings::catalogue::{self, LATER, Row, SOURCE_SIGNING_KEY};
+use crate::settings::catalogue::{self, Row, SOURCE_SIGNING_KEY};
 use crate::settings::component_settings::PROPOSED;
 use crate::settings::env_file;
 use crate::words::{self, steers};
@@ -128,7 +128,7 @@ pub fn is_settable(setting: &Setting) -> bool {
 /// its value. The source's credential is the host's business too.
 fn is_hosts(name: &str) -> bool {
     let is_known = |name: &str| hosts(name).is_some() || catalogue::secret(name).is_some();
-    is_known(name) || name == LATER || name.strip_suffix("_FILE").is_some_and(is_known)
+    is_known(name) || name.strip_suffix("_FILE").is_some_and(is_known)
 }
 
 /// The host's settings that a component may require.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -15,15 +15,16 @@ use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection}
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::EgressError;
 use super::connect::{Connector, Resolve};
 use super::headers::{check_framing, head_bytes};
 use super::policy::Policy;
 use super::tls::{self, Tls};
+use super::{EgressError, Origin};
 use crate::limits::Limits;
 
 /// Sends requests whose body is whole.
 pub(super) struct Client {
+    policy: Arc<Policy>,
     pool: legacy::Client<Connector, Full<Bytes>>,
     first_byte_timeout: Duration,
     response_head_bytes: usize,
@@ -46,8 +47,9 @@ impl Client {
             // hyper takes no less; the exact limit is checked below.
             .http1_max_buf_size(limits.response_head_bytes.max(8 * 1024))
             .http1_max_headers(limits.response_headers)
-            .build(Connector::new(policy, resolver, tls, limits));
+            .build(Connector::new(policy.clone(), resolver, tls, limits));
         Self {
+            policy,
             pool,
             first_byte_timeout: limits.first_byte_timeout,
             response_head_bytes: limits.response_head_bytes,
@@ -62,6 +64,12 @@ impl Client {
         origin: &str,
         deadline: (Instant, Duration),
     ) -> Result<Response<Incoming>, EgressError> {
+        // What is plain, the proxy itself reads; of what goes through its tunnel it sees nothing.
+        let asked = Origin::asked_for(request.uri())?;
+        let reader = self.policy.proxy.as_ref().filter(|_| !asked.is_https());
+        if let Some(proxy) = reader {
+            proxy.put_into(request.headers_mut());
+        }
         let mut connection = capture_connection(&mut request);
         let answered = self.first_byte(request, origin, &mut connection);
         let answer =
@@ -71,6 +79,11 @@ impl Client {
                     origin: origin.to_owned(),
                     limit: deadline.1,
                 })??;
+        if let Some(proxy) = reader
+            && answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        {
+            return Err(proxy.refusal(answer.status(), &asked));
+        }
         let checked = self.check_head(&answer, origin);
         if checked.is_err() {
             // What else comes over this connection is not to be taken for another request's answer.

@@ -1,10 +1,10 @@
 //! Connections: a name becomes addresses, the granted ones are dialed, and nothing is looked up a second time.
 //!
 //! `hyper_util` dials, and gets only the addresses that were checked: a resolver that changes its answer in between gains
-//! nothing. Names are looked up for each new connection, never cached here.
+//! nothing. Names are looked up for each new connection, never cached here. With a proxy, its name alone is looked up.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,9 +12,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -22,6 +23,7 @@ use tower_service::Service;
 
 use super::EgressError;
 use super::policy::{Origin, Policy};
+use super::proxy::Proxy;
 use super::tls::{self, Tls};
 use crate::limits::Limits;
 
@@ -86,7 +88,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = MaybeHttpsStream<Link>;
     type Error = EgressError;
     type Future = BoxFuture<Result<Self::Response, EgressError>>;
 
@@ -104,11 +106,12 @@ impl Service<Uri> for Connector {
         } else {
             self.unknown.call(uri)
         };
-        let (limit, origin) = (self.limit, origin.to_string());
+        let (limit, policy) = (self.limit, self.policy.clone());
         Box::pin(async move {
+            let name = origin.to_string();
             match timeout(limit, connecting).await {
-                Ok(connected) => connected.map_err(|error| connect_error(origin, error.as_ref())),
-                Err(_) => Err(EgressError::ConnectTimeout { origin, limit }),
+                Ok(connected) => connected.map_err(|error| connect_error(name, error.as_ref())),
+                Err(_) => Err(late(name, limit).through(policy.proxy.as_ref(), &origin)),
             }
         })
     }
@@ -127,6 +130,63 @@ fn connect_error(origin: String, error: &(dyn std::error::Error + 'static)) -> E
     }
 }
 
+fn late(origin: String, limit: Duration) -> EgressError {
+    EgressError::ConnectTimeout { origin, limit }
+}
+
+/// A connection to an origin, or to the proxy, perhaps with a tunnel behind it.
+pub(super) struct Link {
+    stream: TokioIo<TcpStream>,
+    /// Whether a proxy reads the requests.
+    is_read_by_proxy: bool,
+}
+
+impl Connection for Link {
+    fn connected(&self) -> Connected {
+        self.stream.connected().proxy(self.is_read_by_proxy)
+    }
+}
+
+impl Read for Link {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl Write for Link {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+    }
+}
+
 #[derive(Clone)]
 struct Dialer {
     policy: Arc<Policy>,
@@ -136,7 +196,7 @@ struct Dialer {
 }
 
 impl Service<Uri> for Dialer {
-    type Response = TokioIo<TcpStream>;
+    type Response = Link;
     type Error = EgressError;
     type Future = BoxFuture<Result<Self::Response, EgressError>>;
 
@@ -150,14 +210,28 @@ impl Service<Uri> for Dialer {
             let origin = Origin::asked_for(&uri)?;
             // Asked a second time, so that no way into this module leads around it.
             dialer.policy.check_origin(&origin)?;
-            let addresses = dialer.addresses(&origin).await?;
-            let stream = dial(&origin, &addresses, dialer.limit).await?;
-            Ok(stream)
+            let proxy = dialer.policy.proxy.as_ref();
+            let next = proxy.map_or(&origin, Proxy::origin);
+            let connected = dialer.dial(next).await;
+            let mut stream = connected.map_err(|error| error.through(proxy, &origin))?;
+            let tunnel = proxy.filter(|_| origin.is_https());
+            if let Some(proxy) = tunnel {
+                proxy.tunnel(stream.inner_mut(), &origin).await?;
+            }
+            Ok(Link {
+                stream,
+                is_read_by_proxy: proxy.is_some() && tunnel.is_none(),
+            })
         })
     }
 }
 
 impl Dialer {
+    async fn dial(&self, origin: &Origin) -> Result<TokioIo<TcpStream>, EgressError> {
+        let addresses = self.addresses(origin).await?;
+        dial(origin, &addresses, self.limit).await
+    }
+
     async fn addresses(&self, origin: &Origin) -> Result<Vec<SocketAddr>, EgressError> {
         let addresses = match origin.name_or_addresses() {
             Err(stated) => stated,

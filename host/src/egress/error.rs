@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{Origin, Proxy};
 use crate::outcome::Outcome;
 
 /// Why a request was not sent, or its answer not delivered. No text holds a query string, a header or a credential.
@@ -96,6 +97,12 @@ pub enum EgressError {
         /// The policy that is in force.
         policy: Option<String>,
     },
+    /// The proxy does not know us, or does not let us through.
+    #[error("no connection through the proxy `{proxy}` (OUTBOUND_PROXY): {reason}")]
+    ProxyRefused { proxy: String, reason: String },
+    /// The proxy does not behave as one.
+    #[error("no connection through the proxy `{proxy}` (OUTBOUND_PROXY): {reason}")]
+    ProxyBroken { proxy: String, reason: String },
     /// The server's certificate was not accepted.
     #[error("cannot verify the certificate of `{origin}`: {reason}")]
     BadCertificate {
@@ -160,6 +167,8 @@ impl EgressError {
             | Self::Budget { .. }
             | Self::BadCertificate { .. }
             | Self::CredentialRefused { .. }
+            | Self::ProxyRefused { .. }
+            | Self::ProxyBroken { .. }
             | Self::BadToken { .. }
             | Self::BadTls { .. }
             | Self::BadFraming { .. }
@@ -204,10 +213,28 @@ impl EgressError {
         }
     }
 
+    /// What became of a connection to `proxy`, where there is one, through which `origin` was to be reached.
+    pub(super) fn through(self, proxy: Option<&Proxy>, origin: &Origin) -> Self {
+        let Some(proxy) = proxy else { return self };
+        match self {
+            Self::Denied { message } => Self::Denied {
+                message: format!("{message}; it is {}", proxy.named()),
+            },
+            Self::DnsUnknown { host, reason } => {
+                proxy.unreachable(origin, &format!("cannot look up `{host}`: {reason}"))
+            }
+            Self::Unreachable { reason, .. } => proxy.unreachable(origin, &reason),
+            Self::ConnectTimeout { .. } => proxy.unreachable(origin, &self.reason()),
+            other => other,
+        }
+    }
+
     /// How a run ends that ends for this.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Denied { .. } | Self::CredentialRefused { .. } => Outcome::Denied,
+            Self::Denied { .. } | Self::CredentialRefused { .. } | Self::ProxyRefused { .. } => {
+                Outcome::Denied
+            }
             Self::RequestBroken { .. } => Outcome::ComponentFailed,
             Self::DnsUnknown { .. }
             | Self::Unreachable { .. }
@@ -219,6 +246,7 @@ impl EgressError {
             Self::CutOff { .. }
             | Self::TooLarge { .. }
             | Self::Budget { .. }
+            | Self::ProxyBroken { .. }
             | Self::BadCertificate { .. }
             | Self::BadToken { .. }
             | Self::BadTls { .. }

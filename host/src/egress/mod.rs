@@ -3,7 +3,7 @@
 //! It takes a request and returns a response stream, and knows nothing of the engine. It decides whether the request may
 //! go out, adds the credential, dials only addresses that were checked, caps and decodes the answer, and keeps its own
 //! record of what was refused. Retries, redirects and the meaning of an answer are the component's.
-//! `HTTPS_PROXY` and its like are not read.
+//! With `OUTBOUND_PROXY` all of it goes through that proxy; `HTTPS_PROXY` and its like are not read.
 
 mod address;
 mod body;
@@ -17,6 +17,7 @@ mod headers;
 mod key;
 mod pace;
 mod policy;
+mod proxy;
 mod record;
 mod request;
 mod signature;
@@ -40,6 +41,7 @@ pub use self::error::EgressError;
 pub use self::headers::is_forbidden_header;
 pub use self::key::Key;
 pub use self::policy::{Origin, Policy};
+pub use self::proxy::Proxy;
 pub use self::record::Traffic;
 pub use self::signature::{Algorithm, Encoding, SigningKey, stand_in};
 pub use self::tls::{ClientFiles, Proof, TlsFiles, Trust, fault_in_words, find, may_be_named};
@@ -117,7 +119,10 @@ impl Egress {
     ) -> Result<Self, Failure> {
         let policy = Arc::new(policy);
         let of_signing = signing.map(SigningKey::secrets).unwrap_or_default();
-        let echoes = Arc::new(Echoes::new(auth.secrets().into_iter().chain(of_signing)));
+        let of_proxy = policy.proxy.as_ref().map(Proxy::secrets);
+        let secrets = auth.secrets().into_iter().chain(of_signing);
+        let secrets = secrets.chain(of_proxy.unwrap_or_default());
+        let echoes = Arc::new(Echoes::new(secrets));
         let token_origin = match auth {
             Auth::OAuth2(oauth2) => oauth2.origin().map(|origin| (oauth2, origin)),
             _ => None,
@@ -134,6 +139,7 @@ impl Egress {
                 allow_private_networks: policy.allow_private_networks,
                 // Its URL is held against the operator's policy with the other settings.
                 ceiling: None,
+                proxy: policy.proxy.clone(),
             };
             let client = Client::new(Arc::new(granted), resolver.clone(), &tls, limits);
             let shown_to = (echoes.clone(), log.clone());
@@ -186,6 +192,11 @@ impl Egress {
     /// The first limit, certificate or rule of HTTP that an exchange broke, for which asking again is useless.
     pub fn breach(&self) -> Option<EgressError> {
         self.0.record.breach()
+    }
+
+    /// The proxy that everything goes through, if there is one.
+    pub fn proxy(&self) -> Option<&Proxy> {
+        self.0.policy.proxy.as_ref()
     }
 
     /// How stand-ins for signatures begin, where requests can be signed.

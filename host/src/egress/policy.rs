@@ -13,6 +13,7 @@ use url::{Host, Url};
 use super::EgressError;
 use super::address::{Reach, reach};
 use super::ceiling::Ceiling;
+use super::proxy::Proxy;
 use crate::limits::HOST_NAME_BYTES_MAX;
 
 /// A scheme (http or https), a host and a port, normalised.
@@ -146,6 +147,11 @@ impl Origin {
         }
     }
 
+    /// `host:port`.
+    pub(super) fn host_and_port(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
     /// `http` or `https`.
     pub(super) fn scheme(&self) -> &'static str {
         if self.https { "https" } else { "http" }
@@ -173,6 +179,8 @@ pub struct Policy {
     pub allow_private_networks: bool,
     /// What the operator allows at most; none: no policy is in force.
     pub ceiling: Option<Arc<Ceiling>>,
+    /// `OUTBOUND_PROXY`: all of it goes through there.
+    pub proxy: Option<Proxy>,
 }
 
 impl Policy {
@@ -226,15 +234,19 @@ impl Policy {
         Err(EgressError::Denied { message })
     }
 
-    /// Those of `addresses` that `name` of a granted origin may lead to, in their order; denied when none is left.
+    /// Those of `addresses` that `name` of the proxy or of a granted origin may lead to, in their order; denied when none is
+    /// left.
     pub(super) fn check_addresses(
         &self,
         name: &str,
         addresses: &[IpAddr],
     ) -> Result<Vec<IpAddr>, EgressError> {
+        let is_open = |proxy: &Proxy| proxy.may_be_private();
+        let may_be_private =
+            self.allow_private_networks || self.proxy.as_ref().is_some_and(is_open);
         let granted = |address: &IpAddr| match reach(*address) {
             Reach::Public => true,
-            Reach::Private(_) => self.allow_private_networks,
+            Reach::Private(_) => may_be_private,
             Reach::Special(_) => false,
         };
         let left: Vec<IpAddr> = addresses.iter().copied().filter(granted).collect();

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::echo::Signed;
 use super::headers::{head_bytes, outgoing};
-use super::{BoxError, EgressError, Origin, Shared};
+use super::{BoxError, EgressError, Origin, Proxy, Shared};
 
 /// The head of an answer, and when its body must be complete.
 pub(super) type Answer = (Response<Incoming>, Instant);
@@ -219,7 +219,10 @@ impl Shared {
 
     fn warn_of_plain(&self, origin: &Origin) {
         let has_credential = self.credential.is_some() || self.tokens.is_some();
-        let plain = has_credential && !origin.is_https() && !origin.is_loopback();
+        // What a proxy calls by that name is another machine.
+        let proxy = self.policy.proxy.as_ref();
+        let is_here = proxy.map_or(origin, Proxy::origin).is_loopback();
+        let plain = has_credential && !origin.is_https() && !is_here;
         if plain && !self.warned_of_plain.swap(true, Ordering::Relaxed) {
             self.log.warn(
                 "credential sent over plain http: anyone on the network path can read it; use https in SOURCE_API_URL",

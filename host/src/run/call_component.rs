@@ -1,7 +1,7 @@
 //! The step that fetches: runs the component in its grants, and holds what it says against the host's own record.
 
 use crate::component::{self, Grants, JobFailure, Report, Request, Used, Window, cpu_used_up};
-use crate::egress::{Egress, Origin, Policy, TlsFiles};
+use crate::egress::{Egress, Origin, Policy, Proxy, TlsFiles};
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Stop;
@@ -175,6 +175,7 @@ pub fn egress(host: &HostPlan, plan: &Plan, log: crate::log::Log) -> Result<Egre
         allow_hosts: host.allow_hosts.clone(),
         allow_private_networks: host.allow_private_networks,
         ceiling: host.tenant.as_ref().map(|tenant| tenant.origins()),
+        proxy: host.proxy.clone(),
     };
     let files = TlsFiles {
         ca: host.ca_file.clone(),
@@ -210,7 +211,13 @@ fn explained(mut failure: Failure, egress: &Egress) -> Failure {
         _ => false,
     };
     if is_of_the_network {
-        failure.message = format!("{} ({})", failure.message, trouble.reason());
+        let reason = trouble.reason();
+        let unnamed = |proxy: &&Proxy| !reason.contains(&proxy.named());
+        let through = egress.proxy().filter(unnamed);
+        let through = through.map_or_else(String::new, |proxy| {
+            format!("; asked through {}", proxy.named())
+        });
+        failure.message = format!("{} ({reason}{through})", failure.message);
     }
     failure
 }
@@ -260,6 +267,16 @@ fn told(failure: JobFailure, job: &Job) -> Failure {
         .retry_after_seconds
         .filter(|_| !says_so)
         .map(|seconds| format!("; the source asks to wait {seconds} s"));
+    let is_read_by_proxy = job
+        .host
+        .source
+        .as_ref()
+        .is_some_and(|url| url.scheme() == "http");
+    if let Some(proxy) = job.host.proxy.as_ref().filter(|_| is_read_by_proxy)
+        && detail.status.is_some_and(|status| status >= 400)
+    {
+        detail.message = format!("{}, or {} did in its place", detail.message, proxy.named());
+    }
     if outcome == Outcome::Denied && matches!(detail.status, Some(401 | 403)) {
         detail.message = format!("{}; {}", detail.message, credential::advice(job));
     }

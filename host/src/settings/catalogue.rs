@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::egress::{Algorithm, Origin, SentIn};
+use crate::egress::{Algorithm, Origin, Proxy, SentIn};
 use crate::folder::Writers;
 use crate::log;
 use crate::secret::Secret;
@@ -56,6 +56,8 @@ pub struct Row {
     pub separator: Option<char>,
     /// Who may see the value.
     pub secrecy: Secrecy,
+    /// Of `Secrecy::HoldsPassword`: whether there is one in a value, or could be.
+    pub holds_password: fn(&str) -> bool,
     /// Whether `NAME_FILE` may name a file that holds the value. A secret always may.
     pub in_file: bool,
     /// Whether it decides what the published records are, so that a change of it needs a decision.
@@ -189,6 +191,7 @@ impl Row {
         form: Form::Text,
         separator: None,
         secrecy: Secrecy::Public,
+        holds_password: |_| true,
         in_file: false,
         shapes_records: false,
         for_health: false,
@@ -209,6 +212,15 @@ impl Row {
     /// True if and only if no component ever gets the value.
     pub fn is_secret(&self) -> bool {
         self.secrecy != Secrecy::Public
+    }
+
+    /// True if and only if nobody may see this value of it.
+    pub fn is_secret_value(&self, text: &str) -> bool {
+        match self.secrecy {
+            Secrecy::Public => false,
+            Secrecy::Secret => true,
+            Secrecy::HoldsPassword => (self.holds_password)(text),
+        }
     }
 
     /// `NAME_FILE`, if a file may hold the value.
@@ -257,9 +269,6 @@ pub fn secret(name: &str) -> Option<&'static Row> {
         .or_else(|| row(of_file))
         .filter(|row| row.is_secret())
 }
-
-/// A setting of a later version. Its refusal says so, in place of proposing another name.
-pub const LATER: &str = "OUTBOUND_PROXY";
 
 const YES_OR_NO: [&str; 6] = ["yes", "no", "true", "false", "1", "0"];
 const DURATION: &str = "^[0-9]+[smhd]$";
@@ -412,6 +421,7 @@ catalogue! {
                   `postgres://user:password@host/database`. The parameters `sslmode`, `sslrootcert` and `connect_timeout` \
                   work as in libpq",
         secrecy: Secrecy::HoldsPassword,
+        holds_password: DatabaseUrl::may_hold_password,
         form: Form::Pattern("^(sqlite:///.|postgres(ql)?://.)"),
         for_health: true,
     }
@@ -625,6 +635,15 @@ catalogue! {
         group: Group::Network,
         example: "/etc/ssl/company.pem",
         meaning: "CA certificates (PEM) to trust in addition to the system's",
+    }
+    OUTBOUND_PROXY: Proxy = Proxy::parse {
+        group: Group::Network,
+        example: "http://proxy.example.com:3128",
+        meaning: "HTTP proxy for every request, `http://[user:password@]host:port`. The proxy looks up the hosts of the \
+                  requests, so private addresses are not checked for them here. Not used for OUTPUT_DATABASE_URL",
+        secrecy: Secrecy::HoldsPassword,
+        holds_password: Proxy::may_hold_password,
+        form: Form::Pattern("^http://."),
     }
     RUN_DEADLINE: Duration = units::duration {
         group: Group::Limits,

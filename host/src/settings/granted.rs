@@ -5,7 +5,9 @@
 //! ALLOW_ENVIRONMENT. What the host itself reads is none of this file's business.
 
 use crate::component::Description;
-use crate::settings::catalogue::{self, ALLOW_ENVIRONMENT, CA_FILE, LATER, SOURCE_API_URL};
+use crate::settings::catalogue::{
+    self, ALLOW_ENVIRONMENT, CA_FILE, OUTBOUND_PROXY, SOURCE_API_URL,
+};
 use crate::settings::component_settings::{file_name, is_secret};
 use crate::settings::inputs::{Given, Inputs, Problem};
 use crate::settings::layers::Layers;
@@ -90,25 +92,21 @@ fn kept_back<'s>(
 
 /// What other programs take from the environment, with the setting that says the same here.
 const IGNORED: [(&str, &str); 9] = [
-    ("HTTPS_PROXY", LATER),
-    ("https_proxy", LATER),
-    ("HTTP_PROXY", LATER),
-    ("http_proxy", LATER),
-    ("ALL_PROXY", LATER),
-    ("all_proxy", LATER),
+    ("HTTPS_PROXY", OUTBOUND_PROXY.row.name),
+    ("https_proxy", OUTBOUND_PROXY.row.name),
+    ("HTTP_PROXY", OUTBOUND_PROXY.row.name),
+    ("http_proxy", OUTBOUND_PROXY.row.name),
+    ("ALL_PROXY", OUTBOUND_PROXY.row.name),
+    ("all_proxy", OUTBOUND_PROXY.row.name),
     ("SSL_CERT_FILE", CA_FILE.row.name),
     ("SSL_CERT_DIR", CA_FILE.row.name),
     ("PGSSLROOTCERT", "sslrootcert in OUTPUT_DATABASE_URL"),
 ];
 
 /// Variables that are in the environment and decide nothing here, though they do elsewhere, with the setting that does.
-pub fn ignored(inputs: &Inputs) -> impl Iterator<Item = (&'static str, String)> {
+pub fn ignored(inputs: &Inputs) -> impl Iterator<Item = (&'static str, &'static str)> {
     let all = IGNORED.into_iter();
-    let given = all.filter(|(name, _)| inputs.layers().environment(name).is_some());
-    given.map(|(name, setting)| match setting {
-        LATER => (name, format!("{LATER}, in a later version")),
-        setting => (name, setting.to_owned()),
-    })
+    all.filter(|(name, _)| inputs.layers().environment(name).is_some())
 }
 
 /// Adds what no grant gives.

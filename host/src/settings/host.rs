@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::egress::{Auth, ClientFiles, Origin, SigningKey};
+use crate::egress::{Auth, ClientFiles, Origin, Proxy, SigningKey};
 use crate::folder::Writers;
 use crate::limits::{Limits, STAGED_LINE_EXTRA_BYTES};
 use crate::log;
@@ -20,11 +20,11 @@ use crate::settings::catalogue::{
     COMPILE_CPU_LIMIT, CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, KEEP_GENERATIONS,
     LOG_FORMAT, LOG_LEVEL, MAX_AGE, MAX_CURSOR_AGE, MAX_DELETE_PERCENT, MAX_RECORD_BYTES,
     MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES, MAX_SHRINK_PERCENT, MEMORY_LIMIT, MIN_RECORDS,
-    ON_OVERLAP, RETRY_PAUSE, RUN_DEADLINE, SCHEMA_DRIFT, SOURCE_TIMEOUT, Secrecy, Setting,
-    TABLE_LIMIT, WRITE_MODE,
+    ON_OVERLAP, OUTBOUND_PROXY, RETRY_PAUSE, RUN_DEADLINE, SCHEMA_DRIFT, SOURCE_TIMEOUT, Secrecy,
+    Setting, TABLE_LIMIT, WRITE_MODE,
 };
 use crate::settings::database_url::DatabaseUrl;
-use crate::settings::inputs::{Inputs, Problem};
+use crate::settings::inputs::{self, Inputs, Problem};
 use crate::settings::layers::Layers;
 use crate::settings::plan::{MaxRejected, OnDrift, WriteMode};
 use crate::settings::policy::{Tenant, Verdict};
@@ -72,6 +72,8 @@ pub struct HostPlan {
     pub allow_private_networks: bool,
     /// `CA_FILE`.
     pub ca_file: Option<PathBuf>,
+    /// `OUTBOUND_PROXY`, when it is set.
+    pub proxy: Option<Proxy>,
     /// `SOURCE_API_URL`, when it can be used.
     pub source: Option<Url>,
     /// How the credential is sent, if there is one.
@@ -152,6 +154,7 @@ impl HostPlan {
             allow_hosts: read.optional(&ALLOW_HOSTS).unwrap_or_default(),
             allow_private_networks: read.value(&ALLOW_PRIVATE_NETWORKS),
             ca_file: read.optional(&CA_FILE),
+            proxy: proxy(&mut read),
             source: read.optional(&catalogue::SOURCE_API_URL),
             auth: auth::auth(inputs, &mut read.problems),
             signing: auth::signing(inputs, &mut read.problems),
@@ -187,8 +190,7 @@ impl HostPlan {
         let secret = |row: &&'static catalogue::Row| {
             let given = inputs.get(row).filter(|_| row.is_secret())?;
             // A URL is one where it has a password in it, or cannot be understood: errors name the others.
-            let is_secret =
-                row.secrecy == Secrecy::Secret || DatabaseUrl::may_hold_password(&given.value);
+            let is_secret = row.is_secret_value(&given.value);
             is_secret.then(|| Secret::from(given.value.as_str()))
         };
         let given: Vec<Secret> = catalogue::ALL.iter().filter_map(secret).collect();
@@ -205,6 +207,7 @@ impl HostPlan {
             .into_iter()
             .chain(as_written)
             .chain(of_the_url.cloned())
+            .chain(self.proxy.iter().flat_map(Proxy::secrets))
             .chain(self.auth.secrets())
             .collect()
     }
@@ -215,8 +218,12 @@ impl HostPlan {
     pub fn short_secrets(&self, inputs: &Inputs) -> Vec<&'static str> {
         let is_short = |text: &str| text.len() < WORD_BYTES_MIN;
         let password = self.database.as_ref().and_then(DatabaseUrl::password);
+        let of_proxy = self.proxy.as_ref().and_then(Proxy::password);
         let is_short_there = |row: &catalogue::Row| match row.secrecy {
             Secrecy::Public => false,
+            Secrecy::HoldsPassword if row.name == OUTBOUND_PROXY.row.name => {
+                of_proxy.is_some_and(is_short)
+            }
             Secrecy::Secret => inputs.get(row).is_some_and(|given| is_short(&given.value)),
             Secrecy::HoldsPassword => {
                 !inputs.is_given(&catalogue::OUTPUT_DATABASE_PASSWORD.row)
@@ -264,6 +271,20 @@ impl Reader<'_> {
     fn optional<T>(&mut self, setting: &Setting<T>) -> Option<T> {
         self.inputs.parsed(setting, &mut self.problems)
     }
+}
+
+fn proxy(read: &mut Reader<'_>) -> Option<Proxy> {
+    let proxy = read.optional(&OUTBOUND_PROXY)?;
+    let is_flag = read.inputs.origin(&OUTBOUND_PROXY.row) == Some(inputs::Origin::Flag);
+    if is_flag && proxy.password().is_some() {
+        read.problems.push(Problem::of(
+            OUTBOUND_PROXY.row.name,
+            "has a password in it, and every user of the machine can read an argument; use the environment, an env file or OUTBOUND_PROXY_FILE",
+            inputs::Origin::Flag,
+        ));
+        return None;
+    }
+    Some(proxy)
 }
 
 /// Where temporary folders are made.

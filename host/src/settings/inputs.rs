@@ -20,7 +20,6 @@ use crate::process::stop::Stop;
 use crate::secret::Secret;
 use crate::settings::catalogue::{self, Row, Secrecy, Setting};
 use crate::settings::component_settings::{self, SCHEMA};
-use crate::settings::database_url::DatabaseUrl;
 use crate::settings::granted::Grant;
 use crate::settings::job_file::{Variable, references};
 use crate::settings::layers::Layers;
@@ -361,9 +360,7 @@ impl Inputs {
                 );
                 return Err(Problem::of(name, message, Origin::Flag));
             }
-            let is_secret =
-                row.secrecy == Secrecy::Secret || DatabaseUrl::may_hold_password(&given.value);
-            if given.origin == Origin::Environment && is_secret {
+            if given.origin == Origin::Environment && row.is_secret_value(&given.value) {
                 self.allow_variable(row, name, &given.origin)?;
             }
             let value = one_line(&given.value).ok_or_else(|| {

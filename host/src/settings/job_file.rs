@@ -12,7 +12,6 @@ use toml_edit::{Document, Item, TableLike};
 use zeroize::Zeroizing;
 
 use super::catalogue::{self, Group, Row, Secrecy};
-use super::database_url::DatabaseUrl;
 use super::env_file::is_name;
 use super::inputs::{Given, Origin, Problem};
 use super::suggest::nearest;
@@ -224,9 +223,7 @@ impl Reader<'_> {
             Ok(text) => text,
             Err(message) => return self.refuse(row.name, message, origin),
         };
-        let has_password =
-            row.secrecy == Secrecy::HoldsPassword && DatabaseUrl::may_hold_password(&text);
-        if has_password && !text.is_empty() {
+        if row.is_secret_value(&text) && !text.is_empty() {
             let message = format!(
                 "cannot be understood, or has a password in it, and {}",
                 no_secrets(row)

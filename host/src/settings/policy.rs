@@ -23,7 +23,7 @@ use super::inputs::{Origin, Problem};
 use super::job_file::{key, value::Takes};
 use super::suggest::nearest;
 use crate::cli::tenant_name;
-use crate::egress::{Ceiling, Rule};
+use crate::egress::{Ceiling, Proxy, Rule};
 use crate::given_file::within::Within;
 use crate::given_file::{GivenFiles, Holds};
 use crate::units;
@@ -43,6 +43,7 @@ const TENANT: &str = "{tenant}";
 
 const ORIGINS: &str = "origins";
 const PRIVATE_NETWORKS: &str = "private_networks";
+const PROXIES: &str = "proxies";
 const OUTPUT_FOLDERS: &str = "output_folders";
 const FILES: &str = "files";
 const SECRET_FILES: &str = "secret_files";
@@ -53,9 +54,10 @@ const COMPONENTS: &str = "components";
 const LIMITS: &str = "limits";
 const BUDGETS: &str = "budgets";
 const MIN_INTERVAL: &str = "min_interval";
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     ORIGINS,
     PRIVATE_NETWORKS,
+    PROXIES,
     OUTPUT_FOLDERS,
     FILES,
     SECRET_FILES,
@@ -99,6 +101,7 @@ pub struct Tenant {
     lines: BTreeMap<String, usize>,
     origins: Arc<Ceiling>,
     private_networks: bool,
+    proxies: Vec<Proxy>,
     output_folders: Within,
     files: Within,
     secret_files: Arc<Within>,
@@ -417,6 +420,18 @@ impl Reader<'_> {
                 match least.and_then(units::duration) {
                     Ok(least) => tenant.min_interval = Some(least),
                     Err(takes) => self.refuse(line, format!("has `{key}`, which {takes}")),
+                }
+            }
+            PROXIES => {
+                for text in self.texts(key, item, line) {
+                    match Proxy::parse(&text) {
+                        Ok(proxy) if proxy.password().is_none() => tenant.proxies.push(proxy),
+                        // It may have a password in it: it is not repeated.
+                        _ => self.refuse(
+                            line,
+                            "has an entry in `proxies` that is not `http://host:port` without a password",
+                        ),
+                    }
                 }
             }
             OUTPUT_FOLDERS => tenant.output_folders = self.folders(key, item, line),

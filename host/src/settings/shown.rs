@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::component::Description;
-use crate::settings::catalogue::{self, JOB_NAME, OUTPUT_DIR, OUTPUT_TABLE, Row, Secrecy};
+use crate::settings::catalogue::{
+    self, JOB_NAME, OUTBOUND_PROXY, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_TABLE, Row,
+};
 use crate::settings::component_settings::is_secret;
 use crate::settings::conflicts;
 use crate::settings::host::HostPlan;
@@ -84,12 +86,14 @@ fn of_host(name: &str, inputs: &Inputs, host: &HostPlan) -> Shown {
 
 /// A secret; of one that only may hold a password, the rest.
 fn hidden(name: &str, host: &HostPlan) -> String {
-    let is_url = |row: &&Row| row.secrecy == Secrecy::HoldsPassword;
-    let url = catalogue::row(name).filter(is_url);
-    match url.and(host.database.as_ref()) {
-        Some(url) => url.to_string(),
-        None => "(secret)".to_owned(),
-    }
+    let shown = if name == OUTPUT_DATABASE_URL.row.name {
+        host.database.as_ref().map(ToString::to_string)
+    } else if name == OUTBOUND_PROXY.row.name {
+        host.proxy.as_ref().map(|proxy| format!("http://{proxy}"))
+    } else {
+        None
+    };
+    shown.unwrap_or_else(|| "(secret)".to_owned())
 }
 
 /// A value on one line; of what may be a long text, the beginning.

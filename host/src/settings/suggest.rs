@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::component::Description;
-use crate::settings::catalogue::{self, LATER};
+use crate::settings::catalogue;
 use crate::settings::component_settings::{file_name, is_secret};
 use crate::settings::inputs::{Inputs, Problem};
 use crate::settings::job_file::keys;
@@ -14,7 +14,7 @@ pub fn near_misses(description: &Description, inputs: &Inputs) -> Vec<(String, S
     inputs
         .layers()
         .ambient()
-        .filter(|name| !known.contains(*name) && *name != LATER)
+        .filter(|name| !known.contains(*name))
         .filter_map(|name| Some((name.to_owned(), nearest(name, &known)?)))
         .collect()
 }
@@ -55,9 +55,7 @@ pub(super) fn refuse_unknown(
         .deliberate()
         .filter(|(name, _)| !known.contains(*name))
     {
-        let message = if name == LATER {
-            "is not in this version yet".to_owned()
-        } else if let Some(meant) = nearest(name, &known) {
+        let message = if let Some(meant) = nearest(name, &known) {
             format!("is not a setting; did you mean `{meant}`?")
         } else {
             "is not a setting; `tidegate describe` lists them".to_owned()

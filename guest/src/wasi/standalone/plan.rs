@@ -28,7 +28,7 @@ const OURS: [&str; 5] = [
     LOG_LEVEL,
 ];
 /// Settings that only our host has. Of those that begin with `SOURCE_` or `OUTPUT_` none has to stand here.
-const OF_THE_HOST: [&str; 21] = [
+const OF_THE_HOST: [&str; 22] = [
     "ALLOW_ENVIRONMENT",
     "ALLOW_PRIVATE_NETWORKS",
     "ALLOW_SHARED_OUTPUT",
@@ -47,6 +47,7 @@ const OF_THE_HOST: [&str; 21] = [
     "MAX_DELETE_PERCENT",
     "MEMORY_LIMIT",
     "ON_OVERLAP",
+    "OUTBOUND_PROXY",
     "REPLACE_BY",
     "SCHEMA_DRIFT",
     "TABLE_LIMIT",

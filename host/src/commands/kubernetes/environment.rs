@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::settings::catalogue::{
-    self, ALLOW_ENVIRONMENT, JOB_NAME, OUTPUT_DIR, SOURCE_API_URL, Secrecy,
-};
+use crate::settings::catalogue::{self, ALLOW_ENVIRONMENT, JOB_NAME, OUTPUT_DIR, SOURCE_API_URL};
 use crate::settings::component_settings::{HEADERS, SCHEMA};
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::host::HostPlan;
@@ -92,11 +90,7 @@ impl Environment {
 
     fn take(&mut self, name: &str, given: &Given) {
         let value = given.value.as_str();
-        let is_inline = |row: &catalogue::Row| {
-            row.name == name
-                && row.secrecy == Secrecy::HoldsPassword
-                && DatabaseUrl::parse(value).is_ok_and(|url| url.password().is_none())
-        };
+        let is_inline = |row: &catalogue::Row| row.name == name && !row.is_secret_value(value);
         let here = || format!("the value of {name} in {}", given.origin);
         match catalogue::secret(name) {
             Some(row) if is_inline(row) => self.set(name, value),

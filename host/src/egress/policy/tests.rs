@@ -17,6 +17,7 @@ fn policy() -> Policy {
         allow_hosts,
         allow_private_networks: false,
         ceiling: None,
+        proxy: None,
     }
 }
 

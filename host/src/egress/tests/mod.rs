@@ -7,6 +7,7 @@ mod identity;
 mod keys;
 mod limits;
 mod names;
+mod proxied;
 mod requests;
 mod signed;
 mod targets;
@@ -291,6 +292,7 @@ fn a_request_can_be_sent_from_any_thread() {
         allow_hosts: vec![],
         allow_private_networks: false,
         ceiling: None,
+        proxy: None,
     };
     let egress = Egress::new(
         policy,

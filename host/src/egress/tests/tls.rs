@@ -302,3 +302,44 @@ fn a_ca_file_that_cannot_be_used_is_named() {
             .starts_with("cannot read `CA_FILE` `")
     );
 }
+
+#[tokio::test]
+async fn through_a_tunnel_the_server_itself_is_verified_and_the_proxy_sees_its_name_alone() {
+    for (certificate, is_trusted) in [(SERVER, true), (OTHER_NAME, false)] {
+        let there = server(certificate, WHOLE, End::CloseNotify);
+        let proxy = proxied::opening(there).await;
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(CA).unwrap();
+        let files = TlsFiles {
+            ca: Some(file.path().to_owned()),
+            client: None,
+        };
+        let url = format!("https://{there}");
+        let way = Proxy::parse(&format!("http://{}", proxy.address)).unwrap();
+        let egress = Egress::new(
+            proxied::through(way, &url),
+            &Auth::Bearer("t0ken-of-the-source".into()),
+            None,
+            &files,
+            &Limits::default(),
+            Lines::default().log(),
+        )
+        .unwrap();
+
+        let answer = get(&egress, &format!("{url}/")).await;
+
+        if is_trusted {
+            assert_eq!(read(answer.unwrap()).await.unwrap(), b"[1,2]");
+        } else {
+            let error = answer.err().unwrap();
+            assert!(
+                matches!(error, EgressError::BadCertificate { .. }),
+                "{error:?}"
+            );
+        }
+        assert_eq!(
+            proxy.request(0),
+            format!("CONNECT {there} HTTP/1.1\r\nHost: {there}\r\n\r\n")
+        );
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::component::Description;
-use crate::settings::catalogue::{self, Group, LATER};
+use crate::settings::catalogue::{self, Group};
 use crate::settings::component_settings;
 use crate::settings::inputs::Problem;
 use crate::settings::suggest::{known_names, nearest};
@@ -56,9 +56,6 @@ fn unknown(known: &BTreeSet<String>, setting: &str) -> String {
         let row = catalogue::row(name).or_else(|| catalogue::secret(name));
         row.map_or(Group::Source, |row| row.group).table()
     };
-    if setting == LATER {
-        return "is not in this version yet".to_owned();
-    }
     let secrets = catalogue::ALL.iter().filter(|row| row.is_secret());
     let variables = secrets.map(|row| references(row.name).1.to_ascii_uppercase());
     let all: BTreeSet<String> = known.iter().cloned().chain(variables).collect();

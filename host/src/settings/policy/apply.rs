@@ -6,14 +6,14 @@ use http::Method;
 use url::Url;
 
 use super::{
-    COMPONENTS, DATABASES, ENVIRONMENT, FILES, ORIGINS, OUTPUT_FOLDERS, PRIVATE_NETWORKS,
+    COMPONENTS, DATABASES, ENVIRONMENT, FILES, ORIGINS, OUTPUT_FOLDERS, PRIVATE_NETWORKS, PROXIES,
     SECRET_FILES, TABLES, Tenant, is_among, key, listed_line,
 };
-use crate::egress::{Auth, Origin};
+use crate::egress::{Auth, Origin, Proxy};
 use crate::given_file::within::Within;
 use crate::settings::catalogue::{
     ALLOW_ENVIRONMENT, ALLOW_HOSTS, ALLOW_PRIVATE_NETWORKS, CA_FILE, CLIENT_CERT_FILE,
-    CLIENT_KEY_FILE, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_TABLE, SOURCE_API_URL,
+    CLIENT_KEY_FILE, OUTBOUND_PROXY, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_TABLE, SOURCE_API_URL,
     SOURCE_TOKEN_URL, Setting,
 };
 use crate::settings::component_settings::number;
@@ -251,6 +251,7 @@ impl Tenant {
     /// Holds what the host will do against the policy. What is refused is a problem, and gone from `host`.
     pub fn apply(&self, inputs: &Inputs, host: &mut HostPlan) {
         self.apply_to_requests(inputs, host);
+        self.apply_to_proxy(inputs, host);
         self.apply_to_output(inputs, host);
         self.apply_to_files(inputs, host);
         let names = std::mem::take(&mut host.allow_environment);
@@ -326,6 +327,26 @@ impl Tenant {
                 host.problems.push(inputs.problem(row.name, message));
                 host.allow_private_networks = false;
             }
+        }
+    }
+
+    /// A proxy reads what is plain and looks up what is named: a job has only one that is listed. That one may have a private
+    /// address, which opens no other to the job.
+    fn apply_to_proxy(&self, inputs: &Inputs, host: &mut HostPlan) {
+        let Some(proxy) = host.proxy.take() else {
+            return;
+        };
+        let row = &OUTBOUND_PROXY.row;
+        let listed: Vec<String> = self.proxies.iter().map(as_entry).collect();
+        let (asked, allowed) = (as_entry(&proxy), any(&listed));
+        let is_got = self.proxies.iter().any(|entry| entry.is_at(&proxy));
+        host.verdicts
+            .push(Verdict::new(row.name, &asked, &allowed, is_got));
+        if is_got {
+            host.proxy = Some(proxy.that_may_be_private());
+        } else {
+            let message = self.refusal(&asked, PROXIES, &allowed, &listed_line(PROXIES, &asked));
+            host.problems.push(inputs.problem(row.name, message));
         }
     }
 
@@ -447,6 +468,11 @@ impl Tenant {
 
 fn origin_of(inputs: &Inputs, row: &crate::settings::catalogue::Row) -> inputs::Origin {
     inputs.origin(row).unwrap_or(inputs::Origin::Default)
+}
+
+/// A proxy as it is in `proxies`.
+fn as_entry(proxy: &Proxy) -> String {
+    format!("http://{proxy}")
 }
 
 /// These, for a message.

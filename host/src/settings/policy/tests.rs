@@ -106,6 +106,10 @@ fn what_is_wrong_is_named_with_its_line() {
             "without a password",
         ),
         (
+            "[tenant.acme]\nproxies = ['http://a:hunter2@b:1']\n",
+            "has an entry in `proxies` that is not `http://host:port` without a password",
+        ),
+        (
             "[tenant.acme.limits]\nmin_records = 1\n",
             "--policy has `min_records` in `limits`",
         ),
