@@ -21,8 +21,9 @@ use super::value::Value;
 /// Filters that are written in jq themselves.
 const PRELUDE: &str = include_str!("prelude.jq");
 
-/// Compiles a program. `Err` says where it is wrong and what with.
-pub(super) fn compile(text: &str) -> Result<Program, String> {
+/// Compiles a program that may use these `variables`, named with their `$`, of which the environment of a run has the values,
+/// the last one newest. `Err` says where it is wrong and what with.
+pub(super) fn compile<'t>(text: &'t str, variables: &[&'t str]) -> Result<Program, String> {
     let source = Source::new(text);
     let mut compiler = Compiler {
         source: Source::new(PRELUDE),
@@ -39,6 +40,8 @@ pub(super) fn compile(text: &str) -> Result<Program, String> {
         compiler.define(def)?;
     }
     compiler.source = source;
+    let variables = variables.iter().copied().map(Bound::Variable);
+    compiler.scope.extend(variables);
     let mut tokens = Lexer::new(text)
         .lex()
         .map_err(|errors| compiler.source.unreadable(&errors))?;

@@ -80,7 +80,12 @@ impl std::fmt::Debug for Jq {
 impl Jq {
     /// Compiles a program. `Err` says at which line and column what is wrong.
     pub fn compile(text: &str) -> Result<Self, String> {
-        let program = compile::compile(text)?;
+        Self::compile_with(text, &[])
+    }
+
+    /// Compiles a program that may use these variables, named with their `$`. A run needs a value for each.
+    pub fn compile_with(text: &str, variables: &[&str]) -> Result<Self, String> {
+        let program = compile::compile(text, variables)?;
         Ok(Self {
             members: members::looked_at(&program),
             program,
@@ -104,9 +109,22 @@ impl Jq {
         input: Value,
         take: &mut dyn FnMut(Value) -> Result<(), String>,
     ) -> Result<(), RunError> {
+        self.run_with(input, &[], take)
+    }
+
+    /// The same, where the variables that the program was compiled with have these values, in their order.
+    pub fn run_with(
+        &self,
+        input: Value,
+        values: &[Value],
+        take: &mut dyn FnMut(Value) -> Result<(), String>,
+    ) -> Result<(), RunError> {
         let machine = Machine::new(&self.program.defs, &self.tools);
+        let env = values.iter().fold(None, |env, value| {
+            eval::push(&env, eval::Bound::Value(value.clone()))
+        });
         let mut out = |item: Item| take(item.value).map_err(Stop::Limit);
-        match machine.run(&self.program.main, &None, Item::value(input), &mut out) {
+        match machine.run(&self.program.main, &env, Item::value(input), &mut out) {
             Ok(()) | Err(Stop::Enough) => Ok(()),
             Err(Stop::Steps) => Err(RunError::Steps),
             Err(stop) => Err(RunError::Other(match stop {

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     fn names(program: &str) -> Option<String> {
-        let names = looked_at(&compile(program).unwrap())?;
+        let names = looked_at(&compile(program, &[]).unwrap())?;
         Some(names.join(" "))
     }
 

@@ -57,6 +57,30 @@ fn check(table: &str) {
 }
 
 #[test]
+fn variables_have_the_values_of_the_run_wherever_they_are_used() {
+    let text = "def f: $a; def g($b): $b + f; [g(1), $b, (2 as $a | $a), f, .x]";
+    let program = Jq::compile_with(text, &["$a", "$b"]).unwrap();
+    let input = program.read(r#"{"x":5,"y":6}"#, &mut Names::default());
+    let values = [read("10").unwrap(), read(r#""b""#).unwrap()];
+    let mut found = Vec::new();
+
+    let ran = program.run_with(input.unwrap(), &values, &mut |value| {
+        found.push(shown(&value));
+        Ok(())
+    });
+
+    assert_eq!(ran, Ok(()));
+    assert_eq!(found, [r#"[11,"b",2,10,5]"#]);
+}
+
+#[test]
+fn a_variable_that_was_not_named_is_unknown() {
+    let unknown = Jq::compile_with("$a", &["$b"]).unwrap_err();
+
+    assert!(unknown.contains("there is no variable `$a`"), "{unknown}");
+}
+
+#[test]
 fn programs_give_what_jq_gives() {
     check(include_str!("tests/cases.txt"));
 }
