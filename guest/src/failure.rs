@@ -76,6 +76,24 @@ impl Failure {
         Self::Protocol(Detail::from(message))
     }
 
+    /// The same failure of one of several fetches: that for `value`, of the setting `name`.
+    #[must_use]
+    pub fn of(self, value: &str, name: &str) -> Self {
+        let with = |detail: Detail| Detail {
+            message: format!("{value} ({name}): {}", detail.message),
+            ..detail
+        };
+        match self {
+            Self::Settings(problems) => Self::Settings(problems),
+            Self::Denied(detail) => Self::Denied(with(detail)),
+            Self::Refused(detail) => Self::Refused(with(detail)),
+            Self::Unavailable(detail) => Self::Unavailable(with(detail)),
+            Self::Protocol(detail) => Self::Protocol(with(detail)),
+            Self::Data(detail) => Self::Data(with(detail)),
+            Self::Output(detail) => Self::Output(detail),
+        }
+    }
+
     /// Data that cannot be used.
     pub fn data(message: impl Into<String>) -> Self {
         Self::Data(Detail::from(message))

@@ -2,19 +2,21 @@
 //!
 //! Which page comes next is `source`'s business, what becomes of its records `records`', and what the run makes of it `lib.rs`'s.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
-use crate::cursor::{Cursor, Position, Token};
+use crate::cursor::{Cursor, Position, Token, Window};
 use crate::failure::{Detail, Failure, counted};
 use crate::portion::Portion;
 use crate::ports::{Clock, Http, Staging};
 use crate::records::{Read, Stager};
 use crate::settings::Settings;
-use crate::source::page::Place;
+use crate::source::page::{Place, Shape};
 use crate::source::signs::{self, Sign};
-use crate::source::{Clocks, Fetched, Getter, Page, Pages, Validators, shown};
+use crate::source::{Clocks, Each, Fetched, Getter, Page, Pages, Validators, shown};
 use crate::state::State;
-use crate::{Extent, Report, at, freshness};
+use crate::{Extent, Report, Request, at, freshness};
 
 /// Where a fetch is at the end of its pages.
 enum End {
@@ -24,64 +26,179 @@ enum End {
     Portion(Place),
 }
 
-/// The fetch of one run: its pages, one window after the other where there are several.
-pub struct Fetch<'f, H, C, S> {
+/// How a fetch ended.
+pub struct Ended {
+    /// What it leaves for the next.
+    pub state: State,
+    /// Whether it ended early: with a window that is not the last, or between two pages.
+    pub more: bool,
+}
+
+/// What all fetches of a run have in common.
+pub struct Run<'f, H, C, S> {
     pub settings: &'f Settings,
+    /// What is read of the cursor, where not all from it on is.
+    pub range: Option<&'f Window>,
     pub getter: Getter<'f, H, C>,
-    pub pages: Pages<'f>,
     pub stager: Stager<'f, S>,
-    pub token: Option<Token<'f>>,
     /// The source's clock at the start of the run, as far as it is known and believed.
     pub now: Timestamp,
     /// The fingerprint of the settings.
     pub shaping: String,
-    /// What the first answer said, while it is all that was fetched.
-    pub validators: Option<Validators>,
-    /// When it ends early: with its first window, or between two pages. `None`: it is one piece.
+    /// When a fetch ends early: with its first window, or between two pages. `None`: each is one piece.
     pub portion: Option<Portion>,
-    /// When it began, by the monotonic clock.
+    /// When the run began, by the monotonic clock.
     pub began_ns: u64,
+    /// Pages of the fetches that have ended.
+    pub pages: u64,
     /// Whether no run of the job was published before.
     pub is_first: bool,
     /// Whether the run warned of records that it may not have asked for.
     pub has_warned: bool,
+    /// What was logged at the end of a fetch: once is enough.
+    pub said: BTreeSet<String>,
 }
 
-impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
+impl<'f, H: Http, C: Clock, S: Staging> Run<'f, H, C, S> {
+    /// Begins a fetch where `state` ended, of the value `each` where it is one of several.
+    pub fn fetch(
+        &mut self,
+        each: Option<&'f Each>,
+        state: &State,
+    ) -> Result<Fetch<'_, 'f, H, C, S>, Failure> {
+        let settings = self.settings;
+        let mut shape = Shape::of(settings.format, settings.records.as_ref());
+        let cursor = settings.cursor.as_ref();
+        let cursor = cursor.map(|set| Cursor::begin(set, &state.position, self.range, self.now));
+        let cursor = cursor.transpose()?;
+        let token = settings.token.as_ref();
+        let token = token.map(|set| Token::begin(set, &state.position, &mut shape));
+        let token = token.transpose()?;
+        let continues = cursor.as_ref().is_some_and(Cursor::continues)
+            || token.as_ref().is_some_and(Token::continues);
+        let first = settings.first_ask(each, cursor.as_ref(), token.as_ref())?;
+        let mut pages = settings.pages(&first, &mut shape)?;
+        pages.count(self.pages)?;
+        if let (Some(seen), None) = (&state.seen, self.range) {
+            pages.allow_unchanged(seen.conditions(pages.ask(), &self.shaping));
+        }
+        if let Some(each) = each {
+            self.getter.label(each.label());
+        }
+        self.stager.begins(each, cursor, shape)?;
+        let fetched_before = self.stager.fetched();
+        Ok(Fetch {
+            run: self,
+            each,
+            continues,
+            pages,
+            token,
+            validators: None,
+            fetched_before,
+        })
+    }
+
+    /// What was staged by all fetches.
+    pub fn report(&mut self, extent: Extent, state: String) -> Report {
+        if let Some(why) = self.stager.first_rejection() {
+            let line = format!("warn: a record was rejected, the first of this run: {why}");
+            self.getter.clock().log(&line);
+        }
+        let counts = self.stager.counts();
+        Report {
+            extent,
+            state,
+            cursor: None,
+            pages: self.pages,
+            fetched: counts.fetched,
+            staged: counts.staged,
+            deleted: counts.deleted,
+            rejected: counts.rejected,
+            more: false,
+        }
+    }
+}
+
+/// One fetch: its pages, one window after the other where there are several.
+pub struct Fetch<'r, 'f, H, C, S> {
+    run: &'r mut Run<'f, H, C, S>,
+    each: Option<&'f Each>,
+    /// Whether it goes on where another ended, so that it fetches changes.
+    pub continues: bool,
+    pages: Pages<'f>,
+    token: Option<Token<'f>>,
+    /// What the first answer said, while it is all that was fetched.
+    validators: Option<Validators>,
+    /// Records of the fetches before.
+    fetched_before: u64,
+}
+
+impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, H, C, S> {
+    /// The same, which may end early where `request` wants that and a part of it can be published.
+    pub fn in_portions(self, request: &Request, extent: Extent) -> Self {
+        // What takes the place of all that is published is published as a whole.
+        let replaces_all = request.state.is_some() && extent == Extent::Everything;
+        if request.portions
+            && !replaces_all
+            && self.run.range.is_none()
+            && self.run.portion.is_none()
+        {
+            let deadline_seconds = self.run.settings.deadline_seconds;
+            self.run.portion = Some(Portion::begin(deadline_seconds, self.run.began_ns));
+        }
+        self
+    }
+
     /// Stages every page. `Ok(None)`: the source said that nothing changed.
-    pub fn all(mut self) -> Result<Option<Report>, Failure> {
+    pub fn all(mut self) -> Result<Option<Ended>, Failure> {
         loop {
             let place = match self.window()? {
-                None => return Ok(None),
-                Some(End::Portion(place)) => return self.report(&place, true).map(Some),
+                None => {
+                    self.run.pages += 1;
+                    return Ok(None);
+                }
+                Some(End::Portion(place)) => return self.end(&place, true).map(Some),
                 Some(End::Window(place)) => place,
             };
-            let is_done = match self.stager.cursor() {
-                Some(cursor) if cursor.has_next() && self.portion.is_none() => {
-                    cursor.go_on(self.now)?;
-                    let first = self.settings.first_ask(Some(cursor), None)?;
+            let is_done = match self.run.stager.cursor() {
+                Some(cursor) if cursor.has_next() && self.run.portion.is_none() => {
+                    cursor.go_on(self.run.now)?;
+                    let first = self.run.settings.first_ask(self.each, Some(cursor), None)?;
                     self.pages.begin_anew(&first)?;
-                    self.stager.window_begins();
+                    self.run.stager.window_begins();
                     false
                 }
                 _ => true,
             };
             if is_done {
                 self.check()?;
-                return self.report(&place, false).map(Some);
+                return self.end(&place, false).map(Some);
             }
         }
+    }
+
+    /// Asks for the first page on the condition that something changed. False: nothing did. True as well where there is no
+    /// condition to ask with.
+    pub fn asks_for_changes(self) -> Result<bool, Failure> {
+        let ask = self.pages.ask();
+        if ask.conditions.is_empty() {
+            return Ok(true);
+        }
+        let fetched = self.run.getter.get(ask, 1)?;
+        self.run.pages += 1;
+        Ok(fetched.answer.status != 304)
     }
 
     /// Finds out what it means where no record came from the cursor on. `Err`: the source answers as if nothing changed, and
     /// always would.
     fn check(&mut self) -> Result<(), Failure> {
-        let fetched = self.stager.fetched();
-        let Some(cursor) = self.stager.cursor() else {
+        let fetched = self.run.stager.fetched() - self.fetched_before;
+        let Some(cursor) = self.run.stager.cursor() else {
             return Ok(());
         };
         if cursor.is_unanswered(fetched)
-            && let Some(newest) = freshness::check(self.settings, cursor, &mut self.getter)?
+            && let Some(newest) =
+                freshness::check(self.run.settings, self.each, cursor, &mut self.run.getter)?
         {
             cursor.knows(newest);
         }
@@ -93,15 +210,15 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
         let mut last = None;
         loop {
             let page = self.pages.number();
-            let fetched = match self.getter.get(self.pages.ask(), page) {
+            let fetched = match self.run.getter.get(self.pages.ask(), page) {
                 Ok(fetched) => fetched,
                 Err(failure) => return self.ended_by(failure, last).map(Some),
             };
             let answer = &fetched.answer;
             if page == 1 {
-                let clocks = self.getter.clocks();
-                self.now = clocks.map_or(self.now, |clocks| at(clocks.limit()));
-                self.validators = Validators::of(answer, self.pages.ask(), &self.shaping);
+                let clocks = self.run.getter.clocks();
+                self.run.now = clocks.map_or(self.run.now, |clocks| at(clocks.limit()));
+                self.validators = Validators::of(answer, self.pages.ask(), &self.run.shaping);
             }
             if answer.status == 304 {
                 self.log("page 1: not modified");
@@ -109,10 +226,10 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
             }
             let place = fetched.place(page);
             let expected = (self.pages.expect(), self.pages.absence());
-            let read = self.stager.read(&answer.body, &place, expected)?;
+            let read = self.run.stager.read(&answer.body, &place, expected)?;
             self.looks_for_more(&fetched, &read, &place)?;
             if self.begins_again()? {
-                self.stager.reads_again(read, &place)?;
+                self.run.stager.reads_again(read, &place)?;
                 continue;
             }
             let records = counted(read.contents.records, "record");
@@ -120,12 +237,12 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
             let is_portion = self.ends_portion(matches!(goes_on, Ok(true)));
             if let (Ok(true), false) = (&goes_on, is_portion) {
                 // It travels while the records of this page are worked on.
-                self.getter.begin(self.pages.ask());
+                self.run.getter.begin(self.pages.ask());
             }
             if self.pages.is_echo() {
-                self.stager.leave_out(read, &place)?;
+                self.run.stager.leave_out(read, &place)?;
             } else {
-                self.stager.stage(read, &place)?;
+                self.run.stager.stage(read, &place)?;
             }
             let so_far = self.so_far();
             self.log(&format!("debug: page {page}: {records}; {so_far}"));
@@ -145,26 +262,26 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
 
     /// Begins again at an earlier value, if the page at hand shows that records of the cursor may be missing.
     fn begins_again(&mut self) -> Result<bool, Failure> {
-        let Some(cursor) = self.stager.cursor() else {
+        let Some(cursor) = self.run.stager.cursor() else {
             return Ok(false);
         };
         if !cursor.begins_again()? {
             return Ok(false);
         }
-        let first = self.settings.first_ask(Some(cursor), None)?;
+        let first = self.run.settings.first_ask(self.each, Some(cursor), None)?;
         self.pages.begin_anew(&first)?;
-        self.stager.window_begins();
+        self.run.stager.window_begins();
         Ok(true)
     }
 
     /// Whether the portion ends behind the page at hand, after which there is another.
     fn ends_portion(&mut self, goes_on: bool) -> bool {
-        let Some(portion) = &mut self.portion else {
+        let Some(portion) = &mut self.run.portion else {
             return false;
         };
-        let cursor = self.stager.cursor();
-        let can_end = goes_on && cursor.is_some_and(|cursor| cursor.can_pause(self.now));
-        portion.page_ends(can_end, self.getter.clock().monotonic_ns())
+        let cursor = self.run.stager.cursor();
+        let can_end = goes_on && cursor.is_some_and(|cursor| cursor.can_pause(self.run.now));
+        portion.page_ends(can_end, self.run.getter.clock().monotonic_ns())
     }
 
     /// Looks for a sign that there is more than this answer, where nobody said how the source is paged. `Err`: there is, and
@@ -175,16 +292,16 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
         read: &Read<'_>,
         place: &Place,
     ) -> Result<(), Failure> {
-        if self.settings.pagination.is_said {
+        if self.run.settings.pagination.is_said {
             return Ok(());
         }
-        let Some(sign) = self.settings.sign_of_more(fetched, read) else {
+        let Some(sign) = self.run.settings.sign_of_more(fetched, read) else {
             return Ok(());
         };
         match sign {
-            Sign::Strong(what) if self.is_first => Err(signs::not_all(place, &what)),
+            Sign::Strong(what) if self.run.is_first => Err(signs::not_all(place, &what)),
             Sign::Strong(what) | Sign::Weak(what) => {
-                if !std::mem::replace(&mut self.has_warned, true) {
+                if !std::mem::replace(&mut self.run.has_warned, true) {
                     self.log(&format!(
                         "warn: {place} may not be all there is: {what}; set SOURCE_PAGINATION, or SOURCE_PAGINATION=none if it is everything"
                     ));
@@ -203,7 +320,11 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
             None => failure,
         };
         if let Err(failure) = self.pages.refused(failure) {
-            let can_end = self.portion.as_ref().is_some_and(|portion| portion.can_end);
+            let can_end = self
+                .run
+                .portion
+                .as_ref()
+                .is_some_and(|portion| portion.can_end);
             let Some(last) = last.filter(|_| can_end) else {
                 return Err(self.with_a_way_on(failure));
             };
@@ -227,8 +348,8 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
 
     /// The failure, with the settings that keep what came before it, where a first load begins at zero again.
     fn with_a_way_on(&self, failure: Failure) -> Failure {
-        let is_long = self.portion.is_some() && self.is_first && self.pages.number() > 1;
-        let can_help = is_long && self.settings.can_be_ordered();
+        let is_long = self.run.portion.is_some() && self.run.is_first && self.pages.number() > 1;
+        let can_help = is_long && self.run.settings.can_be_ordered();
         match failure {
             Failure::Unavailable(detail) if can_help => Failure::Unavailable(Detail {
                 message: format!(
@@ -252,7 +373,12 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
         if let Some(token) = &mut self.token {
             token.page_ends(&fetched.answer, contents, place)?;
         }
-        if self.stager.cursor().is_some_and(|cursor| cursor.is_past()) {
+        if self
+            .run
+            .stager
+            .cursor()
+            .is_some_and(|cursor| cursor.is_past())
+        {
             // More pages may have been named, and would have been read without the promised order.
             self.validators = None;
             return Ok(false);
@@ -264,65 +390,56 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, H, C, S> {
         })
     }
 
-    /// What was staged, and the state for the next run. `last` is where the last page is, and `is_portion`, that there are
-    /// others behind it.
-    fn report(mut self, last: &Place, is_portion: bool) -> Result<Report, Failure> {
-        if let Some(why) = self.stager.first_rejection() {
-            let line = format!("warn: a record was rejected, the first of this run: {why}");
-            self.getter.clock().log(&line);
+    /// Ends it. `last` is where the last page is, and `is_portion`, that there are others behind it.
+    fn end(mut self, last: &Place, is_portion: bool) -> Result<Ended, Failure> {
+        let cursor = self.run.stager.ends();
+        let mut remarks = cursor.as_ref().map(Cursor::remarks).unwrap_or_default();
+        if cursor.as_ref().is_some_and(Cursor::is_of_time) {
+            remarks.extend(self.run.getter.clocks().and_then(Clocks::warning));
         }
-        let (counts, cursor) = self.stager.finish();
-        for remark in cursor.iter().flat_map(Cursor::remarks) {
-            self.getter.clock().log(&remark);
+        for remark in remarks {
+            if self.run.said.insert(remark.clone()) {
+                self.log(&remark);
+            }
         }
-        if cursor.as_ref().is_some_and(Cursor::is_of_time)
-            && let Some(warning) = self.getter.clocks().and_then(Clocks::warning)
-        {
-            self.getter.clock().log(&warning);
-        }
+        let now = self.run.now;
         let has_next = cursor.as_ref().is_some_and(Cursor::has_next);
-        let is_past = |cursor: &Cursor<'_>| cursor.has_ended_window(self.now);
-        let is_window = self.portion.is_some() && cursor.as_ref().is_some_and(is_past);
+        let is_past = |cursor: &Cursor<'_>| cursor.has_ended_window(now);
+        let is_window = self.run.portion.is_some() && cursor.as_ref().is_some_and(is_past);
         let position = match (cursor, self.token) {
-            (Some(cursor), _) if is_portion => cursor.pause(self.now),
-            (Some(cursor), _) => cursor.end(self.now)?,
+            (Some(cursor), _) if is_portion => cursor.pause(now),
+            (Some(cursor), _) => cursor.end(now)?,
             (None, Some(token)) => token.end(last)?,
             (None, None) => Position::default(),
         };
-        let is_told_by_header = self.settings.pagination.is_told_by_header();
+        let is_told_by_header = self.run.settings.pagination.is_told_by_header();
         // The page that was to come next was not read.
         let pages = self.pages.number() - u64::from(is_portion);
+        self.run.pages += pages;
         let is_one_answer = pages == 1 && !is_portion && !has_next && !is_told_by_header;
         let state = State {
             position,
             seen: self.validators.filter(|_| is_one_answer),
         };
-        Ok(Report {
-            extent: Extent::Everything,
-            state: state.text(),
-            cursor: state.position.shown_cursor(),
-            pages,
-            fetched: counts.fetched,
-            staged: counts.staged,
-            deleted: counts.deleted,
-            rejected: counts.rejected,
+        Ok(Ended {
+            state,
             more: is_window || is_portion,
         })
     }
 
     /// How far the run has come, for whoever watches it: records, of how many where that is known, time and how many a second.
     fn so_far(&mut self) -> String {
-        let now_ns = self.getter.clock().monotonic_ns();
-        let millis = now_ns.saturating_sub(self.began_ns) / 1_000_000;
-        let fetched = self.stager.fetched();
+        let now_ns = self.run.getter.clock().monotonic_ns();
+        let millis = now_ns.saturating_sub(self.run.began_ns) / 1_000_000;
+        let fetched = self.run.stager.fetched();
         let rate = fetched.saturating_mul(1000) / millis.max(1);
         let (seconds, tenths) = (millis / 1000, millis % 1000 / 100);
-        let total = self.pages.total_of(fetched);
+        let total = self.pages.total_of(fetched - self.fetched_before);
         let total = total.map_or_else(String::new, |total| format!(" of {total}"));
         format!("{fetched}{total} in {seconds}.{tenths} s, {rate}/s")
     }
 
     fn log(&mut self, line: &str) {
-        self.getter.clock().log(line);
+        self.run.getter.log(line);
     }
 }

@@ -9,7 +9,7 @@ use crate::failure::{Detail, Failure, counted, quoted};
 use crate::ports::{Clock, Http};
 use crate::settings::Settings;
 use crate::source::page::{self, Shape};
-use crate::source::{Ask, Fetched, Getter};
+use crate::source::{Ask, Each, Fetched, Getter};
 use tidegate_json::{Paths, Pointer, unfit};
 
 /// What is said of every failure here.
@@ -21,10 +21,11 @@ const SKIPS: &str = "`SOURCE_CURSOR_CHECK=no` skips this check";
 /// the parameter is wrong, or the source lost its data.
 pub fn check<H: Http, C: Clock>(
     settings: &Settings,
+    each: Option<&Each>,
     cursor: &Cursor<'_>,
     getter: &mut Getter<'_, H, C>,
 ) -> Result<Option<Mark>, Failure> {
-    let mut check = Check::new(settings, cursor, getter);
+    let mut check = Check::new(settings, each, cursor, getter);
     let found = check.found()?;
     if let Some(mark) = &found {
         check.tells_of(mark);
@@ -35,11 +36,12 @@ pub fn check<H: Http, C: Clock>(
 /// What a second question shows, which asks from a value of the `first` answer: whether the source filters, in one line.
 pub fn look<H: Http, C: Clock>(
     settings: &Settings,
+    each: Option<&Each>,
     cursor: &Cursor<'_>,
     first: &Fetched,
     getter: &mut Getter<'_, H, C>,
 ) -> Result<String, Failure> {
-    let mut check = Check::new(settings, cursor, getter);
+    let mut check = Check::new(settings, each, cursor, getter);
     let to = cursor.settings().to.shown();
     let at = cursor.pointer();
     let before = Values::of(first, &check.shape(), at, cursor.form(), cursor)?;
@@ -82,6 +84,7 @@ pub fn look<H: Http, C: Clock>(
 /// The questions of one check.
 struct Check<'c, 'g, H, C> {
     settings: &'c Settings,
+    each: Option<&'c Each>,
     cursor: &'c Cursor<'c>,
     getter: &'c mut Getter<'g, H, C>,
     /// The requests that were made already.
@@ -103,11 +106,13 @@ enum Brought {
 impl<'c, 'g, H: Http, C: Clock> Check<'c, 'g, H, C> {
     fn new(
         settings: &'c Settings,
+        each: Option<&'c Each>,
         cursor: &'c Cursor<'c>,
         getter: &'c mut Getter<'g, H, C>,
     ) -> Self {
         Self {
             settings,
+            each,
             cursor,
             getter,
             made: Vec::new(),
@@ -136,7 +141,7 @@ impl<'c, 'g, H: Http, C: Clock> Check<'c, 'g, H, C> {
         if *to == Asking::Template {
             return self.nothing_at_all();
         }
-        let everything = self.settings.first_ask(None, None)?;
+        let everything = self.settings.first_ask(self.each, None, None)?;
         let values = match self.asks(&everything)? {
             Brought::Page(values) if values.records > 0 => values,
             Brought::Page(_) => return self.nothing_at_all(),
@@ -219,7 +224,7 @@ impl<'c, 'g, H: Http, C: Clock> Check<'c, 'g, H, C> {
 
     /// Everything from `from` on, as it is asked for.
     fn filtered(&self, from: &str, form: Form) -> Result<Ask, Failure> {
-        let ask = self.settings.first_ask(None, None)?;
+        let ask = self.settings.first_ask(self.each, None, None)?;
         self.begun(&self.cursor.asked_from(from, form)?.of(ask)?)
     }
 
@@ -230,7 +235,7 @@ impl<'c, 'g, H: Http, C: Clock> Check<'c, 'g, H, C> {
     }
 
     fn asks_from(&mut self, from: &str, form: Form) -> Result<Brought, Failure> {
-        let ask = self.settings.first_ask(None, None)?;
+        let ask = self.settings.first_ask(self.each, None, None)?;
         let ask = self.cursor.asked_from(from, form)?.of(ask)?;
         self.asks(&ask)
     }
@@ -259,7 +264,7 @@ impl<'c, 'g, H: Http, C: Clock> Check<'c, 'g, H, C> {
     }
 
     fn log(&mut self, line: &str) {
-        self.getter.clock().log(line);
+        self.getter.log(line);
     }
 }
 

@@ -4,6 +4,7 @@
 //! through the ports, so everything here is tested natively. What is published, and whether, is the host's decision.
 
 pub mod cursor;
+mod each;
 pub mod failure;
 mod fetch;
 mod freshness;
@@ -19,18 +20,17 @@ mod time;
 pub mod units;
 pub mod wasi;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 pub use failure::{Detail, Failure, Problem};
 pub use settings::{Description, Setting, describe, validate};
 
 pub use cursor::Window;
-use cursor::{Cursor, Token};
-use fetch::Fetch;
-use portion::Portion;
+use fetch::Run;
 use ports::{Clock, Http, Staging};
-use settings::Settings;
-use source::page::Shape;
+use settings::{FanOut, Settings};
 use source::{Getter, fingerprint};
 use state::State;
 
@@ -89,62 +89,65 @@ pub struct Report {
 pub fn run(
     request: &Request,
     env: &[(String, String)],
-    http: &mut impl Http,
-    staging: &mut impl Staging,
-    clock: &mut impl Clock,
+    mut http: &mut dyn Http,
+    mut staging: &mut dyn Staging,
+    mut clock: &mut dyn Clock,
 ) -> Result<Report, Failure> {
+    let (http, staging, clock) = (&mut http, &mut staging, &mut clock);
     let settings = Settings::read(env)?;
-    let state = State::read(request.state.as_deref(), request.full_refresh)?;
     let range = range(request, &settings)?;
-    let now = at(clock.unix_seconds() - CLOCK_SKEW_SECONDS);
-    let mut shape = Shape::of(settings.format, settings.records.as_ref());
-    let cursor = settings.cursor.as_ref();
-    let cursor = cursor.map(|set| Cursor::begin(set, &state.position, range, now));
-    let cursor = cursor.transpose()?;
-    let token = settings.token.as_ref();
-    let token = token.map(|set| Token::begin(set, &state.position, &mut shape));
-    let token = token.transpose()?;
-    let extent = extent(cursor.as_ref(), token.as_ref());
-
-    let shaping = fingerprint(env);
-    let first = settings.first_ask(cursor.as_ref(), token.as_ref())?;
-    let mut pages = settings.pages(&first, &mut shape)?;
-    if let (Some(seen), None) = (&state.seen, range) {
-        pages.allow_unchanged(seen.conditions(pages.ask(), &shaping));
-    }
     let began_ns = clock.monotonic_ns();
+    let now = at(clock.unix_seconds() - CLOCK_SKEW_SECONDS);
     let getter = Getter::new(http, clock, settings.retries)
         .at_rate(settings.rate)
         .judged_by(settings.error_check.as_ref())
         .reading_at_most(settings.answer_bytes_max);
-    // What takes the place of all that is published is published as a whole.
-    let replaces_all = request.state.is_some() && extent == Extent::Everything;
-    let in_portions = request.portions && !replaces_all && range.is_none();
-    let portion = Portion::begin(settings.deadline_seconds, began_ns);
-    let fetch = Fetch {
+    let mut run = Run {
         settings: &settings,
+        range,
         getter,
-        pages,
-        stager: settings.stager(cursor, shape, staging),
-        token,
+        stager: settings.stager(staging),
         now,
+        shaping: fingerprint(env),
+        portion: None,
         began_ns,
-        shaping,
-        validators: None,
-        portion: in_portions.then_some(portion),
+        pages: 0,
         is_first: request.state.is_none(),
         has_warned: false,
+        said: BTreeSet::new(),
     };
-    let mut report = match fetch.all()? {
-        Some(report) => Report { extent, ..report },
-        None => unchanged(&state),
+    let mut report = match &settings.each {
+        FanOut::No => once(&mut run, request)?,
+        FanOut::List(values) => each::all(&mut run, request, values)?,
     };
     if range.is_some() || report.extent == Extent::NothingNew {
-        report.cursor = state.position.shown_cursor();
         let given = request.state.clone();
         report.state = given.unwrap_or_else(|| State::default().text());
     }
     Ok(report)
+}
+
+/// The one fetch of a run that makes no others.
+fn once<H: Http, C: Clock, S: Staging>(
+    run: &mut Run<'_, H, C, S>,
+    request: &Request,
+) -> Result<Report, Failure> {
+    let state = State::read(request.state.as_deref(), request.full_refresh)?;
+    let fetch = run.fetch(None, &state)?;
+    let extent = extent(fetch.continues);
+    let ended = fetch.in_portions(request, extent).all()?;
+    let cursor = match &ended {
+        Some(ended) if run.range.is_none() => ended.state.position.shown_cursor(),
+        _ => state.position.shown_cursor(),
+    };
+    let report = match ended {
+        None => run.report(Extent::NothingNew, String::new()),
+        Some(ended) => Report {
+            more: ended.more,
+            ..run.report(extent, ended.state.text())
+        },
+    };
+    Ok(Report { cursor, ..report })
 }
 
 /// A point in time, or the nearest one there is.
@@ -170,25 +173,11 @@ fn range<'r>(request: &'r Request, settings: &Settings) -> Result<Option<&'r Win
     }
 }
 
-fn extent(cursor: Option<&Cursor<'_>>, token: Option<&Token<'_>>) -> Extent {
-    if cursor.is_some_and(Cursor::continues) || token.is_some_and(Token::continues) {
+/// What a run fetches that goes on where another ended, or does not.
+fn extent(continues: bool) -> Extent {
+    if continues {
         Extent::Changes
     } else {
         Extent::Everything
-    }
-}
-
-/// The source said that nothing changed.
-fn unchanged(state: &State) -> Report {
-    Report {
-        extent: Extent::NothingNew,
-        state: state.text(),
-        cursor: state.position.shown_cursor(),
-        pages: 1,
-        fetched: 0,
-        staged: 0,
-        deleted: 0,
-        rejected: 0,
-        more: false,
     }
 }

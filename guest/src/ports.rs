@@ -91,3 +91,39 @@ pub trait Clock {
     /// Writes one line of log. A line that begins with `warn: ` is a warning.
     fn log(&mut self, line: &str);
 }
+
+// What works on these is compiled once, whoever implements them.
+
+impl Http for &mut (dyn Http + '_) {
+    fn begin(&mut self, request: &Request) {
+        (**self).begin(request);
+    }
+
+    fn send(&mut self, request: &Request, body_bytes_max: usize) -> Result<Answer, SendError> {
+        (**self).send(request, body_bytes_max)
+    }
+}
+
+impl Staging for &mut (dyn Staging + '_) {
+    fn append(&mut self, file: StagedFile, lines: &[u8]) -> Result<(), String> {
+        (**self).append(file, lines)
+    }
+}
+
+impl Clock for &mut (dyn Clock + '_) {
+    fn monotonic_ns(&mut self) -> u64 {
+        (**self).monotonic_ns()
+    }
+
+    fn unix_seconds(&mut self) -> i64 {
+        (**self).unix_seconds()
+    }
+
+    fn sleep_ms(&mut self, ms: u64) {
+        (**self).sleep_ms(ms);
+    }
+
+    fn log(&mut self, line: &str) {
+        (**self).log(line);
+    }
+}

@@ -18,7 +18,7 @@ use crate::settings::Settings;
 use crate::source::outline::{Member, elements, members};
 use crate::source::page::{self, Format, Shape};
 use crate::source::signs::{self, Headers, Sign};
-use crate::source::{Ask, Fetched, Getter, Page, Pages};
+use crate::source::{Ask, Each, Fetched, Getter, Page, Pages};
 
 /// The first record is cut here when it is shown.
 const RECORD_CHARS_SHOWN: usize = 600;
@@ -71,12 +71,17 @@ fn suggestion(name: &str, value: &str, reason: &str) -> Suggestion {
 /// Makes the first request and says what came of it.
 pub fn look(
     env: &[(String, String)],
-    http: &mut impl Http,
-    clock: &mut impl Clock,
+    mut http: &mut dyn Http,
+    mut clock: &mut dyn Clock,
 ) -> Result<Sighting, Failure> {
+    let (http, clock) = (&mut http, &mut clock);
     let settings = Settings::read(env)?;
     let now = Timestamp::from_second(clock.unix_seconds()).unwrap_or(Timestamp::MIN);
-    let first = Start::of(&settings, now)?.pages.ask().clone();
+    let each = settings.each.first();
+    let first = Start::of(&settings, each.as_ref(), now)?
+        .pages
+        .ask()
+        .clone();
     let mut getter = Getter::new(http, clock, settings.retries)
         .judged_by(settings.error_check.as_ref())
         .reading_at_most(settings.answer_bytes_max);
@@ -85,10 +90,14 @@ pub fn look(
 
     let mut look = Look {
         env: env.to_vec(),
+        each,
         now,
         is_paging_said: settings.pagination.is_said,
         sighting: Sighting::default(),
     };
+    if let Some(found) = settings.each.looked_at() {
+        look.found("each", found);
+    }
     look.found("request", spoken(&first));
     let (status, bytes) = (fetched.answer.status, fetched.answer.body.len());
     look.found("answer", format!("{status}, {bytes} bytes"));
@@ -112,6 +121,8 @@ pub fn look(
 /// What is known so far, with the settings as they would be.
 struct Look {
     env: Vec<(String, String)>,
+    /// The value that is asked for, where there are several.
+    each: Option<Each>,
     /// Whether somebody said how the source is paged, and it is not a suggestion.
     is_paging_said: bool,
     now: Timestamp,
@@ -126,7 +137,7 @@ struct Start<'s> {
 }
 
 impl<'s> Start<'s> {
-    fn of(settings: &'s Settings, now: Timestamp) -> Result<Self, Failure> {
+    fn of(settings: &'s Settings, each: Option<&Each>, now: Timestamp) -> Result<Self, Failure> {
         let mut shape = Shape::of(settings.format, settings.records.as_ref());
         let position = Position::default();
         let cursor = settings.cursor.as_ref();
@@ -134,7 +145,7 @@ impl<'s> Start<'s> {
         let cursor = cursor.transpose()?;
         let token = settings.token.as_ref();
         let token = token.map(|set| Token::begin(set, &position, &mut shape));
-        let first = settings.first_ask(cursor.as_ref(), token.transpose()?.as_ref())?;
+        let first = settings.first_ask(each, cursor.as_ref(), token.transpose()?.as_ref())?;
         let pages = settings.pages(&first, &mut shape)?;
         Ok(Self {
             cursor,
@@ -326,7 +337,9 @@ impl Look {
             return;
         };
         let cursor = Cursor::begin(set, &Position::default(), None, self.now);
-        let found = cursor.and_then(|cursor| freshness::look(&settings, &cursor, first, getter));
+        let found = cursor.and_then(|cursor| {
+            freshness::look(&settings, self.each.as_ref(), &cursor, first, getter)
+        });
         self.found(
             "filter",
             found.unwrap_or_else(|failure| failure.to_string()),
@@ -360,9 +373,11 @@ impl Look {
     /// What comes next with these settings. `Err`: a run with them would fail.
     fn after(&self, env: &[(String, String)], fetched: &Fetched) -> Result<After, Failure> {
         let settings = Settings::read(env)?;
-        let mut start = Start::of(&settings, self.now)?;
+        let each = self.each.as_ref();
+        let mut start = Start::of(&settings, each, self.now)?;
         let mut kept = Kept::default();
-        let mut stager = settings.stager(start.cursor, start.shape, &mut kept);
+        let mut stager = settings.stager(&mut kept);
+        stager.begins(each, start.cursor, start.shape)?;
         let body = &fetched.answer.body;
         let place = fetched.place(1);
         let expected = (start.pages.expect(), start.pages.absence());

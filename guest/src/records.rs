@@ -18,8 +18,8 @@ use crate::cursor::Cursor;
 use crate::failure::{Detail, Failure};
 use crate::ports::{StagedFile, Staging};
 use crate::source::page::{self, Contents, Place, Shape};
-use crate::source::{Absence, Expect, Pagination, Seen, Watch};
-use tidegate_jq::Names;
+use crate::source::{Absence, Each, Expect, Pagination, Seen, Watch};
+use tidegate_jq::{Names, Value};
 use tidegate_json::{Paths, Pointer};
 
 /// Records of a page that wait to be staged while the next page is asked for; of a larger page, those before them do not.
@@ -31,6 +31,8 @@ const WRITTEN_AT_ONCE: usize = 1024 * 1024;
 /// Stages records and counts them.
 pub struct Stager<'s, S> {
     staging: &'s mut S,
+    pagination: &'s Pagination,
+    is_feed: bool,
     cursor: Option<Cursor<'s>>,
     shape: Shape,
     wanted: Wanted,
@@ -76,6 +78,10 @@ struct Taken<'s> {
     /// Records on which TRANSFORM took too many steps, and the first of them.
     out_of_steps: u64,
     first_out_of_steps: Option<String>,
+    /// The values of TRANSFORM's variables.
+    variables: Vec<Value>,
+    /// What the reason of a rejection begins with.
+    label: String,
 }
 
 impl Taken<'_> {
@@ -175,37 +181,22 @@ impl Wanted {
 }
 
 impl<'s, S: Staging> Stager<'s, S> {
-    /// Stages what `made` makes of records; `shape` says where they stand in a page, and `is_feed` that a key may come again
-    /// in another version.
+    /// Stages what `made` makes of records; `is_feed`: a key may come again in another version. Nothing is read before a fetch
+    /// has begun.
     pub fn new(
         made: &'s RecordSettings,
-        pagination: &Pagination,
+        pagination: &'s Pagination,
         is_feed: bool,
-        cursor: Option<Cursor<'s>>,
-        shape: Shape,
         staging: &'s mut S,
     ) -> Self {
-        let pointer = cursor.as_ref().map(Cursor::pointer);
-        let mut wanted = Wanted::new(made, pointer);
-        // In a record as it comes; where TRANSFORM makes the key, such a record is told by its bytes.
-        let watch = Watch::new(
-            pagination,
-            if made.transform.is_none() {
-                &made.key
-            } else {
-                &[]
-            },
-            pointer,
-            &mut wanted.paths,
-        )
-        .of_feed(is_feed)
-        .of_unmerged(made.key.is_empty(), &pagination.style);
         Self {
             staging,
-            cursor,
-            shape,
-            wanted,
-            watch,
+            pagination,
+            is_feed,
+            cursor: None,
+            shape: Shape::new(None),
+            wanted: Wanted::default(),
+            watch: Watch::default(),
             taken: Taken {
                 made,
                 counts: Counts::default(),
@@ -213,9 +204,44 @@ impl<'s, S: Staging> Stager<'s, S> {
                 first_rejection: None,
                 out_of_steps: 0,
                 first_out_of_steps: None,
+                variables: Vec::new(),
+                label: String::new(),
             },
             before: Counts::default(),
         }
+    }
+
+    /// Begins a fetch, of the value `each` where it is one of several: `shape` says where records stand in its pages.
+    pub fn begins(
+        &mut self,
+        each: Option<&Each>,
+        cursor: Option<Cursor<'s>>,
+        shape: Shape,
+    ) -> Result<(), Failure> {
+        let made = self.taken.made;
+        let pointer = cursor.as_ref().map(Cursor::pointer);
+        let mut wanted = Wanted::new(made, pointer);
+        // In a record as it comes; where TRANSFORM makes the key, such a record is told by its bytes.
+        let key: &[Pointer] = if made.transform.is_none() {
+            &made.key
+        } else {
+            &[]
+        };
+        self.watch = Watch::new(self.pagination, key, pointer, &mut wanted.paths)
+            .of_feed(self.is_feed)
+            .of_unmerged(made.key.is_empty(), &self.pagination.style);
+        self.wanted = wanted;
+        self.cursor = cursor;
+        self.shape = shape;
+        if let Some(each) = each {
+            self.taken.label = each.label();
+            let variables = [Some(&each.json), each.parent.as_ref()];
+            let variables = variables.into_iter().flatten();
+            let names = &mut self.taken.lines.names;
+            let variables = variables.map(|json| names.read_valid(json));
+            self.taken.variables = variables.collect::<Result<_, _>>().map_err(Failure::data)?;
+        }
+        Ok(())
     }
 
     /// Reads one page, whose first record should be as `expect` says, and which may lack records as `absence` says. `Err`: the
@@ -326,9 +352,14 @@ impl<'s, S: Staging> Stager<'s, S> {
         self.taken.first_rejection.as_deref()
     }
 
-    /// What was staged, and where the cursor stands.
-    pub fn finish(self) -> (Counts, Option<Cursor<'s>>) {
-        (self.taken.counts, self.cursor)
+    /// Ends a fetch, and gives its cursor back.
+    pub fn ends(&mut self) -> Option<Cursor<'s>> {
+        self.cursor.take()
+    }
+
+    /// What was staged.
+    pub fn counts(&self) -> Counts {
+        self.taken.counts
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod cursor;
 mod description;
+mod each;
 mod pages;
 mod records;
 mod request;
@@ -14,6 +15,7 @@ use std::ops::RangeInclusive;
 use url::Url;
 
 pub use self::description::{Description, Setting, Staging};
+pub use self::each::FanOut;
 pub use self::request::{DEADLINE_DEFAULT, TIMEOUT_DEFAULT, deadline_seconds, timeout_seconds};
 use crate::cursor::{Asking, Cursor, CursorSettings, Token, TokenSettings};
 use crate::failure::{Failure, Problem, quoted};
@@ -22,7 +24,7 @@ use crate::records::{Read, RecordSettings, Stager};
 use crate::source::page::{Format, Shape};
 use crate::source::retry::{Rate, Retries};
 use crate::source::signs::{self, Sign};
-use crate::source::{Ask, ErrorCheck, Fetched, Pages, Pagination};
+use crate::source::{Ask, Each, ErrorCheck, Fetched, Pages, Pagination};
 use tidegate_json::Pointer;
 
 /// What a run needs to know.
@@ -34,6 +36,8 @@ pub struct Settings {
     pub body: Option<String>,
     /// `SOURCE_HEADERS`, names in lower case.
     pub headers: Vec<(String, String)>,
+    /// `SOURCE_EACH`: what makes several fetches of a run.
+    pub each: FanOut,
     /// `SOURCE_PAGINATION` and `SOURCE_PAGE_FROM`.
     pub pagination: Pagination,
     /// `SOURCE_RECORDS`; `None`: the body is the array.
@@ -74,6 +78,7 @@ pub fn describe() -> Description {
 fn described() -> Vec<Setting> {
     [
         request::described(),
+        each::described(),
         pages::described(),
         cursor::described(),
         records::described(),
@@ -101,12 +106,13 @@ impl Settings {
         given.auth();
         let body = given.body();
         let headers = given.headers();
+        let each = given.each(url.as_ref());
         let records = given.pointer("SOURCE_RECORDS");
         let pagination = given.pagination(records.as_ref());
         let cursor = given.cursor();
         let token = given.cursor_token(records.as_ref());
         let format = given.format();
-        let mut made = given.record_settings();
+        let mut made = given.record_settings(each.variables());
         let error_check = given.error_check();
         let rate = given.rate();
         let retries = given.retries();
@@ -120,6 +126,7 @@ impl Settings {
                 url,
                 body,
                 headers,
+                each,
                 pagination,
                 records,
                 cursor,
@@ -139,9 +146,10 @@ impl Settings {
 }
 
 impl Settings {
-    /// The first request of a run, or of a window of one, with the cursor in it.
+    /// The first request of a fetch, or of a window of one, with the cursor and the value that the fetch is `each` for in it.
     pub fn first_ask(
         &self,
+        each: Option<&Each>,
         cursor: Option<&Cursor<'_>>,
         token: Option<&Token<'_>>,
     ) -> Result<Ask, Failure> {
@@ -149,6 +157,12 @@ impl Settings {
             body: self.body.clone(),
             headers: self.headers.clone(),
             ..Ask::get(self.url.clone())
+        };
+        let ask = match each {
+            None => ask,
+            Some(each) => each
+                .put_into(&ask)
+                .map_err(|why| self.each.unfit(each, &why))?,
         };
         match (cursor, token) {
             (Some(cursor), _) => cursor.asked()?.of(ask),
@@ -185,22 +199,10 @@ impl Settings {
         signs::of(&fetched.answer, &envelope, records, at, self.format)
     }
 
-    /// What stages the records of these pages.
-    pub fn stager<'s, S: ports::Staging>(
-        &'s self,
-        cursor: Option<Cursor<'s>>,
-        shape: Shape,
-        staging: &'s mut S,
-    ) -> Stager<'s, S> {
+    /// What stages the records of pages.
+    pub fn stager<'s, S: ports::Staging>(&'s self, staging: &'s mut S) -> Stager<'s, S> {
         let is_feed = self.token.is_some();
-        Stager::new(
-            &self.made,
-            &self.pagination,
-            is_feed,
-            cursor,
-            shape,
-            staging,
-        )
+        Stager::new(&self.made, &self.pagination, is_feed, staging)
     }
 }
 

@@ -1,18 +1,24 @@
 //! State: what one run leaves for the next, as a small JSON text with a version inside.
 //!
-//! Version 2 is `{"v":2,"kind":…,"cursor":…}`, with `"zone"` where times name no offset, `"known"` where the record that bears
+//! Version 3 is that of a run that fetched for several values, see `each`. Version 2 is `{"v":2,"kind":…,"cursor":…}`, with `"zone"` where times name no offset, `"known"` where the record that bears
 //! the cursor was deleted, `"before"` where a portion ended between two pages, `"empty"` where there never was a record, and
 //! `"seen"` where the source said how to ask whether anything changed; version 1 had none of these. A state of a newer version
 //! is refused, never guessed at: it was written by a newer component, and going on without it would fetch everything or lose
 //! changes.
 
+mod each;
+
 use serde::{Deserialize, Serialize};
+
+pub use self::each::EachState;
 
 use crate::cursor::{Form, Kind, Position, TOKEN_BYTES_MAX, Zone};
 use crate::failure::{Failure, quoted};
 use crate::source::Validators;
 
-/// The version written, and the newest one read.
+/// The newest version read: a state of several values.
+const VERSION_OF_EACH: u64 = 3;
+/// The version written.
 const VERSION: u64 = 2;
 /// What problems with the state are filed under.
 const NAME: &str = "state";
@@ -31,7 +37,7 @@ struct Version {
     v: u64,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct Written {
     v: u64,
@@ -54,32 +60,20 @@ impl State {
     ///
     /// `Err`: it is of a newer version, or not a state. A full refresh needs none, so it only refuses a newer one.
     pub fn read(text: Option<&str>, full_refresh: bool) -> Result<Self, Failure> {
-        let Some(text) = text else {
-            return Ok(Self::default());
-        };
-        if let Ok(Version { v }) = serde_json::from_str(text)
-            && v > VERSION
-        {
-            return Err(Failure::setting(
-                NAME,
-                format!(
-                    "has version {v}, written by a newer component; this one reads up to {VERSION}: use the newer one"
-                ),
-            ));
-        }
-        if full_refresh {
-            return Ok(Self::default());
-        }
-        Self::read_known(text).map_err(|why| {
-            Failure::setting(
-                NAME,
-                format!("cannot be read ({why}): run once with `--full-refresh`"),
-            )
-        })
+        read(text, full_refresh, Self::read_known)
     }
 
-    fn read_known(text: &str) -> Result<Self, String> {
+    fn read_known(v: Option<u64>, text: &str) -> Result<Self, String> {
+        if v == Some(VERSION_OF_EACH) {
+            return Err(
+                "it has a cursor for each value of SOURCE_EACH, which is not set".to_owned(),
+            );
+        }
         let read: Written = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        Self::of(read)
+    }
+
+    fn of(read: Written) -> Result<Self, String> {
         match read.v {
             1 if read.zone.is_some()
                 || read.known.is_some()
@@ -144,6 +138,36 @@ impl State {
         };
         serde_json::to_string(&state).expect("plain members are always JSON")
     }
+}
+
+/// Reads a state by `known`, which gets its version. `Err`: it is of a newer version, or not a state.
+fn read<T: Default>(
+    text: Option<&str>,
+    full_refresh: bool,
+    known: impl FnOnce(Option<u64>, &str) -> Result<T, String>,
+) -> Result<T, Failure> {
+    let Some(text) = text else {
+        return Ok(T::default());
+    };
+    let version: Option<Version> = serde_json::from_str(text).ok();
+    let version = version.map(|version| version.v);
+    if let Some(v) = version.filter(|v| *v > VERSION_OF_EACH) {
+        return Err(Failure::setting(
+            NAME,
+            format!(
+                "has version {v}, written by a newer component; this one reads up to {VERSION_OF_EACH}: use the newer one"
+            ),
+        ));
+    }
+    if full_refresh {
+        return Ok(T::default());
+    }
+    known(version, text).map_err(|why| {
+        Failure::setting(
+            NAME,
+            format!("cannot be read ({why}): run once with `--full-refresh`"),
+        )
+    })
 }
 
 #[cfg(test)]

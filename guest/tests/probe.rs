@@ -165,3 +165,21 @@ fn records_that_would_not_do_are_told() {
         "{seen:?}"
     );
 }
+
+#[test]
+fn the_first_of_several_values_is_looked_at() {
+    let settings = [
+        ("SOURCE_API_URL", "https://x.example/{each}/o"),
+        ("SOURCE_EACH", "de,fr"),
+        ("TRANSFORM", "{id, of: $each}"),
+    ];
+
+    let seen = seen(&settings, |request| {
+        assert_eq!(request.url, "https://x.example/de/o");
+        page(r#"[{"id":1}]"#)
+    });
+
+    assert_eq!(finding(&seen, "each"), "`de`, the first of 2 values");
+    assert_eq!(finding(&seen, "request"), "GET https://x.example/de/o");
+    assert_eq!(seen.would_fail, None);
+}

@@ -137,7 +137,7 @@ impl<'p> Taker<'p, '_> {
         let outcome = match &self.taken.made.transform {
             None => self.rows(&[text], gone, parent),
             Some(transform) => transform
-                .apply(value, &mut outputs)
+                .apply(value, &self.taken.variables, &mut outputs)
                 .map_err(|why| {
                     self.taken.out_of_steps += u64::from(why == RunError::Steps);
                     Unusable::setting("TRANSFORM", why)
@@ -234,13 +234,13 @@ impl<'p> Taker<'p, '_> {
 
     /// Puts the record aside with the reason; where the settings want that, ends the run instead.
     fn reject(&mut self, index: u64, text: &str, Unusable(why): &Unusable) -> Result<(), Failure> {
-        let mut reason = format!("{}{why}", self.at(index));
+        if self.taken.made.invalid == Invalid::Fail {
+            return Err(Failure::data(format!("{}{why}", self.at(index))));
+        }
+        let mut reason = format!("{}{}{why}", self.taken.label, self.at(index));
         if reason.len() > REASON_BYTES_MAX {
             reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX - '…'.len_utf8()));
             reason.push('…');
-        }
-        if self.taken.made.invalid == Invalid::Fail {
-            return Err(Failure::data(reason));
         }
         let out = &mut self.taken.lines.rejected;
         out.extend_from_slice(b"{\"reason\":");

@@ -26,12 +26,13 @@ pub struct Outputs {
 }
 
 impl Transform {
-    /// Compiles a program; `None` for one that does nothing, `.`. `Err` says where it is wrong and what with.
-    pub fn compile(program: &str) -> Result<Option<Self>, String> {
+    /// Compiles a program that may use these variables; `None` for one that does nothing, `.`. `Err` says where it is wrong and
+    /// what with.
+    pub fn compile(program: &str, variables: &[&str]) -> Result<Option<Self>, String> {
         if program.trim() == "." {
             return Ok(None);
         }
-        Jq::compile(program).map(Self).map(Some)
+        Jq::compile_with(program, variables).map(Self).map(Some)
     }
 
     /// Reads a record as far as the program looks at it. `Err` says why that has no single meaning.
@@ -39,10 +40,17 @@ impl Transform {
         self.0.read(record, names)
     }
 
-    /// Puts what `record` becomes into `outputs`, which is emptied first. `Err` says why it becomes nothing.
-    pub fn apply(&self, record: Value, outputs: &mut Outputs) -> Result<(), RunError> {
+    /// Puts what `record` becomes into `outputs`, which is emptied first, where the variables have these `values`. `Err` says why
+    /// it becomes nothing.
+    pub fn apply(
+        &self,
+        record: Value,
+        values: &[Value],
+        outputs: &mut Outputs,
+    ) -> Result<(), RunError> {
         outputs.clear();
-        self.0.run(record, &mut |value| outputs.push(&value))
+        let mut take = |value| outputs.push(&value);
+        self.0.run_with(record, values, &mut take)
     }
 }
 

@@ -35,7 +35,7 @@ impl Given<'_> {
     }
 
     /// All but the key, which is read behind what it depends on.
-    pub(super) fn record_settings(&mut self) -> RecordSettings {
+    pub(super) fn record_settings(&mut self, variables: &[&str]) -> RecordSettings {
         let deleted = self.pointer("SOURCE_DELETED");
         let schema = self
             .get("SOURCE_SCHEMA")
@@ -43,7 +43,7 @@ impl Given<'_> {
         let invalid = self.invalid();
         let transform = self
             .get("TRANSFORM")
-            .and_then(|text| self.kept("TRANSFORM", Transform::compile(text)));
+            .and_then(|text| self.kept("TRANSFORM", Transform::compile(text, variables)));
         let parent = self.pointer("SOURCE_PARENT");
         RecordSettings {
             record_bytes_max: self.record_bytes_max(),

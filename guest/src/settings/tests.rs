@@ -111,6 +111,7 @@ fn every_example_can_be_used_where_its_setting_has_a_meaning() {
         .filter(|(name, _)| name != "SOURCE_CURSOR_PAGE")
         .map(|(name, example)| match name.as_str() {
             // These examples show values that leave another setting without a meaning, or that the host replaces.
+            "SOURCE_API_URL" => (name, format!("{example}&account={{each}}")),
             "SOURCE_FORMAT" => (name, "json".to_owned()),
             "SOURCE_SCHEMA" => (name, "{}".to_owned()),
             "SOURCE_PAGINATION" => (name, "token".to_owned()),

@@ -36,7 +36,7 @@ pub fn with_cursor(url: &Url, value: &str) -> Url {
     };
     let mut with = url.clone();
     with.set_query(Some(
-        &plain_cursor(query).replace(CURSOR, &percent_encoded(value)),
+        &plain(query, CURSOR).replace(CURSOR, &percent_encoded(value)),
     ));
     with
 }
@@ -44,15 +44,16 @@ pub fn with_cursor(url: &Url, value: &str) -> Url {
 /// Whether `{cursor}` stands in the query of `url`.
 pub fn holds_cursor(url: &Url) -> bool {
     url.query()
-        .is_some_and(|query| plain_cursor(query).contains(CURSOR))
+        .is_some_and(|query| plain(query, CURSOR).contains(CURSOR))
 }
 
-/// Any spelling of the braces in a query becomes `{cursor}`.
-fn plain_cursor(query: &str) -> String {
-    let mut plain = query.to_owned();
+/// `text` of a URL, in which `{name}` is spelled like that, whatever way its braces were.
+pub(super) fn plain(text: &str, braced: &str) -> String {
+    let name = &braced[1..braced.len() - 1];
+    let mut plain = text.to_owned();
     for open in ["{", "%7B", "%7b"] {
         for close in ["}", "%7D", "%7d"] {
-            plain = plain.replace(&format!("{open}cursor{close}"), CURSOR);
+            plain = plain.replace(&format!("{open}{name}{close}"), braced);
         }
     }
     plain
@@ -63,7 +64,7 @@ fn is_named(piece: &str, name: &str) -> bool {
     pairs.next().is_some_and(|(found, _)| found == name)
 }
 
-fn percent_encoded(text: &str) -> String {
+pub(super) fn percent_encoded(text: &str) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -59,6 +59,8 @@ pub struct Getter<'p, H, C> {
     clocks: Option<Clocks>,
     /// The request for the page that is got next is on its way.
     has_begun: bool,
+    /// What log lines begin with.
+    label: String,
 }
 
 enum Try {
@@ -82,6 +84,7 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
             reset_ns: None,
             clocks: None,
             has_begun: false,
+            label: String::new(),
         }
     }
 
@@ -106,7 +109,24 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
         self
     }
 
-    /// The clock, for the log.
+    /// Begins all lines of log from here on with `label`.
+    pub fn label(&mut self, label: String) {
+        self.label = label;
+    }
+
+    /// Writes a line of log.
+    pub fn log(&mut self, line: &str) {
+        if self.label.is_empty() {
+            return self.clock.log(line);
+        }
+        let levels = ["debug: ", "warn: "];
+        let level = levels.into_iter().find(|level| line.starts_with(level));
+        let level = level.unwrap_or_default();
+        let rest = &line[level.len()..];
+        self.clock.log(&format!("{level}{}{rest}", self.label));
+    }
+
+    /// The clock.
     pub fn clock(&mut self) -> &mut C {
         self.clock
     }
@@ -149,13 +169,14 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                 return Err(setback.exhausted(page, tries, self.budget.retries()));
             }
             let wait_ms = self.backoff.wait_ms(tries, setback.asked_seconds);
-            self.clock.log(&format!(
+            let line = format!(
                 "warn: {}, waiting {} s before try {} of {}",
                 setback.what(page, ""),
                 tenths(wait_ms),
                 tries + 1,
                 self.tries_max,
-            ));
+            );
+            self.log(&line);
             self.clock.sleep_ms(wait_ms);
         }
     }
@@ -178,7 +199,7 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
         };
         let wait_ms = ms_until(reset_ns, self.clock);
         if wait_ms > 0 {
-            self.clock.log(&format!(
+            self.log(&format!(
                 "page {page}: the source's rate limit is used up, waiting {} s for its reset",
                 tenths(wait_ms)
             ));

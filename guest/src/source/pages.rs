@@ -25,6 +25,8 @@ const REPEATS: &str = "repeats the content of an earlier page: check SOURCE_PAGI
 pub struct Pages<'s> {
     next: NextPage<'s>,
     number_max: u64,
+    /// Pages of the run before the first of these.
+    before: u64,
     /// The request for the page at hand.
     ask: Ask,
     /// Hashes of the requests made. A run has few enough pages for 64 bits to tell them apart.
@@ -58,6 +60,7 @@ impl<'s> Pages<'s> {
         Ok(Self {
             next,
             number_max,
+            before: 0,
             asked: BTreeSet::from([hash_of(&ask)]),
             ask,
             bodies: BTreeSet::new(),
@@ -70,6 +73,18 @@ impl<'s> Pages<'s> {
         })
     }
 
+    /// Counts those that the run had before. `Err`: they are as many as are allowed.
+    pub fn count(&mut self, before: u64) -> Result<(), Failure> {
+        self.before = before;
+        if before >= self.number_max {
+            return Err(Failure::protocol(format!(
+                "there is more to fetch after {before} pages, but MAX_PAGES is {}: raise it",
+                self.number_max
+            )));
+        }
+        Ok(())
+    }
+
     /// Lets the source answer the first request by saying that nothing changed.
     pub fn allow_unchanged(&mut self, conditions: Vec<(String, String)>) {
         self.ask.conditions = conditions;
@@ -77,7 +92,7 @@ impl<'s> Pages<'s> {
 
     /// Goes on to the first page of another window, or begins again. `Err`: there are more pages than allowed.
     pub fn begin_anew(&mut self, first: &Ask) -> Result<(), Failure> {
-        if self.number >= self.number_max {
+        if self.before + self.number >= self.number_max {
             return Err(Failure::protocol(format!(
                 "the fetch begins anew after page {}, but MAX_PAGES is {}: raise it",
                 self.number, self.number_max
@@ -220,7 +235,7 @@ impl<'s> Pages<'s> {
         if !self.asked.insert(hash_of(&next)) {
             return Err(broken("names a next page that was read already".to_owned()));
         }
-        if self.number >= self.number_max {
+        if self.before + self.number >= self.number_max {
             return Err(broken(format!(
                 "names a next page, but MAX_PAGES is {}: raise it",
                 self.number_max

@@ -96,7 +96,8 @@ fn is_number(text: &str) -> bool {
     is_json && text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }
 
-fn string(text: &str) -> String {
+/// A text as a JSON string.
+pub fn string(text: &str) -> String {
     serde_json::to_string(text).expect("every text is a JSON string")
 }
 

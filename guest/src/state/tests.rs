@@ -34,9 +34,9 @@ fn a_state_without_cursor_is_one() {
 
 #[test]
 fn a_newer_state_is_refused_even_by_a_full_refresh() {
-    let newer = r#"{"v":3,"marks":[]}"#;
+    let newer = r#"{"v":4,"marks":[]}"#;
 
-    assert!(refused(newer, false).contains("state: has version 3, written by a newer component"));
+    assert!(refused(newer, false).contains("state: has version 4, written by a newer component"));
     assert!(refused(newer, true).contains("newer component"));
 }
 
