@@ -11,7 +11,7 @@ const NAMED_MAX: usize = 5;
 
 /// Fetches for all `values`, in their order. `Err` names the value for which a fetch failed.
 pub fn all<'f, H: Http, C: Clock, S: Staging>(
-    run: &mut Run<'f, H, C, S>,
+    run: &mut Run<'f, '_, H, C, S>,
     request: &Request,
     values: &'f [Each],
 ) -> Result<Report, Failure> {
@@ -72,7 +72,7 @@ pub fn all<'f, H: Http, C: Clock, S: Staging>(
 }
 
 fn unchanged<H: Http, C: Clock, S: Staging>(
-    run: &mut Run<'_, H, C, S>,
+    run: &mut Run<'_, '_, H, C, S>,
     cursor: Option<String>,
 ) -> Report {
     let report = run.report(Extent::NothingNew, String::new());
@@ -94,7 +94,7 @@ fn gone(state: &mut EachState, values: &[Each]) -> Vec<String> {
 
 /// Whether the source says of each value that nothing changed. It is asked no further than to the first of which it does not.
 fn all_unchanged<'f, H: Http, C: Clock, S: Staging>(
-    run: &mut Run<'f, H, C, S>,
+    run: &mut Run<'f, '_, H, C, S>,
     values: &'f [Each],
     state: &EachState,
 ) -> Result<bool, Failure> {

@@ -79,17 +79,22 @@ impl Failure {
     /// The same failure of one of several fetches: that for `value`, of the setting `name`.
     #[must_use]
     pub fn of(self, value: &str, name: &str) -> Self {
-        let with = |detail: Detail| Detail {
+        self.map(|detail| Detail {
             message: format!("{value} ({name}): {}", detail.message),
             ..detail
-        };
+        })
+    }
+
+    /// The same failure with another detail, unless it is one of the settings or of the staging folder.
+    #[must_use]
+    pub fn map(self, change: impl FnOnce(Detail) -> Detail) -> Self {
         match self {
             Self::Settings(problems) => Self::Settings(problems),
-            Self::Denied(detail) => Self::Denied(with(detail)),
-            Self::Refused(detail) => Self::Refused(with(detail)),
-            Self::Unavailable(detail) => Self::Unavailable(with(detail)),
-            Self::Protocol(detail) => Self::Protocol(with(detail)),
-            Self::Data(detail) => Self::Data(with(detail)),
+            Self::Denied(detail) => Self::Denied(change(detail)),
+            Self::Refused(detail) => Self::Refused(change(detail)),
+            Self::Unavailable(detail) => Self::Unavailable(change(detail)),
+            Self::Protocol(detail) => Self::Protocol(change(detail)),
+            Self::Data(detail) => Self::Data(change(detail)),
             Self::Output(detail) => Self::Output(detail),
         }
     }

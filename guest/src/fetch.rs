@@ -16,7 +16,7 @@ use crate::source::page::{Place, Shape};
 use crate::source::signs::{self, Sign};
 use crate::source::{Clocks, Each, Fetched, Getter, Page, Pages, Validators, shown};
 use crate::state::State;
-use crate::{Extent, Report, Request, at, freshness};
+use crate::{Extent, Report, Request, at, freshness, range};
 
 /// Where a fetch is at the end of its pages.
 enum End {
@@ -35,11 +35,11 @@ pub struct Ended {
 }
 
 /// What all fetches of a run have in common.
-pub struct Run<'f, H, C, S> {
+pub struct Run<'f, 'p, H, C, S> {
     pub settings: &'f Settings,
     /// What is read of the cursor, where not all from it on is.
     pub range: Option<&'f Window>,
-    pub getter: Getter<'f, H, C>,
+    pub getter: &'f mut Getter<'p, H, C>,
     pub stager: Stager<'f, S>,
     /// The source's clock at the start of the run, as far as it is known and believed.
     pub now: Timestamp,
@@ -51,6 +51,8 @@ pub struct Run<'f, H, C, S> {
     pub began_ns: u64,
     /// Pages of the fetches that have ended.
     pub pages: u64,
+    /// Pages that were read.
+    pub read: u64,
     /// Whether no run of the job was published before.
     pub is_first: bool,
     /// Whether the run warned of records that it may not have asked for.
@@ -59,13 +61,43 @@ pub struct Run<'f, H, C, S> {
     pub said: BTreeSet<String>,
 }
 
-impl<'f, H: Http, C: Clock, S: Staging> Run<'f, H, C, S> {
+/// Without a `Date` from the source, its clock is taken to be no more than this behind ours.
+const CLOCK_SKEW_SECONDS: i64 = 60;
+
+impl<'f, 'p, H: Http, C: Clock, S: Staging> Run<'f, 'p, H, C, S> {
+    /// Begins a run. `Err`: what is asked for cannot be read.
+    pub fn begin(
+        settings: &'f Settings,
+        request: &'f Request,
+        shaping: String,
+        getter: &'f mut Getter<'p, H, C>,
+        staging: &'f mut S,
+    ) -> Result<Self, Failure> {
+        let began_ns = getter.clock().monotonic_ns();
+        let now = at(getter.clock().unix_seconds() - CLOCK_SKEW_SECONDS);
+        Ok(Self {
+            settings,
+            range: range(request, settings)?,
+            getter,
+            stager: settings.stager(staging),
+            now,
+            shaping,
+            portion: None,
+            began_ns,
+            pages: 0,
+            read: 0,
+            is_first: request.state.is_none(),
+            has_warned: false,
+            said: BTreeSet::new(),
+        })
+    }
+
     /// Begins a fetch where `state` ended, of the value `each` where it is one of several.
     pub fn fetch(
         &mut self,
         each: Option<&'f Each>,
         state: &State,
-    ) -> Result<Fetch<'_, 'f, H, C, S>, Failure> {
+    ) -> Result<Fetch<'_, 'f, 'p, H, C, S>, Failure> {
         let settings = self.settings;
         let mut shape = Shape::of(settings.format, settings.records.as_ref());
         let cursor = settings.cursor.as_ref();
@@ -120,8 +152,8 @@ impl<'f, H: Http, C: Clock, S: Staging> Run<'f, H, C, S> {
 }
 
 /// One fetch: its pages, one window after the other where there are several.
-pub struct Fetch<'r, 'f, H, C, S> {
-    run: &'r mut Run<'f, H, C, S>,
+pub struct Fetch<'r, 'f, 'p, H, C, S> {
+    run: &'r mut Run<'f, 'p, H, C, S>,
     each: Option<&'f Each>,
     /// Whether it goes on where another ended, so that it fetches changes.
     pub continues: bool,
@@ -133,7 +165,7 @@ pub struct Fetch<'r, 'f, H, C, S> {
     fetched_before: u64,
 }
 
-impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, H, C, S> {
+impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
     /// The same, which may end early where `request` wants that and a part of it can be published.
     pub fn in_portions(self, request: &Request, extent: Extent) -> Self {
         // What takes the place of all that is published is published as a whole.
@@ -198,7 +230,7 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, H, C, S> {
         };
         if cursor.is_unanswered(fetched)
             && let Some(newest) =
-                freshness::check(self.run.settings, self.each, cursor, &mut self.run.getter)?
+                freshness::check(self.run.settings, self.each, cursor, self.run.getter)?
         {
             cursor.knows(newest);
         }
@@ -215,6 +247,7 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, H, C, S> {
                 Err(failure) => return self.ended_by(failure, last).map(Some),
             };
             let answer = &fetched.answer;
+            self.run.read += 1;
             if page == 1 {
                 let clocks = self.run.getter.clocks();
                 self.run.now = clocks.map_or(self.run.now, |clocks| at(clocks.limit()));

@@ -9,6 +9,7 @@ pub mod failure;
 mod fetch;
 mod freshness;
 mod nearest;
+mod parents;
 mod portion;
 pub mod ports;
 pub mod probe;
@@ -19,8 +20,6 @@ pub mod state;
 mod time;
 pub mod units;
 pub mod wasi;
-
-use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
@@ -33,9 +32,6 @@ use ports::{Clock, Http, Staging};
 use settings::{FanOut, Settings};
 use source::{Getter, fingerprint};
 use state::State;
-
-/// Without a `Date` from the source, its clock is taken to be no more than this behind ours.
-const CLOCK_SKEW_SECONDS: i64 = 60;
 
 /// What to do in this run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -95,32 +91,26 @@ pub fn run(
 ) -> Result<Report, Failure> {
     let (http, staging, clock) = (&mut http, &mut staging, &mut clock);
     let settings = Settings::read(env)?;
-    let range = range(request, &settings)?;
-    let began_ns = clock.monotonic_ns();
-    let now = at(clock.unix_seconds() - CLOCK_SKEW_SECONDS);
-    let getter = Getter::new(http, clock, settings.retries)
+    let mut getter = Getter::new(http, clock, settings.retries)
         .at_rate(settings.rate)
         .judged_by(settings.error_check.as_ref())
         .reading_at_most(settings.answer_bytes_max);
-    let mut run = Run {
-        settings: &settings,
-        range,
-        getter,
-        stager: settings.stager(staging),
-        now,
-        shaping: fingerprint(env),
-        portion: None,
-        began_ns,
-        pages: 0,
-        is_first: request.state.is_none(),
-        has_warned: false,
-        said: BTreeSet::new(),
-    };
+    let shaping = fingerprint(env);
     let mut report = match &settings.each {
-        FanOut::No => once(&mut run, request)?,
-        FanOut::List(values) => each::all(&mut run, request, values)?,
+        FanOut::No => {
+            let mut run = Run::begin(&settings, request, shaping, &mut getter, staging)?;
+            once(&mut run, request)?
+        }
+        FanOut::List(values) => {
+            let mut run = Run::begin(&settings, request, shaping, &mut getter, staging)?;
+            each::all(&mut run, request, values)?
+        }
+        FanOut::Parents(parents) => {
+            let of = (&settings, &**parents);
+            parents::all(of, request, &shaping, &mut getter, staging)?
+        }
     };
-    if range.is_some() || report.extent == Extent::NothingNew {
+    if request.window.is_some() || report.extent == Extent::NothingNew {
         let given = request.state.clone();
         report.state = given.unwrap_or_else(|| State::default().text());
     }
@@ -129,7 +119,7 @@ pub fn run(
 
 /// The one fetch of a run that makes no others.
 fn once<H: Http, C: Clock, S: Staging>(
-    run: &mut Run<'_, H, C, S>,
+    run: &mut Run<'_, '_, H, C, S>,
     request: &Request,
 ) -> Result<Report, Failure> {
     let state = State::read(request.state.as_deref(), request.full_refresh)?;

@@ -13,12 +13,13 @@ use jiff::Timestamp;
 use crate::cursor::{Asking, Cursor, Position, Token};
 use crate::failure::{Failure, counted, quoted};
 use crate::freshness;
+use crate::parents::Gathered;
 use crate::ports::{Clock, Http, StagedFile, Staging};
 use crate::settings::Settings;
 use crate::source::outline::{Member, elements, members};
 use crate::source::page::{self, Format, Shape};
 use crate::source::signs::{self, Headers, Sign};
-use crate::source::{Ask, Each, Fetched, Getter, Page, Pages};
+use crate::source::{Ask, Each, Fetched, Getter, Page, Pages, shown};
 
 /// The first record is cut here when it is shown.
 const RECORD_CHARS_SHOWN: usize = 600;
@@ -77,14 +78,26 @@ pub fn look(
     let (http, clock) = (&mut http, &mut clock);
     let settings = Settings::read(env)?;
     let now = Timestamp::from_second(clock.unix_seconds()).unwrap_or(Timestamp::MIN);
-    let each = settings.each.first();
+    let mut getter = Getter::new(http, clock, settings.retries)
+        .judged_by(settings.error_check.as_ref())
+        .reading_at_most(settings.answer_bytes_max);
+    let (each, looked_at) = match settings.each.parents() {
+        None => (settings.each.first(), settings.each.looked_at()),
+        Some(parents) => first_parent(&parents.settings, now, &mut getter)?,
+    };
+    if each.is_none()
+        && let Some(found) = looked_at
+    {
+        let topic = "each".to_owned();
+        return Ok(Sighting {
+            findings: vec![Finding { topic, found }],
+            ..Sighting::default()
+        });
+    }
     let first = Start::of(&settings, each.as_ref(), now)?
         .pages
         .ask()
         .clone();
-    let mut getter = Getter::new(http, clock, settings.retries)
-        .judged_by(settings.error_check.as_ref())
-        .reading_at_most(settings.answer_bytes_max);
     let fetched = getter.get(&first, 1)?;
     let text = page::text(&fetched.answer.body, &fetched.place(1))?;
 
@@ -95,7 +108,7 @@ pub fn look(
         is_paging_said: settings.pagination.is_said,
         sighting: Sighting::default(),
     };
-    if let Some(found) = settings.each.looked_at() {
+    if let Some(found) = looked_at {
         look.found("each", found);
     }
     look.found("request", spoken(&first));
@@ -116,6 +129,42 @@ pub fn look(
         Ok(_) => None,
     };
     Ok(look.sighting)
+}
+
+/// The first parent of SOURCE_EACH_URL, if there is one, and that in words.
+fn first_parent<H: Http, C: Clock>(
+    settings: &Settings,
+    now: Timestamp,
+    getter: &mut Getter<'_, H, C>,
+) -> Result<(Option<Each>, Option<String>), Failure> {
+    let mut gathered = Gathered::default();
+    let mut first_page = |gathered: &mut Gathered| {
+        let mut start = Start::of(settings, None, now)?;
+        let fetched = getter.get(start.pages.ask(), 1)?;
+        let place = fetched.place(1);
+        let expected = (start.pages.expect(), start.pages.absence());
+        let mut staging: &mut dyn Staging = gathered;
+        let mut stager = settings.stager(&mut staging);
+        stager.begins(None, start.cursor.take(), start.shape)?;
+        let read = stager.read(&fetched.answer.body, &place, expected)?;
+        stager.stage(read, &place)?;
+        Ok(fetched)
+    };
+    let fetched = first_page(&mut gathered);
+    let fetched = fetched.map_err(|failure| gathered.explained(failure))?;
+    let url = quoted(&shown(&fetched.url));
+    let parents = gathered.parents();
+    let number = counted(parents.len() as u64, "value");
+    let first = parents.into_iter().find(|parent| !parent.is_deleted);
+    let first = first.map(|parent| parent.each);
+    let found = match &first {
+        Some(each) => format!(
+            "{}, the first of {number} on the first page of {url} (SOURCE_EACH_URL)",
+            each.shown()
+        ),
+        None => format!("no value is on the first page of {url} (SOURCE_EACH_URL)"),
+    };
+    Ok((first, Some(found)))
 }
 
 /// What is known so far, with the settings as they would be.
@@ -316,6 +365,8 @@ impl Look {
             let named = fields::named_cursor(records, cursor);
             self.found("cursor", named.found);
             self.suggest(named.suggestions);
+        } else if settings.each.parents().is_some() {
+            // Their parents have the cursor.
         } else if settings.token.is_some() {
             self.found("cursor", "a token, as SOURCE_CURSOR says".to_owned());
         } else if let Some(cursor) = fields::cursor(records) {

@@ -95,6 +95,14 @@ impl Taken<'_> {
             WAITING_MAX
         }
     }
+
+    /// `{"parent":VALUE,"at":N}`: its rows are gone, as of the `N` records staged before.
+    fn replaces(&mut self, value: &str) {
+        let at = self.counts.staged;
+        let line = format!("{{\"parent\":{value},\"at\":{at}}}\n");
+        self.lines.deleted.extend_from_slice(line.as_bytes());
+        self.counts.deleted += 1;
+    }
 }
 
 /// How many records came and what became of them.
@@ -350,6 +358,16 @@ impl<'s, S: Staging> Stager<'s, S> {
     /// Why the first record was rejected, if one was.
     pub fn first_rejection(&self) -> Option<&str> {
         self.taken.first_rejection.as_deref()
+    }
+
+    /// What is staged from here on takes the place of all that there was of the parent with this value, which is JSON.
+    pub fn replaces(&mut self, value: &str) {
+        self.taken.replaces(value);
+    }
+
+    /// Writes what is not written yet.
+    pub fn write(&mut self) -> Result<(), Failure> {
+        self.taken.lines.write(self.staging, 1)
     }
 
     /// Ends a fetch, and gives its cursor back.

@@ -15,7 +15,7 @@ use std::ops::RangeInclusive;
 use url::Url;
 
 pub use self::description::{Description, Setting, Staging};
-pub use self::each::FanOut;
+pub use self::each::{FanOut, Parents, of_parents};
 pub use self::request::{DEADLINE_DEFAULT, TIMEOUT_DEFAULT, deadline_seconds, timeout_seconds};
 use crate::cursor::{Asking, Cursor, CursorSettings, Token, TokenSettings};
 use crate::failure::{Failure, Problem, quoted};
@@ -109,10 +109,16 @@ impl Settings {
         let each = given.each(url.as_ref());
         let records = given.pointer("SOURCE_RECORDS");
         let pagination = given.pagination(records.as_ref());
-        let cursor = given.cursor();
-        let token = given.cursor_token(records.as_ref());
+        let has_parents = given.has_parents();
+        // The request before the others has them then.
+        let (cursor, token) = if has_parents {
+            (None, None)
+        } else {
+            (given.cursor(), given.cursor_token(records.as_ref()))
+        };
         let format = given.format();
-        let mut made = given.record_settings(each.variables());
+        let mut made = given.record_settings(given.variables());
+        made.parent = made.parent.filter(|_| !has_parents);
         let error_check = given.error_check();
         let rate = given.rate();
         let retries = given.retries();

@@ -396,11 +396,11 @@ fn settings_that_do_not_fit_each_other_are_refused() {
     );
     assert_eq!(
         without,
-        "SOURCE_API_URL: `{each}` has no value: set SOURCE_EACH"
+        "SOURCE_API_URL: `{each}` has no value: set SOURCE_EACH or SOURCE_EACH_URL"
     );
     assert_eq!(
         in_header,
-        "SOURCE_HEADERS: `{each}` has no value: set SOURCE_EACH"
+        "SOURCE_HEADERS: `{each}` has no value: set SOURCE_EACH or SOURCE_EACH_URL"
     );
     assert_eq!(twice, "SOURCE_EACH: has `a` twice");
     assert!(

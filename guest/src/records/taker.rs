@@ -95,7 +95,7 @@ impl<'p> Taker<'p, '_> {
         let gone = marks.deleted.is_some_and(marks_as_deleted);
         if let Some(parent) = parent.filter(|_| gone) {
             // With the parent go all rows that were made of it.
-            self.parent_line(parent);
+            self.taken.replaces(parent);
             return Ok(());
         }
         let schema = self.taken.made.schema.as_ref().filter(|_| !gone);
@@ -104,7 +104,7 @@ impl<'p> Taker<'p, '_> {
                 return self.deletions(&[text]);
             }
             if let Some(parent) = parent {
-                self.parent_line(parent);
+                self.taken.replaces(parent);
             }
             append_line(text, &mut self.taken.lines.records);
             self.taken.lines.records.push(b'\n');
@@ -159,7 +159,7 @@ impl<'p> Taker<'p, '_> {
             return self.deletions(rows);
         }
         if let Some(parent) = parent {
-            self.parent_line(parent);
+            self.taken.replaces(parent);
         }
         for row in rows {
             append_line(row, &mut self.taken.lines.records);
@@ -183,14 +183,6 @@ impl<'p> Taker<'p, '_> {
                 ": its `{pointer}` (SOURCE_PARENT) is missing"
             ))),
         }
-    }
-
-    /// `{"parent":VALUE,"at":N}`: its rows are gone, as of the `N` records staged before.
-    fn parent_line(&mut self, value: &str) {
-        let at = self.taken.counts.staged;
-        let line = format!("{{\"parent\":{value},\"at\":{at}}}\n");
-        self.taken.lines.deleted.extend_from_slice(line.as_bytes());
-        self.taken.counts.deleted += 1;
     }
 
     /// `{"key":[…],"at":N}` for each row: it is gone, as of the `N` records staged before.

@@ -222,6 +222,7 @@ impl Given<'_> {
             );
         }
         let cursor_to = self.get("SOURCE_CURSOR_TO");
+        let cursor_to = cursor_to.filter(|_| !self.has_parents());
         for (name, to) in [("SOURCE_PAGE_TO", to), ("SOURCE_PAGE_SIZE_TO", size_to)] {
             if cursor_to.is_some() && to.map(place) == cursor_to {
                 self.wrong(

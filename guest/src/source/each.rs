@@ -33,6 +33,15 @@ impl Each {
         }
     }
 
+    /// The value of a record: a JSON string, or an integer.
+    pub fn of_parent(json: &str, record: &str) -> Self {
+        Self {
+            text: serde_json::from_str(json).unwrap_or_else(|_| json.to_owned()),
+            json: json.to_owned(),
+            parent: Some(record.to_owned()),
+        }
+    }
+
     /// `ask` with the value where `{each}` stands. `Err` says why it cannot stand there.
     pub fn put_into(&self, ask: &Ask) -> Result<Ask, String> {
         let value = self.text.as_str();

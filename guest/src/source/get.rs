@@ -61,6 +61,8 @@ pub struct Getter<'p, H, C> {
     has_begun: bool,
     /// What log lines begin with.
     label: String,
+    /// The names that log lines have for settings.
+    names: fn(&str) -> String,
 }
 
 enum Try {
@@ -85,6 +87,7 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
             clocks: None,
             has_begun: false,
             label: String::new(),
+            names: str::to_owned,
         }
     }
 
@@ -114,11 +117,17 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
         self.label = label;
     }
 
+    /// Has `names` put the names of settings into all lines of log from here on.
+    pub fn names(&mut self, names: fn(&str) -> String) {
+        self.names = names;
+    }
+
     /// Writes a line of log.
     pub fn log(&mut self, line: &str) {
         if self.label.is_empty() {
             return self.clock.log(line);
         }
+        let line = (self.names)(line);
         let levels = ["debug: ", "warn: "];
         let level = levels.into_iter().find(|level| line.starts_with(level));
         let level = level.unwrap_or_default();
