@@ -404,6 +404,12 @@ pub const CHILD_END_MAX: Duration = Duration::from_secs(2);
 
 /// What DNS can carry; it also keeps error texts short.
 pub const HOST_NAME_BYTES_MAX: usize = 253;
+/// What a server may send of one answer before it is read, with HTTP/2.
+pub const HTTP2_STREAM_BYTES_MAX: u32 = 1024 * 1024;
+/// The same of all answers of one connection.
+pub const HTTP2_CONNECTION_BYTES_MAX: u32 = 4 * 1024 * 1024;
+/// Streams that a server has us reset, or that we gave up, which a connection remembers; more end it.
+pub const HTTP2_RESETS_MAX: usize = 20;
 /// The head of a proxy's answer to CONNECT. Only its status is used.
 pub const PROXY_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// No token is kept for longer; it also keeps the arithmetic of clocks within its bounds.

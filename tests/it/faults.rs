@@ -13,13 +13,15 @@
 //! - the limits of one request, for connecting (a resolver that is silent included), the first byte, idling, the whole answer
 //!   and 1xx answers without end: `tests/times.rs`.
 //!
-//! GOAWAY, RST_STREAM and floods of HTTP/2 are no faults of ours: we speak HTTP/1.1 alone. A frame of HTTP/2 is a row here.
+//! Frames of HTTP/2 that break it, GOAWAY and floods are in `host/src/egress/tests/http2.rs`; `http2` has streams that are reset
+//! or cut, and over plain http a frame of HTTP/2 is a row here.
 
 mod body;
 mod connect;
 mod encoding;
 mod fault;
 mod headers;
+mod http2;
 mod json;
 mod page;
 mod place;

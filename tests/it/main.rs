@@ -42,6 +42,8 @@ mod fleet;
 mod given;
 /// Random histories of a changing source, held to a model.
 mod histories;
+/// A source that speaks HTTP/2 alone.
+mod http2;
 /// What the built component imports and exports, and that its WIT is documented.
 mod imports;
 /// Windows, ranges, sources that did not change, many pages.

@@ -73,6 +73,18 @@ impl Drop for Tinyproxy {
     }
 }
 
+#[test]
+fn a_tunnel_carries_http_2() {
+    let job = job(false).over_http2();
+    let proxy = Tinyproxy::start(&job, port(&job));
+    let url = proxy.url(&job.key);
+
+    let run = job.set("OUTBOUND_PROXY", &url).run();
+
+    run.exits(Outcome::Published).asked(1);
+    assert!(proxy.log().contains("CONNECT 127.0.0.1"), "{}", proxy.log());
+}
+
 /// A job with a source and no credential, over https or not.
 fn job(is_https: bool) -> Job {
     let job = Job::new()

@@ -4,6 +4,7 @@
 //! Written on raw sockets, so that it can send what no HTTP library would. Nothing in it waits for ever.
 
 mod door;
+mod http2;
 mod latch;
 mod reply;
 
@@ -219,7 +220,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-fn serve(stream: TcpStream, connection: usize, shared: &Shared) -> std::io::Result<()> {
+fn serve(stream: TcpStream, connection: usize, shared: &Arc<Shared>) -> std::io::Result<()> {
     stream.set_read_timeout(Some(READ_TIMEOUT))?;
     stream.set_write_timeout(Some(READ_TIMEOUT))?;
     stream.set_nodelay(true)?;
@@ -233,6 +234,9 @@ fn serve(stream: TcpStream, connection: usize, shared: &Shared) -> std::io::Resu
             connection,
             shared,
         ),
+        Door::Http2(certificate) => {
+            http2::converse(stream, certificate, &origin, connection, shared)
+        }
         Door::Closed => Ok(()),
         Door::Reset => door::reset(&stream),
         Door::Silent => {

@@ -28,7 +28,7 @@ pub use self::folder::{View, hex, names};
 pub use self::ordinary::{AS_NOBODY, NOBODY, is_root};
 pub use self::place::Place;
 pub use self::running::{Begun, Running};
-use crate::server::{Reply, Request, Server};
+use crate::server::{Door, Reply, Request, Server, tls_file};
 
 /// No run of a test takes longer; one that does is killed and fails its test.
 const RUN_TIMEOUT: Duration = Duration::from_mins(2);
@@ -99,6 +99,14 @@ impl Job {
         Self::new()
             .component(guests::misbehaving())
             .set("SOURCE_MISBEHAVIOUR", behaviour)
+    }
+
+    /// Whose source speaks HTTP/2 and nothing else.
+    pub fn over_http2(self) -> Self {
+        self.server.receive_with(|| Door::Http2("server.pem"));
+        self.server.names_itself_https();
+        let ca = tls_file("ca.pem").display().to_string();
+        self.set("CA_FILE", &ca)
     }
 
     /// With another component than the built-in one; it publishes what it stages. It is granted the settings of this job

@@ -15,14 +15,14 @@ use async_compression::tokio::bufread::GzipDecoder;
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use http_body::{Body, Frame};
-use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::io::{StreamReader, poll_read_buf};
 
+use super::client::{Incoming, innermost};
 use super::echo::{Scrubber, Signed};
 use super::headers::Encoding;
-use super::{EgressError, Shared, tls};
+use super::{BoxError, EgressError, Shared, tls};
 
 /// Decoded bytes handed on at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -317,10 +317,11 @@ impl Wire {
         Ok(bytes)
     }
 
-    fn wire_error(&self, error: &hyper::Error) -> EgressError {
+    fn wire_error(&self, error: &BoxError) -> EgressError {
         use io::ErrorKind::{InvalidData, InvalidInput};
+        let error: &(dyn std::error::Error + 'static) = error.as_ref();
         let io_kind = tls::find::<io::Error>(error).map(io::Error::kind);
-        let reason = super::client::innermost(error);
+        let reason = innermost(error);
         if tls::cause(error).is_none() && matches!(io_kind, Some(InvalidData | InvalidInput)) {
             return EgressError::BadFraming {
                 origin: self.origin.clone(),

@@ -1,17 +1,22 @@
-//! The client: one HTTP/1.1 exchange over pooled connections, up to the answer's checked head.
+//! The client: one exchange by HTTP/1.1 or HTTP/2 over pooled connections, up to the answer's checked head.
 //!
-//! It is asked only for what `policy` granted. No retries, no redirects, no cookies: an answer is handed on as it is.
+//! It is asked only for what `policy` granted. No redirects, no cookies: an answer is handed on as it is. Nothing is sent twice
+//! but what a server says, by HTTP/2, that it has not looked at.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::Reason;
 use http::{Request, Response, StatusCode};
-use http_body::Body as _;
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body;
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use hyper_util::client::legacy::connect::{CaptureConnection, Connected, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -19,15 +24,19 @@ use super::connect::{Connector, Resolve};
 use super::headers::{check_framing, head_bytes};
 use super::policy::Policy;
 use super::tls::{self, Tls};
+use super::{BoxError, EgressError, Origin};
 use super::{EgressError, Origin};
-use crate::limits::Limits;
+use crate::limits::{HTTP2_CONNECTION_BYTES_MAX, HTTP2_RESETS_MAX, HTTP2_STREAM_BYTES_MAX, Limits};
 
 /// Sends requests whose body is whole.
 pub(super) struct Client {
     policy: Arc<Policy>,
     pool: legacy::Client<Connector, Full<Bytes>>,
+    /// Whether a server has said that it wants HTTP/1.1, by HTTP/2.
+    is_http1_alone: Arc<AtomicBool>,
     first_byte_timeout: Duration,
     response_head_bytes: usize,
+    response_headers: usize,
     response_wire_bytes: u64,
 }
 
@@ -39,6 +48,14 @@ impl Client {
         tls: &Tls,
         limits: &Limits,
     ) -> Self {
+        let is_http1_alone = Arc::new(AtomicBool::new(false));
+        let connector = Connector::new(
+            policy.clone(),
+            resolver,
+            tls,
+            is_http1_alone.clone(),
+            limits,
+        );
         let pool = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -47,12 +64,19 @@ impl Client {
             // hyper takes no less; the exact limit is checked below.
             .http1_max_buf_size(limits.response_head_bytes.max(8 * 1024))
             .http1_max_headers(limits.response_headers)
-            .build(Connector::new(policy.clone(), resolver, tls, limits));
+            .http2_max_header_list_size(header_list_bytes(limits))
+            .http2_initial_stream_window_size(HTTP2_STREAM_BYTES_MAX)
+            .http2_initial_connection_window_size(HTTP2_CONNECTION_BYTES_MAX)
+            .http2_max_concurrent_reset_streams(HTTP2_RESETS_MAX)
+            .http2_max_local_error_reset_streams(HTTP2_RESETS_MAX)
+            .build(connector);
         Self {
             policy,
             pool,
+            is_http1_alone,
             first_byte_timeout: limits.first_byte_timeout,
             response_head_bytes: limits.response_head_bytes,
+            response_headers: limits.response_headers,
             response_wire_bytes: limits.response_wire_bytes,
         }
     }
@@ -70,28 +94,47 @@ impl Client {
         if let Some(proxy) = reader {
             proxy.put_into(request.headers_mut());
         }
-        let mut connection = capture_connection(&mut request);
-        let answered = self.first_byte(request, origin, &mut connection);
+        let again = asked.is_https().then(|| request.clone());
+        let answered = async {
+            match (self.attempt(request, origin).await, again) {
+                (Err(broken), Some(again)) if broken.is_unseen => self.attempt(again, origin).await,
+                (answer, _) => answer,
+            }
+        };
         let answer =
             timeout_at(deadline.0, answered)
                 .await
                 .map_err(|_| EgressError::AnswerTimeout {
                     origin: origin.to_owned(),
                     limit: deadline.1,
-                })??;
-        if let Some(proxy) = reader
-            && answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
-        {
-            return Err(proxy.refusal(answer.status(), &asked));
-        }
-        let checked = self.check_head(&answer, origin);
-        if checked.is_err() {
-            // What else comes over this connection is not to be taken for another request's answer.
-            if let Some(connection) = connection.connection_metadata().as_ref() {
-                connection.poison();
+                })?;
+        let answer = answer.map_err(|broken| broken.error)?;
+        match reader {
+            Some(proxy) if answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                Err(proxy.refusal(answer.status(), &asked))
             }
+            _ => Ok(answer),
         }
-        checked.map(|()| answer)
+    }
+
+    async fn attempt(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        origin: &str,
+    ) -> Result<Response<Incoming>, Broken> {
+        let mut connection = capture_connection(&mut request);
+        let answer = self.first_byte(request, origin, &mut connection).await;
+        let checked = answer.and_then(|answer| match self.check_head(&answer, origin) {
+            Ok(()) => Ok(answer.map(|body| Incoming::new(body, connection.clone()))),
+            Err(error) => Err(error.into()),
+        });
+        if checked.is_err()
+            && let Some(connection) = connection.connection_metadata().as_ref()
+        {
+            // What else comes over this connection is not to be taken for another request's answer.
+            connection.poison();
+        }
+        checked
     }
 
     async fn first_byte(
@@ -99,7 +142,7 @@ impl Client {
         request: Request<Full<Bytes>>,
         origin: &str,
         connection: &mut CaptureConnection,
-    ) -> Result<Response<Incoming>, EgressError> {
+    ) -> Result<Response<body::Incoming>, Broken> {
         let mut answer = self.pool.request(request);
         let connected = async {
             connection.wait_for_connection_metadata().await;
@@ -112,11 +155,21 @@ impl Client {
                 EgressError::FirstByteTimeout { origin: origin.to_owned(), limit: self.first_byte_timeout }
             })?,
         };
-        answer.map_err(|error| self.exchange_error(origin, &error))
+        answer.map_err(|error| {
+            let connection = connection.connection_metadata();
+            let fault = connection.as_ref().and_then(TlsFault::of);
+            self.broken(origin, &error, fault)
+        })
     }
 
-    fn check_head(&self, answer: &Response<Incoming>, origin: &str) -> Result<(), EgressError> {
-        if head_bytes("HTTP/1.1 200 \r\n".len(), answer.headers()) > self.response_head_bytes {
+    fn check_head(
+        &self,
+        answer: &Response<body::Incoming>,
+        origin: &str,
+    ) -> Result<(), EgressError> {
+        if head_bytes("HTTP/1.1 200 \r\n".len(), answer.headers()) > self.response_head_bytes
+            || answer.headers().len() > self.response_headers
+        {
             return Err(self.head_too_large(origin));
         }
         check_framing(answer.status(), answer.headers()).map_err(|reason| {
@@ -151,18 +204,23 @@ impl Client {
         }
     }
 
-    fn exchange_error(&self, origin: &str, error: &legacy::Error) -> EgressError {
+    fn broken(&self, origin: &str, error: &legacy::Error, fault: Option<rustls::Error>) -> Broken {
         if let Some(ours) = tls::find::<EgressError>(error) {
-            return ours.clone();
+            return ours.clone().into();
         }
         let origin_text = origin.to_owned();
-        if let Some(reason) = tls::cause(error).and_then(tls::who_we_are) {
+        let fault = tls::cause(error).cloned().or(fault);
+        if let Some(reason) = fault.as_ref().and_then(tls::who_we_are) {
             return EgressError::CredentialRefused {
                 origin: origin_text,
                 reason,
-            };
+            }
+            .into();
         }
-        match tls::find::<hyper::Error>(error) {
+        if let Some(error) = tls::find::<h2::Error>(error) {
+            return self.broken_http2(origin, error);
+        }
+        let error = match tls::find::<hyper::Error>(error) {
             Some(error) if error.is_parse_too_large() => self.head_too_large(origin),
             Some(error) if error.is_parse() => EgressError::BadFraming {
                 origin: origin_text,
@@ -176,7 +234,128 @@ impl Client {
                 origin: origin_text,
                 reason: innermost(error),
             },
+        };
+        error.into()
+    }
+
+    fn broken_http2(&self, origin: &str, error: &h2::Error) -> Broken {
+        let reason = error.reason();
+        let wants_http1 = error.is_remote() && reason == Some(Reason::HTTP_1_1_REQUIRED);
+        if wants_http1 {
+            self.is_http1_alone.store(true, Ordering::Relaxed);
         }
+        // RFC 9113, 6.8 and 8.7: nothing was done with such a request.
+        let is_refused = error.is_reset() && reason == Some(Reason::REFUSED_STREAM);
+        let is_left = error.is_go_away() && reason == Some(Reason::NO_ERROR);
+        let is_unseen = wants_http1 || (error.is_remote() && (is_refused || is_left));
+        let origin_text = origin.to_owned();
+        let in_words = format!("HTTP/2: {error}");
+        let is_too_large = matches!(
+            reason,
+            Some(Reason::REFUSED_STREAM | Reason::ENHANCE_YOUR_CALM)
+        );
+        let error = if error.is_remote() || error.is_io() {
+            EgressError::Unreachable {
+                origin: origin_text,
+                reason: in_words,
+            }
+        } else if is_too_large {
+            self.head_too_large(origin)
+        } else {
+            EgressError::BadFraming {
+                origin: origin_text,
+                reason: in_words,
+            }
+        };
+        Broken { error, is_unseen }
+    }
+}
+
+/// Why there is no answer, and whether the server has not looked at the request.
+struct Broken {
+    error: EgressError,
+    is_unseen: bool,
+}
+
+impl From<EgressError> for Broken {
+    fn from(error: EgressError) -> Self {
+        Self {
+            error,
+            is_unseen: false,
+        }
+    }
+}
+
+/// As HTTP/2 counts (RFC 9113, 6.5.2): 32 bytes more for each header. What is less by our count is never more by this.
+fn header_list_bytes(limits: &Limits) -> u32 {
+    let bytes = limits.response_head_bytes + 32 * limits.response_headers;
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// The body of an answer as it comes. It ends only where its framing says so.
+pub(super) struct Incoming {
+    body: body::Incoming,
+    connection: CaptureConnection,
+    is_http2: bool,
+}
+
+impl Incoming {
+    fn new(body: body::Incoming, connection: CaptureConnection) -> Self {
+        let is_negotiated = Connected::is_negotiated_h2;
+        let is_http2 = (connection.connection_metadata().as_ref()).is_some_and(is_negotiated);
+        Self {
+            body,
+            connection,
+            is_http2,
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.body.is_end_stream() || self.body.size_hint().exact() == Some(0)
+    }
+}
+
+/// By HTTP/2 a connection outlives a body that is given up. No other request has to do with a server that was left like that.
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if self.is_http2
+            && !self.is_whole()
+            && let Some(connection) = self.connection.connection_metadata().as_ref()
+        {
+            connection.poison();
+        }
+    }
+}
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        Poll::Ready(match frame {
+            Some(Ok(frame)) => Some(Ok(frame)),
+            Some(Err(error)) if self.is_http2 => {
+                Some(Err(format!("HTTP/2: {}", innermost(&error)).into()))
+            }
+            Some(Err(error)) => Some(Err(error.into())),
+            // hyper takes a stream that is reset with NO_ERROR for one that has ended.
+            None if self.is_http2 && !self.is_whole() => {
+                Some(Err("HTTP/2: the stream was reset before its end".into()))
+            }
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

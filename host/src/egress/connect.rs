@@ -7,16 +7,18 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Uri;
+use http::{Extensions, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
@@ -54,22 +56,41 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// Opens connections to granted origins, within one time limit for name, TCP and TLS.
+/// Opens connections to granted origins, within one time limit for name, TCP and TLS. With TLS, the server chooses HTTP/2 or
+/// HTTP/1.1.
 #[derive(Clone)]
 pub(super) struct Connector {
     policy: Arc<Policy>,
-    known: HttpsConnector<Dialer>,
+    known: Ways,
     /// To every other origin: without our certificate.
-    unknown: HttpsConnector<Dialer>,
+    unknown: Ways,
+    is_http1_alone: Arc<AtomicBool>,
     limit: Duration,
 }
 
+#[derive(Clone)]
+struct Ways {
+    any: HttpsConnector<Dialer>,
+    http1: HttpsConnector<Dialer>,
+}
+
+impl Ways {
+    fn new(dialer: &Dialer, config: &Arc<ClientConfig>) -> Self {
+        let http1 = tls::with_http1_alone(config);
+        Self {
+            any: HttpsConnector::from((dialer.clone(), config.clone())),
+            http1: HttpsConnector::from((dialer.clone(), http1)),
+        }
+    }
+}
+
 impl Connector {
-    /// Connects as `policy` allows.
+    /// Connects as `policy` allows; by HTTP/1.1 from when `is_http1_alone`.
     pub(super) fn new(
         policy: Arc<Policy>,
         resolver: Arc<dyn Resolve>,
         tls: &Tls,
+        is_http1_alone: Arc<AtomicBool>,
         limits: &Limits,
     ) -> Self {
         let dialer = Dialer {
@@ -80,15 +101,16 @@ impl Connector {
         };
         Self {
             policy,
-            known: HttpsConnector::from((dialer.clone(), tls.known_to.clone())),
-            unknown: HttpsConnector::from((dialer, tls.unknown_to.clone())),
+            known: Ways::new(&dialer, &tls.known_to),
+            unknown: Ways::new(&dialer, &tls.unknown_to),
+            is_http1_alone,
             limit: limits.connect_timeout,
         }
     }
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<Link>;
+    type Response = Watched;
     type Error = EgressError;
     type Future = BoxFuture<Result<Self::Response, EgressError>>;
 
@@ -101,16 +123,23 @@ impl Service<Uri> for Connector {
             Ok(origin) => origin,
             Err(error) => return Box::pin(async { Err(error) }),
         };
-        let connecting = if self.policy.source.as_ref() == Some(&origin) {
-            self.known.call(uri)
+        let ways = if self.policy.source.as_ref() == Some(&origin) {
+            &mut self.known
         } else {
-            self.unknown.call(uri)
+            &mut self.unknown
+        };
+        let connecting = if self.is_http1_alone.load(Ordering::Relaxed) {
+            ways.http1.call(uri)
+        } else {
+            ways.any.call(uri)
         };
         let (limit, policy) = (self.limit, self.policy.clone());
         Box::pin(async move {
             let name = origin.to_string();
             match timeout(limit, connecting).await {
-                Ok(connected) => connected.map_err(|error| connect_error(name, error.as_ref())),
+                Ok(connected) => connected
+                    .map(Watched::new)
+                    .map_err(|error| connect_error(name, error.as_ref())),
                 Err(_) => Err(late(name, limit).through(policy.proxy.as_ref(), &origin)),
             }
         })
@@ -132,6 +161,93 @@ fn connect_error(origin: String, error: &(dyn std::error::Error + 'static)) -> E
 
 fn late(origin: String, limit: Duration) -> EgressError {
     EgressError::ConnectTimeout { origin, limit }
+}
+
+/// A connection as the client has it, and what TLS had against it: HTTP/2 does not hand on whose error it was.
+pub(super) struct Watched {
+    stream: MaybeHttpsStream<Link>,
+    fault: TlsFault,
+}
+
+/// The first error of TLS on a connection.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TlsFault(Arc<OnceLock<rustls::Error>>);
+
+impl TlsFault {
+    /// The fault of this connection, if it has one.
+    pub(super) fn of(connection: &Connected) -> Option<rustls::Error> {
+        let mut extras = Extensions::new();
+        connection.get_extras(&mut extras);
+        extras.get::<Self>()?.0.get().cloned()
+    }
+}
+
+impl Watched {
+    fn new(stream: MaybeHttpsStream<Link>) -> Self {
+        Self {
+            stream,
+            fault: TlsFault::default(),
+        }
+    }
+
+    fn watch<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = &outcome
+            && let Some(fault) = tls::cause(error)
+        {
+            let _ = self.fault.0.set(fault.clone());
+        }
+        outcome
+    }
+}
+
+impl Connection for Watched {
+    fn connected(&self) -> Connected {
+        self.stream.connected().extra(self.fault.clone())
+    }
+}
+
+impl Read for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.watch(read)
+    }
+}
+
+impl Write for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watch(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watch(flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.watch(written)
+    }
 }
 
 /// A connection to an origin, or to the proxy, perhaps with a tunnel behind it.

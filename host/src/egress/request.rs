@@ -8,12 +8,12 @@ use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response, StatusCode, request};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use percent_encoding::{AsciiSet, utf8_percent_encode};
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
+use super::client::Incoming;
 use super::echo::Signed;
 use super::headers::{head_bytes, outgoing};
 use super::{BoxError, EgressError, Origin, Proxy, Shared};

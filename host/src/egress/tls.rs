@@ -100,9 +100,18 @@ fn config(
             builder.with_client_cert_resolver(Arc::new(shown))
         }
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), HTTP1.to_vec()];
     Ok(config)
 }
+
+/// The same, with which a server speaks HTTP/1.1 and nothing else.
+pub(super) fn with_http1_alone(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![HTTP1.to_vec()];
+    Arc::new(config)
+}
+
+const HTTP1: &[u8] = b"http/1.1";
 
 fn wrong(message: String) -> Failure {
     Failure::new(Outcome::Settings, message)

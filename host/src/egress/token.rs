@@ -14,7 +14,6 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Request, Response, StatusCode, request};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
@@ -22,7 +21,7 @@ use url::{Url, form_urlencoded};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use self::answer::Granted;
-use super::client::{Client, innermost};
+use super::client::{Client, Incoming, innermost};
 use super::credential::sensitive;
 use super::echo::Echoes;
 use super::headers::{Encoding, encoding};

@@ -15,7 +15,7 @@ fn a_body_that_is_not_one_whole_layer_of_gzip_is_never_a_page() {
     hold(faults());
 }
 
-fn faults() -> Vec<Fault> {
+pub(super) fn faults() -> Vec<Fault> {
     let claims = |encoding: &'static str| {
         answer(
             &format!("claims to be {encoding}"),

@@ -61,6 +61,8 @@ pub struct Fault {
     pub watched: Vec<(Arc<Server>, Watch)>,
     /// Whether the source speaks TLS.
     pub is_tls: bool,
+    /// Whether it speaks HTTP/2 there, and nothing else.
+    pub is_http2: bool,
 }
 
 /// A fault in an answer.
@@ -96,6 +98,7 @@ impl Fault {
             settings: Vec::new(),
             watched: Vec::new(),
             is_tls: false,
+            is_http2: false,
         }
     }
 
@@ -134,6 +137,14 @@ impl Fault {
         Self {
             is_tls: true,
             ..self
+        }
+    }
+
+    /// Its source speaks HTTP/2.
+    pub fn over_http2(self) -> Self {
+        Self {
+            is_http2: true,
+            ..self.over_tls()
         }
     }
 

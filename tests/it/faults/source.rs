@@ -83,6 +83,7 @@ impl Source {
                 progress.requests += 1;
                 door()
             }
+            _ if fault.is_http2 => Door::Http2(GOOD_CERTIFICATE),
             _ if fault.is_tls => Door::Tls(GOOD_CERTIFICATE),
             _ => Door::Open,
         }

@@ -47,6 +47,23 @@ fn a_page_with_a_length_is_whole_or_76() {
 }
 
 #[test]
+fn a_page_over_http_2_is_whole_or_76() {
+    // Without a length, and with its last byte or not: its stream is reset with NO_ERROR, in place of its end.
+    holds_over(
+        true,
+        last_page().body().len(),
+        Passes(ProtocolBroken),
+        |page, missing| match missing {
+            0 => page.reply().chunked(CHUNK_BYTES),
+            _ => page
+                .reply()
+                .chunked(CHUNK_BYTES)
+                .cut_after(page.body().len() + 1 - missing),
+        },
+    );
+}
+
+#[test]
 fn a_page_in_chunks_is_whole_or_76() {
     let wire_bytes = |page: &Page| {
         let body_bytes = page.body().len();
@@ -104,10 +121,20 @@ fn holds_at_every_cut(
     effect: Effect,
     reply: impl Fn(&Page, usize) -> Reply + Copy + Send + Sync + 'static,
 ) {
+    holds_over(false, cuts, effect, reply);
+}
+
+fn holds_over(
+    is_http2: bool,
+    cuts: usize,
+    effect: Effect,
+    reply: impl Fn(&Page, usize) -> Reply + Copy + Send + Sync + 'static,
+) {
     let cut = |missing: usize| {
         let effect = if missing == 0 { Harmless } else { effect };
         let name = format!("{missing} bytes short");
         let fault = answer(&name, effect, move |page| reply(page, missing));
+        let fault = if is_http2 { fault.over_http2() } else { fault };
         (Arc::new(fault), Place::LastPage)
     };
     let of_job = |job: usize| (job..=cuts).step_by(JOBS).map(cut).collect::<Vec<_>>();

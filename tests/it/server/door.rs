@@ -19,6 +19,8 @@ pub enum Door {
     Open,
     /// Requests are read from it through TLS, with this certificate of `tests/data/tls`.
     Tls(&'static str),
+    /// The same, and HTTP/2 is spoken and nothing else.
+    Http2(&'static str),
     /// It is closed.
     Closed,
     /// It is reset.
@@ -44,7 +46,7 @@ pub(super) enum Stream {
 impl Stream {
     /// TLS with this certificate; the handshake is made by the first read.
     pub(super) fn tls(stream: TcpStream, certificate: &'static str) -> Self {
-        let connection = ServerConnection::new(config(certificate)).expect("a TLS server");
+        let connection = ServerConnection::new(config(certificate, &[])).expect("a TLS server");
         Self::Tls(Box::new(StreamOwned::new(connection, stream)))
     }
 
@@ -109,7 +111,8 @@ impl Write for Stream {
     }
 }
 
-fn config(certificate: &str) -> Arc<ServerConfig> {
+/// How TLS is spoken with this certificate, and of these protocols.
+pub(super) fn config(certificate: &str, protocols: &[&[u8]]) -> Arc<ServerConfig> {
     static PROVIDER: OnceLock<Arc<rustls::crypto::CryptoProvider>> = OnceLock::new();
     let provider = PROVIDER.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider()));
     let certificate =
@@ -120,5 +123,7 @@ fn config(certificate: &str) -> Arc<ServerConfig> {
         .expect("ring has TLS 1.2 and 1.3")
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key);
-    Arc::new(config.expect("the key fits the certificate"))
+    let mut config = config.expect("the key fits the certificate");
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    Arc::new(config)
 }

@@ -241,6 +241,35 @@ impl Reply {
         (head, body)
     }
 
+    /// Status, headers and what is sent of the body; `None`: it is no such answer. Headers about the connection are left out.
+    pub(super) fn in_parts(&self, origin: &str) -> Option<InParts> {
+        let plain = Self {
+            chunk_bytes: None,
+            ..self.clone()
+        };
+        if self.raw.is_some() || !self.before.is_empty() || !self.after.is_empty() {
+            return None;
+        }
+        let (head, body) = plain.rendered(origin);
+        let head = String::from_utf8(head).ok()?;
+        let lines = head
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(": "));
+        let is_kept = |name: &str| {
+            !matches!(name, "connection" | "transfer-encoding" | "keep-alive")
+                && (name != "content-length" || self.chunk_bytes.is_none())
+        };
+        let headers = lines.filter(|(name, _)| is_kept(&name.to_ascii_lowercase()));
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Some((self.status, headers.collect(), body))
+    }
+
+    /// Whether it ends before its end.
+    pub(super) fn is_cut(&self) -> bool {
+        self.sent_bytes.is_some()
+    }
+
     /// How many bytes of the body are sent at a time, and how long is waited after each of them.
     pub(super) fn drip(&self) -> (usize, Duration) {
         self.drip.unwrap_or((usize::MAX, Duration::ZERO))
@@ -251,6 +280,9 @@ impl Reply {
         self.then
     }
 }
+
+/// Status, headers and body.
+type InParts = (u16, Vec<(String, String)>, Vec<u8>);
 
 fn chunked(body: &[u8], chunk_bytes: usize) -> Vec<u8> {
     let mut wire = Vec::new();

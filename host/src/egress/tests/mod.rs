@@ -3,6 +3,7 @@
 mod echoes;
 mod encoding;
 mod framing;
+mod http2;
 mod identity;
 mod keys;
 mod limits;

@@ -11,9 +11,9 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::*;
 
-const CA: &[u8] = include_bytes!("../../../../tests/data/tls/ca.pem");
+pub(super) const CA: &[u8] = include_bytes!("../../../../tests/data/tls/ca.pem");
 const KEY: &[u8] = include_bytes!("../../../../tests/data/tls/server.key");
-const SERVER: &[u8] = include_bytes!("../../../../tests/data/tls/server.pem");
+pub(super) const SERVER: &[u8] = include_bytes!("../../../../tests/data/tls/server.pem");
 const EXPIRED: &[u8] = include_bytes!("../../../../tests/data/tls/expired.pem");
 const OTHER_NAME: &[u8] = include_bytes!("../../../../tests/data/tls/other-name.pem");
 const AUTHORITY_ITSELF: &[u8] = include_bytes!("../../../../tests/data/tls/authority-itself.pem");
@@ -29,18 +29,24 @@ enum End {
     JustTcp,
 }
 
-/// A server with this certificate that gives each connection one answer.
-fn server(certificate: &[u8], answer: &'static [u8], end: End) -> SocketAddr {
+/// How a server with this certificate makes its connections, of these protocols the first that its client has.
+pub(super) fn config(certificate: &[u8], protocols: &[&[u8]]) -> Arc<ServerConfig> {
     let chain = vec![CertificateDer::from_pem_slice(certificate).unwrap()];
     let key = any_supported_type(&PrivateKeyDer::from_pem_slice(KEY).unwrap()).unwrap();
     let shown = CertifiedKey::new(chain, key);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
-    let config = Arc::new(config);
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    Arc::new(config)
+}
+
+/// A server with this certificate that gives each connection one answer.
+fn server(certificate: &[u8], answer: &'static [u8], end: End) -> SocketAddr {
+    let config = config(certificate, &[]);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -74,7 +80,7 @@ fn trusting(ca: &[u8], url: &str) -> Egress {
     trusting_within(ca, url, &Limits::default())
 }
 
-fn trusting_within(ca: &[u8], url: &str, limits: &Limits) -> Egress {
+pub(super) fn trusting_within(ca: &[u8], url: &str, limits: &Limits) -> Egress {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(ca).unwrap();
     let policy = Policy {
