@@ -410,6 +410,12 @@ pub const HTTP2_STREAM_BYTES_MAX: u32 = 1024 * 1024;
 pub const HTTP2_CONNECTION_BYTES_MAX: u32 = 4 * 1024 * 1024;
 /// Streams that a server has us reset, or that we gave up, which a connection remembers; more end it.
 pub const HTTP2_RESETS_MAX: usize = 20;
+/// Cookies that are kept of a source; the oldest go first.
+pub const COOKIES_MAX: usize = 50;
+/// One line of Set-Cookie; a longer one is passed over.
+pub const COOKIE_BYTES_MAX: usize = 4096;
+/// No cookie is kept for longer than a run; it also keeps the arithmetic of clocks within its bounds.
+pub const COOKIE_AGE_MAX: Duration = Duration::from_hours(24 * 365);
 /// The head of a proxy's answer to CONNECT. Only its status is used.
 pub const PROXY_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// No token is kept for longer; it also keeps the arithmetic of clocks within its bounds.
@@ -429,6 +435,8 @@ pub const ECHO_TEXT_CHARS_MAX: usize = 64;
 
 /// Access tokens that are looked for besides the secrets that were given; the ones before these expired long ago.
 pub const TOKENS_LEARNED_MAX: usize = 16;
+/// Values of cookies.
+pub const COOKIES_LEARNED_MAX: usize = 64;
 /// Keys that were read again from their file, and parts of them; an older one was replaced that often since.
 pub const KEYS_LEARNED_MAX: usize = 256;
 /// Reading the file of a key again after a 401. One that does not answer is not read again in this run.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use crate::limits::{KEYS_LEARNED_MAX, TOKENS_LEARNED_MAX};
+use crate::limits::{COOKIES_LEARNED_MAX, KEYS_LEARNED_MAX, TOKENS_LEARNED_MAX};
 
 pub(crate) use tidegate_secret::{Search, WORD_BYTES_MIN};
 
@@ -84,15 +84,18 @@ pub(crate) struct Secrets {
     given: Vec<Secret>,
     keys: VecDeque<Secret>,
     tokens: VecDeque<Secret>,
+    cookies: VecDeque<Secret>,
 }
 
-/// What came to be a secret during the run. Tokens replace one another; they push no key out.
+/// What came to be a secret during the run. Those of a kind replace one another, and none of another kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Learned {
     /// A key that was read again from its file, or a part of it.
     Key,
     /// An access token.
     Token,
+    /// The value of a cookie.
+    Cookie,
 }
 
 impl Secrets {
@@ -102,6 +105,7 @@ impl Secrets {
             given: given.into_iter().collect(),
             keys: VecDeque::new(),
             tokens: VecDeque::new(),
+            cookies: VecDeque::new(),
         }
     }
 
@@ -109,6 +113,7 @@ impl Secrets {
         let (known, max) = match learned {
             Learned::Key => (&mut self.keys, KEYS_LEARNED_MAX),
             Learned::Token => (&mut self.tokens, TOKENS_LEARNED_MAX),
+            Learned::Cookie => (&mut self.cookies, COOKIES_LEARNED_MAX),
         };
         if known.len() == max {
             known.pop_front();
@@ -127,7 +132,7 @@ impl Secrets {
         others: impl IntoIterator<Item = &'s Secret>,
         bytes_min: usize,
     ) -> Search {
-        let learned = self.keys.iter().chain(&self.tokens);
+        let learned = self.keys.iter().chain(&self.tokens).chain(&self.cookies);
         let all = self.given.iter().chain(learned).chain(others);
         Search::new(all.map(Secret::expose), bytes_min)
     }

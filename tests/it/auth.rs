@@ -3,6 +3,8 @@
 //! In these tests the credential that must be nowhere (`Job::key`) is the access token, or the client secret: that no
 //! stream and no file of the output folder holds it is checked after every run.
 
+/// Cookies.
+mod cookies;
 /// Keys in a query, and as the user of basic.
 mod keys;
 /// Client certificates.

@@ -79,9 +79,9 @@ fn a_tunnel_carries_http_2() {
     let proxy = Tinyproxy::start(&job, port(&job));
     let url = proxy.url(&job.key);
 
-    let run = job.set("OUTBOUND_PROXY", &url).run();
+    let mut job = job.set("OUTBOUND_PROXY", &url);
 
-    run.exits(Outcome::Published).asked(1);
+    job.run().exits(Outcome::Published).asked(1);
     assert!(proxy.log().contains("CONNECT 127.0.0.1"), "{}", proxy.log());
 }
 

@@ -20,12 +20,11 @@ use hyper_util::client::legacy::connect::{CaptureConnection, Connected, capture_
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::connect::{Connector, Resolve};
+use super::connect::{Connector, Resolve, TlsFault};
 use super::headers::{check_framing, head_bytes};
 use super::policy::Policy;
 use super::tls::{self, Tls};
 use super::{BoxError, EgressError, Origin};
-use super::{EgressError, Origin};
 use crate::limits::{HTTP2_CONNECTION_BYTES_MAX, HTTP2_RESETS_MAX, HTTP2_STREAM_BYTES_MAX, Limits};
 
 /// Sends requests whose body is whole.

@@ -25,7 +25,7 @@ const FRAMING: [&str; 15] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// Nor these: the credential is the host's, and cookies it has none.
+/// Nor these: the credential is the host's, and so are cookies.
 const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "cookie2", "set-cookie"];
 /// Nor these: a server behind a proxy believes them, a framework takes another method or target from them, and a cloud's
 /// metadata service hands out keys for them.

@@ -10,6 +10,7 @@ mod body;
 mod ceiling;
 mod client;
 mod connect;
+mod cookies;
 mod credential;
 mod echo;
 mod error;
@@ -49,6 +50,7 @@ pub use self::token::{OAuth2, SentIn};
 
 use self::client::Client;
 use self::connect::{Resolve, SystemResolver};
+use self::cookies::Jar;
 use self::echo::Echoes;
 use self::headers::{END, encoding, has_unknown_end, is_stripped};
 use self::key::KeptCredential;
@@ -75,6 +77,8 @@ struct Shared {
     /// Where the component may have requests signed.
     signer: Option<Signer>,
     client: Client,
+    /// Where the source gets its cookies back.
+    jar: Option<Jar>,
     echoes: Arc<Echoes>,
     record: Record,
     open: Arc<Semaphore>,
@@ -140,6 +144,7 @@ impl Egress {
                 // Its URL is held against the operator's policy with the other settings.
                 ceiling: None,
                 proxy: policy.proxy.clone(),
+                cookies: false,
             };
             let client = Client::new(Arc::new(granted), resolver.clone(), &tls, limits);
             let shown_to = (echoes.clone(), log.clone());
@@ -150,6 +155,8 @@ impl Egress {
             tokens: tokens.transpose()?,
             signer: signing.cloned().map(Signer::new).transpose()?,
             client: Client::new(policy.clone(), resolver, &tls, limits),
+            jar: (policy.source.as_ref().filter(|_| policy.cookies))
+                .map(|source| Jar::new(&source.host(), source.is_https())),
             policy,
             echoes,
             record: Record::default(),
@@ -197,6 +204,11 @@ impl Egress {
     /// The proxy that everything goes through, if there is one.
     pub fn proxy(&self) -> Option<&Proxy> {
         self.0.policy.proxy.as_ref()
+    }
+
+    /// Whether the source has set cookies that requests after it did not bring.
+    pub fn has_ignored_cookies(&self) -> bool {
+        self.0.record.has_ignored_cookies()
     }
 
     /// How stand-ins for signatures begin, where requests can be signed.

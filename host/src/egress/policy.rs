@@ -147,6 +147,11 @@ impl Origin {
         }
     }
 
+    /// The host, an IPv6 address in brackets.
+    pub(super) fn host(&self) -> String {
+        self.host.to_string()
+    }
+
     /// `host:port`.
     pub(super) fn host_and_port(&self) -> String {
         format!("{}:{}", self.host, self.port)
@@ -181,6 +186,8 @@ pub struct Policy {
     pub ceiling: Option<Arc<Ceiling>>,
     /// `OUTBOUND_PROXY`: all of it goes through there.
     pub proxy: Option<Proxy>,
+    /// `SOURCE_COOKIES`: the source gets back what it sets.
+    pub cookies: bool,
 }
 
 impl Policy {

@@ -31,6 +31,8 @@ pub(super) struct Record {
     pub(super) wire_bytes: AtomicU64,
     pub(super) decoded_bytes: AtomicU64,
     pub(super) echoes: AtomicU64,
+    /// How many requests there were when a good answer first set a cookie that is not kept; 0: none did.
+    ignored_cookies: AtomicU64,
     denial: Mutex<Option<EgressError>>,
     breach: Mutex<Option<EgressError>>,
     last: Mutex<Option<EgressError>>,
@@ -51,6 +53,19 @@ impl Record {
         let first = kept.is_none();
         kept.get_or_insert_with(|| error.clone());
         first && matches!(error, EgressError::Denied { .. })
+    }
+
+    /// A good answer sets cookies, and they are not kept.
+    pub(super) fn ignore_cookies(&self) {
+        let now = self.requests.load(Ordering::Relaxed);
+        let first = (Ordering::Relaxed, Ordering::Relaxed);
+        let _ = (self.ignored_cookies).compare_exchange(0, now, first.0, first.1);
+    }
+
+    /// Whether there was a request after such an answer.
+    pub(super) fn has_ignored_cookies(&self) -> bool {
+        let then = self.ignored_cookies.load(Ordering::Relaxed);
+        then > 0 && self.requests.load(Ordering::Relaxed) > then
     }
 
     /// How the last request ended that ended until now, or its body: with this error, or with an answer.

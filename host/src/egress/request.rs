@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response, StatusCode, request};
 use http_body::Body;
@@ -16,7 +16,9 @@ use tokio::time::{Instant, timeout_at};
 use super::client::Incoming;
 use super::echo::Signed;
 use super::headers::{head_bytes, outgoing};
+use super::token::LEARNED_BYTES_MIN;
 use super::{BoxError, EgressError, Origin, Proxy, Shared};
+use crate::secret::{Learned, Secret};
 
 /// The head of an answer, and when its body must be complete.
 pub(super) type Answer = (Response<Incoming>, Instant);
@@ -203,10 +205,17 @@ impl Shared {
 
     async fn exchange(
         &self,
-        head: request::Parts,
+        mut head: request::Parts,
         body: Bytes,
         origin: &Origin,
     ) -> Result<Answer, EgressError> {
+        let is_source = self.policy.source.as_ref() == Some(origin);
+        let jar = self.jar.as_ref().filter(|_| is_source);
+        if let Some(jar) = jar {
+            jar.put_into(&mut head);
+            self.check_head(&head, origin)?;
+        }
+        let path = head.uri.path().to_owned();
         let limit = self.limits.response_timeout;
         let deadline = Instant::now() + limit;
         let request = Request::from_parts(head, Full::new(body));
@@ -214,7 +223,29 @@ impl Shared {
             .client
             .exchange(request, &origin.to_string(), (deadline, limit))
             .await?;
+        match jar {
+            Some(jar) => {
+                for value in jar.keep(answer.headers(), &path) {
+                    self.hide_cookie(&value);
+                }
+            }
+            None if is_source
+                && answer.status().is_success()
+                && answer.headers().contains_key(SET_COOKIE) =>
+            {
+                self.record.ignore_cookies();
+            }
+            None => {}
+        }
         Ok((answer, deadline))
+    }
+
+    fn hide_cookie(&self, value: &Secret) {
+        self.echoes.learn(value, Learned::Cookie);
+        // A shorter one is no secret: it would only let the source erase a word of its choice from the log.
+        if value.expose().len() >= LEARNED_BYTES_MIN {
+            self.log.learn(value, Learned::Cookie);
+        }
     }
 
     fn warn_of_plain(&self, origin: &Origin) {

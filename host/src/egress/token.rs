@@ -34,8 +34,8 @@ use crate::secret::{Learned, Secret, base64, joined, shared};
 
 /// A token is fetched anew so long before it expires: it may be on its way when it does, and clocks differ.
 const SAFETY_MARGIN: Duration = Duration::from_secs(30);
-/// An access token that is shorter is not hidden in the log.
-const LEARNED_BYTES_MIN: usize = 8;
+/// An access token, or a cookie, that is shorter is not hidden in the log.
+pub(super) const LEARNED_BYTES_MIN: usize = 8;
 
 /// Who asks whom for tokens, and how.
 #[derive(Debug, Clone)]

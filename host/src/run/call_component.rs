@@ -176,6 +176,7 @@ pub fn egress(host: &HostPlan, plan: &Plan, log: crate::log::Log) -> Result<Egre
         allow_private_networks: host.allow_private_networks,
         ceiling: host.tenant.as_ref().map(|tenant| tenant.origins()),
         proxy: host.proxy.clone(),
+        cookies: host.cookies,
     };
     let files = TlsFiles {
         ca: host.ca_file.clone(),
@@ -189,7 +190,7 @@ pub fn egress(host: &HostPlan, plan: &Plan, log: crate::log::Log) -> Result<Egre
 /// well. What it says of a denial is where it asked, and why: that is shown, too.
 pub fn disposed<T>(said: Result<T, JobFailure>, egress: &Egress, job: &Job) -> Result<T, Failure> {
     let Some(error) = egress.denial().or_else(|| egress.breach()) else {
-        return said.map_err(|failure| explained(told(failure, job), egress));
+        return said.map_err(|failure| advised(explained(told(failure, job), egress), egress));
     };
     let message = match said {
         Err(JobFailure::Denied(detail)) if error.outcome() == Outcome::Denied => {
@@ -218,6 +219,18 @@ fn explained(mut failure: Failure, egress: &Egress) -> Failure {
             format!("; asked through {}", proxy.named())
         });
         failure.message = format!("{} ({reason}{through})", failure.message);
+    }
+    failure
+}
+
+/// With the setting that helps where a later page needs what an earlier one set.
+fn advised(mut failure: Failure, egress: &Egress) -> Failure {
+    let may_need_them = matches!(
+        failure.outcome,
+        Outcome::SourceRefused | Outcome::Denied | Outcome::ProtocolBroken
+    );
+    if may_need_them && egress.has_ignored_cookies() {
+        failure.message.push_str("; the source set cookies, which were not sent back; if it needs them, set SOURCE_COOKIES=yes");
     }
     failure
 }

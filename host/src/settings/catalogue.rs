@@ -394,6 +394,14 @@ catalogue! {
         form: Form::Choice(&["hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512"]),
         rules: OF_SIGNING,
     }
+    SOURCE_COOKIES: bool = parse::yes_or_no {
+        group: Group::Auth,
+        default: "no",
+        example: "yes",
+        meaning: "`yes`: cookies that the source sets are sent back to it until the run ends. Only the origin of \
+                  SOURCE_API_URL receives them",
+        form: Form::Choice(&YES_OR_NO),
+    }
     CLIENT_CERT_FILE: PathBuf = parse::path {
         group: Group::Auth,
         rules: &[Rule::RequiredIfGiven(&CLIENT_KEY_FILE.row, "the certificate of that key")],

@@ -20,8 +20,8 @@ use crate::settings::catalogue::{
     COMPILE_CPU_LIMIT, CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, KEEP_GENERATIONS,
     LOG_FORMAT, LOG_LEVEL, MAX_AGE, MAX_CURSOR_AGE, MAX_DELETE_PERCENT, MAX_RECORD_BYTES,
     MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES, MAX_SHRINK_PERCENT, MEMORY_LIMIT, MIN_RECORDS,
-    ON_OVERLAP, OUTBOUND_PROXY, RETRY_PAUSE, RUN_DEADLINE, SCHEMA_DRIFT, SOURCE_TIMEOUT, Secrecy,
-    Setting, TABLE_LIMIT, WRITE_MODE,
+    ON_OVERLAP, OUTBOUND_PROXY, RETRY_PAUSE, RUN_DEADLINE, SCHEMA_DRIFT, SOURCE_COOKIES,
+    SOURCE_TIMEOUT, Secrecy, Setting, TABLE_LIMIT, WRITE_MODE,
 };
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{self, Inputs, Problem};
@@ -34,6 +34,7 @@ mod output;
 pub use output::OutputPlan;
 
 /// What the host will do, whatever the component is.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting")]
 #[derive(Debug, Clone)]
 pub struct HostPlan {
     /// `JOB_NAME`.
@@ -80,6 +81,8 @@ pub struct HostPlan {
     pub auth: Auth,
     /// `SOURCE_SIGNING_KEY`, when it is set, with how it signs.
     pub signing: Option<SigningKey>,
+    /// `SOURCE_COOKIES`.
+    pub cookies: bool,
     /// `CLIENT_CERT_FILE` and `CLIENT_KEY_FILE`.
     pub client: Option<ClientFiles>,
     /// `ON_OVERLAP=skip`.
@@ -158,6 +161,7 @@ impl HostPlan {
             source: read.optional(&catalogue::SOURCE_API_URL),
             auth: auth::auth(inputs, &mut read.problems),
             signing: auth::signing(inputs, &mut read.problems),
+            cookies: read.value(&SOURCE_COOKIES),
             client: None,
             skip_on_overlap: read.value(&ON_OVERLAP),
             log_format: read.optional(&LOG_FORMAT),

@@ -10,7 +10,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-const RESET_AFTER: Duration = Duration::from_millis(50);
+/// How long after what was sent before.
+pub(super) const RESET_AFTER: Duration = Duration::from_millis(50);
 
 /// How a connection is received.
 #[derive(Debug, Clone)]

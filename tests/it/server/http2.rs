@@ -111,6 +111,10 @@ async fn answer(
             tokio::time::sleep(pause).await;
         }
     }
+    if reply.then() != Then::Listen {
+        // What was sent before goes out first: a reset drops what waits.
+        tokio::time::sleep(door::RESET_AFTER).await;
+    }
     match reply.then() {
         // A body that is cut has no end, however the connection goes on.
         Then::Listen => sending.send_data(Bytes::new(), true)?,

@@ -18,6 +18,7 @@ fn policy() -> Policy {
         allow_private_networks: false,
         ceiling: None,
         proxy: None,
+        cookies: false,
     }
 }
 

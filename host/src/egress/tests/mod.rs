@@ -1,5 +1,6 @@
 //! Egress against servers that misbehave on purpose: real sockets on loopback, raw bytes, no HTTP library on their side.
 
+mod cookies;
 mod echoes;
 mod encoding;
 mod framing;
@@ -294,6 +295,7 @@ fn a_request_can_be_sent_from_any_thread() {
         allow_private_networks: false,
         ceiling: None,
         proxy: None,
+        cookies: false,
     };
     let egress = Egress::new(
         policy,
