@@ -12,7 +12,7 @@ use super::builtins::{Native, Tools};
 use super::json::LEVELS_MAX;
 use super::term::{Def, Fold, Pattern, Piece, Step, Term};
 use super::value::{Object, Value};
-use super::{BUILT_MAX, DEPTH_MAX, STEPS_MAX, math, paths, shown};
+use super::{BUILT_MAX, DEPTH_MAX, math, paths, shown};
 use crate::text::quoted;
 
 /// Why a run does not go on.
@@ -105,6 +105,7 @@ pub(super) struct Machine<'p> {
     defs: &'p [Def],
     pub(super) tools: &'p Tools,
     steps: Cell<u64>,
+    steps_max: u64,
     depth: Cell<usize>,
     labels: Cell<usize>,
 }
@@ -119,11 +120,12 @@ pub(super) fn push<'p>(env: &Env<'p>, bound: Bound<'p>) -> Env<'p> {
 }
 
 impl<'p> Machine<'p> {
-    pub(super) fn new(defs: &'p [Def], tools: &'p Tools) -> Self {
+    pub(super) fn new(defs: &'p [Def], tools: &'p Tools, steps_max: u64) -> Self {
         Self {
             defs,
             tools,
             steps: Cell::new(0),
+            steps_max,
             depth: Cell::new(0),
             labels: Cell::new(0),
         }
@@ -132,7 +134,7 @@ impl<'p> Machine<'p> {
     /// Counts one step. `Err`: there were too many.
     pub(super) fn step(&self) -> Flow {
         self.steps.set(self.steps.get() + 1);
-        if self.steps.get() > STEPS_MAX {
+        if self.steps.get() > self.steps_max {
             return Err(Stop::Steps);
         }
         Ok(())

@@ -48,8 +48,8 @@ pub(crate) const BUILT_MAX: usize = 16 * 1024 * 1024;
 /// Why a run gave no more outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunError {
-    /// It took more than [`STEPS_MAX`] steps.
-    Steps,
+    /// It took more than so many steps.
+    Steps(u64),
     /// The program raised an error or went beyond another limit, or whoever took its outputs refused one.
     Other(String),
 }
@@ -57,7 +57,7 @@ pub enum RunError {
 impl std::fmt::Display for RunError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Steps => write!(f, "takes more than {STEPS_MAX} steps"),
+            Self::Steps(most) => write!(f, "takes more than {most} steps"),
             Self::Other(why) => f.write_str(why),
         }
     }
@@ -102,6 +102,19 @@ impl Jq {
         }
     }
 
+    /// Reads the one input of all these programs, as [`Self::read`] does for one.
+    pub fn read_for_all(
+        programs: &[&Self],
+        text: &str,
+        names: &mut Names,
+    ) -> Result<Value, String> {
+        let members = programs.iter().map(|program| program.members.as_deref());
+        match members.collect::<Option<Vec<_>>>() {
+            None => names.read_valid(text),
+            Some(members) => names.read_members(text, &members.concat()),
+        }
+    }
+
     /// Runs the program and hands on each output, until `take` does not want more and says why. `Err`: that, or what went wrong
     /// in the program; outputs that were handed on before mean nothing then.
     pub fn run(
@@ -119,14 +132,25 @@ impl Jq {
         values: &[Value],
         take: &mut dyn FnMut(Value) -> Result<(), String>,
     ) -> Result<(), RunError> {
-        let machine = Machine::new(&self.program.defs, &self.tools);
+        self.run_within(input, values, STEPS_MAX, take)
+    }
+
+    /// The same with at most so many steps.
+    pub fn run_within(
+        &self,
+        input: Value,
+        values: &[Value],
+        steps_max: u64,
+        take: &mut dyn FnMut(Value) -> Result<(), String>,
+    ) -> Result<(), RunError> {
+        let machine = Machine::new(&self.program.defs, &self.tools, steps_max);
         let env = values.iter().fold(None, |env, value| {
             eval::push(&env, eval::Bound::Value(value.clone()))
         });
         let mut out = |item: Item| take(item.value).map_err(Stop::Limit);
         match machine.run(&self.program.main, &env, Item::value(input), &mut out) {
             Ok(()) | Err(Stop::Enough) => Ok(()),
-            Err(Stop::Steps) => Err(RunError::Steps),
+            Err(Stop::Steps) => Err(RunError::Steps(steps_max)),
             Err(stop) => Err(RunError::Other(match stop {
                 Stop::Error(Value::Text(why)) => why.to_string(),
                 Stop::Error(why) => shown(&why),

@@ -102,6 +102,43 @@ fn numbers_that_are_not_touched_keep_their_digits() {
 }
 
 #[test]
+fn variables_have_the_values_of_the_run_and_others_are_unknown() {
+    let compiled = Jq::compile_with("def f: $b; .a + $a + f", &["$a", "$b"]).unwrap();
+    let mut found = Vec::new();
+
+    let input = read(r#"{"a":1}"#).unwrap();
+    let ran = compiled.run_with(
+        input,
+        &[Value::int(10), Value::int(100)],
+        99,
+        &mut |value| {
+            found.push(shown(&value));
+            Ok(())
+        },
+    );
+
+    assert_eq!((ran, found), (Ok(()), vec!["111".to_owned()]));
+    let unknown = Jq::compile_with("$c", &["$a"]).unwrap_err();
+    assert_eq!(unknown, "line 1, column 1: there is no variable `$c`");
+}
+
+#[test]
+fn several_programs_read_one_input_as_far_as_they_look_at_it() {
+    let read = |programs: [&str; 2]| {
+        let programs = programs.map(|program| Jq::compile(program).unwrap());
+        let programs: Vec<&Jq> = programs.iter().collect();
+        let text = r#"{"a":1,"b":2,"c":[3]}"#;
+        Jq::read_for_all(&programs, text, &mut Names::default()).map(|value| shown(&value))
+    };
+
+    assert_eq!(read([".a", ".c[]"]).as_deref(), Ok(r#"{"a":1,"c":[3]}"#));
+    assert_eq!(
+        read([".a", "length"]).as_deref(),
+        Ok(r#"{"a":1,"b":2,"c":[3]}"#)
+    );
+}
+
+#[test]
 fn a_program_without_end_is_stopped() {
     let stopped = |program: &str| outputs(program, "0").unwrap_err();
 
