@@ -12,7 +12,7 @@ use crate::portion::Portion;
 use crate::ports::{Clock, Http, Staging};
 use crate::records::{Read, Stager};
 use crate::settings::Settings;
-use crate::source::page::{Place, Shape};
+use crate::source::page::Place;
 use crate::source::signs::{self, Sign};
 use crate::source::{Clocks, Each, Fetched, Getter, Page, Pages, Validators, shown};
 use crate::state::State;
@@ -99,7 +99,7 @@ impl<'f, 'p, H: Http, C: Clock, S: Staging> Run<'f, 'p, H, C, S> {
         state: &State,
     ) -> Result<Fetch<'_, 'f, 'p, H, C, S>, Failure> {
         let settings = self.settings;
-        let mut shape = Shape::of(settings.format, settings.records.as_ref());
+        let mut shape = settings.shape();
         let cursor = settings.cursor.as_ref();
         let cursor = cursor.map(|set| Cursor::begin(set, &state.position, self.range, self.now));
         let cursor = cursor.transpose()?;
@@ -258,12 +258,19 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
                 return Ok(None);
             }
             let place = fetched.place(page);
-            let expected = (self.pages.expect(), self.pages.absence());
-            let read = self.run.stager.read(&answer.body, &place, expected)?;
-            self.looks_for_more(&fetched, &read, &place)?;
+            let expected = (self.pages.expect(), self.pages.may_be_behind());
+            let opened = self.run.stager.open(&fetched, &place)?;
+            let read = self.run.stager.read(&opened, &place, expected)?;
+            if !fetched.is_empty {
+                self.looks_for_more(&fetched, &read, &place)?;
+            }
             if self.begins_again()? {
                 self.run.stager.reads_again(read, &place)?;
                 continue;
+            }
+            if fetched.is_empty {
+                self.validators = None;
+                return self.ends_at_nothing(answer.status, place).map(Some);
             }
             let records = counted(read.contents.records, "record");
             let goes_on = self.goes_on(&fetched, &read, &place);
@@ -291,6 +298,19 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
             }
             last = Some(place);
         }
+    }
+
+    /// Ends at an answer that means that there are no records. `Err`: records are missing that were said to be there.
+    fn ends_at_nothing(&mut self, status: u16, place: Place) -> Result<End, Failure> {
+        if let Some(token) = &mut self.token {
+            token.stays();
+        }
+        self.pages.end_at_nothing(&place)?;
+        self.log(&format!(
+            "debug: page {}: no records, by an answer {status}",
+            place.page
+        ));
+        Ok(End::Window(place))
     }
 
     /// Begins again at an earlier value, if the page at hand shows that records of the cursor may be missing.

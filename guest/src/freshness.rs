@@ -260,7 +260,7 @@ impl<'c, 'g, H: Http, C: Clock> Check<'c, 'g, H, C> {
     }
 
     fn shape(&self) -> Shape {
-        Shape::of(self.settings.format, self.settings.records.as_ref())
+        self.settings.shape()
     }
 
     fn log(&mut self, line: &str) {
@@ -331,8 +331,8 @@ impl Values {
         let slot = paths.add(at);
         let zone = cursor.settings().zone;
         let place = fetched.place(1);
-        let body = &fetched.answer.body;
-        let contents = page::read(body, shape, &place, &mut |_, text| {
+        let opened = fetched.open(shape, &place)?;
+        let contents = page::read(&opened, shape, &place, &mut |_, text| {
             let mut found = vec![None; paths.slots()];
             if unfit(text).is_none()
                 && paths.read(text, &mut found).is_ok()

@@ -94,6 +94,7 @@ pub fn run(
     let mut getter = Getter::new(http, clock, settings.retries)
         .at_rate(settings.rate)
         .judged_by(settings.error_check.as_ref())
+        .with_meanings(&settings.meanings)
         .reading_at_most(settings.answer_bytes_max);
     let shaping = fingerprint(env);
     let mut report = match &settings.each {

@@ -7,6 +7,7 @@
 
 mod fields;
 mod paging;
+mod shapes;
 
 use jiff::Timestamp;
 
@@ -19,7 +20,7 @@ use crate::settings::Settings;
 use crate::source::outline::{Member, elements, members};
 use crate::source::page::{self, Format, Shape};
 use crate::source::signs::{self, Headers, Sign};
-use crate::source::{Ask, Each, Fetched, Getter, Page, Pages, shown};
+use crate::source::{Ask, Each, Fetched, Getter, Page, Pages, RecordsFrom, shown};
 
 /// The first record is cut here when it is shown.
 const RECORD_CHARS_SHOWN: usize = 600;
@@ -80,6 +81,7 @@ pub fn look(
     let now = Timestamp::from_second(clock.unix_seconds()).unwrap_or(Timestamp::MIN);
     let mut getter = Getter::new(http, clock, settings.retries)
         .judged_by(settings.error_check.as_ref())
+        .with_meanings(&settings.meanings)
         .reading_at_most(settings.answer_bytes_max);
     let (each, looked_at) = match settings.each.parents() {
         None => (settings.each.first(), settings.each.looked_at()),
@@ -99,7 +101,6 @@ pub fn look(
         .ask()
         .clone();
     let fetched = getter.get(&first, 1)?;
-    let text = page::text(&fetched.answer.body, &fetched.place(1))?;
 
     let mut look = Look {
         env: env.to_vec(),
@@ -114,8 +115,20 @@ pub fn look(
     look.found("request", spoken(&first));
     let (status, bytes) = (fetched.answer.status, fetched.answer.body.len());
     look.found("answer", format!("{status}, {bytes} bytes"));
+    if fetched.is_empty {
+        let none = "none: the answer means so, by SOURCE_EMPTY_ON or SOURCE_ERROR";
+        look.found("records", none.to_owned());
+        return Ok(look.sighting);
+    }
+    let text = page::text(&fetched.answer.body, &fetched.place(1))?;
     let members = members(text);
-    let records = look.records(&settings, text, &members);
+    look.program(&settings, text, &members);
+    let settings = Settings::read(&look.env)?;
+    let opened = page::open(&fetched.answer, &settings.shape(), &fetched.place(1))?;
+    let records = match opened.made_records() {
+        Some(made) => look.made_records(made),
+        None => look.records(&settings, text, &members),
+    };
     look.paging(&settings, &fetched, &members, &records);
     look.fields(&settings, &records);
     look.filter(&fetched, &mut getter);
@@ -142,12 +155,14 @@ fn first_parent<H: Http, C: Clock>(
         let mut start = Start::of(settings, None, now)?;
         let fetched = getter.get(start.pages.ask(), 1)?;
         let place = fetched.place(1);
-        let expected = (start.pages.expect(), start.pages.absence());
+        let expected = (start.pages.expect(), start.pages.may_be_behind());
         let mut staging: &mut dyn Staging = gathered;
         let mut stager = settings.stager(&mut staging);
         stager.begins(None, start.cursor.take(), start.shape)?;
-        let read = stager.read(&fetched.answer.body, &place, expected)?;
+        let opened = stager.open(&fetched, &place)?;
+        let read = stager.read(&opened, &place, expected)?;
         stager.stage(read, &place)?;
+        drop(opened);
         Ok(fetched)
     };
     let fetched = first_page(&mut gathered);
@@ -187,7 +202,7 @@ struct Start<'s> {
 
 impl<'s> Start<'s> {
     fn of(settings: &'s Settings, each: Option<&Each>, now: Timestamp) -> Result<Self, Failure> {
-        let mut shape = Shape::of(settings.format, settings.records.as_ref());
+        let mut shape = settings.shape();
         let position = Position::default();
         let cursor = settings.cursor.as_ref();
         let cursor = cursor.map(|set| Cursor::begin(set, &position, None, now));
@@ -247,6 +262,34 @@ impl Look {
         }
     }
 
+    /// Proposes a program where the records are in no array of objects, and nobody said where they are.
+    fn program(&mut self, settings: &Settings, text: &str, members: &[Member<'_>]) {
+        let is_open = settings.records.is_none() && settings.format == Format::Json;
+        let has_objects = |text: &str| {
+            let elements = elements(text).unwrap_or_default();
+            elements.iter().any(|element| element.starts_with('{'))
+        };
+        let is_plain =
+            has_objects(text.trim_ascii()) || members.iter().any(|member| has_objects(member.text));
+        if is_open
+            && !is_plain
+            && let Some((program, reason)) = shapes::program(text, members)
+        {
+            self.suggest(vec![suggestion("SOURCE_RECORDS", &program, reason)]);
+        }
+    }
+
+    /// The records that a program makes of the page.
+    fn made_records<'t>(&mut self, records: Vec<&'t str>) -> Vec<&'t str> {
+        let place = format!(
+            "{} by the program in SOURCE_RECORDS",
+            self::records(&records)
+        );
+        self.found("records", place);
+        self.sighting.first_record = records.first().map(|record| cut(record));
+        records
+    }
+
     /// The records of the page, where they are set to stand or seem to.
     fn records<'t>(
         &mut self,
@@ -254,7 +297,7 @@ impl Look {
         text: &'t str,
         members: &[Member<'t>],
     ) -> Vec<&'t str> {
-        let (at, array) = if let Some(pointer) = &settings.records {
+        let (at, array) = if let Some(RecordsFrom::Body(pointer)) = &settings.records {
             let set = members
                 .iter()
                 .find(|member| member.pointer == pointer.text());
@@ -367,12 +410,17 @@ impl Look {
             self.suggest(named.suggestions);
         } else if settings.each.parents().is_some() {
             // Their parents have the cursor.
-        } else if settings.token.is_some() {
-            self.found("cursor", "a token, as SOURCE_CURSOR says".to_owned());
+        } else if settings.token.is_some() || self.proposes_a_token() {
+            self.found("cursor", "a token, by SOURCE_CURSOR".to_owned());
         } else if let Some(cursor) = fields::cursor(records) {
             self.found("cursor", cursor.found);
             self.suggest(cursor.suggestions);
         }
+    }
+
+    fn proposes_a_token(&self) -> bool {
+        let proposed = &mut self.sighting.suggestions.iter();
+        proposed.any(|line| line.name == "SOURCE_CURSOR_KIND" && line.value == "token")
     }
 
     /// Whether the source filters by the cursor, as the settings would be.
@@ -429,10 +477,10 @@ impl Look {
         let mut kept = Kept::default();
         let mut stager = settings.stager(&mut kept);
         stager.begins(each, start.cursor, start.shape)?;
-        let body = &fetched.answer.body;
         let place = fetched.place(1);
-        let expected = (start.pages.expect(), start.pages.absence());
-        let read = stager.read(body, &place, expected)?;
+        let expected = (start.pages.expect(), start.pages.may_be_behind());
+        let opened = stager.open(fetched, &place)?;
+        let read = stager.read(&opened, &place, expected)?;
         let sign = settings.sign_of_more(fetched, &read);
         let goes_on = start.pages.go_on(Page {
             fetched,

@@ -17,8 +17,8 @@ pub use self::transform::{OUTPUT_BYTES_MAX, OUTPUTS_MAX, Outputs, Transform};
 use crate::cursor::Cursor;
 use crate::failure::{Detail, Failure};
 use crate::ports::{StagedFile, Staging};
-use crate::source::page::{self, Contents, Place, Shape};
-use crate::source::{Absence, Each, Expect, Pagination, Seen, Watch};
+use crate::source::page::{self, Contents, Opened, Place, Shape};
+use crate::source::{Each, Expect, Fetched, Pagination, Seen, Watch};
 use tidegate_jq::{Names, Value};
 use tidegate_json::{Paths, Pointer};
 
@@ -50,20 +50,23 @@ pub struct Read<'b> {
     /// What was noticed of its records.
     pub seen: Seen,
     waiting: Vec<Looked<'b>>,
-    /// The text of the first record, and of the last one.
+    /// The text of the first record, and of the last one, where they are of the body.
     ends: Option<[&'b str; 2]>,
 }
 
 impl Read<'_> {
-    /// The text of the page without the records in their array. `body` is what was read.
+    /// The text of the page with null in place of the records, or with those that a program found in it. `body` is what was
+    /// read.
     pub fn envelope(&self, body: &[u8]) -> String {
         let begin = body.as_ptr() as usize;
         let at = |text: &str| text.as_ptr() as usize - begin;
-        let (from, to) = match self.ends {
-            Some([first, last]) => (at(first), at(last) + last.len()),
-            None => (0, 0),
+        let around = match self.ends {
+            Some([first, last]) => {
+                let to = at(last) + last.len();
+                [&body[..at(first)], b"null", &body[to..]].concat()
+            }
+            None => body.to_vec(),
         };
-        let around = [&body[..from], &body[to..]].concat();
         let around = String::from_utf8_lossy(&around);
         around.trim_start_matches('\u{feff}').to_owned()
     }
@@ -252,17 +255,22 @@ impl<'s, S: Staging> Stager<'s, S> {
         Ok(())
     }
 
-    /// Reads one page, whose first record should be as `expect` says, and which may lack records as `absence` says. `Err`: the
-    /// run is over, whatever was staged.
+    /// Asks the programs of the settings of an answer, before it is read.
+    pub fn open<'a>(&self, fetched: &'a Fetched, place: &Place) -> Result<Opened<'a>, Failure> {
+        fetched.open(&self.shape, place)
+    }
+
+    /// Reads one page, whose first record should be as `expect` says, and which need not have records if it `may_be_behind` the
+    /// last one. `Err`: the run is over, whatever was staged.
     pub fn read<'b>(
         &mut self,
-        body: &'b [u8],
+        page: &'b Opened<'_>,
         place: &Place,
-        (expect, absence): (Expect, Absence),
+        (expect, may_be_behind): (Expect, bool),
     ) -> Result<Read<'b>, Failure> {
         self.before = self.taken.counts;
         self.taken.lines.is_written = false;
-        self.shape.may_lack_records(absence);
+        self.shape.may_be_behind(may_be_behind);
         self.watch.page_begins(expect);
         let mut reader = Reader {
             wanted: &self.wanted,
@@ -280,8 +288,11 @@ impl<'s, S: Staging> Stager<'s, S> {
             },
         };
         let mut ends: Option<[&str; 2]> = None;
-        let contents = page::read(body, &self.shape, place, &mut |index, text| {
-            ends.get_or_insert([text; 2])[1] = text;
+        let is_made = self.shape.is_made();
+        let contents = page::read(page, &self.shape, place, &mut |index, text| {
+            if !is_made {
+                ends.get_or_insert([text; 2])[1] = text;
+            }
             reader.read(index, text)
         })?;
         let waiting = reader.waiting;

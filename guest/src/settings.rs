@@ -22,9 +22,9 @@ use crate::failure::{Failure, Problem, quoted};
 use crate::ports;
 use crate::records::{Read, RecordSettings, Stager};
 use crate::source::page::{Format, Shape};
-use crate::source::retry::{Rate, Retries};
+use crate::source::retry::{Meanings, Rate, Retries};
 use crate::source::signs::{self, Sign};
-use crate::source::{Ask, Each, ErrorCheck, Fetched, Pages, Pagination};
+use crate::source::{Ask, Each, ErrorCheck, Fetched, Pages, Pagination, RecordsFrom};
 use tidegate_json::Pointer;
 
 /// What a run needs to know.
@@ -41,7 +41,9 @@ pub struct Settings {
     /// `SOURCE_PAGINATION` and `SOURCE_PAGE_FROM`.
     pub pagination: Pagination,
     /// `SOURCE_RECORDS`; `None`: the body is the array.
-    pub records: Option<Pointer>,
+    pub records: Option<RecordsFrom>,
+    /// `SOURCE_RECORDS_MISSING`: a page without the place of the records has none.
+    pub missing_is_empty: bool,
     /// `SOURCE_CURSOR` and what belongs to it, where it stands in records.
     pub cursor: Option<CursorSettings>,
     /// `SOURCE_CURSOR` and what belongs to it, where it is a token.
@@ -52,6 +54,8 @@ pub struct Settings {
     pub made: RecordSettings,
     /// `SOURCE_ERROR`.
     pub error_check: Option<ErrorCheck>,
+    /// `SOURCE_EMPTY_ON` and `SOURCE_RETRY_ON`.
+    pub meanings: Meanings,
     /// `SOURCE_RATE`.
     pub rate: Option<Rate>,
     /// `MAX_RETRIES` and `RETRY_PAUSE`.
@@ -107,7 +111,8 @@ impl Settings {
         let body = given.body();
         let headers = given.headers();
         let each = given.each(url.as_ref());
-        let records = given.pointer("SOURCE_RECORDS");
+        let records = given.records();
+        let missing_is_empty = given.missing_is_empty();
         let pagination = given.pagination(records.as_ref());
         let has_parents = given.has_parents();
         // The request before the others has them then.
@@ -120,6 +125,7 @@ impl Settings {
         let mut made = given.record_settings(given.variables());
         made.parent = made.parent.filter(|_| !has_parents);
         let error_check = given.error_check();
+        let meanings = given.meanings();
         let rate = given.rate();
         let retries = given.retries();
         given.source_timeout();
@@ -135,11 +141,13 @@ impl Settings {
                 each,
                 pagination,
                 records,
+                missing_is_empty,
                 cursor,
                 token,
                 format,
                 made,
                 error_check,
+                meanings,
                 rate,
                 retries,
                 answer_bytes_max,
@@ -187,6 +195,23 @@ impl Settings {
         })
     }
 
+    /// Where things are in a page.
+    pub fn shape(&self) -> Shape {
+        let mut known_by = Vec::new();
+        if self.made.transform.is_none() {
+            known_by.clone_from(&self.made.key);
+        }
+        known_by.extend(self.cursor.iter().map(|cursor| cursor.pointer.clone()));
+        let shape = match &self.records {
+            Some(RecordsFrom::Jq(program)) => Shape::made_by(program),
+            Some(RecordsFrom::Body(pointer)) => Shape::of(self.format, Some(pointer)),
+            None => Shape::of(self.format, None),
+        };
+        shape
+            .known_by(known_by)
+            .reading(self.missing_is_empty, self.error_check.is_some())
+    }
+
     /// The pages that begin at `first`. What is to be read of each is added to `shape`.
     pub fn pages(&self, first: &Ask, shape: &mut Shape) -> Result<Pages<'_>, Failure> {
         // What TRANSFORM makes the key of, a record as it comes may have more than once.
@@ -196,7 +221,11 @@ impl Settings {
 
     /// The sign that there is more than what was read of an answer.
     pub fn sign_of_more(&self, fetched: &Fetched, read: &Read<'_>) -> Option<Sign> {
-        let at = self.records.as_ref().map_or("", Pointer::text);
+        let at = match &self.records {
+            Some(RecordsFrom::Body(pointer)) => Some(pointer.text()),
+            Some(RecordsFrom::Jq(_)) => None,
+            None => Some(""),
+        };
         let envelope = match self.format {
             Format::Ndjson => String::new(),
             Format::Json | Format::Object => read.envelope(&fetched.answer.body),

@@ -6,6 +6,8 @@
 mod advisories;
 /// The component alone, in a plain runtime with stock WASI.
 mod alone;
+/// What an answer means: programs that find its records, pages without any, statuses.
+mod answers;
 /// `WRITE_MODE=append`.
 mod append;
 /// `docs/security.md`, and attacks that no other module performs.

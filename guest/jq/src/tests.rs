@@ -107,7 +107,7 @@ fn variables_have_the_values_of_the_run_and_others_are_unknown() {
     let mut found = Vec::new();
 
     let input = read(r#"{"a":1}"#).unwrap();
-    let ran = compiled.run_with(
+    let ran = compiled.run_within(
         input,
         &[Value::int(10), Value::int(100)],
         99,

@@ -41,8 +41,8 @@ pub enum TokenPage {
 #[derive(Debug)]
 pub struct Token<'s> {
     settings: &'s TokenSettings,
-    /// Its slot, where it stands in the body.
-    slot: Option<usize>,
+    /// Its slot, where it does not stand in a header.
+    slot: usize,
     last: Option<String>,
     found: Option<String>,
 }
@@ -70,8 +70,9 @@ impl<'s> Token<'s> {
         Ok(Self {
             settings,
             slot: match &settings.from {
-                PageFrom::Body(pointer) => Some(shape.also(pointer)),
-                PageFrom::Header(_) => None,
+                PageFrom::Body(pointer) => shape.also(pointer),
+                PageFrom::Header(_) => 0,
+                PageFrom::Jq(program) => shape.also_by(program, "SOURCE_CURSOR"),
             },
             last: state.cursor.clone(),
             found: None,
@@ -112,6 +113,13 @@ impl<'s> Token<'s> {
         Ok(())
     }
 
+    /// An answer that means that there are no records has no token: the next run goes on where this one did.
+    pub fn stays(&mut self) {
+        if self.found.is_none() {
+            self.found.clone_from(&self.last);
+        }
+    }
+
     /// The state for the next run. `place` is the last page's. `Err`: it has no token.
     pub fn end(self, place: &Place) -> Result<Position, Failure> {
         let Some(found) = self.found else {
@@ -142,12 +150,8 @@ impl<'s> Token<'s> {
 
     fn read(&self, answer: &Answer, contents: &Contents) -> Result<Option<String>, String> {
         let found = match &self.settings.from {
-            PageFrom::Body(_) => match self.slot.and_then(|slot| contents.value(slot)) {
-                Some(number) if number.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
-                    Some(number.to_owned())
-                }
-                json => leading_text(json)?,
-            },
+            PageFrom::Body(_) => in_json(contents.value(self.slot))?,
+            PageFrom::Jq(_) => in_json(contents.made(self.slot))?,
             PageFrom::Header(name) => {
                 let value = header(answer, name).map(<[u8]>::trim_ascii);
                 let value = value.map(std::str::from_utf8).next().transpose();
@@ -164,12 +168,19 @@ impl<'s> Token<'s> {
     }
 
     fn broken(&self, place: &Place, what: &str) -> Failure {
-        let at = match &self.settings.from {
-            PageFrom::Body(pointer) => format!("`{pointer}`"),
-            PageFrom::Header(name) => format!("header `{name}`"),
-        };
+        let at = &self.settings.from;
         Failure::protocol(format!(
             "{place} has {what} as {at} (SOURCE_CURSOR); without one the next run cannot continue from here: check SOURCE_CURSOR and SOURCE_CURSOR_PAGE"
         ))
+    }
+}
+
+/// A token from its JSON: a text or a number.
+fn in_json(json: Option<&str>) -> Result<Option<String>, &'static str> {
+    match json {
+        Some(number) if number.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
+            Ok(Some(number.to_owned()))
+        }
+        json => leading_text(json),
     }
 }

@@ -1,8 +1,9 @@
 //! Which kind of pagination an answer looks like, by the names that APIs give to what leads on.
 
 use super::{Suggestion, suggestion};
+use crate::source::jq_path;
 use crate::source::outline::Member;
-use crate::source::signs::{Headers, total};
+use crate::source::signs::{DONE, Headers, counts_pages, next_link, total};
 
 /// Members that hold the URL of the next page.
 const NEXT_URL: [&str; 8] = [
@@ -16,13 +17,14 @@ const NEXT_URL: [&str; 8] = [
     "nextpage",
 ];
 /// Members that hold a token, and the parameter that usually takes it.
-const TOKENS: [(&str, &str); 12] = [
+const TOKENS: [(&str, &str); 13] = [
     ("nextcursor", "cursor"),
     ("nextpagetoken", "pageToken"),
     ("nexttoken", "next_token"),
     ("continuationtoken", "continuation_token"),
     ("continuation", "continuation"),
     ("endcursor", "after"),
+    ("aftercursor", "cursor"),
     ("after", "after"),
     ("scrollid", "scroll_id"),
     ("cursor", "cursor"),
@@ -94,16 +96,28 @@ pub fn told(
             ],
         })
     } else {
-        next_url(members).or_else(|| token(members, posts))
+        next_url(members)
+            .or_else(|| by_relation(members))
+            .or_else(|| token(members, posts))
     };
     let counted = || by_number(members, headers, records, posts, queries);
-    let mut paging = paging.or_else(|| last_record(members)).or_else(counted)?;
+    let mut paging = paging
+        .or_else(|| last_record(members))
+        .or_else(|| by_pages(members, posts))
+        .or_else(counted)?;
     if let Some(more) = named(members, &MORE).find(|member| member.is_flag()) {
         paging.suggestions.push(suggestion(
             "SOURCE_PAGE_MORE",
             &more.pointer,
             "says whether there are more pages",
         ));
+    } else if let Some(done) = named(members, &DONE).find(|member| member.is_flag()) {
+        paging.suggestions.push(suggestion(
+            "SOURCE_PAGE_MORE",
+            &format!("{} | not", jq_path(&done.pointer)),
+            "says whether this is the last page",
+        ));
+        goes_on_by_token(&mut paging, done);
     }
     let at = total(members, records).map(|total| total.pointer.clone());
     let in_header = headers.total.as_ref().map(|name| format!("header:{name}"));
@@ -150,6 +164,93 @@ fn next_url(members: &[Member<'_>]) -> Option<Paging> {
     }
     Some(Paging {
         found: format!("`{}` names the next page's URL", next.pointer),
+        suggestions,
+    })
+}
+
+/// A stream that says where it ends, and has a token all the same: the next run goes on by it.
+fn goes_on_by_token(paging: &mut Paging, done: &Member<'_>) {
+    let value = |name: &str| {
+        let line = paging.suggestions.iter().find(|line| line.name == name)?;
+        Some(line.value.clone())
+    };
+    let is_stream =
+        done.name == "endofstream" && value("SOURCE_PAGINATION").as_deref() == Some("token");
+    let (Some(from), Some(to)) = (value("SOURCE_PAGE_FROM"), value("SOURCE_PAGE_TO")) else {
+        return;
+    };
+    if is_stream {
+        let next = "a guess: the token of the last page is for the next run";
+        paging.suggestions.extend([
+            suggestion("SOURCE_CURSOR", &from, next),
+            suggestion("SOURCE_CURSOR_KIND", "token", next),
+            suggestion("SOURCE_CURSOR_PAGE", "last", next),
+            suggestion("SOURCE_CURSOR_TO", &to, next),
+        ]);
+    }
+}
+
+fn by_relation(members: &[Member<'_>]) -> Option<Paging> {
+    let (links, (relation, url)) = members
+        .iter()
+        .find_map(|member| Some((member, next_link(member)?)))?;
+    let from = format!(
+        "{}[] | select(.{relation} == \"next\").{url}",
+        jq_path(&links.pointer)
+    );
+    Some(Paging {
+        found: format!("`{}` has a link to the next page", links.pointer),
+        suggestions: vec![
+            suggestion(
+                "SOURCE_PAGINATION",
+                "next-url",
+                "the body has a list of links",
+            ),
+            suggestion(
+                "SOURCE_PAGE_FROM",
+                &from,
+                "the one with the relation `next`",
+            ),
+        ],
+    })
+}
+
+/// The number of a page, and how many there are.
+fn by_pages(members: &[Member<'_>], posts: bool) -> Option<Paging> {
+    let pages = members
+        .iter()
+        .find(|member| counts_pages(member, members))?;
+    let place = |pointer: &str| pointer.rsplit_once('/').map(|(at, _)| at.to_owned());
+    let page = named(members, &PAGE_NUMBER)
+        .find(|page| page.number().is_some() && place(&page.pointer) == place(&pages.pointer))?;
+    let (at, of) = (jq_path(&page.pointer), jq_path(&pages.pointer));
+    let is_from_zero = page.number() == Some(0);
+    let more = if is_from_zero {
+        format!("{at} + 1 < {of}")
+    } else {
+        format!("{at} < {of}")
+    };
+    let mut suggestions = vec![
+        suggestion("SOURCE_PAGINATION", "page", "pages are asked for by number"),
+        suggestion(
+            "SOURCE_PAGE_TO",
+            if posts { "/page" } else { "page" },
+            "a guess: the API's documentation says which parameter takes it",
+        ),
+        suggestion(
+            "SOURCE_PAGE_MORE",
+            &more,
+            "the answer says how many pages there are",
+        ),
+    ];
+    if is_from_zero {
+        suggestions.push(suggestion("SOURCE_PAGE_FIRST", "0", "the first page is 0"));
+    }
+    Some(Paging {
+        found: format!(
+            "`{}` is {}, of {} pages",
+            page.pointer, page.text, pages.text
+        ),
         suggestions,
     })
 }
@@ -355,6 +456,63 @@ mod tests {
                 "SOURCE_PAGINATION=offset",
                 "SOURCE_PAGE_TO=offset",
                 "SOURCE_TOTAL=/total"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_flag_that_is_true_at_the_end_is_negated() {
+        assert_eq!(
+            lines(
+                r#"{"rows":[],"next_cursor":"x","meta":{"is_last":false}}"#,
+                false,
+                &[]
+            ),
+            [
+                "SOURCE_PAGINATION=token",
+                "SOURCE_PAGE_FROM=/next_cursor",
+                "SOURCE_PAGE_TO=cursor",
+                "SOURCE_PAGE_MORE=.meta.is_last | not"
+            ]
+        );
+        assert_eq!(
+            lines(
+                r#"{"tickets":[],"after_cursor":"x","end_of_stream":true}"#,
+                false,
+                &[]
+            ),
+            [
+                "SOURCE_PAGINATION=token",
+                "SOURCE_PAGE_FROM=/after_cursor",
+                "SOURCE_PAGE_TO=cursor",
+                "SOURCE_PAGE_MORE=.end_of_stream | not",
+                "SOURCE_CURSOR=/after_cursor",
+                "SOURCE_CURSOR_KIND=token",
+                "SOURCE_CURSOR_PAGE=last",
+                "SOURCE_CURSOR_TO=cursor"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_number_of_pages_and_a_list_of_links_need_programs() {
+        assert_eq!(
+            lines(r#"{"page":1,"pages":3,"items":[]}"#, false, &[]),
+            [
+                "SOURCE_PAGINATION=page",
+                "SOURCE_PAGE_TO=page",
+                "SOURCE_PAGE_MORE=.page < .pages"
+            ]
+        );
+        assert_eq!(
+            lines(
+                r#"{"link":[{"relation":"self","url":"/a"},{"relation":"next","url":"/b"}]}"#,
+                false,
+                &[]
+            ),
+            [
+                "SOURCE_PAGINATION=next-url",
+                r#"SOURCE_PAGE_FROM=.link[] | select(.relation == "next").url"#
             ]
         );
     }

@@ -29,7 +29,7 @@ pub(super) struct Reader<'p, 's, 'b> {
 
 /// A record that was looked at, and is to be staged or rejected.
 pub(super) struct Looked<'b> {
-    pub(super) index: u64,
+    pub(super) index: Option<u64>,
     pub(super) text: &'b str,
     pub(super) marks: Result<Marks<'b>, Unusable>,
 }
@@ -42,7 +42,7 @@ pub(super) struct Marks<'b> {
 
 impl<'b> Reader<'_, '_, 'b> {
     /// Reads one record. `Err`: the run is over.
-    pub(super) fn read(&mut self, index: u64, text: &'b str) -> Result<(), Failure> {
+    pub(super) fn read(&mut self, index: Option<u64>, text: &'b str) -> Result<(), Failure> {
         let marks = match self.look(index, text)? {
             Ok(Some(marks)) => Ok(marks),
             Ok(None) => return Ok(()),
@@ -64,7 +64,7 @@ impl<'b> Reader<'_, '_, 'b> {
     /// What is found in a record; `None`: it is left out. The outer `Err`: the run is over.
     fn look(
         &mut self,
-        index: u64,
+        index: Option<u64>,
         text: &'b str,
     ) -> Result<Result<Option<Marks<'b>>, Unusable>, Failure> {
         let bytes_max = self.taker.taken.made.record_bytes_max;

@@ -29,14 +29,15 @@ pub(super) struct Taker<'p, 's> {
 pub(super) struct RecordPlace<'p> {
     place: &'p Place,
     shape: &'p Shape,
-    index: u64,
+    index: Option<u64>,
 }
 
 impl fmt::Display for RecordPlace<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.shape.record_at(self.index).as_str() {
-            "" => write!(f, "{}: the record", self.place),
-            at => write!(f, "{}: record `{at}`", self.place),
+        match (self.shape.record_at(self.index).as_str(), self.index) {
+            ("", Some(index)) => write!(f, "{}: record {} (SOURCE_RECORDS)", self.place, index + 1),
+            ("", None) => write!(f, "{}: the record", self.place),
+            (at, _) => write!(f, "{}: record `{at}`", self.place),
         }
     }
 }
@@ -52,7 +53,7 @@ impl Unusable {
 
 impl<'p> Taker<'p, '_> {
     /// Where a record is.
-    pub(super) fn at(&self, index: u64) -> RecordPlace<'p> {
+    pub(super) fn at(&self, index: Option<u64>) -> RecordPlace<'p> {
         RecordPlace {
             place: self.place,
             shape: self.shape,
@@ -78,7 +79,7 @@ impl<'p> Taker<'p, '_> {
     }
 
     /// Whether a run goes on after a record on which TRANSFORM or SOURCE_SCHEMA took too many steps. `Err`: it was one too many.
-    fn goes_on(&mut self, index: u64, Unusable(why): &Unusable) -> Result<(), Failure> {
+    fn goes_on(&mut self, index: Option<u64>, Unusable(why): &Unusable) -> Result<(), Failure> {
         let here = format!("{}{why}", self.at(index));
         let first = self.taken.first_out_of_steps.get_or_insert(here);
         if self.taken.out_of_steps < OUT_OF_STEPS_MAX {
@@ -139,7 +140,7 @@ impl<'p> Taker<'p, '_> {
             Some(transform) => transform
                 .apply(value, &self.taken.variables, &mut outputs)
                 .map_err(|why| {
-                    self.taken.out_of_steps += u64::from(why == RunError::Steps);
+                    self.taken.out_of_steps += u64::from(matches!(why, RunError::Steps(_)));
                     Unusable::setting("TRANSFORM", why)
                 })
                 .and_then(|()| {
@@ -225,7 +226,12 @@ impl<'p> Taker<'p, '_> {
     }
 
     /// Puts the record aside with the reason; where the settings want that, ends the run instead.
-    fn reject(&mut self, index: u64, text: &str, Unusable(why): &Unusable) -> Result<(), Failure> {
+    fn reject(
+        &mut self,
+        index: Option<u64>,
+        text: &str,
+        Unusable(why): &Unusable,
+    ) -> Result<(), Failure> {
         if self.taken.made.invalid == Invalid::Fail {
             return Err(Failure::data(format!("{}{why}", self.at(index))));
         }

@@ -1,15 +1,12 @@
 //! What the cursor is, in records or as a token of the source's own, and how it is asked from.
 
-use tidegate_json::Pointer;
-
 use super::description::{Setting, Staging, optional};
-use super::{Given, is_header_name, not_one_of};
+use super::{Given, not_one_of};
 use crate::cursor::{
     Asking, CursorSettings, Form, Kind, Lookback, Missing, Order, TOKEN_BYTES_MAX, TokenPage,
     TokenSettings, VALUE_BYTES_MAX, Zone, window_seconds,
 };
-use crate::failure::quoted;
-use crate::source::{CURSOR, PageFrom, To};
+use crate::source::{CURSOR, PageFrom, RecordsFrom, To};
 
 /// A day, which is what a cursor of days is counted in.
 const DAY_SECONDS: u64 = 24 * 60 * 60;
@@ -286,7 +283,7 @@ impl Given<'_> {
     }
 
     /// The token; `None` where the cursor is another one, or there is none.
-    pub(super) fn cursor_token(&mut self, records: Option<&Pointer>) -> Option<TokenSettings> {
+    pub(super) fn cursor_token(&mut self, records: Option<&RecordsFrom>) -> Option<TokenSettings> {
         if !self.is_token() || self.get("SOURCE_CURSOR").is_none() {
             return None;
         }
@@ -349,28 +346,8 @@ impl Given<'_> {
         }
     }
 
-    fn token_from(&mut self, records: Option<&Pointer>) -> Option<PageFrom> {
-        const NAME: &str = "SOURCE_CURSOR";
-        let text = self.get(NAME)?;
-        if let Some(header) = text.strip_prefix("header:") {
-            if !is_header_name(header) {
-                self.wrong(NAME, format!("{} is not a header's name", quoted(header)));
-            }
-            return Some(PageFrom::Header(header.to_ascii_lowercase()));
-        }
-        let pointer = self.kept(NAME, Pointer::parse(text))?;
-        match records {
-            Some(records) if *records == pointer => self.wrong(
-                NAME,
-                format!("`{pointer}` is where the records are (SOURCE_RECORDS)"),
-            ),
-            None if self.get("SOURCE_RECORDS").is_none() => self.wrong(
-                "SOURCE_RECORDS",
-                format!("is not set, but the token is read at `{pointer}`: give the place of the array of records, such as `/items`"),
-            ),
-            _ => {}
-        }
-        Some(PageFrom::Body(pointer))
+    fn token_from(&mut self, records: Option<&RecordsFrom>) -> Option<PageFrom> {
+        self.page_from("SOURCE_CURSOR", records)
     }
 }
 
@@ -389,7 +366,7 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         (
             "SOURCE_CURSOR_KIND",
-            "Type of the cursor: `rfc3339`, `date`, `epoch`, `epoch-ms`, `integer`, `text` or `token`. Default: detected from the first value where that is certain, never as an epoch or a token; else the run fails. With `token` (an opaque sync token), SOURCE_CURSOR is a JSON Pointer into the page, or `header:NAME`.",
+            "Type of the cursor: `rfc3339`, `date`, `epoch`, `epoch-ms`, `integer`, `text` or `token`. Default: detected from the first value where that is certain, never as an epoch or a token; else the run fails. With `token` (an opaque sync token), SOURCE_CURSOR is a JSON Pointer into the page, `header:NAME` or a jq program.",
             "epoch-ms",
         ),
         (

@@ -56,9 +56,10 @@ const OF_PARENTS: [(&str, &str); 13] = [
 ];
 
 /// Settings of the children, which the request before them has not.
-const OF_CHILDREN: [&str; 5] = [
+const OF_CHILDREN: [&str; 6] = [
     "SOURCE_BODY",
     "SOURCE_FORMAT",
+    "SOURCE_RECORDS_MISSING",
     "SOURCE_SCHEMA",
     "TRANSFORM",
     "PRIMARY_KEY",

@@ -3,7 +3,7 @@
 use super::description::{Setting, optional};
 use super::{Given, is_header_name, not_one_of};
 use crate::failure::quoted;
-use crate::source::{PageFrom, Pagination, Style, To};
+use crate::source::{PageFrom, Pagination, Program, RecordsFrom, Style, To};
 use tidegate_json::Pointer;
 
 /// The largest `SOURCE_PAGE_SIZE`.
@@ -23,7 +23,53 @@ const STYLES: [&str; 7] = [
 const SHORT: [&str; 2] = ["ask", "last"];
 
 impl Given<'_> {
-    pub(super) fn pagination(&mut self, records: Option<&Pointer>) -> Pagination {
+    /// Where the records are.
+    pub(super) fn records(&mut self) -> Option<RecordsFrom> {
+        const NAME: &str = "SOURCE_RECORDS";
+        let text = self.get(NAME)?;
+        if text.starts_with('/') {
+            return self.pointer(NAME).map(RecordsFrom::Body);
+        }
+        if text.starts_with("header:") {
+            self.wrong(
+                NAME,
+                "is a header, which has no records: give a JSON Pointer, such as `/items`",
+            );
+            return None;
+        }
+        if self.get("SOURCE_FORMAT") == Some("object") {
+            self.wrong(
+                "SOURCE_FORMAT",
+                "`object` has no effect where SOURCE_RECORDS is a jq program, of which an object is one record: remove it",
+            );
+        }
+        self.kept(NAME, Program::compile(text)).map(RecordsFrom::Jq)
+    }
+
+    pub(super) fn missing_is_empty(&mut self) -> bool {
+        const NAME: &str = "SOURCE_RECORDS_MISSING";
+        const WORDS: [&str; 2] = ["fail", "empty"];
+        let Some(word) = self.get(NAME) else {
+            return false;
+        };
+        if !WORDS.contains(&word) {
+            self.wrong(NAME, not_one_of(word, &WORDS));
+        }
+        let is_empty = word == WORDS[1];
+        if is_empty
+            && !self
+                .get("SOURCE_RECORDS")
+                .is_some_and(|at| at.starts_with('/'))
+        {
+            self.wrong(
+                NAME,
+                "`empty` has an effect only where SOURCE_RECORDS is a JSON Pointer: remove it",
+            );
+        }
+        is_empty
+    }
+
+    pub(super) fn pagination(&mut self, records: Option<&RecordsFrom>) -> Pagination {
         let style = self.style(records);
         let size = self
             .get("SOURCE_PAGE_SIZE")
@@ -74,7 +120,7 @@ impl Given<'_> {
         is_last
     }
 
-    fn style(&mut self, records: Option<&Pointer>) -> Style {
+    fn style(&mut self, records: Option<&RecordsFrom>) -> Style {
         let style = self.get("SOURCE_PAGINATION").unwrap_or("none");
         if !STYLES.contains(&style) {
             self.wrong("SOURCE_PAGINATION", not_one_of(style, &STYLES));
@@ -105,7 +151,7 @@ impl Given<'_> {
         read.unwrap_or(Style::None)
     }
 
-    fn page_token(&mut self, records: Option<&Pointer>) -> Option<Style> {
+    fn page_token(&mut self, records: Option<&RecordsFrom>) -> Option<Style> {
         self.require(
             "SOURCE_PAGE_FROM",
             "is not set: give the place of the next token in an answer, such as `/next_cursor` or `header:X-Next`",
@@ -170,7 +216,11 @@ impl Given<'_> {
     }
 
     /// Where the setting `name` says that a value stands in an answer.
-    fn page_from(&mut self, name: &str, records: Option<&Pointer>) -> Option<PageFrom> {
+    pub(super) fn page_from(
+        &mut self,
+        name: &str,
+        records: Option<&RecordsFrom>,
+    ) -> Option<PageFrom> {
         let text = self.get(name)?;
         if let Some(header) = text.strip_prefix("header:") {
             if !is_header_name(header) {
@@ -178,15 +228,24 @@ impl Given<'_> {
             }
             return Some(PageFrom::Header(header.to_ascii_lowercase()));
         }
+        if !text.starts_with('/') {
+            if self.get("SOURCE_FORMAT") == Some("ndjson") {
+                self.wrong(
+                    name,
+                    "is a jq program, but with SOURCE_FORMAT `ndjson` there is no body to ask: give a header, such as `header:X-Next`",
+                );
+            }
+            return self.kept(name, Program::compile(text)).map(PageFrom::Jq);
+        }
         let pointer = self.kept(name, Pointer::parse(text))?;
         self.needs_records(name, text, records);
         Some(PageFrom::Body(pointer))
     }
 
     /// A body that has more in it than records is no array, and the records stand somewhere else.
-    fn needs_records(&mut self, name: &str, text: &str, records: Option<&Pointer>) {
+    fn needs_records(&mut self, name: &str, text: &str, records: Option<&RecordsFrom>) {
         match records {
-            Some(records) if records.text() == text => {
+            Some(RecordsFrom::Body(records)) if records.text() == text => {
                 let what = format!("`{text}` is where the records are (SOURCE_RECORDS)");
                 self.wrong(name, what);
             }
@@ -224,7 +283,11 @@ impl Given<'_> {
         let cursor_to = self.get("SOURCE_CURSOR_TO");
         let cursor_to = cursor_to.filter(|_| !self.has_parents());
         for (name, to) in [("SOURCE_PAGE_TO", to), ("SOURCE_PAGE_SIZE_TO", size_to)] {
-            if cursor_to.is_some() && to.map(place) == cursor_to {
+            // A sync token may well be sent where the page's is: the first request has the one, the others have the other.
+            let is_one_token = name == "SOURCE_PAGE_TO"
+                && matches!(pagination.style, Style::Token { .. })
+                && self.is_token();
+            if cursor_to.is_some() && to.map(place) == cursor_to && !is_one_token {
                 self.wrong(
                     name,
                     "is the same as SOURCE_CURSOR_TO: each needs its own place",
@@ -249,11 +312,17 @@ pub(super) fn described() -> Vec<Setting> {
             shapes_records: true,
             ..optional(
                 "SOURCE_RECORDS",
-                "JSON Pointer to the array of records. Not needed if the body is the array.",
+                "Where the array of records is: a JSON Pointer, or a jq program that makes the records of the body. Not needed if the body is the array. Null is an empty page.",
                 "",
                 "/data/items",
             )
         },
+        optional(
+            "SOURCE_RECORDS_MISSING",
+            "What a page without the place of SOURCE_RECORDS means: `fail` ends the run, `empty` is a page without records.",
+            "fail",
+            "empty",
+        ),
         optional(
             "SOURCE_PAGINATION",
             "How the next page is found: `none` (one answer is everything; the default, which also looks for signs of more), `link` (Link header with rel=next), `next-url`, `token`, `last-record` (a value of the last record), `page` (a number) or `offset`. With `page`, rows deleted during a run may hide others until the next full fetch. With `offset` and PRIMARY_KEY, pages overlap by one record, so that shifts are detected.",
@@ -262,7 +331,7 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         optional(
             "SOURCE_PAGE_FROM",
-            "Where the next URL (default `/next`) or token is: a JSON Pointer into the body, or `header:NAME`. For `last-record`: a JSON Pointer into the record.",
+            "Where the next URL (default `/next`) or token is: a JSON Pointer into the body, `header:NAME` or a jq program. For `last-record`: a JSON Pointer into the record.",
             "",
             "/links/next",
         ),
@@ -298,13 +367,13 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         optional(
             "SOURCE_PAGE_MORE",
-            "Where the source says whether there are more pages (true or false): a JSON Pointer into the body, or `header:NAME`.",
+            "Where the source says whether there are more pages (true or false): a JSON Pointer into the body, `header:NAME` or a jq program, such as `.page < .pages`.",
             "",
             "/has_more",
         ),
         optional(
             "SOURCE_TOTAL",
-            "Where the total record count is: a JSON Pointer into the body, or `header:NAME`. A string, and `Content-Range: items 0-24/319`, are understood. A run that fetches fewer records fails; more records are fetched all the same, with a warning. Reached by a page that is not full, it ends `last-record`, `page` and `offset`.",
+            "Where the total record count is: a JSON Pointer into the body, `header:NAME` or a jq program. A string, and `Content-Range: items 0-24/319`, are understood. A run that fetches fewer records fails; more records are fetched all the same, with a warning. Reached by a page that is not full, it ends `last-record`, `page` and `offset`.",
             "",
             "/total",
         ),

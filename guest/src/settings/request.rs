@@ -10,7 +10,7 @@ use url::Url;
 use super::description::{Setting, optional};
 use super::{Given, is_header_name, not_one_of};
 use crate::failure::quoted;
-use crate::source::retry::{Rate, Retries};
+use crate::source::retry::{Meanings, Rate, Retries};
 use crate::source::{CURSOR, ErrorCheck, To, URL_BYTES_MAX, check_place, holds_cursor};
 use crate::units;
 
@@ -258,6 +258,51 @@ impl Given<'_> {
         self.kept(NAME, ErrorCheck::compile(program))
     }
 
+    pub(super) fn meanings(&mut self) -> Meanings {
+        let empty = self.statuses("SOURCE_EMPTY_ON", |status| match status {
+            401 | 403 | 407 => Err("refuses the credential"),
+            408 | 425 | 429 => Err("asks to come back later"),
+            204 | 205 | 400..=499 => Ok(()),
+            _ => Err("does not say that there are no records"),
+        });
+        let retry = self.statuses("SOURCE_RETRY_ON", |status| match status {
+            201..=299 | 400..=599 => Ok(()),
+            _ => Err("is no refusal and no error"),
+        });
+        if let Some(both) = empty.iter().find(|status| retry.contains(status)) {
+            self.wrong(
+                "SOURCE_RETRY_ON",
+                format!("has {both}, and SOURCE_EMPTY_ON has it too: remove one of them"),
+            );
+        }
+        Meanings { empty, retry }
+    }
+
+    /// A list of statuses, each of which `may_be` in it. What is wrong with one is about the answer.
+    fn statuses(&mut self, name: &str, may_be: fn(u16) -> Result<(), &'static str>) -> Vec<u16> {
+        let text = self.get(name).unwrap_or_default();
+        let mut statuses = Vec::new();
+        for part in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
+            let status = part
+                .parse()
+                .ok()
+                .filter(|status| (100..600).contains(status));
+            let Some(status) = status else {
+                let what = "is not a list of HTTP statuses, such as `404,204`";
+                self.wrong(name, format!("{} {what}", quoted(part)));
+                continue;
+            };
+            if let Err(why) = may_be(status) {
+                self.wrong(
+                    name,
+                    format!("{status} {why}: say by SOURCE_ERROR which of these answers are meant"),
+                );
+            }
+            statuses.push(status);
+        }
+        statuses
+    }
+
     pub(super) fn rate(&mut self) -> Option<Rate> {
         const NAME: &str = "SOURCE_RATE";
         let text = self.get(NAME)?;
@@ -428,9 +473,21 @@ pub(super) fn described_limits() -> Vec<Setting> {
     vec![
         optional(
             "SOURCE_ERROR",
-            "A jq program that looks for an error in the body of a 200 answer. Null, false or no result: no error. The text `retry`: retry as after a 503. Any other result fails the run. Every page is parsed twice then.",
+            "A jq program that says what an answer means. Its input is the body, `$status` and `$headers` are known. Null, false or no result: what the status says. The text `retry`: try again, as after a 503. The text `empty`: no records, and no more pages. Any other result is an error: after a 200 it fails the run. Every page is parsed twice then.",
             "",
             ".errors[0].message",
+        ),
+        optional(
+            "SOURCE_EMPTY_ON",
+            "Statuses that mean that there are no records, comma-separated: 204, and those from 400 on that say nothing of a credential or a limit.",
+            "",
+            "404,204",
+        ),
+        optional(
+            "SOURCE_RETRY_ON",
+            "Statuses after which a request is tried again, comma-separated, besides 202, 408, 425, 429, 500, 502, 503, 504, 522 and 524. Use it where a rate limit is sent as 400 or 403.",
+            "",
+            "400,403",
         ),
         optional(
             "SOURCE_RATE",

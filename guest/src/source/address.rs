@@ -80,9 +80,30 @@ pub(super) fn percent_encoded(text: &str) -> String {
 
 /// The URL that `text` names in an answer of `base`. `Err` says why it is not followed.
 pub fn resolve(base: &Url, text: &str) -> Result<Url, String> {
-    let mut url = base
-        .join(text.trim_ascii())
-        .map_err(|error| format!("no URL: {error}"))?;
+    followed(base, joined(base, text)?)
+}
+
+/// The same of the next page. On the same host, one over http is asked for over https where the answer came so: behind a proxy
+/// that ends TLS, many sources do not know their own scheme.
+pub fn resolve_next(base: &Url, text: &str) -> Result<Url, String> {
+    let mut url = joined(base, text)?;
+    let is_own = url.host() == base.host()
+        && (url.port().is_none() || url.port() == base.port_or_known_default());
+    if (base.scheme(), url.scheme()) == ("https", "http") && is_own {
+        let is_set = url
+            .set_scheme("https")
+            .and_then(|()| url.set_port(base.port()));
+        is_set.map_err(|()| "no URL".to_owned())?;
+    }
+    followed(base, url)
+}
+
+fn joined(base: &Url, text: &str) -> Result<Url, String> {
+    let url = base.join(text.trim_ascii());
+    url.map_err(|error| format!("no URL: {error}"))
+}
+
+fn followed(base: &Url, mut url: Url) -> Result<Url, String> {
     url.set_fragment(None);
     match (base.scheme(), url.scheme()) {
         ("https", "http") => return Err("a downgrade from https to http".to_owned()),
@@ -191,6 +212,36 @@ mod tests {
                 .unwrap_err()
                 .contains("bytes")
         );
+    }
+
+    #[test]
+    fn a_next_page_over_http_on_the_same_host_is_asked_for_over_https() {
+        let next = |base: &str, text: &str| resolve_next(&url(base), text).map(String::from);
+        let https = |text: &str| Ok(text.to_owned());
+
+        for named in ["http://x.example/p?a=1#b", "http://x.example:443/p?a=1"] {
+            assert_eq!(
+                next("https://x.example/o", named),
+                https("https://x.example/p?a=1")
+            );
+        }
+        for named in ["http://x.example:8443/p", "http://x.example/p"] {
+            assert_eq!(
+                next("https://x.example:8443/o", named),
+                https("https://x.example:8443/p")
+            );
+        }
+        assert_eq!(
+            next("http://x.example/o", "http://x.example/p"),
+            https("http://x.example/p")
+        );
+        for named in [
+            "http://y.example/p",
+            "http://x.example:8080/p",
+            "http://u:p@x.example/p",
+        ] {
+            assert!(next("https://x.example/o", named).is_err(), "{named}");
+        }
     }
 
     #[test]

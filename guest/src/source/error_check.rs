@@ -1,42 +1,60 @@
-//! SOURCE_ERROR: whether a body with a good status is an error all the same, as a jq program says. What comes of that is `get`'s business.
+//! SOURCE_ERROR: what an answer means, as a jq program says. What comes of that is `get`'s business.
 
 use tidegate_jq::{Jq, RunError, Value, read_valid, shown};
 
-/// What SOURCE_ERROR says about a body.
+use super::program::{Facts, VARIABLES, sees_facts};
+use crate::ports::Answer;
+
+/// What SOURCE_ERROR says about an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BodyVerdict {
-    /// No error.
+    /// Nothing: the status says what it means.
     Fine,
     /// An error that may pass: try again as after a 503.
     Retry,
+    /// No records, and no more pages.
+    Empty,
     /// An error, with what the program says about it.
     Failed(Option<String>),
 }
 
-/// SOURCE_ERROR: a program that tells whether a body with a good status is an error all the same.
+/// SOURCE_ERROR: a program that says what an answer means, whatever its status.
 #[derive(Debug)]
-pub struct ErrorCheck(Jq);
+pub struct ErrorCheck {
+    jq: Jq,
+    sees_facts: bool,
+}
 
 impl ErrorCheck {
     /// Compiles a program. `Err` says where it is wrong and what with.
     pub fn compile(program: &str) -> Result<Self, String> {
-        Jq::compile(program).map(Self)
+        Ok(Self {
+            jq: Jq::compile_with(program, &VARIABLES)?,
+            sees_facts: sees_facts(program),
+        })
     }
 
-    /// Judges a body by the first output that is neither `null` nor `false`. A body that is no JSON is fine: reading the page
-    /// says better what is wrong with it. One that cannot be judged is not: an error might hide in it.
-    pub fn judge(&self, body: &[u8]) -> BodyVerdict {
+    /// Judges an answer by the first output that is neither `null` nor `false`. A body that is no JSON is null to a program that
+    /// looks at the status or a header, and fine to others: reading the page says better what is wrong with it. One that cannot
+    /// be judged is not fine: an error might hide in it.
+    pub fn judge(&self, answer: &Answer) -> BodyVerdict {
+        let body = &answer.body;
         let text = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
-        let Some(text) = std::str::from_utf8(text).ok().filter(|text| is_json(text)) else {
+        let text = std::str::from_utf8(text).ok().filter(|text| is_json(text));
+        if text.is_none() && !self.sees_facts {
             return BodyVerdict::Fine;
-        };
+        }
         let mut verdict = BodyVerdict::Fine;
-        let ran = read_valid(text).map_err(RunError::Other).and_then(|value| {
-            self.0.run(value, &mut |output| {
+        let facts = Facts::of(answer);
+        let value = read_valid(text.unwrap_or("null")).map_err(RunError::Other);
+        let ran = value.and_then(|value| {
+            let variables = facts.values();
+            self.jq.run_with(value, variables, &mut |output| {
                 verdict = match output {
                     Value::Null | Value::Bool(false) => return Ok(()),
                     Value::Bool(true) => BodyVerdict::Failed(None),
                     Value::Text(text) if &*text == "retry" => BodyVerdict::Retry,
+                    Value::Text(text) if &*text == "empty" => BodyVerdict::Empty,
                     Value::Text(text) => BodyVerdict::Failed(Some(text.to_string())),
                     other => BodyVerdict::Failed(Some(shown(&other))),
                 };

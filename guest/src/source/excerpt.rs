@@ -49,6 +49,21 @@ pub fn instead(body: &[u8], content_type: Option<&str>) -> String {
     format!("; it looks like {name}{title}{content_type}: {advice}{begins}")
 }
 
+/// Whether an answer has words of a limit on requests in it.
+pub fn tells_of_a_limit(answer: &Answer) -> bool {
+    const WORDS: [&str; 6] = [
+        "rate limit",
+        "rate_limit",
+        "request limit",
+        "too many",
+        "throttl",
+        "quota",
+    ];
+    let body = &answer.body[..answer.body.len().min(LOOKED_AT_BYTES_MAX)];
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    WORDS.iter().any(|word| text.contains(word))
+}
+
 /// The `Content-Type` of an answer.
 pub fn content_type(answer: &Answer) -> Option<String> {
     let value = header(answer, "content-type").next()?;

@@ -13,12 +13,12 @@ use super::ask::Ask;
 use super::clocks::Clocks;
 use super::error_check::{BodyVerdict, ErrorCheck};
 use super::excerpt;
-use super::page::Place;
+use super::page::{self, Opened, Place, Shape};
 use crate::failure::{Detail, Failure, quoted};
 use crate::ports::{Answer, Clock, Http, SendError};
 use crate::source::retry::{
-    Backoff, Budget, Pace, RETRY_AFTER_SECONDS_MAX, Rate, Retries, Verdict, date, header, ms_until,
-    reset_seconds, verdict,
+    Backoff, Budget, Meanings, Pace, RETRY_AFTER_SECONDS_MAX, Rate, Retries, Verdict, date, header,
+    ms_until, reset_seconds, verdict,
 };
 
 /// Redirects from one page's URL.
@@ -31,9 +31,19 @@ pub struct Fetched {
     pub url: Url,
     /// The answer.
     pub answer: Answer,
+    /// Whether it means that there are no records, by its status or by what SOURCE_ERROR says, and is not to be read.
+    pub is_empty: bool,
 }
 
 impl Fetched {
+    /// The answer, ready to be read as the page at `place`. `Err`: what `shape` asks of programs cannot be asked of it.
+    pub fn open(&self, shape: &Shape, place: &Place) -> Result<Opened<'_>, Failure> {
+        if self.is_empty {
+            return Ok(Opened::nothing());
+        }
+        page::open(&self.answer, shape, place)
+    }
+
     /// Where this is, for messages, as page number `page`.
     pub fn place(&self, page: u64) -> Place {
         Place {
@@ -53,6 +63,7 @@ pub struct Getter<'p, H, C> {
     budget: Budget,
     pace: Pace,
     check: Option<&'p ErrorCheck>,
+    meanings: Option<&'p Meanings>,
     body_bytes_max: usize,
     /// When the limit that the last page used up is reset, in the clock's monotonic nanoseconds.
     reset_ns: Option<u64>,
@@ -82,6 +93,7 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
             budget: Budget::default(),
             pace: Pace::new(None),
             check: None,
+            meanings: None,
             body_bytes_max: usize::MAX,
             reset_ns: None,
             clocks: None,
@@ -98,7 +110,14 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
         self
     }
 
-    /// The same, where `check` may say that the body of a good answer is an error.
+    /// The same, where these statuses have other meanings.
+    #[must_use]
+    pub fn with_meanings(mut self, meanings: &'p Meanings) -> Self {
+        self.meanings = Some(meanings);
+        self
+    }
+
+    /// The same, where `check` may say what an answer means.
     #[must_use]
     pub fn judged_by(mut self, check: Option<&'p ErrorCheck>) -> Self {
         self.check = check;
@@ -238,17 +257,58 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                 let ours = self.clock.unix_seconds();
                 self.clocks = Some(Clocks { source, ours });
             }
+            let is_empty = false;
             if answer.status == 304 && !ask.conditions.is_empty() {
-                return Ok(Try::Page(Fetched { url, answer }));
+                return Ok(Try::Page(Fetched {
+                    url,
+                    answer,
+                    is_empty,
+                }));
             }
-            match verdict(&answer) {
-                Verdict::Page => return self.judged(Fetched { url, answer }, page),
-                Verdict::Redirect => url = redirected(&url, ask, &answer, page)?,
-                Verdict::Busy => {
+            let judged = self.check.map(|check| check.judge(&answer));
+            let (verdict, said) = match judged.unwrap_or(BodyVerdict::Fine) {
+                BodyVerdict::Fine => (self.meaning(&answer), String::new()),
+                BodyVerdict::Empty => (Meaning::Empty, String::new()),
+                BodyVerdict::Retry => {
                     let now = self.clock.unix_seconds();
-                    return Ok(Try::Setback(Setback::busy(&url, &answer, now)));
+                    return Ok(Try::Setback(Setback::judged(&url, &answer, now)));
                 }
-                other => return Err(refusal(other, ask, &url, &answer, page)),
+                BodyVerdict::Failed(said) => {
+                    let said =
+                        said.map_or_else(|| "that it is an error".to_owned(), |s| quoted(&s));
+                    let meaning = match self.meaning(&answer) {
+                        Meaning::Empty | Meaning::By(Verdict::Page | Verdict::Redirect) => {
+                            return Err(failed(&url, &answer, page, &said));
+                        }
+                        other @ Meaning::By(_) => other,
+                    };
+                    (meaning, format!("; SOURCE_ERROR says {said}"))
+                }
+            };
+            match verdict {
+                Meaning::Empty => {
+                    return Ok(Try::Page(Fetched {
+                        url,
+                        answer,
+                        is_empty: true,
+                    }));
+                }
+                Meaning::By(Verdict::Page) => {
+                    return Ok(Try::Page(Fetched {
+                        url,
+                        answer,
+                        is_empty,
+                    }));
+                }
+                Meaning::By(Verdict::Redirect) => url = redirected(&url, ask, &answer, page)?,
+                Meaning::By(Verdict::Busy) => {
+                    let now = self.clock.unix_seconds();
+                    let setback = Setback::busy(&url, &answer, now);
+                    return Ok(Try::Setback(setback.with(&said)));
+                }
+                Meaning::By(other) => {
+                    return Err(refusal(other, ask, &url, &answer, (page, &said)));
+                }
             }
         }
         let url = shown(&url);
@@ -257,29 +317,40 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
         )))
     }
 
-    /// What SOURCE_ERROR makes of a good answer.
-    fn judged(&mut self, fetched: Fetched, page: u64) -> Result<Try, Failure> {
-        let Fetched { url, answer } = &fetched;
-        let verdict = self.check.map(|check| check.judge(&answer.body));
-        match verdict.unwrap_or(BodyVerdict::Fine) {
-            BodyVerdict::Fine => Ok(Try::Page(fetched)),
-            BodyVerdict::Retry => {
-                let now = self.clock.unix_seconds();
-                Ok(Try::Setback(Setback::judged(url, answer, now)))
-            }
-            BodyVerdict::Failed(said) => {
-                let said = said.map_or_else(|| "that it is an error".to_owned(), |s| quoted(&s));
-                let (url, status, says) = (shown(url), answer.status, excerpt::says(answer));
-                Err(Failure::Protocol(Detail {
-                    message: format!(
-                        "`{url}` answered {status} on page {page} and SOURCE_ERROR says {said}{says}"
-                    ),
-                    status: Some(status),
-                    retry_after_seconds: None,
-                }))
-            }
+    /// What an answer means by its status.
+    fn meaning(&self, answer: &Answer) -> Meaning {
+        let has = |of: fn(&Meanings) -> &Vec<u16>| {
+            let statuses = self.meanings.map(of);
+            statuses.is_some_and(|statuses| statuses.contains(&answer.status))
+        };
+        if has(|meanings| &meanings.empty) {
+            Meaning::Empty
+        } else if has(|meanings| &meanings.retry) {
+            Meaning::By(Verdict::Busy)
+        } else {
+            Meaning::By(verdict(answer))
         }
     }
+}
+
+/// What an answer means.
+enum Meaning {
+    /// That there are no records.
+    Empty,
+    /// This.
+    By(Verdict),
+}
+
+/// The failure of a good answer that SOURCE_ERROR takes for an error.
+fn failed(url: &Url, answer: &Answer, page: u64, said: &str) -> Failure {
+    let (url, status, says) = (shown(url), answer.status, excerpt::says(answer));
+    Failure::Protocol(Detail {
+        message: format!(
+            "`{url}` answered {status} on page {page} and SOURCE_ERROR says {said}{says}"
+        ),
+        status: Some(status),
+        retry_after_seconds: None,
+    })
 }
 
 fn redirected(url: &Url, ask: &Ask, answer: &Answer, page: u64) -> Result<Url, Failure> {
@@ -304,32 +375,50 @@ fn redirected(url: &Url, ask: &Ask, answer: &Answer, page: u64) -> Result<Url, F
     Ok(target)
 }
 
-fn refusal(verdict: Verdict, ask: &Ask, url: &Url, answer: &Answer, page: u64) -> Failure {
+fn refusal(
+    verdict: Verdict,
+    ask: &Ask,
+    url: &Url,
+    answer: &Answer,
+    (page, said): (u64, &str),
+) -> Failure {
     let (status, says) = (answer.status, excerpt::says(answer));
     let detail = |what: &str| Detail {
         message: format!(
-            "`{}` answered {status} on page {page}{says}{what}",
+            "`{}` answered {status} on page {page}{says}{said}{what}",
             shown(url)
         ),
         status: Some(status),
         retry_after_seconds: None,
+    };
+    let limited = if matches!(status, 400 | 403) && excerpt::tells_of_a_limit(answer) {
+        format!("; if it is a rate limit, set SOURCE_RETRY_ON={status}")
+    } else {
+        String::new()
     };
     let advice = match (status, &ask.body) {
         (405, Some(_)) => {
             "; SOURCE_BODY makes the request a POST: leave it out if the API takes a GET"
         }
         (405, None) => "; the request was a GET: give a SOURCE_BODY if the API takes a POST",
-        _ if page == 1 => "; check SOURCE_API_URL",
-        _ => "",
+        (404, _) if page == 1 => {
+            "; check SOURCE_API_URL, or set SOURCE_EMPTY_ON=404 if the source answers so where there are no records"
+        }
+        _ if page == 1 && limited.is_empty() => "; check SOURCE_API_URL",
+        _ => &limited,
     };
     match verdict {
         // Which credential was sent, if any, is known to whoever sent it.
-        Verdict::Denied => Failure::Denied(detail("")),
+        Verdict::Denied => Failure::Denied(detail(&limited)),
         Verdict::Refused => Failure::Refused(detail(advice)),
         Verdict::OutOfOrder => Failure::Unavailable(detail("")),
         Verdict::Page | Verdict::Redirect | Verdict::Busy | Verdict::Unexpected => {
+            let empty = match status {
+                204 => "; if it means that there are no records, set SOURCE_EMPTY_ON=204",
+                _ => "",
+            };
             let message = format!(
-                "`{}` answered {status} on page {page}, where a page was expected{says}",
+                "`{}` answered {status} on page {page}, where a page was expected{says}{said}{empty}",
                 shown(url)
             );
             Failure::Protocol(Detail {

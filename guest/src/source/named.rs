@@ -28,10 +28,7 @@ pub struct Token {
 
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.from {
-            PageFrom::Body(pointer) => write!(f, "`{pointer}` ({})", self.setting),
-            PageFrom::Header(name) => write!(f, "header `{name}` ({})", self.setting),
-        }
+        write!(f, "{} ({})", self.from, self.setting)
     }
 }
 
@@ -41,6 +38,7 @@ impl<'s> Named<'s> {
         let slot = match from {
             PageFrom::Body(pointer) => shape.also(pointer),
             PageFrom::Header(_) => 0,
+            PageFrom::Jq(program) => shape.also_by(program, setting),
         };
         Self {
             from,
@@ -53,6 +51,7 @@ impl<'s> Named<'s> {
     fn json(&self, answer: &Answer, contents: &Contents) -> Result<Option<String>, String> {
         match self.from {
             PageFrom::Body(_) => Ok(contents.value(self.slot).map(str::to_owned)),
+            PageFrom::Jq(_) => Ok(contents.made(self.slot).map(str::to_owned)),
             PageFrom::Header(name) => {
                 let value = header(answer, name)
                     .map(<[u8]>::trim_ascii)

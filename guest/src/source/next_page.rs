@@ -2,7 +2,7 @@
 //!
 //! A page that says that there is more and not where, is broken; so is an end before all came that was said to be there.
 
-use super::address::{URL_BYTES_MAX, resolve};
+use super::address::{URL_BYTES_MAX, resolve_next};
 use super::ask::{Ask, Json};
 use super::get::Fetched;
 use super::link;
@@ -15,18 +15,6 @@ use crate::source::retry::header;
 
 /// How often a run goes back because pages shifted.
 const STEPS_BACK_MAX: u32 = 100;
-
-/// What may stand in place of the records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Absence {
-    /// Nothing: the page is broken without them.
-    #[default]
-    Broken,
-    /// Null: it has none.
-    Null,
-    /// Null or nothing.
-    All,
-}
 
 /// What comes after a page.
 #[derive(Debug)]
@@ -393,13 +381,12 @@ impl<'s> NextPage<'s> {
         }
     }
 
-    /// Whether the page at hand may lack its records, or have null in their place: it is the one behind what may be the last.
-    pub fn may_be_nothing(&self) -> Absence {
-        match self.before {
-            Before::Silent => Absence::Broken,
-            Before::Full => Absence::Null,
-            Before::Short | Before::Reached(_) | Before::Empty => Absence::All,
-        }
+    /// Whether the page at hand may be the one behind the last, which need not have records.
+    pub fn may_be_behind(&self) -> bool {
+        matches!(
+            self.before,
+            Before::Short | Before::Reached(_) | Before::Empty
+        )
     }
 
     /// What it means that the source refused the page at hand with `status`.
@@ -577,7 +564,7 @@ impl<'s> NextPage<'s> {
             None => link::next(header(answer, "link"))
                 .map_err(|why| format!("has a Link header that cannot be read: {why}"))?,
         };
-        let next = named.map(|named| resolve(&page.fetched.url, &named));
+        let next = named.map(|named| resolve_next(&page.fetched.url, &named));
         let next = next
             .transpose()
             .map_err(|why| format!("names as next page {why}"))?;
@@ -613,6 +600,11 @@ impl<'s> NextPage<'s> {
                 "is the last one, and no page had a number as {named}"
             )),
         }
+    }
+
+    /// The end behind a page that means that there are no records. `Err` says what is missing.
+    pub fn end_at_nothing(&self) -> Result<(), String> {
+        self.totals.map_or(Ok(()), |_| self.end())
     }
 
     /// What is odd about the total, now that the last page came.

@@ -2,17 +2,21 @@
 //!
 //! A page is used whole or not at all: it must be UTF-8, one JSON value with nothing behind it (or one a line), and hold
 //! records where the settings say. Records are borrowed from the page, never rebuilt, so numbers and strings keep their
-//! bytes. Whether one can be used, and what it means, is the caller's job.
+//! bytes; only a jq program makes others. Whether one can be used, and what it means, is the caller's job.
 
+mod bare;
 mod lines;
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::value::RawValue;
 
-use super::next_page::Absence;
-use crate::failure::{Failure, quoted};
+use super::program::{Facts, Made, Program};
+use crate::failure::{Failure, quoted, said};
+use crate::ports::Answer;
 use crate::source::excerpt;
 use tidegate_json::{Paths, Pointer, Take, escape};
 
@@ -54,10 +58,20 @@ pub struct Shape {
     format: Format,
     paths: Paths,
     records: usize,
-    /// What may stand in place of the records.
-    absence: Absence,
     /// The pointer to the records as the settings have it; empty: the body itself.
     records_at: String,
+    /// What makes the records, in place of a pointer.
+    made_by: Option<Program>,
+    /// What else is read of a page by programs, and the setting of each.
+    programs: Vec<(Program, &'static str)>,
+    /// What a record has, and anything else has not.
+    known_by: Vec<Pointer>,
+    /// Whether the page at hand may be the one behind the last: it need not have records.
+    may_be_behind: bool,
+    /// `SOURCE_RECORDS_MISSING`: a page without the place of the records has none.
+    missing_is_empty: bool,
+    /// Whether somebody said what an error looks like.
+    is_judged: bool,
 }
 
 impl Shape {
@@ -73,9 +87,44 @@ impl Shape {
         Self {
             format,
             records: paths.add(records.unwrap_or(&body)),
-            absence: Absence::default(),
             records_at: records.map_or_else(String::new, |pointer| pointer.text().to_owned()),
             paths,
+            made_by: None,
+            programs: Vec::new(),
+            known_by: Vec::new(),
+            may_be_behind: false,
+            missing_is_empty: false,
+            is_judged: false,
+        }
+    }
+
+    /// The records are what `program` makes of a body.
+    pub fn made_by(program: &Program) -> Self {
+        Self {
+            made_by: Some(program.clone()),
+            ..Self::new(None)
+        }
+    }
+
+    /// Whether a program makes the records.
+    pub fn is_made(&self) -> bool {
+        self.made_by.is_some()
+    }
+
+    /// The same, where each record has something at these pointers.
+    #[must_use]
+    pub fn known_by(self, known_by: Vec<Pointer>) -> Self {
+        Self { known_by, ..self }
+    }
+
+    /// The same, where a page without the place of the records has none if `missing_is_empty`, and what is an error was judged
+    /// before if `is_judged`.
+    #[must_use]
+    pub fn reading(self, missing_is_empty: bool, is_judged: bool) -> Self {
+        Self {
+            missing_is_empty,
+            is_judged,
+            ..self
         }
     }
 
@@ -85,18 +134,82 @@ impl Shape {
         self.paths.add(pointer)
     }
 
-    /// Says what may stand in place of the records of the pages from here on.
-    pub fn may_lack_records(&mut self, absence: Absence) {
-        self.absence = absence;
+    /// Asks `program` of each page as well, as `setting` wants it, and returns its slot in [`Contents::made`].
+    pub fn also_by(&mut self, program: &Program, setting: &'static str) -> usize {
+        self.programs.push((program.clone(), setting));
+        self.programs.len() - 1
     }
 
-    /// The pointer to one record of a page.
-    pub fn record_at(&self, index: u64) -> String {
-        match self.format {
-            Format::Object => self.records_at.clone(),
-            Format::Json | Format::Ndjson => format!("{}/{index}", self.records_at),
+    /// Says whether the pages from here on may be the one behind the last.
+    pub fn may_be_behind(&mut self, may_be_behind: bool) {
+        self.may_be_behind = may_be_behind;
+    }
+
+    /// The pointer to one record of a page; empty where a program made it.
+    pub fn record_at(&self, index: Option<u64>) -> String {
+        match index.filter(|_| self.made_by.is_none()) {
+            Some(index) => format!("{}/{index}", self.records_at),
+            None => self.records_at.clone(),
         }
     }
+}
+
+/// An answer whose programs were asked: [`read`] takes it from there.
+#[derive(Debug)]
+pub struct Opened<'a> {
+    /// `None`: it means that there are no records.
+    body: Option<&'a [u8]>,
+    /// The records, where a program makes them.
+    records: Option<Made>,
+    made: Vec<Option<String>>,
+}
+
+impl Opened<'_> {
+    /// An answer that means that there are no records.
+    pub fn nothing() -> Self {
+        Self {
+            body: None,
+            records: None,
+            made: Vec::new(),
+        }
+    }
+
+    /// The JSON of each record, where a program makes them.
+    pub fn made_records(&self) -> Option<Vec<&str>> {
+        self.records.as_ref().map(|made| made.iter().collect())
+    }
+}
+
+/// Asks what `shape` has of programs of an answer, whose body is made a value once for all of them. `Err`: one of them cannot
+/// be asked, or the body is not JSON.
+pub fn open<'a>(answer: &'a Answer, shape: &Shape, place: &Place) -> Result<Opened<'a>, Failure> {
+    let mut opened = Opened {
+        body: Some(&answer.body),
+        records: None,
+        made: Vec::new(),
+    };
+    let asked = shape.programs.iter().map(|(program, _)| program);
+    let asked: Vec<&Program> = asked.chain(&shape.made_by).collect();
+    if asked.is_empty() {
+        return Ok(opened);
+    }
+    let text = json_text(&answer.body, place)?;
+    let raw: &RawValue = serde_json::from_str(text).map_err(|why| not_json(&why, text, place))?;
+    let wrong = |setting: &str, why: String| {
+        Failure::protocol(format!("{place}: {setting}: {}", said(&why)))
+    };
+    let body = Program::read(&asked, raw.get());
+    let body = body.map_err(|why| Failure::protocol(format!("{place} {why}")))?;
+    let facts = Facts::of(answer);
+    for (program, setting) in &shape.programs {
+        let made = program.json(&body, &facts);
+        opened.made.push(made.map_err(|why| wrong(setting, why))?);
+    }
+    if let Some(program) = &shape.made_by {
+        let made = program.records(&body, &facts);
+        opened.records = Some(made.map_err(|why| wrong("SOURCE_RECORDS", why))?);
+    }
+    Ok(opened)
 }
 
 /// What a page held besides its records.
@@ -106,17 +219,28 @@ pub struct Contents {
     pub records: u64,
     /// The JSON texts of what else was read, by slot.
     values: Vec<Option<String>>,
+    /// The same of what programs made.
+    made: Vec<Option<String>>,
 }
 
 impl Contents {
     /// What a page of so many records held, with the JSON texts of its values by slot.
     pub fn new(records: u64, values: Vec<Option<String>>) -> Self {
-        Self { records, values }
+        Self {
+            records,
+            values,
+            made: Vec::new(),
+        }
     }
 
     /// The JSON text of the value that [`Shape::also`] gave this slot to; `None`: the page has none.
     pub fn value(&self, slot: usize) -> Option<&str> {
         self.values.get(slot)?.as_deref()
+    }
+
+    /// The JSON text of what the program made to which [`Shape::also_by`] gave this slot; `None`: nothing.
+    pub fn made(&self, slot: usize) -> Option<&str> {
+        self.made.get(slot)?.as_deref()
     }
 }
 
@@ -147,29 +271,27 @@ pub fn text<'b>(body: &'b [u8], place: &Place) -> Result<&'b str, Failure> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// Takes the text of a record and its index. Behind a pointer, so that what reads pages is compiled here, for speed.
-pub type TakeRecord<'t, 'b> = dyn FnMut(u64, &'b str) -> Result<(), Failure> + 't;
+/// Takes the text of a record and its index, if it is one of several. Behind a pointer, so that what reads pages is compiled
+/// here, for speed.
+pub type TakeRecord<'t, 'b> = dyn FnMut(Option<u64>, &'b str) -> Result<(), Failure> + 't;
 
 /// Reads a page and hands each record's text, with its index, to `take`.
 ///
 /// `Ok`: the whole page was read and `take` agreed to every record. `Err`: nothing that was taken may be used; a page that
 /// is not one wins over a record that cannot be used.
 pub fn read<'b>(
-    body: &'b [u8],
+    page: &'b Opened<'_>,
     shape: &Shape,
     place: &Place,
     take: &mut TakeRecord<'_, 'b>,
 ) -> Result<Contents, Failure> {
-    let text = text(body, place)?;
+    let Some(body) = page.body else {
+        return Ok(Contents::new(0, Vec::new()));
+    };
     if shape.format == Format::Ndjson {
-        return lines::read(text, place, take);
+        return lines::read(text(body, place)?, place, take);
     }
-    if text.trim_ascii().is_empty() {
-        let instead = instead(body, place);
-        return Err(Failure::protocol(format!(
-            "{place} is empty, not JSON{instead}"
-        )));
-    }
+    let text = json_text(body, place)?;
     let mut reader = Reader {
         shape,
         take,
@@ -183,7 +305,29 @@ pub fn read<'b>(
     let read = shape.paths.walk(&mut json, &mut reader);
     read.and_then(|()| json.end())
         .map_err(|error| not_json(&error, text, place))?;
-    reader.finish(place)
+    if let Some(made) = &page.records {
+        reader.found = Found::Records;
+        made.iter().for_each(|record| reader.record(record));
+    } else if let (Found::Object { arrays }, None) = (&reader.found, &reader.repeated) {
+        let is_one = bare::is_record(text, shape, arrays);
+        let record = is_one.map_err(|why| Failure::protocol(format!("{place} {why}")))?;
+        reader.one(record);
+    }
+    let mut contents = reader.finish(place, text)?;
+    contents.made.clone_from(&page.made);
+    Ok(contents)
+}
+
+/// The text of a body that is JSON as far as it can be told from its being there.
+fn json_text<'b>(body: &'b [u8], place: &Place) -> Result<&'b str, Failure> {
+    let text = text(body, place)?;
+    if text.trim_ascii().is_empty() {
+        let instead = instead(body, place);
+        return Err(Failure::protocol(format!(
+            "{place} is empty, not JSON{instead}"
+        )));
+    }
+    Ok(text)
 }
 
 fn not_json(error: &serde_json::Error, text: &str, place: &Place) -> Failure {
@@ -217,13 +361,16 @@ struct Reader<'s, 'b> {
 impl<'b> Take<'b> for Reader<'_, 'b> {
     fn take<D: Deserializer<'b>>(&mut self, slot: usize, value: D) -> Result<(), D::Error> {
         if slot == self.shape.records {
+            if self.shape.made_by.is_some() {
+                return IgnoredAny::deserialize(value).map(|_| ());
+            }
             if self.shape.format == Format::Object {
-                self.one(serde::Deserialize::deserialize(value)?);
+                self.one(<&RawValue>::deserialize(value)?.get());
                 return Ok(());
             }
             return Records(self).deserialize(value);
         }
-        let raw: &RawValue = serde::Deserialize::deserialize(value)?;
+        let raw: &RawValue = Deserialize::deserialize(value)?;
         self.values[slot] = Some(raw.get());
         Ok(())
     }
@@ -237,6 +384,10 @@ impl<'b> Take<'b> for Reader<'_, 'b> {
 impl<'b> Reader<'_, 'b> {
     fn record(&mut self, text: &'b str) {
         let index = self.records;
+        self.takes(Some(index), text);
+    }
+
+    fn takes(&mut self, index: Option<u64>, text: &'b str) {
         self.records += 1;
         if self.failure.is_none() {
             self.failure = (self.take)(index, text).err();
@@ -244,8 +395,7 @@ impl<'b> Reader<'_, 'b> {
     }
 
     /// The value where the only record should be.
-    fn one(&mut self, value: &'b RawValue) {
-        let text = value.get();
+    fn one(&mut self, text: &'b str) {
         self.found = match text.as_bytes()[0] {
             b'{' => Found::Records,
             b'[' => Found::Other("an array"),
@@ -255,11 +405,11 @@ impl<'b> Reader<'_, 'b> {
             _ => Found::Other("a number"),
         };
         if matches!(self.found, Found::Records) {
-            self.record(text);
+            self.takes(None, text);
         }
     }
 
-    fn finish(self, place: &Place) -> Result<Contents, Failure> {
+    fn finish(self, place: &Place, body: &str) -> Result<Contents, Failure> {
         let protocol = |text: String| Err(Failure::protocol(format!("{place} {text}")));
         if let Some(step) = &self.repeated {
             return protocol(format!("has two members {}", quoted(step)));
@@ -271,14 +421,12 @@ impl<'b> Reader<'_, 'b> {
             format!("`{at}`")
         };
         match self.found {
-            Found::Records => {}
-            Found::Nothing if self.shape.absence == Absence::All => {}
-            Found::Other("null") if self.shape.absence >= Absence::Null => {}
-            Found::Nothing => return protocol(format!("has no {expected} (SOURCE_RECORDS)")),
-            Found::Object { arrays } => {
+            Found::Records | Found::Object { .. } => {}
+            Found::Nothing if self.shape.may_be_behind || self.shape.missing_is_empty => {}
+            Found::Other("null") if self.shape.format != Format::Object => {}
+            Found::Nothing => {
                 return protocol(format!(
-                    "has an object as {expected}, not an array of records{}",
-                    hint(at, &arrays)
+                    "has no {expected} (SOURCE_RECORDS); if the source leaves it out where there are no records, set SOURCE_RECORDS_MISSING=empty"
                 ));
             }
             Found::Other(what) => {
@@ -292,6 +440,16 @@ impl<'b> Reader<'_, 'b> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
+        let is_plain_array = matches!(self.found, Found::Records) && self.shape.made_by.is_none();
+        let is_doubtful = self.records == 0 && !is_plain_array && !self.shape.may_be_behind;
+        if is_doubtful
+            && !self.shape.is_judged
+            && let Some(error) = bare::error_in(body)
+        {
+            return protocol(format!(
+                "has no records, and an error at `{error}`; if it is none, set SOURCE_ERROR to a program that finds real ones"
+            ));
+        }
         Ok(Contents {
             records: self.records,
             values: self
@@ -299,19 +457,9 @@ impl<'b> Reader<'_, 'b> {
                 .into_iter()
                 .map(|value| value.map(str::to_owned))
                 .collect(),
+            made: Vec::new(),
         })
     }
-}
-
-fn hint(at: &str, arrays: &[String]) -> String {
-    if arrays.is_empty() {
-        return ", and no array in it".to_owned();
-    }
-    let named: Vec<String> = arrays
-        .iter()
-        .map(|array| quoted(&format!("{at}{array}")))
-        .collect();
-    format!("; set SOURCE_RECORDS, such as {}", named.join(" or "))
 }
 
 /// The value where the records should be.

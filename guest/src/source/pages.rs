@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::ask::Ask;
-use super::next_page::{Absence, NextPage, Page, Refusal, Step};
+use super::next_page::{NextPage, Page, Refusal, Step};
 use super::novelty::hash;
 use super::page::{Place, Shape};
 use super::pagination::Pagination;
@@ -122,9 +122,9 @@ impl<'s> Pages<'s> {
         self.next.expect()
     }
 
-    /// What may stand in place of the records of the page at hand.
-    pub fn absence(&self) -> Absence {
-        self.next.may_be_nothing()
+    /// Whether the page at hand may be the one behind the last, which need not have records.
+    pub fn may_be_behind(&self) -> bool {
+        self.next.may_be_behind()
     }
 
     /// How many records there are by what the source said, where `passed` are all that these pages had.
@@ -168,6 +168,12 @@ impl<'s> Pages<'s> {
             }
             Refusal::Stays(_) => Err(failure),
         }
+    }
+
+    /// The page at hand means that there are no records. `Err`: some are missing that were said to be there.
+    pub fn end_at_nothing(&self, place: &Place) -> Result<(), Failure> {
+        let end = self.next.end_at_nothing();
+        end.map_err(|why| Failure::protocol(format!("{place} {why}")))
     }
 
     /// Goes on to the page after this one; false after the last one. `Err`: the source goes in circles, or has more pages than

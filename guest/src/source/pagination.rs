@@ -1,7 +1,10 @@
 //! How a source is paged, as the settings say it.
 
+use std::fmt;
+
 use super::ask::To;
-use tidegate_json::Pointer;
+use super::program::Program;
+use tidegate_json::{Pointer, quoted};
 
 /// How a source is paged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +28,7 @@ pub struct Pagination {
 impl Pagination {
     /// Whether it may be a header alone that tells of a next page: then a body that is the same says nothing of it.
     pub fn is_told_by_header(&self) -> bool {
-        let in_header = |from: &PageFrom| matches!(from, PageFrom::Header(_));
+        let in_header = PageFrom::may_be_in_header;
         let named = match &self.style {
             Style::Link => true,
             Style::NextUrl(from) | Style::Token { from, .. } => in_header(from),
@@ -79,6 +82,37 @@ pub enum PageFrom {
     Body(Pointer),
     /// In the header of this name, in lower case.
     Header(String),
+    /// What a jq program makes of the answer.
+    Jq(Program),
+}
+
+impl PageFrom {
+    fn may_be_in_header(&self) -> bool {
+        match self {
+            Self::Body(_) => false,
+            Self::Header(_) => true,
+            Self::Jq(program) => program.sees_facts(),
+        }
+    }
+}
+
+impl fmt::Display for PageFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Body(pointer) => write!(f, "`{pointer}`"),
+            Self::Header(name) => write!(f, "header `{name}`"),
+            Self::Jq(program) => write!(f, "{}", quoted(program.text())),
+        }
+    }
+}
+
+/// Where in an answer the records are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordsFrom {
+    /// At this place of the body.
+    Body(Pointer),
+    /// What a jq program makes of the answer.
+    Jq(Program),
 }
 
 impl From<Style> for Pagination {

@@ -39,18 +39,27 @@ pub enum Verdict {
     Unexpected,
 }
 
-/// Judges an answer by its status; a 403 that says it limits a rate is judged as a 429.
+/// What an operator says of statuses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Meanings {
+    /// `SOURCE_EMPTY_ON`: they mean that there are no records.
+    pub empty: Vec<u16>,
+    /// `SOURCE_RETRY_ON`: they may not come next time.
+    pub retry: Vec<u16>,
+}
+
+/// Judges an answer by its status, in a way that nobody said otherwise; a 403 that says it limits a rate is judged as a 429.
 pub fn verdict(answer: &Answer) -> Verdict {
     match answer.status {
         200 | 203 => Verdict::Page,
         206 if counts_records(answer) => Verdict::Page,
         301 | 302 | 303 | 307 | 308 => Verdict::Redirect,
         403 if limits_a_rate(answer) => Verdict::Busy,
-        408 | 425 | 429 | 500 | 502 | 503 | 504 | 522 | 524 => Verdict::Busy,
+        202 | 408 | 425 | 429 | 500 | 502 | 503 | 504 | 522 | 524 => Verdict::Busy,
         401 | 403 => Verdict::Denied,
         400..=499 => Verdict::Refused,
         500..=599 => Verdict::OutOfOrder,
-        // 204 and 304 too: nothing was asked that they could answer, and "no content" is not "no records".
+        // 204 and 304 too: nothing was asked that they could answer, and "no content" is not "no records" unless that is set.
         _ => Verdict::Unexpected,
     }
 }

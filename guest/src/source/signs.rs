@@ -159,7 +159,7 @@ const MORE: [&str; 17] = [
     "exceededtransferlimit",
 ];
 /// Flags that are false while there is more.
-const DONE: [&str; 9] = [
+pub const DONE: [&str; 9] = [
     "done",
     "isdone",
     "last",
@@ -214,18 +214,22 @@ pub enum Sign {
     Weak(String),
 }
 
-/// Looks for a sign around the records of an answer: in `envelope`, which is its body without them, and in its headers.
+/// Looks for a sign around the records of an answer: in `envelope`, which is its body without them, and in its headers. Where a
+/// program finds the records, they are nowhere in particular, and still in it: `records_at` is `None` then.
 pub fn of(
     answer: &Answer,
     envelope: &str,
     records: u64,
-    records_at: &str,
+    records_at: Option<&str>,
     format: Format,
 ) -> Option<Sign> {
     if format == Format::Object {
         return None;
     }
-    let members = members_on_the_way_to(envelope, records_at);
+    let mut members = members_on_the_way_to(envelope, records_at.unwrap_or_default());
+    if records_at.is_none() {
+        leave_out_keyed(&mut members);
+    }
     let strong = by_link(&Headers::of(answer, records), &members)
         .or_else(|| by_flag(&members))
         .or_else(|| by_total_in_headers(answer, records))
@@ -259,6 +263,25 @@ pub fn of(
         .or_else(by_size)
         .or_else(by_round_count)
         .map(Sign::Weak)
+}
+
+/// Leaves out what is in objects that have nothing but objects in them, as records by key: their members say nothing of pages.
+fn leave_out_keyed(members: &mut Vec<Member<'_>>) {
+    let parent = |pointer: &str| pointer.rsplit_once('/').map(|(at, _)| at.to_owned());
+    let objects = members.iter().filter(|member| member.text.starts_with('{'));
+    let all = objects.map(|member| member.pointer.as_str()).chain([""]);
+    let leads = |member: &Member<'_>| NEXT.contains(&member.name.as_str());
+    let keyed = all.filter(|at| {
+        let of = |member: &&Member<'_>| parent(&member.pointer).as_deref() == Some(at);
+        let mut own = members.iter().filter(of).peekable();
+        own.peek().is_some() && own.all(|member| member.text.starts_with('{') && !leads(member))
+    });
+    let keyed: Vec<String> = keyed.map(|at| format!("{at}/")).collect();
+    members.retain(|member| {
+        !keyed
+            .iter()
+            .any(|at| member.pointer.starts_with(at.as_str()))
+    });
 }
 
 /// The failure of a first run whose answer is not all there is, by this sign.
@@ -304,7 +327,7 @@ fn by_link(headers: &Headers, members: &[Member<'_>]) -> Option<String> {
     let leads = |member: &&Member<'_>| {
         let is_next = NEXT.contains(&member.name.as_str())
             || member.within == "next" && WITHIN_NEXT.contains(&member.name.as_str());
-        is_next && member.leads_on() || has_next_link(member)
+        is_next && member.leads_on() || next_link(member).is_some()
     };
     let next = members.iter().find(leads)?;
     if says_no_more(members) && next.string().is_none_or(|text| !text.contains('/')) {
@@ -313,22 +336,25 @@ fn by_link(headers: &Headers, members: &[Member<'_>]) -> Option<String> {
     Some(format!("`{}` leads to a next page", next.pointer))
 }
 
-/// `"links":[{"rel":"next","href":…}]`, or `relation` and `url`.
-fn has_next_link(member: &Member<'_>) -> bool {
+/// The names of the relation and of the URL in `"links":[{"rel":"next","href":…}]`; they may be `relation` and `url`.
+pub fn next_link(member: &Member<'_>) -> Option<(&'static str, &'static str)> {
     if !matches!(member.name.as_str(), "link" | "links") {
-        return false;
+        return None;
     }
-    let is_next = |link: &&str| {
+    let names = |link: &str| {
         let parts = members(link);
-        let has = |name: &str, value: Option<&str>| {
-            let named = |part: &&Member<'_>| part.name == name && part.leads_on();
-            let part = parts.iter().find(named).and_then(Member::string);
-            part.is_some_and(|text| value.is_none_or(|value| text == value))
+        let text = |name: &str| {
+            let named = |part: &&Member<'_>| part.pointer[1..] == *name && part.leads_on();
+            parts.iter().find(named).and_then(Member::string)
         };
-        (has("rel", Some("next")) || has("relation", Some("next")))
-            && (has("href", None) || has("url", None))
+        let is_next = |name: &&str| text(name).is_some_and(|text| text == "next");
+        let relation = ["rel", "relation"].into_iter().find(is_next)?;
+        let url = ["href", "url"]
+            .into_iter()
+            .find(|name| text(name).is_some())?;
+        Some((relation, url))
     };
-    elements(member.text).is_some_and(|links| links.iter().any(is_next))
+    elements(member.text)?.into_iter().find_map(names)
 }
 
 fn flag(members: &[Member<'_>], names: &[&str], value: &str) -> Option<String> {
@@ -426,7 +452,7 @@ fn counts_all(member: &Member<'_>) -> bool {
 }
 
 /// Whether a member says that there are several pages, and this is not the last of them.
-fn counts_pages(member: &Member<'_>, members: &[Member<'_>]) -> bool {
+pub fn counts_pages(member: &Member<'_>, members: &[Member<'_>]) -> bool {
     const NAMES: [&str; 7] = [
         "totalpages",
         "pagecount",

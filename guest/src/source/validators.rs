@@ -14,13 +14,14 @@ pub const VALIDATOR_BYTES_MAX: usize = 1024;
 /// `Last-Modified` counts whole seconds: in one that is this young the source may still change.
 const SETTLED_SECONDS: i64 = 60;
 /// What shapes no record, or is in the request's own fingerprint.
-const SHAPELESS: [&str; 13] = [
+const SHAPELESS: [&str; 14] = [
     "SOURCE_API_URL",
     "SOURCE_EACH",
     "SOURCE_BODY",
     "SOURCE_API_KEY",
     "MAX_RETRIES",
     "RETRY_PAUSE",
+    "SOURCE_RETRY_ON",
     "SOURCE_TIMEOUT",
     "MAX_RESPONSE_BYTES",
     "MAX_RECORD_BYTES",

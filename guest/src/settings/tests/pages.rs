@@ -157,7 +157,7 @@ fn whatever_is_read_of_a_body_besides_the_records_needs_to_know_where_they_are()
             problems(&[(name, "/x"), ("SOURCE_RECORDS", "/x")])[0]
                 .contains("is where the records are")
         );
-        assert!(problems(&[(name, "x")])[0].contains("such as `/x`"));
+        assert!(problems(&[(name, "x")])[0].contains("write `/x`"));
         assert_eq!(problems(&[(name, "header:X-Y")]), [""; 0]);
     }
 }

@@ -1,8 +1,27 @@
 use super::*;
-use BodyVerdict::{Failed, Fine, Retry};
+use BodyVerdict::{Empty, Failed, Fine, Retry};
 
 fn judged(program: &str, body: &str) -> BodyVerdict {
-    ErrorCheck::compile(program).unwrap().judge(body.as_bytes())
+    judged_at(200, program, body)
+}
+
+fn judged_at(status: u16, program: &str, body: &str) -> BodyVerdict {
+    let answer = Answer {
+        status,
+        headers: vec![("x-limit".to_owned(), b"0".to_vec())],
+        body: body.as_bytes().to_vec(),
+    };
+    ErrorCheck::compile(program).unwrap().judge(&answer)
+}
+
+#[test]
+fn a_program_judges_by_status_and_headers_too() {
+    let program = r#"if $status == 404 then "empty" elif $headers["x-limit"] == "0" then "retry" else .error end"#;
+
+    assert_eq!(judged_at(404, program, "{}"), Empty);
+    assert_eq!(judged_at(404, program, "<html>"), Empty);
+    assert_eq!(judged_at(400, program, ""), Retry);
+    assert_eq!(judged_at(500, ".error", "<html>"), Fine);
 }
 
 #[test]

@@ -38,7 +38,16 @@ impl Setback {
         }
     }
 
-    /// A good answer whose body says that the source is busy.
+    /// The same, with what SOURCE_ERROR says of the answer.
+    #[must_use]
+    pub fn with(self, said: &str) -> Self {
+        Self {
+            says: format!("{}{said}", self.says),
+            ..self
+        }
+    }
+
+    /// An answer that SOURCE_ERROR takes for a busy source.
     pub fn judged(url: &Url, answer: &Answer, our_unix_seconds: i64) -> Self {
         Self {
             cause: Cause::Judged(answer.status),
@@ -74,7 +83,8 @@ impl Setback {
     /// What a retry for this is counted as.
     pub fn reason(&self) -> Reason {
         match self.cause {
-            Cause::Status(403 | 429) => Reason::Throttle,
+            Cause::Status(408 | 425) => Reason::Fault,
+            Cause::Status(202 | 400..=499) | Cause::Judged(400..=499) => Reason::Throttle,
             Cause::Status(_) | Cause::Judged(_) | Cause::Unreachable(_) | Cause::CutOff(_) => {
                 Reason::Fault
             }

@@ -35,7 +35,7 @@ pub(super) fn read<'b>(
             ))
         })?;
         if failure.is_none() {
-            failure = take(records, value.get()).err();
+            failure = take(Some(records), value.get()).err();
         }
         records += 1;
     }

@@ -11,6 +11,14 @@ fn place() -> Place {
     }
 }
 
+fn answer(body: &[u8]) -> Answer {
+    Answer {
+        status: 200,
+        headers: Vec::new(),
+        body: body.to_vec(),
+    }
+}
+
 fn shape(records: &str, next: &str) -> Shape {
     let pointer = |text: &str| (!text.is_empty()).then(|| Pointer::parse(text).unwrap());
     let mut shape = Shape::new(pointer(records).as_ref());
@@ -22,7 +30,9 @@ fn shape(records: &str, next: &str) -> Shape {
 
 fn read_all(body: &str, shape: &Shape) -> Result<(Vec<String>, Option<String>), Failure> {
     let mut records = Vec::new();
-    let contents = read(body.as_bytes(), shape, &place(), &mut |_, text| {
+    let answer = answer(body.as_bytes());
+    let page = open(&answer, shape, &place())?;
+    let contents = read(&page, shape, &place(), &mut |_, text| {
         records.push(text.to_owned());
         Ok(())
     })?;
@@ -97,13 +107,154 @@ fn an_object_without_pointer_is_refused_with_the_arrays_it_has() {
 
 #[test]
 fn a_page_without_the_array_is_refused() {
+    assert!(refused(r#"{"error":"x"}"#, "/items", "").ends_with(
+        "has no `/items` (SOURCE_RECORDS); if the source leaves it out where there are no records, set SOURCE_RECORDS_MISSING=empty"
+    ));
     assert!(
-        refused(r#"{"error":"x"}"#, "/items", "").ends_with("has no `/items` (SOURCE_RECORDS)")
-    );
-    assert!(
-        refused(r#"{"items":null}"#, "/items", "").contains("has null as `/items`, not an array")
+        refused(r#"{"items":"x"}"#, "/items", "")
+            .contains("has a string as `/items`, not an array")
     );
     assert!(refused(r#""x""#, "", "").contains("has a string as the body"));
+}
+
+#[test]
+fn null_is_no_record_and_so_is_what_is_missing_where_that_is_set() {
+    let none = (Vec::new(), None);
+    let lenient = shape("/items", "").reading(true, false);
+
+    assert_eq!(read_all("null", &shape("", "")).unwrap(), none);
+    assert_eq!(
+        read_all(r#"{"items":null}"#, &shape("/items", "")).unwrap(),
+        none
+    );
+    assert_eq!(read_all("{}", &lenient).unwrap(), none);
+    assert_eq!(read_all(r#"{"items":{}}"#, &lenient).unwrap(), none);
+    assert!(
+        refused(r#"{"items":{}}"#, "/items", "").contains("it is empty; if that means no records")
+    );
+}
+
+#[test]
+fn an_error_beside_no_records_is_not_taken_for_an_empty_page() {
+    let lenient = |is_judged| shape("/data/items", "").reading(true, is_judged);
+    let null = r#"{"data":{"items":null},"errors":[{"message":"no"}]}"#;
+    let missing = r#"{"error":"no"}"#;
+
+    for (body, at) in [(null, "/errors"), (missing, "/error")] {
+        let why = read_all(body, &lenient(false)).unwrap_err().to_string();
+        assert!(
+            why.contains(&format!(
+                "has no records, and an error at `{at}`; if it is none, set SOURCE_ERROR"
+            )),
+            "{why}"
+        );
+        assert!(read_all(body, &lenient(true)).is_ok());
+    }
+    let fine = r#"{"data":{"items":null},"errors":[]}"#;
+    assert!(read_all(fine, &lenient(false)).is_ok());
+    assert!(read_all(r#"{"data":{"items":[]},"errors":["no"]}"#, &lenient(false)).is_ok());
+}
+
+fn at_data(known_by: &[&str], data: &str) -> Result<Vec<String>, String> {
+    let known_by = known_by.iter().map(|at| Pointer::parse(at).unwrap());
+    let shape = shape("/data", "").known_by(known_by.collect());
+    let mut found = Vec::new();
+    let answer = answer(format!("{{\"data\":{data}}}").as_bytes());
+    let page = open(&answer, &shape, &place()).unwrap();
+    let read = read(&page, &shape, &place(), &mut |index, text| {
+        found.push(format!("{} {text}", shape.record_at(index)));
+        Ok(())
+    });
+    read.map(|_| found).map_err(|failure| failure.to_string())
+}
+
+#[test]
+fn one_object_in_place_of_the_array_is_a_record_if_it_has_what_records_have() {
+    assert_eq!(
+        at_data(&["/id"], r#"{"id": 1.0,"lines":[{}]}"#).unwrap(),
+        [r#"/data {"id": 1.0,"lines":[{}]}"#]
+    );
+    let wrong = |known_by: &[&str], data| at_data(known_by, data).unwrap_err();
+    for (known_by, data, why) in [
+        (
+            vec!["/id"],
+            r#"{"total":2,"items":[{"id":1}]}"#,
+            "set SOURCE_RECORDS, such as `/data/items`; a single record would have a `/id`",
+        ),
+        (
+            vec!["/id"],
+            r#"{"id":null,"message":"no"}"#,
+            "a single record would have a `/id`",
+        ),
+        (
+            vec!["/id"],
+            r#"{"a":{"id":1},"id":{"id":2}}"#,
+            "if its members are records, set SOURCE_RECORDS=.data[], or SOURCE_RECORDS=.data | to_entries[] | {key} + .value",
+        ),
+        (
+            vec![],
+            r#"{"id":1}"#,
+            "if it is one record, set SOURCE_RECORDS=.data, which takes an array of records too",
+        ),
+    ] {
+        let found = wrong(&known_by, data);
+        assert!(found.contains(why), "{found}");
+    }
+}
+
+#[test]
+fn a_body_of_records_by_key_is_refused_with_a_program_and_one_of_an_error_is_not() {
+    assert!(
+        refused(r#"{"a":{"v":1},"b":{}}"#, "", "")
+            .contains("set SOURCE_RECORDS=.[], or SOURCE_RECORDS=. | to_entries[]")
+    );
+    assert!(
+        refused(r#"{"error":{"code":1}}"#, "", "")
+            .ends_with("as the body, not an array of records, and no array in it")
+    );
+}
+
+#[test]
+fn a_program_makes_the_records_and_another_reads_beside_them() {
+    let program = |text: &str| Program::compile(text).unwrap();
+    let mut shape = Shape::made_by(&program(".data | to_entries[] | {key} + .value"));
+    let more = shape.also_by(&program(".page < .pages"), "SOURCE_PAGE_MORE");
+    let answer = answer(br#"{"page":1,"pages":2,"data":{"x":{"v":1.10},"y":{"v":2}}}"#);
+    let mut found = Vec::new();
+
+    let page = open(&answer, &shape, &place()).unwrap();
+    let contents = read(&page, &shape, &place(), &mut |index, text| {
+        found.push((index, text.to_owned()));
+        Ok(())
+    })
+    .unwrap();
+
+    assert_eq!(found[0], (Some(0), r#"{"key":"x","v":1.10}"#.to_owned()));
+    assert_eq!((contents.records, contents.made(more)), (2, Some("true")));
+    assert_eq!(shape.record_at(Some(1)), "");
+}
+
+#[test]
+fn a_program_that_cannot_be_asked_ends_the_run_and_names_its_setting() {
+    let mut shape = shape("/items", "");
+    shape.also_by(&Program::compile(".meta.more").unwrap(), "SOURCE_PAGE_MORE");
+    let made_by = Shape::made_by(&Program::compile(".items").unwrap());
+    let opened = |shape: &Shape, body: &str| open(&answer(body.as_bytes()), shape, &place()).err();
+
+    let why = opened(&shape, r#"{"meta":"x"}"#).unwrap().to_string();
+    assert!(
+        why.contains("orders`: SOURCE_PAGE_MORE: cannot index"),
+        "{why}"
+    );
+    let why = opened(&made_by, r#"{"items":7}"#).unwrap().to_string();
+    assert!(
+        why.ends_with(
+            "SOURCE_RECORDS: output 1 is a number, not an array of records, one record or null"
+        ),
+        "{why}"
+    );
+    let why = opened(&made_by, "<html>").unwrap().to_string();
+    assert!(why.contains("is not JSON"), "{why}");
 }
 
 #[test]
@@ -135,12 +286,9 @@ fn one_byte_order_mark_is_skipped() {
 
 #[test]
 fn what_is_not_utf_8_is_refused_with_the_offset() {
-    let failure = read(
-        b"[{\"a\":\"\xff\"}]",
-        &shape("", ""),
-        &place(),
-        &mut |_, _| Ok(()),
-    );
+    let answer = answer(b"[{\"a\":\"\xff\"}]");
+    let page = open(&answer, &shape("", ""), &place()).unwrap();
+    let failure = read(&page, &shape("", ""), &place(), &mut |_, _| Ok(()));
 
     let message = failure.unwrap_err().to_string();
     assert!(
@@ -160,9 +308,11 @@ fn a_page_that_is_not_json_wins_over_a_bad_record() {
 fn a_refused_record_ends_the_taking() {
     let mut taken = 0;
 
-    let failure = read(b"[{},{},{}]", &shape("", ""), &place(), &mut |index, _| {
+    let answer = answer(b"[{},{},{}]");
+    let page = open(&answer, &shape("", ""), &place()).unwrap();
+    let failure = read(&page, &shape("", ""), &place(), &mut |index, _| {
         taken += 1;
-        if index == 1 {
+        if index == Some(1) {
             Err(Failure::data("no"))
         } else {
             Ok(())
@@ -230,7 +380,9 @@ fn read_as(format: Format, records: &str, body: &str) -> Result<Vec<String>, Str
     let pointer = (!records.is_empty()).then(|| Pointer::parse(records).unwrap());
     let shape = Shape::of(format, pointer.as_ref());
     let mut found = Vec::new();
-    let read = read(body.as_bytes(), &shape, &place(), &mut |index, text| {
+    let answer = answer(body.as_bytes());
+    let page = open(&answer, &shape, &place()).unwrap();
+    let read = read(&page, &shape, &place(), &mut |index, text| {
         found.push(format!("{} {text}", shape.record_at(index)));
         Ok(())
     });
@@ -288,15 +440,12 @@ fn the_one_record_may_hold_the_next_url_too() {
     let next = shape.also(&Pointer::parse("/next").unwrap());
     let mut found = Vec::new();
 
-    let contents = read(
-        br#"{"a":1,"next":"/p2"}"#,
-        &shape,
-        &place(),
-        &mut |_, text| {
-            found.push(text.to_owned());
-            Ok(())
-        },
-    );
+    let answer = answer(br#"{"a":1,"next":"/p2"}"#);
+    let page = open(&answer, &shape, &place()).unwrap();
+    let contents = read(&page, &shape, &place(), &mut |_, text| {
+        found.push(text.to_owned());
+        Ok(())
+    });
 
     assert_eq!(contents.unwrap().value(next), Some("\"/p2\""));
     assert_eq!(found, [r#"{"a":1,"next":"/p2"}"#]);

@@ -25,6 +25,7 @@ fn fetched(url_text: &str, headers: &[(&str, &str)], body: &str) -> Fetched {
             headers: headers.collect(),
             body: body.as_bytes().to_vec(),
         },
+        is_empty: false,
     }
 }
 
@@ -46,7 +47,7 @@ fn settings(pairs: &[(&str, &str)]) -> Settings {
 }
 
 fn pages(settings: &Settings) -> Pages<'_> {
-    let mut shape = Shape::new(settings.records.as_ref());
+    let mut shape = settings.shape();
     let first = Ask {
         body: settings.body.clone(),
         ..Ask::get(settings.url.clone())
@@ -226,14 +227,14 @@ fn more_pages_than_allowed_are_refused_and_exactly_as_many_are_not() {
 }
 
 #[test]
-fn a_step_down_to_http_is_refused() {
+fn a_step_down_to_http_on_another_host_is_refused() {
     let settings = settings(&NEXT);
     let mut pages = pages(&settings);
 
     let down = go_on(
         &mut pages,
         &fetched(FIRST, &[], "a"),
-        &contents(1, Some("http://x.example/o?page=2")),
+        &contents(1, Some("http://y.example/o?page=2")),
     );
 
     assert!(

@@ -13,7 +13,13 @@ fn answer(headers: &[(&str, &str)], body: &str) -> Answer {
 
 /// What is seen around three records: `strong`, `weak` or nothing, and what.
 fn seen(headers: &[(&str, &str)], envelope: &str) -> (&'static str, String) {
-    match of(&answer(headers, ""), envelope, 3, "/items", Format::Json) {
+    match of(
+        &answer(headers, ""),
+        envelope,
+        3,
+        Some("/items"),
+        Format::Json,
+    ) {
         Some(Sign::Strong(what)) => ("strong", what),
         Some(Sign::Weak(what)) => ("weak", what),
         None => ("", String::new()),
@@ -132,8 +138,15 @@ fn headers_are_looked_at_too() {
 
 #[test]
 fn a_cursor_a_limit_that_is_reached_and_a_round_count_are_weak_signs() {
-    let of_records =
-        |records, envelope| of(&answer(&[], ""), envelope, records, "/items", Format::Json);
+    let of_records = |records, envelope| {
+        of(
+            &answer(&[], ""),
+            envelope,
+            records,
+            Some("/items"),
+            Format::Json,
+        )
+    };
 
     assert_eq!(seen(&[], r#"{"items":[],"cursor":"abc"}"#).0, "weak");
     assert_eq!(seen(&[], r#"{"items":[],"limit":3}"#).0, "weak");
@@ -153,7 +166,7 @@ fn a_cursor_a_limit_that_is_reached_and_a_round_count_are_weak_signs() {
 #[test]
 fn an_array_on_the_way_to_the_records_is_looked_into() {
     let envelope = r#"[{"page":1,"pages":7,"per_page":"3","total":20},[]]"#;
-    let found = of(&answer(&[], ""), envelope, 3, "/1", Format::Json);
+    let found = of(&answer(&[], ""), envelope, 3, Some("/1"), Format::Json);
 
     assert_eq!(
         found,

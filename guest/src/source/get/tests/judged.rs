@@ -100,10 +100,98 @@ fn a_busy_body_whose_limit_is_used_up_is_waited_for_until_the_reset() {
     );
 }
 
-#[test]
-fn only_good_answers_are_judged() {
-    let (got, http, _) = judged("true", [answer(404, &[])]);
+/// An answer of this status with this body.
+fn bad(status: u16, body: &str) -> Result<Answer, SendError> {
+    answer(status, &[]).map(|answer| Answer {
+        body: body.as_bytes().to_vec(),
+        ..answer
+    })
+}
 
+#[test]
+fn a_rate_limit_sent_as_400_is_tried_again_and_unavailable_in_the_end() {
+    let busy = || bad(400, r#"{"error":"busy"}"#);
+    let (got, http, _) = judged(PROGRAM, [busy(), good("{}")]);
+    assert!(got.is_ok());
+    assert_eq!(http.asked.len(), 2);
+
+    let (got, _, _) = judged(PROGRAM, (0..4).map(|_| busy()));
+    assert!(matches!(got, Err(Failure::Unavailable(_))), "{got:?}");
+}
+
+#[test]
+fn what_is_said_of_a_refusal_is_added_and_changes_nothing_else() {
+    let failure = |status| {
+        judged(PROGRAM, [bad(status, r#"{"error":"no"}"#)])
+            .0
+            .unwrap_err()
+    };
+
+    assert!(matches!(failure(401), Failure::Denied(_)));
+    let Failure::Refused(detail) = failure(404) else {
+        panic!("expected a refusal");
+    };
+    assert!(
+        detail
+            .message
+            .ends_with(r#"answered 404 on page 2: `{"error":"no"}`; SOURCE_ERROR says `no`"#),
+        "{}",
+        detail.message
+    );
+    let (got, http, _) = judged(PROGRAM, (0..4).map(|_| bad(503, r#"{"error":"no"}"#)));
+    assert!(
+        got.unwrap_err()
+            .to_string()
+            .ends_with("SOURCE_ERROR says `no`")
+    );
+    assert_eq!(http.asked.len(), 4, "it is tried again as ever");
+}
+
+#[test]
+fn an_answer_that_means_no_records_is_an_empty_page() {
+    let program = r#"if $status == 404 and .code == 3 then "empty" else null end"#;
+
+    let (got, _, _) = judged(program, [bad(404, r#"{"code":3}"#)]);
+    assert!(got.unwrap().is_empty);
+    let (got, _, _) = judged(program, [bad(404, r#"{"code":4}"#)]);
     assert!(matches!(got, Err(Failure::Refused(_))), "{got:?}");
-    assert_eq!(http.asked.len(), 1);
+}
+
+#[test]
+fn statuses_mean_what_is_set() {
+    let meanings = Meanings {
+        empty: vec![204, 404],
+        retry: vec![403],
+    };
+    let get = |answers: Vec<Result<Answer, SendError>>| {
+        let (mut http, mut clock) = Script::new(answers);
+        let mut getter = Getter::new(&mut http, &mut clock, RETRIES).with_meanings(&meanings);
+        getter.get(&ask(), 2)
+    };
+
+    assert!(get(vec![answer(404, &[])]).unwrap().is_empty);
+    assert!(get(vec![answer(204, &[])]).unwrap().is_empty);
+    assert!(
+        !get(vec![answer(403, &[]), answer(200, &[])])
+            .unwrap()
+            .is_empty
+    );
+    let limited = get((0..4).map(|_| answer(403, &[])).collect());
+    assert!(
+        matches!(limited, Err(Failure::Unavailable(_))),
+        "{limited:?}"
+    );
+}
+
+#[test]
+fn a_202_is_tried_again_and_never_a_page() {
+    let (got, http, clock) = judged("null", [answer(202, &[("retry-after", "7")]), good("[]")]);
+
+    assert!(!got.unwrap().is_empty);
+    assert_eq!(http.asked.len(), 2);
+    assert!(
+        (7_000..8_000).contains(&clock.slept_ms[0]),
+        "{:?}",
+        clock.slept_ms
+    );
 }

@@ -31,6 +31,16 @@ fn a_refusal_has_the_first_characters_of_the_answer() {
 }
 
 #[test]
+fn a_refusal_for_too_many_requests_names_the_setting() {
+    let hint = "; if it is a rate limit, set SOURCE_RETRY_ON=400";
+
+    assert!(refused(400, r#"{"error":"User request limit reached"}"#).ends_with(hint));
+    assert!(refused(403, "Too many requests").ends_with("SOURCE_RETRY_ON=403"));
+    assert!(!refused(404, "Too many requests").contains("SOURCE_RETRY_ON"));
+    assert!(refused(204, "").ends_with("set SOURCE_EMPTY_ON=204"));
+}
+
+#[test]
 fn an_answer_that_is_busy_to_the_end_is_quoted() {
     let busy = || {
         answer(429, &[]).map(|answer| Answer {

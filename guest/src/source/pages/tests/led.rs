@@ -7,11 +7,13 @@ use crate::source::{PageFrom, Style};
 
 /// A page as the source sends it, read by the shape that the settings make.
 fn next(pages: &mut Pages<'_>, settings: &Settings, page: Sent<'_>) -> Result<bool, Failure> {
-    let mut shape = Shape::new(settings.records.as_ref());
+    let mut shape = settings.shape();
     let mut read = |from: &Option<PageFrom>| {
-        if let Some(PageFrom::Body(pointer)) = from {
-            shape.also(pointer);
-        }
+        match from {
+            Some(PageFrom::Body(pointer)) => shape.also(pointer),
+            Some(PageFrom::Jq(program)) => shape.also_by(program, ""),
+            _ => 0,
+        };
     };
     if let Style::NextUrl(from) | Style::Token { from, .. } = &settings.pagination.style {
         read(&Some(from.clone()));
@@ -20,8 +22,8 @@ fn next(pages: &mut Pages<'_>, settings: &Settings, page: Sent<'_>) -> Result<bo
     read(&settings.pagination.total);
     let fetched = fetched(FIRST, page.headers, page.body);
     let place = fetched.place(1);
-    let contents =
-        crate::source::page::read(page.body.as_bytes(), &shape, &place, &mut |_, _| Ok(()));
+    let opened = crate::source::page::open(&fetched.answer, &shape, &place).unwrap();
+    let contents = crate::source::page::read(&opened, &shape, &place, &mut |_, _| Ok(()));
     let contents = contents.unwrap();
     let seen = Seen {
         news: true,
