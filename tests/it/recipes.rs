@@ -10,11 +10,15 @@ mod source;
 /// Ten jobs on one machine.
 mod ten_jobs;
 
+mod by_key;
+mod columns;
 mod github;
 mod graphql;
 mod hubspot;
 mod invoices;
 mod kinto;
+mod left_out;
+mod links;
 mod notion;
 mod odata;
 mod order_lines;
@@ -22,6 +26,7 @@ mod products;
 mod salesforce;
 mod shopify;
 mod stripe;
+mod zendesk;
 
 use crate::docs::text_of;
 
@@ -50,11 +55,16 @@ recipes! {
     notion
     kinto
     shopify
+    zendesk
     graphql
     products
     odata
     invoices
     order_lines
+    by_key
+    columns
+    links
+    left_out
 }
 
 /// The recipes of both pages: heading and all that follows.
