@@ -735,7 +735,7 @@ fn a_job_has_a_proxy_that_is_listed_and_no_other() {
 }
 
 #[test]
-fn a_listed_proxy_may_have_a_private_address_and_opens_no_other() {
+fn a_listed_proxy_is_used() {
     // The job's own server plays the proxy.
     let through = |job: Job| {
         let port = job

@@ -250,5 +250,5 @@ fn a_password_is_no_argument_and_in_no_job_file() {
     job.run()
         .exits(Outcome::Settings)
         .asked(0)
-        .stderr_has("OUTBOUND_PROXY has a password in it");
+        .stderr_has("OUTBOUND_PROXY has a user or a password in it");
 }

@@ -80,6 +80,11 @@ impl Client {
         }
     }
 
+    /// What it is asked for.
+    pub(super) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// `Ok`: the head has come before `deadline`, within its limits, and says in one way where the body ends.
     pub(super) async fn exchange(
         &self,

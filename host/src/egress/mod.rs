@@ -123,6 +123,13 @@ impl Egress {
     ) -> Result<Self, Failure> {
         let policy = Arc::new(policy);
         let of_signing = signing.map(SigningKey::secrets).unwrap_or_default();
+        let is_readable = |proxy: &&Proxy| proxy.has_credential() && !proxy.origin().is_loopback();
+        if let Some(proxy) = policy.proxy.as_ref().filter(is_readable) {
+            log.warn(
+                "credential of the proxy sent to it unencrypted: anyone on the path to it can read it",
+                json!({"proxy": proxy.to_string()}),
+            );
+        }
         let of_proxy = policy.proxy.as_ref().map(Proxy::secrets);
         let secrets = auth.secrets().into_iter().chain(of_signing);
         let secrets = secrets.chain(of_proxy.unwrap_or_default());

@@ -217,6 +217,14 @@ impl Policy {
         }
     }
 
+    /// True if and only if others on the network can read a request to `origin`. What a proxy calls by the name of this machine is
+    /// another one, unless the proxy is here too.
+    pub(super) fn is_plain_on_the_network(&self, origin: &Origin) -> bool {
+        let is_proxy_here = |proxy: &Proxy| proxy.origin().is_loopback();
+        let is_here = origin.is_loopback() && self.proxy.as_ref().is_none_or(is_proxy_here);
+        !origin.is_https() && !is_here
+    }
+
     /// The operator's policy, where one is in force.
     pub(super) fn by(&self) -> Option<String> {
         self.ceiling.as_ref().map(|ceiling| ceiling.by.clone())

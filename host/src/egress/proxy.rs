@@ -17,6 +17,8 @@ use super::{EgressError, Origin};
 use crate::limits::PROXY_HEAD_BYTES_MAX;
 use crate::secret::{Secret, base64, joined};
 
+/// A user without a password that is shorter is no token, and hiding it would spoil every text that it occurs in.
+const USER_BYTES_MIN: usize = 4;
 /// What ends a head.
 const END: &[u8] = b"\r\n\r\n";
 
@@ -75,9 +77,14 @@ impl Proxy {
         })
     }
 
-    /// Whether there is a password in this text, or could be: it cannot be understood.
+    /// Whether there is a credential in this text, or could be: it cannot be understood. Some proxies take a token as the user.
     pub fn may_hold_password(text: &str) -> bool {
-        Self::parse(text).map_or(true, |proxy| proxy.password().is_some())
+        Self::parse(text).map_or(true, |proxy| proxy.has_credential())
+    }
+
+    /// Whether it is used as somebody.
+    pub fn has_credential(&self) -> bool {
+        self.credential.is_some()
     }
 
     /// The same, whose name may lead to a private address.
@@ -99,11 +106,18 @@ impl Proxy {
         Some(password).filter(|password| !password.is_empty())
     }
 
-    /// What must not be seen: the pair that the header is made of, and the password.
+    /// What must not be seen: the pair that the header is made of, and the password, or the user where there is none.
     pub fn secrets(&self) -> Vec<Secret> {
-        let password = self.password().map(Secret::from);
-        let pair = self.credential.clone().filter(|_| password.is_some());
-        pair.into_iter().chain(password).collect()
+        let Some(pair) = &self.credential else {
+            return Vec::new();
+        };
+        let (user, password) = pair.expose().split_once(':').unwrap_or_default();
+        let alone = if password.is_empty() { user } else { password };
+        let alone =
+            Some(alone).filter(|text| self.password().is_some() || text.len() >= USER_BYTES_MIN);
+        std::iter::once(pair.clone())
+            .chain(alone.map(Secret::from))
+            .collect()
     }
 
     /// Where it is.
@@ -145,10 +159,23 @@ impl Proxy {
         let head = joined(&[&request, line, &["\r\n"]].concat());
         stream.write_all(head.as_bytes()).await.map_err(lost)?;
         stream.flush().await.map_err(lost)?;
-        let mut answer = Vec::new();
+        let (mut answer, mut begin) = (Vec::new(), 0);
         let end = loop {
-            if let Some(at) = memchr::memmem::find(&answer, END) {
-                break at + END.len();
+            if let Some(at) = memchr::memmem::find(&answer[begin..], END) {
+                let end = begin + at + END.len();
+                // Others may come before the answer (RFC 9110, 15.2). They count towards the limit.
+                let is_interim = |status: StatusCode| {
+                    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
+                };
+                if !status(&answer[begin..]).is_some_and(is_interim) {
+                    break end;
+                }
+                begin = end;
+                continue;
+            }
+            // It would be waited for in vain.
+            if memchr::memmem::find(&answer[begin..], b"\n\n").is_some() {
+                return Err(self.broken(NO_PROXY));
             }
             if answer.len() >= PROXY_HEAD_BYTES_MAX {
                 return Err(self.broken(&format!(
@@ -169,7 +196,7 @@ impl Proxy {
                 return Err(self.broken(NO_PROXY));
             }
         };
-        let status = status(&answer).ok_or_else(|| self.broken(NO_PROXY))?;
+        let status = status(&answer[begin..]).ok_or_else(|| self.broken(NO_PROXY))?;
         if !status.is_success() {
             return Err(self.refusal(status, origin));
         }

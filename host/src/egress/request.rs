@@ -17,7 +17,7 @@ use super::client::Incoming;
 use super::echo::Signed;
 use super::headers::{head_bytes, outgoing};
 use super::token::LEARNED_BYTES_MIN;
-use super::{BoxError, EgressError, Origin, Proxy, Shared};
+use super::{BoxError, EgressError, Origin, Shared};
 use crate::secret::{Learned, Secret};
 
 /// The head of an answer, and when its body must be complete.
@@ -250,10 +250,7 @@ impl Shared {
 
     fn warn_of_plain(&self, origin: &Origin) {
         let has_credential = self.credential.is_some() || self.tokens.is_some();
-        // What a proxy calls by that name is another machine.
-        let proxy = self.policy.proxy.as_ref();
-        let is_here = proxy.map_or(origin, Proxy::origin).is_loopback();
-        let plain = has_credential && !origin.is_https() && !is_here;
+        let plain = has_credential && self.policy.is_plain_on_the_network(origin);
         if plain && !self.warned_of_plain.swap(true, Ordering::Relaxed) {
             self.log.warn(
                 "credential sent over plain http: anyone on the network path can read it; use https in SOURCE_API_URL",

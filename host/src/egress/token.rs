@@ -179,7 +179,7 @@ impl Tokens {
                 format!("`SOURCE_TOKEN_URL` cannot be asked: {error}"),
             )
         })?;
-        if !origin.is_https() && !origin.is_loopback() {
+        if client.policy().is_plain_on_the_network(origin) {
             log.warn(
                 "client secret sent over plain http: anyone on the network path can read it; use https in SOURCE_TOKEN_URL",
                 json!({"origin": origin.to_string()}),

@@ -1,7 +1,7 @@
 //! The step that fetches: runs the component in its grants, and holds what it says against the host's own record.
 
 use crate::component::{self, Grants, JobFailure, Report, Request, Used, Window, cpu_used_up};
-use crate::egress::{Egress, Origin, Policy, Proxy, TlsFiles};
+use crate::egress::{Egress, EgressError, Origin, Policy, Proxy, TlsFiles};
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Stop;
@@ -198,7 +198,25 @@ pub fn disposed<T>(said: Result<T, JobFailure>, egress: &Egress, job: &Job) -> R
         }
         _ => error.to_string(),
     };
+    let message = format!("{message}{}", of_the_proxy(&error, egress));
     Err(Failure::new(error.outcome(), message))
+}
+
+/// That a proxy was in between, for what it may have done itself.
+fn of_the_proxy(error: &EgressError, egress: &Egress) -> String {
+    let may_be_its = matches!(
+        error,
+        EgressError::BadCertificate { .. }
+            | EgressError::BadTls { .. }
+            | EgressError::BadFraming { .. }
+            | EgressError::BadEncoding { .. }
+            | EgressError::TooLarge { .. }
+            | EgressError::CredentialRefused { .. }
+    );
+    let proxy = egress.proxy().filter(|_| may_be_its);
+    proxy.map_or_else(String::new, |proxy| {
+        format!("; asked through {}", proxy.named())
+    })
 }
 
 /// What the component takes for a source that is not there, with the reason that only the host knows.

@@ -106,7 +106,11 @@ const IGNORED: [(&str, &str); 9] = [
 /// Variables that are in the environment and decide nothing here, though they do elsewhere, with the setting that does.
 pub fn ignored(inputs: &Inputs) -> impl Iterator<Item = (&'static str, &'static str)> {
     let all = IGNORED.into_iter();
-    all.filter(|(name, _)| inputs.layers().environment(name).is_some())
+    let has_proxy = inputs.is_given(&OUTBOUND_PROXY.row);
+    all.filter(move |(name, setting)| {
+        let is_known = has_proxy && *setting == OUTBOUND_PROXY.row.name;
+        inputs.layers().environment(name).is_some() && !is_known
+    })
 }
 
 /// Adds what no grant gives.

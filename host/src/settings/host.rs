@@ -280,10 +280,10 @@ impl Reader<'_> {
 fn proxy(read: &mut Reader<'_>) -> Option<Proxy> {
     let proxy = read.optional(&OUTBOUND_PROXY)?;
     let is_flag = read.inputs.origin(&OUTBOUND_PROXY.row) == Some(inputs::Origin::Flag);
-    if is_flag && proxy.password().is_some() {
+    if is_flag && proxy.has_credential() {
         read.problems.push(Problem::of(
             OUTBOUND_PROXY.row.name,
-            "has a password in it, and every user of the machine can read an argument; use the environment, an env file or OUTBOUND_PROXY_FILE",
+            "has a user or a password in it, and every user of the machine can read an argument; use the environment, an env file or OUTBOUND_PROXY_FILE",
             inputs::Origin::Flag,
         ));
         return None;

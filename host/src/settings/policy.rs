@@ -425,11 +425,11 @@ impl Reader<'_> {
             PROXIES => {
                 for text in self.texts(key, item, line) {
                     match Proxy::parse(&text) {
-                        Ok(proxy) if proxy.password().is_none() => tenant.proxies.push(proxy),
+                        Ok(proxy) if !proxy.has_credential() => tenant.proxies.push(proxy),
                         // It may have a password in it: it is not repeated.
                         _ => self.refuse(
                             line,
-                            "has an entry in `proxies` that is not `http://host:port` without a password",
+                            "has an entry in `proxies` that is not `http://host:port`, without user and password",
                         ),
                     }
                 }

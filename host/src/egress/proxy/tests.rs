@@ -73,10 +73,15 @@ fn a_password_is_decoded_and_shown_nowhere() {
     let secrets: Vec<&str> = secrets.iter().map(Secret::expose).collect();
     assert_eq!(secrets, ["me:p@ss:w0rd", "p@ss:w0rd"]);
     assert!(!format!("{with} {with:?} {}", with.named()).contains("w0rd"));
-    let without = proxy("http://me@proxy:3128");
-    assert_eq!(without.password(), None);
-    assert!(without.secrets().is_empty());
-    assert!(!Proxy::may_hold_password("http://me@proxy:3128"));
+    for token in ["http://a-token@proxy:3128", "http://a-token:@proxy:3128"] {
+        let secrets = proxy(token).secrets();
+        let secrets: Vec<&str> = secrets.iter().map(Secret::expose).collect();
+        assert_eq!(secrets, ["a-token:", "a-token"]);
+        assert!(Proxy::may_hold_password(token));
+    }
+    let without = proxy("http://proxy:3128");
+    assert!(without.secrets().is_empty() && !without.has_credential());
+    assert!(!Proxy::may_hold_password("http://proxy:3128"));
 }
 
 #[tokio::test]
@@ -93,7 +98,9 @@ async fn a_tunnel_is_asked_for_with_the_credential_and_with_nothing_else() {
         "CONNECT api.example.com:443 HTTP/1.1\r\nHost: api.example.com:443\r\n\
          Proxy-Authorization: Basic bWU6cGFzcw==\r\n\r\n"
     );
-    let (_, asked) = tunnel("http://p.example:3128", b"HTTP/1.1 200 OK\r\n\r\n").await;
+    let late = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nx: y\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
+    let (opened, asked) = tunnel("http://p.example:3128", late).await;
+    assert_eq!(opened, Ok(()));
     assert!(!asked.contains("Authorization"), "{asked}");
 }
 
@@ -128,7 +135,11 @@ async fn a_refusal_of_the_proxy_names_it_and_what_it_answered() {
         ),
         ("404 No", ProtocolBroken, "404 Not Found to CONNECT"),
         ("302 Elsewhere", ProtocolBroken, "302 Found to CONNECT"),
-        ("100 Continue", ProtocolBroken, "100 Continue to CONNECT"),
+        (
+            "101 Switching Protocols",
+            ProtocolBroken,
+            "101 Switching Protocols to CONNECT",
+        ),
     ] {
         let error = error(format!("HTTP/1.1 {answer}\r\nx: y\r\n\r\nbody").as_bytes()).await;
 
@@ -156,6 +167,7 @@ async fn what_is_no_answer_of_a_proxy_opens_no_tunnel() {
         (b"SSH-2.0-OpenSSH\r\n".to_vec(), "not an HTTP proxy"),
         (b"HTTP/1.1 2000 OK\r\n\r\n".to_vec(), "not an HTTP proxy"),
         (b"HTTP/1.1 abc\r\n\r\n".to_vec(), "not an HTTP proxy"),
+        (b"HTTP/1.1 200 OK\nx: y\n\n".to_vec(), "not an HTTP proxy"),
         (b"HTTP/1.1 099 \r\n\r\n".to_vec(), "not an HTTP proxy"),
         (b"HTTP/1.2 200 OK\r\n\r\n".to_vec(), "not an HTTP proxy"),
         (huge, "a head of more than"),

@@ -70,6 +70,7 @@ async fn plain_http_goes_to_the_proxy_in_absolute_form_and_its_name_is_not_looke
     );
     assert_eq!(proxy.asked(), 2);
     assert!(!lines.text().contains(PASSWORD));
+    assert_eq!(lines.text().matches("over plain http").count(), 1);
 }
 
 #[tokio::test]
@@ -121,6 +122,41 @@ async fn the_proxys_own_name_is_checked_as_any_other() {
     let granted = named().that_may_be_private();
     assert_eq!(outcome(through(granted, source)).await, Ok(()));
     assert_eq!(proxy.connections.load(Ordering::SeqCst), 2);
+    for special in ["169.254.169.254", "224.0.0.1"] {
+        let granted = named().that_may_be_private();
+        let (egress, _) = out(through(granted, source), &Auth::None, &[special]);
+        let refused = get(&egress, source).await.err();
+        assert!(
+            matches!(refused, Some(EgressError::Denied { .. })),
+            "{special}: {refused:?}"
+        );
+    }
+}
+
+#[test]
+fn a_request_is_read_on_the_network_unless_all_of_its_way_is_on_this_machine() {
+    for (origin, proxy, is_readable) in [
+        ("https://a.example", None, false),
+        ("http://a.example", None, true),
+        ("http://localhost", None, false),
+        ("https://a.example", Some("http://p.example:1"), false),
+        ("http://a.example", Some("http://127.0.0.1:1"), true),
+        ("http://a.example", Some("http://p.example:1"), true),
+        ("http://localhost", Some("http://p.example:1"), true),
+        ("http://localhost", Some("http://127.0.0.1:1"), false),
+    ] {
+        let policy = Policy {
+            proxy: proxy.map(|text| Proxy::parse(text).unwrap()),
+            ..Policy::default()
+        };
+        let origin = Origin::parse_grant(origin).unwrap();
+
+        assert_eq!(
+            policy.is_plain_on_the_network(&origin),
+            is_readable,
+            "{origin} {proxy:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -107,7 +107,7 @@ fn what_is_wrong_is_named_with_its_line() {
         ),
         (
             "[tenant.acme]\nproxies = ['http://a:hunter2@b:1']\n",
-            "has an entry in `proxies` that is not `http://host:port` without a password",
+            "has an entry in `proxies` that is not `http://host:port`, without user and password",
         ),
         (
             "[tenant.acme.limits]\nmin_records = 1\n",
