@@ -39,7 +39,7 @@ use self::span::Span;
 pub use self::token::{TOKEN_BYTES_MAX, Token, TokenPage, TokenSettings};
 use crate::failure::{Failure, counted, quoted};
 use crate::source::To;
-pub use crate::time::Zone;
+pub use crate::time::{Pattern, Zone};
 use tidegate_json::Pointer;
 
 /// A range of the cursor to read again: `start` included, `end` not.
@@ -54,8 +54,8 @@ pub struct Window {
 /// The settings of a cursor that stands in records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CursorSettings {
-    /// `SOURCE_CURSOR`: where it stands in a record.
-    pub pointer: Pointer,
+    /// `SOURCE_CURSOR`: where it stands in a record; `None`: it is the source's clock.
+    pub pointer: Option<Pointer>,
     /// `SOURCE_CURSOR_TO`, or `{cursor}`.
     pub to: Asking,
     /// `SOURCE_CURSOR_END_TO`: what takes the end of a window.
@@ -64,8 +64,8 @@ pub struct CursorSettings {
     pub kind: Option<Kind>,
     /// `SOURCE_CURSOR_ZONE`: the zone of times that name no offset.
     pub zone: Option<Zone>,
-    /// `SOURCE_CURSOR_SEND`: the kind it is sent as; `None`: as it is.
-    pub send: Option<Kind>,
+    /// `SOURCE_CURSOR_SEND`: the form it is sent in; `None`: as it is.
+    pub send: Option<Form>,
     /// `SOURCE_CURSOR_START`: the value of a first run.
     pub start: Option<String>,
     /// `SOURCE_LOOKBACK`.
@@ -255,7 +255,7 @@ impl<'s> Cursor<'s> {
     /// Sees the JSON text of a record's cursor, if it has one. `Ok(false)`: it is outside of what was asked for, so the record
     /// is not staged. `Err` names `record`.
     pub fn sees(&mut self, raw: Option<&str>, record: &dyn Display) -> Result<bool, Failure> {
-        let at = &self.settings.pointer;
+        let at = self.at();
         let wrong = |why: String| Failure::data(format!("{record}: `{at}` (SOURCE_CURSOR) {why}"));
         let raw = match (raw, self.settings.missing) {
             (None, Missing::Fail) => return Err(wrong("is missing".to_owned())),
@@ -371,7 +371,7 @@ impl<'s> Cursor<'s> {
     /// What there is to say of the records at the end of the run; a warning begins with `warn: `.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
-        let at = &self.settings.pointer;
+        let at = self.at();
         if self.dropped > 0 {
             let records = counted(self.dropped, "record");
             remarks.push(format!(
@@ -391,14 +391,17 @@ impl<'s> Cursor<'s> {
             } else {
                 "detected"
             };
-            format!("cursor `{at}`: kind `{}` ({told})", form.kind.word())
+            match form.kind {
+                Kind::Clock => "cursor: the source's clock (SOURCE_CURSOR_KIND `clock`)".to_owned(),
+                kind => format!("cursor `{at}`: kind `{}` ({told})", kind.word()),
+            }
         }));
         remarks
     }
 
     /// What there is to say where an hour that comes twice may be missed.
     fn misses_an_hour(&self) -> Option<String> {
-        let form = self.form.filter(|form| form.kind == Kind::Rfc3339)?;
+        let form = self.form.filter(|form| form.kind.may_be_naive())?;
         let zone = form.zone?;
         zone.fixed().filter(|offset| *offset != Offset::UTC)?;
         let newest = self.greatest.as_ref().or(self.last.as_ref())?;
@@ -530,9 +533,27 @@ impl<'s> Cursor<'s> {
         is_before.then(|| (first.to_owned(), came.text.clone()))
     }
 
-    /// Where it stands in a record.
-    pub fn pointer(&self) -> &'s Pointer {
-        &self.settings.pointer
+    /// Where it stands in a record; `None`: no record has it.
+    pub fn pointer(&self) -> Option<&'s Pointer> {
+        self.settings.pointer.as_ref()
+    }
+
+    /// The same, for messages.
+    fn at(&self) -> &'s str {
+        self.pointer().map_or("", Pointer::text)
+    }
+
+    /// The cursor that the source's clock is, once all was asked for up to now; `None`: it is another one, or there is more to
+    /// ask for.
+    fn clock(&self, limit: Timestamp) -> Result<Option<Mark>, Failure> {
+        let form = self.form.filter(|form| form.kind == Kind::Clock);
+        let Some(form) = form.filter(|_| !self.span.is_range() && !self.span.has_next()) else {
+            return Ok(None);
+        };
+        let mark = form
+            .write(limit, "1970-01-01T00:00:00Z")
+            .and_then(|text| Mark::of(form, &text));
+        mark.map(Some).map_err(Failure::data)
     }
 
     /// Whether it is a point in time, as far as that is known.
@@ -550,10 +571,12 @@ impl<'s> Cursor<'s> {
         }
         let last = self.last.clone();
         let known = last.as_ref().and_then(|last| self.known_next(last));
+        let clock = self.clock(limit)?;
         let reached = match (self.form, self.span.reached()) {
             (Some(form), Some(mark)) => Some(mark.at_most(limit, form)?),
             _ => None,
         };
+        let reached = Mark::later(reached, clock);
         let declared = self.settings.order == Some(Order::Ascending);
         let greatest = match (self.form, self.greatest) {
             (Some(form), Some(mark)) if form.kind.is_time() => Some(mark.at_most(limit, form)?),

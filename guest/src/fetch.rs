@@ -126,6 +126,7 @@ impl<'f, 'p, H: Http, C: Clock, S: Staging> Run<'f, 'p, H, C, S> {
             pages,
             token,
             validators: None,
+            is_unmodified: false,
             fetched_before,
         })
     }
@@ -161,6 +162,8 @@ pub struct Fetch<'r, 'f, 'p, H, C, S> {
     token: Option<Token<'f>>,
     /// What the first answer said, while it is all that was fetched.
     validators: Option<Validators>,
+    /// The source answered a cursor with 304, so it reads it.
+    is_unmodified: bool,
     /// Records of the fetches before.
     fetched_before: u64,
 }
@@ -228,7 +231,8 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
         let Some(cursor) = self.run.stager.cursor() else {
             return Ok(());
         };
-        if cursor.is_unanswered(fetched)
+        if !self.is_unmodified
+            && cursor.is_unanswered(fetched)
             && let Some(newest) =
                 freshness::check(self.run.settings, self.each, cursor, self.run.getter)?
         {
@@ -253,11 +257,10 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
                 self.run.now = clocks.map_or(self.run.now, |clocks| at(clocks.limit()));
                 self.validators = Validators::of(answer, self.pages.ask(), &self.run.shaping);
             }
-            if answer.status == 304 {
-                self.log("page 1: not modified");
-                return Ok(None);
-            }
             let place = fetched.place(page);
+            if answer.status == 304 {
+                return self.not_modified(place);
+            }
             let expected = (self.pages.expect(), self.pages.may_be_behind());
             let opened = self.run.stager.open(&fetched, &place)?;
             let read = self.run.stager.read(&opened, &place, expected)?;
@@ -311,6 +314,21 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
             place.page
         ));
         Ok(End::Window(place))
+    }
+
+    /// What it means that the first page of a window is answered with 304. `Err`: there is nothing that it could be the same as.
+    fn not_modified(&mut self, place: Place) -> Result<Option<End>, Failure> {
+        let is_whole = !self.pages.ask().conditions.is_empty();
+        if !is_whole && !self.continues {
+            return Err(Failure::protocol(format!(
+                "{place} was answered with 304, not modified, but this run does not go on from another: set an earlier SOURCE_CURSOR_START"
+            )));
+        }
+        self.log(&format!("page {}: not modified", place.page));
+        let has_windows = self.run.settings.cursor.as_ref();
+        let has_windows = has_windows.is_some_and(|cursor| cursor.window_seconds.is_some());
+        self.is_unmodified = true;
+        Ok((!is_whole && has_windows).then_some(End::Window(place)))
     }
 
     /// Begins again at an earlier value, if the page at hand shows that records of the cursor may be missing.

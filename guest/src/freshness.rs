@@ -43,7 +43,9 @@ pub fn look<H: Http, C: Clock>(
 ) -> Result<String, Failure> {
     let mut check = Check::new(settings, each, cursor, getter);
     let to = cursor.settings().to.shown();
-    let at = cursor.pointer();
+    let Some(at) = cursor.pointer() else {
+        return Ok("not tried: no record has a cursor (SOURCE_CURSOR_KIND `clock`)".to_owned());
+    };
     let before = Values::of(first, &check.shape(), at, cursor.form(), cursor)?;
     let (Some(form), Some(middle)) = (before.form, before.middle()) else {
         return Ok("not tried: no record of the answer has a cursor that can be read".to_owned());
@@ -252,7 +254,9 @@ impl<'c, 'g, H: Http, C: Clock> Check<'c, 'g, H, C> {
             Err(failure) => return Err(asked_why(failure)),
         };
         let form = self.cursor.form();
-        let at = self.cursor.pointer();
+        let Some(at) = self.cursor.pointer() else {
+            return Ok(Brought::Nothing);
+        };
         let values = Values::of(&fetched, &self.shape(), at, form, self.cursor);
         let values = values.map_err(asked_why)?;
         self.is_unclear |= values.records > 0 && values.marks.is_empty();
@@ -330,6 +334,9 @@ impl Values {
         let mut paths = Paths::default();
         let slot = paths.add(at);
         let zone = cursor.settings().zone;
+        if fetched.answer.status == 304 {
+            return Ok(values);
+        }
         let place = fetched.place(1);
         let opened = fetched.open(shape, &place)?;
         let contents = page::read(&opened, shape, &place, &mut |_, text| {

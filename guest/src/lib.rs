@@ -95,7 +95,8 @@ pub fn run(
         .at_rate(settings.rate)
         .judged_by(settings.error_check.as_ref())
         .with_meanings(&settings.meanings)
-        .reading_at_most(settings.answer_bytes_max);
+        .reading_at_most(settings.answer_bytes_max)
+        .of_format(&settings.wire);
     let shaping = fingerprint(env);
     let mut report = match &settings.each {
         FanOut::No => {

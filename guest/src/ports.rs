@@ -4,14 +4,36 @@
 
 use std::fmt;
 
-/// One request: a GET, or a POST of JSON.
+/// The method of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// GET, with a body or without.
+    #[default]
+    Get,
+    /// POST, with a body or without.
+    Post,
+}
+
+impl Method {
+    /// As it is sent.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
+    /// What is asked of the URL.
+    pub method: Method,
     /// An absolute http or https URL.
     pub url: String,
     /// Header names and values, in the order in which they are sent.
     pub headers: Vec<(String, String)>,
-    /// What is posted; `None`: a GET.
+    /// The body; `None`: there is none.
     pub body: Option<String>,
 }
 

@@ -10,6 +10,7 @@ mod paging;
 mod shapes;
 
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 
 use crate::cursor::{Asking, Cursor, Position, Token};
 use crate::failure::{Failure, counted, quoted};
@@ -20,7 +21,9 @@ use crate::settings::Settings;
 use crate::source::outline::{Member, elements, members};
 use crate::source::page::{self, Format, Shape};
 use crate::source::signs::{self, Headers, Sign};
-use crate::source::{Ask, Each, Fetched, Getter, Page, Pages, RecordsFrom, shown};
+use crate::source::{
+    Ask, BodyFormat, Each, Fetched, Getter, Page, Pages, RecordsFrom, format_of, shown,
+};
 
 /// The first record is cut here when it is shown.
 const RECORD_CHARS_SHOWN: usize = 600;
@@ -82,7 +85,8 @@ pub fn look(
     let mut getter = Getter::new(http, clock, settings.retries)
         .judged_by(settings.error_check.as_ref())
         .with_meanings(&settings.meanings)
-        .reading_at_most(settings.answer_bytes_max);
+        .reading_at_most(settings.answer_bytes_max)
+        .of_format(&settings.wire);
     let (each, looked_at) = match settings.each.parents() {
         None => (settings.each.first(), settings.each.looked_at()),
         Some(parents) => first_parent(&parents.settings, now, &mut getter)?,
@@ -100,7 +104,12 @@ pub fn look(
         .pages
         .ask()
         .clone();
-    let fetched = getter.get(&first, 1)?;
+    let mut fetched = getter.get(&first, 1)?;
+    if fetched.answer.status == 304 {
+        return Err(Failure::data(
+            "the source answered 304, nothing changed since SOURCE_CURSOR_START: set an earlier one for this look",
+        ));
+    }
 
     let mut look = Look {
         env: env.to_vec(),
@@ -120,7 +129,12 @@ pub fn look(
         look.found("records", none.to_owned());
         return Ok(look.sighting);
     }
-    let text = page::text(&fetched.answer.body, &fetched.place(1))?;
+    look.format(&settings, &mut fetched)?;
+    let place = fetched.place(1);
+    let text = page::text(&fetched.answer.body, &place)?;
+    let settings = Settings::read(&look.env)?;
+    let array = as_array(&settings, text);
+    let text = array.as_deref().unwrap_or(text);
     let members = members(text);
     look.program(&settings, text, &members);
     let settings = Settings::read(&look.env)?;
@@ -290,6 +304,36 @@ impl Look {
         records
     }
 
+    /// The format of the answer, where none is set and it is not JSON. The answer is JSON, or lines of it, from then on.
+    fn format(&mut self, settings: &Settings, fetched: &mut Fetched) -> Result<(), Failure> {
+        let is_set =
+            |(name, value): &(String, String)| name == "SOURCE_FORMAT" && !value.is_empty();
+        let is_json = serde_json::from_slice::<IgnoredAny>(&fetched.answer.body).is_ok();
+        if is_json || self.env.iter().any(is_set) {
+            return Ok(());
+        }
+        let Some((format, delimiter)) = format_of(&fetched.answer.body) else {
+            return Ok(());
+        };
+        let mut suggestions = vec![suggestion(
+            "SOURCE_FORMAT",
+            format,
+            "the answer looks like it",
+        )];
+        if let Some(word) = delimiter {
+            suggestions.push(suggestion(
+                "SOURCE_CSV_DELIMITER",
+                word,
+                "what its first line has most of",
+            ));
+        }
+        self.suggest(suggestions);
+        let bytes_max = settings.answer_bytes_max;
+        let settings = Settings::read(&self.env)?;
+        let place = fetched.place(1);
+        settings.wire.read(&mut fetched.answer, &place, bytes_max)
+    }
+
     /// The records of the page, where they are set to stand or seem to.
     fn records<'t>(
         &mut self,
@@ -367,7 +411,7 @@ impl Look {
             members,
             &Headers::of(&fetched.answer, records.len() as u64),
             records.len() as u64,
-            settings.body.is_some(),
+            settings.body.as_ref().map(|_| settings.body_format),
             &queries,
         );
         match told {
@@ -500,11 +544,26 @@ impl Look {
     }
 }
 
+/// The records as one array, where they are lines; `None`: they are not, or one of them is no JSON.
+fn as_array(settings: &Settings, text: &str) -> Option<String> {
+    if settings.format != Format::Ndjson {
+        return None;
+    }
+    let lines = text.lines().map(str::trim_ascii);
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    Some(format!("[{}]", lines.join(",")))
+}
+
 /// A request as a person would type it.
 fn spoken(ask: &Ask) -> String {
-    match &ask.body {
-        None => format!("GET {}", ask.url),
-        Some(body) => format!("POST {} with {}", ask.url, cut(body)),
+    let request = format!("{} {}", ask.method.word(), ask.url);
+    match (&ask.body, ask.body_format) {
+        (None, _) => request,
+        (Some(body), BodyFormat::Json) => format!("{request} with {}", cut(body)),
+        (Some(body), BodyFormat::Form) => match body.char_indices().nth(RECORD_CHARS_SHOWN) {
+            Some((at, _)) => format!("{request} with {}…", &body[..at]),
+            None => format!("{request} with {body}"),
+        },
     }
 }
 

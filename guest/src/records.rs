@@ -230,7 +230,7 @@ impl<'s, S: Staging> Stager<'s, S> {
         shape: Shape,
     ) -> Result<(), Failure> {
         let made = self.taken.made;
-        let pointer = cursor.as_ref().map(Cursor::pointer);
+        let pointer = cursor.as_ref().and_then(Cursor::pointer);
         let mut wanted = Wanted::new(made, pointer);
         // In a record as it comes; where TRANSFORM makes the key, such a record is told by its bytes.
         let key: &[Pointer] = if made.transform.is_none() {

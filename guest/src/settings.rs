@@ -19,12 +19,14 @@ pub use self::each::{FanOut, Parents, of_parents};
 pub use self::request::{DEADLINE_DEFAULT, TIMEOUT_DEFAULT, deadline_seconds, timeout_seconds};
 use crate::cursor::{Asking, Cursor, CursorSettings, Token, TokenSettings};
 use crate::failure::{Failure, Problem, quoted};
-use crate::ports;
+use crate::ports::{self, Method};
 use crate::records::{Read, RecordSettings, Stager};
 use crate::source::page::{Format, Shape};
 use crate::source::retry::{Meanings, Rate, Retries};
 use crate::source::signs::{self, Sign};
-use crate::source::{Ask, Each, ErrorCheck, Fetched, Pages, Pagination, RecordsFrom};
+use crate::source::{
+    Ask, BodyFormat, Each, ErrorCheck, Fetched, Pages, Pagination, RecordsFrom, Wire,
+};
 use tidegate_json::Pointer;
 
 /// What a run needs to know.
@@ -32,8 +34,12 @@ use tidegate_json::Pointer;
 pub struct Settings {
     /// `SOURCE_API_URL`, without a fragment.
     pub url: Url,
-    /// `SOURCE_BODY`; `None`: requests are GETs.
+    /// `SOURCE_METHOD`, or what follows from the body.
+    pub method: Method,
+    /// `SOURCE_BODY`.
     pub body: Option<String>,
+    /// `SOURCE_BODY_FORMAT`.
+    pub body_format: BodyFormat,
     /// `SOURCE_HEADERS`, names in lower case.
     pub headers: Vec<(String, String)>,
     /// `SOURCE_EACH`: what makes several fetches of a run.
@@ -48,8 +54,10 @@ pub struct Settings {
     pub cursor: Option<CursorSettings>,
     /// `SOURCE_CURSOR` and what belongs to it, where it is a token.
     pub token: Option<TokenSettings>,
-    /// `SOURCE_FORMAT`.
+    /// `SOURCE_FORMAT`: where the records are.
     pub format: Format,
+    /// What bodies are before they are read as that.
+    pub wire: Wire,
     /// What is made of records.
     pub made: RecordSettings,
     /// `SOURCE_ERROR`.
@@ -108,7 +116,9 @@ impl Settings {
         };
         let url = given.url();
         given.auth();
+        let body_format = given.body_format();
         let body = given.body();
+        let method = given.method();
         let headers = given.headers();
         let each = given.each(url.as_ref());
         let records = given.records();
@@ -122,6 +132,7 @@ impl Settings {
             (given.cursor(), given.cursor_token(records.as_ref()))
         };
         let format = given.format();
+        let wire = given.wire();
         let mut made = given.record_settings(given.variables());
         made.parent = made.parent.filter(|_| !has_parents);
         let error_check = given.error_check();
@@ -136,7 +147,9 @@ impl Settings {
         match url {
             Some(url) if given.problems.is_empty() => Ok(Self {
                 url,
+                method,
                 body,
+                body_format,
                 headers,
                 each,
                 pagination,
@@ -145,6 +158,7 @@ impl Settings {
                 cursor,
                 token,
                 format,
+                wire,
                 made,
                 error_check,
                 meanings,
@@ -168,7 +182,9 @@ impl Settings {
         token: Option<&Token<'_>>,
     ) -> Result<Ask, Failure> {
         let ask = Ask {
+            method: self.method,
             body: self.body.clone(),
+            body_format: self.body_format,
             headers: self.headers.clone(),
             ..Ask::get(self.url.clone())
         };
@@ -189,7 +205,8 @@ impl Settings {
     pub fn can_be_ordered(&self) -> bool {
         let cursor = self.cursor.as_ref();
         cursor.is_some_and(|cursor| {
-            cursor.order.is_none()
+            cursor.pointer.is_some()
+                && cursor.order.is_none()
                 && cursor.window_seconds.is_none()
                 && cursor.to != Asking::Nowhere
         })
@@ -201,7 +218,11 @@ impl Settings {
         if self.made.transform.is_none() {
             known_by.clone_from(&self.made.key);
         }
-        known_by.extend(self.cursor.iter().map(|cursor| cursor.pointer.clone()));
+        known_by.extend(
+            self.cursor
+                .iter()
+                .filter_map(|cursor| cursor.pointer.clone()),
+        );
         let shape = match &self.records {
             Some(RecordsFrom::Jq(program)) => Shape::made_by(program),
             Some(RecordsFrom::Body(pointer)) => Shape::of(self.format, Some(pointer)),

@@ -88,7 +88,8 @@ impl State {
         }
         let kind = match read.kind {
             Some(word) => Some(
-                Kind::named(&word).ok_or_else(|| format!("there is no kind {}", quoted(&word)))?,
+                Kind::of_state(&word)
+                    .ok_or_else(|| format!("there is no kind {}", quoted(&word)))?,
             ),
             None => None,
         };
@@ -128,7 +129,7 @@ impl State {
         let position = &self.position;
         let state = Written {
             v: VERSION,
-            kind: position.kind.map(|kind| kind.word().to_owned()),
+            kind: position.kind.map(Kind::in_state),
             cursor: position.cursor.clone(),
             zone: position.zone.map(|zone| zone.to_string()),
             known: position.known.clone(),

@@ -1,16 +1,21 @@
 //! Points in time as sources write them, and writing another point the same way.
 //!
-//! RFC 3339 (also with a space, without seconds, with `+0000` and `+00`), plain dates, and seconds or milliseconds since 1970.
+//! RFC 3339 (also with a space, without seconds, with `+0000` and `+00`, and with a suffix of RFC 9557, which is read and not
+//! written), plain dates, seconds or milliseconds since 1970, and what the modules below read.
 //! A text without an offset names an instant only where the settings say in which zone it is meant. Digits behind the ninth
 //! of a second are kept in the text and ignored in comparisons; a leap second counts as the last instant of its minute,
 //! `24:00:00` as the next midnight.
 
+pub mod ms_json;
+mod pattern;
+pub mod rfc2822;
 mod zone;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::Offset;
 
+pub use self::pattern::Pattern;
 pub use self::zone::Zone;
 use crate::failure::quoted;
 
@@ -236,7 +241,8 @@ fn read_rfc3339(text: &str, zone: Option<Zone>) -> Result<(Timestamp, Style), St
             quoted(text)
         )
     };
-    let (date, rest) = read_date(text.as_bytes()).ok_or_else(wrong)?;
+    let (plain, has_suffix) = without_suffix(text).ok_or_else(wrong)?;
+    let (date, rest) = read_date(plain.as_bytes()).ok_or_else(wrong)?;
     let [separator @ (b'T' | b't' | b' '), rest @ ..] = rest else {
         return Err(wrong());
     };
@@ -251,6 +257,8 @@ fn read_rfc3339(text: &str, zone: Option<Zone>) -> Result<(Timestamp, Style), St
         (0, &[][..], rest)
     };
     let (offset, suffix) = match (rest, zone) {
+        // The zone in brackets says less than an offset where clocks go back.
+        ([], _) if has_suffix => return Err(wrong()),
         ([], Some(zone)) => (Offset::UTC, Suffix::Unwritten(zone)),
         ([], None) => {
             return Err(format!(
@@ -273,6 +281,21 @@ fn read_rfc3339(text: &str, zone: Option<Zone>) -> Result<(Timestamp, Style), St
         _ => instant(offset, local),
     };
     Ok((at, style))
+}
+
+/// A text without what RFC 9557 lets follow an offset, such as `[Europe/Berlin]` and `[u-ca=iso8601]`, and whether there is
+/// any: the instant is that of the offset. `None`: it is not written like that.
+fn without_suffix(text: &str) -> Option<(&str, bool)> {
+    let Some((plain, suffix)) = text.split_once('[') else {
+        return Some((text, false));
+    };
+    let tags = suffix.strip_suffix(']')?;
+    // One with a `!` must be understood, or the time is not: none is here.
+    let is_tag = |tag: &str| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-/.:=".contains(&byte);
+        !tag.is_empty() && tag.bytes().all(is_plain)
+    };
+    tags.split("][").all(is_tag).then_some((plain, true))
 }
 
 fn local_time(date: Date, [hour, minute, second]: [i8; 3], fraction: &[u8]) -> Option<DateTime> {

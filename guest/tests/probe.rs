@@ -183,3 +183,22 @@ fn the_first_of_several_values_is_looked_at() {
     assert_eq!(finding(&seen, "request"), "GET https://x.example/de/o");
     assert_eq!(seen.would_fail, None);
 }
+
+#[test]
+fn a_table_is_read_as_csv_and_proposed() {
+    let seen = seen(&[], |_| page("id;name\r\n1;a\r\n2;b\r\n"));
+
+    assert_eq!(
+        lines(&seen),
+        [
+            "SOURCE_FORMAT=csv",
+            "SOURCE_CSV_DELIMITER=semicolon",
+            "PRIMARY_KEY=/id"
+        ]
+    );
+    assert_eq!(
+        seen.first_record.as_deref(),
+        Some(r#"{"id":"1","name":"a"}"#)
+    );
+    assert!(seen.would_fail.is_some(), "nobody said that it is csv");
+}

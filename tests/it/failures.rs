@@ -112,7 +112,7 @@ fn what_is_not_json_is_named_with_its_content_type() {
         ),
         (
             csv,
-            "it looks like csv (Content-Type `text/csv`): csv is not read; ask the API for JSON; it begins with `id,name 1,a 2,b`",
+            "it looks like csv (Content-Type `text/csv`): set SOURCE_FORMAT=csv; it begins with `id,name 1,a 2,b`",
         ),
         (
             xml,

@@ -80,6 +80,8 @@ mod recipes;
 mod rejected;
 /// Parents whose records are replaced together, deletions, and the gate before them.
 mod replacing;
+/// Methods, forms and headers, as a server sees them.
+mod requests;
 /// What toolchains import whether a component needs it or not.
 mod satisfied;
 /// Where settings come from, and how their problems are told.

@@ -12,6 +12,8 @@ mod ten_jobs;
 
 mod by_key;
 mod columns;
+mod csv_report;
+mod filter_only;
 mod github;
 mod graphql;
 mod hubspot;
@@ -19,11 +21,13 @@ mod invoices;
 mod kinto;
 mod left_out;
 mod links;
+mod modified_since;
 mod notion;
 mod odata;
 mod order_lines;
 mod products;
 mod salesforce;
+mod search_form;
 mod shopify;
 mod stripe;
 mod zendesk;
@@ -65,6 +69,10 @@ recipes! {
     columns
     links
     left_out
+    search_form
+    modified_since
+    filter_only
+    csv_report
 }
 
 /// The recipes of both pages: heading and all that follows.

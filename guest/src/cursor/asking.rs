@@ -19,8 +19,7 @@ impl Asking {
     /// What takes it, for messages.
     pub fn shown(&self) -> String {
         match self {
-            Self::At(To::Query(name)) => format!("{} (SOURCE_CURSOR_TO)", quoted(name)),
-            Self::At(To::Body(at)) => format!("{} (SOURCE_CURSOR_TO)", quoted(at.text())),
+            Self::At(to) => format!("{} (SOURCE_CURSOR_TO)", quoted(&to.text())),
             Self::Template | Self::Nowhere => format!("`{CURSOR}`"),
         }
     }
@@ -46,7 +45,16 @@ impl Asked<'_> {
     pub fn of(&self, ask: Ask) -> Result<Ask, Failure> {
         // What is not of a known kind is a number where it can be one.
         let json = match self.kind {
-            Some(Kind::Rfc3339 | Kind::Date | Kind::Text | Kind::Token) => Json::Text,
+            Some(
+                Kind::Rfc3339
+                | Kind::Date
+                | Kind::Rfc2822
+                | Kind::MsJson
+                | Kind::Pattern(_)
+                | Kind::Clock
+                | Kind::Text
+                | Kind::Token,
+            ) => Json::Text,
             Some(Kind::Epoch | Kind::EpochMs | Kind::Integer) | None => Json::Number,
         };
         let mut asked = ask;

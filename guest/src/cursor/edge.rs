@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::form::{Back, Form, duration};
+use super::form::{Back, duration};
 use super::kind::Point;
 use super::mark::Mark;
 use super::order::Order;
@@ -148,7 +148,7 @@ impl Cursor<'_> {
         let greatest = self.greatest.as_ref().map(|mark| &mark.point);
         match (self.settings.send, &before.point, greatest) {
             (Some(send), Point::At(before), Some(Point::At(greatest))) => {
-                Form::sent(send, *before) != Form::sent(send, *greatest)
+                send.sent(*before) != send.sent(*greatest)
             }
             _ => true,
         }

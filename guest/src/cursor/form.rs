@@ -35,8 +35,11 @@ impl Form {
     /// Reads a value's text. `Err` says what is wrong with it.
     pub fn point(self, text: &str) -> Result<Point<'_>, String> {
         match self.kind {
-            Kind::Rfc3339 => time::rfc3339(text, self.zone).map(Point::At),
+            Kind::Rfc3339 | Kind::Clock => time::rfc3339(text, self.zone).map(Point::At),
             Kind::Date => time::date(text).map(Point::At),
+            Kind::Rfc2822 => time::rfc2822::read(text).map(Point::At),
+            Kind::MsJson => time::ms_json::read(text).map(Point::At),
+            Kind::Pattern(pattern) => pattern.instant(text, self.zone).map(Point::At),
             Kind::Epoch => time::epoch(text, SECOND_DIGITS).map(Point::At),
             Kind::EpochMs => time::epoch(text, MILLISECOND_DIGITS).map(Point::At),
             Kind::Integer => Number::parse(text)
@@ -54,21 +57,45 @@ impl Form {
         }
     }
 
+    /// A value that a person gave, as the source writes it: of a form of its own, people need not write it. `Err` says what is
+    /// wrong with it.
+    pub fn given_text(self, text: &str) -> Result<String, String> {
+        let is_of_own_form = matches!(self.kind, Kind::Rfc2822 | Kind::MsJson | Kind::Pattern(_));
+        match self.given_point(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(why) if is_of_own_form => {
+                let plain = Self {
+                    kind: Kind::Rfc3339,
+                    zone: Some(self.zone.unwrap_or(Zone::UTC)),
+                };
+                match plain.given_point(text) {
+                    Ok(Point::At(at)) => self.write(at, ""),
+                    _ => Err(why),
+                }
+            }
+            Err(why) => Err(why),
+        }
+    }
+
     /// The first instant of a plain date, where times are meant.
     fn date(self, text: &str) -> Option<Timestamp> {
         let zone = self.zone.unwrap_or(Zone::UTC);
-        let is_time = self.kind == Kind::Rfc3339;
+        let is_time = matches!(self.kind, Kind::Rfc3339 | Kind::Clock);
         is_time.then(|| time::date_at(text, zone).ok()).flatten()
     }
 
     /// Reads a record's value, whose JSON type must be the kind's.
     pub fn point_of<'v>(self, value: &'v Value<'_>) -> Result<Point<'v>, String> {
         match self.kind {
-            Kind::Rfc3339 | Kind::Date | Kind::Text if !value.is_string => Err(format!(
-                "{} is a number, not the text that SOURCE_CURSOR_KIND `{}` asks for",
-                quoted(&value.text),
-                self.kind.word()
-            )),
+            Kind::Rfc3339 | Kind::Date | Kind::Rfc2822 | Kind::MsJson | Kind::Text
+                if !value.is_string =>
+            {
+                Err(format!(
+                    "{} is a number, not the text that SOURCE_CURSOR_KIND `{}` asks for",
+                    quoted(&value.text),
+                    self.kind.word()
+                ))
+            }
             _ => self.point(&value.text),
         }
     }
@@ -76,7 +103,7 @@ impl Form {
     /// Writes a point in time, rounded down, in the way `like` is written.
     pub fn write(self, at: Timestamp, like: &str) -> Result<String, String> {
         match self.kind {
-            Kind::Rfc3339 => {
+            Kind::Rfc3339 | Kind::Clock => {
                 let like = match (self.date(like), self.zone) {
                     (Some(_), Some(_)) => "1970-01-01T00:00:00",
                     (Some(_), None) => "1970-01-01T00:00:00Z",
@@ -85,6 +112,9 @@ impl Form {
                 time::write_rfc3339(at, like, self.zone)
             }
             Kind::Date => Ok(time::write_date(at)),
+            Kind::Rfc2822 => Ok(time::rfc2822::write(at, like)),
+            Kind::MsJson => Ok(time::ms_json::write(at, like)),
+            Kind::Pattern(pattern) => Ok(pattern.write(at, like, self.zone)),
             Kind::Epoch => time::write_epoch(at, SECOND_DIGITS, like),
             Kind::EpochMs => time::write_epoch(at, MILLISECOND_DIGITS, like),
             Kind::Integer | Kind::Text | Kind::Token => Ok(like.to_owned()),
@@ -95,10 +125,13 @@ impl Form {
     /// twice.
     pub fn back_from(self, text: &str, back: Back) -> Result<String, String> {
         let kind = self.kind.word();
-        let is_time = self.kind == Kind::Rfc3339;
-        let repeated = self.zone.filter(|_| is_time);
-        let repeated = repeated.and_then(|zone| time::repeated(text, zone));
-        match (self.point(text)?, back) {
+        let point = self.point(text)?;
+        let repeated = self.zone.and_then(|zone| match (self.kind, &point) {
+            (Kind::Rfc3339, _) => time::repeated(text, zone),
+            (Kind::Pattern(pattern), Point::At(at)) if pattern.is_naive() => zone.repeated(*at),
+            _ => None,
+        });
+        match (point, back) {
             (_, Back::Seconds(0) | Back::Count(0)) => match repeated {
                 Some(at) => self.write(at, text),
                 None => Ok(text.to_owned()),
@@ -152,28 +185,34 @@ impl Form {
         self.further_back(text).into_iter().next()
     }
 
-    /// Writes a point in time, rounded down, as `send` is sent: in UTC, in whole seconds, milliseconds or days.
-    pub fn sent(send: Kind, at: Timestamp) -> Result<String, String> {
-        let form = Self {
-            kind: send,
-            zone: None,
-        };
-        let like = match send {
+    /// What a point in time is sent as: in UTC, unless a pattern names no offset and there is a zone.
+    pub fn to_send(kind: Kind, zone: Option<Zone>) -> Self {
+        let is_naive = matches!(kind, Kind::Pattern(pattern) if pattern.is_naive());
+        let zone = is_naive.then(|| zone.unwrap_or(Zone::UTC));
+        Self { kind, zone }
+    }
+
+    /// Writes a point in time, rounded down, as it is sent in this form: in whole seconds, milliseconds or days, or what a
+    /// pattern has.
+    pub fn sent(self, at: Timestamp) -> Result<String, String> {
+        let like = match self.kind {
             Kind::Rfc3339 => "1970-01-01T00:00:00Z",
-            _ => "0",
+            Kind::Epoch | Kind::EpochMs => "0",
+            _ => "",
         };
-        form.write(at, like)
+        self.write(at, like)
     }
 
     /// As [`Form::sent`], rounded up: the end of a range must not cut off what is before it.
-    pub fn sent_end(send: Kind, at: Timestamp) -> Result<String, String> {
-        let step = match send {
+    pub fn sent_end(self, at: Timestamp) -> Result<String, String> {
+        let step = match self.kind {
             Kind::Date => SignedDuration::from_hours(24),
-            Kind::EpochMs => SignedDuration::from_millis(1),
+            Kind::EpochMs | Kind::MsJson => SignedDuration::from_millis(1),
+            Kind::Pattern(pattern) => SignedDuration::from_nanos(pattern.step_ns()),
             _ => SignedDuration::from_secs(1),
         };
         let last = step - SignedDuration::from_nanos(1);
-        Self::sent(send, at.checked_add(last).unwrap_or(Timestamp::MAX))
+        self.sent(at.checked_add(last).unwrap_or(Timestamp::MAX))
     }
 }
 
@@ -275,7 +314,7 @@ mod tests {
     #[test]
     fn a_time_is_sent_in_utc_and_rounded_down() {
         let instant = at("2026-11-23T00:30:00.987654+01:00");
-        let sent = |kind| Form::sent(kind, instant).unwrap();
+        let sent = |kind| Form::to_send(kind, None).sent(instant).unwrap();
 
         assert_eq!(sent(Kind::Date), "2026-11-22");
         assert_eq!(sent(Kind::Rfc3339), "2026-11-22T23:30:00Z");
@@ -283,9 +322,68 @@ mod tests {
         assert_eq!(sent(Kind::EpochMs), instant.as_millisecond().to_string());
     }
 
+    fn pattern(text: &str) -> Kind {
+        Kind::Pattern(time::Pattern::new(text).unwrap())
+    }
+
+    #[test]
+    fn a_pattern_is_sent_in_utc_or_in_the_zone_that_it_does_not_name() {
+        let instant = at("2026-11-23T00:30:00.987654+01:00");
+        let sent = |text: &str, zone: &str| {
+            let form = Form::to_send(pattern(text), Zone::read(zone).ok());
+            form.sent(instant).unwrap()
+        };
+
+        assert_eq!(sent("%F %T", ""), "2026-11-22 23:30:00");
+        assert_eq!(sent("%F %T", "+02:00"), "2026-11-23 01:30:00");
+        assert_eq!(sent("%F %T%z", "+02:00"), "2026-11-22 23:30:00+0000");
+        let up = Form::to_send(pattern("%F %R"), None).sent_end(instant);
+        assert_eq!(up.unwrap(), "2026-11-22 23:31");
+    }
+
+    #[test]
+    fn times_of_every_form_go_back_and_are_given_plainly() {
+        let five = Back::Seconds(300);
+        let day = Form {
+            kind: pattern("%d/%m/%Y %H:%M"),
+            zone: Some(Zone::UTC),
+        };
+
+        assert_eq!(
+            day.back_from("01/12/2026 00:04", five).unwrap(),
+            "30/11/2026 23:59"
+        );
+        assert_eq!(day.given_text("2026-12-01").unwrap(), "01/12/2026 00:00");
+        assert_eq!(
+            day.given_text("01/12/2026 00:04").unwrap(),
+            "01/12/2026 00:04"
+        );
+        assert!(
+            day.given_text("yesterday")
+                .unwrap_err()
+                .contains("is not of the form")
+        );
+        assert_eq!(
+            form(Kind::MsJson)
+                .back_from("/Date(300000+0100)/", five)
+                .unwrap(),
+            "/Date(0+0100)/"
+        );
+        assert_eq!(
+            form(Kind::MsJson).given_text("1970-01-01").unwrap(),
+            "/Date(0)/"
+        );
+        assert_eq!(
+            form(Kind::Rfc2822)
+                .back_from("Fri, 27 Nov 2026 00:01:00 GMT", five)
+                .unwrap(),
+            "Thu, 26 Nov 2026 23:56:00 GMT"
+        );
+    }
+
     #[test]
     fn an_end_is_sent_rounded_up() {
-        let end = |kind, text| Form::sent_end(kind, at(text)).unwrap();
+        let end = |kind, text| Form::to_send(kind, None).sent_end(at(text)).unwrap();
 
         assert_eq!(
             end(Kind::Date, "2026-11-23T00:00:00.000000001Z"),

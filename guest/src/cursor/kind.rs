@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use crate::failure::quoted;
-use crate::time::{self, Zone};
+use crate::time::{self, Pattern, Zone};
 use tidegate_json::Number;
 
 /// One cursor value. It is part of a URL and of the state, and both are small.
@@ -24,6 +24,14 @@ pub enum Kind {
     Epoch,
     /// Milliseconds since 1970, as a number or its text.
     EpochMs,
+    /// Times as mails and HTTP write them, `Fri, 27 Nov 2026 19:39:17 GMT`.
+    Rfc2822,
+    /// Times as `/Date(1700000000000+0100)/`.
+    MsJson,
+    /// Times of a form that the settings give.
+    Pattern(Pattern),
+    /// The source's clock: no record has it.
+    Clock,
     /// Integers of any size, as a number or its text.
     Integer,
     /// Text, compared byte by byte.
@@ -33,24 +41,31 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All kinds, in the order in which people read them.
-    pub const ALL: [Self; 7] = [
+    /// All kinds that have a word, in the order in which people read them.
+    pub const ALL: [Self; 10] = [
         Self::Rfc3339,
         Self::Date,
         Self::Epoch,
         Self::EpochMs,
+        Self::Rfc2822,
+        Self::MsJson,
         Self::Integer,
         Self::Text,
+        Self::Clock,
         Self::Token,
     ];
 
-    /// Its name in settings and in the state.
+    /// Its name in settings and messages.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Rfc3339 => "rfc3339",
             Self::Date => "date",
             Self::Epoch => "epoch",
             Self::EpochMs => "epoch-ms",
+            Self::Rfc2822 => "rfc2822",
+            Self::MsJson => "ms-json",
+            Self::Pattern(_) => "format",
+            Self::Clock => "clock",
             Self::Integer => "integer",
             Self::Text => "text",
             Self::Token => "token",
@@ -62,10 +77,51 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 
+    /// Its name in the state: with the pattern, where it is one.
+    pub fn in_state(self) -> String {
+        match self {
+            Self::Pattern(pattern) => format!("format {}", pattern.text()),
+            other => other.word().to_owned(),
+        }
+    }
+
+    /// The kind that the state calls so.
+    pub fn of_state(text: &str) -> Option<Self> {
+        match text.strip_prefix("format ") {
+            Some(pattern) => Pattern::new(pattern).ok().map(Self::Pattern),
+            None => Self::named(text),
+        }
+    }
+
+    /// Whether its values are days, with no time in them.
+    pub fn is_of_days(self) -> bool {
+        match self {
+            Self::Date => true,
+            Self::Pattern(pattern) => pattern.is_of_days(),
+            _ => false,
+        }
+    }
+
+    /// Whether its values may name no offset, so that SOURCE_CURSOR_ZONE says which instants they are.
+    pub fn may_be_naive(self) -> bool {
+        match self {
+            Self::Rfc3339 | Self::Clock => true,
+            Self::Pattern(pattern) => pattern.is_naive(),
+            _ => false,
+        }
+    }
+
     /// Whether its values are points in time, so that the source's clock says which are from the future.
     pub const fn is_time(self) -> bool {
         match self {
-            Self::Rfc3339 | Self::Date | Self::Epoch | Self::EpochMs => true,
+            Self::Rfc3339
+            | Self::Date
+            | Self::Epoch
+            | Self::EpochMs
+            | Self::Rfc2822
+            | Self::MsJson
+            | Self::Pattern(_)
+            | Self::Clock => true,
             Self::Integer | Self::Text | Self::Token => false,
         }
     }
@@ -107,9 +163,15 @@ impl Kind {
                 quoted(text)
             ));
         }
+        if time::ms_json::read(text).is_ok() {
+            return Ok(Self::MsJson);
+        }
+        if time::rfc2822::read(text).is_ok() {
+            return Ok(Self::Rfc2822);
+        }
         if time::looks_unsorted(text) {
             return Err(format!(
-                "{} looks like a date that does not sort as it stands, and no kind reads it: choose another member, or remove SOURCE_CURSOR, so that every run fetches everything",
+                "{} looks like a date that does not sort as it stands: set SOURCE_CURSOR_FORMAT to its form, such as `%d/%m/%Y`",
                 quoted(text)
             ));
         }
@@ -241,6 +303,33 @@ mod tests {
     }
 
     #[test]
+    fn times_that_are_written_in_one_way_only_are_told() {
+        assert_eq!(
+            kind_of(r#""Thu, 05 Jan 2023 10:00:00 GMT""#),
+            Ok(Kind::Rfc2822)
+        );
+        assert_eq!(
+            kind_of(r#""\/Date(1576107758447+0000)\/""#),
+            Ok(Kind::MsJson)
+        );
+        assert_eq!(
+            kind_of(r#""2026-01-01T00:00:00+01:00[Europe/Berlin]""#),
+            Ok(Kind::Rfc3339)
+        );
+    }
+
+    #[test]
+    fn the_state_has_the_pattern_of_a_kind() {
+        let pattern = Kind::Pattern(Pattern::new("%d/%m/%Y").unwrap());
+
+        for kind in Kind::ALL.into_iter().chain([pattern]) {
+            assert_eq!(Kind::of_state(&kind.in_state()), Some(kind));
+        }
+        assert_eq!(Kind::named("format %d/%m/%Y"), None);
+        assert_eq!(Kind::of_state("format %d"), None);
+    }
+
+    #[test]
     fn a_date_that_does_not_sort_as_it_stands_is_not_guessed() {
         for text in [
             "31-01-2023",
@@ -252,8 +341,7 @@ mod tests {
             "05 Jan 2023",
             "05-JAN-23",
             "5 January 2023",
-            "Mon, 05 Jan 2023 10:00:00 GMT",
-            "/Date(1576107758447+0000)/",
+            "/Date(2023-01-05)/",
         ] {
             let why = kind_of(&format!("\"{text}\"")).unwrap_err();
             assert!(why.contains("does not sort as it stands"), "{text}: {why}");

@@ -63,7 +63,9 @@ impl Lookback {
     /// How far to go back with a cursor of this kind. `Err` says why this look-back does not fit it.
     pub fn of(self, kind: Kind) -> Result<Back, String> {
         match (self, kind) {
-            (Self::Repeated, Kind::Rfc3339) => Ok(Back::Seconds(REPEATED_SECONDS)),
+            (Self::Repeated, Kind::Rfc3339 | Kind::Pattern(_)) => {
+                Ok(Back::Seconds(REPEATED_SECONDS))
+            }
             (Self::Default | Self::Repeated, kind) if kind.is_time() => {
                 Ok(Back::Seconds(DEFAULT_SECONDS))
             }

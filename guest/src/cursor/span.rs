@@ -83,6 +83,20 @@ impl Span {
             let point = form.given_point(text).map(Point::into_owned);
             point.map_err(|why| Failure::setting(name, why))
         };
+        let as_written = |name: &str, text: &str| {
+            let text = form.given_text(text);
+            text.map_err(|why| Failure::setting(name, why))
+        };
+        let range = &Window {
+            start: as_written(FROM, &range.start)?,
+            end: as_written(TO, &range.end)?,
+        };
+        if form.kind == Kind::Clock && settings.end_to.is_none() {
+            return Err(Failure::setting(
+                TO,
+                "needs SOURCE_CURSOR_END_TO: with SOURCE_CURSOR_KIND `clock` only the source can say which records are in a range",
+            ));
+        }
         let start = given(FROM, &range.start)?;
         let end = given(TO, &range.end)?;
         if start >= end {
@@ -179,7 +193,7 @@ impl Span {
         form: Option<Form>,
     ) -> Result<Asked<'s>, Failure> {
         let as_read = |text: &String| Ok(text.clone());
-        let sent = |text: &String, write: fn(Kind, Timestamp) -> Result<String, String>| {
+        let sent = |text: &String, write: fn(Form, Timestamp) -> Result<String, String>| {
             let (Some(send), Some(form)) = (settings.send, form) else {
                 return as_read(text);
             };
@@ -196,7 +210,7 @@ impl Span {
             from: from.transpose().map_err(wrong)?,
             end_to: settings.end_to.as_ref(),
             end: end.transpose().map_err(wrong)?,
-            kind: settings.send.or(form.map(|form| form.kind)),
+            kind: settings.send.or(form).map(|form| form.kind),
         })
     }
 
@@ -252,17 +266,13 @@ impl Span {
 }
 
 /// The value at `at` or just before it that can be written and sent without a change.
-fn boundary(form: Form, send: Option<Kind>, at: Timestamp, like: &str) -> Result<Mark, String> {
+fn boundary(form: Form, send: Option<Form>, at: Timestamp, like: &str) -> Result<Mark, String> {
     let text = form.write(at, like)?;
     let mark = Mark::of(form, &text)?;
     let (Some(send), Point::At(at)) = (send, &mark.point) else {
         return Ok(mark);
     };
-    let plain = Form {
-        kind: send,
-        zone: None,
-    };
-    match plain.point(&Form::sent(send, *at)?)? {
+    match send.point(&send.sent(*at)?)? {
         Point::At(at) => Mark::of(form, &form.write(at, &text)?),
         _ => Ok(mark),
     }
@@ -280,7 +290,7 @@ pub fn kind(settings: &CursorSettings, state: &Position) -> Result<Option<Kind>,
     };
     match (settings.kind, was) {
         (Some(set), Some(was)) if set != was => {
-            let (set, was) = (set.word(), was.word());
+            let (set, was) = (set.in_state(), was.in_state());
             Err(told(format!(
                 "`{set}`, but the published state has `{was}`"
             )))
@@ -316,15 +326,27 @@ mod tests {
 
     use super::*;
 
-    const TIMES: [Kind; 4] = [Kind::Rfc3339, Kind::Date, Kind::Epoch, Kind::EpochMs];
+    fn times() -> Vec<Kind> {
+        let pattern = |text| Kind::Pattern(crate::time::Pattern::new(text).unwrap());
+        let patterns = ["%d.%m.%Y", "%F %H:%M", "%FT%T.%3f%z", "%s"].map(pattern);
+        let plain = [
+            Kind::Rfc3339,
+            Kind::Date,
+            Kind::Epoch,
+            Kind::EpochMs,
+            Kind::Rfc2822,
+            Kind::MsJson,
+        ];
+        plain.into_iter().chain(patterns).collect()
+    }
 
     proptest! {
         #[test]
         fn what_is_sent_as_the_end_of_a_window_is_where_the_next_begins(
             seconds in -60_000_000_000_i64..250_000_000_000,
             nanos in 0_i32..1_000_000_000,
-            kind in prop::sample::select(TIMES.to_vec()),
-            send in prop::sample::select(TIMES.to_vec()),
+            kind in prop::sample::select(times()),
+            send in prop::sample::select(times()),
             has_fraction in any::<bool>(),
         ) {
             let at = Timestamp::new(seconds, nanos).unwrap();
@@ -334,13 +356,14 @@ mod tests {
                 (_, true) => "0.00",
                 (_, false) => "0",
             };
-            let form = Form { kind, zone: None };
+            let form = Form::to_send(kind, None);
 
+            let send = Form::to_send(send, None);
             let end = boundary(form, Some(send), at, like).unwrap();
 
             let Point::At(kept) = end.point else { panic!("a time is a time") };
-            let sent = Form::sent(send, kept).unwrap();
-            prop_assert_eq!(Form { kind: send, zone: None }.point(&sent), Ok(Point::At(kept)));
+            let sent = send.sent(kept).unwrap();
+            prop_assert_eq!(send.point(&sent), Ok(Point::At(kept)));
             prop_assert_eq!(form.point(&end.text), Ok(Point::At(kept)));
             prop_assert!(kept <= at && at.duration_since(kept) < duration(2 * 24 * 60 * 60));
         }

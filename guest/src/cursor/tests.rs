@@ -6,7 +6,7 @@ const RECORD: &str = "page 1 of `https://x.example/o`: record `/0`";
 
 fn settings(kind: Option<Kind>) -> CursorSettings {
     CursorSettings {
-        pointer: Pointer::parse("/u").unwrap(),
+        pointer: Some(Pointer::parse("/u").unwrap()),
         to: Asking::At(To::Query("since".to_owned())),
         end_to: None,
         kind,

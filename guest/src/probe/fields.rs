@@ -107,7 +107,13 @@ pub fn cursor(records: &[&str]) -> Option<Field> {
 
 /// What the cursor is that the settings name.
 pub fn named_cursor(records: &[&str], set: &CursorSettings) -> Field {
-    let at = quoted(set.pointer.text());
+    let Some(pointer) = &set.pointer else {
+        return Field {
+            found: "the source's clock, as SOURCE_CURSOR_KIND says".to_owned(),
+            suggestions: Vec::new(),
+        };
+    };
+    let at = quoted(pointer.text());
     let plain = |found: String| Field {
         found,
         suggestions: Vec::new(),
@@ -122,7 +128,7 @@ pub fn named_cursor(records: &[&str], set: &CursorSettings) -> Field {
     let member = first
         .iter()
         .flatten()
-        .find(|member| member.pointer == set.pointer.text());
+        .find(|member| member.pointer == pointer.text());
     let values = member
         .map(|member| values(records, member))
         .unwrap_or_default();
@@ -163,6 +169,16 @@ fn told(values: &[String]) -> Result<(Kind, Vec<Suggestion>), String> {
         }
         (Err(why), Err(_)) => return Err(why),
     };
+    // People read a form of its own in few places, and sources take it in fewer.
+    if matches!(kind, Kind::MsJson) {
+        let reason = "a guess: few sources take `/Date(…)/` in a filter";
+        suggestions.push(suggestion(
+            "SOURCE_CURSOR_KIND",
+            kind.word(),
+            "as the records have it",
+        ));
+        suggestions.push(suggestion("SOURCE_CURSOR_SEND", "rfc3339", reason));
+    }
     if matches!(kind, Kind::Epoch | Kind::EpochMs) {
         suggestions.push(suggestion(
             "SOURCE_CURSOR_KIND",

@@ -4,6 +4,7 @@ use super::{Suggestion, suggestion};
 use crate::source::jq_path;
 use crate::source::outline::Member;
 use crate::source::signs::{DONE, Headers, counts_pages, next_link, total};
+use crate::source::{BodyFormat, FORM};
 
 /// Members that hold the URL of the next page.
 const NEXT_URL: [&str; 8] = [
@@ -48,12 +49,12 @@ pub struct Paging {
 /// Tells the pagination of an answer; `None`: nothing in it leads on.
 ///
 /// `headers` are what may lead on besides the body: a Link header with rel=next, or the name of a header with the next URL.
-/// `posts`: the request has a body, so that values go into it. `queries` are the names in the first URL's query.
+/// `body`: how the request's body is written, so that values go into it; `None`: it has none. `queries` are the names in the first URL's query.
 pub fn told(
     members: &[Member<'_>],
     headers: &Headers,
     records: u64,
-    posts: bool,
+    body: Option<BodyFormat>,
     queries: &[String],
 ) -> Option<Paging> {
     let paging = if headers.has_next_link {
@@ -90,7 +91,7 @@ pub fn told(
                 suggestion("SOURCE_PAGE_FROM", &format!("header:{name}"), "this one"),
                 suggestion(
                     "SOURCE_PAGE_TO",
-                    if posts { "/page" } else { "page" },
+                    &place("page", body),
                     "a guess: the API's documentation says which parameter takes it",
                 ),
             ],
@@ -98,12 +99,12 @@ pub fn told(
     } else {
         next_url(members)
             .or_else(|| by_relation(members))
-            .or_else(|| token(members, posts))
+            .or_else(|| token(members, body))
     };
-    let counted = || by_number(members, headers, records, posts, queries);
+    let counted = || by_number(members, headers, records, body, queries);
     let mut paging = paging
         .or_else(|| last_record(members))
-        .or_else(|| by_pages(members, posts))
+        .or_else(|| by_pages(members, body))
         .or_else(counted)?;
     if let Some(more) = named(members, &MORE).find(|member| member.is_flag()) {
         paging.suggestions.push(suggestion(
@@ -216,7 +217,7 @@ fn by_relation(members: &[Member<'_>]) -> Option<Paging> {
 }
 
 /// The number of a page, and how many there are.
-fn by_pages(members: &[Member<'_>], posts: bool) -> Option<Paging> {
+fn by_pages(members: &[Member<'_>], body: Option<BodyFormat>) -> Option<Paging> {
     let pages = members
         .iter()
         .find(|member| counts_pages(member, members))?;
@@ -234,7 +235,7 @@ fn by_pages(members: &[Member<'_>], posts: bool) -> Option<Paging> {
         suggestion("SOURCE_PAGINATION", "page", "pages are asked for by number"),
         suggestion(
             "SOURCE_PAGE_TO",
-            if posts { "/page" } else { "page" },
+            &self::place("page", body),
             "a guess: the API's documentation says which parameter takes it",
         ),
         suggestion(
@@ -255,7 +256,16 @@ fn by_pages(members: &[Member<'_>], posts: bool) -> Option<Paging> {
     })
 }
 
-fn token(members: &[Member<'_>], posts: bool) -> Option<Paging> {
+/// Where a value of this name goes.
+fn place(name: &str, body: Option<BodyFormat>) -> String {
+    match body {
+        None => name.to_owned(),
+        Some(BodyFormat::Json) => format!("/{name}"),
+        Some(BodyFormat::Form) => format!("{FORM}{name}"),
+    }
+}
+
+fn token(members: &[Member<'_>], body: Option<BodyFormat>) -> Option<Paging> {
     let taken = |member: &Member<'_>| {
         let to = TOKENS.iter().find(|(name, _)| *name == member.name)?.1;
         let is_token = member.string().is_some() || member.number().is_some();
@@ -263,11 +273,7 @@ fn token(members: &[Member<'_>], posts: bool) -> Option<Paging> {
         is_token.then(|| (member.pointer.clone(), to))
     };
     let (from, to) = members.iter().find_map(taken)?;
-    let to = if posts {
-        format!("/{to}")
-    } else {
-        to.to_owned()
-    };
+    let to = place(to, body);
     Some(Paging {
         found: format!("`{from}` is a token that leads to the next page"),
         suggestions: vec![
@@ -316,7 +322,7 @@ fn by_number(
     members: &[Member<'_>],
     headers: &Headers,
     records: u64,
-    posts: bool,
+    body: Option<BodyFormat>,
     queries: &[String],
 ) -> Option<Paging> {
     let offset = queries.iter().find(|name| {
@@ -341,11 +347,7 @@ fn by_number(
         ),
         (None, None) => ("page", "page", "the answer has a page number".to_owned()),
     };
-    let to = if posts {
-        format!("/{to}")
-    } else {
-        to.to_owned()
-    };
+    let to = place(to, body);
     Some(Paging {
         found,
         suggestions: vec![
@@ -367,7 +369,8 @@ mod tests {
     /// `NAME=VALUE` of what is suggested for a body.
     fn lines(body: &str, posts: bool, queries: &[&str]) -> Vec<String> {
         let queries: Vec<String> = queries.iter().map(|name| (*name).to_owned()).collect();
-        told(&members(body), &Headers::default(), 2, posts, &queries)
+        let format = posts.then_some(BodyFormat::Json);
+        told(&members(body), &Headers::default(), 2, format, &queries)
             .map(|paging| paging.suggestions)
             .unwrap_or_default()
             .into_iter()

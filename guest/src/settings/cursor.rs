@@ -3,16 +3,21 @@
 use super::description::{Setting, Staging, optional};
 use super::{Given, not_one_of};
 use crate::cursor::{
-    Asking, CursorSettings, Form, Kind, Lookback, Missing, Order, TOKEN_BYTES_MAX, TokenPage,
-    TokenSettings, VALUE_BYTES_MAX, Zone, window_seconds,
+    Asking, CursorSettings, Form, Kind, Lookback, Missing, Order, Pattern, TOKEN_BYTES_MAX,
+    TokenPage, TokenSettings, VALUE_BYTES_MAX, Zone, window_seconds,
 };
-use crate::source::{CURSOR, PageFrom, RecordsFrom, To};
+use crate::failure::quoted;
+use crate::source::{BodyFormat, CURSOR, PageFrom, RecordsFrom, To, form_holds_cursor};
 
 /// A day, which is what a cursor of days is counted in.
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
+/// What two clocks may differ by, and so the least look-back where one of them is the cursor.
+const CLOCK_BACK_SECONDS: u64 = 5 * 60;
+
 /// What is said of values that are compared, which a token never is.
-const OF_VALUES: [&str; 8] = [
+const OF_VALUES: [&str; 9] = [
+    "SOURCE_CURSOR_FORMAT",
     "SOURCE_CURSOR_ZONE",
     "SOURCE_CURSOR_SEND",
     "SOURCE_LOOKBACK",
@@ -26,7 +31,7 @@ const OF_VALUES: [&str; 8] = [
 impl Given<'_> {
     /// The cursor that stands in records; `None` as well where it is a token.
     pub(super) fn cursor(&mut self) -> Option<CursorSettings> {
-        if self.get("SOURCE_CURSOR").is_none() {
+        if self.get("SOURCE_CURSOR").is_none() && !self.is_clock() {
             let all = described();
             for Setting { name, .. } in all {
                 if self.get(&name).is_some() {
@@ -40,12 +45,21 @@ impl Given<'_> {
         }
         let pointer = self.pointer("SOURCE_CURSOR");
         let to = self.asking();
+        if self.is_clock() {
+            self.refuse_beside_clock(&to);
+        }
         let end_to = self.end_to(&to);
         let kind = self.kind();
         let zone = self.zone(kind);
-        let send = self.send(kind);
+        let send = self.send(kind, zone).or_else(|| self.http_date(kind, &to));
         self.start(kind, zone);
         let start = self.get("SOURCE_CURSOR_START").map(str::to_owned);
+        // What people may write in a plainer way is kept as the source writes it.
+        let form = kind.map(|kind| Form { kind, zone });
+        let start = start.map(|start| match form.map(|form| form.given_text(&start)) {
+            Some(Ok(text)) => text,
+            _ => start,
+        });
         if to == Asking::Template && start.is_none() {
             self.wrong(
                 "SOURCE_CURSOR_START",
@@ -61,15 +75,24 @@ impl Given<'_> {
         let missing = self.missing();
         let order = self.order();
         let is_checked = self.is_checked();
-        let window_seconds = self.window(kind, send, lookback);
+        let window_seconds = self.window(kind, send.map(|send| send.kind), lookback);
+        if self.is_clock() && lookback.seconds(Kind::Clock) < CLOCK_BACK_SECONDS {
+            self.wrong(
+                "SOURCE_LOOKBACK",
+                "is less than 5m, but with SOURCE_CURSOR_KIND `clock` two clocks are compared, which may be 5 minutes apart",
+            );
+        }
         if self.get("SOURCE_CURSOR_PAGE").is_some() {
             self.wrong(
                 "SOURCE_CURSOR_PAGE",
                 "has no effect without SOURCE_CURSOR_KIND `token`",
             );
         }
+        if pointer.is_none() && !self.is_clock() {
+            return None;
+        }
         Some(CursorSettings {
-            pointer: pointer?,
+            pointer,
             to,
             end_to,
             kind,
@@ -79,7 +102,7 @@ impl Given<'_> {
             lookback,
             missing,
             order,
-            is_checked,
+            is_checked: is_checked && !self.is_clock(),
             window_seconds,
         })
     }
@@ -89,7 +112,10 @@ impl Given<'_> {
         let in_url = self.url_holds_cursor();
         let in_body = self
             .get("SOURCE_BODY")
-            .is_some_and(|body| body.contains(CURSOR));
+            .is_some_and(|body| match self.written_as() {
+                BodyFormat::Json => body.contains(CURSOR),
+                BodyFormat::Form => form_holds_cursor(body),
+            });
         if self.get("SOURCE_CURSOR_TO").is_none() {
             return if in_url || in_body {
                 Asking::Template
@@ -120,7 +146,83 @@ impl Given<'_> {
         Some(end_to)
     }
 
+    /// Whether the cursor is the source's clock.
+    pub(super) fn is_clock(&self) -> bool {
+        self.get("SOURCE_CURSOR_KIND") == Some("clock")
+    }
+
+    /// No record has the clock: what is said of values in records has no effect.
+    fn refuse_beside_clock(&mut self, to: &Asking) {
+        if self.get("SOURCE_CURSOR").is_some() {
+            self.wrong(
+                "SOURCE_CURSOR",
+                "has no effect with SOURCE_CURSOR_KIND `clock`, where records have no cursor: remove one of them",
+            );
+        }
+        if *to == Asking::Nowhere && self.get("SOURCE_CURSOR_TO").is_none() {
+            self.wrong(
+                "SOURCE_CURSOR_TO",
+                "is not set, but with SOURCE_CURSOR_KIND `clock` only the source can filter: name what takes the time from which it answers",
+            );
+        }
+        for name in [
+            "SOURCE_CURSOR_FORMAT",
+            "SOURCE_CURSOR_MISSING",
+            "SOURCE_CURSOR_ORDER",
+            "SOURCE_CURSOR_CHECK",
+        ] {
+            if self.get(name).is_some() {
+                self.wrong(
+                    name,
+                    "has no effect with SOURCE_CURSOR_KIND `clock`: remove it",
+                );
+            }
+        }
+    }
+
+    /// What `If-Modified-Since` takes where nothing else is said: servers ignore what is no HTTP date.
+    fn http_date(&mut self, kind: Option<Kind>, to: &Asking) -> Option<Form> {
+        let is_since = matches!(to, Asking::At(To::Header(name)) if name == "if-modified-since");
+        if !is_since || self.get("SOURCE_CURSOR_SEND").is_some() {
+            return None;
+        }
+        if let Some(kind) = kind.filter(|kind| !kind.is_time()) {
+            let kind = kind.word();
+            self.wrong(
+                "SOURCE_CURSOR_TO",
+                format!("is `If-Modified-Since`, which takes a time, and SOURCE_CURSOR_KIND `{kind}` is none"),
+            );
+        }
+        Some(Form::to_send(Kind::Rfc2822, None))
+    }
+
+    fn pattern(&mut self) -> Option<Kind> {
+        const NAME: &str = "SOURCE_CURSOR_FORMAT";
+        let text = self.get(NAME)?;
+        if let Some(kind) = self.get("SOURCE_CURSOR_KIND") {
+            self.wrong(
+                NAME,
+                format!(
+                    "is a form of its own, and so is SOURCE_CURSOR_KIND {}: remove one of them",
+                    quoted(kind)
+                ),
+            );
+        }
+        let pattern = self.kept(NAME, Pattern::new(text))?;
+        let needs_zone = pattern.is_naive() && !pattern.is_of_days();
+        if needs_zone && self.get("SOURCE_CURSOR_ZONE").is_none() {
+            self.wrong(
+                "SOURCE_CURSOR_ZONE",
+                "is not set, but SOURCE_CURSOR_FORMAT has no offset (`%z`): give the time zone of the times, such as `UTC` or `Europe/Berlin`",
+            );
+        }
+        Some(Kind::Pattern(pattern))
+    }
+
     fn kind(&mut self) -> Option<Kind> {
+        if self.get("SOURCE_CURSOR_FORMAT").is_some() && !self.is_clock() {
+            return self.pattern();
+        }
         let word = self.get("SOURCE_CURSOR_KIND")?;
         let kind = Kind::named(word);
         if kind.is_none() {
@@ -133,7 +235,8 @@ impl Given<'_> {
     fn zone(&mut self, kind: Option<Kind>) -> Option<Zone> {
         const NAME: &str = "SOURCE_CURSOR_ZONE";
         let text = self.get(NAME)?;
-        if let Some(kind) = kind.filter(|kind| *kind != Kind::Rfc3339) {
+        let is_sent = matches!(self.get("SOURCE_CURSOR_SEND"), Some(send) if send.contains('%'));
+        if let Some(kind) = kind.filter(|kind| !kind.may_be_naive() && !is_sent) {
             let kind = kind.word();
             self.wrong(
                 NAME,
@@ -143,14 +246,28 @@ impl Given<'_> {
         self.kept(NAME, Zone::read(text))
     }
 
-    fn send(&mut self, kind: Option<Kind>) -> Option<Kind> {
+    fn send(&mut self, kind: Option<Kind>, zone: Option<Zone>) -> Option<Form> {
         const NAME: &str = "SOURCE_CURSOR_SEND";
         let word = self.get(NAME)?;
-        let times = Kind::ALL.into_iter().filter(|kind| kind.is_time());
-        let words: Vec<&str> = times.map(Kind::word).collect();
-        let send = Kind::named(word).filter(|kind| kind.is_time());
+        let is_sent = |kind: &Kind| kind.is_time() && *kind != Kind::Clock;
+        let send = if word.contains('%') {
+            let pattern = self.kept(NAME, Pattern::new(word));
+            pattern.map(Kind::Pattern)
+        } else {
+            let times = Kind::ALL.into_iter().filter(is_sent);
+            let words: Vec<&str> = times.map(Kind::word).collect();
+            let send = Kind::named(word).filter(is_sent);
+            if send.is_none() {
+                let others = not_one_of(word, &words);
+                self.wrong(
+                    NAME,
+                    format!("{others}, nor a pattern such as `%Y-%m-%d %H:%M:%S`"),
+                );
+            }
+            send
+        };
         match kind {
-            _ if send.is_none() => self.wrong(NAME, not_one_of(word, &words)),
+            _ if send.is_none() => {}
             Some(kind) if !kind.is_time() => {
                 let kind = kind.word();
                 self.wrong(
@@ -160,7 +277,9 @@ impl Given<'_> {
                     ),
                 );
             }
-            None if self.get("SOURCE_CURSOR_KIND").is_none() => {
+            None if self.get("SOURCE_CURSOR_KIND").is_none()
+                && self.get("SOURCE_CURSOR_FORMAT").is_none() =>
+            {
                 self.wrong(
                     NAME,
                     "needs SOURCE_CURSOR_KIND: set it to the type of the cursor",
@@ -168,7 +287,7 @@ impl Given<'_> {
             }
             _ => {}
         }
-        send
+        send.map(|send| Form::to_send(send, zone))
     }
 
     fn start(&mut self, kind: Option<Kind>, zone: Option<Zone>) {
@@ -178,7 +297,7 @@ impl Given<'_> {
                 self.wrong(NAME, format!("is longer than {VALUE_BYTES_MAX} bytes"));
             }
             (Some(kind), Some(start)) => {
-                self.kept(NAME, Form { kind, zone }.given_point(start));
+                self.kept(NAME, Form { kind, zone }.given_text(start));
             }
             _ => {}
         }
@@ -246,7 +365,8 @@ impl Given<'_> {
             "SOURCE_CURSOR_START",
             "SOURCE_CURSOR_END_TO",
         ] {
-            if self.get(needed).is_none() {
+            let is_formed = needed == "SOURCE_CURSOR_KIND" && kind.is_some();
+            if self.get(needed).is_none() && !is_formed {
                 self.wrong(NAME, format!("needs {needed}, which is not set"));
             }
         }
@@ -260,7 +380,7 @@ impl Given<'_> {
             return None;
         }
         let back = lookback.seconds(kind);
-        let least = if kind == Kind::Date || send == Some(Kind::Date) {
+        let least = if kind.is_of_days() || send.is_some_and(Kind::is_of_days) {
             // Both ends are days: the look-back takes whole ones, and one must be left.
             back.div_ceil(DAY_SECONDS) * DAY_SECONDS + DAY_SECONDS
         } else {
@@ -292,7 +412,7 @@ impl Given<'_> {
         if to == Asking::Nowhere && self.get("SOURCE_CURSOR_TO").is_none() {
             self.wrong(
                 "SOURCE_CURSOR_TO",
-                format!("is not set, and no `{CURSOR}` is in SOURCE_API_URL: name the query parameter that takes the token, or its place in SOURCE_BODY"),
+                format!("is not set, and no `{CURSOR}` is in SOURCE_API_URL: name the query parameter that takes the token, its place in SOURCE_BODY, or a header (`header:NAME`)"),
             );
         }
         for name in OF_VALUES {
@@ -361,13 +481,18 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         (
             "SOURCE_CURSOR_TO",
-            "Where the cursor is sent: a query parameter, or a JSON Pointer into SOURCE_BODY. Or write `{cursor}` into the query of SOURCE_API_URL. Without both, older records are fetched and dropped.",
+            "Where the cursor is sent: a query parameter, a JSON Pointer into SOURCE_BODY, `form:FIELD` or `header:NAME`. Or write `{cursor}` into the query of SOURCE_API_URL. Without both, older records are fetched and dropped.",
             "updated_since",
         ),
         (
             "SOURCE_CURSOR_KIND",
-            "Type of the cursor: `rfc3339`, `date`, `epoch`, `epoch-ms`, `integer`, `text` or `token`. Default: detected from the first value where that is certain, never as an epoch or a token; else the run fails. With `token` (an opaque sync token), SOURCE_CURSOR is a JSON Pointer into the page, `header:NAME` or a jq program.",
+            "Type of the cursor: `rfc3339`, `date`, `epoch`, `epoch-ms`, `rfc2822` (as in HTTP), `ms-json` (`/Date(…)/`), `integer`, `text`, `clock` or `token`. Default: detected from the first value where that is certain, never as an epoch or a token; else the run fails. With `clock` records have no cursor: each run asks from the source's time at the last one. With `token` (an opaque sync token), SOURCE_CURSOR is a JSON Pointer into the page, `header:NAME` or a jq program.",
             "epoch-ms",
+        ),
+        (
+            "SOURCE_CURSOR_FORMAT",
+            "Form of times that no SOURCE_CURSOR_KIND reads, as a strftime pattern. Without an offset (`%z`) in it, SOURCE_CURSOR_ZONE is required, unless it names days only.",
+            "%d/%m/%Y %H:%M:%S",
         ),
         (
             "SOURCE_CURSOR_ZONE",
@@ -376,7 +501,7 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         (
             "SOURCE_CURSOR_SEND",
-            "Format in which a time cursor is sent: `rfc3339`, `date`, `epoch` or `epoch-ms`, in UTC and rounded down. Default: as it was read.",
+            "Format in which a time cursor is sent, rounded down: a time kind of SOURCE_CURSOR_KIND, or a strftime pattern such as `%Y-%m-%d %H:%M:%S`. In UTC; a pattern without an offset in SOURCE_CURSOR_ZONE, if that is set. Default: as it was read.",
             "date",
         ),
         (
@@ -416,15 +541,21 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         (
             "SOURCE_CURSOR_END_TO",
-            "Where the end of a window, or of a range given by `--from` and `--to`, is sent: a query parameter, or a JSON Pointer into SOURCE_BODY.",
+            "Where the end of a window, or of a range given by `--from` and `--to`, is sent: a query parameter, a JSON Pointer into SOURCE_BODY, `form:FIELD` or `header:NAME`.",
             "updated_before",
         ),
     ];
     rows.into_iter()
         .map(|(name, doc, example)| Setting {
-            shapes_records: ["SOURCE_CURSOR", "SOURCE_CURSOR_KIND"].contains(&name),
+            shapes_records: [
+                "SOURCE_CURSOR",
+                "SOURCE_CURSOR_KIND",
+                "SOURCE_CURSOR_FORMAT",
+            ]
+            .contains(&name),
             stages: match name {
-                "SOURCE_CURSOR" => Staging::CHANGES,
+                // The kind `clock` needs no SOURCE_CURSOR.
+                "SOURCE_CURSOR" | "SOURCE_CURSOR_KIND" => Staging::CHANGES,
                 "SOURCE_CURSOR_ORDER" | "SOURCE_WINDOW" => Staging::PORTIONS,
                 _ => Staging::NOTHING,
             },

@@ -56,8 +56,12 @@ const OF_PARENTS: [(&str, &str); 13] = [
 ];
 
 /// Settings of the children, which the request before them has not.
-const OF_CHILDREN: [&str; 6] = [
+const OF_CHILDREN: [&str; 10] = [
     "SOURCE_BODY",
+    "SOURCE_BODY_FORMAT",
+    "SOURCE_METHOD",
+    "SOURCE_CSV_HEADER",
+    "SOURCE_CSV_DELIMITER",
     "SOURCE_FORMAT",
     "SOURCE_RECORDS_MISSING",
     "SOURCE_SCHEMA",
@@ -193,7 +197,7 @@ impl Given<'_> {
                 ),
             );
         }
-        let has_cursor = self.get("SOURCE_CURSOR").is_some();
+        let has_cursor = self.get("SOURCE_CURSOR").is_some() || self.is_clock();
         // What is wrong with it is said with the other settings of records.
         let replaced = self.get("SOURCE_PARENT").map(Pointer::parse);
         let replaced = replaced.and_then(Result::ok);

@@ -158,7 +158,7 @@ impl Given<'_> {
         );
         self.require(
             "SOURCE_PAGE_TO",
-            "is not set: name the query parameter that takes the token, or its place in SOURCE_BODY",
+            "is not set: name the query parameter that takes the token, its place in SOURCE_BODY, or a header (`header:NAME`)",
         );
         let from = self.page_from("SOURCE_PAGE_FROM", records);
         let to = self.to("SOURCE_PAGE_TO");
@@ -249,10 +249,13 @@ impl Given<'_> {
                 let what = format!("`{text}` is where the records are (SOURCE_RECORDS)");
                 self.wrong(name, what);
             }
-            None if self.get("SOURCE_FORMAT") == Some("ndjson") => self.wrong(
-                name,
-                format!("`{text}` points into the body, which with SOURCE_FORMAT `ndjson` holds only records"),
-            ),
+            None if matches!(self.get("SOURCE_FORMAT"), Some("ndjson" | "csv")) => {
+                let format = self.get("SOURCE_FORMAT").unwrap_or_default();
+                self.wrong(
+                    name,
+                    format!("`{text}` points into the body, which with SOURCE_FORMAT `{format}` holds only records"),
+                );
+            }
             None if self.get("SOURCE_FORMAT") == Some("object") => {}
             None if self.get("SOURCE_RECORDS").is_none() && !self.has_problem("SOURCE_RECORDS") => {
                 let what = format!(
@@ -280,28 +283,20 @@ impl Given<'_> {
                 "is the same as SOURCE_PAGE_TO: each needs its own place",
             );
         }
-        let cursor_to = self.get("SOURCE_CURSOR_TO");
+        let cursor_to = self.place("SOURCE_CURSOR_TO");
         let cursor_to = cursor_to.filter(|_| !self.has_parents());
         for (name, to) in [("SOURCE_PAGE_TO", to), ("SOURCE_PAGE_SIZE_TO", size_to)] {
             // A sync token may well be sent where the page's is: the first request has the one, the others have the other.
             let is_one_token = name == "SOURCE_PAGE_TO"
                 && matches!(pagination.style, Style::Token { .. })
                 && self.is_token();
-            if cursor_to.is_some() && to.map(place) == cursor_to && !is_one_token {
+            if cursor_to.is_some() && to == cursor_to.as_ref() && !is_one_token {
                 self.wrong(
                     name,
                     "is the same as SOURCE_CURSOR_TO: each needs its own place",
                 );
             }
         }
-    }
-}
-
-/// The place as the settings write it.
-fn place(to: &To) -> &str {
-    match to {
-        To::Query(name) => name,
-        To::Body(pointer) => pointer.text(),
     }
 }
 
@@ -337,13 +332,13 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         optional(
             "SOURCE_PAGE_TO",
-            "Where the token, last record's value, page number (default `page`) or offset (default `offset`) is sent: a query parameter, or a JSON Pointer into SOURCE_BODY.",
+            "Where the token, last record's value, page number (default `page`) or offset (default `offset`) is sent: a query parameter, a JSON Pointer into SOURCE_BODY, `form:FIELD` or `header:NAME`.",
             "",
             "starting_after",
         ),
         optional(
             "SOURCE_PAGE_SIZE_TO",
-            "Where the page size is sent: a query parameter, or a JSON Pointer into SOURCE_BODY.",
+            "Where the page size is sent: a query parameter, a JSON Pointer into SOURCE_BODY, `form:FIELD` or `header:NAME`.",
             "",
             "limit",
         ),

@@ -8,8 +8,18 @@ use super::description::{Setting, Staging, optional};
 use super::{Given, not_one_of};
 use crate::failure::quoted;
 use crate::records::{Invalid, RecordSettings, Transform};
+use crate::source::Wire;
+use crate::source::csv::{self, Csv};
 use crate::source::page::Format;
 use tidegate_json::Pointer;
+
+/// What `SOURCE_CSV_DELIMITER` may be.
+const DELIMITERS: [(&str, u8); 4] = [
+    ("comma", b','),
+    ("semicolon", b';'),
+    ("tab", b'\t'),
+    ("pipe", b'|'),
+];
 
 /// Pointers of one key.
 const KEY_PARTS_MAX: usize = 8;
@@ -19,19 +29,64 @@ impl Given<'_> {
         const NAME: &str = "SOURCE_FORMAT";
         match self.get(NAME).unwrap_or("json") {
             "json" => Format::Json,
-            "ndjson" => {
+            word @ ("ndjson" | "csv") => {
                 if self.get("SOURCE_RECORDS").is_some() {
-                    let what = "has no effect with SOURCE_FORMAT `ndjson`, where each line is a record: remove it";
+                    let what = format!(
+                        "has no effect with SOURCE_FORMAT `{word}`, where each line is a record: remove it"
+                    );
                     self.wrong("SOURCE_RECORDS", what);
                 }
                 Format::Ndjson
             }
             "object" => Format::Object,
             other => {
-                self.wrong(NAME, not_one_of(other, &["json", "ndjson", "object"]));
+                self.wrong(
+                    NAME,
+                    not_one_of(other, &["json", "ndjson", "object", "csv"]),
+                );
                 Format::Json
             }
         }
+    }
+
+    /// What bodies are before they are read as JSON.
+    pub(super) fn wire(&mut self) -> Wire {
+        const DELIMITER: &str = "SOURCE_CSV_DELIMITER";
+        const HEADER: &str = "SOURCE_CSV_HEADER";
+        if self.get("SOURCE_FORMAT") != Some("csv") {
+            for name in [DELIMITER, HEADER] {
+                if self.get(name).is_some() {
+                    self.wrong(name, "has no effect without SOURCE_FORMAT `csv`");
+                }
+            }
+            return Wire::Json;
+        }
+        let word = self.get(DELIMITER).unwrap_or("comma");
+        let delimiter = DELIMITERS.iter().find(|(known, _)| *known == word);
+        if delimiter.is_none() {
+            let words = DELIMITERS.map(|(word, _)| word);
+            self.wrong(DELIMITER, not_one_of(word, &words));
+        }
+        if self.has_parents() {
+            self.wrong("SOURCE_FORMAT", "`csv` is not read with SOURCE_EACH_URL");
+        }
+        let header = self.get(HEADER).map(csv::header);
+        Wire::Csv(Csv {
+            delimiter: delimiter.map_or(b',', |(_, delimiter)| *delimiter),
+            header: header.and_then(|header| self.kept(HEADER, header)),
+            needed: self.columns(),
+        })
+    }
+
+    /// The columns of csv that the settings read in every row.
+    fn columns(&self) -> Vec<String> {
+        let is_made = self.get("TRANSFORM").is_some();
+        let key = self.get("PRIMARY_KEY").filter(|_| !is_made);
+        let cursor = self.get("SOURCE_CURSOR");
+        let pointers = key.into_iter().flat_map(|key| key.split(',')).chain(cursor);
+        let columns = pointers.filter_map(|pointer| pointer.trim().strip_prefix('/'));
+        let plain = columns.filter(|column| !column.contains(['/', '~']));
+        plain.map(str::to_owned).collect()
     }
 
     /// All but the key, which is read behind what it depends on.
@@ -112,7 +167,7 @@ pub(super) fn described() -> Vec<Setting> {
     vec![
         optional(
             "SOURCE_FORMAT",
-            "Format of a body: `json` (an array of records), `ndjson` (one record a line) or `object` (one record). SOURCE_RECORDS says where the array or object is; without it, the body is.",
+            "Format of a body: `json` (an array of records), `ndjson` (one record a line), `object` (one record) or `csv` (RFC 4180; all values are texts). SOURCE_RECORDS says where the array or object is; without it, the body is.",
             "json",
             "ndjson",
         ),
@@ -121,6 +176,21 @@ pub(super) fn described() -> Vec<Setting> {
             "JSON Schema (draft 2020-12) that every source record must match: the name of a file, or the schema itself, beginning with `{`.",
             "",
             "/etc/tidegate/order.schema.json",
+        ),
+        Setting {
+            shapes_records: true,
+            ..optional(
+                "SOURCE_CSV_HEADER",
+                "Names of the columns, comma-separated, if no line of the csv names them.",
+                "",
+                "id,name,amount",
+            )
+        },
+        optional(
+            "SOURCE_CSV_DELIMITER",
+            "What separates the values of csv: `comma` (the default), `semicolon`, `tab` or `pipe`.",
+            "",
+            "semicolon",
         ),
         optional(
             "SOURCE_INVALID",

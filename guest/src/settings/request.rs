@@ -10,8 +10,12 @@ use url::Url;
 use super::description::{Setting, optional};
 use super::{Given, is_header_name, not_one_of};
 use crate::failure::quoted;
+use crate::ports::Method;
 use crate::source::retry::{Meanings, Rate, Retries};
-use crate::source::{CURSOR, ErrorCheck, To, URL_BYTES_MAX, check_place, holds_cursor};
+use crate::source::{
+    BodyFormat, CONDITIONAL, CURSOR, ErrorCheck, FORM, HEADER, To, URL_BYTES_MAX, check_place,
+    form_body, holds_cursor,
+};
 use crate::units;
 
 /// The largest `SOURCE_BODY`.
@@ -143,14 +147,82 @@ impl Given<'_> {
     pub(super) fn body(&mut self) -> Option<String> {
         const NAME: &str = "SOURCE_BODY";
         let text = self.get(NAME)?;
-        self.kept(NAME, body(text))
+        self.kept(NAME, body(text, self.written_as()))
     }
 
-    /// What the setting `name` says takes a value: a query parameter, or a place in a body that has one.
+    pub(super) fn body_format(&mut self) -> BodyFormat {
+        const NAME: &str = "SOURCE_BODY_FORMAT";
+        match self.get(NAME) {
+            None => {}
+            Some("json" | "form") if self.get("SOURCE_BODY").is_some() => {}
+            Some("json" | "form") => self.wrong(NAME, "has no effect without SOURCE_BODY"),
+            Some(other) => self.wrong(NAME, not_one_of(other, &["json", "form"])),
+        }
+        self.written_as()
+    }
+
+    pub(super) fn written_as(&self) -> BodyFormat {
+        match self.get("SOURCE_BODY_FORMAT") {
+            Some("form") => BodyFormat::Form,
+            _ => BodyFormat::Json,
+        }
+    }
+
+    pub(super) fn method(&mut self) -> Method {
+        const NAME: &str = "SOURCE_METHOD";
+        let by_body = match self.get("SOURCE_BODY") {
+            Some(_) => Method::Post,
+            None => Method::Get,
+        };
+        match self.get(NAME) {
+            None => by_body,
+            Some("GET") => Method::Get,
+            Some("POST") => Method::Post,
+            Some(other) => {
+                self.wrong(NAME, not_one_of(other, &["GET", "POST"]));
+                by_body
+            }
+        }
+    }
+
+    /// What the setting `name` says takes a value: a query parameter, a place in a body that has one, or a header.
     pub(super) fn to(&mut self, name: &str) -> Option<To> {
         let text = self.get(name)?;
-        let to = to(text, self.get("SOURCE_BODY"));
+        let to = self.read_to(text);
         self.kept(name, to)
+    }
+
+    /// The same, where it can be read.
+    pub(super) fn place(&self, name: &str) -> Option<To> {
+        self.read_to(self.get(name)?).ok()
+    }
+
+    fn read_to(&self, text: &str) -> Result<To, String> {
+        let format = self.written_as();
+        if let Some(header) = text.strip_prefix(HEADER) {
+            let name = header.to_ascii_lowercase();
+            if !is_header_name(&name) {
+                return Err(format!("{} is not a header's name", quoted(header)));
+            }
+            self.may_set(&name)
+                .map_err(|why| format!("`{name}` {why}"))?;
+            return Ok(To::Header(name));
+        }
+        let body_text = self.get("SOURCE_BODY");
+        match text.strip_prefix(FORM) {
+            Some(_) if format != BodyFormat::Form || body_text.is_none() => Err(format!(
+                "{} is a field of a form: set SOURCE_BODY_FORMAT=form and SOURCE_BODY, or name a query parameter",
+                quoted(text)
+            )),
+            Some("") => Err("names no field: write it as `form:page`".to_owned()),
+            Some(field) => Ok(To::Form(field.to_owned())),
+            None if text.starts_with('/') && format == BodyFormat::Form => Err(format!(
+                "{} is a place in JSON, but SOURCE_BODY_FORMAT is `form`: name the field as `form:{}`",
+                quoted(text),
+                text.trim_start_matches('/')
+            )),
+            None => to(text, body_text),
+        }
     }
 
     pub(super) fn headers(&mut self) -> Vec<(String, String)> {
@@ -166,6 +238,11 @@ impl Given<'_> {
             };
             if headers.iter().any(|(found, _)| *found == name) {
                 self.wrong(NAME, format!("has `{name}` twice"));
+            } else if CONDITIONAL.contains(&name.as_str()) {
+                self.wrong(
+                    NAME,
+                    format!("`{name}` would let the answer 304 take the place of records: a cursor goes there by SOURCE_CURSOR_TO=header:{name}; remove it"),
+                );
             } else if let Err(why) = self.may_set(&name) {
                 self.wrong(NAME, format!("`{name}` {why}"));
             }
@@ -366,31 +443,34 @@ fn source_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn body(text: &str) -> Result<String, String> {
+fn body(text: &str, format: BodyFormat) -> Result<String, String> {
     if text.len() > BODY_BYTES_MAX {
         return Err(format!("is longer than {BODY_BYTES_MAX} bytes"));
     }
-    serde_json::from_str::<IgnoredAny>(text)
-        .map_err(|error| format!("is not one JSON value: {error}"))?;
+    if format == BodyFormat::Form {
+        return form_body(text);
+    }
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| {
+        let hint = if text.contains('=') && !text.starts_with(['{', '[', '"']) {
+            "; for a form, set SOURCE_BODY_FORMAT=form"
+        } else {
+            ""
+        };
+        format!("is not one JSON value: {error}{hint}")
+    })?;
     Ok(text.trim_ascii().to_owned())
 }
 
 fn to(text: &str, body_text: Option<&str>) -> Result<To, String> {
     if !text.starts_with('/') {
-        return match text.strip_prefix("header:") {
-            Some(_) => Err(format!(
-                "{} is a header, which cannot take a value here: name a query parameter, or a JSON Pointer into SOURCE_BODY",
-                quoted(text)
-            )),
-            None => Ok(To::Query(text.to_owned())),
-        };
+        return Ok(To::Query(text.to_owned()));
     }
     let pointer = Pointer::parse(text)?;
     let body_text = body_text.ok_or_else(|| {
         format!("`{pointer}` is a place in SOURCE_BODY, which is not set: set SOURCE_BODY, or name a query parameter")
     })?;
     // A body that is none is its own problem.
-    if body(body_text).is_ok() {
+    if body(body_text, BodyFormat::Json).is_ok() {
         check_place(body_text, &pointer)?;
     }
     Ok(To::Body(pointer))
@@ -431,7 +511,7 @@ pub(super) fn described() -> Vec<Setting> {
         )
     };
     let body = format!(
-        "JSON body. It makes every request a POST. `{CURSOR}` in its strings is replaced by the cursor if SOURCE_CURSOR is set and SOURCE_CURSOR_TO is not."
+        "Body of every request, JSON unless SOURCE_BODY_FORMAT says otherwise. It makes them POSTs unless SOURCE_METHOD is `GET`. `{CURSOR}` in it is replaced by the cursor if SOURCE_CURSOR is set and SOURCE_CURSOR_TO is not."
     );
     vec![
         Setting {
@@ -457,6 +537,18 @@ pub(super) fn described() -> Vec<Setting> {
             "X-Auth-Token",
         ),
         optional("SOURCE_BODY", &body, "", r#"{"limit":100}"#),
+        optional(
+            "SOURCE_BODY_FORMAT",
+            "How SOURCE_BODY is written: `json` (the default) or `form` (`a=1&b=2`, sent as application/x-www-form-urlencoded).",
+            "",
+            "json",
+        ),
+        optional(
+            "SOURCE_METHOD",
+            "Method of every request: `GET` or `POST`. Default: POST with SOURCE_BODY, otherwise GET.",
+            "",
+            "GET",
+        ),
         optional(
             "SOURCE_HEADERS",
             "Further headers, one `Name: value` a line. They are not secret: headers that carry a credential are refused.",

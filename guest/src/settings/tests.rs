@@ -113,6 +113,9 @@ fn every_example_can_be_used_where_its_setting_has_a_meaning() {
             // These examples show values that leave another setting without a meaning, or that the host replaces.
             "SOURCE_API_URL" => (name, format!("{example}&account={{each}}")),
             "SOURCE_FORMAT" => (name, "json".to_owned()),
+            "SOURCE_CURSOR_FORMAT" | "SOURCE_CSV_HEADER" | "SOURCE_CSV_DELIMITER" => {
+                (name, String::new())
+            }
             "SOURCE_SCHEMA" => (name, "{}".to_owned()),
             "SOURCE_PAGINATION" => (name, "token".to_owned()),
             "SOURCE_PAGE_FIRST" | "SOURCE_PAGE_SHORT" => (name, String::new()),

@@ -9,11 +9,19 @@ pub const URL_BYTES_MAX: usize = 8 * 1024;
 
 /// `url` with the query parameter `name` set to `value`. One of that name is replaced, others keep their bytes.
 pub fn with_parameter(url: &Url, name: &str, value: &str) -> Url {
+    let mut with = url.clone();
+    let query = url.query().unwrap_or_default();
+    with.set_query(Some(&with_pair(query, name, value)));
+    with
+}
+
+/// `pairs`, which are those of a query or a form, with the one of `name` set to `value`. Others keep their bytes.
+pub(super) fn with_pair(pairs: &str, name: &str, value: &str) -> String {
     let pair = format!("{}={}", percent_encoded(name), percent_encoded(value));
     let mut pieces: Vec<&str> = Vec::new();
     let mut placed = false;
-    let query = url.query().filter(|query| !query.is_empty());
-    for piece in query.into_iter().flat_map(|query| query.split('&')) {
+    let pairs = (!pairs.is_empty()).then_some(pairs);
+    for piece in pairs.into_iter().flat_map(|pairs| pairs.split('&')) {
         if !is_named(piece, name) {
             pieces.push(piece);
         } else if !placed {
@@ -24,9 +32,7 @@ pub fn with_parameter(url: &Url, name: &str, value: &str) -> Url {
     if !placed {
         pieces.push(&pair);
     }
-    let mut with = url.clone();
-    with.set_query(Some(&pieces.join("&")));
-    with
+    pieces.join("&")
 }
 
 /// `url` with `{cursor}` in its query, as it is or percent-encoded, replaced by `value`.
@@ -35,10 +41,13 @@ pub fn with_cursor(url: &Url, value: &str) -> Url {
         return url.clone();
     };
     let mut with = url.clone();
-    with.set_query(Some(
-        &plain(query, CURSOR).replace(CURSOR, &percent_encoded(value)),
-    ));
+    with.set_query(Some(&pairs_with_cursor(query, value)));
     with
+}
+
+/// `pairs`, which are those of a query or a form, with `{cursor}` replaced by `value`.
+pub(super) fn pairs_with_cursor(pairs: &str, value: &str) -> String {
+    plain(pairs, CURSOR).replace(CURSOR, &percent_encoded(value))
 }
 
 /// Whether `{cursor}` stands in the query of `url`.

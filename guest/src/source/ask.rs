@@ -1,10 +1,10 @@
-//! One request for a page: its URL, the body that makes it a POST, and where in them a value goes.
+//! One request for a page: its method, URL, headers and body, and where in them a value goes.
 
 use url::Url;
 
 use super::address::{shown, with_cursor, with_parameter};
-use super::template;
-use crate::ports::Request;
+use super::{form, template};
+use crate::ports::{Method, Request};
 use tidegate_json::Pointer;
 
 /// Where in a request a value goes.
@@ -14,6 +14,59 @@ pub enum To {
     Query(String),
     /// The place in the body.
     Body(Pointer),
+    /// The field of this name in a body that is a form.
+    Form(String),
+    /// The header of this name, in lower case.
+    Header(String),
+}
+
+impl To {
+    /// As the settings write it.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Query(name) => name.clone(),
+            Self::Body(pointer) => pointer.text().to_owned(),
+            Self::Form(name) => format!("{FORM}{name}"),
+            Self::Header(name) => format!("{HEADER}{name}"),
+        }
+    }
+}
+
+/// What the name of a form's field begins with in a setting.
+pub const FORM: &str = "form:";
+/// What the name of a header begins with in a setting.
+pub const HEADER: &str = "header:";
+/// The longest value that a header takes from a source.
+const HEADER_BYTES_MAX: usize = 4 * 1024;
+
+/// The headers by which a source answers 304.
+pub const CONDITIONAL: [&str; 2] = ["if-modified-since", "if-none-match"];
+
+/// Whether a header carries this value as it is.
+pub fn fits_header(value: &str) -> bool {
+    let is_plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let is_trimmed = value.trim_ascii().len() == value.len();
+    (1..=HEADER_BYTES_MAX).contains(&value.len()) && is_plain && is_trimmed
+}
+
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BodyFormat {
+    /// JSON text.
+    #[default]
+    Json,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+}
+
+impl BodyFormat {
+    /// What is announced.
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Form => "application/x-www-form-urlencoded",
+        }
+    }
 }
 
 /// What a value is in a body that does not say it itself.
@@ -28,24 +81,33 @@ pub enum Json {
 /// One request for a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
+    /// GET or POST.
+    pub method: Method,
     /// Where to.
     pub url: Url,
-    /// JSON text that is posted; `None`: a GET.
+    /// What is sent along; `None`: nothing.
     pub body: Option<String>,
+    /// How the body is written.
+    pub body_format: BodyFormat,
     /// Headers besides the ones that are always sent, or in place of them.
     pub headers: Vec<(String, String)>,
     /// Headers that allow the answer 304 in place of this one page.
     pub conditions: Vec<(String, String)>,
+    /// Whether a cursor went into `If-Modified-Since` or `If-None-Match`, so that 304 is an answer, too.
+    pub is_conditional: bool,
 }
 
 impl Ask {
     /// A GET of `url`.
     pub fn get(url: Url) -> Self {
         Self {
+            method: Method::Get,
             url,
             body: None,
+            body_format: BodyFormat::Json,
             headers: Vec::new(),
             conditions: Vec::new(),
+            is_conditional: false,
         }
     }
 
@@ -58,22 +120,52 @@ impl Ask {
                 let text = self.body.as_deref().ok_or("there is no SOURCE_BODY")?;
                 ask.body = Some(template::with(text, pointer, value, json)?);
             }
+            To::Form(name) => {
+                let text = self.body.as_deref().ok_or("there is no SOURCE_BODY")?;
+                ask.body = Some(form::with(text, name, value));
+            }
+            To::Header(name) => {
+                ask.set_header(name, value)?;
+                ask.is_conditional |= CONDITIONAL.contains(&name.as_str());
+            }
         }
         Ok(ask)
     }
 
-    /// The same request with `{cursor}`, in the URL's query and in strings of the body, replaced by `value`.
+    /// Sets the header, in place of one of that name. `Err`: a header cannot carry such a value.
+    fn set_header(&mut self, name: &str, value: &str) -> Result<(), String> {
+        if !fits_header(value) {
+            return Err(format!(
+                "the header `{name}` cannot carry a value of {} bytes that is not 1 to {HEADER_BYTES_MAX} of visible ASCII without blanks at its ends",
+                value.len()
+            ));
+        }
+        let value = value.to_owned();
+        match self.headers.iter_mut().find(|(own, _)| own == name) {
+            Some(header) => header.1 = value,
+            None => self.headers.push((name.to_owned(), value)),
+        }
+        Ok(())
+    }
+
+    /// The same request with `{cursor}`, in the URL's query and in the body, replaced by `value`: in a string of JSON, or in a
+    /// value of a form.
     #[must_use]
     pub fn with_cursor(&self, value: &str) -> Self {
+        let body = self.body.as_ref().map(|text| match self.body_format {
+            BodyFormat::Json => template::with_cursor(text, value),
+            BodyFormat::Form => form::with_cursor(text, value),
+        });
         Self {
             url: with_cursor(&self.url, value),
-            body: self
-                .body
-                .as_ref()
-                .map(|text| template::with_cursor(text, value)),
-            headers: self.headers.clone(),
-            conditions: self.conditions.clone(),
+            body,
+            ..self.clone()
         }
+    }
+
+    /// Whether 304 is an answer.
+    pub fn may_be_unchanged(&self) -> bool {
+        self.is_conditional || !self.conditions.is_empty()
     }
 
     /// The same request with the query parameter `name` set to `value`.
@@ -87,9 +179,9 @@ impl Ask {
     pub fn at(&self, url: Url) -> Self {
         Self {
             url,
-            body: self.body.clone(),
-            headers: self.headers.clone(),
             conditions: Vec::new(),
+            is_conditional: false,
+            ..self.clone()
         }
     }
 
@@ -101,18 +193,26 @@ impl Ask {
                 "user-agent",
                 concat!("tidegate/", env!("CARGO_PKG_VERSION")),
             ),
-            ("content-type", "application/json"),
+            ("content-type", self.body_format.content_type()),
+            // A cache knows an answer by its URL alone.
+            ("cache-control", "no-cache"),
         ];
+        let is_got_with_body = self.method == Method::Get && self.body.is_some();
         let always = always
             .into_iter()
             .filter(|(name, _)| *name != "content-type" || self.body.is_some())
+            .filter(|(name, _)| *name != "cache-control" || is_got_with_body)
             .filter(|(name, _)| self.headers.iter().all(|(own, _)| own != name))
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let conditions = self.conditions.iter();
+        let conditions =
+            conditions.filter(|(name, _)| self.headers.iter().all(|(own, _)| own != name));
         Request {
+            method: self.method,
             url: url.as_str().to_owned(),
             headers: always
                 .chain(self.headers.iter().cloned())
-                .chain(self.conditions.iter().cloned())
+                .chain(conditions.cloned())
                 .collect(),
             body: self.body.clone(),
         }
@@ -130,10 +230,10 @@ mod tests {
 
     fn post() -> Ask {
         Ask {
-            url: Url::parse("https://x.example/o?after=0&b=1").unwrap(),
+            method: Method::Post,
             body: Some(r#"{"after":null}"#.to_owned()),
             headers: vec![("accept".to_owned(), "text/json".to_owned())],
-            conditions: Vec::new(),
+            ..Ask::get(Url::parse("https://x.example/o?after=0&b=1").unwrap())
         }
     }
 
@@ -156,11 +256,10 @@ mod tests {
 
     #[test]
     fn the_cursor_is_replaced_in_query_and_body() {
+        let url = Url::parse("https://x.example/{cursor}?q=a>'{cursor}'&b=%7bcursor%7D").unwrap();
         let ask = Ask {
-            url: Url::parse("https://x.example/{cursor}?q=a>'{cursor}'&b=%7bcursor%7D").unwrap(),
             body: Some(r#"{"q":"since {cursor}"}"#.to_owned()),
-            headers: Vec::new(),
-            conditions: Vec::new(),
+            ..Ask::get(url)
         };
 
         let with = ask.with_cursor("2026-11-23T06:00:00+01:00\"");
@@ -173,6 +272,49 @@ mod tests {
             with.body.as_deref(),
             Some(r#"{"q":"since 2026-11-23T06:00:00+01:00\""}"#)
         );
+    }
+
+    #[test]
+    fn a_value_goes_into_a_form_or_a_header() {
+        let ask = Ask {
+            body: Some("status=open&page=1".to_owned()),
+            body_format: BodyFormat::Form,
+            ..post()
+        };
+
+        let form = ask.with(&To::Form("page".to_owned()), "a b", Json::Number);
+        let header = ask.with(&To::Header("accept".to_owned()), "2", Json::Text);
+        let broken = ask.with(&To::Header("x-next".to_owned()), "a\r\nb: c", Json::Text);
+
+        let form = form.unwrap();
+        assert_eq!(form.body.as_deref(), Some("status=open&page=a%20b"));
+        let sent = form.request(&form.url);
+        assert_eq!(
+            (sent.method, &sent.headers[1].1[..]),
+            (Method::Post, "application/x-www-form-urlencoded")
+        );
+        assert_eq!(
+            header.unwrap().headers,
+            [("accept".to_owned(), "2".to_owned())]
+        );
+        assert!(broken.unwrap_err().contains("cannot carry a value"));
+    }
+
+    #[test]
+    fn a_condition_of_the_settings_is_sent_once() {
+        let own = ("if-modified-since".to_owned(), "a".to_owned());
+        let ask = Ask {
+            is_conditional: true,
+            headers: vec![own.clone()],
+            conditions: vec![("if-modified-since".to_owned(), "b".to_owned())],
+            ..post()
+        };
+
+        let sent = ask.request(&ask.url).headers;
+
+        assert!(ask.may_be_unchanged() && !post().may_be_unchanged());
+        assert_eq!(sent.last(), Some(&own));
+        assert_eq!(sent.iter().filter(|(name, _)| *name == own.0).count(), 1);
     }
 
     #[test]

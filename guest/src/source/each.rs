@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::address::{URL_BYTES_MAX, percent_encoded, plain};
-use super::ask::Ask;
+use super::ask::{Ask, BodyFormat};
 use super::template::{self, CURSOR};
 use tidegate_json::quoted;
 
@@ -68,6 +68,9 @@ impl Each {
             return Err(format!("makes a URL of more than {URL_BYTES_MAX} bytes"));
         }
         with.body = ask.body.as_deref().map(|body| {
+            if ask.body_format == BodyFormat::Form {
+                return plain(body, EACH).replace(EACH, &percent_encoded(value));
+            }
             let json = template::string(value);
             body.replace(EACH, &json[1..json.len() - 1])
         });

@@ -70,6 +70,35 @@ pub fn content_type(answer: &Answer) -> Option<String> {
     Some(String::from_utf8_lossy(value).into_owned())
 }
 
+/// Whether a body is no table, whatever it begins with: it is markup, or JSON in braces.
+pub fn markup_or_json(body: &[u8]) -> bool {
+    let start = body.trim_ascii_start();
+    start.starts_with(b"<") || start.starts_with(b"{") || start.starts_with(b"[{")
+}
+
+/// The word of SOURCE_FORMAT that reads this body, which is not JSON; with what separates the values of csv.
+pub fn format_of(body: &[u8]) -> Option<(&'static str, Option<&'static str>)> {
+    match Kind::of(body)? {
+        Kind::Lines => Some(("ndjson", None)),
+        Kind::Csv => {
+            let first = body.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let count = |delimiter: u8| memchr::memchr_iter(delimiter, first).count();
+            let all = [
+                (b',', "comma"),
+                (b';', "semicolon"),
+                (b'\t', "tab"),
+                (b'|', "pipe"),
+            ];
+            let most = all
+                .into_iter()
+                .max_by_key(|(delimiter, _)| count(*delimiter));
+            let word = most.map(|(_, word)| word).filter(|word| *word != "comma");
+            Some(("csv", word))
+        }
+        _ => None,
+    }
+}
+
 fn quoted_beginning(body: &[u8]) -> Option<String> {
     let body = &body[..body.len().min(LOOKED_AT_BYTES_MAX)];
     let text = String::from_utf8_lossy(body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body));
@@ -157,7 +186,7 @@ impl Kind {
             Self::Utf16 => "only UTF-8 is read",
             Self::Html { .. } => "check SOURCE_API_URL and the credential",
             Self::Xml => "XML is not read; ask the API for JSON",
-            Self::Csv => "csv is not read; ask the API for JSON",
+            Self::Csv => "set SOURCE_FORMAT=csv",
             Self::Lines => "set SOURCE_FORMAT=ndjson",
         }
     }
@@ -230,7 +259,7 @@ mod tests {
         assert!(named(b"\xff\xfe[\0]\0").starts_with("; it looks like UTF-16: only UTF-8 is read"));
         assert_eq!(
             named(b"id,name\r\n1,a\r\n"),
-            "; it looks like csv: csv is not read; ask the API for JSON; it begins with `id,name 1,a`"
+            "; it looks like csv: set SOURCE_FORMAT=csv; it begins with `id,name 1,a`"
         );
         assert!(named(b"\"id\",\"name\"\n\"1\",\"a\"\n").starts_with("; it looks like csv: "));
         assert!(

@@ -14,8 +14,9 @@ use super::clocks::Clocks;
 use super::error_check::{BodyVerdict, ErrorCheck};
 use super::excerpt;
 use super::page::{self, Opened, Place, Shape};
+use super::wire::Wire;
 use crate::failure::{Detail, Failure, quoted};
-use crate::ports::{Answer, Clock, Http, SendError};
+use crate::ports::{Answer, Clock, Http, Method, SendError};
 use crate::source::retry::{
     Backoff, Budget, Meanings, Pace, RETRY_AFTER_SECONDS_MAX, Rate, Retries, Verdict, date, header,
     ms_until, reset_seconds, verdict,
@@ -65,6 +66,7 @@ pub struct Getter<'p, H, C> {
     check: Option<&'p ErrorCheck>,
     meanings: Option<&'p Meanings>,
     body_bytes_max: usize,
+    wire: Wire,
     /// When the limit that the last page used up is reset, in the clock's monotonic nanoseconds.
     reset_ns: Option<u64>,
     clocks: Option<Clocks>,
@@ -95,6 +97,7 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
             check: None,
             meanings: None,
             body_bytes_max: usize::MAX,
+            wire: Wire::Json,
             reset_ns: None,
             clocks: None,
             has_begun: false,
@@ -128,6 +131,13 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
     #[must_use]
     pub fn reading_at_most(mut self, body_bytes_max: usize) -> Self {
         self.body_bytes_max = body_bytes_max;
+        self
+    }
+
+    /// The same, where bodies of good answers are of this format.
+    #[must_use]
+    pub fn of_format(mut self, wire: &Wire) -> Self {
+        self.wire = wire.clone();
         self
     }
 
@@ -238,11 +248,12 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
     /// One try: the request and the redirects it leads to.
     fn attempt(&mut self, ask: &Ask, page: u64) -> Result<Try, Failure> {
         let mut url = ask.url.clone();
+        let mut asked = ask.clone();
         for _ in 0..=REDIRECTS_MAX {
             if !std::mem::take(&mut self.has_begun) {
                 self.pace.begin(self.clock);
             }
-            let answer = match self.http.send(&ask.request(&url), self.body_bytes_max) {
+            let answer = match self.http.send(&asked.request(&url), self.body_bytes_max) {
                 Ok(answer) => answer,
                 Err(SendError::Denied(why)) if url != ask.url => {
                     return Err(Failure::Denied(Detail::from(format!(
@@ -258,12 +269,21 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                 self.clocks = Some(Clocks { source, ours });
             }
             let is_empty = false;
-            if answer.status == 304 && !ask.conditions.is_empty() {
+            if answer.status == 304 && ask.may_be_unchanged() {
                 return Ok(Try::Page(Fetched {
                     url,
                     answer,
                     is_empty,
                 }));
+            }
+            let mut answer = answer;
+            if matches!(self.meaning(&answer), Meaning::By(Verdict::Page)) {
+                let place = Place {
+                    page,
+                    url: shown(&url),
+                    content_type: excerpt::content_type(&answer),
+                };
+                self.wire.read(&mut answer, &place, self.body_bytes_max)?;
             }
             let judged = self.check.map(|check| check.judge(&answer));
             let (verdict, said) = match judged.unwrap_or(BodyVerdict::Fine) {
@@ -300,7 +320,13 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                         is_empty,
                     }));
                 }
-                Meaning::By(Verdict::Redirect) => url = redirected(&url, ask, &answer, page)?,
+                Meaning::By(Verdict::Redirect) => {
+                    url = redirected(&url, ask, &answer, page)?;
+                    if answer.status == 303 {
+                        // What is there is a result, and is not asked anything.
+                        asked.body = None;
+                    }
+                }
                 Meaning::By(Verdict::Busy) => {
                     let now = self.clock.unix_seconds();
                     let setback = Setback::busy(&url, &answer, now);
@@ -365,11 +391,15 @@ fn redirected(url: &Url, ask: &Ask, answer: &Answer, page: u64) -> Result<Url, F
         .ok_or_else(|| wrong("nowhere".to_owned()))?;
     let location = std::str::from_utf8(location).map_err(|_| wrong("no URL".to_owned()))?;
     let target = resolve(url, location).map_err(wrong)?;
-    // A client turns a POST into a GET there, and a GET without the body asks for something else.
-    if ask.body.is_some() && matches!(answer.status, 301..=303) {
+    // A client turns a POST into a GET there, and a GET without the body asks for something else. A GET stays what it is.
+    if ask.method == Method::Post && matches!(answer.status, 301..=303) {
         return Err(wrong(format!(
-            "`{}`, where a POST would lose its SOURCE_BODY: give that URL as SOURCE_API_URL if it accepts the POST",
-            shown(&target)
+            "`{}`, where a POST would {}: give that URL as SOURCE_API_URL if it accepts the POST",
+            shown(&target),
+            match ask.body {
+                Some(_) => "lose its SOURCE_BODY",
+                None => "become a GET",
+            }
         )));
     }
     Ok(target)
@@ -396,12 +426,18 @@ fn refusal(
     } else {
         String::new()
     };
-    let advice = match (status, &ask.body) {
-        (405, Some(_)) => {
-            "; SOURCE_BODY makes the request a POST: leave it out if the API takes a GET"
+    let advice = match (status, ask.method, &ask.body) {
+        (405, Method::Post, Some(_)) => {
+            "; SOURCE_BODY makes the request a POST: leave it out if the API takes a GET, or set SOURCE_METHOD=GET"
         }
-        (405, None) => "; the request was a GET: give a SOURCE_BODY if the API takes a POST",
-        (404, _) if page == 1 => {
+        (405, Method::Post, None) => "; the request was a POST (SOURCE_METHOD)",
+        (400 | 403 | 405 | 411, Method::Get, Some(_)) if limited.is_empty() => {
+            "; the request was a GET with a body (SOURCE_METHOD)"
+        }
+        (405, Method::Get, _) => {
+            "; the request was a GET: give a SOURCE_BODY if the API takes a POST, or set SOURCE_METHOD=POST"
+        }
+        (404, ..) if page == 1 => {
             "; check SOURCE_API_URL, or set SOURCE_EMPTY_ON=404 if the source answers so where there are no records"
         }
         _ if page == 1 && limited.is_empty() => "; check SOURCE_API_URL",

@@ -250,6 +250,8 @@ impl<'s> Pages<'s> {
         self.number += 1;
         self.ask = next;
         self.ask.conditions.clear();
+        // A later page that is unchanged would hide those behind it.
+        self.ask.is_conditional = false;
         Ok(true)
     }
 
@@ -283,7 +285,8 @@ impl<'s> Pages<'s> {
 
 fn hash_of(ask: &Ask) -> u64 {
     let body = ask.body.as_deref().unwrap_or_default();
-    hash(format!("{}\n{body}", ask.url).as_bytes())
+    // A page may be named by a header alone.
+    hash(format!("{}\n{body}\n{:?}", ask.url, ask.headers).as_bytes())
 }
 
 #[cfg(test)]

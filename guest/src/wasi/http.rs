@@ -14,8 +14,10 @@ use waki::bindings::wasi::http::types::{
 use waki::bindings::wasi::io::poll::{Pollable, poll};
 use waki::bindings::wasi::io::streams::{InputStream, OutputStream, StreamError};
 
-use crate::ports::{Answer, Http, Request, SendError};
+use crate::ports::{self, Answer, Http, Request, SendError};
 
+/// By this header our host unpacks a gzip file.
+const UNPACK: &str = "tidegate-unpack";
 /// Read at once from an answer; the stream gives what it has.
 const CHUNK_BYTES: u64 = 1024 * 1024;
 /// The most of a request's body that one call may carry.
@@ -161,7 +163,8 @@ fn wait_for(ready: &Pollable, wait: Option<Wait>, idle_ns: u64) -> Result<(), Se
 
 /// Hands a request to the host, whole. `Ok`: its answer will come.
 fn begun(request: &Request, wait: Option<Wait>) -> Result<FutureIncomingResponse, SendError> {
-    let outgoing = outgoing(request).ok_or_else(malformed)?;
+    // Our host ends every wait, and unpacks files.
+    let outgoing = outgoing(request, wait.is_none()).ok_or_else(malformed)?;
     let body = outgoing.body().map_err(|()| malformed())?;
     let options = wait.map(|wait| options(wait.most_ns));
     let future = outgoing_handler::handle(outgoing, options).map_err(|code| send_error(&code))?;
@@ -183,21 +186,23 @@ fn options(first_byte_ns: u64) -> RequestOptions {
 }
 
 /// The head of a request; `None`: it cannot be one.
-fn outgoing(request: &Request) -> Option<OutgoingRequest> {
+fn outgoing(request: &Request, is_ours: bool) -> Option<OutgoingRequest> {
     let url = Url::parse(&request.url).ok()?;
-    let headers: Vec<_> = request
-        .headers
-        .iter()
+    let own = request.headers.iter();
+    let mut headers: Vec<_> = own
         .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
         .collect();
+    if is_ours {
+        headers.push((UNPACK.to_owned(), b"gzip".to_vec()));
+    }
     let outgoing = OutgoingRequest::new(Headers::from_list(&headers).ok()?);
     let scheme = match url.scheme() {
         "http" => Scheme::Http,
         _ => Scheme::Https,
     };
-    let method = match request.body {
-        None => Method::Get,
-        Some(_) => Method::Post,
+    let method = match request.method {
+        ports::Method::Get => Method::Get,
+        ports::Method::Post => Method::Post,
     };
     let authority = &url[Position::BeforeUsername..Position::AfterPort];
     let path = &url[Position::BeforePath..Position::AfterQuery];

@@ -24,6 +24,8 @@ use super::echo::{Scrubber, Signed};
 use super::headers::Encoding;
 use super::{BoxError, EgressError, Shared, tls};
 
+/// What a gzip file begins with.
+const GZIP: &[u8] = b"\x1f\x8b";
 /// Decoded bytes handed on at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Small bodies of much the same bytes compress well and harm nobody.
@@ -54,6 +56,8 @@ enum WireFormat {
     Plain(Box<Wire>),
     /// The decoder, and the buffer it decodes into.
     Gzip(Box<GzipDecoder<StreamReader<Wire, Bytes>>>, BytesMut),
+    /// One of the two, by its first bytes, which the wire keeps until then.
+    Untold(Option<Box<Wire>>),
 }
 
 impl EgressBody {
@@ -75,12 +79,8 @@ impl EgressBody {
             let wire = Wire::new(incoming, origin, deadline, shared.clone());
             let source = match encoding {
                 Encoding::Identity => WireFormat::Plain(Box::new(wire)),
-                Encoding::Gzip => {
-                    let mut decoder = GzipDecoder::new(StreamReader::new(wire));
-                    // RFC 1952 allows a file of several; anything else after the first is an error.
-                    decoder.multiple_members(true);
-                    WireFormat::Gzip(Box::new(decoder), BytesMut::new())
-                }
+                Encoding::Gzip => WireFormat::gzip(wire),
+                Encoding::ByItsBytes => WireFormat::Untold(Some(Box::new(wire))),
             };
             State::Open(source, permit)
         };
@@ -210,16 +210,50 @@ impl Body for EgressBody {
 }
 
 impl WireFormat {
+    fn gzip(wire: Wire) -> Self {
+        let mut decoder = GzipDecoder::new(StreamReader::new(wire));
+        // RFC 1952 allows a file of several; anything else after the first is an error.
+        decoder.multiple_members(true);
+        Self::Gzip(Box::new(decoder), BytesMut::new())
+    }
+
     fn wire(&self) -> &Wire {
         match self {
             Self::Plain(wire) => wire,
             Self::Gzip(decoder, _) => decoder.get_ref().get_ref(),
+            Self::Untold(wire) => wire.as_ref().expect("it is told once"),
         }
+    }
+
+    /// Tells by its first bytes what it is, once they are there.
+    fn poll_told(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), EgressError>> {
+        let Self::Untold(held) = self else {
+            return Poll::Ready(Ok(()));
+        };
+        let wire = held.as_mut().expect("it is told once");
+        while wire.first.len() < GZIP.len() {
+            match ready!(wire.poll_new_bytes(cx)) {
+                Some(Ok(bytes)) => wire.first.extend_from_slice(&bytes),
+                Some(Err(error)) => return Poll::Ready(Err(error)),
+                None => break,
+            }
+        }
+        let wire = held.take().expect("it is told once");
+        *self = if wire.first.starts_with(GZIP) {
+            Self::gzip(*wire)
+        } else {
+            Self::Plain(wire)
+        };
+        Poll::Ready(Ok(()))
     }
 
     /// The next decoded bytes; `None` at the verified end.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, EgressError>> {
+        if let Err(error) = ready!(self.poll_told(cx)) {
+            return Poll::Ready(Err(error));
+        }
         match self {
+            Self::Untold(_) => Poll::Ready(Ok(None)),
             Self::Plain(wire) => wire.poll_bytes(cx).map(Option::transpose),
             Self::Gzip(decoder, buffer) => {
                 buffer.reserve(CHUNK_BYTES);
@@ -244,6 +278,8 @@ impl WireFormat {
 /// The body as it comes over the wire, within its limits of size and time.
 struct Wire {
     incoming: Incoming,
+    /// What came before it was known what it is.
+    first: BytesMut,
     bytes: u64,
     origin: String,
     deadline: Pin<Box<Sleep>>,
@@ -257,6 +293,7 @@ impl Wire {
         let deadline = Box::pin(sleep_until(deadline));
         Self {
             incoming,
+            first: BytesMut::new(),
             bytes: 0,
             origin: origin.to_owned(),
             deadline,
@@ -266,6 +303,13 @@ impl Wire {
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, EgressError>>> {
+        if !self.first.is_empty() {
+            return Poll::Ready(Some(Ok(self.first.split().freeze())));
+        }
+        self.poll_new_bytes(cx)
+    }
+
+    fn poll_new_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, EgressError>>> {
         if self.deadline.as_mut().poll(cx).is_ready() {
             let limit = self.shared.limits.response_timeout;
             return Poll::Ready(Some(Err(EgressError::AnswerTimeout {

@@ -71,11 +71,20 @@ pub fn is_forbidden_header(name: &HeaderName) -> bool {
         || BEGINNINGS.iter().any(|start| name.starts_with(start))
 }
 
+/// By this header of a request, with the value `gzip`, a component has a body that is a gzip file unpacked, though no
+/// `Content-Encoding` says so. It is not sent.
+pub(super) const UNPACK: HeaderName = HeaderName::from_static("tidegate-unpack");
+
+/// True if and only if the component wants gzip files unpacked.
+pub(super) fn unpacks(given: &HeaderMap) -> bool {
+    given.get(UNPACK).is_some_and(|value| value == "gzip")
+}
+
 /// The component's headers without the forbidden ones, and ours.
 pub(super) fn outgoing(given: &HeaderMap) -> HeaderMap {
     let mut headers: HeaderMap = given
         .iter()
-        .filter(|(name, _)| !is_forbidden_header(name))
+        .filter(|(name, _)| !is_forbidden_header(name) && **name != UNPACK)
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
@@ -142,6 +151,18 @@ pub(super) enum Encoding {
     Identity,
     /// One layer of gzip.
     Gzip,
+    /// Gzip if the first bytes are those of a gzip file.
+    ByItsBytes,
+}
+
+impl Encoding {
+    /// The same, or by the first bytes of a body that is not encoded and may be a file to unpack.
+    pub(super) fn unpacking(self, unpacks: bool) -> Self {
+        match self {
+            Self::Identity if unpacks => Self::ByItsBytes,
+            other => other,
+        }
+    }
 }
 
 /// `Err` is the header's text when it is anything but one layer of gzip or none.

@@ -52,7 +52,7 @@ use self::client::Client;
 use self::connect::{Resolve, SystemResolver};
 use self::cookies::Jar;
 use self::echo::Echoes;
-use self::headers::{END, encoding, has_unknown_end, is_stripped};
+use self::headers::{END, encoding, has_unknown_end, is_stripped, unpacks};
 use self::key::KeptCredential;
 use self::pace::Pace;
 use self::record::Record;
@@ -245,6 +245,7 @@ impl Egress {
             .policy
             .check_request(&parts.method, &origin, parts.uri.path())?;
         let name = origin.to_string();
+        let unpacks = unpacks(&parts.headers);
         let mut head = shared.outgoing_head(parts, &origin)?;
         shared.pace.turn().await;
 
@@ -261,6 +262,7 @@ impl Egress {
         let is_end_unknown = !incoming.is_end_stream()
             && has_unknown_end(&head.headers, encoding, origin.is_https());
         let until_its_end = (permit, signed);
+        let encoding = encoding.unpacking(unpacks);
         let body = EgressBody::new(
             incoming,
             encoding,

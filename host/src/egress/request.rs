@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, SET_COOKIE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue, SET_COOKIE};
 use http::uri::{PathAndQuery, Uri};
-use http::{Request, Response, StatusCode, request};
+use http::{Method, Request, Response, StatusCode, request};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use percent_encoding::{AsciiSet, utf8_percent_encode};
@@ -209,6 +209,10 @@ impl Shared {
         body: Bytes,
         origin: &Origin,
     ) -> Result<Answer, EgressError> {
+        if head.method == Method::POST && body.is_empty() {
+            // RFC 9110, 8.6: servers answer 411 without it.
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+        }
         let is_source = self.policy.source.as_ref() == Some(origin);
         let jar = self.jar.as_ref().filter(|_| is_source);
         if let Some(jar) = jar {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::env_file::{is_name, parse_line};
+use super::env_file::{entries, is_name, parse_line};
 use super::inputs::{Given, Origin, Problem};
 use super::job_file::{self, JOB_FILE, JobComponent, JobFile, Key, Variable};
 use crate::cli::GivenArgs;
@@ -183,15 +183,15 @@ impl Layers {
         let mut seen = BTreeMap::new();
         // Editors of other systems begin a file with a mark of its encoding.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        for (index, line) in text.lines().enumerate() {
+        for (number, entry) in entries(text) {
             let origin = Origin::EnvFile {
                 path: path.to_owned(),
-                line: index + 1,
+                line: number,
             };
-            match parse_line(line) {
+            match parse_line(entry) {
                 Ok(None) => {}
                 Ok(Some((name, value))) => {
-                    if let Some(first) = seen.insert(name.clone(), index + 1) {
+                    if let Some(first) = seen.insert(name.clone(), number) {
                         let again = format!("is set twice in this file (first on line {first})");
                         problems.push(Problem::of(&name, again, origin.clone()));
                     }

@@ -157,3 +157,71 @@ fn a_token_needs_a_page_and_a_place_and_takes_nothing_that_compares() {
             .contains("has no effect without SOURCE_CURSOR_KIND `token`")
     );
 }
+
+#[test]
+fn a_form_of_its_own_says_which_instants_it_names() {
+    let form = |form| ("SOURCE_CURSOR_FORMAT", form);
+    let zone = ("SOURCE_CURSOR_ZONE", "Europe/Berlin");
+
+    assert_eq!(problems(&[form("%d/%m/%Y")]), [""; 0]);
+    assert_eq!(problems(&[form("%d/%m/%Y %H:%M"), zone]), [""; 0]);
+    assert_eq!(problems(&[form("%FT%T%z")]), [""; 0]);
+    assert!(problem(&[form("%d/%m/%Y %H:%M")]).starts_with("SOURCE_CURSOR_ZONE: is not set"));
+    assert!(problem(&[form("%FT%T%z"), zone]).contains("has no effect with SOURCE_CURSOR_KIND"));
+    assert!(problem(&[form("%H:%M")]).contains("names no day"));
+    assert!(problem(&[form("%F"), RFC3339]).contains("remove one of them"));
+    assert!(problem(&[form("%F"), ("SOURCE_CURSOR_START", "soon")]).contains("is not of the form"));
+    assert_eq!(problems(&[form("%d/%m/%Y"), START]), [""; 0]);
+}
+
+#[test]
+fn a_time_may_be_sent_in_a_form_of_its_own() {
+    let send = |send| ("SOURCE_CURSOR_SEND", send);
+
+    assert_eq!(problems(&[RFC3339, send("%Y-%m-%d %H:%M:%S")]), [""; 0]);
+    assert_eq!(problems(&[RFC3339, send("rfc2822")]), [""; 0]);
+    assert_eq!(
+        problems(&[("SOURCE_CURSOR_FORMAT", "%d/%m/%Y"), send("epoch")]),
+        [""; 0]
+    );
+    assert!(problem(&[RFC3339, send("%H:%M")]).contains("names no day"));
+    assert!(problem(&[RFC3339, send("clock")]).contains("nor a pattern such as"));
+    let days = [send("%d.%m.%Y"), RFC3339, START, END_TO];
+    let window = [&days[..], &[("SOURCE_WINDOW", "1d")]].concat();
+    assert!(problem(&window).contains("at least 172800s"));
+}
+
+#[test]
+fn a_clock_is_asked_from_and_is_in_no_record() {
+    let clock = |more: &[(&str, &str)]| {
+        let fixed = [
+            ("SOURCE_CURSOR", ""),
+            ("SOURCE_CURSOR_KIND", "clock"),
+            ("SOURCE_CURSOR_TO", "since"),
+        ];
+        problems(&[&fixed, more].concat())
+    };
+
+    assert_eq!(clock(&[]), [""; 0]);
+    assert_eq!(clock(&[START, END_TO, ("SOURCE_WINDOW", "30d")]), [""; 0]);
+    assert_eq!(clock(&[("SOURCE_CURSOR_SEND", "%F %T")]), [""; 0]);
+    assert!(clock(&[("SOURCE_CURSOR", "/at")])[0].contains("remove one of them"));
+    assert!(clock(&[("SOURCE_CURSOR_TO", "")])[0].contains("only the source can filter"));
+    for name in [
+        "SOURCE_CURSOR_FORMAT",
+        "SOURCE_CURSOR_MISSING",
+        "SOURCE_CURSOR_ORDER",
+        "SOURCE_CURSOR_CHECK",
+    ] {
+        let value = ["asc", "no"][usize::from(name.ends_with("CHECK"))];
+        let value = if name.ends_with("MISSING") {
+            "keep"
+        } else {
+            value
+        };
+        assert!(
+            clock(&[(name, value)])[0].contains("has no effect with"),
+            "{name}"
+        );
+    }
+}

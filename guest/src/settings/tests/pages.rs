@@ -104,7 +104,40 @@ fn a_place_that_takes_a_value_must_be_there() {
     assert!(problem("/p", "").contains("is a place in SOURCE_BODY, which is not set"));
     assert!(problem("/a/b/c", r#"{"a":{}}"#).contains("has no parent in SOURCE_BODY"));
     assert!(problem("/a", r#"{"a":{}}"#).contains("is an object in SOURCE_BODY"));
-    assert!(problem("header:X-Page", "{}").contains("is a header, which cannot take a value"));
+    assert!(problem("header:X Page", "{}").contains("is not a header's name"));
+    assert!(problem("header:Host", "{}").contains("is for the connection"));
+    assert!(problem("header:Authorization", "{}").contains("carries a credential"));
+    assert!(problem("form:page", "{}").contains("set SOURCE_BODY_FORMAT=form"));
+    assert!(problem("form:page", "").contains("set SOURCE_BODY_FORMAT=form"));
+}
+
+#[test]
+fn a_form_takes_values_in_its_fields() {
+    let problem = |to: &str| {
+        problems(&[
+            ("SOURCE_PAGINATION", "page"),
+            ("SOURCE_PAGE_TO", to),
+            ("SOURCE_BODY", "page=1"),
+            ("SOURCE_BODY_FORMAT", "form"),
+        ])
+    };
+
+    assert_eq!(problem("form:page"), [""; 0]);
+    assert_eq!(problem("header:X-Page"), [""; 0]);
+    assert!(problem("/page")[0].contains("name the field as `form:page`"));
+    assert!(problem("form:")[0].contains("names no field"));
+}
+
+#[test]
+fn one_header_takes_one_value() {
+    let both = [
+        ("SOURCE_PAGINATION", "page"),
+        ("SOURCE_PAGE_TO", "header:X-At"),
+        ("SOURCE_CURSOR", "/at"),
+        ("SOURCE_CURSOR_TO", "header:x-at"),
+    ];
+
+    assert!(problems(&both)[0].contains("is the same as SOURCE_CURSOR_TO"));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The body of a request, and its headers.
 
 use super::{problems, read};
+use crate::ports::Method;
+use crate::source::BodyFormat;
 
 #[test]
 fn a_body_is_one_json_value() {
@@ -15,6 +17,39 @@ fn a_body_is_one_json_value() {
         problems(&[("SOURCE_BODY", &format!("\"{}\"", "a".repeat(64 * 1024)))])[0]
             .contains("longer than 65536 bytes")
     );
+}
+
+#[test]
+fn a_body_may_be_a_form() {
+    let form = [
+        ("SOURCE_BODY", " a=1&b=x y "),
+        ("SOURCE_BODY_FORMAT", "form"),
+    ];
+
+    let read = read(&form);
+
+    assert_eq!(read.body.as_deref(), Some("a=1&b=x%20y"));
+    assert_eq!(read.body_format, BodyFormat::Form);
+    assert!(problems(&[("SOURCE_BODY", "a=1&b=2")])[0].contains("set SOURCE_BODY_FORMAT=form"));
+    assert!(
+        problems(&[("SOURCE_BODY_FORMAT", "form")])[0].contains("no effect without SOURCE_BODY")
+    );
+    assert!(
+        problems(&[form[0], ("SOURCE_BODY_FORMAT", "xml")])[0]
+            .contains("not one of `json`, `form`")
+    );
+}
+
+#[test]
+fn the_method_follows_from_the_body_unless_it_is_set() {
+    let method = |settings: &[(&str, &str)]| read(settings).method;
+    let body = ("SOURCE_BODY", "{}");
+
+    assert_eq!(method(&[]), Method::Get);
+    assert_eq!(method(&[body]), Method::Post);
+    assert_eq!(method(&[body, ("SOURCE_METHOD", "GET")]), Method::Get);
+    assert_eq!(method(&[("SOURCE_METHOD", "POST")]), Method::Post);
+    assert!(problems(&[("SOURCE_METHOD", "PUT")])[0].contains("not one of `GET`, `POST`"));
 }
 
 #[test]

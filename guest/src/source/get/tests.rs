@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::ports::{Request, SendError};
+use crate::source::{Json, To};
 
 const RETRIES: Retries = Retries {
     max: 3,
@@ -96,7 +97,9 @@ fn got_for(
 ) -> Outcome {
     let (mut http, mut clock) = Script::new(answers);
     let mut getter = Getter::new(&mut http, &mut clock, RETRIES);
+    let method = body.map_or(Method::Get, |_| Method::Post);
     let ask = Ask {
+        method,
         body: body.map(str::to_owned),
         ..ask()
     };
@@ -331,4 +334,43 @@ fn a_post_that_would_become_a_get_is_refused() {
             )
         );
     }
+}
+
+#[test]
+fn a_get_with_a_body_stays_one_behind_a_redirect() {
+    let (mut http, mut clock) = Script::new([answer(302, &[("location", "/p")]), answer(200, &[])]);
+    let mut getter = Getter::new(&mut http, &mut clock, RETRIES);
+    let ask = Ask {
+        body: Some("{}".to_owned()),
+        ..ask()
+    };
+
+    let got = getter.get(&ask, 2);
+
+    assert!(got.is_ok());
+    assert_eq!(http.posted, vec![Some("{}".to_owned()); 2]);
+}
+
+#[test]
+fn a_get_with_a_body_has_none_behind_a_303() {
+    let (mut http, mut clock) = Script::new([answer(303, &[("location", "/p")]), answer(200, &[])]);
+    let mut getter = Getter::new(&mut http, &mut clock, RETRIES);
+    let ask = Ask {
+        body: Some("{}".to_owned()),
+        ..ask()
+    };
+
+    assert!(getter.get(&ask, 2).is_ok());
+    assert_eq!(http.posted, [Some("{}".to_owned()), None]);
+}
+
+#[test]
+fn a_304_answers_a_cursor_that_went_into_a_condition() {
+    let (mut http, mut clock) = Script::new([answer(304, &[]), answer(304, &[])]);
+    let mut getter = Getter::new(&mut http, &mut clock, RETRIES);
+    let header = To::Header("if-modified-since".to_owned());
+    let since = ask().with(&header, "x", Json::Text).unwrap();
+
+    assert_eq!(getter.get(&since, 2).unwrap().answer.status, 304);
+    assert!(matches!(getter.get(&ask(), 2), Err(Failure::Protocol(_))));
 }

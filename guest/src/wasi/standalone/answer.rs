@@ -4,7 +4,7 @@
 use tidegate_secret::{BODY_BYTES_MIN, HEADER_BYTES_MIN, Search};
 
 use super::ended::one_line;
-use crate::ports::{Answer, Clock, Http, Request, SendError};
+use crate::ports::{Answer, Clock, Http, Method, Request, SendError};
 
 /// Formats that a body may be packed in, by the bytes that it begins with.
 const PACKED: [(&[u8], &str); 5] = [
@@ -102,7 +102,11 @@ impl<H: Http> Http for Checked<'_, H> {
 fn plainly(request: &Request) -> Request {
     let mut request = request.clone();
     let identity = ("accept-encoding".to_owned(), "identity".to_owned());
-    let length = request.body.as_ref().map(|body| body.len().to_string());
+    let length = match (&request.body, request.method) {
+        (Some(body), _) => Some(body.len().to_string()),
+        (None, Method::Post) => Some("0".to_owned()),
+        (None, Method::Get) => None,
+    };
     let length = length.map(|length| ("content-length".to_owned(), length));
     request.headers.push(identity);
     request.headers.extend(length);
@@ -262,6 +266,7 @@ mod tests {
             &hidden,
         );
         let request = Request {
+            method: Method::Get,
             url: "https://api.example.com/".to_owned(),
             headers: Vec::new(),
             body: None,

@@ -188,6 +188,7 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::Method;
 
     struct Seen(Vec<Request>);
 
@@ -221,6 +222,7 @@ mod tests {
     fn sent(env: &[(&str, &str)], url: &str) -> Request {
         let mut http = authorized(env);
         let request = Request {
+            method: Method::Get,
             url: url.to_owned(),
             headers: Vec::new(),
             body: None,
@@ -261,6 +263,7 @@ mod tests {
         ] {
             let mut http = authorized(&env);
             let request = Request {
+                method: Method::Get,
                 url: url.to_owned(),
                 headers: Vec::new(),
                 body: None,
@@ -285,6 +288,7 @@ mod tests {
         ];
         let mut http = authorized(&env);
         let request = Request {
+            method: Method::Get,
             url: "https://api.example.com/x".to_owned(),
             headers: Vec::new(),
             body: None,

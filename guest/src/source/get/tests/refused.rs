@@ -66,12 +66,12 @@ fn a_405_says_what_made_the_method() {
 
     assert!(
         method(Some("{}")).ends_with(
-            "; SOURCE_BODY makes the request a POST: leave it out if the API takes a GET"
+            "; SOURCE_BODY makes the request a POST: leave it out if the API takes a GET, or set SOURCE_METHOD=GET"
         )
     );
     assert!(
         method(None)
-            .ends_with("; the request was a GET: give a SOURCE_BODY if the API takes a POST")
+            .ends_with("; the request was a GET: give a SOURCE_BODY if the API takes a POST, or set SOURCE_METHOD=POST")
     );
 }
 
