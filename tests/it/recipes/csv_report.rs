@@ -16,7 +16,7 @@ pub const RECIPE: Recipe = Recipe {
     heading: "A report in csv",
     rows: 250,
     seconds_apart: 3600,
-    auth: Auth::Header("X-Report-Key"),
+    auth: Auth::Header("x-report-key"),
     deletes: Deletes::Missing,
     answer,
     published: |row| {
