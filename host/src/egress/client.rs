@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use hyper_util::client::legacy::connect::{CaptureConnection, Connected, capture_
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::connect::{Connector, Resolve, TlsFault};
+use super::connect::{Connector, Resolve, TlsFault, Versions};
 use super::headers::{check_framing, head_bytes};
 use super::policy::Policy;
 use super::tls::{self, Tls};
@@ -31,8 +31,7 @@ use crate::limits::{HTTP2_CONNECTION_BYTES_MAX, HTTP2_RESETS_MAX, HTTP2_STREAM_B
 pub(super) struct Client {
     policy: Arc<Policy>,
     pool: legacy::Client<Connector, Full<Bytes>>,
-    /// Whether a server has said that it wants HTTP/1.1, by HTTP/2.
-    is_http1_alone: Arc<AtomicBool>,
+    versions: Arc<Versions>,
     first_byte_timeout: Duration,
     response_head_bytes: usize,
     response_headers: usize,
@@ -47,14 +46,8 @@ impl Client {
         tls: &Tls,
         limits: &Limits,
     ) -> Self {
-        let is_http1_alone = Arc::new(AtomicBool::new(false));
-        let connector = Connector::new(
-            policy.clone(),
-            resolver,
-            tls,
-            is_http1_alone.clone(),
-            limits,
-        );
+        let versions = Arc::<Versions>::default();
+        let connector = Connector::new(policy.clone(), resolver, tls, versions.clone(), limits);
         let pool = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -72,7 +65,7 @@ impl Client {
         Self {
             policy,
             pool,
-            is_http1_alone,
+            versions,
             first_byte_timeout: limits.first_byte_timeout,
             response_head_bytes: limits.response_head_bytes,
             response_headers: limits.response_headers,
@@ -230,23 +223,29 @@ impl Client {
                 origin: origin_text,
                 reason: error.to_string(),
             },
-            Some(error) => EgressError::Unreachable {
-                origin: origin_text,
-                reason: innermost(error),
-            },
-            None => EgressError::Unreachable {
-                origin: origin_text,
-                reason: innermost(error),
-            },
+            Some(error) => self.unreachable(origin, error),
+            None => self.unreachable(origin, error),
         };
         error.into()
+    }
+
+    fn unreachable(&self, origin: &str, error: &(dyn std::error::Error + 'static)) -> EgressError {
+        let reason = innermost(error);
+        let is_http2 = self.versions.is_http2.load(Ordering::Relaxed);
+        let origin = origin.to_owned();
+        let reason = if is_http2 {
+            format!("HTTP/2: {reason}")
+        } else {
+            reason
+        };
+        EgressError::Unreachable { origin, reason }
     }
 
     fn broken_http2(&self, origin: &str, error: &h2::Error) -> Broken {
         let reason = error.reason();
         let wants_http1 = error.is_remote() && reason == Some(Reason::HTTP_1_1_REQUIRED);
         if wants_http1 {
-            self.is_http1_alone.store(true, Ordering::Relaxed);
+            self.versions.is_http1_alone.store(true, Ordering::Relaxed);
         }
         // RFC 9113, 6.8 and 8.7: nothing was done with such a request.
         let is_refused = error.is_reset() && reason == Some(Reason::REFUSED_STREAM);

@@ -64,8 +64,17 @@ pub(super) struct Connector {
     known: Ways,
     /// To every other origin: without our certificate.
     unknown: Ways,
-    is_http1_alone: Arc<AtomicBool>,
+    versions: Arc<Versions>,
     limit: Duration,
+}
+
+/// Which versions of HTTP connections speak.
+#[derive(Default)]
+pub(super) struct Versions {
+    /// Whether a server has said that it wants HTTP/1.1, by HTTP/2.
+    pub(super) is_http1_alone: AtomicBool,
+    /// Whether the last connection speaks HTTP/2: one that ends before it is used says of itself no more than that.
+    pub(super) is_http2: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -85,12 +94,12 @@ impl Ways {
 }
 
 impl Connector {
-    /// Connects as `policy` allows; by HTTP/1.1 from when `is_http1_alone`.
+    /// Connects as `policy` allows, by the `versions` that a server may choose from.
     pub(super) fn new(
         policy: Arc<Policy>,
         resolver: Arc<dyn Resolve>,
         tls: &Tls,
-        is_http1_alone: Arc<AtomicBool>,
+        versions: Arc<Versions>,
         limits: &Limits,
     ) -> Self {
         let dialer = Dialer {
@@ -103,7 +112,7 @@ impl Connector {
             policy,
             known: Ways::new(&dialer, &tls.known_to),
             unknown: Ways::new(&dialer, &tls.unknown_to),
-            is_http1_alone,
+            versions,
             limit: limits.connect_timeout,
         }
     }
@@ -128,17 +137,18 @@ impl Service<Uri> for Connector {
         } else {
             &mut self.unknown
         };
-        let connecting = if self.is_http1_alone.load(Ordering::Relaxed) {
+        let connecting = if self.versions.is_http1_alone.load(Ordering::Relaxed) {
             ways.http1.call(uri)
         } else {
             ways.any.call(uri)
         };
         let (limit, policy) = (self.limit, self.policy.clone());
+        let versions = self.versions.clone();
         Box::pin(async move {
             let name = origin.to_string();
             match timeout(limit, connecting).await {
                 Ok(connected) => connected
-                    .map(Watched::new)
+                    .map(|stream| Watched::new(stream, &versions))
                     .map_err(|error| connect_error(name, error.as_ref())),
                 Err(_) => Err(late(name, limit).through(policy.proxy.as_ref(), &origin)),
             }
@@ -183,7 +193,9 @@ impl TlsFault {
 }
 
 impl Watched {
-    fn new(stream: MaybeHttpsStream<Link>) -> Self {
+    fn new(stream: MaybeHttpsStream<Link>, versions: &Versions) -> Self {
+        let is_http2 = stream.connected().is_negotiated_h2();
+        versions.is_http2.store(is_http2, Ordering::Relaxed);
         Self {
             stream,
             fault: TlsFault::default(),

@@ -78,6 +78,8 @@ fn reset(reason: u32) -> Vec<u8> {
 #[derive(Clone)]
 enum Then {
     Close,
+    /// It closes before a request has come.
+    CloseUnasked,
     Hold,
     /// These bytes for ever.
     Flood(Vec<u8>),
@@ -106,7 +108,7 @@ fn converse(
     then: &Then,
 ) -> std::io::Result<()> {
     stream.read_exact(&mut [0; PREFACE_BYTES])?;
-    loop {
+    while !matches!(then, Then::CloseUnasked) {
         let mut head = [0; FRAME_HEAD_BYTES];
         stream.read_exact(&mut head)?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -120,7 +122,7 @@ fn converse(
     stream.write_all(bytes)?;
     stream.flush()?;
     match then {
-        Then::Close => {
+        Then::Close | Then::CloseUnasked => {
             stream.conn.send_close_notify();
             stream.flush()?;
             stream.sock.shutdown(std::net::Shutdown::Write)?;
@@ -423,6 +425,16 @@ async fn a_server_that_closes_or_goes_away_before_an_answer_is_unreachable() {
             matches!(error, EgressError::Unreachable { .. }),
             "{error:?}"
         );
+        assert!(error.to_string().contains("HTTP/2"), "{error}");
+    }
+    for frames in [vec![], vec![goaway(0)], vec![goaway(1)]] {
+        let error = outcome(&frames, Then::CloseUnasked).await.unwrap_err();
+
+        assert!(
+            matches!(error, EgressError::Unreachable { .. }),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains("HTTP/2"), "{error}");
     }
 }
 
