@@ -543,6 +543,11 @@ impl<'s> Cursor<'s> {
         self.pointer().map_or("", Pointer::text)
     }
 
+    /// Whether it is the source's clock.
+    pub fn is_clock(&self) -> bool {
+        self.form.is_some_and(|form| form.kind == Kind::Clock)
+    }
+
     /// The cursor that the source's clock is, once all was asked for up to now; `None`: it is another one, or there is more to
     /// ask for.
     fn clock(&self, limit: Timestamp) -> Result<Option<Mark>, Failure> {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::cursor::{Cursor, Position, Token, Window};
 use crate::failure::{Detail, Failure, counted};
@@ -63,6 +63,8 @@ pub struct Run<'f, 'p, H, C, S> {
 
 /// Without a `Date` from the source, its clock is taken to be no more than this behind ours.
 const CLOCK_SKEW_SECONDS: i64 = 60;
+/// How much further behind it is taken to be where it is the cursor.
+const DATELESS: SignedDuration = SignedDuration::from_mins(9);
 
 impl<'f, 'p, H: Http, C: Clock, S: Staging> Run<'f, 'p, H, C, S> {
     /// Begins a run. `Err`: what is asked for cannot be read.
@@ -473,7 +475,11 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
                 self.log(&remark);
             }
         }
-        let now = self.run.now;
+        let mut now = self.run.now;
+        if cursor.as_ref().is_some_and(Cursor::is_clock) && self.run.getter.clocks().is_none() {
+            now = now.checked_sub(DATELESS).unwrap_or(now);
+            self.log("warn: the source sends no `Date`: the cursor is this machine's time less 10 minutes");
+        }
         let has_next = cursor.as_ref().is_some_and(Cursor::has_next);
         let is_past = |cursor: &Cursor<'_>| cursor.has_ended_window(now);
         let is_window = self.run.portion.is_some() && cursor.as_ref().is_some_and(is_past);

@@ -191,3 +191,18 @@ fn a_get_may_have_a_body_and_a_post_none() {
         (Method::Post, None)
     );
 }
+
+#[test]
+fn a_token_that_no_header_can_carry_is_not_kept() {
+    let job = Job::with(&[
+        ("SOURCE_RECORDS", "/items"),
+        ("SOURCE_CURSOR", "/sync"),
+        ("SOURCE_CURSOR_KIND", "token"),
+        ("SOURCE_CURSOR_PAGE", "last"),
+        ("SOURCE_CURSOR_TO", "header:X-Sync"),
+    ]);
+
+    let run = job.run(|_| page(r#"{"items":[{"id":1}],"sync":"\u00e9"}"#));
+
+    assert!(run.failure().to_string().contains("no header can carry"));
+}

@@ -8,9 +8,9 @@ use super::kind::Kind;
 use super::position::Position;
 use crate::failure::{Detail, Failure};
 use crate::ports::Answer;
-use crate::source::PageFrom;
 use crate::source::page::{Contents, Place, Shape, leading_text};
 use crate::source::retry::header;
+use crate::source::{PageFrom, To, fits_header};
 
 /// The longest token: it is part of a URL or a body.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -106,6 +106,13 @@ impl<'s> Token<'s> {
         if is_first || self.settings.page == TokenPage::Last {
             let found = self.read(answer, contents);
             self.found = found.map_err(|what| self.broken(place, &what))?;
+            // Kept, it would fail every later run.
+            let in_header = matches!(self.settings.to, Asking::At(To::Header(_)));
+            if in_header && self.found.as_ref().is_some_and(|token| !fits_header(token)) {
+                return Err(
+                    self.broken(place, "a token that no header can carry (SOURCE_CURSOR_TO)")
+                );
+            }
         }
         if is_first && self.settings.page == TokenPage::First && self.found.is_none() {
             return Err(self.broken(place, "no token"));
