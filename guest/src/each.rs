@@ -18,7 +18,7 @@ pub fn all<'f, H: Http, C: Clock, S: Staging>(
     let mut state = EachState::read(request.state.as_deref(), request.full_refresh)?;
     let settings = run.settings;
     let has_cursor = settings.cursor.is_some() || settings.token.is_some();
-    let extent = extent(has_cursor && (state.has_cursor() || run.range.is_some()));
+    let extent = extent(has_cursor && (state.is_kept || run.range.is_some()));
     let shown = state.shown_cursor();
     let gone = gone(&mut state, values);
     if extent == Extent::Everything && request.state.is_some() {
@@ -33,14 +33,27 @@ pub fn all<'f, H: Http, C: Clock, S: Staging>(
             Extent::Changes => "; their records stay until a `--full-refresh`",
             _ => "",
         };
-        run.getter
-            .log(&format!("no longer in SOURCE_EACH: {}{stay}", named(&gone)));
+        run.getter.log(&format!(
+            "warn: no longer in SOURCE_EACH: {}{stay}",
+            named(&gone)
+        ));
     }
-    let begin = state.at.take();
-    let begin = begin.and_then(|at| values.iter().position(|each| each.text == at));
+    let at = state.at.take();
+    let at = at.filter(|_| extent == Extent::Changes && run.range.is_none());
+    let at = at.and_then(|at| values.iter().position(|each| each.text == at));
+    let (before, from) = values.split_at(at.unwrap_or_default());
+    let values: Vec<&Each> = from.iter().chain(before).collect();
     let (mut more, mut is_new) = (false, false);
-    for each in &values[begin.unwrap_or_default()..] {
-        let before = state.of.get(&each.text).cloned().unwrap_or_default();
+    let state_of = |state: &EachState, each: &Each| {
+        let of = state.of.get(&each.text);
+        of.cloned().unwrap_or_default()
+    };
+    for (at, each) in values.iter().copied().enumerate() {
+        let before = state_of(&state, each);
+        let coming = values[at + 1..].iter().take(settings.values_ahead());
+        let coming = coming.map(|each| (*each, state_of(&state, each)));
+        run.coming = coming.collect();
+        run.is_first = !state.of.contains_key(&each.text);
         let ended = run
             .fetch(Some(each), &before)
             .and_then(|fetch| fetch.in_portions(request, extent).all());
@@ -56,6 +69,7 @@ pub fn all<'f, H: Http, C: Clock, S: Staging>(
             break;
         }
     }
+    state.is_kept = extent == Extent::Changes;
     if !is_new {
         return Ok(unchanged(run, shown));
     }

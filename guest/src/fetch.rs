@@ -2,7 +2,7 @@
 //!
 //! Which page comes next is `source`'s business, what becomes of its records `records`', and what the run makes of it `lib.rs`'s.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,9 +12,9 @@ use crate::portion::Portion;
 use crate::ports::{Clock, Http, Staging};
 use crate::records::{Read, Stager};
 use crate::settings::Settings;
-use crate::source::page::Place;
+use crate::source::page::{Place, Shape};
 use crate::source::signs::{self, Sign};
-use crate::source::{Clocks, Each, Fetched, Getter, Page, Pages, Validators, shown};
+use crate::source::{Ask, Clocks, Each, Fetched, Getter, Page, Pages, Validators, shown};
 use crate::state::State;
 use crate::{Extent, Report, Request, at, freshness, range};
 
@@ -57,6 +57,8 @@ pub struct Run<'f, 'p, H, C, S> {
     pub is_first: bool,
     /// Whether the run warned of records that it may not have asked for.
     pub has_warned: bool,
+    /// What is fetched next, for requests to be ahead of it: values, each with where its last fetch ended.
+    pub coming: VecDeque<(&'f Each, State)>,
     /// What was logged at the end of a fetch: once is enough.
     pub said: BTreeSet<String>,
 }
@@ -90,6 +92,7 @@ impl<'f, 'p, H: Http, C: Clock, S: Staging> Run<'f, 'p, H, C, S> {
             read: 0,
             is_first: request.state.is_none(),
             has_warned: false,
+            coming: VecDeque::new(),
             said: BTreeSet::new(),
         })
     }
@@ -100,27 +103,15 @@ impl<'f, 'p, H: Http, C: Clock, S: Staging> Run<'f, 'p, H, C, S> {
         each: Option<&'f Each>,
         state: &State,
     ) -> Result<Fetch<'_, 'f, 'p, H, C, S>, Failure> {
-        let settings = self.settings;
-        let mut shape = settings.shape();
-        let cursor = settings.cursor.as_ref();
-        let cursor = cursor.map(|set| Cursor::begin(set, &state.position, self.range, self.now));
-        let cursor = cursor.transpose()?;
-        let token = settings.token.as_ref();
-        let token = token.map(|set| Token::begin(set, &state.position, &mut shape));
-        let token = token.transpose()?;
+        let (pages, token, cursor, shape) = self.begun(each, state)?;
         let continues = cursor.as_ref().is_some_and(Cursor::continues)
             || token.as_ref().is_some_and(Token::continues);
-        let first = settings.first_ask(each, cursor.as_ref(), token.as_ref())?;
-        let mut pages = settings.pages(&first, &mut shape)?;
-        pages.count(self.pages)?;
-        if let (Some(seen), None) = (&state.seen, self.range) {
-            pages.allow_unchanged(seen.conditions(pages.ask(), &self.shaping));
-        }
         if let Some(each) = each {
             self.getter.label(each.label());
         }
         self.stager.begins(each, cursor, shape)?;
         let fetched_before = self.stager.fetched();
+        self.has_warned = false;
         Ok(Fetch {
             run: self,
             each,
@@ -131,6 +122,32 @@ impl<'f, 'p, H: Http, C: Clock, S: Staging> Run<'f, 'p, H, C, S> {
             is_unmodified: false,
             fetched_before,
         })
+    }
+
+    /// How a fetch begins.
+    fn begun(&self, each: Option<&Each>, state: &State) -> Result<Begun<'f>, Failure> {
+        let settings = self.settings;
+        let mut shape = settings.shape();
+        let cursor = settings.cursor.as_ref();
+        let cursor = cursor.map(|set| Cursor::begin(set, &state.position, self.range, self.now));
+        let cursor = cursor.transpose()?;
+        let token = settings.token.as_ref();
+        let token = token.map(|set| Token::begin(set, &state.position, &mut shape));
+        let token = token.transpose()?;
+        let first = settings.first_ask(each, cursor.as_ref(), token.as_ref())?;
+        let mut pages = settings.pages(&first, &mut shape)?;
+        pages.count(self.pages)?;
+        if let (Some(seen), None) = (&state.seen, self.range) {
+            pages.allow_unchanged(seen.conditions(pages.ask(), &self.shaping));
+        }
+        Ok((pages, token, cursor, shape))
+    }
+
+    /// The first requests of what is fetched next.
+    fn first_asks(&self) -> Vec<Ask> {
+        let coming = self.coming.iter();
+        let begun = coming.map_while(|(each, state)| self.begun(Some(each), state).ok());
+        begun.map(|(pages, ..)| pages.ask().clone()).collect()
     }
 
     /// What was staged by all fetches.
@@ -153,6 +170,9 @@ impl<'f, 'p, H: Http, C: Clock, S: Staging> Run<'f, 'p, H, C, S> {
         }
     }
 }
+
+/// What a fetch begins with.
+type Begun<'f> = (Pages<'f>, Option<Token<'f>>, Option<Cursor<'f>>, Shape);
 
 /// One fetch: its pages, one window after the other where there are several.
 pub struct Fetch<'r, 'f, 'p, H, C, S> {
@@ -280,9 +300,9 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
             let records = counted(read.contents.records, "record");
             let goes_on = self.goes_on(&fetched, &read, &place);
             let is_portion = self.ends_portion(matches!(goes_on, Ok(true)));
-            if let (Ok(true), false) = (&goes_on, is_portion) {
-                // It travels while the records of this page are worked on.
-                self.run.getter.begin(self.pages.ask());
+            if let (Ok(goes_on), false) = (&goes_on, is_portion) {
+                // They travel while the records of this page are worked on.
+                self.begin_next(*goes_on);
             }
             if self.pages.is_echo() {
                 self.run.stager.leave_out(read, &place)?;
@@ -331,6 +351,29 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
         let has_windows = has_windows.is_some_and(|cursor| cursor.window_seconds.is_some());
         self.is_unmodified = true;
         Ok((!is_whole && has_windows).then_some(End::Window(place)))
+    }
+
+    /// Puts the requests that come next on their way: for the next page and those that are foreseen, and behind the last page
+    /// for the next values.
+    fn begin_next(&mut self, goes_on: bool) {
+        let parallel = self.run.settings.parallel;
+        let mut next = Vec::new();
+        if goes_on {
+            next.push(self.pages.ask().clone());
+            next.extend(self.pages.foreseen(parallel - 1));
+        }
+        // An answer waits to be read: behind a long fetch, it would wait too long.
+        if !goes_on || self.pages.number() == 2 {
+            next.extend(self.run.first_asks());
+        }
+        let has_window = self
+            .run
+            .stager
+            .cursor()
+            .is_some_and(|cursor| cursor.has_next());
+        if goes_on || !has_window {
+            self.run.getter.begin(&next);
+        }
     }
 
     /// Begins again at an earlier value, if the page at hand shows that records of the cursor may be missing.

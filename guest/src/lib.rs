@@ -96,7 +96,8 @@ pub fn run(
         .judged_by(settings.error_check.as_ref())
         .with_meanings(&settings.meanings)
         .reading_at_most(settings.answer_bytes_max)
-        .of_format(&settings.wire);
+        .of_format(&settings.wire)
+        .in_parallel(settings.parallel);
     let shaping = fingerprint(env);
     let mut report = match &settings.each {
         FanOut::No => {

@@ -3,20 +3,14 @@
 //! The parents have the cursor. What is staged of a parent that changed takes the place of all that was published of it, so that
 //! a record that left it goes, too. A parent that is gone when it is asked for its records has none.
 
-use std::collections::BTreeMap;
-
 use crate::fetch::{Fetch, Run};
-use crate::ports::{Clock, Http, StagedFile, Staging};
-use crate::settings::{Parents, Settings, of_parents};
-use crate::source::{Each, Getter};
-use crate::state::State;
-use crate::{Detail, Extent, Failure, Report, Request, once};
-use tidegate_json::{Paths, Pointer};
+use crate::ports::{Clock, Http, Staging};
+use crate::records::{Gathered, Parent};
+use crate::settings::{Parents, Settings, of_parents, parents_failed};
+use crate::source::Getter;
+use crate::state::{self, State};
+use crate::{Detail, Failure, Report, Request, once};
 
-/// Parents of one run.
-const PARENTS_MAX: usize = 50_000;
-/// Bytes of them: they are held in memory.
-const PARENTS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// What the first request is called.
 const NAME: &str = "SOURCE_EACH_URL";
 
@@ -31,62 +25,88 @@ pub fn all<H: Http, C: Clock, S: Staging>(
     let mut gathered = Gathered::default();
     getter.label(format!("{NAME}: "));
     getter.names(of_parents);
-    let found = find(parents, request, shaping, getter, &mut gathered);
+    let state = state::for_parents(request.state.as_deref(), request.full_refresh)?;
+    let asked = Request {
+        state,
+        ..request.clone()
+    };
+    let found = find(parents, &asked, shaping, getter, &mut gathered);
     getter.label(String::new());
     getter.names(str::to_owned);
-    let found = found.map_err(|failure| gathered.explained(failure))?;
+    let found = found.map_err(|failure| parents_failed(failure, gathered.is_full))?;
     let values = gathered.parents();
     let mut run = Run::begin(settings, &CHILDREN, shaping.to_owned(), getter, staging)?;
     run.pages = found.pages;
-    run.is_first = request.state.is_none();
-    let (mut asked, mut gone) = (0_u64, 0_u64);
-    for parent in &values {
-        if let Some(replaced) = &parents.replaced {
-            let value = match parent.json_at(replaced) {
-                Some(value) => value,
-                // A deleted record may have no more than its value.
-                None if parent.is_deleted => parent.each.json.clone(),
-                None => {
-                    let what = format!(
-                        "its record has no string or integer at `{replaced}` (SOURCE_PARENT)"
-                    );
-                    return Err(Failure::data(what).of(&parent.each.shown(), NAME));
-                }
-            };
-            run.stager.replaces(&value);
+    let there: Vec<&Parent> = values.iter().filter(|parent| !parent.is_deleted).collect();
+    if parents.replaced.is_some() {
+        for parent in values.iter().filter(|parent| parent.is_deleted) {
+            // Its value is that of SOURCE_PARENT: the settings were checked for that.
+            run.stager.replaces(&parent.each.json);
         }
-        if parent.is_deleted {
-            continue;
+    }
+    let mut gone = Vec::new();
+    for (at, parent) in there.iter().enumerate() {
+        let coming = there[at + 1..].iter().take(settings.values_ahead());
+        let coming = coming.map(|parent| (&parent.each, State::default()));
+        run.coming = coming.collect();
+        if let Some(failure) = children(&mut run, parents, parent, false)? {
+            gone.push((*parent, failure));
         }
-        asked += 1;
-        let read = run.read;
-        let ended = run.fetch(Some(&parent.each), &State::default());
-        let ended = ended.and_then(Fetch::all);
-        match ended {
-            Ok(_) => {}
-            Err(failure) if run.read == read && is_gone(&failure) => {
-                run.getter
-                    .log("warn: the source has no such parent any more");
-                run.pages += 1;
-                gone += 1;
-                if gone == asked
-                    && asked == values.len() as u64
-                    && found.extent == Extent::Everything
-                {
-                    return Err(none_is_there(failure, gone));
-                }
-            }
-            Err(failure) => return Err(failure.of(&parent.each.shown(), NAME)),
-        }
-        run.getter.label(String::new());
+    }
+    if gone.len() == there.len()
+        && let Some((parent, failure)) = gone.pop()
+    {
+        return Err(none_is_there(failure, there.len()).of(&parent.each.shown(), NAME));
+    }
+    // It was there a moment ago: the answer may have been an error that passed.
+    for (parent, _) in gone {
+        children(&mut run, parents, parent, true)?;
     }
     run.stager.write()?;
-    let report = run.report(found.extent, found.state);
+    let report = run.report(found.extent, String::new());
     Ok(Report {
+        state: state::of_parents(&found.state),
         cursor: found.cursor,
         more: found.more,
         ..report
     })
+}
+
+/// Fetches the records of a parent, which take the place of those that were published. `Ok(Some)`: the source says that there
+/// is no such parent; only where it `is_final` has it no records then.
+fn children<'f, H: Http, C: Clock, S: Staging>(
+    run: &mut Run<'f, '_, H, C, S>,
+    parents: &Parents,
+    parent: &'f Parent,
+    is_final: bool,
+) -> Result<Option<Failure>, Failure> {
+    if let Some(replaced) = &parents.replaced {
+        let value = parent.json_at(replaced).ok_or_else(|| {
+            let what = format!("it has no string or integer at `{replaced}` (SOURCE_PARENT)");
+            Failure::data(what).of(&parent.each.shown(), NAME)
+        })?;
+        run.stager.replaces(&value);
+    }
+    let read = run.read;
+    let ended = run.fetch(Some(&parent.each), &State::default());
+    match ended.and_then(Fetch::all) {
+        Ok(_) => {
+            run.getter.label(String::new());
+            Ok(None)
+        }
+        Err(failure) if run.read == read && is_gone(&failure) => {
+            if is_final {
+                run.getter
+                    .log("warn: the source has no such parent any more");
+                run.pages += 1;
+            } else if parents.replaced.is_some() {
+                run.stager.takes_back();
+            }
+            run.getter.label(String::new());
+            Ok(Some(failure))
+        }
+        Err(failure) => Err(failure.of(&parent.each.shown(), NAME)),
+    }
 }
 
 /// Fetches the parents, of which `gathered` takes the records.
@@ -121,117 +141,15 @@ fn is_gone(failure: &Failure) -> bool {
 }
 
 /// Every request for a parent's records was refused like this.
-fn none_is_there(failure: Failure, parents: u64) -> Failure {
+fn none_is_there(failure: Failure, parents: usize) -> Failure {
     match failure {
         Failure::Refused(detail) => Failure::Refused(Detail {
             message: format!(
-                "{}; so did the requests for all other parents ({parents} in all)",
+                "{}; no parent that was asked for its records is there ({parents} in all): check SOURCE_API_URL",
                 detail.message
             ),
             ..detail
         }),
         other => other,
-    }
-}
-
-/// One parent, as it came last.
-#[derive(Debug)]
-pub struct Parent {
-    /// Its value and its record.
-    pub each: Each,
-    /// Whether it was deleted: then there is no record.
-    pub is_deleted: bool,
-}
-
-impl Parent {
-    /// The string or integer at `pointer` in its record, as JSON.
-    fn json_at(&self, pointer: &Pointer) -> Option<String> {
-        let mut paths = Paths::default();
-        let slot = paths.add(pointer);
-        let mut found = vec![None; paths.slots()];
-        let record = self.each.parent.as_deref()?;
-        paths.read(record, &mut found).ok()?;
-        let json = found[slot]?;
-        let is_key = json.starts_with('"') || tidegate_json::Number::parse(json).is_some();
-        is_key.then(|| json.to_owned())
-    }
-}
-
-/// Where parents are kept while they come.
-#[derive(Debug, Default)]
-pub struct Gathered {
-    records: Vec<String>,
-    /// The values of parents, those that were deleted included, each with the number of records before it.
-    values: Vec<(usize, String)>,
-    bytes: usize,
-    is_full: bool,
-}
-
-impl Staging for Gathered {
-    fn append(&mut self, file: StagedFile, lines: &[u8]) -> Result<(), String> {
-        for line in String::from_utf8_lossy(lines).lines() {
-            self.bytes += line.len();
-            match file {
-                StagedFile::Records => self.records.push(line.to_owned()),
-                StagedFile::Deleted => self.values.extend(value_of(line)),
-                StagedFile::Rejected => {}
-            }
-        }
-        self.is_full = self.values.len() > PARENTS_MAX || self.bytes > PARENTS_BYTES_MAX;
-        if self.is_full {
-            return Err(String::new());
-        }
-        Ok(())
-    }
-}
-
-/// The value and the number of records in `{"parent":VALUE,"at":N}`.
-fn value_of(line: &str) -> Option<(usize, String)> {
-    let (value, at) = line.strip_prefix("{\"parent\":")?.rsplit_once(",\"at\":")?;
-    let at = at.strip_suffix('}')?.parse().ok()?;
-    Some((at, value.to_owned()))
-}
-
-impl Gathered {
-    /// Each parent once, as it came last, in the order in which they came first.
-    pub fn parents(self) -> Vec<Parent> {
-        let mut parents: Vec<Parent> = Vec::new();
-        let mut known: BTreeMap<String, usize> = BTreeMap::new();
-        let mut values = self.values.into_iter().peekable();
-        while let Some((at, value)) = values.next() {
-            // A record comes right behind its own line.
-            let is_last_there = values.peek().is_none_or(|(next, _)| *next > at);
-            let record = self.records.get(at).filter(|_| is_last_there);
-            let mut each = Each::of_parent(&value, record.map_or("null", String::as_str));
-            if record.is_none() {
-                each.parent = None;
-            }
-            let parent = Parent {
-                is_deleted: record.is_none(),
-                each,
-            };
-            if let Some(place) = known.get(&value) {
-                parents[*place] = parent;
-            } else {
-                known.insert(value, parents.len());
-                parents.push(parent);
-            }
-        }
-        parents
-    }
-
-    /// A failure of the request for parents.
-    pub fn explained(&self, failure: Failure) -> Failure {
-        if self.is_full {
-            return Failure::data(format!(
-                "{NAME} has more than {PARENTS_MAX} records, or they have more than {} MiB: ask for fewer, or set SOURCE_WINDOW to fetch them in portions",
-                PARENTS_BYTES_MAX / (1024 * 1024)
-            ));
-        }
-        let with = |detail: Detail| Detail {
-            message: format!("{NAME}: {}", of_parents(&detail.message)),
-            ..detail
-        };
-        failure.map(with)
     }
 }

@@ -74,11 +74,14 @@ impl fmt::Display for SendError {
 
 /// Sends requests.
 pub trait Http {
-    /// Puts `request` on its way, if that can be done: the next [`Http::send`] of the same request picks its answer up, and one
-    /// of another request drops it. What goes wrong is said by `send`.
+    /// Puts `request` on its way, if that can be done, beside others: the next [`Http::send`] of the same request picks its
+    /// answer up. What goes wrong is said by `send`.
     fn begin(&mut self, request: &Request) {
         let _ = request;
     }
+
+    /// Drops the requests that are on their way and were not sent for.
+    fn forget(&mut self) {}
 
     /// Sends `request` and reads the answer to its end, at most `body_bytes_max` bytes of body.
     /// A longer one is [`SendError::Broken`].
@@ -119,6 +122,10 @@ pub trait Clock {
 impl Http for &mut (dyn Http + '_) {
     fn begin(&mut self, request: &Request) {
         (**self).begin(request);
+    }
+
+    fn forget(&mut self) {
+        (**self).forget();
     }
 
     fn send(&mut self, request: &Request, body_bytes_max: usize) -> Result<Answer, SendError> {

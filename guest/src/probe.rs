@@ -15,9 +15,9 @@ use serde::de::IgnoredAny;
 use crate::cursor::{Asking, Cursor, Position, Token};
 use crate::failure::{Failure, counted, quoted};
 use crate::freshness;
-use crate::parents::Gathered;
 use crate::ports::{Clock, Http, StagedFile, Staging};
-use crate::settings::Settings;
+use crate::records::Gathered;
+use crate::settings::{Settings, parents_failed};
 use crate::source::outline::{Member, elements, members};
 use crate::source::page::{self, Format, Shape};
 use crate::source::signs::{self, Headers, Sign};
@@ -180,7 +180,7 @@ fn first_parent<H: Http, C: Clock>(
         Ok(fetched)
     };
     let fetched = first_page(&mut gathered);
-    let fetched = fetched.map_err(|failure| gathered.explained(failure))?;
+    let fetched = fetched.map_err(|failure| parents_failed(failure, gathered.is_full))?;
     let url = quoted(&shown(&fetched.url));
     let parents = gathered.parents();
     let number = counted(parents.len() as u64, "value");

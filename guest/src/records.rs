@@ -5,11 +5,13 @@
 //! until that request is on its way. Lines are written as they come, a MiB at once: what was staged of a page that turns out to
 //! be damaged goes with the run.
 
+mod gathered;
 mod reader;
 mod rules;
 mod taker;
 mod transform;
 
+pub use self::gathered::{Gathered, PARENTS_BYTES_MAX, PARENTS_MAX, Parent};
 use self::reader::{Looked, Reader};
 pub use self::rules::{Invalid, RecordSettings};
 use self::taker::Taker;
@@ -374,6 +376,15 @@ impl<'s, S: Staging> Stager<'s, S> {
     /// What is staged from here on takes the place of all that there was of the parent with this value, which is JSON.
     pub fn replaces(&mut self, value: &str) {
         self.taken.replaces(value);
+    }
+
+    /// Takes the last of those back, of which nothing was staged.
+    pub fn takes_back(&mut self) {
+        let deleted = &mut self.taken.lines.deleted;
+        deleted.pop();
+        let before = deleted.iter().rposition(|byte| *byte == b'\n');
+        deleted.truncate(before.map_or(0, |at| at + 1));
+        self.taken.counts.deleted -= 1;
     }
 
     /// Writes what is not written yet.

@@ -15,7 +15,7 @@ use std::ops::RangeInclusive;
 use url::Url;
 
 pub use self::description::{Description, Setting, Staging};
-pub use self::each::{FanOut, Parents, of_parents};
+pub use self::each::{FanOut, Parents, of_parents, parents_failed};
 pub use self::request::{DEADLINE_DEFAULT, TIMEOUT_DEFAULT, deadline_seconds, timeout_seconds};
 use crate::cursor::{Asking, Cursor, CursorSettings, Token, TokenSettings};
 use crate::failure::{Failure, Problem, quoted};
@@ -66,6 +66,8 @@ pub struct Settings {
     pub meanings: Meanings,
     /// `SOURCE_RATE`.
     pub rate: Option<Rate>,
+    /// `SOURCE_PARALLEL`.
+    pub parallel: usize,
     /// `MAX_RETRIES` and `RETRY_PAUSE`.
     pub retries: Retries,
     /// `MAX_RESPONSE_BYTES`.
@@ -138,6 +140,7 @@ impl Settings {
         let error_check = given.error_check();
         let meanings = given.meanings();
         let rate = given.rate();
+        let parallel = given.parallel(&pagination, &each);
         let retries = given.retries();
         given.source_timeout();
         let answer_bytes_max = given.answer_bytes_max();
@@ -163,6 +166,7 @@ impl Settings {
                 error_check,
                 meanings,
                 rate,
+                parallel,
                 retries,
                 answer_bytes_max,
                 pages_max,
@@ -199,6 +203,11 @@ impl Settings {
             (None, Some(token)) => token.asked().of(ask),
             (None, None) => Ok(ask),
         }
+    }
+
+    /// How many values may be asked for ahead of the one that is fetched.
+    pub fn values_ahead(&self) -> usize {
+        if self.parallel > 1 { self.parallel } else { 0 }
     }
 
     /// Whether SOURCE_CURSOR_ORDER or SOURCE_WINDOW, of which neither is set, could make portions of a run.

@@ -10,7 +10,7 @@ mod each;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::each::EachState;
+pub use self::each::{EachState, for_parents, of_parents};
 
 use crate::cursor::{Form, Kind, Position, TOKEN_BYTES_MAX, Zone};
 use crate::failure::{Failure, quoted};
@@ -65,9 +65,7 @@ impl State {
 
     fn read_known(v: Option<u64>, text: &str) -> Result<Self, String> {
         if v == Some(VERSION_OF_EACH) {
-            return Err(
-                "it has a cursor for each value of SOURCE_EACH, which is not set".to_owned(),
-            );
+            return each::as_one(text);
         }
         let read: Written = serde_json::from_str(text).map_err(|error| error.to_string())?;
         Self::of(read)

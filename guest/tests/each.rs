@@ -116,7 +116,7 @@ fn each_value_has_a_cursor_and_a_new_one_begins_at_the_start() {
         second.report().state,
         r#"{"v":3,"kind":"integer","each":{"b":"5","c":"6"}}"#
     );
-    let gone = "no longer in SOURCE_EACH: `a`; their records stay until a `--full-refresh`";
+    let gone = "warn: no longer in SOURCE_EACH: `a`; their records stay until a `--full-refresh`";
     assert!(
         second.log.iter().any(|line| line == gone),
         "{:?}",
@@ -309,6 +309,33 @@ fn a_value_without_records_is_looked_into_beside_others_that_have_some() {
 }
 
 #[test]
+fn values_before_the_one_that_a_portion_ended_in_are_asked_for_too() {
+    let state = r#"{"v":3,"kind":"integer","at":"b","each":{"a":"1","b":"1"}}"#;
+
+    let changes = numbered(&with_cursor("new,a,b", &[]).after(state), 5);
+    let everything = numbered(&job("a,b", &[]).after(state), 5);
+
+    let values = |run: &Run| -> Vec<String> {
+        let values = run.asked.iter().map(|url| url.split('/').nth(3).unwrap());
+        values.map(str::to_owned).collect()
+    };
+    assert_eq!(values(&changes), ["b", "new", "a"]);
+    assert_eq!(values(&everything), ["a", "b"]);
+}
+
+#[test]
+fn what_is_published_stays_where_the_values_that_are_left_have_no_cursor() {
+    let state = r#"{"v":3,"kind":"integer","each":{"a":"7"}}"#;
+    let empty = |job: Job| job.run(|_| page("[]"));
+
+    let without = empty(with_cursor("b", &[]).after(state));
+    let later = empty(with_cursor("b", &[]).after(&without.report().state));
+
+    assert_eq!(without.report().state, r#"{"v":3,"kept":true,"each":{}}"#);
+    assert_eq!(later.report().extent, Extent::Changes);
+}
+
+#[test]
 fn a_portion_ends_within_a_value_and_the_next_one_goes_on_there() {
     let settings = [
         ("SOURCE_CURSOR_KIND", "date"),
@@ -377,6 +404,13 @@ fn settings_that_do_not_fit_each_other_are_refused() {
     let without = problems(&[URL]);
     let in_header = problems(&[("SOURCE_HEADERS", "X-A: {each}")]);
     let twice = problems(&[URL, ("SOURCE_EACH", "a,b,a")]);
+    let parent = problems(&[URL, ("SOURCE_EACH", "a"), ("SOURCE_PARENT", "/id")]);
+    let deleted = problems(&[
+        URL,
+        ("SOURCE_EACH", "a"),
+        ("SOURCE_DELETED", "/gone"),
+        ("PRIMARY_KEY", "/id"),
+    ]);
     let dots = problems(&[URL, ("SOURCE_EACH", "..")]);
     let many = problems(&[
         URL,
@@ -401,6 +435,14 @@ fn settings_that_do_not_fit_each_other_are_refused() {
     assert_eq!(
         in_header,
         "SOURCE_HEADERS: `{each}` has no value: set SOURCE_EACH or SOURCE_EACH_URL"
+    );
+    assert!(
+        parent.starts_with("SOURCE_PARENT: does not work with SOURCE_EACH"),
+        "{parent}"
+    );
+    assert!(
+        deleted.starts_with("SOURCE_DELETED: needs `$each` in the key"),
+        "{deleted}"
     );
     assert_eq!(twice, "SOURCE_EACH: has `a` twice");
     assert!(

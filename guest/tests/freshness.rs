@@ -462,7 +462,9 @@ fn look(settings: &[(&str, &str)], mut say: impl FnMut(&str) -> Said) -> (String
     let mut source = world::Source {
         say: |request: &tidegate_guest::ports::Request| say(&request.url),
         asked: Vec::new(),
-        begun: None,
+        begun: Vec::new(),
+        begun_max: 0,
+        parallel: 1,
         answer_ms: 0,
         spent_ms: Rc::default(),
     };

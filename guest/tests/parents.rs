@@ -31,7 +31,7 @@ fn with_cursor(settings: &[(&str, &str)]) -> Job {
 fn tasks(projects: &str) -> impl FnMut(&str) -> Said {
     move |url| match url.split('/').nth(4) {
         None => page(projects),
-        Some(id) => page(&format!(r#"[{{"id":{id}0}}]"#)),
+        Some(id) => page(&format!(r#"[{{"id":"t{id}"}}]"#)),
     }
 }
 
@@ -56,7 +56,7 @@ fn the_records_of_every_parent_are_fetched_in_order() {
     );
     assert_eq!(
         run.folder.lines("records")[0],
-        r#"{"project":"b","of":2,"id":20}"#
+        r#"{"project":"b","of":2,"id":"t2"}"#
     );
     assert_eq!(run.folder.lines("deleted").len(), 0);
     let report = run.report();
@@ -77,7 +77,10 @@ fn the_records_of_parents_that_changed_replace_the_old_ones() {
         r#"[{"id":2,"name":"b","seq":7},{"id":3,"name":"c","seq":8}]"#,
     );
 
-    assert_eq!(*state, r#"{"v":2,"kind":"integer","cursor":"7"}"#);
+    assert_eq!(
+        *state,
+        r#"{"v":3,"parents":{"v":2,"kind":"integer","cursor":"7"}}"#
+    );
     assert_eq!(
         first.folder.lines("deleted"),
         [r#"{"parent":1,"at":0}"#, r#"{"parent":2,"at":1}"#]
@@ -127,9 +130,46 @@ fn a_parent_that_is_gone_has_no_records() {
     assert!(
         detail
             .message
-            .contains("so did the requests for all other parents (2 in all)"),
+            .contains("no parent that was asked for its records is there (2 in all)"),
         "{}",
         detail.message
+    );
+}
+
+#[test]
+fn a_parent_that_is_gone_for_a_moment_has_its_records() {
+    let mut asked = 0;
+
+    let run = with_cursor(&[]).run(|url| {
+        asked += usize::from(url.ends_with("/1/tasks"));
+        if url.ends_with("/1/tasks") && asked == 1 {
+            return status(404);
+        }
+        tasks(r#"[{"id":1,"seq":5},{"id":2,"seq":7}]"#)(url)
+    });
+
+    assert_eq!(run.folder.lines("records").len(), 2);
+    assert_eq!(
+        run.folder.lines("deleted"),
+        [r#"{"parent":2,"at":0}"#, r#"{"parent":1,"at":1}"#]
+    );
+}
+
+#[test]
+fn the_records_of_parents_that_are_all_gone_stay() {
+    let state = r#"{"v":3,"parents":{"v":2,"kind":"integer","cursor":"7"}}"#;
+
+    let run = with_cursor(&[("SOURCE_EACH_DELETED", "/gone")])
+        .after(state)
+        .run(|url| match url.split('/').nth(4) {
+            None => page(r#"[{"id":1,"seq":8},{"id":2,"seq":9,"gone":true}]"#),
+            Some(_) => status(404),
+        });
+
+    assert!(
+        run.failure().to_string().contains("(1 in all)"),
+        "{}",
+        run.failure()
     );
 }
 
@@ -212,7 +252,9 @@ fn parents_have_pages_of_their_own_and_come_once() {
 #[test]
 fn what_is_wrong_with_parents_is_said_with_the_names_of_their_settings() {
     let no_value = run(&job(&[]), r#"[{"name":"a"}]"#).failure().to_string();
-    let no_array = run(&job(&[]), r#"{"a":{"b":1}}"#).failure().to_string();
+    let no_array = run(&job(&[]), r#"{"list":[{"id":1}]}"#)
+        .failure()
+        .to_string();
     let more = job(&[]).run(|url| {
         let said = tasks(r#"[{"id":1}]"#)(url);
         with_header(said, "link", "<?page=2>; rel=next")
@@ -283,6 +325,11 @@ fn settings_that_do_not_fit_each_other_are_refused() {
     let both = problems(&[("SOURCE_EACH", "a")]);
     let no_parent = problems(&[("SOURCE_CURSOR", "/seq"), ("SOURCE_CURSOR_TO", "since")]);
     let no_token = problems(&[("SOURCE_EACH_PAGINATION", "token")]);
+    let other_value = problems(&[
+        ("SOURCE_EACH_DELETED", "/gone"),
+        ("SOURCE_PARENT", "/key"),
+        ("PRIMARY_KEY", "/id"),
+    ]);
     let lone = validate(&Job::with(&[("SOURCE_EACH_PAGE_SIZE", "5")]).settings);
 
     assert_eq!(problems(&[]), "");
@@ -302,6 +349,10 @@ fn settings_that_do_not_fit_each_other_are_refused() {
     assert!(
         no_token.contains("SOURCE_EACH_PAGE_TO: is not set"),
         "{no_token}"
+    );
+    assert!(
+        other_value.starts_with("SOURCE_EACH_DELETED: needs SOURCE_PARENT"),
+        "{other_value}"
     );
     assert_eq!(lone[0].message, "has no effect without SOURCE_EACH_URL");
 }

@@ -15,7 +15,9 @@ fn seen(
     let mut http = Source {
         say,
         asked: Vec::new(),
-        begun: None,
+        begun: Vec::new(),
+        begun_max: 0,
+        parallel: 1,
         answer_ms: 0,
         spent_ms: Rc::default(),
     };

@@ -277,7 +277,7 @@ impl Default for Limits {
 
             requests: 50_000,
             request_pause: Duration::ZERO,
-            requests_open: 6,
+            requests_open: 10,
             requests_pending: 16,
             request_head_bytes: 64 * 1024,
             request_body_bytes: MIB,

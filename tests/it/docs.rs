@@ -39,6 +39,7 @@ pages! {
     "docs/databases.md"
     "docs/engines.md"
     "docs/exit-codes.md"
+    "docs/fan-out.md"
     "docs/fleet.md"
     "docs/job-files.md"
     "docs/output.md"

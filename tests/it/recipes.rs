@@ -10,6 +10,7 @@ mod source;
 /// Ten jobs on one machine.
 mod ten_jobs;
 
+mod accounts;
 mod by_key;
 mod columns;
 mod csv_report;
@@ -26,6 +27,7 @@ mod notion;
 mod odata;
 mod order_lines;
 mod products;
+mod project_tasks;
 mod salesforce;
 mod search_form;
 mod shopify;
@@ -73,6 +75,8 @@ recipes! {
     modified_since
     filter_only
     csv_report
+    accounts
+    project_tasks
 }
 
 /// The recipes of both pages: heading and all that follows.

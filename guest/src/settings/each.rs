@@ -6,7 +6,8 @@ use url::Url;
 
 use super::description::{Setting, optional};
 use super::{Given, Settings, cursor};
-use crate::failure::{Failure, counted, quoted};
+use crate::failure::{Detail, Failure, counted, quoted};
+use crate::records::{PARENTS_BYTES_MAX, PARENTS_MAX};
 use crate::source::{Ask, CURSOR, EACH, Each, holds_cursor, url_holds_each};
 use tidegate_json::Pointer;
 
@@ -56,7 +57,8 @@ const OF_PARENTS: [(&str, &str); 13] = [
 ];
 
 /// Settings of the children, which the request before them has not.
-const OF_CHILDREN: [&str; 10] = [
+const OF_CHILDREN: [&str; 11] = [
+    "SOURCE_PARALLEL",
     "SOURCE_BODY",
     "SOURCE_BODY_FORMAT",
     "SOURCE_METHOD",
@@ -74,6 +76,21 @@ pub fn of_parents(text: &str) -> String {
     let names = OF_PARENTS.iter();
     names.fold(text.to_owned(), |text, (name, of_source)| {
         text.replace(of_source, name)
+    })
+}
+
+/// A failure of the request before the others, which had more records than fit if it `is_full`.
+pub fn parents_failed(failure: Failure, is_full: bool) -> Failure {
+    const NAME: &str = "SOURCE_EACH_URL";
+    if is_full {
+        return Failure::data(format!(
+            "{NAME} has more than {PARENTS_MAX} records, or they have more than {} MiB: ask for fewer, or set SOURCE_WINDOW to fetch them in portions",
+            PARENTS_BYTES_MAX / (1024 * 1024)
+        ));
+    }
+    failure.map(|detail| Detail {
+        message: format!("{NAME}: {}", of_parents(&detail.message)),
+        ..detail
     })
 }
 
@@ -133,6 +150,14 @@ impl Given<'_> {
         };
         let holding = holding.into_iter().find(holds);
         let has_parents = self.has_parents();
+        let is_elsewhere = |url: &Url| !url_holds_each(url);
+        let text = self.get("SOURCE_API_URL").unwrap_or_default();
+        if text.contains(EACH) && url.is_some_and(is_elsewhere) {
+            self.wrong(
+                "SOURCE_API_URL",
+                format!("`{EACH}` is replaced in the path and the query only"),
+            );
+        }
         if !has_parents {
             for (name, _) in OF_PARENTS {
                 if self.get(name).is_some() {
@@ -155,6 +180,21 @@ impl Given<'_> {
         let values = self.kept(NAME, values(text)).unwrap_or_default();
         if holding.is_none() && url.is_some() {
             self.wrong(NAME, UNUSED);
+        }
+        if self.get("SOURCE_PARENT").is_some() {
+            self.wrong(
+                "SOURCE_PARENT",
+                format!("does not work with {NAME}: two values may have parents of the same id"),
+            );
+        }
+        let is_told_apart = self
+            .get("TRANSFORM")
+            .is_some_and(|text| text.contains("$each"));
+        if self.get("SOURCE_DELETED").is_some() && !is_told_apart {
+            self.wrong(
+                "SOURCE_DELETED",
+                format!("needs `$each` in the key with {NAME}, as what is deleted for one value may be there for another: for example TRANSFORM=`. + {{account: $each}}` and PRIMARY_KEY=/account,/id"),
+            );
         }
         if let Some(url) = url {
             self.check_values(url, &values);
@@ -207,6 +247,16 @@ impl Given<'_> {
                 format!("is not set, but the children of a record that changed replace the old ones: give the value in a record of {NAME} that REPLACE_BY has in the published records, such as `/id`"),
             );
         }
+        let is_same = self.get("SOURCE_PARENT") == self.get("SOURCE_EACH_VALUE");
+        if self.get("SOURCE_EACH_DELETED").is_some()
+            && self.get("SOURCE_PARENT").is_some()
+            && !is_same
+        {
+            self.wrong(
+                "SOURCE_EACH_DELETED",
+                "needs SOURCE_PARENT to be the same as SOURCE_EACH_VALUE: a deleted parent is known by that value",
+            );
+        }
         if url.is_some_and(holds_cursor)
             || self
                 .get("SOURCE_BODY")
@@ -255,6 +305,9 @@ impl Given<'_> {
             "SOURCE_HEADERS" => (name.clone(), headers(value)),
             _ => (name.clone(), value.clone()),
         });
+        // Where pages are counted, records that come again are told by it.
+        let key = self.get("SOURCE_EACH_VALUE");
+        let key = key.map(|value| ("PRIMARY_KEY".to_owned(), value.to_owned()));
         let own = OF_PARENTS.iter().filter_map(|(name, of)| {
             let value = self.get(name)?;
             Some(((*of).to_owned(), value.to_owned()))
@@ -264,6 +317,7 @@ impl Given<'_> {
         shared
             .filter(|pair| !is_invalid(pair))
             .chain(own)
+            .chain(key)
             .chain(whole)
             .collect()
     }
@@ -288,7 +342,7 @@ impl Given<'_> {
 
 /// One value a line, or, in a single line, separated by commas.
 fn values(text: &str) -> Result<Vec<Each>, String> {
-    let text = text.trim_ascii();
+    let text = text.trim_start_matches('\u{feff}').trim_ascii();
     let separator = if text.contains('\n') { '\n' } else { ',' };
     let values = text.split(separator).map(str::trim);
     let mut all: Vec<Each> = Vec::new();

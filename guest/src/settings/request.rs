@@ -8,13 +8,13 @@ use tidegate_json::Pointer;
 use url::Url;
 
 use super::description::{Setting, optional};
-use super::{Given, is_header_name, not_one_of};
+use super::{FanOut, Given, is_header_name, not_one_of};
 use crate::failure::quoted;
 use crate::ports::Method;
 use crate::source::retry::{Meanings, Rate, Retries};
 use crate::source::{
-    BodyFormat, CONDITIONAL, CURSOR, ErrorCheck, FORM, HEADER, To, URL_BYTES_MAX, check_place,
-    form_body, holds_cursor,
+    BodyFormat, CONDITIONAL, CURSOR, ErrorCheck, FORM, HEADER, Pagination, Style, To,
+    URL_BYTES_MAX, check_place, form_body, holds_cursor,
 };
 use crate::units;
 
@@ -76,6 +76,8 @@ const BEGINNINGS: [&str; 8] = [
     "x-original-",
     "x-rewrite-",
 ];
+/// The most requests at the same time.
+const PARALLEL_MAX: u64 = 8;
 /// `MAX_RETRIES` when it is not set.
 const MAX_RETRIES_DEFAULT: u64 = 3;
 /// `RETRY_PAUSE` when it is not set.
@@ -386,6 +388,21 @@ impl Given<'_> {
         self.kept(NAME, Rate::parse(text))
     }
 
+    pub(super) fn parallel(&mut self, pagination: &Pagination, each: &FanOut) -> usize {
+        const NAME: &str = "SOURCE_PARALLEL";
+        let parallel = self.number(NAME, 1, 1..=PARALLEL_MAX);
+        let is_counted = matches!(pagination.style, Style::Page { .. } | Style::Offset { .. });
+        let is_known = is_counted && pagination.total.is_some();
+        let is_fan_out = !matches!(each, FanOut::No) || self.has_parents();
+        if parallel > 1 && !is_known && !is_fan_out {
+            self.wrong(
+                NAME,
+                "has an effect only with SOURCE_EACH, SOURCE_EACH_URL, or SOURCE_PAGINATION `page` or `offset` and SOURCE_TOTAL: remove it",
+            );
+        }
+        usize::try_from(parallel).unwrap_or(1)
+    }
+
     pub(super) fn pages_max(&mut self) -> u64 {
         self.number("MAX_PAGES", MAX_PAGES_DEFAULT, 1..=1_000_000)
     }
@@ -586,6 +603,12 @@ pub(super) fn described_limits() -> Vec<Setting> {
             "Maximum requests per second, retries and redirects included: 0.001 to 1000. Without it, only the source's own limits slow a run down.",
             "",
             "0.5",
+        ),
+        optional(
+            "SOURCE_PARALLEL",
+            "Maximum requests at the same time, 1 to 8: for the values of SOURCE_EACH or SOURCE_EACH_URL, and for `page` and `offset` with SOURCE_TOTAL. Records keep their order. SOURCE_RATE and the source's limits apply to all requests together.",
+            "1",
+            "4",
         ),
         optional(
             "SOURCE_TIMEOUT",

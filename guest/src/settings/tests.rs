@@ -108,7 +108,7 @@ fn every_example_can_be_used_where_its_setting_has_a_meaning() {
         .settings
         .into_iter()
         .filter_map(|setting| Some((setting.name, setting.example?)))
-        .filter(|(name, _)| name != "SOURCE_CURSOR_PAGE")
+        .filter(|(name, _)| !["SOURCE_CURSOR_PAGE", "SOURCE_EACH"].contains(&name.as_str()))
         .map(|(name, example)| match name.as_str() {
             // These examples show values that leave another setting without a meaning, or that the host replaces.
             "SOURCE_API_URL" => (name, format!("{example}&account={{each}}")),
@@ -117,8 +117,11 @@ fn every_example_can_be_used_where_its_setting_has_a_meaning() {
                 (name, String::new())
             }
             "SOURCE_SCHEMA" => (name, "{}".to_owned()),
-            "SOURCE_PAGINATION" => (name, "token".to_owned()),
-            "SOURCE_PAGE_FIRST" | "SOURCE_PAGE_SHORT" => (name, String::new()),
+            "SOURCE_PAGINATION" | "SOURCE_EACH_PAGINATION" => (name, "token".to_owned()),
+            "SOURCE_PAGE_FIRST"
+            | "SOURCE_PAGE_SHORT"
+            | "SOURCE_EACH_PAGE_FIRST"
+            | "SOURCE_EACH_PAGE_SHORT" => (name, String::new()),
             "SOURCE_CURSOR_KIND" => (name, "rfc3339".to_owned()),
             _ => (name, example),
         })

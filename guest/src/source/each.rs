@@ -34,11 +34,11 @@ impl Each {
     }
 
     /// The value of a record: a JSON string, or an integer.
-    pub fn of_parent(json: &str, record: &str) -> Self {
+    pub fn of_parent(json: String, record: Option<String>) -> Self {
         Self {
-            text: serde_json::from_str(json).unwrap_or_else(|_| json.to_owned()),
-            json: json.to_owned(),
-            parent: Some(record.to_owned()),
+            text: serde_json::from_str(&json).unwrap_or_else(|_| json.clone()),
+            json,
+            parent: record,
         }
     }
 
@@ -54,16 +54,16 @@ impl Each {
         if value.contains(CURSOR) {
             return Err(format!("has `{CURSOR}` in it"));
         }
-        let in_path = plain(ask.url.path(), EACH).contains(EACH);
-        if in_path && matches!(value, "." | "..") {
-            return Err("cannot be in the path of a URL: it leads to another folder".to_owned());
-        }
         let in_headers = ask.headers.iter().any(|(_, header)| header.contains(EACH));
         if in_headers && !value.bytes().all(|byte| matches!(byte, b'!'..=b'~')) {
             return Err("cannot be in a header: it is not visible ASCII".to_owned());
         }
         let mut with = ask.clone();
         with.url = in_url(&ask.url, value);
+        let segments = |url: &Url| url.path_segments().map(Iterator::count);
+        if segments(&with.url) != segments(&ask.url) {
+            return Err("cannot be in the path of a URL: it leads to another folder".to_owned());
+        }
         if with.url.as_str().len() > URL_BYTES_MAX {
             return Err(format!("makes a URL of more than {URL_BYTES_MAX} bytes"));
         }

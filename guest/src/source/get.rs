@@ -16,12 +16,15 @@ use super::excerpt;
 use super::page::{self, Opened, Place, Shape};
 use super::wire::Wire;
 use crate::failure::{Detail, Failure, quoted};
-use crate::ports::{Answer, Clock, Http, Method, SendError};
+use crate::ports::{Answer, Clock, Http, Method, Request, SendError};
 use crate::source::retry::{
     Backoff, Budget, Meanings, Pace, RETRY_AFTER_SECONDS_MAX, Rate, Retries, Verdict, date, header,
-    ms_until, reset_seconds, verdict,
+    ms_until, remaining, reset_seconds, verdict,
 };
 
+/// With several requests on their way, the next one is waited for that long where SOURCE_RATE wants it: a longer wait would
+/// keep answers from being read.
+const PACE_WAIT_MS_MAX: u64 = 1000;
 /// Redirects from one page's URL.
 const REDIRECTS_MAX: usize = 5;
 
@@ -70,8 +73,12 @@ pub struct Getter<'p, H, C> {
     /// When the limit that the last page used up is reset, in the clock's monotonic nanoseconds.
     reset_ns: Option<u64>,
     clocks: Option<Clocks>,
-    /// The request for the page that is got next is on its way.
-    has_begun: bool,
+    /// How many requests may be on their way at the same time.
+    parallel: usize,
+    /// Those that are.
+    begun: Vec<Request>,
+    /// How many requests the source's rate limit still allows, as far as its last answer says.
+    left: Option<u64>,
     /// What log lines begin with.
     label: String,
     /// The names that log lines have for settings.
@@ -100,7 +107,9 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
             wire: Wire::Json,
             reset_ns: None,
             clocks: None,
-            has_begun: false,
+            parallel: 1,
+            begun: Vec::new(),
+            left: None,
             label: String::new(),
             names: str::to_owned,
         }
@@ -174,14 +183,42 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
         self.clocks
     }
 
-    /// Puts the request for the page that is got next on its way, unless it has to wait: what it leads to is `get`'s business,
-    /// which takes it for its first try.
-    pub fn begin(&mut self, ask: &Ask) {
-        if self.reset_ns.is_none() && self.pace.wait_ms(self.clock).is_none() {
-            self.pace.begin(self.clock);
-            self.http.begin(&ask.request(&ask.url));
-            self.has_begun = true;
+    /// The same, where so many requests may be on their way at the same time.
+    #[must_use]
+    pub fn in_parallel(mut self, parallel: usize) -> Self {
+        self.parallel = parallel;
+        self
+    }
+
+    /// Puts the requests for pages that are got next on their way, in their order, as far as none has to wait: what they lead to
+    /// is `get`'s business, which takes one for its first try. Those that are on their way and are not among `next` are dropped.
+    pub fn begin(&mut self, next: &[Ask]) {
+        let next: Vec<Request> = next.iter().map(|ask| ask.request(&ask.url)).collect();
+        if self.begun.iter().any(|begun| !next.contains(begun)) {
+            self.http.forget();
+            self.begun.clear();
         }
+        for request in next {
+            if self.begun.contains(&request) {
+                continue;
+            }
+            if self.begun.len() >= self.parallel || !self.may_begin() {
+                break;
+            }
+            self.pace.begin(self.clock);
+            self.http.begin(&request);
+            self.begun.push(request);
+        }
+    }
+
+    /// Whether a further request may begin, which then may have to wait for a moment where there are several.
+    fn may_begin(&mut self) -> bool {
+        let is_alone = self.parallel == 1;
+        let wait_ms = self.pace.wait_ms(self.clock);
+        let can_wait = wait_ms.is_none_or(|ms| !is_alone && ms <= PACE_WAIT_MS_MAX);
+        let under_way = self.begun.len() as u64;
+        let is_allowed = is_alone || self.left.is_none_or(|left| under_way < left);
+        self.reset_ns.is_none() && can_wait && is_allowed
     }
 
     /// Gets the page that `ask` asks for. `Err`: it cannot be had, and trying again now is useless.
@@ -222,6 +259,9 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
     /// Remembers that a good answer used up a limit. A reset that is too far off is not waited for: a source that means it
     /// refuses the next request.
     fn note_reset(&mut self, answer: &Answer) {
+        if self.parallel > 1 {
+            self.left = remaining(answer);
+        }
         let seconds = reset_seconds(answer, self.clock.unix_seconds());
         self.reset_ns = seconds
             .filter(|seconds| (1..=RETRY_AFTER_SECONDS_MAX).contains(seconds))
@@ -250,10 +290,12 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
         let mut url = ask.url.clone();
         let mut asked = ask.clone();
         for _ in 0..=REDIRECTS_MAX {
-            if !std::mem::take(&mut self.has_begun) {
-                self.pace.begin(self.clock);
+            let request = asked.request(&url);
+            match self.begun.iter().position(|begun| *begun == request) {
+                Some(at) => drop(self.begun.remove(at)),
+                None => self.pace.begin(self.clock),
             }
-            let answer = match self.http.send(&asked.request(&url), self.body_bytes_max) {
+            let answer = match self.http.send(&request, self.body_bytes_max) {
                 Ok(answer) => answer,
                 Err(SendError::Denied(why)) if url != ask.url => {
                     return Err(Failure::Denied(Detail::from(format!(

@@ -418,6 +418,33 @@ impl<'s> NextPage<'s> {
         (passed == self.passed && passed <= most).then_some(most)
     }
 
+    /// Up to `most` requests that are likely to come after `ask`, the one for the page at hand: pages are numbered or counted,
+    /// and the source said how many records there are.
+    pub fn foreseen(&self, ask: &Ask, most: usize) -> Vec<Ask> {
+        let (Some((_, total)), size) = (self.totals, self.largest) else {
+            return Vec::new();
+        };
+        // By how much a page's number grows, how many records it is further, and how many there are before the page at hand.
+        let (to, step, further, first) = match &self.pagination.style {
+            Style::Page { to, .. } => (to, 1, size, self.passed),
+            Style::Offset { to } => {
+                let further = size.saturating_sub(u64::from(self.overlaps));
+                (to, further, further, self.position)
+            }
+            _ => return Vec::new(),
+        };
+        if further == 0 || self.before == Before::Short {
+            return Vec::new();
+        }
+        let is_there = |nth: &u64| first + (nth - 1) * further + size < total;
+        let numbers = (1_u64..).take_while(is_there).take(most);
+        let next = numbers.map(|nth| {
+            let number = (self.position + nth * step).to_string();
+            ask.with(to, &number, Json::Number)
+        });
+        next.map_while(Result::ok).collect()
+    }
+
     fn count(&mut self, records: u64, total: Option<u64>) {
         let passed = match self.pagination.style {
             // Rather too few, where pages without a record are read again: too many could hide that some are missing.

@@ -22,6 +22,10 @@ const REPEATS: &str = "repeats the content of an earlier page: check SOURCE_PAGI
 
 /// The pages of one run.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one fact of the source or of the page at hand"
+)]
 pub struct Pages<'s> {
     next: NextPage<'s>,
     number_max: u64,
@@ -29,6 +33,10 @@ pub struct Pages<'s> {
     before: u64,
     /// The request for the page at hand.
     ask: Ask,
+    /// The one that was likely to come after it.
+    foreseen: Option<Ask>,
+    /// Another one came than was foreseen: none is from there on.
+    is_surprised: bool,
     /// Hashes of the requests made. A run has few enough pages for 64 bits to tell them apart.
     asked: BTreeSet<u64>,
     /// Hashes of the bodies that held records.
@@ -61,6 +69,8 @@ impl<'s> Pages<'s> {
             next,
             number_max,
             before: 0,
+            foreseen: None,
+            is_surprised: false,
             asked: BTreeSet::from([hash_of(&ask)]),
             ask,
             bodies: BTreeSet::new(),
@@ -115,6 +125,18 @@ impl<'s> Pages<'s> {
     /// The request for the page at hand.
     pub fn ask(&self) -> &Ask {
         &self.ask
+    }
+
+    /// Up to `most` requests that are likely to come after the one for the page at hand.
+    pub fn foreseen(&mut self, most: usize) -> Vec<Ask> {
+        let left = self.number_max.saturating_sub(self.before + self.number);
+        let most = most.min(usize::try_from(left).unwrap_or(usize::MAX));
+        if most == 0 || self.is_surprised {
+            return Vec::new();
+        }
+        let foreseen = self.next.foreseen(&self.ask, most);
+        self.foreseen = foreseen.first().cloned();
+        foreseen
     }
 
     /// What the first record of the page at hand must be.
@@ -252,6 +274,8 @@ impl<'s> Pages<'s> {
         self.ask.conditions.clear();
         // A later page that is unchanged would hide those behind it.
         self.ask.is_conditional = false;
+        let foreseen = self.foreseen.take();
+        self.is_surprised |= foreseen.is_some_and(|foreseen| foreseen != self.ask);
         Ok(true)
     }
 

@@ -13,7 +13,7 @@ mod pace;
 pub use self::after::{asked_seconds, date, http_date};
 pub use self::backoff::{Backoff, LATE_MS_MAX, Retries};
 pub use self::budget::{Budget, Reason};
-pub use self::limit::reset_seconds;
+pub use self::limit::{remaining, reset_seconds};
 pub use self::pace::{Pace, Rate, ms_until};
 use crate::ports::Answer;
 

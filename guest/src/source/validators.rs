@@ -14,7 +14,8 @@ pub const VALIDATOR_BYTES_MAX: usize = 1024;
 /// `Last-Modified` counts whole seconds: in one that is this young the source may still change.
 const SETTLED_SECONDS: i64 = 60;
 /// What shapes no record, or is in the request's own fingerprint.
-const SHAPELESS: [&str; 14] = [
+const SHAPELESS: [&str; 15] = [
+    "SOURCE_PARALLEL",
     "SOURCE_API_URL",
     "SOURCE_EACH",
     "SOURCE_BODY",

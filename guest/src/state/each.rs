@@ -23,6 +23,8 @@ pub struct EachState {
     pub of: BTreeMap<String, State>,
     /// The value within which a portion ended: the next one goes on there.
     pub at: Option<String>,
+    /// Whether what is published came by changes, so that it is to be kept.
+    pub is_kept: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,16 +37,66 @@ struct Text {
     zone: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     at: Option<String>,
+    /// Where no value has a cursor that says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    kept: bool,
     /// A cursor, or a whole state.
     each: BTreeMap<String, Box<RawValue>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfParents {
+    v: u64,
+    parents: Box<RawValue>,
+}
+
+/// The state of a run that fetched for the records of a request (SOURCE_EACH_URL), which left this one.
+pub fn of_parents(state: &str) -> String {
+    let parents = RawValue::from_string(state.to_owned()).expect("a state is JSON");
+    let v = VERSION_OF_EACH;
+    serde_json::to_string(&OfParents { v, parents }).expect("plain members are always JSON")
+}
+
+/// The state that the request before the others left. `Err` as for [`State::read`].
+pub fn for_parents(text: Option<&str>, full_refresh: bool) -> Result<Option<String>, Failure> {
+    read(text, full_refresh, |v, text| {
+        if v == Some(VERSION_OF_EACH) {
+            return inner(text).map(|state| Some(state.text()));
+        }
+        let one = State::read_known(v, text)?;
+        match one.position.kind {
+            None => Ok(Some(one.text())),
+            Some(_) => Err("it has a cursor of records, not of their parents".to_owned()),
+        }
+    })
+}
+
+fn inner(text: &str) -> Result<State, String> {
+    let of: OfParents = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    State::read_known(Some(VERSION), of.parents.get())
+}
+
+/// A state of several fetches as that of one, which it can be where nothing has a cursor.
+pub(super) fn as_one(text: &str) -> Result<State, String> {
+    let has_cursor = match EachState::read_known(text) {
+        Ok(state) => state.is_kept,
+        Err(_) => inner(text)?.position.kind.is_some(),
+    };
+    if has_cursor {
+        return Err(
+            "it has the cursors of SOURCE_EACH or SOURCE_EACH_URL, which is not set".to_owned(),
+        );
+    }
+    Ok(State::default())
 }
 
 impl EachState {
     /// Reads the state of the last run; no text is the state before the first. `Err` as for [`State::read`].
     pub fn read(text: Option<&str>, full_refresh: bool) -> Result<Self, Failure> {
         read(text, full_refresh, |v, text| {
-            if v == Some(VERSION_OF_EACH) {
-                return Self::read_known(text);
+            if let (Some(VERSION_OF_EACH), Ok(state)) = (v, Self::read_known(text)) {
+                return Ok(state);
             }
             let one = State::read_known(v, text)?;
             match one.position.kind {
@@ -72,10 +124,13 @@ impl EachState {
             let written = written.map_err(|error| error.to_string())?;
             State::of(written).map(|state| (value, state))
         });
-        Ok(Self {
+        let mut state = Self {
             of: of.collect::<Result<_, _>>()?,
             at: text.at,
-        })
+            is_kept: text.kept,
+        };
+        state.is_kept |= state.has_cursor();
+        Ok(state)
     }
 
     /// The text for the next run. `Err`: the values are too many for one.
@@ -132,17 +187,19 @@ impl EachState {
             kind: position.kind.map(|kind| kind.word().to_owned()),
             zone: position.zone.map(|zone| zone.to_string()),
             at: self.at.clone(),
+            kept: self.is_kept && !self.has_cursor(),
             each: self
                 .of
                 .iter()
+                .filter(|(_, state)| state.position.cursor.is_some() || state.seen.is_some())
                 .map(|(value, state)| (value.clone(), one(state)))
                 .collect(),
         };
         serde_json::to_string(&text).expect("plain members are always JSON")
     }
 
-    /// Whether a value has a cursor, so that a run fetches changes.
-    pub fn has_cursor(&self) -> bool {
+    /// Whether a value has a cursor.
+    fn has_cursor(&self) -> bool {
         self.of
             .values()
             .any(|state| state.position.cursor.is_some())
@@ -177,7 +234,7 @@ mod tests {
 
     #[test]
     fn cursors_of_one_kind_stand_alone() {
-        let text = r#"{"v":3,"kind":"date","each":{"a":"2026-11-23","b":{"v":2,"kind":null,"cursor":null},"c":{"v":2,"kind":"date","cursor":"2026-11-24","empty":true}}}"#;
+        let text = r#"{"v":3,"kind":"date","each":{"a":"2026-11-23","c":{"v":2,"kind":"date","cursor":"2026-11-24","empty":true}}}"#;
 
         let state = state(text);
 
@@ -217,9 +274,39 @@ mod tests {
         let refused = State::read(Some(text), false).unwrap_err().to_string();
 
         assert!(
-            refused.contains("SOURCE_EACH, which is not set"),
+            refused.contains("SOURCE_EACH_URL, which is not set"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn states_of_parents_and_of_records_are_told_apart() {
+        let one = r#"{"v":2,"kind":"integer","cursor":"7"}"#;
+        let parents = of_parents(one);
+        let none = of_parents(&State::default().text());
+
+        let refused = for_parents(Some(one), false).unwrap_err().to_string();
+
+        assert!(
+            refused.contains("a cursor of records, not of their parents"),
+            "{refused}"
+        );
+        assert_eq!(for_parents(Some(&parents), false), Ok(Some(one.to_owned())));
+        assert!(State::read(Some(&parents), false).is_err());
+        assert!(EachState::read(Some(&parents), false).is_err());
+        assert_eq!(State::read(Some(&none), false), Ok(State::default()));
+        assert_eq!(
+            EachState::read(Some(&none), false),
+            Ok(EachState::default())
+        );
+    }
+
+    #[test]
+    fn what_came_by_changes_is_kept_though_no_value_that_is_left_has_a_cursor() {
+        let text = r#"{"v":3,"kept":true,"each":{}}"#;
+
+        assert!(state(text).is_kept);
+        assert_eq!(state(text).text().as_deref(), Ok(text));
     }
 
     #[test]
@@ -241,7 +328,7 @@ mod tests {
             });
             EachState {
                 of: of.collect(),
-                at: None,
+                ..EachState::default()
             }
         };
 

@@ -1,7 +1,7 @@
 //! Requests through waki: `ports::Http` for a component.
 //!
-//! waki sends a request and waits for its answer in one call. Here they are two, by the bindings that it is made of, so that a
-//! request can be on its way while something else is done. In another runtime, every wait here has a limit of its own.
+//! waki sends a request and waits for its answer in one call. Here they are two, by the bindings that it is made of, so that
+//! requests can be on their way while something else is done. In another runtime, every wait here has a limit of its own.
 
 use url::{Position, Url};
 use waki::ErrorCode;
@@ -34,8 +34,8 @@ const ANSWER_NS: u64 = 300 * SECOND_NS;
 /// Requests through waki.
 #[derive(Default)]
 pub struct Waki {
-    /// The request that was sent ahead, and what its answer will be.
-    ahead: Option<(Request, Result<FutureIncomingResponse, SendError>)>,
+    /// The requests that were sent ahead, and what their answers will be.
+    ahead: Vec<(Request, Result<FutureIncomingResponse, SendError>)>,
     /// How long to wait. `None`: our host ends every wait.
     patience: Option<Patience>,
 }
@@ -57,7 +57,7 @@ impl Waki {
             first_byte_ns: first_byte_seconds.saturating_mul(SECOND_NS),
         };
         Self {
-            ahead: None,
+            ahead: Vec::new(),
             patience: Some(patience),
         }
     }
@@ -74,16 +74,22 @@ impl Waki {
 
 impl Http for Waki {
     fn begin(&mut self, request: &Request) {
-        self.ahead = Some((request.clone(), self.begun(request)));
+        let begun = self.begun(request);
+        self.ahead.push((request.clone(), begun));
+    }
+
+    fn forget(&mut self) {
+        self.ahead.clear();
     }
 
     fn send(&mut self, request: &Request, body_bytes_max: usize) -> Result<Answer, SendError> {
         if let Some(patience) = self.patience {
             run_left_ns(patience.ends_ns)?;
         }
-        let future = match self.ahead.take() {
-            Some((ahead, future)) if ahead == *request => future,
-            _ => self.begun(request),
+        let ahead = self.ahead.iter().position(|(ahead, _)| ahead == request);
+        let future = match ahead {
+            Some(at) => self.ahead.remove(at).1,
+            None => self.begun(request),
         };
         let head = head(&future?, self.wait_for_head())?;
         let wait = self

@@ -17,7 +17,12 @@ pub type Said = Result<Answer, SendError>;
 pub struct Source<F> {
     pub say: F,
     pub asked: Vec<Request>,
-    pub begun: Option<Request>,
+    /// The requests that are on their way.
+    pub begun: Vec<Request>,
+    /// How many there were at most.
+    pub begun_max: usize,
+    /// How many there may be.
+    pub parallel: usize,
     /// How long each answer takes.
     pub answer_ms: u64,
     /// How long all took.
@@ -26,14 +31,25 @@ pub struct Source<F> {
 
 impl<F: FnMut(&Request) -> Said> Http for Source<F> {
     fn begin(&mut self, request: &Request) {
-        let other = self.begun.replace(request.clone());
-        assert_eq!(other, None, "at most one request is ahead");
+        self.begun.push(request.clone());
+        self.begun_max = self.begun_max.max(self.begun.len());
+        assert!(
+            self.begun.len() <= self.parallel,
+            "more requests are ahead than may be"
+        );
+    }
+
+    fn forget(&mut self) {
+        self.begun.clear();
     }
 
     fn send(&mut self, request: &Request, body_bytes_max: usize) -> Said {
-        if let Some(begun) = self.begun.take() {
-            assert_eq!(begun, *request, "what is sent ahead is what comes next");
+        if self.parallel == 1
+            && let Some(begun) = self.begun.first()
+        {
+            assert_eq!(begun, request, "what is sent ahead is what comes next");
         }
+        self.begun.retain(|begun| begun != request);
         self.asked.push(request.clone());
         self.spent_ms.set(self.spent_ms.get() + self.answer_ms);
         let answer = (self.say)(request)?;
@@ -116,6 +132,8 @@ pub struct Run {
     pub slept_ms: u64,
     /// The request that was put on its way and never sent for.
     pub left: Option<Request>,
+    /// How many requests were on their way at the same time.
+    pub ahead_max: usize,
 }
 
 impl Run {
@@ -178,13 +196,21 @@ impl Job {
         self.run_with(|request| say(&request.url))
     }
 
+    fn parallel(&self) -> usize {
+        let mut settings = self.settings.iter().rev();
+        let set = settings.find(|(name, _)| name == "SOURCE_PARALLEL");
+        set.map_or(1, |(_, value)| value.parse().unwrap())
+    }
+
     /// Runs against a source that looks at more than the URL.
     pub fn run_with(&self, say: impl FnMut(&Request) -> Said) -> Run {
         let spent_ms = Rc::new(Cell::new(0));
         let mut source = Source {
             say,
             asked: Vec::new(),
-            begun: None,
+            begun: Vec::new(),
+            begun_max: 0,
+            parallel: self.parallel(),
             answer_ms: self.answer_ms,
             spent_ms: Rc::clone(&spent_ms),
         };
@@ -215,7 +241,8 @@ impl Job {
                 .map(|asked| asked.body.clone())
                 .collect(),
             sent: source.asked,
-            left: source.begun,
+            left: source.begun.first().cloned(),
+            ahead_max: source.begun_max,
             log: time.log,
             slept_ms: time.slept_ms,
         }

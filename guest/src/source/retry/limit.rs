@@ -34,6 +34,12 @@ pub(super) fn is_used_up(answer: &Answer) -> bool {
         .any(|limit| limit.remaining == Some(0))
 }
 
+/// How many requests all limits that this answer names still allow; `None`: it names none.
+pub fn remaining(answer: &Answer) -> Option<u64> {
+    let limits = limits(answer, 0);
+    limits.iter().filter_map(|limit| limit.remaining).min()
+}
+
 /// Seconds until all limits that this answer used up are reset; `None`: none is, or it does not say when.
 pub fn reset_seconds(answer: &Answer, our_unix_seconds: i64) -> Option<u64> {
     let limits = limits(answer, now(answer, our_unix_seconds));

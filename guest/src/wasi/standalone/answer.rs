@@ -89,6 +89,10 @@ impl<H: Http> Http for Checked<'_, H> {
         self.inner.begin(&plainly(request));
     }
 
+    fn forget(&mut self) {
+        self.inner.forget();
+    }
+
     fn send(&mut self, request: &Request, body_bytes_max: usize) -> Result<Answer, SendError> {
         let mut answer = self.inner.send(&plainly(request), body_bytes_max)?;
         refuse_cut_off(&answer)?;

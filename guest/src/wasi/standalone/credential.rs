@@ -160,6 +160,10 @@ impl<H: Http> Http for Authorized<H> {
         }
     }
 
+    fn forget(&mut self) {
+        self.inner.forget();
+    }
+
     fn send(&mut self, request: &Request, body_bytes_max: usize) -> Result<Answer, SendError> {
         let request = self.authorized(request)?;
         self.inner.send(&request, body_bytes_max)
