@@ -328,7 +328,7 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
     /// Ends at an answer that means that there are no records. `Err`: records are missing that were said to be there.
     fn ends_at_nothing(&mut self, status: u16, place: Place) -> Result<End, Failure> {
         if let Some(token) = &mut self.token {
-            token.stays();
+            token.stays(status, &place)?;
         }
         self.pages.end_at_nothing(&place)?;
         self.log(&format!(
@@ -532,7 +532,7 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
             (None, Some(token)) => token.end(last)?,
             (None, None) => Position::default(),
         };
-        let is_told_by_header = self.run.settings.pagination.is_told_by_header();
+        let is_told_by_header = self.run.settings.is_told_by_header();
         // The page that was to come next was not read.
         let pages = self.pages.number() - u64::from(is_portion);
         self.run.pages += pages;

@@ -110,6 +110,20 @@ pub fn validate(env: &[(String, String)]) -> Vec<Problem> {
 }
 
 impl Settings {
+    /// Whether a header or a status alone may tell what an answer means: then a body that is the same says nothing of it.
+    pub fn is_told_by_header(&self) -> bool {
+        let by_records =
+            matches!(&self.records, Some(RecordsFrom::Jq(program)) if program.sees_facts());
+        let token = self.token.as_ref();
+        by_records
+            || self.pagination.is_told_by_header()
+            || token.is_some_and(|token| token.from.may_be_in_header())
+            || self
+                .error_check
+                .as_ref()
+                .is_some_and(ErrorCheck::sees_facts)
+    }
+
     /// Reads the settings. `Err` names every one that cannot be used. Empty means unset.
     pub fn read(env: &[(String, String)]) -> Result<Self, Failure> {
         let mut given = Given {
@@ -237,9 +251,7 @@ impl Settings {
             Some(RecordsFrom::Body(pointer)) => Shape::of(self.format, Some(pointer)),
             None => Shape::of(self.format, None),
         };
-        shape
-            .known_by(known_by)
-            .reading(self.missing_is_empty, self.error_check.is_some())
+        shape.known_by(known_by).reading(self.missing_is_empty)
     }
 
     /// The pages that begin at `first`. What is to be read of each is added to `shape`.

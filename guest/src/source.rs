@@ -35,7 +35,7 @@ pub use self::each::{EACH, EACH_BYTES_MAX, Each, url_holds_each};
 pub use self::error_check::{BodyVerdict, ErrorCheck};
 pub use self::excerpt::format_of;
 pub use self::form::{check as form_body, holds_cursor as form_holds_cursor};
-pub use self::get::{Fetched, Getter};
+pub use self::get::{EMPTY_ADVICE, Fetched, Getter};
 pub use self::link::next as next_link;
 pub use self::next_page::Page;
 pub use self::novelty::Novelty;

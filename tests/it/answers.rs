@@ -203,7 +203,10 @@ fn programs_say_where_the_next_page_is_and_whether_there_is_one() {
     let mut by_number = Job::new()
         .set("SOURCE_RECORDS", "/rows")
         .set("SOURCE_PAGINATION", "page")
-        .set("SOURCE_PAGE_MORE", ".page < .pages")
+        .set(
+            "SOURCE_PAGE_MORE",
+            "(.page | tonumber) < (.pages | tonumber)",
+        )
         .api(|request| {
             let page: u64 = request
                 .query("page")

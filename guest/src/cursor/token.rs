@@ -10,7 +10,7 @@ use crate::failure::{Detail, Failure};
 use crate::ports::Answer;
 use crate::source::page::{Contents, Place, Shape, leading_text};
 use crate::source::retry::header;
-use crate::source::{PageFrom, To, fits_header};
+use crate::source::{EMPTY_ADVICE, PageFrom, To, fits_header};
 
 /// The longest token: it is part of a URL or a body.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -120,11 +120,24 @@ impl<'s> Token<'s> {
         Ok(())
     }
 
-    /// An answer that means that there are no records has no token: the next run goes on where this one did.
-    pub fn stays(&mut self) {
+    /// An answer that means that there are no records has no token: the next run goes on where this one did. `Err`: a source
+    /// may refuse the token so, and then there would be nothing new for ever.
+    pub fn stays(&mut self, status: u16, place: &Place) -> Result<(), Failure> {
+        if self.continues() && place.page == 1 && status >= 400 {
+            let detail = Detail {
+                message: format!(
+                    "`{}` answered {status} on page 1, to the token of the last run; it does not count as an answer without records there",
+                    place.url
+                ),
+                status: Some(status),
+                retry_after_seconds: None,
+            };
+            return Err(self.explained(Failure::Refused(detail)));
+        }
         if self.found.is_none() {
             self.found.clone_from(&self.last);
         }
+        Ok(())
     }
 
     /// The state for the next run. `place` is the last page's. `Err`: it has no token.
@@ -143,11 +156,11 @@ impl<'s> Token<'s> {
     pub fn explained(&self, failure: Failure) -> Failure {
         match failure {
             Failure::Refused(detail)
-                if self.continues() && matches!(detail.status, Some(400 | 410)) =>
+                if self.continues() && matches!(detail.status, Some(400 | 404 | 410)) =>
             {
+                let message = detail.message.replace(EMPTY_ADVICE, "");
                 let message = format!(
-                    "{}; the token of the last run may have expired: to start over, run once with `--full-refresh`",
-                    detail.message
+                    "{message}; the token of the last run may have expired: to start over, run once with `--full-refresh`"
                 );
                 Failure::Refused(Detail { message, ..detail })
             }

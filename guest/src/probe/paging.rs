@@ -227,9 +227,9 @@ fn by_pages(members: &[Member<'_>], body: Option<BodyFormat>) -> Option<Paging> 
     let (at, of) = (jq_path(&page.pointer), jq_path(&pages.pointer));
     let is_from_zero = page.number() == Some(0);
     let more = if is_from_zero {
-        format!("{at} + 1 < {of}")
+        format!("({at} | tonumber) + 1 < ({of} | tonumber)")
     } else {
-        format!("{at} < {of}")
+        format!("({at} | tonumber) < ({of} | tonumber)")
     };
     let mut suggestions = vec![
         suggestion("SOURCE_PAGINATION", "page", "pages are asked for by number"),
@@ -504,7 +504,7 @@ mod tests {
             [
                 "SOURCE_PAGINATION=page",
                 "SOURCE_PAGE_TO=page",
-                "SOURCE_PAGE_MORE=.page < .pages"
+                "SOURCE_PAGE_MORE=(.page | tonumber) < (.pages | tonumber)"
             ]
         );
         assert_eq!(

@@ -56,14 +56,10 @@ impl Given<'_> {
             self.wrong(NAME, not_one_of(word, &WORDS));
         }
         let is_empty = word == WORDS[1];
-        if is_empty
-            && !self
-                .get("SOURCE_RECORDS")
-                .is_some_and(|at| at.starts_with('/'))
-        {
+        if is_empty && self.get("SOURCE_RECORDS").is_none() {
             self.wrong(
                 NAME,
-                "`empty` has an effect only where SOURCE_RECORDS is a JSON Pointer: remove it",
+                "`empty` has an effect only where SOURCE_RECORDS is set: remove it",
             );
         }
         is_empty
@@ -92,7 +88,37 @@ impl Given<'_> {
             style,
         };
         self.refuse_same_places(&pagination);
+        if let Some(RecordsFrom::Jq(_)) = records {
+            self.refuse_counting(&pagination);
+        }
         pagination
+    }
+
+    /// How many records a program makes of a page, is not how many rows the source sent: it may leave some out, or make several
+    /// of one.
+    fn refuse_counting(&mut self, pagination: &Pagination) {
+        const WHY: &str = "SOURCE_RECORDS is a jq program, which may make more or fewer records than the source sent";
+        if let Style::Offset { .. } = pagination.style {
+            self.wrong(
+                "SOURCE_PAGINATION",
+                format!("`offset` counts records, but {WHY}: give a JSON Pointer as SOURCE_RECORDS and leave records out by TRANSFORM, or use `token` where the source names the next offset"),
+            );
+        }
+        let is_counted = matches!(
+            pagination.style,
+            Style::Page { .. } | Style::LastRecord { .. }
+        );
+        if pagination.short_is_last {
+            self.wrong(
+                "SOURCE_PAGE_SHORT",
+                format!("`last` counts records, but {WHY}: set SOURCE_PAGE_MORE in its place"),
+            );
+        } else if is_counted && self.get("SOURCE_PAGE_MORE").is_none() {
+            self.wrong(
+                "SOURCE_PAGE_MORE",
+                format!("is not set, but {WHY}, so that a page without records need not be the last: say where the source tells whether there are more pages, or give a JSON Pointer as SOURCE_RECORDS"),
+            );
+        }
     }
 
     fn short_is_last(&mut self, style: &Style) -> bool {
@@ -307,14 +333,14 @@ pub(super) fn described() -> Vec<Setting> {
             shapes_records: true,
             ..optional(
                 "SOURCE_RECORDS",
-                "Where the array of records is: a JSON Pointer, or a jq program that makes the records of the body. Not needed if the body is the array. Null is an empty page.",
+                "Where the array of records is: a JSON Pointer, or a jq program that makes the records of the body. Not needed if the body is the array. Null at the pointer is an empty page.",
                 "",
                 "/data/items",
             )
         },
         optional(
             "SOURCE_RECORDS_MISSING",
-            "What a page without the place of SOURCE_RECORDS means: `fail` ends the run, `empty` is a page without records.",
+            "What a page without the place of SOURCE_RECORDS means, or null as an output of its program: `fail` ends the run, `empty` is a page without records.",
             "fail",
             "empty",
         ),
@@ -362,7 +388,7 @@ pub(super) fn described() -> Vec<Setting> {
         ),
         optional(
             "SOURCE_PAGE_MORE",
-            "Where the source says whether there are more pages (true or false): a JSON Pointer into the body, `header:NAME` or a jq program, such as `.page < .pages`.",
+            "Where the source says whether there are more pages (true or false): a JSON Pointer into the body, `header:NAME` or a jq program, such as `(.page | tonumber) < (.pages | tonumber)`.",
             "",
             "/has_more",
         ),

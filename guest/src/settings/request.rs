@@ -341,6 +341,7 @@ impl Given<'_> {
         let empty = self.statuses("SOURCE_EMPTY_ON", |status| match status {
             401 | 403 | 407 => Err("refuses the credential"),
             408 | 425 | 429 => Err("asks to come back later"),
+            410 => Err("says that an address or a token is no longer valid"),
             204 | 205 | 400..=499 => Ok(()),
             _ => Err("does not say that there are no records"),
         });
@@ -588,7 +589,7 @@ pub(super) fn described_limits() -> Vec<Setting> {
         ),
         optional(
             "SOURCE_EMPTY_ON",
-            "Statuses that mean that there are no records, comma-separated: 204, and those from 400 on that say nothing of a credential or a limit.",
+            "Statuses that mean that there are no records, comma-separated: 204, and those from 400 on that say nothing of a credential, a limit or an expired token.",
             "",
             "404,204",
         ),

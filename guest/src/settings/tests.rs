@@ -228,3 +228,45 @@ fn numbers_have_limits() {
     assert!(problems(&[("SOURCE_ERROR", ".error |")])[0].starts_with("SOURCE_ERROR: "));
     assert!(problems(&[("MAX_PAGES", "ten")])[0].contains("from 1 to 1000000"));
 }
+
+#[test]
+fn what_counts_records_is_refused_where_a_program_makes_them() {
+    let with = |pairs: &[(&str, &str)]| {
+        problems(&[&[("SOURCE_RECORDS", ".orders[].lines[]")], pairs].concat())
+    };
+    let page = ("SOURCE_PAGINATION", "page");
+    let more = ("SOURCE_PAGE_MORE", "/more");
+
+    assert!(with(&[("SOURCE_PAGINATION", "offset")])[0].contains("`offset` counts records"));
+    assert!(with(&[page])[0].starts_with("SOURCE_PAGE_MORE: is not set, but SOURCE_RECORDS is"));
+    assert_eq!(with(&[page, more]), [""; 0]);
+    let short = [
+        page,
+        more,
+        ("SOURCE_PAGE_SIZE", "9"),
+        ("SOURCE_PAGE_SHORT", "last"),
+    ];
+    assert!(with(&short)[0].contains("`last` counts records"));
+    assert_eq!(problems(&[page]), [""; 0]);
+    assert_eq!(with(&[("SOURCE_RECORDS_MISSING", "empty")]), [""; 0]);
+}
+
+#[test]
+fn a_program_that_sees_headers_may_be_told_by_them_alone() {
+    let is_told = |name: &str, program: &str| {
+        let url = ("SOURCE_API_URL", "https://x.example/");
+        Settings::read(&env(&[url, (name, program)]))
+            .unwrap()
+            .is_told_by_header()
+    };
+
+    for name in [
+        "SOURCE_RECORDS",
+        "SOURCE_ERROR",
+        "SOURCE_PAGE_MORE",
+        "SOURCE_TOTAL",
+    ] {
+        assert!(is_told(name, "$headers.x"), "{name}");
+        assert!(!is_told(name, ".x"), "{name}");
+    }
+}

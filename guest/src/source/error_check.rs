@@ -10,6 +10,8 @@ use crate::ports::Answer;
 pub enum BodyVerdict {
     /// Nothing: the status says what it means.
     Fine,
+    /// The same, and that it is no error.
+    NoError,
     /// An error that may pass: try again as after a 503.
     Retry,
     /// No records, and no more pages.
@@ -34,24 +36,34 @@ impl ErrorCheck {
         })
     }
 
-    /// Judges an answer by the first output that is neither `null` nor `false`. A body that is no JSON is null to a program that
-    /// looks at the status or a header, and fine to others: reading the page says better what is wrong with it. One that cannot
-    /// be judged is not fine: an error might hide in it.
+    /// Whether it may look at more of an answer than its body.
+    pub fn sees_facts(&self) -> bool {
+        self.sees_facts
+    }
+
+    /// Judges an answer by the first output that is neither `null` nor `false`. An empty body is null to a program that looks at
+    /// the status or a header. Another one that is no JSON is not judged: it may come from a server in between, and reading the
+    /// page says better what is wrong with it. One that cannot be judged is not fine: an error might hide in it.
     pub fn judge(&self, answer: &Answer) -> BodyVerdict {
         let body = &answer.body;
         let text = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
-        let text = std::str::from_utf8(text).ok().filter(|text| is_json(text));
-        if text.is_none() && !self.sees_facts {
-            return BodyVerdict::Fine;
-        }
+        let text = match std::str::from_utf8(text) {
+            Ok(text) if is_json(text) => text,
+            Ok(text) if text.trim_ascii().is_empty() && self.sees_facts => "null",
+            _ => return BodyVerdict::Fine,
+        };
         let mut verdict = BodyVerdict::Fine;
         let facts = Facts::of(answer);
-        let value = read_valid(text.unwrap_or("null")).map_err(RunError::Other);
+        let value = read_valid(text).map_err(RunError::Other);
         let ran = value.and_then(|value| {
             let variables = facts.values();
             self.jq.run_with(value, variables, &mut |output| {
                 verdict = match output {
-                    Value::Null | Value::Bool(false) => return Ok(()),
+                    Value::Null => return Ok(()),
+                    Value::Bool(false) => {
+                        verdict = BodyVerdict::NoError;
+                        return Ok(());
+                    }
                     Value::Bool(true) => BodyVerdict::Failed(None),
                     Value::Text(text) if &*text == "retry" => BodyVerdict::Retry,
                     Value::Text(text) if &*text == "empty" => BodyVerdict::Empty,
@@ -62,7 +74,7 @@ impl ErrorCheck {
             })
         });
         match (ran, &verdict) {
-            (Err(why), BodyVerdict::Fine) => {
+            (Err(why), BodyVerdict::Fine | BodyVerdict::NoError) => {
                 BodyVerdict::Failed(Some(format!("SOURCE_ERROR cannot judge it: {why}")))
             }
             _ => verdict,

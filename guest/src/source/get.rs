@@ -28,6 +28,9 @@ const PACE_WAIT_MS_MAX: u64 = 1000;
 /// Redirects from one page's URL.
 const REDIRECTS_MAX: usize = 5;
 
+/// What may help where the first page is not found.
+pub const EMPTY_ADVICE: &str = "; check SOURCE_API_URL, or set SOURCE_EMPTY_ON=404 if the source answers so where there are no records";
+
 /// A page as it came, or the answer 304 to an ask with conditions.
 #[derive(Debug)]
 pub struct Fetched {
@@ -37,6 +40,8 @@ pub struct Fetched {
     pub answer: Answer,
     /// Whether it means that there are no records, by its status or by what SOURCE_ERROR says, and is not to be read.
     pub is_empty: bool,
+    /// Whether SOURCE_ERROR says that it is no error.
+    pub is_no_error: bool,
 }
 
 impl Fetched {
@@ -45,7 +50,8 @@ impl Fetched {
         if self.is_empty {
             return Ok(Opened::nothing());
         }
-        page::open(&self.answer, shape, place)
+        let opened = page::open(&self.answer, shape, place)?;
+        Ok(opened.judged(self.is_no_error))
     }
 
     /// Where this is, for messages, as page number `page`.
@@ -316,6 +322,7 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                     url,
                     answer,
                     is_empty,
+                    is_no_error: false,
                 }));
             }
             let mut answer = answer;
@@ -327,9 +334,16 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                 };
                 self.wire.read(&mut answer, &place, self.body_bytes_max)?;
             }
-            let judged = self.check.map(|check| check.judge(&answer));
+            let is_redirect = matches!(self.meaning(&answer), Meaning::By(Verdict::Redirect));
+            let check = self.check.filter(|_| !is_redirect);
+            let judged = check.map(|check| check.judge(&answer));
+            let is_no_error = judged == Some(BodyVerdict::NoError);
             let (verdict, said) = match judged.unwrap_or(BodyVerdict::Fine) {
-                BodyVerdict::Fine => (self.meaning(&answer), String::new()),
+                BodyVerdict::Fine | BodyVerdict::NoError => (self.meaning(&answer), String::new()),
+                BodyVerdict::Empty if never_empty(answer.status) => {
+                    let said = "`empty`, but such a status never means that there are no records";
+                    return Err(failed(&url, &answer, page, said));
+                }
                 BodyVerdict::Empty => (Meaning::Empty, String::new()),
                 BodyVerdict::Retry => {
                     let now = self.clock.unix_seconds();
@@ -353,6 +367,7 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                         url,
                         answer,
                         is_empty: true,
+                        is_no_error,
                     }));
                 }
                 Meaning::By(Verdict::Page) => {
@@ -360,6 +375,7 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                         url,
                         answer,
                         is_empty,
+                        is_no_error,
                     }));
                 }
                 Meaning::By(Verdict::Redirect) => {
@@ -409,14 +425,20 @@ enum Meaning {
     By(Verdict),
 }
 
-/// The failure of a good answer that SOURCE_ERROR takes for an error.
+/// Whether a status says something of the source's health, a credential or a limit, and so nothing of records.
+fn never_empty(status: u16) -> bool {
+    matches!(status, 300..=399 | 401 | 407 | 408 | 425 | 429 | 500..)
+}
+
+/// The failure of a good answer that SOURCE_ERROR takes for an error. It has no status: whatever pages came before, it is no
+/// end.
 fn failed(url: &Url, answer: &Answer, page: u64, said: &str) -> Failure {
     let (url, status, says) = (shown(url), answer.status, excerpt::says(answer));
     Failure::Protocol(Detail {
         message: format!(
             "`{url}` answered {status} on page {page} and SOURCE_ERROR says {said}{says}"
         ),
-        status: Some(status),
+        status: None,
         retry_after_seconds: None,
     })
 }
@@ -455,18 +477,20 @@ fn refusal(
     (page, said): (u64, &str),
 ) -> Failure {
     let (status, says) = (answer.status, excerpt::says(answer));
+    let limited = if matches!(status, 400 | 403) && excerpt::tells_of_a_limit(answer) {
+        format!("; if it is a rate limit, set SOURCE_RETRY_ON={status}")
+    } else {
+        String::new()
+    };
+    // Whatever pages came before it, it says too much to be an end.
+    let is_no_end = page > 1 && !(said.is_empty() && limited.is_empty());
     let detail = |what: &str| Detail {
         message: format!(
             "`{}` answered {status} on page {page}{says}{said}{what}",
             shown(url)
         ),
-        status: Some(status),
+        status: Some(status).filter(|status| !is_no_end || matches!(status, 401 | 403)),
         retry_after_seconds: None,
-    };
-    let limited = if matches!(status, 400 | 403) && excerpt::tells_of_a_limit(answer) {
-        format!("; if it is a rate limit, set SOURCE_RETRY_ON={status}")
-    } else {
-        String::new()
     };
     let advice = match (status, ask.method, &ask.body) {
         (405, Method::Post, Some(_)) => {
@@ -479,9 +503,7 @@ fn refusal(
         (405, Method::Get, _) => {
             "; the request was a GET: give a SOURCE_BODY if the API takes a POST, or set SOURCE_METHOD=POST"
         }
-        (404, ..) if page == 1 => {
-            "; check SOURCE_API_URL, or set SOURCE_EMPTY_ON=404 if the source answers so where there are no records"
-        }
+        (404, ..) if page == 1 => EMPTY_ADVICE,
         _ if page == 1 && limited.is_empty() => "; check SOURCE_API_URL",
         _ => &limited,
     };

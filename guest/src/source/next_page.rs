@@ -99,6 +99,8 @@ pub struct NextPage<'s> {
     largest: u64,
     /// What the page before the one at hand gave reason to expect.
     before: Before,
+    /// The page before the one at hand says that there is this one.
+    is_named: bool,
     /// A page behind a short one had records: the source hides some, and what came cannot be counted against a total.
     hides: bool,
     /// A page had fewer records than another one before it or behind it, and was not the last: the source filters pages.
@@ -147,6 +149,7 @@ impl<'s> NextPage<'s> {
             totals: None,
             largest: 0,
             before: Before::Silent,
+            is_named: false,
             hides: false,
             filters: false,
             was_shorter: false,
@@ -186,6 +189,7 @@ impl<'s> NextPage<'s> {
         self.totals = None;
         self.largest = 0;
         self.before = Before::Silent;
+        self.is_named = false;
         self.hides = false;
         self.filters = false;
         self.was_shorter = false;
@@ -213,6 +217,7 @@ impl<'s> NextPage<'s> {
     pub fn next(&mut self, ask: &Ask, page: Page<'_>) -> Result<Step, String> {
         if page.seen.join == Join::Lost {
             self.before = Before::Silent;
+            self.is_named = false;
             return self.back(ask).map(Step::Back);
         }
         let (answer, contents) = (&page.fetched.answer, page.contents);
@@ -246,6 +251,11 @@ impl<'s> NextPage<'s> {
                 Some(ask.with(to, &self.position.to_string(), Json::Number)?)
             }
         };
+        let names = matches!(
+            self.pagination.style,
+            Style::Link | Style::NextUrl(_) | Style::Token { .. }
+        );
+        self.is_named = names || more == Some(true);
         let is_passed = next.is_some() && contents.records == 0 && more.is_none();
         self.before = if is_passed { Before::Empty } else { before };
         self.largest = self.largest.max(contents.records);
@@ -332,6 +342,7 @@ impl<'s> NextPage<'s> {
     /// bring a page of known records, too. `None`: it is the end.
     pub fn past_echo(&mut self, ask: &Ask, page: Page<'_>) -> Result<Option<Ask>, String> {
         let is_second = std::mem::replace(&mut self.has_echoed, true);
+        self.is_named = false;
         let to = match &self.pagination.style {
             Style::Page { to, .. } if !is_second => {
                 self.position += 1;
@@ -395,6 +406,7 @@ impl<'s> NextPage<'s> {
         const CAPPED: &str = "; SOURCE_TOTAL is reached, but it may be capped, and the source may refuse to go further: use a pagination without a limit, or set SOURCE_PAGE_MORE";
         let is_end = match (self.before, status) {
             (Before::Silent, _) => return Refusal::Stays(""),
+            _ if self.is_named => return Refusal::Stays(""),
             (Before::Reached(total), 400 | 422) if total % CAPS == 0 => {
                 return Refusal::Stays(CAPPED);
             }
@@ -631,7 +643,14 @@ impl<'s> NextPage<'s> {
 
     /// The end behind a page that means that there are no records. `Err` says what is missing.
     pub fn end_at_nothing(&self) -> Result<(), String> {
-        self.totals.map_or(Ok(()), |_| self.end())
+        if self.is_named {
+            return Err(
+                "means that there are no records, but the page before it says that there is this one"
+                    .to_owned(),
+            );
+        }
+        let has_read = self.passed > 0 || self.empties > 0;
+        if has_read { self.end() } else { Ok(()) }
     }
 
     /// What is odd about the total, now that the last page came.

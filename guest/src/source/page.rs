@@ -70,8 +70,6 @@ pub struct Shape {
     may_be_behind: bool,
     /// `SOURCE_RECORDS_MISSING`: a page without the place of the records has none.
     missing_is_empty: bool,
-    /// Whether somebody said what an error looks like.
-    is_judged: bool,
 }
 
 impl Shape {
@@ -94,7 +92,6 @@ impl Shape {
             known_by: Vec::new(),
             may_be_behind: false,
             missing_is_empty: false,
-            is_judged: false,
         }
     }
 
@@ -117,13 +114,11 @@ impl Shape {
         Self { known_by, ..self }
     }
 
-    /// The same, where a page without the place of the records has none if `missing_is_empty`, and what is an error was judged
-    /// before if `is_judged`.
+    /// The same, where a page without the place of the records has none if `missing_is_empty`.
     #[must_use]
-    pub fn reading(self, missing_is_empty: bool, is_judged: bool) -> Self {
+    pub fn reading(self, missing_is_empty: bool) -> Self {
         Self {
             missing_is_empty,
-            is_judged,
             ..self
         }
     }
@@ -162,6 +157,8 @@ pub struct Opened<'a> {
     /// The records, where a program makes them.
     records: Option<Made>,
     made: Vec<Option<String>>,
+    /// Whether somebody judged that it is no error.
+    is_no_error: bool,
 }
 
 impl Opened<'_> {
@@ -171,6 +168,16 @@ impl Opened<'_> {
             body: None,
             records: None,
             made: Vec::new(),
+            is_no_error: true,
+        }
+    }
+
+    /// The same, where somebody judged that it is no error if `is_no_error`.
+    #[must_use]
+    pub fn judged(self, is_no_error: bool) -> Self {
+        Self {
+            is_no_error,
+            ..self
         }
     }
 
@@ -187,6 +194,7 @@ pub fn open<'a>(answer: &'a Answer, shape: &Shape, place: &Place) -> Result<Open
         body: Some(&answer.body),
         records: None,
         made: Vec::new(),
+        is_no_error: false,
     };
     let asked = shape.programs.iter().map(|(program, _)| program);
     let asked: Vec<&Program> = asked.chain(&shape.made_by).collect();
@@ -206,7 +214,7 @@ pub fn open<'a>(answer: &'a Answer, shape: &Shape, place: &Place) -> Result<Open
         opened.made.push(made.map_err(|why| wrong(setting, why))?);
     }
     if let Some(program) = &shape.made_by {
-        let made = program.records(&body, &facts);
+        let made = program.records(&body, &facts, shape.missing_is_empty);
         opened.records = Some(made.map_err(|why| wrong("SOURCE_RECORDS", why))?);
     }
     Ok(opened)
@@ -313,7 +321,7 @@ pub fn read<'b>(
         let record = is_one.map_err(|why| Failure::protocol(format!("{place} {why}")))?;
         reader.one(record);
     }
-    let mut contents = reader.finish(place, text)?;
+    let mut contents = reader.finish(place, text, page.is_no_error)?;
     contents.made.clone_from(&page.made);
     Ok(contents)
 }
@@ -409,7 +417,7 @@ impl<'b> Reader<'_, 'b> {
         }
     }
 
-    fn finish(self, place: &Place, body: &str) -> Result<Contents, Failure> {
+    fn finish(self, place: &Place, body: &str, is_no_error: bool) -> Result<Contents, Failure> {
         let protocol = |text: String| Err(Failure::protocol(format!("{place} {text}")));
         if let Some(step) = &self.repeated {
             return protocol(format!("has two members {}", quoted(step)));
@@ -440,14 +448,12 @@ impl<'b> Reader<'_, 'b> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        let is_plain_array = matches!(self.found, Found::Records) && self.shape.made_by.is_none();
-        let is_doubtful = self.records == 0 && !is_plain_array && !self.shape.may_be_behind;
-        if is_doubtful
-            && !self.shape.is_judged
-            && let Some(error) = bare::error_in(body)
+        if self.records == 0
+            && !is_no_error
+            && let Some(error) = bare::error_in(body, at)
         {
             return protocol(format!(
-                "has no records, and an error at `{error}`; if it is none, set SOURCE_ERROR to a program that finds real ones"
+                "has no records, and an error at `{error}`; if it is none, set SOURCE_ERROR to a program that gives false there"
             ));
         }
         Ok(Contents {

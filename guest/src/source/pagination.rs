@@ -87,7 +87,8 @@ pub enum PageFrom {
 }
 
 impl PageFrom {
-    fn may_be_in_header(&self) -> bool {
+    /// Whether a header, or the status, may change it where the body stays the same.
+    pub fn may_be_in_header(&self) -> bool {
         match self {
             Self::Body(_) => false,
             Self::Header(_) => true,

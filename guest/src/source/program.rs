@@ -11,8 +11,8 @@ use crate::ports::Answer;
 
 /// Steps of a program on one page: on a record it has a fiftieth of them.
 const PAGE_STEPS_MAX: u64 = 50 * STEPS_MAX;
-/// Bytes of the records that a program makes of one page.
-const RECORDS_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of the body of one page, and of the records that a program makes of it: both are in memory as values, too.
+const RECORDS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// What a program knows besides its input.
 pub(super) const VARIABLES: [&str; 2] = ["$status", "$headers"];
 
@@ -110,38 +110,32 @@ impl Program {
 
     /// Reads the body that all these programs are asked of, which is JSON. `Err` says why it has no single meaning.
     pub fn read(programs: &[&Self], body: &str) -> Result<Value, String> {
+        if body.len() > RECORDS_BYTES_MAX {
+            return Err(format!(
+                "has {} bytes, but jq programs read pages of at most {RECORDS_BYTES_MAX}: ask for smaller pages (SOURCE_PAGE_SIZE), or use JSON Pointers",
+                body.len()
+            ));
+        }
         let all: Vec<&Jq> = programs.iter().map(|program| &*program.jq).collect();
         Jq::read_for_all(&all, body, &mut Names::default())
     }
 
-    /// The first output for which `takes` has a use. `Err` says what went wrong before there was one.
-    pub fn first<T>(
-        &self,
-        body: &Value,
-        facts: &Facts,
-        takes: impl Fn(Value) -> Option<T>,
-    ) -> Result<Option<T>, RunError> {
+    /// The JSON of the output that is not null. `Err`: there are several, which differ.
+    pub fn json(&self, body: &Value, facts: &Facts) -> Result<Option<String>, String> {
         let mut found = None;
-        let ran = self.run(body, facts, &mut |output| {
-            found = takes(output);
-            if found.is_some() {
-                Err(String::new())
-            } else {
+        let ran = self.run(body, facts, &mut |output| match &found {
+            _ if output == Value::Null => Ok(()),
+            Some(before) if *before != output => Err(
+                "has several outputs, which differ: make them one value, such as by `any(…)`, `first(…)` or `add`"
+                    .to_owned(),
+            ),
+            _ => {
+                found = Some(output);
                 Ok(())
             }
         });
-        match (ran, found) {
-            (Err(why), None) => Err(why),
-            (_, found) => Ok(found),
-        }
-    }
-
-    /// The JSON of the first output that is not null.
-    pub fn json(&self, body: &Value, facts: &Facts) -> Result<Option<String>, String> {
-        let output = self.first(body, facts, |output| {
-            (output != Value::Null).then_some(output)
-        });
-        let Some(output) = output.map_err(|why| why.to_string())? else {
+        ran.map_err(|why| why.to_string())?;
+        let Some(output) = found else {
             return Ok(None);
         };
         let mut json = Vec::new();
@@ -149,19 +143,22 @@ impl Program {
         Ok(String::from_utf8(json).ok())
     }
 
-    /// The records in its outputs: an array has them as its elements, an object is one, and null none. `Err` says what another
-    /// output is.
-    pub fn records(&self, body: &Value, facts: &Facts) -> Result<Made, String> {
+    /// The records in its outputs: an array has them as its elements, an object is one, and null none if `null_is_none`. `Err`
+    /// says what another output is.
+    pub fn records(&self, body: &Value, facts: &Facts, null_is_none: bool) -> Result<Made, String> {
         let mut made = Made::default();
         let mut number = 0_u64;
         let ran = self.run(body, facts, &mut |output| {
             number += 1;
             match &output {
-                Value::Null => Ok(()),
+                Value::Null if null_is_none => Ok(()),
+                Value::Null => Err(format!(
+                    "output {number} is null, not an array of records or one record; if that means no records, set SOURCE_RECORDS_MISSING=empty"
+                )),
                 Value::Array(elements) => made.add_all(elements),
                 Value::Object(_) => made.add(&output),
                 other => Err(format!(
-                    "output {number} is a {}, not an array of records, one record or null",
+                    "output {number} is a {}, not an array of records or one record",
                     other.kind()
                 )),
             }
@@ -189,7 +186,7 @@ impl Made {
         write(record, &mut self.text).map_err(|why| format!("a record {why}"))?;
         if self.text.len() > RECORDS_BYTES_MAX {
             return Err(format!(
-                "makes more than {RECORDS_BYTES_MAX} bytes of records"
+                "makes more than {RECORDS_BYTES_MAX} bytes of records of one page: ask for smaller pages (SOURCE_PAGE_SIZE), or use a JSON Pointer"
             ));
         }
         self.ends.push(self.text.len());

@@ -265,12 +265,37 @@ pub fn of(
         .map(Sign::Weak)
 }
 
+/// Members that are about the answer or its pages, so that the object around them has no records by key.
+const AROUND: [&str; 14] = [
+    "meta",
+    "metadata",
+    "paging",
+    "pagination",
+    "pageinfo",
+    "page",
+    "pages",
+    "pager",
+    "cursor",
+    "cursors",
+    "link",
+    "links",
+    "responsemetadata",
+    "info",
+];
+
 /// Leaves out what is in objects that have nothing but objects in them, as records by key: their members say nothing of pages.
+/// The body itself is around records, rather.
 fn leave_out_keyed(members: &mut Vec<Member<'_>>) {
     let parent = |pointer: &str| pointer.rsplit_once('/').map(|(at, _)| at.to_owned());
     let objects = members.iter().filter(|member| member.text.starts_with('{'));
-    let all = objects.map(|member| member.pointer.as_str()).chain([""]);
-    let leads = |member: &Member<'_>| NEXT.contains(&member.name.as_str());
+    let is_around = |name: &str| {
+        let name: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+        AROUND.contains(&name.as_str())
+    };
+    let objects = objects.filter(|member| !is_around(&member.name));
+    let all = objects.map(|member| member.pointer.as_str());
+    let leads =
+        |member: &Member<'_>| NEXT.contains(&member.name.as_str()) || is_around(&member.name);
     let keyed = all.filter(|at| {
         let of = |member: &&Member<'_>| parent(&member.pointer).as_deref() == Some(at);
         let mut own = members.iter().filter(of).peekable();

@@ -1,5 +1,5 @@
 use super::*;
-use BodyVerdict::{Empty, Failed, Fine, Retry};
+use BodyVerdict::{Empty, Failed, Fine, NoError, Retry};
 
 fn judged(program: &str, body: &str) -> BodyVerdict {
     judged_at(200, program, body)
@@ -19,7 +19,9 @@ fn a_program_judges_by_status_and_headers_too() {
     let program = r#"if $status == 404 then "empty" elif $headers["x-limit"] == "0" then "retry" else .error end"#;
 
     assert_eq!(judged_at(404, program, "{}"), Empty);
-    assert_eq!(judged_at(404, program, "<html>"), Empty);
+    assert_eq!(judged_at(404, program, ""), Empty);
+    // It may come from a proxy, and is no answer of the API.
+    assert_eq!(judged_at(404, program, "<html>"), Fine);
     assert_eq!(judged_at(400, program, ""), Retry);
     assert_eq!(judged_at(500, ".error", "<html>"), Fine);
 }
@@ -28,7 +30,7 @@ fn a_program_judges_by_status_and_headers_too() {
 fn a_body_is_fine_where_the_program_says_nothing() {
     assert_eq!(judged(".error", r#"{"items":[]}"#), Fine);
     assert_eq!(judged("empty", "[]"), Fine);
-    assert_eq!(judged(".ok == false", r#"{"ok":true}"#), Fine);
+    assert_eq!(judged(".ok == false", r#"{"ok":true}"#), NoError);
 }
 
 #[test]

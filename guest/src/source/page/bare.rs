@@ -2,7 +2,7 @@
 
 use super::Shape;
 use crate::failure::quoted;
-use crate::source::outline::members;
+use crate::source::outline::{Member, members};
 use crate::source::program::jq_path;
 use tidegate_json::{Paths, Pointer};
 
@@ -38,7 +38,7 @@ pub(super) fn is_record<'b>(
             wrong(", and it is empty; if that means no records, set SOURCE_RECORDS_MISSING=empty")
         };
     }
-    if !is_empty && own.all(|member| member.text.starts_with('{')) && error_in(body).is_none() {
+    if !is_empty && own.all(|member| member.text.starts_with('{')) && error_in(body, at).is_none() {
         return wrong(&format!(
             "; if its members are records, set SOURCE_RECORDS={by_jq}[], or SOURCE_RECORDS={by_jq} | to_entries[] | {{key}} + .value to have their names as `key`"
         ));
@@ -51,21 +51,62 @@ pub(super) fn is_record<'b>(
         let value = value_at(text, known);
         value.is_none_or(|value| value == "null")
     });
+    let has_objects = |member: &Member<'_>| member.objects().is_some_and(|objects| objects > 0);
     match missing {
         Some(missing) => wrong(&format!("{hint}; a single record would have a `{missing}`")),
         None if shape.known_by.is_empty() => wrong(&format!(
             "{hint}; if it is one record, set SOURCE_RECORDS={by_jq}, which takes an array of records too"
         )),
-        None => Ok(text),
+        None => {
+            if let Some(array) = all.iter().find(|member| has_objects(member)) {
+                let at = quoted(&format!("{at}{}", array.pointer));
+                return wrong(&format!(
+                    "{hint}; {at} has objects in it: if it is one record all the same, set SOURCE_RECORDS={by_jq}"
+                ));
+            }
+            match error_in(text, "") {
+                Some(error) => wrong(&format!(", and an error at `{at}{error}`")),
+                None => Ok(text),
+            }
+        }
     }
 }
 
-/// The pointer to an error that the body, an object, tells of.
-pub(super) fn error_in(body: &str) -> Option<String> {
+/// Names that an error has, in lower case and without marks between their words.
+const ERRORS: [&str; 6] = [
+    "error",
+    "errors",
+    "fault",
+    "errormessage",
+    "errorcode",
+    "exception",
+];
+/// Objects beside the records that tell how the request went.
+const TELL: [&str; 6] = ["meta", "response", "result", "header", "status", "data"];
+
+/// The pointer to an error that the body, an object, tells of: at its top, on the way to the records at `records_at`, or in an
+/// object beside them that tells how the request went.
+pub(super) fn error_in(body: &str, records_at: &str) -> Option<String> {
     let says = |text: &str| !matches!(text, "null" | "false" | "0" | "\"\"" | "[]" | "{}");
+    let is_error = |name: &str, text: &str| {
+        let name: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+        let text = text.to_ascii_lowercase();
+        match name.to_lowercase().as_str() {
+            "success" | "ok" => text == "false",
+            "status" => matches!(
+                text.as_str(),
+                "\"error\"" | "\"fail\"" | "\"failed\"" | "\"failure\""
+            ),
+            "code" | "statuscode" => text.parse::<u64>().is_ok_and(|code| code >= 400),
+            name => ERRORS.contains(&name) && says(&text),
+        }
+    };
     let all = members(body);
     let mut errors = all.iter().filter(|member| {
-        matches!(member.pointer.as_str(), "/error" | "/errors") && says(member.text)
+        let (parent, name) = member.pointer.rsplit_once('/').unwrap_or_default();
+        let is_way = parent.is_empty() || records_at.starts_with(&format!("{parent}/"));
+        let tells = || TELL.contains(&parent[1..].to_lowercase().as_str());
+        (is_way || tells()) && is_error(name, member.text)
     });
     errors.next().map(|error| error.pointer.clone())
 }

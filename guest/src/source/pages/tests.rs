@@ -26,6 +26,7 @@ fn fetched(url_text: &str, headers: &[(&str, &str)], body: &str) -> Fetched {
             body: body.as_bytes().to_vec(),
         },
         is_empty: false,
+        is_no_error: false,
     }
 }
 

@@ -175,3 +175,23 @@ fn an_array_on_the_way_to_the_records_is_looked_into() {
         ))
     );
 }
+
+#[test]
+fn records_by_key_are_no_sign_and_what_is_around_them_is() {
+    let seen = |envelope: &str| of(&answer(&[], ""), envelope, 3, None, Format::Json);
+
+    for keyed in [
+        r#"{"data":{"a":{"total":9},"b":{"total":7}}}"#,
+        r#"{"ok":true,"products":{"a":{"count":9}}}"#,
+    ] {
+        assert_eq!(seen(keyed), None, "{keyed}");
+    }
+    for around in [
+        r#"{"products":{"a":{"n":1}},"meta":{"total":500,"pages":5}}"#,
+        r#"{"data":{"items":{"a":{"n":1}},"page_info":{"total":500}}}"#,
+        r#"{"data":{"meta":{"total":500}}}"#,
+        r#"{"data":{"a":{"n":1}},"links":{"next":{"href":"/2"}}}"#,
+    ] {
+        assert!(matches!(seen(around), Some(Sign::Strong(_))), "{around}");
+    }
+}

@@ -63,7 +63,7 @@ fn a_body_that_is_an_error_fails_at_once_and_is_quoted() {
         Failure::Protocol(Detail {
             message: r#"`https://x.example/o` answered 200 on page 2 and SOURCE_ERROR says `no such\nview`: `{"error":"no such\nview"}`"#
                 .to_owned(),
-            status: Some(200),
+            status: None,
             retry_after_seconds: None,
         })
     );
@@ -194,4 +194,51 @@ fn a_202_is_tried_again_and_never_a_page() {
         "{:?}",
         clock.slept_ms
     );
+}
+
+#[test]
+fn what_is_said_of_a_refusal_behind_a_page_has_no_status_and_so_is_no_end() {
+    let (got, _, _) = judged(PROGRAM, [bad(404, r#"{"error":"no"}"#)]);
+
+    assert!(
+        matches!(&got, Err(Failure::Refused(detail)) if detail.status.is_none()),
+        "{got:?}"
+    );
+    let (got, _, _) = judged(PROGRAM, [bad(404, "{}")]);
+    assert!(
+        matches!(&got, Err(Failure::Refused(detail)) if detail.status == Some(404)),
+        "{got:?}"
+    );
+}
+
+#[test]
+fn a_status_about_health_or_credentials_never_means_no_records() {
+    const EMPTY: &str = r#"if (.rows | length) == 0 then "empty" else null end"#;
+    for status in [300, 401, 429, 502] {
+        let (got, _, _) = judged(EMPTY, [bad(status, r#"{"rows":[]}"#)]);
+        let why = got.unwrap_err();
+        assert!(matches!(why, Failure::Protocol(_)), "{why}");
+        assert!(
+            why.to_string().contains("such a status never means"),
+            "{why}"
+        );
+    }
+    let (got, _, _) = judged(EMPTY, [bad(404, r#"{"rows":[]}"#)]);
+    assert!(got.unwrap().is_empty);
+    let with_status = format!("if $status == 0 then null else ({EMPTY}) end");
+    let (got, _, _) = judged(&with_status, (0..4).map(|_| bad(502, "<html>")));
+    assert!(matches!(got, Err(Failure::Unavailable(_))), "{got:?}");
+}
+
+#[test]
+fn a_redirect_is_followed_whatever_its_body_says() {
+    let moved = answer(301, &[("location", "https://x.example/p")]).map(|answer| Answer {
+        body: br#"{"error":"Moved Permanently"}"#.to_vec(),
+        ..answer
+    });
+
+    let (got, http, _) = judged(PROGRAM, [moved, good("{}")]);
+
+    assert!(got.is_ok(), "{got:?}");
+    assert_eq!(http.asked.len(), 2);
 }

@@ -565,3 +565,50 @@ fn a_record_that_an_offset_brings_twice_counts_once_against_the_total() {
     assert!(step("b", 1, 1));
     assert!(!step("b", 0, 0));
 }
+
+#[test]
+fn an_answer_that_means_no_records_is_no_end_where_the_page_before_named_it() {
+    let place = Place {
+        page: 2,
+        url: FIRST.to_owned(),
+        content_type: None,
+    };
+    let ended = |pairs: &[(&str, &str)], values: Vec<Option<String>>| {
+        let settings = settings(pairs);
+        let mut pages = pages(&settings);
+        assert!(pages.end_at_nothing(&place).is_ok());
+        let page = fetched(FIRST, &[("link", "<?page=2>; rel=next")], "one");
+        assert_eq!(
+            go_on(&mut pages, &page, &Contents::new(3, values)),
+            Ok(true)
+        );
+        let refused = Failure::Refused(Detail {
+            message: "refused".to_owned(),
+            status: Some(404),
+            retry_after_seconds: None,
+        });
+        (pages.end_at_nothing(&place), pages.refused(refused))
+    };
+    let numbered = ("SOURCE_PAGINATION", "page");
+
+    for (pairs, values) in [
+        (LINK.as_slice(), vec![None]),
+        (&[numbered, MORE], vec![None, Some("true".to_owned())]),
+    ] {
+        let (nothing, refused) = ended(pairs, values);
+        let why = nothing.unwrap_err().to_string();
+        assert!(
+            why.contains("the page before it says that there is this one"),
+            "{why}"
+        );
+        assert!(refused.is_err());
+    }
+    assert!(ended(&[numbered], vec![None]).0.is_ok());
+    let (nothing, _) = ended(&[numbered, TOTAL], vec![None, Some("9".to_owned())]);
+    assert!(
+        nothing
+            .unwrap_err()
+            .to_string()
+            .contains("3 records of the 9")
+    );
+}
