@@ -19,7 +19,7 @@ use crate::settings::host::HostPlan;
 use crate::settings::inputs::Problem;
 use crate::settings::job_file::JOB_FILE;
 use crate::settings::policy::{POLICY, Verdict};
-use crate::settings::{catalogue, granted, shown, suggest};
+use crate::settings::{catalogue, granted, mistaken, shown, suggest};
 use crate::units;
 use crate::words;
 
@@ -128,6 +128,15 @@ fn checked(job: &Job, problems: &[Problem], online: bool) -> String {
         let _ = writeln!(
             out,
             "warning: {name} in the environment is ignored; the setting is {setting}"
+        );
+    }
+    for found in mistaken::found(job.inputs.layers()) {
+        let _ = writeln!(
+            out,
+            "warning: {} has `{}`, which looks like a secret, and the component gets it: {}",
+            found.setting,
+            words::escaped(&found.name),
+            found.advice()
         );
     }
     if let Some(kept_back) = granted::ungranted(&job.inputs, &job.grant()) {

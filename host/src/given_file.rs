@@ -25,6 +25,7 @@ use crate::limits::Limits;
 use crate::process::stop::Stop;
 
 pub mod reread;
+pub mod rotated;
 pub mod within;
 
 /// Standard input. A socket there cannot be opened a second time by a path, so its descriptor is copied.

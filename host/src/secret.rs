@@ -61,6 +61,23 @@ pub(crate) fn base64(text: &str) -> Zeroizing<String> {
     Zeroizing::new(STANDARD.encode(text))
 }
 
+/// A text as it is between the quotes of JSON.
+pub(crate) fn in_json(text: &str) -> Zeroizing<String> {
+    let mut quoted = Zeroizing::new(Vec::with_capacity(6 * text.len() + 2));
+    let written = serde_json::to_writer(&mut *quoted, text);
+    written.expect("a text is JSON");
+    let inner = std::str::from_utf8(&quoted[1..quoted.len() - 1]).expect("JSON is UTF-8");
+    joined(&[inner])
+}
+
+/// The first of these in a text, and where it begins.
+pub(crate) fn first_of<'n>(text: &str, names: &[&'n str]) -> Option<(usize, &'n str)> {
+    let found = names
+        .iter()
+        .filter_map(|name| Some((text.find(name)?, *name)));
+    found.min_by_key(|(at, _)| *at)
+}
+
 /// One text of several. Its memory is wiped when it is dropped, and it was in no other on the way: a text that grows leaves
 /// copies behind.
 pub(crate) fn joined(parts: &[&str]) -> Zeroizing<String> {

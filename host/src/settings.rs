@@ -17,6 +17,7 @@ pub mod host;
 pub mod inputs;
 pub mod job_file;
 pub mod layers;
+pub mod mistaken;
 mod parse;
 pub mod plan;
 pub mod policy;

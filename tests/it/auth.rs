@@ -3,12 +3,20 @@
 //! In these tests the credential that must be nowhere (`Job::key`) is the access token, or the client secret: that no
 //! stream and no file of the output folder holds it is checked after every run.
 
+/// Secrets besides the credential.
+mod besides;
 /// Cookies.
 mod cookies;
+/// Grants of OAuth2, and clients that sign.
+mod granted;
 /// Keys in a query, and as the user of basic.
 mod keys;
+/// Logins.
+mod login;
 /// Client certificates.
 mod mutual_tls;
+/// Refresh tokens.
+mod refresh;
 /// Settings that do not go together.
 mod refused;
 /// Keys that change in their file during a run.

@@ -36,6 +36,7 @@ pages! {
     "docs/connector-reference.md"
     "docs/connector-signed.md"
     "docs/connectors.md"
+    "docs/credentials.md"
     "docs/databases.md"
     "docs/engines.md"
     "docs/exit-codes.md"

@@ -123,10 +123,13 @@ impl Given<'_> {
         let auth = self.get("SOURCE_AUTH").unwrap_or("bearer");
         match auth {
             // Which of them can be used is for whoever sends the credential to say: this component never does.
-            "bearer" | "header" | "query" | "basic" | "oauth2" => {}
+            "bearer" | "header" | "query" | "basic" | "oauth2" | "login" => {}
             other => self.wrong(
                 "SOURCE_AUTH",
-                not_one_of(other, &["bearer", "header", "query", "basic", "oauth2"]),
+                not_one_of(
+                    other,
+                    &["bearer", "header", "query", "basic", "oauth2", "login"],
+                ),
             ),
         }
         match self.get("SOURCE_AUTH_NAME") {
@@ -136,7 +139,7 @@ impl Given<'_> {
                     format!("{} is not a header's name", quoted(name)),
                 );
             }
-            Some(_) if matches!(auth, "bearer" | "basic" | "oauth2") => {
+            Some(_) if matches!(auth, "bearer" | "basic" | "oauth2" | "login") => {
                 self.wrong(
                     "SOURCE_AUTH_NAME",
                     format!("has no effect with SOURCE_AUTH `{auth}`: remove it"),
@@ -544,7 +547,7 @@ pub(super) fn described() -> Vec<Setting> {
         api_key,
         optional(
             "SOURCE_AUTH",
-            "How the credential is sent: `bearer`, `header`, `query`, `basic` (`user:password`) or `oauth2` (an access token is fetched).",
+            "How the credential is sent: `bearer`, `header`, `query`, `basic` (`user:password`), `oauth2` (an access token is fetched) or `login` (SOURCE_LOGIN_URL).",
             "bearer",
             "header",
         ),

@@ -64,7 +64,8 @@ impl From<&EgressError> for Broken {
         match error {
             EgressError::Denied { .. }
             | EgressError::CredentialRefused { .. }
-            | EgressError::ProxyRefused { .. } => Self::Denied,
+            | EgressError::ProxyRefused { .. }
+            | EgressError::TokenNotKept { .. } => Self::Denied,
             // Who gives out tokens is none of its business; that asking again may help is.
             EgressError::TokenUnavailable { .. } => Self::DestinationUnavailable,
             EgressError::Budget { .. } => Self::Budget,

@@ -71,7 +71,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
-    use crate::egress::{Auth, Policy, TlsFiles};
+    use crate::egress::{Auth, Besides, Policy, TlsFiles};
     use crate::log::Log;
 
     /// A way out that grants nothing.
@@ -80,7 +80,7 @@ mod tests {
         Egress::new(
             Policy::default(),
             &auth,
-            None,
+            &Besides::default(),
             &files,
             &limits,
             Log::silent(),

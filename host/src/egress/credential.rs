@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::headers::is_forbidden_header;
 use super::key::Key;
-use super::token::OAuth2;
+use super::token::Issuer;
 use crate::outcome::{Failure, Outcome};
 use crate::secret::{Secret, base64, joined, percent_encoded, shared};
 
@@ -37,12 +37,12 @@ pub enum Auth {
     },
     /// `Authorization: Basic …`, of `user:password`; either half may be empty.
     Basic(Key),
-    /// `Authorization: Bearer …`, of a token that is fetched.
-    OAuth2(OAuth2),
+    /// A token that is fetched.
+    Fetched(Box<Issuer>),
 }
 
 /// A half of `user:password` that is shorter is no secret, and hiding it would spoil every text that it occurs in.
-const HALF_BYTES_MIN: usize = 4;
+pub(super) const HALF_BYTES_MIN: usize = 4;
 /// A shorter password is there only because there must be one: the user is the secret then.
 const PASSWORD_BYTES_MIN: usize = 8;
 
@@ -50,7 +50,7 @@ impl Auth {
     /// The key that is sent, where one is.
     pub(super) fn key(&self) -> Option<&Key> {
         match self {
-            Self::None | Self::OAuth2(_) => None,
+            Self::None | Self::Fetched(_) => None,
             Self::Bearer(key)
             | Self::Header { value: key, .. }
             | Self::Query { value: key, .. }
@@ -62,7 +62,7 @@ impl Auth {
     pub(super) fn with_key(&self, another: Key) -> Self {
         let mut auth = self.clone();
         match &mut auth {
-            Self::None | Self::OAuth2(_) => {}
+            Self::None | Self::Fetched(_) => {}
             Self::Bearer(key)
             | Self::Header { value: key, .. }
             | Self::Query { value: key, .. }
@@ -71,25 +71,38 @@ impl Auth {
         auth
     }
 
+    /// The header that it is sent as; none where it is no header.
+    pub fn header(&self) -> Option<HeaderName> {
+        match self {
+            Self::None | Self::Query { .. } => None,
+            Self::Bearer(_) | Self::Basic(_) => Some(AUTHORIZATION),
+            Self::Header { name, .. } => HeaderName::from_bytes(name.as_bytes()).ok(),
+            Self::Fetched(issuer) => issuer.header(),
+        }
+    }
+
     /// Every value that must not be seen: the secret, and of a pair the password, or the user where there is none.
     pub fn secrets(&self) -> Vec<Secret> {
         match self {
             Self::None => Vec::new(),
-            Self::OAuth2(oauth2) => oauth2.secrets(),
+            Self::Fetched(issuer) => issuer.secrets(),
             Self::Bearer(value) | Self::Header { value, .. } | Self::Query { value, .. } => {
                 vec![value.secret().clone()]
             }
-            Self::Basic(both) => {
-                let (user, password) = both.expose().split_once(':').unwrap_or_default();
-                let user = Some(user).filter(|_| password.len() < PASSWORD_BYTES_MIN);
-                let halves = user.into_iter().chain([password]);
-                let halves = halves.filter(|half| half.len() >= HALF_BYTES_MIN);
-                std::iter::once(both.secret().clone())
-                    .chain(halves.map(Secret::from))
-                    .collect()
-            }
+            Self::Basic(both) => pair_secrets(both),
         }
     }
+}
+
+/// What must not be seen of `user:password`: the pair, and of it the password, or the user where there is none.
+pub(super) fn pair_secrets(both: &Key) -> Vec<Secret> {
+    let (user, password) = both.expose().split_once(':').unwrap_or_default();
+    let user = Some(user).filter(|_| password.len() < PASSWORD_BYTES_MIN);
+    let halves = user.into_iter().chain([password]);
+    let halves = halves.filter(|half| half.len() >= HALF_BYTES_MIN);
+    std::iter::once(both.secret().clone())
+        .chain(halves.map(Secret::from))
+        .collect()
 }
 
 /// A credential that is ready to be sent.
@@ -104,7 +117,7 @@ impl Credential {
     pub(super) fn new(auth: &Auth) -> Result<Self, Failure> {
         match auth {
             // Its token comes later, and by another way.
-            Auth::None | Auth::OAuth2(_) => Ok(Self::None),
+            Auth::None | Auth::Fetched(_) => Ok(Self::None),
             Auth::Bearer(token) => {
                 Self::header(AUTHORIZATION, joined(&["Bearer ", token.expose()]))
             }
@@ -149,7 +162,12 @@ impl Credential {
         match self {
             Self::None => {}
             Self::Header(name, value) => {
-                request.headers.insert(name.clone(), value.clone());
+                let value = match request.headers.get(COOKIE) {
+                    // All cookies are in one header.
+                    Some(others) if name == COOKIE => with_cookie(others, value)?,
+                    _ => value.clone(),
+                };
+                request.headers.insert(name.clone(), value);
             }
             Self::Query { name, value } => {
                 request.uri = with_parameter(&request.uri, name, value.expose())?;
@@ -157,6 +175,10 @@ impl Credential {
         }
         Some(())
     }
+}
+
+fn with_cookie(others: &HeaderValue, ours: &HeaderValue) -> Option<HeaderValue> {
+    sensitive(joined(&[others.to_str().ok()?, "; ", ours.to_str().ok()?]))
 }
 
 /// A header's value that no `Debug` shows and that is wiped when the last of its clones is dropped; `None`: it has a
@@ -183,7 +205,7 @@ fn header_name(name: &str) -> Result<HeaderName, Failure> {
     Ok(header)
 }
 
-fn with_parameter(uri: &Uri, name: &str, value: &str) -> Option<Uri> {
+pub(super) fn with_parameter(uri: &Uri, name: &str, value: &str) -> Option<Uri> {
     let is_other = |pair: &&str| {
         form_urlencoded::parse(pair.as_bytes())
             .next()

@@ -118,13 +118,27 @@ pub enum EgressError {
         reason: String,
     },
     /// No access token came, and the next time one may.
-    #[error("cannot fetch an access token from `{origin}` (`SOURCE_TOKEN_URL`): {reason}")]
-    TokenUnavailable { origin: String, reason: String },
+    #[error("cannot fetch an access token from `{origin}` (`{setting}`): {reason}")]
+    TokenUnavailable {
+        origin: String,
+        /// The setting with its URL.
+        setting: &'static str,
+        reason: String,
+    },
     /// What came in place of an access token makes no sense.
-    #[error("cannot fetch an access token from `{origin}` (`SOURCE_TOKEN_URL`): {reason}")]
+    #[error("cannot fetch an access token from `{origin}` (`{setting}`): {reason}")]
     BadToken {
         origin: String,
+        /// The setting with its URL.
+        setting: &'static str,
         /// What is wrong with the answer.
+        reason: String,
+    },
+    /// The file of a refresh token cannot be rewritten.
+    #[error("cannot authorize with `{origin}`: {reason}")]
+    TokenNotKept {
+        origin: String,
+        /// Why, what is lost and what to do.
         reason: String,
     },
     /// The other side speaks no TLS, or none that is still safe.
@@ -170,6 +184,7 @@ impl EgressError {
             | Self::ProxyRefused { .. }
             | Self::ProxyBroken { .. }
             | Self::BadToken { .. }
+            | Self::TokenNotKept { .. }
             | Self::BadTls { .. }
             | Self::BadFraming { .. }
             | Self::BadEncoding { .. } => true,
@@ -236,6 +251,7 @@ impl EgressError {
                 Outcome::Denied
             }
             Self::RequestBroken { .. } => Outcome::ComponentFailed,
+            Self::TokenNotKept { .. } => Outcome::IoFailed,
             Self::DnsUnknown { .. }
             | Self::Unreachable { .. }
             | Self::TokenUnavailable { .. }

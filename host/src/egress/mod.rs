@@ -6,6 +6,7 @@
 //! With `OUTBOUND_PROXY` all of it goes through that proxy; `HTTPS_PROXY` and its like are not read.
 
 mod address;
+mod besides;
 mod body;
 mod ceiling;
 mod client;
@@ -35,6 +36,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+pub use self::besides::{Besides, PLACE, Places};
 pub use self::body::EgressBody;
 pub use self::ceiling::{Ceiling, Rule};
 pub use self::credential::Auth;
@@ -46,7 +48,10 @@ pub use self::proxy::Proxy;
 pub use self::record::Traffic;
 pub use self::signature::{Algorithm, Encoding, SigningKey, stand_in};
 pub use self::tls::{ClientFiles, Proof, TlsFiles, Trust, fault_in_words, find, may_be_named};
-pub use self::token::{OAuth2, SentIn};
+pub use self::token::{
+    AssertionKey, ClientAuth, Grant, Issuer, Login, LoginBody, OAuth2, PASSWORD, RefreshToken,
+    SendAs, SentIn, TOKEN, TokenIn, USER,
+};
 
 use self::client::Client;
 use self::connect::{Resolve, SystemResolver};
@@ -74,6 +79,8 @@ struct Shared {
     credential: KeptCredential,
     /// Where the credential is a token that is fetched.
     tokens: Option<Tokens>,
+    /// What requests to the source have besides.
+    besides: Besides,
     /// Where the component may have requests signed.
     signer: Option<Signer>,
     client: Client,
@@ -90,13 +97,13 @@ struct Shared {
 }
 
 impl Egress {
-    /// A way out for what `policy` grants, on which `signing` signs what the component asks for.
+    /// A way out for what `policy` grants, on which requests to the source get `auth` and `besides`.
     ///
     /// `Err`: the credential, one of `files` or the trust store cannot be used. Nothing is connected yet.
     pub fn new(
         policy: Policy,
         auth: &Auth,
-        signing: Option<&SigningKey>,
+        besides: &Besides,
         files: &TlsFiles,
         limits: &Limits,
         log: Log,
@@ -104,7 +111,7 @@ impl Egress {
         Self::with_resolver(
             policy,
             auth,
-            signing,
+            besides,
             files,
             limits,
             log,
@@ -115,14 +122,13 @@ impl Egress {
     fn with_resolver(
         policy: Policy,
         auth: &Auth,
-        signing: Option<&SigningKey>,
+        besides: &Besides,
         files: &TlsFiles,
         limits: &Limits,
         log: Log,
         resolver: Arc<dyn Resolve>,
     ) -> Result<Self, Failure> {
         let policy = Arc::new(policy);
-        let of_signing = signing.map(SigningKey::secrets).unwrap_or_default();
         let is_readable = |proxy: &&Proxy| proxy.has_credential() && !proxy.origin().is_loopback();
         if let Some(proxy) = policy.proxy.as_ref().filter(is_readable) {
             log.warn(
@@ -131,11 +137,11 @@ impl Egress {
             );
         }
         let of_proxy = policy.proxy.as_ref().map(Proxy::secrets);
-        let secrets = auth.secrets().into_iter().chain(of_signing);
+        let secrets = auth.secrets().into_iter().chain(besides.secrets());
         let secrets = secrets.chain(of_proxy.unwrap_or_default());
         let echoes = Arc::new(Echoes::new(secrets));
         let token_origin = match auth {
-            Auth::OAuth2(oauth2) => oauth2.origin().map(|origin| (oauth2, origin)),
+            Auth::Fetched(issuer) => issuer.origin().map(|origin| (issuer, origin)),
             _ => None,
         };
         let needs_tls = policy.needs_tls()
@@ -143,7 +149,7 @@ impl Egress {
                 .as_ref()
                 .is_some_and(|(_, origin)| origin.is_https());
         let tls = Tls::new(needs_tls, files, limits, &log)?;
-        let tokens = token_origin.map(|(oauth2, origin)| {
+        let tokens = token_origin.map(|(issuer, origin)| {
             let granted = Policy {
                 source: Some(origin.clone()),
                 allow_hosts: Vec::new(),
@@ -155,12 +161,13 @@ impl Egress {
             };
             let client = Client::new(Arc::new(granted), resolver.clone(), &tls, limits);
             let shown_to = (echoes.clone(), log.clone());
-            Tokens::new(oauth2.clone(), &origin, client, shown_to, limits)
+            Tokens::new((**issuer).clone(), &origin, client, shown_to, limits)
         });
         Ok(Self(Arc::new(Shared {
             credential: KeptCredential::new(auth)?,
             tokens: tokens.transpose()?,
-            signer: signing.cloned().map(Signer::new).transpose()?,
+            signer: besides.signing.clone().map(Signer::new).transpose()?,
+            besides: besides.clone(),
             client: Client::new(policy.clone(), resolver, &tls, limits),
             jar: (policy.source.as_ref().filter(|_| policy.cookies))
                 .map(|source| Jar::new(&source.host(), source.is_https())),

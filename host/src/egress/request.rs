@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
+use super::besides::Unplaced;
 use super::client::Incoming;
 use super::echo::Signed;
 use super::headers::{head_bytes, outgoing};
@@ -114,7 +115,10 @@ impl Shared {
             return signer.check_unsigned(head, body, origin).map(|()| None);
         }
         let has_own = head.headers.contains_key(AUTHORIZATION);
-        if has_own && (self.tokens.is_some() || self.credential.is_authorization()) {
+        let is_ours = self.tokens.is_some()
+            || self.credential.is_authorization()
+            || self.besides.has_header(&AUTHORIZATION);
+        if has_own && is_ours {
             return Err(EgressError::Denied {
                 message: format!(
                     "no request was sent to `{origin}`: its `Authorization` is signed, and `SOURCE_AUTH` sets that header, too; \
@@ -159,23 +163,47 @@ impl Shared {
             return self.exchange(head, body, origin).await;
         }
         self.warn_of_plain(origin);
+        let body = self.put_besides(&mut head, &body, origin)?;
         let Some(tokens) = &self.tokens else {
             return self.ask_with_key(head, body, origin).await;
         };
         let token = tokens.token(None).await?;
         let mut again = head.clone();
-        token.put_into(&mut head);
+        (token.put_into(&mut head)).ok_or_else(|| self.head_too_large(origin))?;
         let answer = self.exchange(head, body.clone(), origin).await?;
         if !token.is_worth_renewing(answer.0.status()) {
             return Ok(answer);
         }
         drop(answer);
         let renewed = tokens.token(Some(&token)).await?;
-        renewed.put_into(&mut again);
+        (renewed.put_into(&mut again)).ok_or_else(|| self.head_too_large(origin))?;
         self.pace.turn().await;
         let answer = self.exchange(again, body, origin).await?;
         renewed.tried_again(answer.0.status());
         Ok(answer)
+    }
+
+    /// Puts into a request to the source what it has besides the credential, and gives its body.
+    fn put_besides(
+        &self,
+        head: &mut request::Parts,
+        body: &Bytes,
+        origin: &Origin,
+    ) -> Result<Bytes, EgressError> {
+        self.besides.put_into(head, body).map_err(|unplaced| {
+            let why = match unplaced {
+                Unplaced::TooLong => return self.head_too_large(origin),
+                Unplaced::TooMany => {
+                    "its body has `{secret}` more often than SOURCE_BODY: a value that was put into it has it"
+                }
+                Unplaced::UnknownKind => {
+                    "`{secret}` is replaced in bodies of JSON, XML and forms, and its content-type is none of these"
+                }
+            };
+            EgressError::Denied {
+                message: format!("no request was sent to `{origin}`: {why}"),
+            }
+        })
     }
 
     async fn ask_with_key(
@@ -253,7 +281,8 @@ impl Shared {
     }
 
     fn warn_of_plain(&self, origin: &Origin) {
-        let has_credential = self.credential.is_some() || self.tokens.is_some();
+        let has_credential =
+            self.credential.is_some() || self.tokens.is_some() || self.besides.is_some();
         let plain = has_credential && self.policy.is_plain_on_the_network(origin);
         if plain && !self.warned_of_plain.swap(true, Ordering::Relaxed) {
             self.log.warn(

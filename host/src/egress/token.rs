@@ -1,10 +1,14 @@
-//! OAuth2 client credentials (RFC 6749, 4.4): the access token is fetched here, kept for the run, and never handed out.
+//! Tokens that are fetched: an access token of OAuth2, or the session token of a login. One is kept for the run, and never
+//! handed out.
 //!
-//! `SOURCE_TOKEN_URL` has connections of its own, which nothing but the request for a token can use: a component gets
+//! The URL that gives them out has connections of its own, which nothing but the request for a token can use: a component gets
 //! no nearer to it than to any other origin. One request at a time; whoever needs the token meanwhile waits for it. A
 //! definite refusal is remembered and not asked for again; after a passing failure the component may try again.
 
 mod answer;
+mod assertion;
+mod login;
+mod oauth2;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,110 +16,165 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderValue, Request, Response, StatusCode, request};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode, request};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use serde_json::json;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout_at};
-use url::{Url, form_urlencoded};
-use zeroize::{Zeroize as _, Zeroizing};
+use tokio::time::{Instant, sleep, timeout_at};
+use url::Url;
+use zeroize::Zeroize as _;
 
-use self::answer::Granted;
+pub use self::assertion::AssertionKey;
+pub use self::login::{Login, LoginBody, PASSWORD, SendAs, TOKEN, TokenIn, USER};
+pub use self::oauth2::{ClientAuth, Grant, OAuth2, RefreshToken, SentIn};
+
+use self::answer::{Granted, InPlace};
 use super::client::{Client, Incoming, innermost};
-use super::credential::sensitive;
+use super::credential::{Credential, sensitive};
 use super::echo::Echoes;
 use super::headers::{Encoding, encoding};
-use super::key::Key;
 use super::{EgressError, Origin};
+use crate::given_file::rotated::Held;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
-use crate::secret::{Learned, Secret, base64, joined, shared};
+use crate::secret::{Learned, Secret, joined};
 
 /// A token is fetched anew so long before it expires: it may be on its way when it does, and clocks differ.
 const SAFETY_MARGIN: Duration = Duration::from_secs(30);
 /// An access token, or a cookie, that is shorter is not hidden in the log.
 pub(super) const LEARNED_BYTES_MIN: usize = 8;
+/// Between two looks at a file that another process holds.
+const HELD_PAUSE: Duration = Duration::from_millis(50);
 
-/// Who asks whom for tokens, and how.
+/// Who gives out tokens, and as whom it is asked.
 #[derive(Debug, Clone)]
-pub struct OAuth2 {
-    /// `SOURCE_TOKEN_URL`.
-    pub token_url: Url,
-    /// `SOURCE_CLIENT_ID`.
-    pub client_id: String,
-    /// `SOURCE_CLIENT_SECRET`.
-    pub client_secret: Key,
-    /// `SOURCE_SCOPE`.
-    pub scope: Option<String>,
-    /// `SOURCE_TOKEN_AUTH`.
-    pub sent_in: SentIn,
+pub enum Issuer {
+    /// `SOURCE_AUTH=oauth2`.
+    OAuth2(OAuth2),
+    /// `SOURCE_AUTH=login`.
+    Login(Login),
 }
 
-/// Where a request for a token carries id and secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SentIn {
-    /// `Authorization: Basic …`, which every server must take.
-    Header,
-    Body,
-}
+impl Issuer {
+    /// Where it is asked.
+    pub fn url(&self) -> &Url {
+        match self {
+            Self::OAuth2(oauth2) => &oauth2.token_url,
+            Self::Login(login) => &login.url,
+        }
+    }
 
-impl OAuth2 {
-    /// Where tokens come from.
+    /// The origin of that.
     pub fn origin(&self) -> Option<Origin> {
-        Origin::of(&self.token_url)
+        Origin::of(self.url())
     }
 
-    /// What must not come back: the secret, and the pair that the header is made of.
+    /// The names for an error: of the setting with the URL, and of those to check.
+    fn words(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::OAuth2(oauth2) => answer::words(oauth2),
+            Self::Login(_) => Login::words(),
+        }
+    }
+
+    /// What must not come back.
     pub(super) fn secrets(&self) -> Vec<Secret> {
-        vec![
-            self.client_secret.secret().clone(),
-            Secret::from(&**self.pair()),
-        ]
+        match self {
+            Self::OAuth2(oauth2) => oauth2.secrets(),
+            Self::Login(login) => login.secrets(),
+        }
     }
 
-    /// RFC 6749, 2.3.1: both are encoded as in a form before they become user and password.
-    fn pair(&self) -> Zeroizing<String> {
-        let (id, secret) = (&self.client_id, self.client_secret.expose());
-        // Each byte becomes three at most.
-        let mut pair = Zeroizing::new(String::with_capacity(3 * (id.len() + secret.len()) + 1));
-        pair.extend(form_urlencoded::byte_serialize(id.as_bytes()));
-        pair.push(':');
-        pair.extend(form_urlencoded::byte_serialize(secret.as_bytes()));
-        pair
+    /// The header that a token is sent as.
+    pub(super) fn header(&self) -> Option<HeaderName> {
+        match self {
+            Self::OAuth2(_) => Some(AUTHORIZATION),
+            Self::Login(login) => login.header(),
+        }
     }
 
-    /// `Err`: the URL is none that HTTP can carry.
-    fn request(&self) -> http::Result<Request<Full<Bytes>>> {
-        let scope_bytes = self.scope.as_ref().map_or(0, String::len);
-        let bytes_max =
-            3 * (self.client_id.len() + self.client_secret.expose().len() + scope_bytes) + 128;
-        let mut form = form_urlencoded::Serializer::new(String::with_capacity(bytes_max));
-        form.append_pair("grant_type", "client_credentials");
-        if let Some(scope) = &self.scope {
-            form.append_pair("scope", scope);
+    fn refresh_token(&mut self) -> Option<&mut RefreshToken> {
+        match self {
+            Self::OAuth2(oauth2) => oauth2.refresh_token(),
+            Self::Login(_) => None,
         }
-        if self.sent_in == SentIn::Body {
-            form.append_pair("client_id", &self.client_id);
-            form.append_pair("client_secret", self.client_secret.expose());
+    }
+
+    /// Reads again what came from files; true if and only if any of it changed.
+    async fn read_again(&mut self, log: &Log) -> bool {
+        match self {
+            Self::OAuth2(oauth2) => oauth2.read_again(log).await,
+            Self::Login(login) => match login.pair.read_again(log).await {
+                Some(pair) => {
+                    login.pair = pair;
+                    true
+                }
+                None => false,
+            },
         }
-        let target = &self.token_url[url::Position::BeforeHost..url::Position::AfterQuery];
-        let mut request = Request::post(format!("{}://{target}", self.token_url.scheme()))
-            .header(ACCEPT, "application/json")
-            .header(ACCEPT_ENCODING, "identity")
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .header(USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")));
-        if self.sent_in == SentIn::Header {
-            let basic = joined(&["Basic ", &base64(&self.pair())]);
-            request = request.header(AUTHORIZATION, sensitive(basic).expect("base64 is ASCII"));
+    }
+
+    /// `Err`: the URL is none that HTTP can carry, or the request cannot be signed.
+    fn request(&self) -> Result<Request<Full<Bytes>>, String> {
+        match self {
+            Self::OAuth2(oauth2) => oauth2.request(),
+            Self::Login(login) => login.request(),
         }
-        request.body(Full::new(shared(Zeroizing::new(form.finish()))))
+    }
+
+    fn read(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Granted, InPlace> {
+        match self {
+            Self::OAuth2(oauth2) => answer::read(status, body, oauth2),
+            Self::Login(login) => login.read(status, headers, body),
+        }
+    }
+
+    /// The token as it is sent; none: it has a character that no header can carry.
+    fn credential(&self, token: &Secret) -> Option<Credential> {
+        match self {
+            Self::OAuth2(_) => {
+                let value = sensitive(joined(&["Bearer ", token.expose()]))?;
+                Some(Credential::Header(AUTHORIZATION, value))
+            }
+            Self::Login(login) => login.credential(token),
+        }
+    }
+
+    /// Warns of secrets that everybody on the way can read.
+    fn warn_of_plain(&self, log: &Log, origin: &Origin) {
+        let fields = json!({"origin": origin.to_string()});
+        match self {
+            Self::OAuth2(_) => log.warn(
+                "client secret sent over plain http: anyone on the network path can read it; use https in SOURCE_TOKEN_URL",
+                fields,
+            ),
+            Self::Login(_) => log.warn(
+                "password sent over plain http: anyone on the network path can read it; use https in SOURCE_LOGIN_URL",
+                fields,
+            ),
+        }
     }
 }
 
-/// One access token, ready to be sent.
+/// The beginning of a request to whoever gives out tokens, whose body is of this kind.
+fn post(url: &Url, kind: &str) -> request::Builder {
+    let target = &url[url::Position::BeforeHost..url::Position::AfterQuery];
+    Request::post(format!("{}://{target}", url.scheme()))
+        .header(ACCEPT, "application/json")
+        .header(ACCEPT_ENCODING, "identity")
+        .header(CONTENT_TYPE, kind)
+        .header(USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+}
+
+/// One token, ready to be sent.
 pub(super) struct Token {
-    header: HeaderValue,
+    credential: Credential,
     /// From then on another one is fetched; `None`: never, unless the source refuses this one.
     stale_from: Option<Instant>,
     /// It was fetched because the source refused the one before, and was refused as well.
@@ -123,9 +182,9 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// Puts the token into a request.
-    pub(super) fn put_into(&self, request: &mut request::Parts) {
-        request.headers.insert(AUTHORIZATION, self.header.clone());
+    /// Puts the token into a request. `None`: the query would be too long for a URL.
+    pub(super) fn put_into(&self, request: &mut request::Parts) -> Option<()> {
+        self.credential.put_into(request)
     }
 
     /// True if and only if a new token may help against this answer. Where one did not, no other is fetched until it
@@ -145,7 +204,7 @@ impl Token {
     }
 }
 
-/// The access token of one run.
+/// The token of one run.
 pub(super) struct Tokens {
     origin: String,
     client: Client,
@@ -153,12 +212,14 @@ pub(super) struct Tokens {
     log: Log,
     timeout: Duration,
     bytes_max: usize,
+    /// `SOURCE_TOKEN_URL`, say.
+    setting: &'static str,
     kept: Mutex<Kept>,
 }
 
 struct Kept {
     /// As whom tokens are asked for now.
-    oauth2: OAuth2,
+    issuer: Issuer,
     token: Option<Arc<Token>>,
     /// Why the last request for one failed, and when.
     failed: Option<(Instant, EgressError)>,
@@ -167,23 +228,21 @@ struct Kept {
 impl Tokens {
     /// Tokens that come over `client`, which reaches `origin` and nothing else. `Err`: nothing can be asked there.
     pub(super) fn new(
-        oauth2: OAuth2,
+        issuer: Issuer,
         origin: &Origin,
         client: Client,
         (echoes, log): (Arc<Echoes>, Log),
         limits: &Limits,
     ) -> Result<Self, Failure> {
-        oauth2.request().map_err(|error| {
+        let setting = issuer.words().0;
+        issuer.request().map_err(|error| {
             Failure::new(
                 Outcome::Settings,
-                format!("`SOURCE_TOKEN_URL` cannot be asked: {error}"),
+                format!("`{setting}` cannot be asked: {error}"),
             )
         })?;
         if client.policy().is_plain_on_the_network(origin) {
-            log.warn(
-                "client secret sent over plain http: anyone on the network path can read it; use https in SOURCE_TOKEN_URL",
-                json!({"origin": origin.to_string()}),
-            );
+            issuer.warn_of_plain(&log, origin);
         }
         Ok(Self {
             origin: origin.to_string(),
@@ -192,8 +251,9 @@ impl Tokens {
             log,
             timeout: limits.token_timeout,
             bytes_max: limits.token_bytes,
+            setting,
             kept: Mutex::new(Kept {
-                oauth2,
+                issuer,
                 token: None,
                 failed: None,
             }),
@@ -219,7 +279,7 @@ impl Tokens {
             return Ok(token.clone());
         }
         kept.token = None;
-        match self.fetch_as(&mut kept.oauth2).await {
+        match self.fetch_as(&mut kept.issuer).await {
             Ok(token) => {
                 let token = Arc::new(token);
                 kept.token = Some(token.clone());
@@ -237,26 +297,115 @@ impl Tokens {
     }
 
     /// Asks for a token, and once more when the secret is refused and its file has another one now.
-    async fn fetch_as(&self, oauth2: &mut OAuth2) -> Result<Token, EgressError> {
-        let fetched = self.fetch(oauth2).await;
+    async fn fetch_as(&self, issuer: &mut Issuer) -> Result<Token, EgressError> {
+        let fetched = self.fetch(issuer).await;
         let Err(EgressError::CredentialRefused { .. }) = fetched else {
             return fetched;
         };
-        let Some(client_secret) = oauth2.client_secret.read_again(&self.log).await else {
+        if !issuer.read_again(&self.log).await {
             return fetched;
-        };
-        oauth2.client_secret = client_secret;
-        for secret in oauth2.secrets() {
-            self.log.learn(&secret, Learned::Key);
-            self.echoes.learn(&secret, Learned::Key);
         }
-        self.fetch(oauth2).await
+        for secret in issuer.secrets() {
+            self.learn_key(&secret);
+        }
+        self.fetch(issuer).await
     }
 
-    async fn fetch(&self, oauth2: &OAuth2) -> Result<Token, EgressError> {
+    /// Asks for a token. A refresh token that came with it is kept before the token is used: the old one may be void then.
+    async fn fetch(&self, issuer: &mut Issuer) -> Result<Token, EgressError> {
+        let held = self.hold(issuer).await?;
         let asked = Instant::now();
+        let granted = self.granted(issuer, asked).await?;
+        if let (Some(next), Some(refresh)) = (&granted.refresh, issuer.refresh_token())
+            && next.expose() != refresh.token.expose()
+        {
+            self.learn_key(next);
+            self.keep(next, held.as_ref())?;
+            refresh.token = next.clone();
+        }
+        drop(held);
+        let token = self.ready(issuer, &granted, asked)?;
+        self.log.info(
+            "access token fetched",
+            json!({
+                "origin": self.origin,
+                "expires_in_seconds": granted.lifetime.map(|lifetime| lifetime.as_secs()),
+            }),
+        );
+        Ok(token)
+    }
+
+    /// The file of a refresh token, held until the next one is in it. It has the token that counts: another run may have
+    /// replaced it. What keeps it from being replaced fails here, where nothing is lost.
+    async fn hold(&self, issuer: &mut Issuer) -> Result<Option<Held>, EgressError> {
+        let Some(refresh) = issuer.refresh_token() else {
+            return Ok(None);
+        };
+        let Some(file) = refresh.file.clone() else {
+            return Ok(None);
+        };
+        let shown = file.path().display().to_string();
+        let unusable = |why: String| EgressError::TokenNotKept {
+            origin: self.origin.clone(),
+            reason: format!(
+                "the refresh token's file `{shown}` cannot be rewritten: {why}; no token was asked for, and the one in it is unchanged"
+            ),
+        };
+        let patience = Instant::now() + self.timeout;
+        let held = loop {
+            if let Some(held) = file.hold().map_err(unusable)? {
+                break held;
+            }
+            if Instant::now() >= patience {
+                return Err(self.unavailable(format!(
+                    "another process has used the refresh token's file `{shown}` for {:?}",
+                    self.timeout
+                )));
+            }
+            sleep(HELD_PAUSE).await;
+        };
+        let now = held.read().map_err(unusable)?;
+        held.replace(&now).map_err(unusable)?;
+        if now.expose() != refresh.token.expose() {
+            self.learn_key(&now);
+            refresh.token = now;
+        }
+        Ok(Some(held))
+    }
+
+    /// Keeps the refresh token that replaces the one that was sent.
+    fn keep(&self, next: &Secret, held: Option<&Held>) -> Result<(), EgressError> {
+        let lost = "the new one is lost, and the old one is probably void: authorize again";
+        let Some(held) = held else {
+            return Err(EgressError::CredentialRefused {
+                origin: self.origin.clone(),
+                reason: format!(
+                    "it replaced the refresh token, and SOURCE_REFRESH_TOKEN is in no file that could keep the new one: {lost}, write the refresh token into a file of its own, and name that in SOURCE_REFRESH_TOKEN_FILE"
+                ),
+            });
+        };
+        held.replace(next).map_err(|why| EgressError::TokenNotKept {
+            origin: self.origin.clone(),
+            reason: format!(
+                "it replaced the refresh token, and its file cannot be rewritten: {why}; {lost}, and write the refresh token into SOURCE_REFRESH_TOKEN_FILE"
+            ),
+        })?;
+        self.log.info(
+            "refresh token replaced in its file",
+            json!({"origin": self.origin}),
+        );
+        Ok(())
+    }
+
+    /// From here on nobody sees it.
+    fn learn_key(&self, secret: &Secret) {
+        self.log.learn(secret, Learned::Key);
+        self.echoes.learn(secret, Learned::Key);
+    }
+
+    async fn granted(&self, issuer: &Issuer, asked: Instant) -> Result<Granted, EgressError> {
         let deadline = asked + self.timeout;
-        let request = oauth2.request().expect("it was made once before");
+        let request = issuer.request().map_err(|why| self.bad(&why))?;
         let answer = self
             .client
             .exchange(request, &self.origin, (deadline, self.timeout))
@@ -268,48 +417,44 @@ impl Tokens {
                     self.unavailable(error.to_string())
                 }
             })?;
-        let status = answer.status();
-        let body = self.whole(answer, deadline).await;
-        let granted = match (body, status) {
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        match (self.whole(answer, deadline).await, status) {
             (Ok(body), _) => {
-                let granted = answer::read(status, &body, oauth2);
+                let granted = issuer.read(status, &headers, &body);
                 // It has the token in it.
                 if let Ok(mut body) = body.try_into_mut() {
                     body.zeroize();
                 }
-                granted.map_err(|unread| unread.of(&self.origin))?
+                granted.map_err(|unread| unread.of(&self.origin, self.setting))
             }
             // Its text does not matter: the status says enough.
             (Err(_), status) if !status.is_success() => {
-                return Err(answer::in_place(status, None).of(&self.origin));
+                let in_place = answer::in_place(status, None, issuer.words());
+                Err(in_place.of(&self.origin, self.setting))
             }
-            (Err(error), _) => return Err(error),
-        };
-        let token = self.ready(&granted, asked)?;
-        self.log.info(
-            "access token fetched",
-            json!({
-                "origin": self.origin,
-                "expires_in_seconds": granted.lifetime.map(|lifetime| lifetime.as_secs()),
-            }),
-        );
-        Ok(token)
+            (Err(error), _) => Err(error),
+        }
     }
 
     /// The token as it is sent; from here on nobody sees it.
-    fn ready(&self, granted: &Granted, asked: Instant) -> Result<Token, EgressError> {
+    fn ready(
+        &self,
+        issuer: &Issuer,
+        granted: &Granted,
+        asked: Instant,
+    ) -> Result<Token, EgressError> {
         self.echoes.learn(&granted.token, Learned::Token);
         // A shorter one is no secret: it would only let the token endpoint erase a word of its choice from the log.
         if granted.token.expose().len() >= LEARNED_BYTES_MIN {
             self.log.learn(&granted.token, Learned::Token);
         }
-        let header = sensitive(joined(&["Bearer ", granted.token.expose()]))
+        let credential = (issuer.credential(&granted.token))
             .ok_or_else(|| self.bad("it has a character that no header can carry"))?;
         let stale_from = granted
             .lifetime
             .map(|lifetime| asked + lifetime - SAFETY_MARGIN.min(lifetime / 2));
         Ok(Token {
-            header,
+            credential,
             stale_from,
             is_no_better: AtomicBool::new(false),
         })
@@ -343,12 +488,17 @@ impl Tokens {
 
     fn unavailable(&self, reason: String) -> EgressError {
         let origin = self.origin.clone();
-        EgressError::TokenUnavailable { origin, reason }
+        EgressError::TokenUnavailable {
+            origin,
+            setting: self.setting,
+            reason,
+        }
     }
 
     fn bad(&self, reason: &str) -> EgressError {
         EgressError::BadToken {
             origin: self.origin.clone(),
+            setting: self.setting,
             reason: reason.to_owned(),
         }
     }

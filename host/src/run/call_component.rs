@@ -1,7 +1,7 @@
 //! The step that fetches: runs the component in its grants, and holds what it says against the host's own record.
 
 use crate::component::{self, Grants, JobFailure, Report, Request, Used, Window, cpu_used_up};
-use crate::egress::{Egress, EgressError, Origin, Policy, Proxy, TlsFiles};
+use crate::egress::{Besides, Egress, EgressError, Origin, Policy, Proxy, TlsFiles};
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Stop;
@@ -182,8 +182,11 @@ pub fn egress(host: &HostPlan, plan: &Plan, log: crate::log::Log) -> Result<Egre
         ca: host.ca_file.clone(),
         client: host.client.clone(),
     };
-    let signing = host.signing.as_ref();
-    Egress::new(policy, &host.auth, signing, &files, &host.limits, log)
+    let besides = Besides {
+        places: plan.places.clone(),
+        ..host.besides.clone()
+    };
+    Egress::new(policy, &host.auth, &besides, &files, &host.limits, log)
 }
 
 /// What a component said, unless the host's own record of a denial or a limit outranks it: also when it said that all went

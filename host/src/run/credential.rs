@@ -1,9 +1,10 @@
 //! What to do after a source refused the credential: which one was sent, and where it came from, only the host knows.
 
-use crate::egress::Auth;
+use crate::egress::{Auth, Grant, Issuer};
 use crate::run::setup::Job;
 use crate::settings::catalogue::{
-    CLIENT_CERT_FILE, SOURCE_API_KEY, SOURCE_CLIENT_SECRET, SOURCE_SIGNING_KEY,
+    CLIENT_CERT_FILE, SOURCE_API_KEY, SOURCE_CLIENT_SECRET, SOURCE_REFRESH_TOKEN, SOURCE_SECRET,
+    SOURCE_SECRET_HEADERS, SOURCE_SIGNING_KEY,
 };
 use crate::settings::component_settings::HEADERS;
 
@@ -15,21 +16,42 @@ pub fn advice(job: &Job) -> String {
         origin.map_or_else(|| name.to_owned(), |origin| format!("{name} ({origin})"))
     };
     match &job.host.auth {
-        Auth::OAuth2(_) => format!(
-            "the source refused the access token; check {} and SOURCE_SCOPE",
-            named(SOURCE_CLIENT_SECRET.row.name)
-        ),
+        Auth::Fetched(issuer) => match &**issuer {
+            Issuer::Login(_) => format!(
+                "the source refused the session token; check SOURCE_LOGIN_SEND, and the rights of the user in {}",
+                named(SOURCE_API_KEY.row.name)
+            ),
+            Issuer::OAuth2(oauth2) => {
+                let of_grant = match oauth2.grant {
+                    Grant::Client => SOURCE_CLIENT_SECRET.row.name,
+                    Grant::Password(_) => SOURCE_API_KEY.row.name,
+                    Grant::Refresh(_) => SOURCE_REFRESH_TOKEN.row.name,
+                };
+                format!(
+                    "the source refused the access token; check {} and SOURCE_SCOPE",
+                    named(of_grant)
+                )
+            }
+        },
         Auth::Bearer(_) | Auth::Header { .. } | Auth::Query { .. } | Auth::Basic(_) => format!(
             "the source refused the credential; check {} and SOURCE_AUTH",
             named(SOURCE_API_KEY.row.name)
         ),
-        Auth::None if job.host.signing.is_some() => format!(
+        Auth::None if job.host.besides.signing.is_some() => format!(
             "the source refused the signature; check {}, SOURCE_SIGNING_ALGORITHM and this machine's clock",
             named(SOURCE_SIGNING_KEY.row.name)
         ),
         Auth::None if job.host.client.is_some() => format!(
             "the source refused the client; check {}, or set SOURCE_API_KEY",
             named(CLIENT_CERT_FILE.row.name)
+        ),
+        Auth::None if job.host.secret.is_some() => format!(
+            "the source refused the credential; check {}",
+            named(SOURCE_SECRET.row.name)
+        ),
+        Auth::None if !job.host.besides.headers.is_empty() => format!(
+            "the source refused the credential; check {}",
+            named(SOURCE_SECRET_HEADERS.row.name)
         ),
         Auth::None if inputs.named(HEADERS).is_some() => format!(
             "no credential was sent besides {}: set SOURCE_API_KEY",

@@ -21,6 +21,7 @@ use crate::settings::granted::{self, Grant};
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::{Inputs, Problem};
 use crate::settings::job_file::JobComponent;
+use crate::settings::mistaken;
 use crate::settings::plan::{Plan, Unusable};
 use crate::settings::policy::{Tenant, Verdict};
 use crate::settings::suggest;
@@ -335,6 +336,12 @@ impl Run<'_> {
             self.log.warn(
                 "environment variables not given to the component",
                 json!({ "names": kept_back.names, "grant": kept_back.grant }),
+            );
+        }
+        for found in mistaken::found(job.inputs.layers()) {
+            self.log.warn(
+                "a setting that is not secret has a name like that of a secret",
+                json!({ "setting": found.setting, "name": found.name, "advice": found.advice() }),
             );
         }
         for (name, setting) in granted::ignored(&job.inputs) {

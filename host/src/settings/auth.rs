@@ -7,13 +7,20 @@ use base64::engine::general_purpose::STANDARD;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::egress::{Auth, ClientFiles, Key, OAuth2, SigningKey};
+use crate::egress::{
+    AssertionKey, Auth, Besides, ClientAuth, ClientFiles, Grant, Issuer, Key, Login, OAuth2, PLACE,
+    Places, RefreshToken, SendAs, SentIn, SigningKey, TokenIn,
+};
 use crate::secret::Secret;
 use crate::settings::catalogue::{
-    CLIENT_CERT_FILE, CLIENT_KEY_FILE, SOURCE_API_KEY, SOURCE_AUTH, SOURCE_AUTH_NAME,
-    SOURCE_CLIENT_ID, SOURCE_CLIENT_SECRET, SOURCE_SCOPE, SOURCE_SIGNING_ALGORITHM,
-    SOURCE_SIGNING_KEY, SOURCE_SIGNING_KEY_FORMAT, SOURCE_TOKEN_AUTH, SOURCE_TOKEN_URL, Setting,
+    CLIENT_CERT_FILE, CLIENT_KEY_FILE, SOURCE_API_KEY, SOURCE_API_URL, SOURCE_AUTH,
+    SOURCE_AUTH_NAME, SOURCE_CLIENT_ID, SOURCE_CLIENT_SECRET, SOURCE_LOGIN_BODY, SOURCE_LOGIN_SEND,
+    SOURCE_LOGIN_TOKEN, SOURCE_LOGIN_URL, SOURCE_REFRESH_TOKEN, SOURCE_SCOPE, SOURCE_SECRET,
+    SOURCE_SECRET_HEADERS, SOURCE_SIGNING_ALGORITHM, SOURCE_SIGNING_KEY, SOURCE_SIGNING_KEY_FORMAT,
+    SOURCE_TOKEN_AUTH, SOURCE_TOKEN_GRANT, SOURCE_TOKEN_KEY, SOURCE_TOKEN_KEY_ID,
+    SOURCE_TOKEN_PARAMS, SOURCE_TOKEN_URL, Setting,
 };
+use crate::settings::conflicts::example;
 use crate::settings::inputs::{Inputs, Problem};
 
 /// `SOURCE_AUTH`.
@@ -27,8 +34,10 @@ pub enum Scheme {
     Query,
     /// `Authorization: Basic …`.
     Basic,
-    /// A token that is fetched.
+    /// An access token that is fetched.
     OAuth2,
+    /// The session token of a login.
+    Login,
 }
 
 impl Scheme {
@@ -40,7 +49,31 @@ impl Scheme {
             "query" => Ok(Self::Query),
             "basic" => Ok(Self::Basic),
             "oauth2" => Ok(Self::OAuth2),
-            _ => Err("takes `bearer`, `header`, `query`, `basic` or `oauth2`".to_owned()),
+            "login" => Ok(Self::Login),
+            _ => Err("takes `bearer`, `header`, `query`, `basic`, `oauth2` or `login`".to_owned()),
+        }
+    }
+}
+
+/// `SOURCE_TOKEN_GRANT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantType {
+    /// RFC 6749, 4.4.
+    ClientCredentials,
+    /// RFC 6749, 6.
+    RefreshToken,
+    /// RFC 6749, 4.3.
+    Password,
+}
+
+impl GrantType {
+    /// Reads `SOURCE_TOKEN_GRANT`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "client_credentials" => Ok(Self::ClientCredentials),
+            "refresh_token" => Ok(Self::RefreshToken),
+            "password" => Ok(Self::Password),
+            _ => Err("takes `client_credentials`, `refresh_token` or `password`".to_owned()),
         }
     }
 }
@@ -52,7 +85,12 @@ pub(super) fn auth(inputs: &Inputs, problems: &mut Vec<Problem>) -> Auth {
     };
     let name = inputs.parsed(&SOURCE_AUTH_NAME, problems);
     if scheme == Scheme::OAuth2 {
-        return oauth2(inputs, problems).map_or(Auth::None, Auth::OAuth2);
+        let issuer = oauth2(inputs, problems).map(Issuer::OAuth2);
+        return issuer.map_or(Auth::None, |issuer| Auth::Fetched(Box::new(issuer)));
+    }
+    if scheme == Scheme::Login {
+        let issuer = login(inputs, problems).map(Issuer::Login);
+        return issuer.map_or(Auth::None, |issuer| Auth::Fetched(Box::new(issuer)));
     }
     let Some(key) = key(inputs, &SOURCE_API_KEY, problems) else {
         return Auth::None;
@@ -67,15 +105,12 @@ pub(super) fn auth(inputs: &Inputs, problems: &mut Vec<Problem>) -> Auth {
             name: name.unwrap_or_else(|| "api_key".to_owned()),
             value: key,
         },
-        Scheme::Basic if key.expose().contains(':') => Auth::Basic(key),
-        Scheme::Basic | Scheme::OAuth2 => {
-            problems.push(Problem {
-                setting: SOURCE_API_KEY.row.name.to_owned(),
-                message:
-                    "takes `user:password` with SOURCE_AUTH=basic; where a key is the user, `key:`"
-                        .to_owned(),
-                origin: inputs.origin(&SOURCE_AUTH.row),
-            });
+        Scheme::Basic if is_pair(&key) => Auth::Basic(key),
+        Scheme::Basic | Scheme::OAuth2 | Scheme::Login => {
+            problems.push(no_pair(
+                inputs,
+                "SOURCE_AUTH=basic; where a key is the user, `key:`",
+            ));
             Auth::None
         }
     }
@@ -101,19 +136,145 @@ fn scheme(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<Scheme> {
     }
 }
 
-/// All that OAuth2 needs. Reports every problem except missing settings.
+fn is_pair(key: &Key) -> bool {
+    key.expose().contains(':')
+}
+
+fn no_pair(inputs: &Inputs, with: &str) -> Problem {
+    Problem {
+        setting: SOURCE_API_KEY.row.name.to_owned(),
+        message: format!("takes `user:password` with {with}"),
+        origin: inputs.origin(&SOURCE_AUTH.row),
+    }
+}
+
+/// `user:password`, which this value of SOURCE_AUTH or SOURCE_TOKEN_GRANT needs.
+fn pair(inputs: &Inputs, with: &str, problems: &mut Vec<Problem>) -> Option<Key> {
+    if !inputs.is_given(&SOURCE_API_KEY.row) {
+        problems.push(required(&SOURCE_API_KEY, with));
+        return None;
+    }
+    let pair = key(inputs, &SOURCE_API_KEY, problems)?;
+    if !is_pair(&pair) {
+        problems.push(no_pair(inputs, with));
+        return None;
+    }
+    Some(pair)
+}
+
+fn required(setting: &Setting<Secret>, with: &str) -> Problem {
+    let line = example(&setting.row);
+    let message = format!("is required with {with}; for example `{line}`");
+    Problem::new(setting.row.name, message)
+}
+
+/// All that OAuth2 needs. Reports every problem except missing settings that are required in any case.
 fn oauth2(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<OAuth2> {
     let token_url = inputs.parsed(&SOURCE_TOKEN_URL, problems);
     let client_id = inputs.parsed(&SOURCE_CLIENT_ID, problems);
-    let client_secret = key(inputs, &SOURCE_CLIENT_SECRET, problems);
     let scope = inputs.parsed(&SOURCE_SCOPE, problems);
-    let sent_in = inputs.parsed_or_default(&SOURCE_TOKEN_AUTH, problems);
+    let params = inputs.parsed(&SOURCE_TOKEN_PARAMS, problems);
+    let kind = inputs.parsed(&SOURCE_TOKEN_GRANT, problems);
+    let kind = kind.unwrap_or(if inputs.is_given(&SOURCE_REFRESH_TOKEN.row) {
+        GrantType::RefreshToken
+    } else {
+        GrantType::ClientCredentials
+    });
+    let client = client(inputs, kind, problems);
+    let grant = grant(inputs, kind, problems);
     Some(OAuth2 {
         token_url: token_url?,
         client_id: client_id?,
-        client_secret: client_secret?,
+        client: client?,
+        grant: grant?,
         scope,
-        sent_in,
+        params: params.unwrap_or_default(),
+    })
+}
+
+fn client(inputs: &Inputs, kind: GrantType, problems: &mut Vec<Problem>) -> Option<ClientAuth> {
+    let secret = key(inputs, &SOURCE_CLIENT_SECRET, problems);
+    let sent_in = inputs.parsed_or_default(&SOURCE_TOKEN_AUTH, problems);
+    match (sent_in, secret) {
+        (SentIn::Assertion, secret) => {
+            if secret.is_some() {
+                let message = "has no effect with SOURCE_TOKEN_AUTH=private_key_jwt: remove it";
+                problems.push(inputs.problem(SOURCE_CLIENT_SECRET.row.name, message));
+            }
+            let id = inputs.parsed(&SOURCE_TOKEN_KEY_ID, problems);
+            let pem = inputs.parsed(&SOURCE_TOKEN_KEY, problems)?;
+            match AssertionKey::of_pem(pem.expose(), id) {
+                Ok(key) => Some(ClientAuth::Signed(key)),
+                Err(message) => {
+                    problems.push(inputs.problem(SOURCE_TOKEN_KEY.row.name, message));
+                    None
+                }
+            }
+        }
+        (SentIn::Header, Some(secret)) => Some(ClientAuth::Header(secret)),
+        (SentIn::Body, Some(secret)) => Some(ClientAuth::Body(secret)),
+        (SentIn::Header | SentIn::Body, None) => {
+            let is_given = inputs.is_given(&SOURCE_CLIENT_SECRET.row);
+            if kind == GrantType::ClientCredentials && !is_given {
+                problems.push(required(&SOURCE_CLIENT_SECRET, "SOURCE_AUTH=oauth2"));
+            }
+            // One that is given and cannot be used is a problem already.
+            (kind != GrantType::ClientCredentials && !is_given).then_some(ClientAuth::Public)
+        }
+    }
+}
+
+fn grant(inputs: &Inputs, kind: GrantType, problems: &mut Vec<Problem>) -> Option<Grant> {
+    if kind != GrantType::RefreshToken && inputs.is_given(&SOURCE_REFRESH_TOKEN.row) {
+        let message =
+            "has no effect without SOURCE_TOKEN_GRANT=refresh_token: remove one of the two";
+        problems.push(inputs.problem(SOURCE_REFRESH_TOKEN.row.name, message));
+    }
+    if kind != GrantType::Password && inputs.is_given(&SOURCE_API_KEY.row) {
+        let message = "has no effect with SOURCE_AUTH=oauth2, which fetches a token: remove it, or set SOURCE_TOKEN_GRANT=password";
+        problems.push(inputs.problem(SOURCE_API_KEY.row.name, message));
+    }
+    match kind {
+        GrantType::ClientCredentials => Some(Grant::Client),
+        GrantType::Password => {
+            pair(inputs, "SOURCE_TOKEN_GRANT=password", problems).map(Grant::Password)
+        }
+        GrantType::RefreshToken => {
+            if !inputs.is_given(&SOURCE_REFRESH_TOKEN.row) {
+                let with = "SOURCE_TOKEN_GRANT=refresh_token";
+                problems.push(required(&SOURCE_REFRESH_TOKEN, with));
+            }
+            let token = inputs.parsed(&SOURCE_REFRESH_TOKEN, problems)?;
+            let file = inputs.rotated_file(&SOURCE_REFRESH_TOKEN);
+            if let Some(why) = file.as_ref().and_then(|file| file.check().err()) {
+                let message = format!(
+                    "is in a file that cannot be rewritten, and a server may replace the token with each use: {why}"
+                );
+                problems.push(inputs.problem(SOURCE_REFRESH_TOKEN.row.name, message));
+            }
+            Some(Grant::Refresh(RefreshToken { token, file }))
+        }
+    }
+}
+
+/// All that a login needs. Reports every problem except missing settings that are required in any case.
+fn login(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<Login> {
+    let url = inputs.parsed(&SOURCE_LOGIN_URL, problems);
+    let body = inputs.parsed(&SOURCE_LOGIN_BODY, problems);
+    let token = inputs.parsed(&SOURCE_LOGIN_TOKEN, problems);
+    let send = inputs.parsed(&SOURCE_LOGIN_SEND, problems);
+    let pair = pair(inputs, "SOURCE_AUTH=login", problems);
+    let token = token?;
+    let send = send.unwrap_or_else(|| match &token {
+        TokenIn::Cookie(name) => SendAs::Cookie(name.clone()),
+        TokenIn::Body(_) | TokenIn::Header(_) => SendAs::Bearer,
+    });
+    Some(Login {
+        url: url?,
+        body: body?,
+        pair: pair?,
+        token,
+        send,
     })
 }
 
@@ -165,8 +326,68 @@ fn of_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(key)
 }
 
+/// What requests to the source have besides the credential.
+pub(super) fn besides(inputs: &Inputs, auth: &Auth, problems: &mut Vec<Problem>) -> Besides {
+    let headers = inputs.parsed(&SOURCE_SECRET_HEADERS, problems);
+    let headers = headers.unwrap_or_default();
+    let of_auth = auth.header();
+    let twice = headers
+        .iter()
+        .find(|(name, _)| Some(name) == of_auth.as_ref());
+    if let Some((name, _)) = twice {
+        let message = format!("has `{name}`, which SOURCE_AUTH sets: remove one of the two");
+        problems.push(inputs.problem(SOURCE_SECRET_HEADERS.row.name, message));
+    }
+    Besides {
+        signing: signing(inputs, problems),
+        headers,
+        // Where it goes, the component's settings say.
+        places: None,
+    }
+}
+
+/// Where `SOURCE_SECRET` goes. A place without a secret is a problem, and a secret without a place.
+pub(super) fn places(
+    inputs: &Inputs,
+    secret: Option<&Secret>,
+    source: Option<&Url>,
+    problems: &mut Vec<Problem>,
+) -> Option<Places> {
+    const BODY: &str = "SOURCE_BODY";
+    let body = inputs.of_component(BODY).map(|given| given.value.as_str());
+    let url = inputs
+        .get(&SOURCE_API_URL.row)
+        .map(|given| given.value.as_str());
+    let has_place = |text: Option<&str>| text.is_some_and(|text| text.contains(PLACE));
+    let in_query = url
+        .and_then(|url| url.split_once('?'))
+        .map(|(_, query)| query);
+    if has_place(url) && !has_place(in_query) {
+        let message = format!("has `{PLACE}`, which is replaced in the query only, behind the `?`");
+        problems.push(inputs.problem(SOURCE_API_URL.row.name, message));
+    }
+    let name = SOURCE_SECRET.row.name;
+    if !inputs.is_given(&SOURCE_SECRET.row) {
+        let placed = [(SOURCE_API_URL.row.name, in_query), (BODY, body)];
+        for (setting, _) in placed.into_iter().filter(|(_, text)| has_place(*text)) {
+            let message = format!(
+                "has `{PLACE}`, and {name} is not set: set it, for example `{name}_FILE=/etc/tidegate/secret`"
+            );
+            problems.push(inputs.problem(setting, message));
+        }
+        return None;
+    }
+    let places = Places::new(secret?, source?, body);
+    if places.is_none() {
+        let message =
+            format!("has no effect without `{PLACE}` in the query of SOURCE_API_URL or in {BODY}");
+        problems.push(inputs.problem(name, message));
+    }
+    places
+}
+
 /// The key with which requests are signed, if there is one.
-pub(super) fn signing(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<SigningKey> {
+fn signing(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<SigningKey> {
     let algorithm = inputs.parsed_or_default(&SOURCE_SIGNING_ALGORITHM, problems);
     let format = inputs.parsed_or_default(&SOURCE_SIGNING_KEY_FORMAT, problems);
     let text = inputs.parsed(&SOURCE_SIGNING_KEY, problems)?;
@@ -195,7 +416,7 @@ pub(super) fn client_files(
     // That one is missing is a rule of the catalogue.
     let (certificates, key) = certificates.zip(key)?;
     let tokens = match auth {
-        Auth::OAuth2(oauth2) => Some(&oauth2.token_url),
+        Auth::Fetched(issuer) => Some(issuer.url()),
         _ => None,
     };
     let mut urls = source.into_iter().chain(tokens);

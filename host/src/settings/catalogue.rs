@@ -7,13 +7,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
 use url::Url;
 
-use crate::egress::{Algorithm, Origin, Proxy, SentIn};
+use crate::egress::{Algorithm, LoginBody, Origin, Proxy, SendAs, SentIn, TokenIn};
 use crate::folder::Writers;
 use crate::log;
 use crate::secret::Secret;
-use crate::settings::auth::{KeyFormat, Scheme};
+use crate::settings::auth::{GrantType, KeyFormat, Scheme};
 use crate::settings::columns::{self, Column};
 use crate::settings::data_file::{Compression, Delimiter, Formulas, OutputFormat};
 use crate::settings::database_url::DatabaseUrl;
@@ -155,8 +156,6 @@ pub enum Secrecy {
 pub enum Rule {
     /// It has no effect unless that setting has this value.
     OnlyWith(&'static Row, &'static str),
-    /// It must not be given when that setting has this value; the text says why.
-    NotWith(&'static Row, &'static str, &'static str),
     /// It must be given when that setting has this value.
     RequiredWith(&'static Row, &'static str),
     /// It must be given when that setting is; the text says what it is then.
@@ -280,6 +279,13 @@ const NAMES: &str = "^[A-Z][A-Z0-9_]*( *, *[A-Z][A-Z0-9_]*)*$";
 
 /// The value of SOURCE_AUTH that fetches a token.
 pub const OAUTH2: &str = "oauth2";
+/// The value of SOURCE_AUTH that logs in.
+pub const LOGIN: &str = "login";
+const OF_LOGIN: &[Rule] = &[Rule::OnlyWith(&SOURCE_AUTH.row, LOGIN)];
+const REQUIRED_BY_LOGIN: &[Rule] = &[
+    Rule::OnlyWith(&SOURCE_AUTH.row, LOGIN),
+    Rule::RequiredWith(&SOURCE_AUTH.row, LOGIN),
+];
 const OF_OAUTH2: &[Rule] = &[Rule::OnlyWith(&SOURCE_AUTH.row, OAUTH2)];
 const REQUIRED_BY_OAUTH2: &[Rule] = &[
     Rule::OnlyWith(&SOURCE_AUTH.row, OAUTH2),
@@ -317,12 +323,11 @@ catalogue! {
     SOURCE_API_KEY: Secret = parse::secret {
         described_by_component: true,
         secrecy: Secrecy::Secret,
-        rules: &[Rule::NotWith(&SOURCE_AUTH.row, OAUTH2, "which fetches a token")],
     }
     SOURCE_AUTH: Scheme = Scheme::parse {
         described_by_component: true,
         default: "bearer",
-        form: Form::Choice(&["bearer", "header", "query", "basic", OAUTH2]),
+        form: Form::Choice(&["bearer", "header", "query", "basic", OAUTH2, LOGIN]),
     }
     SOURCE_AUTH_NAME: String = parse::auth_name {
         described_by_component: true,
@@ -338,8 +343,8 @@ catalogue! {
     SOURCE_TOKEN_URL: Url = parse::token_url {
         group: Group::Auth,
         example: "https://login.example.com/oauth2/token",
-        meaning: "OAuth2 token endpoint (client credentials), for SOURCE_AUTH=oauth2. A token is kept for the run, and \
-                  renewed before it expires and once after a 401",
+        meaning: "OAuth2 token endpoint, for SOURCE_AUTH=oauth2. A token is kept for the run, and renewed before it expires \
+                  and once after a 401",
         form: Form::Pattern(URL),
         rules: REQUIRED_BY_OAUTH2,
     }
@@ -349,12 +354,28 @@ catalogue! {
         meaning: "OAuth2 client id, for SOURCE_AUTH=oauth2",
         rules: REQUIRED_BY_OAUTH2,
     }
+    SOURCE_TOKEN_GRANT: GrantType = GrantType::parse {
+        group: Group::Auth,
+        example: "password",
+        meaning: "OAuth2 grant: `client_credentials`, `refresh_token` (SOURCE_REFRESH_TOKEN) or `password` (SOURCE_API_KEY is \
+                  `user:password`). Default: `refresh_token` with SOURCE_REFRESH_TOKEN, otherwise `client_credentials`",
+        form: Form::Choice(&["client_credentials", "refresh_token", "password"]),
+        rules: OF_OAUTH2,
+    }
     SOURCE_CLIENT_SECRET: Secret = parse::secret {
         group: Group::Auth,
         example: "a-client-secret",
         meaning: "OAuth2 client secret, for SOURCE_AUTH=oauth2. It is sent to SOURCE_TOKEN_URL only",
         secrecy: Secrecy::Secret,
-        rules: REQUIRED_BY_OAUTH2,
+        rules: OF_OAUTH2,
+    }
+    SOURCE_REFRESH_TOKEN: Secret = parse::secret {
+        group: Group::Auth,
+        example: "a-refresh-token",
+        meaning: "OAuth2 refresh token. With SOURCE_REFRESH_TOKEN_FILE, a new refresh token that the server sends replaces the \
+                  one in the file. Without a file, such a server ends the run (77)",
+        secrecy: Secrecy::Secret,
+        rules: OF_OAUTH2,
     }
     SOURCE_SCOPE: String = parse::scope {
         group: Group::Auth,
@@ -367,9 +388,78 @@ catalogue! {
         group: Group::Auth,
         default: "basic",
         example: "body",
-        meaning: "How client id and secret are sent to SOURCE_TOKEN_URL: `basic` (a header) or `body` (form parameters)",
-        form: Form::Choice(&["basic", "body"]),
+        meaning: "How the client is known to SOURCE_TOKEN_URL: `basic` (id and secret in a header), `body` (form parameters) or \
+                  `private_key_jwt` (signed with SOURCE_TOKEN_KEY). Without a client secret, the id alone is sent",
+        form: Form::Choice(&["basic", "body", "private_key_jwt"]),
         rules: OF_OAUTH2,
+    }
+    SOURCE_TOKEN_PARAMS: Vec<(String, String)> = parse::token_params {
+        group: Group::Auth,
+        example: "audience=https://api.example.com",
+        meaning: "Further parameters of the request for a token, one `name=value` a line. They are not secret",
+        separator: Some('\n'),
+        in_file: true,
+        rules: OF_OAUTH2,
+    }
+    SOURCE_TOKEN_KEY: Secret = parse::pem {
+        group: Group::Auth,
+        example: "-----BEGIN PRIVATE KEY-----",
+        meaning: "Private key (PEM; RSA or P-256) that signs for the client with SOURCE_TOKEN_AUTH=private_key_jwt: RS256 or \
+                  ES256. With a certificate in the same PEM, its SHA-256 is sent as `x5t#S256`",
+        secrecy: Secrecy::Secret,
+        rules: &[
+            Rule::OnlyWith(&SOURCE_TOKEN_AUTH.row, "private_key_jwt"),
+            Rule::RequiredWith(&SOURCE_TOKEN_AUTH.row, "private_key_jwt"),
+        ],
+    }
+    SOURCE_TOKEN_KEY_ID: String = parse::client_id {
+        group: Group::Auth,
+        example: "key-2026",
+        meaning: "The `kid` that the server knows SOURCE_TOKEN_KEY by",
+        rules: &[Rule::OnlyWith(&SOURCE_TOKEN_AUTH.row, "private_key_jwt")],
+    }
+    SOURCE_LOGIN_URL: Url = parse::token_url {
+        group: Group::Auth,
+        example: "https://api.example.com/login",
+        meaning: "URL of the login, for SOURCE_AUTH=login. It is asked by POST once a run, and again after a 401",
+        form: Form::Pattern(URL),
+        rules: REQUIRED_BY_LOGIN,
+    }
+    SOURCE_LOGIN_BODY: LoginBody = parse::login_body {
+        group: Group::Auth,
+        example: r#"{"username":"{user}","password":"{password}"}"#,
+        meaning: "Body of the login. `{user}` and `{password}` are replaced by those of SOURCE_API_KEY (`user:password`). \
+                  JSON if it is JSON, otherwise a form: `user={user}&password={password}`",
+        rules: REQUIRED_BY_LOGIN,
+    }
+    SOURCE_LOGIN_TOKEN: TokenIn = parse::login_token {
+        group: Group::Auth,
+        example: "/data/access_token",
+        meaning: "Where the login's answer has the session token: a JSON Pointer, `header:NAME` or `cookie:NAME`",
+        form: Form::Pattern("^(/|header:|cookie:)"),
+        rules: REQUIRED_BY_LOGIN,
+    }
+    SOURCE_LOGIN_SEND: SendAs = parse::login_send {
+        group: Group::Auth,
+        example: "header:X-Session",
+        meaning: "How the session token is sent: `bearer`, `header:NAME`, `query:NAME`, `cookie:NAME`, or a whole header with \
+                  `{token}` in it, such as `Authorization: Token {token}`. Default: as the cookie of SOURCE_LOGIN_TOKEN, \
+                  otherwise `bearer`",
+        rules: OF_LOGIN,
+    }
+    SOURCE_SECRET_HEADERS: Vec<(HeaderName, Secret)> = parse::secret_headers {
+        group: Group::Auth,
+        example: "DD-APPLICATION-KEY: an-application-key",
+        meaning: "Further headers with secrets, one `Name: value` a line (in a file, if there are several). Only the origin of \
+                  SOURCE_API_URL receives them",
+        secrecy: Secrecy::Secret,
+    }
+    SOURCE_SECRET: Secret = parse::secret {
+        group: Group::Auth,
+        example: "a-second-secret",
+        meaning: "Replaces `{secret}` in the query of SOURCE_API_URL and in SOURCE_BODY as a request goes out to the origin of \
+                  SOURCE_API_URL",
+        secrecy: Secrecy::Secret,
     }
     SOURCE_SIGNING_KEY: Secret = parse::secret {
         group: Group::Auth,

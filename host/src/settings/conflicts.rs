@@ -37,13 +37,6 @@ fn broken(inputs: &Inputs, row: &Row, rule: &Rule) -> Option<String> {
                 other.name
             ),
         ),
-        Rule::NotWith(other, value, why) => (
-            is_given && inputs.text(other) == value,
-            format!(
-                "has no effect with {}={value}, {why}: remove it",
-                other.name
-            ),
-        ),
         Rule::RequiredWith(other, value) => (
             !is_given && inputs.text(other) == value,
             format!(
@@ -76,7 +69,7 @@ fn broken(inputs: &Inputs, row: &Row, rule: &Rule) -> Option<String> {
 }
 
 /// A line that gives the setting; of a secret, the line that names its file.
-fn example(row: &Row) -> String {
+pub fn example(row: &Row) -> String {
     if row.secrecy != Secrecy::Secret {
         return format!("{}={}", row.name, row.example);
     }

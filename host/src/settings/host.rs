@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::egress::{Auth, ClientFiles, Origin, Proxy, SigningKey};
+use crate::egress::{Auth, Besides, ClientFiles, Origin, Proxy};
 use crate::folder::Writers;
 use crate::limits::{Limits, STAGED_LINE_EXTRA_BYTES};
 use crate::log;
@@ -21,11 +21,12 @@ use crate::settings::catalogue::{
     LOG_FORMAT, LOG_LEVEL, MAX_AGE, MAX_CURSOR_AGE, MAX_DELETE_PERCENT, MAX_RECORD_BYTES,
     MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES, MAX_SHRINK_PERCENT, MEMORY_LIMIT, MIN_RECORDS,
     ON_OVERLAP, OUTBOUND_PROXY, RETRY_PAUSE, RUN_DEADLINE, SCHEMA_DRIFT, SOURCE_COOKIES,
-    SOURCE_TIMEOUT, Secrecy, Setting, TABLE_LIMIT, WRITE_MODE,
+    SOURCE_SECRET, SOURCE_TIMEOUT, Secrecy, Setting, TABLE_LIMIT, WRITE_MODE,
 };
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{self, Inputs, Problem};
 use crate::settings::layers::Layers;
+use crate::settings::mistaken;
 use crate::settings::plan::{MaxRejected, OnDrift, WriteMode};
 use crate::settings::policy::{Tenant, Verdict};
 
@@ -79,8 +80,10 @@ pub struct HostPlan {
     pub source: Option<Url>,
     /// How the credential is sent, if there is one.
     pub auth: Auth,
-    /// `SOURCE_SIGNING_KEY`, when it is set, with how it signs.
-    pub signing: Option<SigningKey>,
+    /// What requests to the source have besides: a key that signs, secret headers.
+    pub besides: Besides,
+    /// `SOURCE_SECRET`, when it is set.
+    pub secret: Option<Secret>,
     /// `SOURCE_COOKIES`.
     pub cookies: bool,
     /// `CLIENT_CERT_FILE` and `CLIENT_KEY_FILE`.
@@ -160,7 +163,8 @@ impl HostPlan {
             proxy: proxy(&mut read),
             source: read.optional(&catalogue::SOURCE_API_URL),
             auth: auth::auth(inputs, &mut read.problems),
-            signing: auth::signing(inputs, &mut read.problems),
+            besides: Besides::default(),
+            secret: read.optional(&SOURCE_SECRET),
             cookies: read.value(&SOURCE_COOKIES),
             client: None,
             skip_on_overlap: read.value(&ON_OVERLAP),
@@ -175,6 +179,7 @@ impl HostPlan {
             verdicts: Vec::new(),
             lowered: BTreeMap::new(),
         };
+        host.besides = auth::besides(inputs, &host.auth, &mut read.problems);
         let (source, auth) = (host.source.as_ref(), &host.auth);
         host.client = auth::client_files(inputs, source, auth, &mut read.problems);
         host.problems = read.problems;
@@ -213,6 +218,8 @@ impl HostPlan {
             .chain(of_the_url.cloned())
             .chain(self.proxy.iter().flat_map(Proxy::secrets))
             .chain(self.auth.secrets())
+            .chain(self.besides.secrets())
+            .chain(mistaken::secrets(inputs.layers()))
             .collect()
     }
 }

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::cli::GivenArgs;
 use crate::component::Description;
 use crate::given_file::reread::SecretFile;
+use crate::given_file::rotated::RotatedFile;
 use crate::given_file::{GivenFiles, Holds, Text, one_line, without_newline};
 use crate::limits::Limits;
 use crate::process::stop::Stop;
@@ -282,6 +283,20 @@ impl Inputs {
             }
             _ => None,
         }
+    }
+
+    /// The file that a secret came from whose next value replaces it there.
+    pub fn rotated_file(&self, setting: &'static Setting<Secret>) -> Option<RotatedFile> {
+        let Origin::File(path) = &self.get(&setting.row)?.origin else {
+            return None;
+        };
+        let file = RotatedFile::new(path.clone(), self.files.bytes_max());
+        Some(match &self.tenant {
+            Some(tenant) => file
+                .within(tenant.secret_files())
+                .within(tenant.rewritten_files()),
+            None => file,
+        })
     }
 
     /// A problem with what counts for a name, with where that came from.

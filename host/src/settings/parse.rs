@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::egress::{Algorithm, Origin, SentIn};
+use crate::egress::{
+    Algorithm, LoginBody, Origin, PASSWORD, SendAs, SentIn, TOKEN, TokenIn, USER,
+    is_forbidden_header,
+};
 use crate::folder::Writers;
 use crate::limits::{
     INSTANCES_MAX, JOB_NAME_BYTES_MAX, RECORD_BYTES_MAX, TABLE_ELEMENTS_MAX, TABLE_NAME_BYTES_MAX,
@@ -134,8 +137,175 @@ pub fn sent_in(text: &str) -> Result<SentIn, String> {
     match text {
         "basic" => Ok(SentIn::Header),
         "body" => Ok(SentIn::Body),
-        _ => Err("takes `basic` or `body`".to_owned()),
+        "private_key_jwt" => Ok(SentIn::Assertion),
+        _ => Err("takes `basic`, `body` or `private_key_jwt`".to_owned()),
     }
+}
+
+/// A secret of many lines.
+pub fn pem(text: &str) -> Result<Secret, String> {
+    if !text.contains("-----BEGIN ") {
+        return Err("takes PEM, which begins with `-----BEGIN`; name its file".to_owned());
+    }
+    Ok(Secret::from(text))
+}
+
+/// The parameters of a request for a token that are settings by themselves.
+const TOKEN_PARAMETERS: [&str; 11] = [
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "scope",
+    "username",
+    "password",
+    "refresh_token",
+    "code",
+    "assertion",
+];
+
+/// `SOURCE_TOKEN_PARAMS`.
+pub fn token_params(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut params: Vec<(String, String)> = Vec::new();
+    let lines = text.lines().enumerate();
+    for (at, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
+        // The line may be a secret in the wrong place: it is not repeated.
+        let pair = line
+            .split_once('=')
+            .map(|(name, value)| (name.trim(), value.trim()));
+        let pair = pair.filter(|(name, _)| !name.is_empty() && !name.chars().any(char::is_control));
+        let Some((name, value)) = pair else {
+            return Err(format!(
+                "takes one `name=value` a line, and line {} is none",
+                at + 1
+            ));
+        };
+        if TOKEN_PARAMETERS.contains(&name) {
+            return Err(format!(
+                "has `{name}`, for which there is another setting: remove it"
+            ));
+        }
+        if params.iter().any(|(known, _)| known == name) {
+            return Err(format!("has `{name}` twice"));
+        }
+        params.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(params)
+}
+
+/// `SOURCE_LOGIN_BODY`.
+pub fn login_body(text: &str) -> Result<LoginBody, String> {
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    if !is_json && text.trim_start().starts_with(['{', '[']) {
+        return Err("begins like JSON, and is none".to_owned());
+    }
+    if !text.contains(PASSWORD) {
+        return Err(format!(
+            "has no `{PASSWORD}` in it, where the password of SOURCE_API_KEY goes; the user goes where `{USER}` is"
+        ));
+    }
+    Ok(LoginBody {
+        template: text.trim().to_owned(),
+        is_json,
+    })
+}
+
+/// `SOURCE_LOGIN_TOKEN`.
+pub fn login_token(text: &str) -> Result<TokenIn, String> {
+    let takes = "takes a JSON Pointer, such as `/token`, `header:NAME` or `cookie:NAME`";
+    if let Some(name) = text.strip_prefix("header:") {
+        let name = http::HeaderName::from_bytes(name.trim().as_bytes());
+        return name.map(TokenIn::Header).map_err(|_| takes.to_owned());
+    }
+    if let Some(name) = text.strip_prefix("cookie:") {
+        return cookie_name(name)
+            .map(TokenIn::Cookie)
+            .ok_or(takes.to_owned());
+    }
+    if text.starts_with('/') {
+        return Ok(TokenIn::Body(text.to_owned()));
+    }
+    Err(takes.to_owned())
+}
+
+/// `SOURCE_LOGIN_SEND`.
+pub fn login_send(text: &str) -> Result<SendAs, String> {
+    let takes = || {
+        format!(
+            "takes `bearer`, `header:NAME`, `query:NAME`, `cookie:NAME`, or a whole header such as `Authorization: Token {TOKEN}`"
+        )
+    };
+    let header = |name: &str| {
+        let name = http::HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| takes())?;
+        credential_header(name)
+    };
+    if text == "bearer" {
+        return Ok(SendAs::Bearer);
+    }
+    if let Some((before, after)) = text.split_once(TOKEN) {
+        let (name, before) = before.split_once(':').ok_or_else(takes)?;
+        let before = before.trim_start().to_owned();
+        let is_visible = |byte: u8| matches!(byte, b' '..=b'~');
+        if !before.bytes().chain(after.bytes()).all(is_visible) {
+            return Err(takes());
+        }
+        return Ok(SendAs::Header(header(name)?, before, after.to_owned()));
+    }
+    match text.split_once(':') {
+        Some(("header", name)) => Ok(SendAs::Header(header(name)?, String::new(), String::new())),
+        Some(("query", name)) if !name.trim().is_empty() => {
+            Ok(SendAs::Query(name.trim().to_owned()))
+        }
+        Some(("cookie", name)) => cookie_name(name).map(SendAs::Cookie).ok_or_else(takes),
+        _ => Err(takes()),
+    }
+}
+
+/// `SOURCE_SECRET_HEADERS`. No line is repeated.
+pub fn secret_headers(text: &str) -> Result<Vec<(http::HeaderName, Secret)>, String> {
+    let mut headers: Vec<(http::HeaderName, Secret)> = Vec::new();
+    let lines = text.lines().enumerate();
+    for (at, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
+        let wrong = || {
+            format!(
+                "takes one `Name: value` a line, and line {} is none",
+                at + 1
+            )
+        };
+        let (name, value) = line.split_once(':').ok_or_else(wrong)?;
+        let name = http::HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| wrong())?;
+        let value = value.trim();
+        let is_visible = |byte: u8| matches!(byte, b' '..=b'~');
+        if value.is_empty() || !value.bytes().all(is_visible) {
+            return Err(format!(
+                "has no value on line {}, or one with a character that no header can carry",
+                at + 1
+            ));
+        }
+        if headers.iter().any(|(known, _)| *known == name) {
+            return Err(format!("has `{name}` twice"));
+        }
+        headers.push((credential_header(name)?, Secret::from(value)));
+    }
+    Ok(headers)
+}
+
+fn cookie_name(text: &str) -> Option<String> {
+    let name = text.trim();
+    let is_name = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'=' | b';' | b',' | b'"');
+    (!name.is_empty() && name.bytes().all(is_name)).then(|| name.to_owned())
+}
+
+/// `Err`: a secret cannot be sent as this header.
+fn credential_header(name: http::HeaderName) -> Result<http::HeaderName, String> {
+    use http::header::{AUTHORIZATION, COOKIE};
+    if is_forbidden_header(&name) && name != AUTHORIZATION && name != COOKIE {
+        return Err(format!(
+            "names the header `{name}`, which belongs to HTTP itself or to a proxy: use the one of the API's documentation"
+        ));
+    }
+    Ok(name)
 }
 
 /// The file mode of published files.

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use crate::component::{Announced, Description, Setting, Staging};
+use crate::egress::Places;
+use crate::settings::auth;
 use crate::settings::catalogue::{
     self, SOURCE_API_KEY, SOURCE_API_URL, SOURCE_CLIENT_SECRET, SOURCE_SIGNING_KEY, WRITE_MODE,
 };
@@ -27,6 +29,8 @@ pub struct Plan {
     pub environment: Vec<(String, String)>,
     /// `SOURCE_API_URL`.
     pub source: Url,
+    /// Where `SOURCE_SECRET` goes.
+    pub places: Option<Places>,
     /// What the component announces that it stages besides records, with these settings.
     pub stages: Staging,
     /// How staged records become the published set.
@@ -103,6 +107,8 @@ impl Plan {
         let environment = environment(description, inputs, host);
         refuse_missing_source(description, inputs, &mut problems);
         conflicts::refuse(inputs, &mut problems);
+        let (secret, source) = (host.secret.as_ref(), host.source.as_ref());
+        let places = auth::places(inputs, secret, source, &mut problems);
         // What only applies by default announces nothing.
         let is_given = |name: &str| {
             let mut settings = description.settings.iter();
@@ -119,6 +125,7 @@ impl Plan {
         match (&host.source, mode) {
             (Some(source), Some(mode)) if problems.is_empty() => Ok(Self {
                 source: source.clone(),
+                places,
                 mode,
                 stages: description.stages(is_given),
                 fingerprint: fingerprint::hashes(description, inputs, host, source, mode),

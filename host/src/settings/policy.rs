@@ -47,6 +47,7 @@ const PROXIES: &str = "proxies";
 const OUTPUT_FOLDERS: &str = "output_folders";
 const FILES: &str = "files";
 const SECRET_FILES: &str = "secret_files";
+const REWRITTEN_FILES: &str = "rewritten_files";
 const ENVIRONMENT: &str = "environment";
 const DATABASES: &str = "databases";
 const TABLES: &str = "tables";
@@ -54,13 +55,14 @@ const COMPONENTS: &str = "components";
 const LIMITS: &str = "limits";
 const BUDGETS: &str = "budgets";
 const MIN_INTERVAL: &str = "min_interval";
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     ORIGINS,
     PRIVATE_NETWORKS,
     PROXIES,
     OUTPUT_FOLDERS,
     FILES,
     SECRET_FILES,
+    REWRITTEN_FILES,
     ENVIRONMENT,
     DATABASES,
     TABLES,
@@ -105,6 +107,7 @@ pub struct Tenant {
     output_folders: Within,
     files: Within,
     secret_files: Arc<Within>,
+    rewritten_files: Arc<Within>,
     environment: Vec<String>,
     databases: Vec<DatabaseUrl>,
     tables: Vec<String>,
@@ -201,6 +204,11 @@ impl Tenant {
     /// The files that secrets may be in.
     pub fn secret_files(&self) -> Arc<Within> {
         self.secret_files.clone()
+    }
+
+    /// The files of secrets that a job may rewrite.
+    pub fn rewritten_files(&self) -> Arc<Within> {
+        self.rewritten_files.clone()
     }
 
     /// The least time between two runs of a job, where there is one.
@@ -437,6 +445,7 @@ impl Reader<'_> {
             OUTPUT_FOLDERS => tenant.output_folders = self.folders(key, item, line),
             FILES => tenant.files = self.folders(key, item, line),
             SECRET_FILES => tenant.secret_files = Arc::new(self.folders(key, item, line)),
+            REWRITTEN_FILES => tenant.rewritten_files = Arc::new(self.folders(key, item, line)),
             ENVIRONMENT => tenant.environment = self.texts(key, item, line),
             TABLES => tenant.tables = self.texts(key, item, line),
             DATABASES => {

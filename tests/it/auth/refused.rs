@@ -43,7 +43,7 @@ fn every_wrong_value_of_oauth2_is_told() {
         "SOURCE_API_KEY has no effect with SOURCE_AUTH=oauth2",
         "SOURCE_TOKEN_URL takes an http or https URL",
         "SOURCE_SCOPE takes words",
-        "SOURCE_TOKEN_AUTH takes `basic` or `body`",
+        "SOURCE_TOKEN_AUTH takes `basic`, `body` or `private_key_jwt`",
         "SOURCE_AUTH_NAME has no effect with",
     ] {
         assert!(text.contains(words), "`{words}` is not in {text}");

@@ -76,6 +76,10 @@ fn every_setting_is_converted_to_the_same() {
     let job = job
         .set("SOURCE_API_KEY", "a-secret-key")
         .set("SOURCE_CLIENT_SECRET", "a-client-secret")
+        .set("SOURCE_REFRESH_TOKEN", "a-refresh-token")
+        .set("SOURCE_TOKEN_KEY", "-----BEGIN PRIVATE KEY-----")
+        .set("SOURCE_SECRET_HEADERS", "X-Second: a-second-key")
+        .set("SOURCE_SECRET", "a-second-secret")
         .set("SOURCE_SIGNING_KEY", "a-signing-key")
         .set("OUTPUT_DATABASE_PASSWORD", "a-password");
     let shown = is_the_same(&job, &file, &converted);
@@ -87,7 +91,7 @@ fn every_setting_is_converted_to_the_same() {
     for secret in ["a-secret-key", "a-client-secret", "a-password"] {
         assert!(!written.contains(secret) && !warned.contains(secret));
     }
-    assert_eq!(warned.lines().count(), 4, "{warned}");
+    assert_eq!(warned.lines().count(), 8, "{warned}");
     // Natural types.
     for line in [
         "max_retries = 3",

@@ -39,8 +39,10 @@ impl Credential {
         const KEY: &str = "SOURCE_API_KEY";
         const AUTH: &str = "SOURCE_AUTH";
         let auth = get(env, AUTH).unwrap_or("bearer");
-        if auth == "oauth2" {
-            let message = "`oauth2` needs `tidegate run`, which fetches the token; here, give one as SOURCE_API_KEY with SOURCE_AUTH `bearer`";
+        if matches!(auth, "oauth2" | "login") {
+            let message = format!(
+                "`{auth}` needs `tidegate run`, which fetches the token; here, give one as SOURCE_API_KEY with SOURCE_AUTH `bearer`"
+            );
             return Err(Problem::new(AUTH, message));
         }
         let key = get(env, KEY).map(|key| key.trim_end_matches(['\r', '\n']));

@@ -19,7 +19,7 @@ async fn echoing(answer: Vec<Vec<u8>>, auth: &Auth) -> (Response<EgressBody>, Eg
     let egress = Egress::new(
         policy,
         auth,
-        None,
+        &Besides::default(),
         &TlsFiles::default(),
         &Limits::default(),
         lines.log(),

@@ -96,7 +96,15 @@ fn whole() -> Vec<u8> {
 
 fn out(policy: Policy, auth: &Auth, files: &TlsFiles) -> Egress {
     let log = Lines::default().log();
-    Egress::new(policy, auth, None, files, &Limits::default(), log).unwrap()
+    Egress::new(
+        policy,
+        auth,
+        &Besides::default(),
+        files,
+        &Limits::default(),
+        log,
+    )
+    .unwrap()
 }
 
 fn granting(address: SocketAddr) -> (Policy, String) {
@@ -154,13 +162,14 @@ async fn the_login_is_shown_the_certificate() {
     let (login, shown) = server("clients.pem", true, token);
     let (source, _) = server("clients.pem", true, whole());
     let (policy, url) = granting(source);
-    let auth = Auth::OAuth2(OAuth2 {
+    let auth = Auth::Fetched(Box::new(Issuer::OAuth2(OAuth2 {
         token_url: format!("https://{login}/token").parse().unwrap(),
         client_id: "me".into(),
-        client_secret: "s3cret".into(),
+        client: ClientAuth::Header("s3cret".into()),
+        grant: Grant::Client,
         scope: None,
-        sent_in: SentIn::Header,
-    });
+        params: Vec::new(),
+    })));
     let egress = out(policy, &auth, &files("client.pem", "client.key"));
 
     assert!(get(&egress, &url).await.is_ok());
@@ -213,7 +222,7 @@ fn files_that_cannot_be_used_are_named_and_nothing_of_the_key_is_shown() {
         let made = Egress::new(
             Policy::default(),
             &Auth::None,
-            None,
+            &Besides::default(),
             &files,
             &Limits::default(),
             log,
@@ -263,7 +272,7 @@ fn a_key_that_everybody_can_read_is_warned_of() {
         Egress::new(
             Policy::default(),
             &Auth::None,
-            None,
+            &Besides::default(),
             &files,
             &limits,
             lines.log(),

@@ -237,7 +237,7 @@ fn egress(source: Origin, auth: &Auth, limits: &Limits) -> Egress {
     Egress::new(
         policy,
         auth,
-        None,
+        &Besides::default(),
         &TlsFiles::default(),
         limits,
         Lines::default().log(),
@@ -300,7 +300,7 @@ fn a_request_can_be_sent_from_any_thread() {
     let egress = Egress::new(
         policy,
         &Auth::None,
-        None,
+        &Besides::default(),
         &TlsFiles::default(),
         &Limits::default(),
         Lines::default().log(),

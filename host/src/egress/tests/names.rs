@@ -51,7 +51,7 @@ fn resolving(policy: Policy, resolver: Arc<dyn Resolve>) -> Egress {
     Egress::with_resolver(
         policy,
         &Auth::None,
-        None,
+        &Besides::default(),
         &TlsFiles::default(),
         &Limits::default(),
         Lines::default().log(),

@@ -16,7 +16,7 @@ pub(super) fn world(
     let egress = Egress::with_resolver(
         policy,
         auth,
-        None,
+        &Besides::default(),
         &TlsFiles::default(),
         limits,
         lines.log(),
@@ -318,7 +318,7 @@ async fn the_system_resolver_says_why_a_name_is_unknown() {
     let egress = Egress::new(
         policy,
         &Auth::None,
-        None,
+        &Besides::default(),
         &TlsFiles::default(),
         &limits,
         Lines::default().log(),

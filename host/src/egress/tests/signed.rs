@@ -11,7 +11,11 @@ fn signing(origin: Origin, limits: &Limits) -> Egress {
     };
     let key = SigningKey::new(Algorithm::HmacSha512, b"key", Secret::from("key"));
     let (files, log) = (TlsFiles::default(), Lines::default().log());
-    Egress::new(policy, &Auth::None, Some(&key), &files, limits, log).unwrap()
+    let besides = Besides {
+        signing: Some(key),
+        ..Besides::default()
+    };
+    Egress::new(policy, &Auth::None, &besides, &files, limits, log).unwrap()
 }
 
 #[tokio::test]

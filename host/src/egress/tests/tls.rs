@@ -90,7 +90,7 @@ pub(super) fn trusting_within(ca: &[u8], url: &str, limits: &Limits) -> Egress {
     Egress::new(
         policy,
         &Auth::None,
-        None,
+        &Besides::default(),
         &TlsFiles {
             ca: Some(file.path().to_owned()),
             client: None,
@@ -265,9 +265,16 @@ fn a_ca_file_that_cannot_be_used_is_named() {
             ..Limits::default()
         };
         let log = Lines::default().log();
-        Egress::new(Policy::default(), &Auth::None, None, &files, &limits, log)
-            .err()
-            .map(|failure| failure.message)
+        Egress::new(
+            Policy::default(),
+            &Auth::None,
+            &Besides::default(),
+            &files,
+            &limits,
+            log,
+        )
+        .err()
+        .map(|failure| failure.message)
     };
 
     assert_eq!(with(CA), None);
@@ -295,7 +302,7 @@ fn a_ca_file_that_cannot_be_used_is_named() {
     let missing = Egress::new(
         Policy::default(),
         &Auth::None,
-        None,
+        &Besides::default(),
         &files,
         &Limits::default(),
         Lines::default().log(),

@@ -20,13 +20,22 @@ fn status_answer(line: &str, body: &str) -> Vec<Step> {
 }
 
 fn auth(url: &str) -> Auth {
-    Auth::OAuth2(OAuth2 {
+    of(oauth2(url))
+}
+
+fn of(oauth2: OAuth2) -> Auth {
+    Auth::Fetched(Box::new(Issuer::OAuth2(oauth2)))
+}
+
+fn oauth2(url: &str) -> OAuth2 {
+    OAuth2 {
         token_url: url.parse().unwrap(),
         client_id: "me & you".into(),
-        client_secret: "s3cret/of:mine".into(),
+        client: ClientAuth::Header("s3cret/of:mine".into()),
+        grant: Grant::Client,
         scope: Some("orders.read orders.list".into()),
-        sent_in: SentIn::Header,
-    })
+        params: Vec::new(),
+    }
 }
 
 fn granting_all(source: &Server) -> Policy {
@@ -81,13 +90,10 @@ async fn a_token_is_asked_for_as_the_rfc_says() {
 #[tokio::test]
 async fn id_and_secret_go_into_the_body_where_that_is_said() {
     let (source, login) = servers([EMPTY], [token_answer(TOKEN, "3600")]).await;
-    let Auth::OAuth2(oauth2) = auth(&login.url("/token?tenant=1")) else {
-        unreachable!("made above")
-    };
-    let auth = Auth::OAuth2(OAuth2 {
-        sent_in: SentIn::Body,
+    let auth = of(OAuth2 {
+        client: ClientAuth::Body("s3cret/of:mine".into()),
         scope: None,
-        ..oauth2
+        ..oauth2(&login.url("/token?tenant=1"))
     });
     let (egress, _) = world(granting_all(&source), &auth, &Limits::default(), &[]);
 

@@ -13,7 +13,7 @@ use super::OAuth2;
 use crate::egress::EgressError;
 use crate::limits::{TOKEN_BYTES_MAX, TOKEN_ERROR_BYTES_MAX, TOKEN_LIFETIME_MAX};
 use crate::secret::{Redactor, Secret};
-use crate::settings::catalogue::SOURCE_SCOPE;
+use crate::settings::catalogue::{SOURCE_SCOPE, SOURCE_TOKEN_URL};
 
 /// A token, and how long it is good for.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Granted {
     pub(super) token: Secret,
     /// `None`: the server does not say.
     pub(super) lifetime: Option<Duration>,
+    /// The refresh token to use next time.
+    pub(super) refresh: Option<Secret>,
 }
 
 /// What came in place of a token.
@@ -32,13 +34,21 @@ pub(super) enum InPlace {
 }
 
 impl InPlace {
-    /// The error of a request to this origin.
-    pub(super) fn of(self, origin: &str) -> EgressError {
+    /// The error of a request to this origin, which is that of this setting.
+    pub(super) fn of(self, origin: &str, setting: &'static str) -> EgressError {
         let origin = origin.to_owned();
         match self {
-            Self::Busy(reason) => EgressError::TokenUnavailable { origin, reason },
+            Self::Busy(reason) => EgressError::TokenUnavailable {
+                origin,
+                setting,
+                reason,
+            },
             Self::Refusal(reason) => EgressError::CredentialRefused { origin, reason },
-            Self::Nonsense(reason) => EgressError::BadToken { origin, reason },
+            Self::Nonsense(reason) => EgressError::BadToken {
+                origin,
+                setting,
+                reason,
+            },
         }
     }
 }
@@ -49,11 +59,13 @@ struct Success {
     access_token: String,
     token_type: Option<String>,
     expires_in: Option<Value>,
+    refresh_token: Option<String>,
 }
 
 impl Drop for Success {
     fn drop(&mut self) {
         self.access_token.zeroize();
+        self.refresh_token.zeroize();
     }
 }
 
@@ -66,9 +78,8 @@ struct Failure {
 pub(super) fn read(status: StatusCode, body: &[u8], oauth2: &OAuth2) -> Result<Granted, InPlace> {
     if !status.is_success() {
         let failure: Option<Failure> = serde_json::from_slice(body).ok();
-        let code =
-            failure.and_then(|failure| error_code(&failure.error, oauth2.client_secret.secret()));
-        return Err(in_place(status, code.as_deref()));
+        let code = failure.and_then(|failure| error_code(&failure.error, oauth2.secrets()));
+        return Err(in_place(status, code.as_deref(), words(oauth2)));
     }
     let nonsense = |why: &str| Err(InPlace::Nonsense(why.to_owned()));
     if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err() {
@@ -81,20 +92,16 @@ pub(super) fn read(status: StatusCode, body: &[u8], oauth2: &OAuth2) -> Result<G
     let Ok(success) = serde_json::from_slice::<Success>(body) else {
         return nonsense("its answer has no `access_token`; check the URL");
     };
-    if success.access_token.is_empty() {
-        return nonsense("its answer has an empty `access_token`");
-    }
-    if success.access_token.len() > TOKEN_BYTES_MAX {
-        return nonsense(&format!(
-            "its `access_token` is longer than {TOKEN_BYTES_MAX} bytes"
-        ));
-    }
-    if !success
-        .access_token
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic())
-    {
-        return nonsense("its `access_token` has a character that no header can carry");
+    let refresh = success.refresh_token.as_deref();
+    let refresh = refresh.filter(|refresh| !refresh.is_empty());
+    let tokens = [
+        ("access_token", Some(success.access_token.as_str())),
+        ("refresh_token", refresh),
+    ];
+    for (name, token) in tokens {
+        if let Some(fault) = token.and_then(token_fault) {
+            return nonsense(&format!("its `{name}` {fault}"));
+        }
     }
     // Some servers leave it out, and mean this one.
     let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
@@ -107,11 +114,33 @@ pub(super) fn read(status: StatusCode, body: &[u8], oauth2: &OAuth2) -> Result<G
     Ok(Granted {
         token: Secret::from(success.access_token.as_str()),
         lifetime: lifetime.flatten(),
+        refresh: refresh.map(Secret::from),
     })
 }
 
+/// The names for an error: of the URL, and of what is checked.
+pub(super) fn words(oauth2: &OAuth2) -> (&'static str, &'static str) {
+    (SOURCE_TOKEN_URL.row.name, oauth2.settings())
+}
+
+/// What is wrong with a token; it completes a sentence about it.
+pub(super) fn token_fault(token: &str) -> Option<String> {
+    if token.is_empty() {
+        return Some("is empty".to_owned());
+    }
+    if token.len() > TOKEN_BYTES_MAX {
+        return Some(format!("is longer than {TOKEN_BYTES_MAX} bytes"));
+    }
+    let is_sent = token.bytes().all(|byte| byte.is_ascii_graphic());
+    (!is_sent).then(|| "has a character that no header can carry".to_owned())
+}
+
 /// What an answer without success means, by its status and RFC 6749's error code.
-pub(super) fn in_place(status: StatusCode, code: Option<&str>) -> InPlace {
+pub(super) fn in_place(
+    status: StatusCode,
+    code: Option<&str>,
+    (url, settings): (&'static str, &'static str),
+) -> InPlace {
     let number = status.as_u16();
     let coded = code.map(|code| format!(" `{code}`")).unwrap_or_default();
     match number {
@@ -119,25 +148,25 @@ pub(super) fn in_place(status: StatusCode, code: Option<&str>) -> InPlace {
         400 | 401 | 403 => {
             let settings = match code {
                 Some("invalid_scope") => SOURCE_SCOPE.row.name,
-                _ => "SOURCE_CLIENT_ID, SOURCE_CLIENT_SECRET and SOURCE_TOKEN_AUTH",
+                _ => settings,
             };
             InPlace::Refusal(format!(
-                "`SOURCE_TOKEN_URL` answered {number}{coded}; check {settings}"
+                "`{url}` answered {number}{coded}; check {settings}"
             ))
         }
         300..=399 => InPlace::Nonsense(format!(
-            "it answered {number}, and a redirect is not followed with a client secret; name the last URL"
+            "it answered {number}, and a redirect is not followed with a credential; name the last URL"
         )),
         _ => InPlace::Nonsense(format!("it answered {number}{coded}; check the URL")),
     }
 }
 
-/// The code, if it is one of RFC 6749's characters, short, and does not repeat the secret.
-fn error_code(code: &str, secret: &Secret) -> Option<String> {
+/// The code, if it is one of RFC 6749's characters, short, and does not repeat a secret.
+fn error_code(code: &str, secrets: Vec<Secret>) -> Option<String> {
     let is_allowed = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'`');
     let fits =
         !code.is_empty() && code.len() <= TOKEN_ERROR_BYTES_MAX && code.bytes().all(is_allowed);
-    let repeats = Redactor::new([secret.clone()]).hide(code) != code;
+    let repeats = Redactor::new(secrets).hide(code) != code;
     (fits && !repeats).then(|| code.to_owned())
 }
 

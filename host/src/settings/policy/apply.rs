@@ -7,14 +7,14 @@ use url::Url;
 
 use super::{
     COMPONENTS, DATABASES, ENVIRONMENT, FILES, ORIGINS, OUTPUT_FOLDERS, PRIVATE_NETWORKS, PROXIES,
-    SECRET_FILES, TABLES, Tenant, is_among, key, listed_line,
+    REWRITTEN_FILES, SECRET_FILES, TABLES, Tenant, is_among, key, listed_line,
 };
-use crate::egress::{Auth, Origin, Proxy};
+use crate::egress::{Auth, Issuer, Origin, Proxy};
 use crate::given_file::within::Within;
 use crate::settings::catalogue::{
     ALLOW_ENVIRONMENT, ALLOW_HOSTS, ALLOW_PRIVATE_NETWORKS, CA_FILE, CLIENT_CERT_FILE,
     CLIENT_KEY_FILE, OUTBOUND_PROXY, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_TABLE, SOURCE_API_URL,
-    SOURCE_TOKEN_URL, Setting,
+    SOURCE_LOGIN_URL, SOURCE_REFRESH_TOKEN, SOURCE_TOKEN_URL, Setting,
 };
 use crate::settings::component_settings::number;
 use crate::settings::database_url::DatabaseUrl;
@@ -302,9 +302,13 @@ impl Tenant {
                 host.source = None;
             }
         }
-        if let Auth::OAuth2(oauth2) = &host.auth {
-            let (asked, is_got) = reach(&oauth2.token_url, Some(&Method::POST));
-            if !held(&SOURCE_TOKEN_URL.row, &asked, is_got) {
+        if let Auth::Fetched(issuer) = &host.auth {
+            let (asked, is_got) = reach(issuer.url(), Some(&Method::POST));
+            let row = match **issuer {
+                Issuer::OAuth2(_) => &SOURCE_TOKEN_URL.row,
+                Issuer::Login(_) => &SOURCE_LOGIN_URL.row,
+            };
+            if !held(row, &asked, is_got) {
                 host.auth = Auth::None;
             }
         }
@@ -428,6 +432,13 @@ impl Tenant {
     }
 
     fn apply_to_files(&self, inputs: &Inputs, host: &mut HostPlan) {
+        if let Some(file) = inputs.rotated_file(&SOURCE_REFRESH_TOKEN) {
+            let (name, within) = (SOURCE_REFRESH_TOKEN.row.name, &self.rewritten_files);
+            let origin = origin_of(inputs, &SOURCE_REFRESH_TOKEN.row);
+            let (path, out) = (file.path(), &mut host.verdicts);
+            let held = self.file(name, REWRITTEN_FILES, within, path, &origin, out);
+            host.problems.extend(held.err());
+        }
         if let Some(path) = host.ca_file.take() {
             let origin = origin_of(inputs, &CA_FILE.row);
             match self.other_file(CA_FILE.row.name, &path, &origin, &mut host.verdicts) {

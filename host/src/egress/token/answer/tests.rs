@@ -1,12 +1,14 @@
+use super::super::{ClientAuth, Grant};
 use super::*;
 
 fn oauth2() -> OAuth2 {
     OAuth2 {
         token_url: "https://login.example/token".parse().unwrap(),
         client_id: "tidegate".into(),
-        client_secret: "s3cret".into(),
+        client: ClientAuth::Header("s3cret".into()),
+        grant: Grant::Client,
         scope: None,
-        sent_in: super::super::SentIn::Header,
+        params: Vec::new(),
     }
 }
 
