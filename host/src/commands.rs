@@ -16,7 +16,7 @@ use crate::run::setup::{self, Job};
 use crate::sandbox::landlock;
 use crate::secret::WORD_BYTES_MIN;
 use crate::settings::host::HostPlan;
-use crate::settings::inputs::Problem;
+use crate::settings::inputs::{Commands, Problem};
 use crate::settings::job_file::JOB_FILE;
 use crate::settings::policy::{POLICY, Verdict};
 use crate::settings::{catalogue, granted, mistaken, shown, suggest};
@@ -43,7 +43,8 @@ pub mod wit;
 /// output, and leaves nothing there.
 pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
     let watch = Watch::begin();
-    let given = setup::read(&args.given, environment, &watch.stop);
+    let started = Commands::Started;
+    let given = setup::read_starting(&args.given, environment, started, &watch.stop);
     let redactor = setup::redactor(&given.0, &given.1);
     let job = given.1.job.clone();
     let checked = watch.block_on(async {
@@ -261,7 +262,8 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
         under: args.under.clone(),
         ..GivenArgs::default()
     };
-    let (inputs, host) = setup::read(&given, environment, &watch.stop);
+    let needed = Commands::OfHealth;
+    let (inputs, host) = setup::read_starting(&given, environment, needed, &watch.stop);
     let (redactor, job) = (setup::redactor(&inputs, &host), host.job.clone());
     let failed = |failure| Ended::hidden(Err(failure), &redactor).of_job(&job, &redactor);
     if let Err(failure) = watch.stop.check() {

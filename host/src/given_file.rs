@@ -24,6 +24,7 @@ use crate::folder::trust::refuse_strangers;
 use crate::limits::Limits;
 use crate::process::stop::Stop;
 
+pub mod command;
 pub mod reread;
 pub mod rotated;
 pub mod within;

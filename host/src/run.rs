@@ -92,7 +92,8 @@ pub fn run_watched(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> (Ended, Summary) {
     let (clock, started) = (Instant::now(), Timestamp::now());
-    let (inputs, host) = setup::read(&args.given, environment, &watch.stop);
+    let started = Commands::Started;
+    let (inputs, host) = setup::read_starting(&args.given, environment, started, &watch.stop);
     let redactor = setup::redactor(&inputs, &host);
     let output_dir = host.output_dir.clone().map(|path| (path, host.writers));
     let limits = host.limits.clone();

@@ -5,6 +5,8 @@
 
 /// Secrets besides the credential.
 mod besides;
+/// Secrets that a program prints.
+mod command;
 /// Cookies.
 mod cookies;
 /// Grants of OAuth2, and clients that sign.

@@ -156,6 +156,72 @@ fn a_request_beyond_the_prefix_or_by_another_method_is_77_and_not_sent() {
 }
 
 #[test]
+fn a_program_is_started_only_if_the_whole_command_is_listed() {
+    let by_command = |job: Job| {
+        job.unset("SOURCE_API_KEY")
+            .set("SOURCE_API_KEY_COMMAND", "/bin/echo a key")
+    };
+
+    World::new().job(by_command).refuses(&[
+        "SOURCE_API_KEY_COMMAND asks for `/bin/echo a key`, refused",
+        "with `commands = [\"/bin/echo a key\"]`",
+    ]);
+    World::new()
+        .job(by_command)
+        .and("commands = [\"/bin/echo a\"]")
+        .refuses(&["allows /bin/echo a"]);
+    World::new()
+        .job(by_command)
+        .and("commands = [\"echo a key\"]")
+        .refuses(&["takes the whole path of a program"]);
+    let mut listed = World::new()
+        .job(by_command)
+        .and("commands = ['/bin/echo  a \"key\"']")
+        .ready()
+        .page(200, "[]");
+    listed.run().exits(Outcome::Published);
+    World::new()
+        .job(by_command)
+        .job(|job| job.set("COMMAND_ENVIRONMENT", "OTHER"))
+        .and("commands = [\"/bin/echo a key\"]")
+        .refuses(&["COMMAND_ENVIRONMENT asks for `environment OTHER`"]);
+}
+
+#[test]
+fn a_file_of_a_refresh_token_is_rewritten_only_where_that_is_granted() {
+    let refreshed = |job: Job| {
+        let file = job
+            .file("refresh-token", "a-refresh-token")
+            .display()
+            .to_string();
+        job.unset("SOURCE_API_KEY")
+            .set("SOURCE_AUTH", "oauth2")
+            .set("SOURCE_TOKEN_URL", "{server}/items/token")
+            .set("SOURCE_CLIENT_ID", "c")
+            .set("SOURCE_REFRESH_TOKEN_FILE", &file)
+    };
+    let world = || {
+        World::new()
+            .and("secret_files = [\"{dir}\"]")
+            .job(refreshed)
+    };
+
+    world().refuses(&[
+        "SOURCE_REFRESH_TOKEN asks for `",
+        "`rewritten_files` is not in it",
+    ]);
+    let mut granted = world()
+        .and("rewritten_files = [\"{dir}\"]")
+        .ready()
+        .page(
+            200,
+            r#"{"access_token":"an-access-token","refresh_token":"the-next"}"#,
+        )
+        .page(200, "[]");
+    granted.run().exits(Outcome::Published);
+}
+
+#[test]
 fn private_networks_and_limits_are_the_policy_s() {
     World::new()
         .job(|job| job.set("ALLOW_PRIVATE_NETWORKS", "yes"))

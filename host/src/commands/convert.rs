@@ -159,6 +159,12 @@ fn converted(args: &ConvertArgs, job: &Job, layers: &Layers) -> Result<Converted
                 let mark = if secret.is_some() { "# " } else { "" };
                 let _ = writeln!(lines, "{mark}{line}");
             }
+            let command = row.and_then(catalogue::Row::command_name);
+            if let Some(command) = command.filter(|command| left.remove(command.as_str())) {
+                let given = &layers.env_files()[&command];
+                let line = Takes::default().line(&command, &given.value);
+                let _ = writeln!(lines, "{line}");
+            }
         }
         if !lines.is_empty() {
             let _ = write!(out.text, "\n[{}]\n{lines}", group.table());

@@ -43,7 +43,8 @@ pub fn preview(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Ended {
     let watch = Watch::begin();
-    let given = setup::read(&args.given, environment, &watch.stop);
+    let started = Commands::Started;
+    let given = setup::read_starting(&args.given, environment, started, &watch.stop);
     let redactor = setup::redactor(&given.0, &given.1);
     let job = given.1.job.clone();
     let log = log(&redactor);

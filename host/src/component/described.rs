@@ -128,7 +128,10 @@ pub fn is_settable(setting: &Setting) -> bool {
 /// its value. The source's credential is the host's business too.
 fn is_hosts(name: &str) -> bool {
     let is_known = |name: &str| hosts(name).is_some() || catalogue::secret(name).is_some();
-    is_known(name) || name.strip_suffix("_FILE").is_some_and(is_known)
+    let of_another = ["_FILE", "_COMMAND"]
+        .iter()
+        .find_map(|end| name.strip_suffix(end));
+    is_known(name) || of_another.is_some_and(is_known)
 }
 
 /// The host's settings that a component may require.

@@ -83,6 +83,9 @@ impl RotatedFile {
 
     /// Takes the lock; none while another process has it. `Err` says why the file cannot be used.
     pub fn hold(&self) -> Result<Option<Held>, String> {
+        for within in &self.within {
+            within.resolve(&self.path)?;
+        }
         let (folder, name) = self.place()?;
         let lock_name = format!(".{name}.lock");
         let mode = Mode::from_raw_mode(0o600);
@@ -106,9 +109,6 @@ impl RotatedFile {
 
     /// Its folder, held, and its name there.
     fn place(&self) -> Result<(OwnedFd, String), String> {
-        for within in &self.within {
-            within.resolve(&self.path)?;
-        }
         let name = self.path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or("its name is not UTF-8, or none")?.to_owned();
         let above = self.path.parent().unwrap_or(Path::new(""));

@@ -19,7 +19,7 @@ use crate::sandbox::landlock;
 use crate::secret::Redactor;
 use crate::settings::granted::{self, Grant};
 use crate::settings::host::HostPlan;
-use crate::settings::inputs::{Inputs, Problem};
+use crate::settings::inputs::{Commands, Inputs, Problem};
 use crate::settings::job_file::JobComponent;
 use crate::settings::mistaken;
 use crate::settings::plan::{Plan, Unusable};
@@ -61,8 +61,18 @@ pub fn read(
     environment: impl IntoIterator<Item = (String, String)>,
     stop: &Stop,
 ) -> (Inputs, HostPlan) {
+    read_starting(given, environment, Commands::NotStarted, stop)
+}
+
+/// The same, and starts the programs that print secrets.
+pub fn read_starting(
+    given: &GivenArgs,
+    environment: impl IntoIterator<Item = (String, String)>,
+    commands: Commands,
+    stop: &Stop,
+) -> (Inputs, HostPlan) {
     let limits = Limits::default();
-    let inputs = Inputs::read(given, environment, &limits, stop);
+    let inputs = Inputs::read_with(given, environment, (&limits, commands), stop);
     let host = HostPlan::new(&inputs, limits);
     stop.set_deadline(host.limits.run_deadline);
     (inputs, host)

@@ -222,6 +222,11 @@ impl Row {
         }
     }
 
+    /// `NAME_COMMAND`, if a program may print the value.
+    pub fn command_name(&self) -> Option<String> {
+        (self.secrecy == Secrecy::Secret).then(|| format!("{}_COMMAND", self.name))
+    }
+
     /// `NAME_FILE`, if a file may hold the value.
     pub fn file_name(&self) -> Option<String> {
         (self.in_file || self.is_secret()).then(|| format!("{}_FILE", self.name))
@@ -331,6 +336,13 @@ catalogue! {
     }
     SOURCE_AUTH_NAME: String = parse::auth_name {
         described_by_component: true,
+    }
+    COMMAND_ENVIRONMENT: Vec<String> = env_file::names {
+        group: Group::Auth,
+        example: "VAULT_ADDR,VAULT_TOKEN",
+        meaning: "Environment variables for the programs in NAME_COMMAND, besides PATH and HOME, comma-separated",
+        form: Form::Pattern(NAMES),
+        separator: Some(','),
     }
     ALLOW_ENVIRONMENT: Vec<String> = env_file::names {
         group: Group::Source,

@@ -15,11 +15,11 @@ use crate::cli::GivenArgs;
 use crate::component::Description;
 use crate::given_file::reread::SecretFile;
 use crate::given_file::rotated::RotatedFile;
-use crate::given_file::{GivenFiles, Holds, Text, one_line, without_newline};
+use crate::given_file::{GivenFiles, Holds, Text, command, one_line, without_newline};
 use crate::limits::Limits;
 use crate::process::stop::Stop;
 use crate::secret::Secret;
-use crate::settings::catalogue::{self, Row, Secrecy, Setting};
+use crate::settings::catalogue::{self, COMMAND_ENVIRONMENT, Row, Secrecy, Setting};
 use crate::settings::component_settings::{self, SCHEMA};
 use crate::settings::granted::Grant;
 use crate::settings::job_file::{Variable, references};
@@ -59,6 +59,8 @@ pub enum Origin {
     },
     /// The file that `NAME_FILE` names.
     File(PathBuf),
+    /// The program that `NAME_COMMAND` names.
+    Command(String),
     /// A file in `$CREDENTIALS_DIRECTORY` (systemd's `LoadCredential=`).
     Credential(PathBuf),
     /// Nothing was given.
@@ -75,6 +77,7 @@ impl fmt::Display for Origin {
             }
             Self::Variable { name, named } => write!(f, "environment {name}, {named}"),
             Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Command(program) => write!(f, "command {program}"),
             Self::Credential(path) => write!(f, "credential {}", path.display()),
             Self::Default => f.write_str("default"),
         }
@@ -154,6 +157,19 @@ pub struct Inputs {
     tenant: Option<Arc<Tenant>>,
     /// What of the files and variables that were named it allows.
     verdicts: Mutex<Vec<Verdict>>,
+    /// Which programs that print a secret are started.
+    commands: Commands,
+}
+
+/// Which programs that print a secret a command of ours starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commands {
+    /// All.
+    Started,
+    /// Those that `health` needs.
+    OfHealth,
+    /// None: what they print counts as given, and is not known.
+    NotStarted,
 }
 
 /// It holds secrets.
@@ -170,6 +186,16 @@ impl Inputs {
         given: &GivenArgs,
         environment: impl IntoIterator<Item = (String, String)>,
         limits: &Limits,
+        stop: &Stop,
+    ) -> Self {
+        Self::read_with(given, environment, (limits, Commands::NotStarted), stop)
+    }
+
+    /// The same, and starts programs that print secrets.
+    pub fn read_with(
+        given: &GivenArgs,
+        environment: impl IntoIterator<Item = (String, String)>,
+        (limits, commands): (&Limits, Commands),
         stop: &Stop,
     ) -> Self {
         let files = GivenFiles::new(stop.clone(), limits);
@@ -190,10 +216,11 @@ impl Inputs {
             component: BTreeMap::new(),
             unusable: BTreeMap::new(),
             problems,
+            commands,
         };
         if !is_refused {
             for row in catalogue::ALL {
-                inputs.read_setting(row);
+                inputs.read_setting(row, stop);
             }
         }
         inputs
@@ -340,9 +367,19 @@ impl Inputs {
     }
 
     /// Reads one of the host's settings.
-    fn read_setting(&mut self, row: &'static Row) {
+    fn read_setting(&mut self, row: &'static Row, stop: &Stop) {
         let read = if row.is_secret() {
-            self.secret(row)
+            match self.command(row) {
+                Ok(Some((words, origin))) if self.is_started(row) => {
+                    self.printed(row, &words, origin, stop).map(Some)
+                }
+                Ok(Some((_, origin))) => {
+                    self.unusable.insert(row.name, origin);
+                    Ok(None)
+                }
+                Ok(None) => self.secret(row),
+                Err(problem) => Err(problem),
+            }
         } else if let Some(file) = row.file_name() {
             let layers = &self.layers;
             self.value_or_file(row.name, &file, layers.get(row.name), layers.get(&file))
@@ -360,6 +397,82 @@ impl Inputs {
                 if !self.problems.contains(&problem) {
                     self.problems.push(problem);
                 }
+            }
+        }
+    }
+
+    fn is_started(&self, row: &Row) -> bool {
+        match self.commands {
+            Commands::Started => true,
+            Commands::OfHealth => row.for_health,
+            Commands::NotStarted => false,
+        }
+    }
+
+    /// The words of `NAME_COMMAND`, where it counts: nothing is given by value, and no file is named.
+    fn command(&self, row: &Row) -> Result<Option<(Vec<String>, Origin)>, Problem> {
+        let Some(name) = row.command_name() else {
+            return Ok(None);
+        };
+        let Some(given) = self.layers.get(&name) else {
+            return Ok(None);
+        };
+        let other = [row.name.to_owned(), format!("{}_FILE", row.name)];
+        let other = other.iter().find_map(|other| self.layers.get(other));
+        let other = other.map(|other| other.origin);
+        let variable = self.layers.variable(row.name);
+        if let Some(other) = other.or(variable.map(|variable| variable.origin.clone())) {
+            let message = format!("is given ({other}), and so is {name}: unset one of the two");
+            return Err(Problem::of(row.name, message, given.origin));
+        }
+        let problem = |message: String| Problem::of(&name, message, given.origin.clone());
+        let words = command::words(&given.value).map_err(problem)?;
+        if let Some(tenant) = &self.tenant {
+            tenant.command(&name, &words, &given.origin, &mut self.verdicts())?;
+        }
+        Ok(Some((words, given.origin)))
+    }
+
+    /// What the program of `NAME_COMMAND` prints.
+    fn printed(
+        &self,
+        row: &Row,
+        words: &[String],
+        origin: Origin,
+        stop: &Stop,
+    ) -> Result<Given, Problem> {
+        let name = row.command_name().unwrap_or_default();
+        let mut environment = Vec::new();
+        let further = self.layers.get(COMMAND_ENVIRONMENT.row.name);
+        // A list that cannot be read is a problem of its own.
+        let further = further.and_then(|given| (COMMAND_ENVIRONMENT.parse)(&given.value).ok());
+        let further = further.unwrap_or_default();
+        for variable in &further {
+            if let Some(tenant) = &self.tenant {
+                let (name, out) = (COMMAND_ENVIRONMENT.row.name, &mut self.verdicts());
+                tenant.variable(name, variable, &origin, out)?;
+            }
+        }
+        let always = ["PATH", "HOME"].map(str::to_owned);
+        for variable in always.into_iter().chain(further) {
+            if let Some(value) = self.layers.environment(&variable) {
+                environment.push((variable.clone(), value.to_owned()));
+            }
+        }
+        let program = words.first().cloned().unwrap_or_default();
+        let printed = command::output(words, &environment, stop);
+        let printed = printed.map_err(|why| {
+            let message = format!("gives no secret: `{program}` {why}");
+            Problem::of(&name, message, origin.clone())
+        })?;
+        match one_line(&printed) {
+            Some(value) => Ok(Given {
+                value,
+                origin: Origin::Command(program),
+            }),
+            None => {
+                let message = format!("gives no secret: `{program}` printed nothing");
+                Err(Problem::of(&name, message, origin))
             }
         }
     }

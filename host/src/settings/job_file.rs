@@ -15,7 +15,7 @@ use super::catalogue::{self, Group, Row, Secrecy};
 use super::env_file::is_name;
 use super::inputs::{Given, Origin, Problem};
 use super::suggest::nearest;
-use crate::given_file::Text;
+use crate::given_file::{Text, command};
 
 pub mod keys;
 pub mod value;
@@ -210,6 +210,14 @@ impl Reader<'_> {
                 Some(path) => self.keep(&name, path.to_owned(), origin),
                 None => self.refuse(&name, "takes the path of a file, in quotes", origin),
             },
+            Known::Command(_) => match command_line(item) {
+                Some(line) => self.keep(&name, line, origin),
+                None => self.refuse(
+                    &name,
+                    "takes a program with its arguments, as a list of texts: `[\"pass\", \"show\", \"api\"]`",
+                    origin,
+                ),
+            },
             Known::Variable(row) => self.variable(row, key, item, origin),
         }
     }
@@ -316,6 +324,7 @@ impl Reader<'_> {
 enum Known {
     Value(&'static Row),
     File(&'static Row),
+    Command(&'static Row),
     Variable(&'static Row),
 }
 
@@ -328,15 +337,32 @@ impl Known {
         if let Some(row) = file.filter(|row| row.file_name().is_some()) {
             return Some(Self::File(row));
         }
+        let command = name.strip_suffix("_COMMAND").and_then(catalogue::row);
+        if let Some(row) = command.filter(|row| row.command_name().is_some()) {
+            return Some(Self::Command(row));
+        }
         let variable = name.strip_suffix("_ENV").and_then(catalogue::row);
         variable.filter(|row| row.is_secret()).map(Self::Variable)
     }
 
     fn row(self) -> &'static Row {
         match self {
-            Self::Value(row) | Self::File(row) | Self::Variable(row) => row,
+            Self::Value(row) | Self::File(row) | Self::Command(row) | Self::Variable(row) => row,
         }
     }
+}
+
+/// The line of a program and its arguments: a list of texts, or the line itself.
+fn command_line(item: &Item) -> Option<String> {
+    if let Some(line) = item.as_str() {
+        return Some(line.to_owned());
+    }
+    let words: Option<Vec<&str>> = item
+        .as_array()?
+        .iter()
+        .map(toml_edit::Value::as_str)
+        .collect();
+    words.filter(|words| !words.is_empty()).map(command::line)
 }
 
 /// The key that names the file with the value of a setting, and the one that names an environment variable.

@@ -25,7 +25,7 @@ use super::suggest::nearest;
 use crate::cli::tenant_name;
 use crate::egress::{Ceiling, Proxy, Rule};
 use crate::given_file::within::Within;
-use crate::given_file::{GivenFiles, Holds};
+use crate::given_file::{GivenFiles, Holds, command};
 use crate::units;
 
 mod apply;
@@ -48,6 +48,7 @@ const OUTPUT_FOLDERS: &str = "output_folders";
 const FILES: &str = "files";
 const SECRET_FILES: &str = "secret_files";
 const REWRITTEN_FILES: &str = "rewritten_files";
+const COMMANDS: &str = "commands";
 const ENVIRONMENT: &str = "environment";
 const DATABASES: &str = "databases";
 const TABLES: &str = "tables";
@@ -55,7 +56,7 @@ const COMPONENTS: &str = "components";
 const LIMITS: &str = "limits";
 const BUDGETS: &str = "budgets";
 const MIN_INTERVAL: &str = "min_interval";
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     ORIGINS,
     PRIVATE_NETWORKS,
     PROXIES,
@@ -63,6 +64,7 @@ const KEYS: [&str; 14] = [
     FILES,
     SECRET_FILES,
     REWRITTEN_FILES,
+    COMMANDS,
     ENVIRONMENT,
     DATABASES,
     TABLES,
@@ -108,6 +110,8 @@ pub struct Tenant {
     files: Within,
     secret_files: Arc<Within>,
     rewritten_files: Arc<Within>,
+    /// Each as a line.
+    commands: Vec<String>,
     environment: Vec<String>,
     databases: Vec<DatabaseUrl>,
     tables: Vec<String>,
@@ -446,6 +450,7 @@ impl Reader<'_> {
             FILES => tenant.files = self.folders(key, item, line),
             SECRET_FILES => tenant.secret_files = Arc::new(self.folders(key, item, line)),
             REWRITTEN_FILES => tenant.rewritten_files = Arc::new(self.folders(key, item, line)),
+            COMMANDS => tenant.commands = self.command_lines(item, line),
             ENVIRONMENT => tenant.environment = self.texts(key, item, line),
             TABLES => tenant.tables = self.texts(key, item, line),
             DATABASES => {
@@ -591,6 +596,24 @@ impl Reader<'_> {
             .iter()
             .map(|text| text.replace(TENANT, self.name))
             .collect()
+    }
+
+    /// Programs with their arguments, each as a line.
+    fn command_lines(&mut self, item: &Item, line: usize) -> Vec<String> {
+        let mut lines = Vec::new();
+        for text in self.texts(COMMANDS, item, line) {
+            match command::words(&text) {
+                Ok(words) if words[0].starts_with('/') => {
+                    lines.push(command::line(words.iter().map(String::as_str)));
+                }
+                Ok(_) => self.refuse(
+                    line,
+                    format!("has `{text}` in `{COMMANDS}`, which takes the whole path of a program, with its arguments"),
+                ),
+                Err(what) => self.refuse(line, format!("has an entry in `{COMMANDS}` that {what}")),
+            }
+        }
+        lines
     }
 
     fn check_keys(&mut self, table: &dyn TableLike, name: &str) {

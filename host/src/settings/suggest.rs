@@ -23,10 +23,15 @@ pub(super) fn known_names(description: &Description) -> BTreeSet<String> {
     let declared = description.settings.iter().flat_map(|setting| {
         let secret_file = is_secret(setting).then(|| format!("{}_FILE", setting.name));
         let text_file = || file_name(description, &setting.name);
-        std::iter::once(setting.name.clone()).chain(secret_file.or_else(text_file))
+        let command = catalogue::row(&setting.name).and_then(catalogue::Row::command_name);
+        std::iter::once(setting.name.clone())
+            .chain(secret_file.or_else(text_file))
+            .chain(command)
     });
-    let host = catalogue::own()
-        .flat_map(|row| std::iter::once(row.name.to_owned()).chain(row.file_name()));
+    let host = catalogue::own().flat_map(|row| {
+        let others = row.file_name().into_iter().chain(row.command_name());
+        std::iter::once(row.name.to_owned()).chain(others)
+    });
     declared.chain(host).collect()
 }
 

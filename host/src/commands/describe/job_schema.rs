@@ -74,6 +74,15 @@ fn keys(entry: &Entry, description: &Description) -> Vec<(String, Value)> {
         let doc = format!("The path of a file that holds the value. {}", entry.doc);
         keys.push((key(&file), text(&doc)));
     }
+    if let Some(command) = row.and_then(catalogue::Row::command_name) {
+        let list = json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 });
+        let kinds = json!([{ "type": "string", "minLength": 1 }, list]);
+        let doc = format!(
+            "The program that prints it, with its arguments. {}",
+            entry.doc
+        );
+        keys.push((key(&command), json!({ "description": doc, "anyOf": kinds })));
+    }
     if row.is_some_and(catalogue::Row::is_secret) {
         let doc = format!("The environment variable that has it. {}", entry.doc);
         keys.push((references(name).1, text(&doc)));

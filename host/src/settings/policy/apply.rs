@@ -6,10 +6,11 @@ use http::Method;
 use url::Url;
 
 use super::{
-    COMPONENTS, DATABASES, ENVIRONMENT, FILES, ORIGINS, OUTPUT_FOLDERS, PRIVATE_NETWORKS, PROXIES,
-    REWRITTEN_FILES, SECRET_FILES, TABLES, Tenant, is_among, key, listed_line,
+    COMMANDS, COMPONENTS, DATABASES, ENVIRONMENT, FILES, ORIGINS, OUTPUT_FOLDERS, PRIVATE_NETWORKS,
+    PROXIES, REWRITTEN_FILES, SECRET_FILES, TABLES, Tenant, is_among, key, listed_line,
 };
 use crate::egress::{Auth, Issuer, Origin, Proxy};
+use crate::given_file::command;
 use crate::given_file::within::Within;
 use crate::settings::catalogue::{
     ALLOW_ENVIRONMENT, ALLOW_HOSTS, ALLOW_PRIVATE_NETWORKS, CA_FILE, CLIENT_CERT_FILE,
@@ -96,6 +97,25 @@ impl Tenant {
             &allowed,
             &line,
         );
+        Err(Problem::of(name, message, origin.clone()))
+    }
+
+    /// A program that prints a secret, with all its arguments.
+    pub fn command(
+        &self,
+        name: &str,
+        words: &[String],
+        origin: &inputs::Origin,
+        out: &mut Vec<Verdict>,
+    ) -> Result<(), Problem> {
+        let asked = command::line(words.iter().map(String::as_str));
+        let allowed = any(&self.commands);
+        let is_got = self.commands.contains(&asked);
+        out.push(Verdict::new(name, &asked, &allowed, is_got));
+        if is_got {
+            return Ok(());
+        }
+        let message = self.refusal(&asked, COMMANDS, &allowed, &listed_line(COMMANDS, &asked));
         Err(Problem::of(name, message, origin.clone()))
     }
 

@@ -1,0 +1,250 @@
+//! A program of the operator's that prints a secret. It is started without a shell, with the environment that it is given, and
+//! ends within a time; what it prints is limited.
+
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::process::{Pid, Signal, kill_process_group};
+use zeroize::Zeroizing;
+
+use crate::limits::{COMMAND_BYTES_MAX, COMMAND_MAX, COMMAND_STDERR_BYTES_MAX};
+use crate::process::stop::Stop;
+use crate::units::spoken;
+
+/// Between two looks at what it prints.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+const PIECE_BYTES: usize = 4 * 1024;
+
+/// The words of a command line: separated by blanks; quotes of both kinds keep blanks, and between double quotes, or outside of
+/// any, a backslash keeps the next character. Nothing else has a meaning. `Err` completes a sentence about the line.
+pub fn words(line: &str) -> Result<Vec<String>, String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            ('\\', None | Some('"')) => {
+                let kept = chars.next().ok_or("ends with a backslash")?;
+                word.get_or_insert_default().push(kept);
+            }
+            (c, Some(open)) if c == open => quote = None,
+            ('"' | '\'', None) => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (c, None) if c.is_whitespace() => words.extend(word.take()),
+            (c, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    if quote.is_some() {
+        return Err("has a quote that is not closed".to_owned());
+    }
+    words.extend(word);
+    match words.first() {
+        None => Err("names no program".to_owned()),
+        Some(program) if program.is_empty() => Err("names no program".to_owned()),
+        Some(_) => Ok(words),
+    }
+}
+
+/// The line of these words, as [`words`] reads it.
+pub fn line<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,~".contains(c);
+    let words = words.into_iter().map(|word| {
+        if !word.is_empty() && word.chars().all(plain) {
+            return word.to_owned();
+        }
+        format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// What the program of these words prints on its standard output. `Err` says how it failed, with the beginning of what it
+/// printed as errors.
+pub fn output(
+    words: &[String],
+    environment: &[(String, String)],
+    stop: &Stop,
+) -> Result<Zeroizing<String>, String> {
+    let (program, args) = words.split_first().ok_or("names no program")?;
+    let child = Command::new(program)
+        .args(args)
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn();
+    let mut child = Started(child.map_err(|error| format!("cannot be started: {error}"))?);
+    let (Some(mut stdout), Some(mut stderr)) = (child.0.stdout.take(), child.0.stderr.take())
+    else {
+        return Err("cannot be read from".to_owned());
+    };
+    for stream in [stdout.as_fd(), stderr.as_fd()] {
+        let flags = fcntl_getfl(stream).map_err(|error| error.to_string())?;
+        fcntl_setfl(stream, flags | OFlags::NONBLOCK).map_err(|error| error.to_string())?;
+    }
+    // Room for all of it from the beginning: what is grown leaves copies behind.
+    let mut printed = Zeroizing::new(Vec::with_capacity(COMMAND_BYTES_MAX + PIECE_BYTES));
+    let mut errors = Vec::with_capacity(COMMAND_STDERR_BYTES_MAX + PIECE_BYTES);
+    let begun = Instant::now();
+    let status = loop {
+        stop.check().map_err(|failure| failure.message)?;
+        // What it printed before its end is read after it.
+        let ended = child.0.try_wait().map_err(|error| error.to_string())?;
+        read(&mut stdout, &mut printed, COMMAND_BYTES_MAX);
+        read(&mut stderr, &mut errors, COMMAND_STDERR_BYTES_MAX);
+        if printed.len() > COMMAND_BYTES_MAX {
+            return Err(format!(
+                "printed more than {} KiB",
+                COMMAND_BYTES_MAX / 1024
+            ));
+        }
+        if let Some(status) = ended {
+            break status;
+        }
+        if begun.elapsed() > COMMAND_MAX {
+            return Err(format!(
+                "did not end within {}{}",
+                spoken(COMMAND_MAX),
+                told(&errors)
+            ));
+        }
+        thread::sleep(LOOK_EVERY);
+    };
+    if !status.success() {
+        return Err(format!("ended with {status}{}", told(&errors)));
+    }
+    let text = std::str::from_utf8(&printed).map_err(|_| "printed what is not UTF-8")?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// A program that is killed, with all that it started, unless it has ended.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// Adds what there is to read; what is beyond `most` is read, and not kept but for a piece.
+fn read(stream: &mut impl Read, into: &mut Vec<u8>, most: usize) {
+    let mut piece = Zeroizing::new([0; PIECE_BYTES]);
+    loop {
+        match stream.read(&mut *piece) {
+            Ok(0) => return,
+            Ok(_) if into.len() > most => {}
+            Ok(count) => into.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// What it printed as errors, on one line.
+fn told(errors: &[u8]) -> String {
+    let errors = &errors[..errors.len().min(COMMAND_STDERR_BYTES_MAX)];
+    let text = String::from_utf8_lossy(errors);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if words.is_empty() {
+        return String::new();
+    }
+    format!(": {}", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    use super::*;
+    use crate::limits::Limits;
+
+    fn ran(line: &str) -> Result<String, String> {
+        let stop = Stop::unwatched(Limits::default().run_deadline);
+        let environment = [("PATH".to_owned(), "/usr/bin:/bin".to_owned())];
+        output(&words(line).unwrap(), &environment, &stop).map(|text| text.to_string())
+    }
+
+    #[test]
+    fn a_line_is_split_by_blanks_outside_of_quotes() {
+        for (line, wanted) in [
+            ("pass show  api", vec!["pass", "show", "api"]),
+            (r#"a "b c" 'd "e'f g\ h"#, vec!["a", "b c", "d \"ef", "g h"]),
+            (
+                r#"a "" '\' "\"$HOME;`id`""#,
+                vec!["a", "", "\\", "\"$HOME;`id`"],
+            ),
+        ] {
+            assert_eq!(words(line).unwrap(), wanted);
+            assert_eq!(words(&super::line(wanted.iter().copied())).unwrap(), wanted);
+        }
+        for line in ["", " ", "a \"b", "a \\", "\"\" a"] {
+            assert!(words(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_it_prints_is_read_and_no_shell_is_there() {
+        assert_eq!(ran("printf '%s\n' $HOME;").unwrap(), "$HOME;\n");
+        let environment = ran("env").unwrap();
+        assert_eq!(environment, "PATH=/usr/bin:/bin\n");
+    }
+
+    #[test]
+    fn a_failure_says_how_and_what_was_printed_as_errors() {
+        let failed = ran("sh -c 'echo secret; echo no such key >&2; exit 3'").unwrap_err();
+        assert_eq!(failed, "ended with exit status: 3: no such key");
+        assert!(
+            ran("/nowhere/vault")
+                .unwrap_err()
+                .contains("cannot be started")
+        );
+        assert!(
+            ran("cat /dev/zero")
+                .unwrap_err()
+                .contains("printed more than 64 KiB")
+        );
+        assert!(ran("printf '\\377'").unwrap_err().contains("not UTF-8"));
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_killed_with_what_it_started() {
+        let stop = Stop::unwatched(Duration::ZERO);
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("alive");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        // Both hold the pipe open for writing until they are gone.
+        let script = format!("sh -c 'exec 3<>{0}; sleep 600 & sleep 600'", pipe.display());
+        let environment = [("PATH".to_owned(), "/usr/bin:/bin".to_owned())];
+
+        let ended = output(&words(&script).unwrap(), &environment, &stop).unwrap_err();
+
+        assert!(ended.contains("RUN_DEADLINE"), "{ended}");
+        // This would wait for ever while anybody writes to it.
+        let mut read = Vec::new();
+        std::fs::File::options()
+            .read(true)
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+            .open(&pipe)
+            .unwrap()
+            .read_to_end(&mut read)
+            .unwrap();
+        assert!(read.is_empty());
+    }
+}
