@@ -14,6 +14,7 @@ mod accounts;
 mod by_key;
 mod columns;
 mod csv_report;
+mod directus;
 mod filter_only;
 mod github;
 mod graphql;
@@ -77,6 +78,7 @@ recipes! {
     csv_report
     accounts
     project_tasks
+    directus
 }
 
 /// The recipes of both pages: heading and all that follows.

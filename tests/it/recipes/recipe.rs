@@ -16,6 +16,8 @@ use crate::world::{Job, Run};
 const TOKEN: &str = "00Dxx0000001gPL-an-access-token-for-one-hour";
 /// Where the one that does gives it out.
 pub const TOKEN_PATH: &str = "/services/oauth2/token";
+/// Where one logs in.
+const LOGIN_PATH: &str = "/auth/login";
 
 /// How an API wants its credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub enum Auth {
     Query(&'static str),
     /// Client credentials: the credential is the client's secret.
     OAuth2,
+    /// A login: the credential is the user's password.
+    Login,
 }
 
 /// How one learns of records that were deleted.
@@ -116,6 +120,9 @@ impl Recipe {
                 Err(Refusal(401, json!({"message": "who are you?"})))
             } else if request.path() == TOKEN_PATH {
                 Ok(token(request))
+            } else if request.path() == LOGIN_PATH {
+                let body = json!({"data": {"access_token": TOKEN, "expires": 900_000}});
+                Ok(Reply::new(200, body.to_string()))
             } else {
                 answer(&mut source, request)
             };
@@ -232,12 +239,13 @@ impl Followed<'_> {
     #[track_caller]
     fn is_discreet(&self, run: &Run) {
         let key = &self.job.key;
-        let times = match self.recipe.auth {
-            Auth::Bearer | Auth::Header(_) | Auth::Query(_) => 1,
-            // There it is a part of what stands in base64.
-            Auth::Basic(_) | Auth::OAuth2 => 0,
-        };
         for request in &run.requests {
+            let times = match self.recipe.auth {
+                Auth::Bearer | Auth::Header(_) | Auth::Query(_) => 1,
+                // There it is a part of what stands in base64.
+                Auth::Basic(_) | Auth::OAuth2 => 0,
+                Auth::Login => usize::from(request.path() == LOGIN_PATH),
+            };
             let text = [request.head.as_slice(), request.body.as_slice()].concat();
             let text = String::from_utf8(text).expect("ASCII");
             assert_eq!(
@@ -274,7 +282,12 @@ impl Auth {
             Self::OAuth2 if request.path() == TOKEN_PATH => {
                 basic().is_some_and(|pair| pair.ends_with(&format!(":{key}")))
             }
-            Self::OAuth2 => authorization == Some(&format!("Bearer {TOKEN}")),
+            Self::Login if request.path() == LOGIN_PATH => {
+                let body: Option<Value> = serde_json::from_slice(&request.body).ok();
+                let wanted = json!({"email": "reader@example.com", "password": key});
+                request.method == "POST" && authorization.is_none() && body == Some(wanted)
+            }
+            Self::OAuth2 | Self::Login => authorization == Some(&format!("Bearer {TOKEN}")),
         }
     }
 }
@@ -310,7 +323,7 @@ fn as_here(line: &str, key: &str) -> String {
             let parts = parts.map(|part| if part.ends_with('…') { key } else { part });
             format!("{name}={}", parts.collect::<Vec<_>>().join(":"))
         }
-        "SOURCE_API_URL" | "SOURCE_EACH_URL" | "SOURCE_TOKEN_URL" => {
+        "SOURCE_API_URL" | "SOURCE_EACH_URL" | "SOURCE_TOKEN_URL" | "SOURCE_LOGIN_URL" => {
             let (_, after) = value.split_once("://").expect("an absolute URL");
             let path = after.find('/').expect("a path");
             format!("{name}={{server}}{}", &after[path..])
