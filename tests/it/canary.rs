@@ -139,6 +139,107 @@ fn a_component_sees_the_settings_it_declared_and_no_secret() {
     );
 }
 
+/// A component that searches finds nothing of a credential that goes out in another way: `sent` reads it from a request.
+fn is_not_found(set: impl FnOnce(Job) -> Job, sent: fn(&Request) -> String) {
+    let job = Job::misbehaving("search-for-the-key")
+        .unset("SOURCE_API_KEY")
+        .set("SOURCE_ASK", "{server}/items {server}/error");
+    let key = job.key.clone();
+    let mut job = set(job).api(move |request| {
+        let token = json!({"token": key, "access_token": key, "refresh_token": format!("r-{key}")});
+        if ["/token", "/login"].contains(&request.path()) {
+            return Reply::new(200, token.to_string());
+        }
+        let sent = sent(request);
+        assert_eq!(sent, key, "{}", request.target);
+        let status = if request.path() == "/error" { 500 } else { 200 };
+        Reply::new(status, format!(r#"[{{"seen":"{sent}"}},"{sent}"]"#))
+            .header("x-echo", format!("you are {sent}"))
+            .next(&format!("{{server}}/items?token={sent}"))
+            .header("x-backwards", sent.chars().rev().collect::<String>())
+            .chunked(7)
+    });
+
+    let run = job.run();
+
+    run.exits(Outcome::Published);
+    assert_eq!(found(&run), json!([]));
+    assert!(run.summary()["echoes_redacted"].as_u64() >= Some(6));
+}
+
+#[test]
+fn a_token_by_refresh_or_password_is_not_found() {
+    let oauth2 = |job: Job| {
+        job.set("SOURCE_AUTH", "oauth2")
+            .set("SOURCE_TOKEN_URL", "{server}/token")
+            .set("SOURCE_CLIENT_ID", "tidegate")
+    };
+    is_not_found(
+        |job| {
+            let file = job.file("refresh-token", "a-refresh-token-to-begin-with");
+            oauth2(job).set("SOURCE_REFRESH_TOKEN_FILE", &file.display().to_string())
+        },
+        key_of,
+    );
+    is_not_found(
+        |job| {
+            oauth2(job)
+                .set("SOURCE_TOKEN_GRANT", "password")
+                .set("SOURCE_API_KEY", "reader:a-password-of-the-reader")
+        },
+        key_of,
+    );
+}
+
+#[test]
+fn a_session_token_is_not_found() {
+    let login = |job: Job| {
+        job.set("SOURCE_AUTH", "login")
+            .set("SOURCE_LOGIN_URL", "{server}/login")
+            .set("SOURCE_LOGIN_BODY", "u={user}&p={password}")
+            .set("SOURCE_LOGIN_TOKEN", "/token")
+            .set("SOURCE_API_KEY", "reader:a-password-of-the-reader")
+    };
+    is_not_found(login, key_of);
+    is_not_found(
+        |job| login(job).set("SOURCE_LOGIN_SEND", "cookie:sid"),
+        |request| {
+            let cookie = request.header("cookie").unwrap_or_default();
+            cookie.trim_start_matches("sid=").to_owned()
+        },
+    );
+}
+
+#[test]
+fn a_secret_header_and_a_secret_in_the_query_are_not_found() {
+    is_not_found(
+        |job| {
+            let header = format!("X-Second: {}", job.key);
+            job.set("SOURCE_SECRET_HEADERS", &header)
+        },
+        |request| request.header("x-second").unwrap_or_default().to_owned(),
+    );
+    is_not_found(
+        |job| {
+            let secret = job.key.clone();
+            job.set("SOURCE_SECRET", &secret)
+                .set("SOURCE_API_URL", "{server}/items?key={secret}")
+        },
+        |request| request.query("key").unwrap_or_default(),
+    );
+}
+
+#[test]
+fn a_key_that_a_program_prints_is_not_found() {
+    is_not_found(
+        |job| {
+            let file = job.file("key", &job.key).display().to_string();
+            job.set("SOURCE_API_KEY_COMMAND", &format!("cat {file}"))
+        },
+        key_of,
+    );
+}
+
 #[test]
 fn the_search_would_find_a_credential() {
     // Without the host's credential there is nothing to replace: what the source sends is seen, and found.
