@@ -155,9 +155,22 @@ fn every_block_of_settings_has_no_mistake() {
         let job = Job::new();
         let password = job.file("password", "a-password").display().to_string();
         let text = example.replace("/etc/tidegate/db-password", &password);
+        // Any other secret: a pair is a header, too.
+        let secret = job.file("secret", "user: a-secret-of-many-letters");
+        let is_path = |line: &str| line.split_once("_FILE=/").is_some();
+        let lines = text.lines().map(|line| match line.split_once("=/") {
+            Some((name, path)) if is_path(line) && path.contains("tidegate/") => {
+                format!("{name}={}", secret.display())
+            }
+            _ => line.to_owned(),
+        });
+        let text = lines.collect::<Vec<_>>().join("\n");
         let file = job.file("example.env", &text).display().to_string();
         // What the example does not say comes from the environment of the job, but its folder.
-        let job = job.unset("OUTPUT_DIR");
+        let mut job = job.unset("OUTPUT_DIR");
+        if example.contains("SOURCE_AUTH=") || example.contains("SOURCE_API_KEY") {
+            job = job.unset("SOURCE_API_KEY");
+        }
 
         let printed = job.tidegate(["check", "--env-file", &file]);
 

@@ -20,6 +20,7 @@ use crate::settings::catalogue::{
     SOURCE_TOKEN_AUTH, SOURCE_TOKEN_GRANT, SOURCE_TOKEN_KEY, SOURCE_TOKEN_KEY_ID,
     SOURCE_TOKEN_PARAMS, SOURCE_TOKEN_URL, Setting,
 };
+use crate::settings::component_settings::BODY;
 use crate::settings::conflicts::example;
 use crate::settings::inputs::{Inputs, Problem};
 
@@ -353,7 +354,6 @@ pub(super) fn places(
     source: Option<&Url>,
     problems: &mut Vec<Problem>,
 ) -> Option<Places> {
-    const BODY: &str = "SOURCE_BODY";
     let body = inputs.of_component(BODY).map(|given| given.value.as_str());
     let url = inputs
         .get(&SOURCE_API_URL.row)

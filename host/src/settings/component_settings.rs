@@ -7,6 +7,8 @@ use crate::settings::catalogue::{self, MAX_RETRIES, PRIMARY_KEY};
 pub const SCHEMA: &str = "SOURCE_SCHEMA";
 /// It may hold a credential of the user's own.
 pub const HEADERS: &str = "SOURCE_HEADERS";
+/// The host puts a secret into it.
+pub const BODY: &str = "SOURCE_BODY";
 /// Settings whose values a component may propose, besides its own of the source.
 pub const PROPOSED: [&str; 4] = [
     MAX_RETRIES.row.name,

@@ -11,7 +11,7 @@ use url::form_urlencoded;
 
 use crate::secret::Secret;
 use crate::settings::catalogue::{SOURCE_API_URL, SOURCE_TOKEN_PARAMS};
-use crate::settings::component_settings::HEADERS;
+use crate::settings::component_settings::{BODY, HEADERS};
 use crate::settings::layers::Layers;
 
 /// A secret in the wrong place.
@@ -32,15 +32,13 @@ impl Mistaken {
                 "give it in SOURCE_SECRET_HEADERS, or as SOURCE_API_KEY with SOURCE_AUTH=header"
             }
             BODY => "write `{secret}` in its place, and give it as SOURCE_SECRET",
-            "SOURCE_API_URL" => {
+            url if url == SOURCE_API_URL.row.name => {
                 "give it as SOURCE_API_KEY with SOURCE_AUTH=query, or write `{secret}` and give it as SOURCE_SECRET"
             }
             _ => "this setting is not secret",
         }
     }
 }
-
-const BODY: &str = "SOURCE_BODY";
 
 /// Words that a secret is called by, where they come last in a name.
 const SECRET: [&str; 17] = [
@@ -137,7 +135,7 @@ fn pairs(setting: &str, text: &str) -> Vec<(String, String)> {
                 .into_owned()
                 .collect(),
         },
-        "SOURCE_API_URL" => {
+        url if url == SOURCE_API_URL.row.name => {
             let url = Url::parse(text);
             url.map_or_else(
                 |_| Vec::new(),

@@ -13,6 +13,7 @@ use super::post;
 use crate::egress::credential::{Credential, pair_secrets, sensitive};
 use crate::egress::key::Key;
 use crate::secret::{Secret, first_of, in_json, joined, percent_encoded, shared};
+use crate::settings::catalogue::SOURCE_LOGIN_URL;
 
 /// What stands for the user in a body.
 pub const USER: &str = "{user}";
@@ -137,7 +138,7 @@ impl Login {
 
     /// The names for an error: of the URL, of what is checked.
     pub(super) fn words() -> (&'static str, &'static str) {
-        ("SOURCE_LOGIN_URL", SETTINGS)
+        (SOURCE_LOGIN_URL.row.name, SETTINGS)
     }
 
     /// The header that the token is sent as; cookies are added to others.
