@@ -43,8 +43,8 @@ pub mod wit;
 /// output, and leaves nothing there.
 pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
     let watch = Watch::begin();
-    let started = Commands::Started;
-    let given = setup::read_starting(&args.given, environment, started, &watch.stop);
+    let all = Commands::Started;
+    let given = setup::read_starting(&args.given, environment, all, &watch.stop);
     let redactor = setup::redactor(&given.0, &given.1);
     let job = given.1.job.clone();
     let checked = watch.block_on(async {

@@ -22,6 +22,7 @@ use crate::run::record::{Recording, record_apart};
 use crate::run::setup::Known;
 use crate::run::summary::Summary;
 use crate::settings::host::HostPlan;
+use crate::settings::inputs::Commands;
 use crate::words;
 
 pub mod call_component;
@@ -92,8 +93,8 @@ pub fn run_watched(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> (Ended, Summary) {
     let (clock, started) = (Instant::now(), Timestamp::now());
-    let started = Commands::Started;
-    let (inputs, host) = setup::read_starting(&args.given, environment, started, &watch.stop);
+    let all = Commands::Started;
+    let (inputs, host) = setup::read_starting(&args.given, environment, all, &watch.stop);
     let redactor = setup::redactor(&inputs, &host);
     let output_dir = host.output_dir.clone().map(|path| (path, host.writers));
     let limits = host.limits.clone();

@@ -28,6 +28,7 @@ use crate::run::setup::{self, Job, refusal};
 use crate::secret::Redactor;
 use crate::settings::catalogue::{self, Group};
 use crate::settings::env_file;
+use crate::settings::inputs::Commands;
 use crate::settings::job_file::value::Takes;
 use crate::settings::plan::MaxRejected;
 use crate::staging::read::RECORDS;
@@ -43,8 +44,8 @@ pub fn preview(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Ended {
     let watch = Watch::begin();
-    let started = Commands::Started;
-    let given = setup::read_starting(&args.given, environment, started, &watch.stop);
+    let all = Commands::Started;
+    let given = setup::read_starting(&args.given, environment, all, &watch.stop);
     let redactor = setup::redactor(&given.0, &given.1);
     let job = given.1.job.clone();
     let log = log(&redactor);

@@ -45,6 +45,12 @@ impl Credential {
             );
             return Err(Problem::new(AUTH, message));
         }
+        for name in ["SOURCE_API_URL", "SOURCE_BODY"] {
+            if get(env, name).is_some_and(|text| text.contains("{secret}")) {
+                let message = "has `{secret}`, which needs `tidegate run`";
+                return Err(Problem::new(name, message));
+            }
+        }
         let key = get(env, KEY).map(|key| key.trim_end_matches(['\r', '\n']));
         if key.is_some_and(|key| key.trim().is_empty()) {
             let message = "is empty, or only white space: give the secret, or unset it";
@@ -322,6 +328,19 @@ mod tests {
             sent(&env, "https://api.example.com/x?p=1").url,
             "https://api.example.com/x?p=1&api_key=a+b%26c"
         );
+    }
+
+    #[test]
+    fn a_secret_is_put_into_a_request_by_our_host_alone() {
+        for (name, text) in [
+            ("SOURCE_API_URL", "https://api.example.com/x?key={secret}"),
+            ("SOURCE_BODY", r#"{"key":"{secret}"}"#),
+        ] {
+            let refused = Credential::read(&owned(&[(name, text)])).unwrap_err();
+
+            assert_eq!(refused.setting, name);
+            assert!(refused.message.contains("needs `tidegate run`"));
+        }
     }
 
     #[test]

@@ -229,13 +229,14 @@ async fn a_token_is_fetched_through_the_proxy_too() {
     let body = r#"{"access_token":"a-token","token_type":"Bearer"}"#;
     let granted = vec![Step::Send(ok("", body.as_bytes()))];
     let proxy = Server::new([granted, vec![text(EMPTY)]]).await;
-    let auth = Auth::OAuth2(OAuth2 {
+    let auth = Auth::Fetched(Box::new(Issuer::OAuth2(OAuth2 {
         token_url: "http://login.example/token".parse().unwrap(),
         client_id: "me".into(),
-        client_secret: "s3cret-of-the-client".into(),
+        client: ClientAuth::Header("s3cret-of-the-client".into()),
+        grant: Grant::Client,
+        params: Vec::new(),
         scope: None,
-        sent_in: SentIn::Header,
-    });
+    })));
     let policy = through(proxy_at(&proxy), "http://source.example");
     let (egress, _) = out(policy, &auth, &[]);
 

@@ -332,7 +332,7 @@ async fn through_a_tunnel_the_server_itself_is_verified_and_the_proxy_sees_its_n
         let egress = Egress::new(
             proxied::through(way, &url),
             &Auth::Bearer("t0ken-of-the-source".into()),
-            None,
+            &Besides::default(),
             &files,
             &Limits::default(),
             Lines::default().log(),
