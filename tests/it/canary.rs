@@ -177,7 +177,9 @@ fn a_token_by_refresh_or_password_is_not_found() {
     is_not_found(
         |job| {
             let file = job.file("refresh-token", "a-refresh-token-to-begin-with");
-            oauth2(job).set("SOURCE_REFRESH_TOKEN_FILE", &file.display().to_string())
+            let line = format!("SOURCE_REFRESH_TOKEN_FILE={}", file.display());
+            let env = job.file("refresh.env", &line).display().to_string();
+            oauth2(job).args(["--env-file", &env])
         },
         key_of,
     );

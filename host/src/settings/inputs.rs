@@ -389,7 +389,10 @@ impl Inputs {
         match read {
             Ok(given) => self.host.extend(given.map(|given| (row.name, given))),
             Err(problem) => {
-                if problem.setting == row.name {
+                let is_of_command = row
+                    .command_name()
+                    .is_some_and(|name| name == problem.setting);
+                if problem.setting == row.name || is_of_command {
                     let origin = problem.origin.clone().unwrap_or(Origin::Default);
                     self.unusable.insert(row.name, origin);
                 }

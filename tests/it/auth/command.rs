@@ -61,6 +61,7 @@ fn its_environment_is_path_home_and_what_is_named() {
     let (job, _) = printed_by("env | sort | tr '\\n' ' ' | sed 's/=[^ ]*//g' >&2; exit 1");
     let mut job = job
         .set("HOME", "/nonexistent")
+        .set("PATH", "/usr/bin:/bin")
         .set("VAULT_TOKEN", "a-vault-token")
         .set("OTHER", "x")
         .set("COMMAND_ENVIRONMENT", "VAULT_TOKEN,NOT_THERE");
