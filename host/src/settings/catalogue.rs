@@ -337,13 +337,6 @@ catalogue! {
     SOURCE_AUTH_NAME: String = parse::auth_name {
         described_by_component: true,
     }
-    COMMAND_ENVIRONMENT: Vec<String> = env_file::names {
-        group: Group::Auth,
-        example: "VAULT_ADDR,VAULT_TOKEN",
-        meaning: "Environment variables for the programs in NAME_COMMAND, besides PATH and HOME, comma-separated",
-        form: Form::Pattern(NAMES),
-        separator: Some(','),
-    }
     ALLOW_ENVIRONMENT: Vec<String> = env_file::names {
         group: Group::Source,
         example: "REGION",
@@ -472,6 +465,13 @@ catalogue! {
         meaning: "Replaces `{secret}` in the query of SOURCE_API_URL and in SOURCE_BODY as a request goes out to the origin of \
                   SOURCE_API_URL",
         secrecy: Secrecy::Secret,
+    }
+    COMMAND_ENVIRONMENT: Vec<String> = env_file::names {
+        group: Group::Auth,
+        example: "VAULT_ADDR,VAULT_TOKEN",
+        meaning: "Environment variables for the programs in NAME_COMMAND, besides PATH and HOME, comma-separated",
+        form: Form::Pattern(NAMES),
+        separator: Some(','),
     }
     SOURCE_SIGNING_KEY: Secret = parse::secret {
         group: Group::Auth,

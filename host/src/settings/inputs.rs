@@ -468,16 +468,14 @@ impl Inputs {
             let message = format!("gives no secret: `{program}` {why}");
             Problem::of(&name, message, origin.clone())
         })?;
-        match one_line(&printed) {
-            Some(value) => Ok(Given {
-                value,
-                origin: Origin::Command(program),
-            }),
-            None => {
-                let message = format!("gives no secret: `{program}` printed nothing");
-                Err(Problem::of(&name, message, origin))
-            }
-        }
+        let Some(value) = one_line(&printed) else {
+            let message = format!("gives no secret: `{program}` printed nothing");
+            return Err(Problem::of(&name, message, origin));
+        };
+        Ok(Given {
+            value,
+            origin: Origin::Command(program),
+        })
     }
 
     /// A secret: `NAME`, else the file that `NAME_FILE` names, else `$CREDENTIALS_DIRECTORY/NAME`. One trailing newline is
