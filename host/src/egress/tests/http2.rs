@@ -557,7 +557,15 @@ fn out(server: &Http2, auth: &Auth, proxy: Option<Proxy>) -> Egress {
         ..Policy::default()
     };
     let log = Lines::default().log();
-    Egress::new(policy, auth, None, &files, &Limits::default(), log).unwrap()
+    Egress::new(
+        policy,
+        auth,
+        &Besides::default(),
+        &files,
+        &Limits::default(),
+        log,
+    )
+    .unwrap()
 }
 
 #[tokio::test]
