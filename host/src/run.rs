@@ -10,6 +10,7 @@ use serde_json::{Map, json};
 
 use crate::cli::{OutputKind, RunArgs};
 use crate::component::in_its_words;
+use crate::egress::wait_for_tokens;
 use crate::folder::lock::Lock;
 use crate::folder::{Folder, Temporary, Writers, random_digits};
 use crate::limits::Limits;
@@ -127,6 +128,7 @@ pub fn run_watched(
     };
     let where_recorded = (run.recording == Recording::Due).then(|| host.clone());
     let mut result = watch.block_on(run.flow((inputs, host), &watch.stop));
+    wait_for_tokens(limits.token_timeout);
     if let (Err(failure), true) = (&mut result, run.is_committing) {
         failure.committed = Committed::Unknown;
     }

@@ -50,7 +50,7 @@ pub use self::signature::{Algorithm, Encoding, SigningKey, stand_in};
 pub use self::tls::{ClientFiles, Proof, TlsFiles, Trust, fault_in_words, find, may_be_named};
 pub use self::token::{
     AssertionKey, ClientAuth, Grant, Issuer, Login, LoginBody, OAuth2, PASSWORD, RefreshToken,
-    SendAs, SentIn, TOKEN, TokenIn, USER,
+    SendAs, SentIn, TOKEN, TokenIn, USER, wait_for_tokens,
 };
 
 use self::client::Client;
@@ -78,7 +78,7 @@ struct Shared {
     policy: Arc<Policy>,
     credential: KeptCredential,
     /// Where the credential is a token that is fetched.
-    tokens: Option<Tokens>,
+    tokens: Option<Arc<Tokens>>,
     /// What requests to the source have besides.
     besides: Besides,
     /// Where the component may have requests signed.
@@ -165,7 +165,7 @@ impl Egress {
         });
         Ok(Self(Arc::new(Shared {
             credential: KeptCredential::new(auth)?,
-            tokens: tokens.transpose()?,
+            tokens: tokens.transpose()?.map(Arc::new),
             signer: besides.signing.clone().map(Signer::new).transpose()?,
             besides: besides.clone(),
             client: Client::new(policy.clone(), resolver, &tls, limits),

@@ -11,7 +11,7 @@ mod login;
 mod oauth2;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -123,15 +123,16 @@ impl Issuer {
         }
     }
 
-    fn read(
-        &self,
-        status: StatusCode,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> Result<Granted, InPlace> {
+    fn read(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answered {
         match self {
-            Self::OAuth2(oauth2) => answer::read(status, body, oauth2),
-            Self::Login(login) => login.read(status, headers, body),
+            Self::OAuth2(oauth2) => Answered {
+                refresh: answer::refresh_token(status, body),
+                verdict: answer::read(status, body, oauth2),
+            },
+            Self::Login(login) => Answered {
+                refresh: None,
+                verdict: login.read(status, headers, body),
+            },
         }
     }
 
@@ -162,6 +163,34 @@ impl Issuer {
     }
 }
 
+/// How many tokens are asked for.
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+/// One token that is asked for, until this is dropped.
+struct UnderWay;
+
+impl UnderWay {
+    fn begin() -> Self {
+        UNDER_WAY.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Waits until no token is asked for any more, at most so long. At the end of a run: the answer may have the next refresh
+/// token, and nobody else has it.
+pub fn wait_for_tokens(limit: Duration) {
+    let begun = std::time::Instant::now();
+    while UNDER_WAY.load(Ordering::SeqCst) > 0 && begun.elapsed() < limit {
+        std::thread::sleep(HELD_PAUSE);
+    }
+}
+
 /// The beginning of a request to whoever gives out tokens, whose body is of this kind.
 fn post(url: &Url, kind: &str) -> request::Builder {
     let target = &url[url::Position::BeforeHost..url::Position::AfterQuery];
@@ -170,6 +199,13 @@ fn post(url: &Url, kind: &str) -> request::Builder {
         .header(ACCEPT_ENCODING, "identity")
         .header(CONTENT_TYPE, kind)
         .header(USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+}
+
+/// What an answer has.
+struct Answered {
+    /// The refresh token to use next time.
+    refresh: Option<Secret>,
+    verdict: Result<Granted, InPlace>,
 }
 
 /// One token, ready to be sent.
@@ -261,10 +297,25 @@ impl Tokens {
     }
 
     /// A token that has not expired and is not `refused`: the kept one, or a new one.
+    ///
+    /// Whoever asks may be gone before the answer comes, as a component that drops its request. The answer may have the next
+    /// refresh token, so it is waited for all the same: see [`wait_for_tokens`].
     pub(super) async fn token(
-        &self,
+        self: &Arc<Self>,
         refused: Option<&Arc<Token>>,
     ) -> Result<Arc<Token>, EgressError> {
+        let (own, refused) = (Arc::clone(self), refused.cloned());
+        let under_way = UnderWay::begin();
+        let asked = tokio::spawn(async move {
+            let token = own.kept_or_new(refused.as_ref()).await;
+            drop(under_way);
+            token
+        });
+        let ended = asked.await;
+        ended.unwrap_or_else(|_| Err(self.unavailable("the request was given up".to_owned())))
+    }
+
+    async fn kept_or_new(&self, refused: Option<&Arc<Token>>) -> Result<Arc<Token>, EgressError> {
         let asked = Instant::now();
         let mut kept = self.kept.lock().await;
         if let Some((at, error)) = &kept.failed
@@ -281,6 +332,9 @@ impl Tokens {
         kept.token = None;
         match self.fetch_as(&mut kept.issuer).await {
             Ok(token) => {
+                // Until the source takes it: a component could have the login asked without end.
+                let is_again = refused.is_some();
+                token.is_no_better.store(is_again, Ordering::Relaxed);
                 let token = Arc::new(token);
                 kept.token = Some(token.clone());
                 Ok(token)
@@ -316,6 +370,7 @@ impl Tokens {
         let held = self.hold(issuer).await?;
         let asked = Instant::now();
         let granted = self.granted(issuer, asked).await?;
+        // Before the rest is judged: the server may have made the old one void, whatever else it says.
         if let (Some(next), Some(refresh)) = (&granted.refresh, issuer.refresh_token())
             && next.expose() != refresh.token.expose()
         {
@@ -324,6 +379,9 @@ impl Tokens {
             refresh.token = next.clone();
         }
         drop(held);
+        let granted = granted
+            .verdict
+            .map_err(|unread| unread.of(&self.origin, self.setting))?;
         let token = self.ready(issuer, &granted, asked)?;
         self.log.info(
             "access token fetched",
@@ -403,7 +461,7 @@ impl Tokens {
         self.echoes.learn(secret, Learned::Key);
     }
 
-    async fn granted(&self, issuer: &Issuer, asked: Instant) -> Result<Granted, EgressError> {
+    async fn granted(&self, issuer: &Issuer, asked: Instant) -> Result<Answered, EgressError> {
         let deadline = asked + self.timeout;
         let request = issuer.request().map_err(|why| self.bad(&why))?;
         let answer = self
@@ -425,7 +483,7 @@ impl Tokens {
                 if let Ok(mut body) = body.try_into_mut() {
                     body.zeroize();
                 }
-                granted.map_err(|unread| unread.of(&self.origin, self.setting))
+                Ok(granted)
             }
             // Its text does not matter: the status says enough.
             (Err(_), status) if !status.is_success() => {

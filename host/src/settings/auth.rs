@@ -377,7 +377,21 @@ pub(super) fn places(
         }
         return None;
     }
-    let places = Places::new(secret?, source?, body);
+    let source = source?;
+    for (parameter, value) in source.query_pairs() {
+        let is_shared = value.replace(PLACE, "").contains('{');
+        let same = source
+            .query_pairs()
+            .filter(|(other, _)| *other == parameter);
+        if value.contains(PLACE) && (is_shared || same.count() > 1) {
+            let message = format!(
+                "has `{PLACE}` in the parameter `{parameter}` beside another placeholder, or has that parameter twice: \
+                 give the secret a parameter of its own"
+            );
+            problems.push(inputs.problem(SOURCE_API_URL.row.name, message));
+        }
+    }
+    let places = Places::new(secret?, source, body);
     if places.is_none() {
         let message =
             format!("has no effect without `{PLACE}` in the query of SOURCE_API_URL or in {BODY}");

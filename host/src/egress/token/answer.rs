@@ -21,8 +21,6 @@ pub(super) struct Granted {
     pub(super) token: Secret,
     /// `None`: the server does not say.
     pub(super) lifetime: Option<Duration>,
-    /// The refresh token to use next time.
-    pub(super) refresh: Option<Secret>,
 }
 
 /// What came in place of a token.
@@ -59,13 +57,11 @@ struct Success {
     access_token: String,
     token_type: Option<String>,
     expires_in: Option<Value>,
-    refresh_token: Option<String>,
 }
 
 impl Drop for Success {
     fn drop(&mut self) {
         self.access_token.zeroize();
-        self.refresh_token.zeroize();
     }
 }
 
@@ -92,16 +88,8 @@ pub(super) fn read(status: StatusCode, body: &[u8], oauth2: &OAuth2) -> Result<G
     let Ok(success) = serde_json::from_slice::<Success>(body) else {
         return nonsense("its answer has no `access_token`; check the URL");
     };
-    let refresh = success.refresh_token.as_deref();
-    let refresh = refresh.filter(|refresh| !refresh.is_empty());
-    let tokens = [
-        ("access_token", Some(success.access_token.as_str())),
-        ("refresh_token", refresh),
-    ];
-    for (name, token) in tokens {
-        if let Some(fault) = token.and_then(token_fault) {
-            return nonsense(&format!("its `{name}` {fault}"));
-        }
+    if let Some(fault) = token_fault(&success.access_token) {
+        return nonsense(&format!("its `access_token` {fault}"));
     }
     // Some servers leave it out, and mean this one.
     let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
@@ -114,8 +102,23 @@ pub(super) fn read(status: StatusCode, body: &[u8], oauth2: &OAuth2) -> Result<G
     Ok(Granted {
         token: Secret::from(success.access_token.as_str()),
         lifetime: lifetime.flatten(),
-        refresh: refresh.map(Secret::from),
     })
+}
+
+/// The refresh token in an answer, whatever else is in it (RFC 6749, A.17).
+pub(super) fn refresh_token(status: StatusCode, body: &[u8]) -> Option<Secret> {
+    #[derive(Deserialize)]
+    struct Refreshed {
+        refresh_token: Option<String>,
+    }
+    let refreshed: Refreshed = serde_json::from_slice(body).ok()?;
+    let mut token = refreshed.refresh_token.filter(|_| status.is_success())?;
+    let is_kept = !token.trim().is_empty()
+        && token.len() <= TOKEN_BYTES_MAX
+        && token.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let kept = is_kept.then(|| Secret::from(token.as_str()));
+    token.zeroize();
+    kept
 }
 
 /// The names for an error: of the URL, and of what is checked.

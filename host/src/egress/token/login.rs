@@ -132,7 +132,6 @@ impl Login {
         Ok(Granted {
             token,
             lifetime: None,
-            refresh: None,
         })
     }
 
@@ -171,13 +170,28 @@ impl Login {
     }
 }
 
+/// The cookie of this name: the last one counts (RFC 6265, 5.3), and one that is taken back is none.
 fn cookie(headers: &HeaderMap, name: &str) -> Option<Secret> {
-    let mut cookies = headers.get_all(SET_COOKIE).iter();
-    cookies.find_map(|cookie| {
-        let pair = cookie.to_str().ok()?.split(';').next()?;
-        let (given, value) = pair.split_once('=')?;
-        (given.trim() == name).then(|| Secret::from(value.trim()))
-    })
+    let mut found = None;
+    for cookie in headers.get_all(SET_COOKIE) {
+        let Ok(cookie) = cookie.to_str() else {
+            continue;
+        };
+        let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
+        let Some((given, value)) = pair.split_once('=') else {
+            continue;
+        };
+        if given.trim() != name {
+            continue;
+        }
+        let is_over = attributes.split(';').any(|attribute| {
+            let (what, seconds) = attribute.split_once('=').unwrap_or_default();
+            let seconds = seconds.trim().parse::<i64>();
+            what.trim().eq_ignore_ascii_case("max-age") && seconds.is_ok_and(|left| left <= 0)
+        });
+        found = (!is_over).then(|| Secret::from(value.trim()));
+    }
+    found
 }
 
 fn at(body: &[u8], pointer: &str) -> Option<Secret> {

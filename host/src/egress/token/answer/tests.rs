@@ -41,6 +41,21 @@ fn a_token_has_the_lifetime_that_it_says() {
 }
 
 #[test]
+fn a_refresh_token_is_found_in_an_answer_that_is_no_good_otherwise() {
+    let found = |status: u16, body: &str| {
+        let status = StatusCode::from_u16(status).unwrap();
+        let found = refresh_token(status, body.as_bytes());
+        found.map(|token| token.expose().to_owned())
+    };
+
+    let other = r#"{"access_token":7,"token_type":"mac","refresh_token":"the next one"}"#;
+    assert_eq!(found(200, other).as_deref(), Some("the next one"));
+    assert_eq!(found(400, other), None);
+    assert_eq!(found(200, r#"{"refresh_token":""}"#), None);
+    assert_eq!(found(200, "{\"refresh_token\":\"two\\nlines\"}"), None);
+}
+
+#[test]
 fn the_type_is_bearer_or_not_said() {
     let typed = |word: &str| {
         of(

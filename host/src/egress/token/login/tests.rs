@@ -52,6 +52,10 @@ fn a_token_is_in_the_body_in_a_header_or_in_a_cookie() {
     headers.append(SET_COOKIE, HeaderValue::from_static("lang=en; Path=/"));
     headers.append(
         SET_COOKIE,
+        HeaderValue::from_static("sid=an-old-one; Max-Age=0"),
+    );
+    headers.append(
+        SET_COOKIE,
         HeaderValue::from_static("sid=of-a-cookie; HttpOnly"),
     );
     let cookie = || TokenIn::Cookie("sid".to_owned());
