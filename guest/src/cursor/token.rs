@@ -204,3 +204,47 @@ fn in_json(json: Option<&str>) -> Result<Option<String>, &'static str> {
         json => leading_text(json),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    #[test]
+    fn a_refusal_of_the_token_is_never_an_answer_without_records() {
+        let env = [
+            ("SOURCE_API_URL", "https://x.example/"),
+            ("SOURCE_RECORDS", "/rows"),
+            ("SOURCE_CURSOR", "/token"),
+            ("SOURCE_CURSOR_KIND", "token"),
+            ("SOURCE_CURSOR_PAGE", "last"),
+            ("SOURCE_CURSOR_TO", "since"),
+            ("PRIMARY_KEY", "/id"),
+        ];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = Settings::read(&env).unwrap();
+        let place = Place {
+            page: 1,
+            url: "https://x.example/".to_owned(),
+            content_type: None,
+        };
+        let stays = |cursor: Option<&str>, status| {
+            let state = Position {
+                kind: Some(Kind::Token),
+                cursor: cursor.map(str::to_owned),
+                ..Position::default()
+            };
+            let token = settings.token.as_ref().unwrap();
+            let mut token = Token::begin(token, &state, &mut Shape::new(None)).unwrap();
+            token.stays(status, &place)
+        };
+
+        for status in [400, 404] {
+            let why = stays(Some("t"), status).unwrap_err();
+            assert!(matches!(why, Failure::Refused(_)), "{why}");
+            assert!(why.to_string().contains("`--full-refresh`"), "{why}");
+        }
+        assert!(stays(Some("t"), 204).is_ok());
+        assert!(stays(None, 404).is_ok());
+    }
+}

@@ -63,6 +63,11 @@ impl<'s> Named<'s> {
         }
     }
 
+    /// Whether anything stands there, null included.
+    pub fn is_there(&self, answer: &Answer, contents: &Contents) -> bool {
+        !matches!(self.json(answer, contents), Ok(None))
+    }
+
     /// The URL that stands there. Missing, null, false and empty mean that there is none.
     pub fn url(&self, answer: &Answer, contents: &Contents) -> Result<Option<String>, String> {
         let json = self.json(answer, contents)?;

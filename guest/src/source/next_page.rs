@@ -7,7 +7,7 @@ use super::ask::{Ask, Json};
 use super::get::Fetched;
 use super::link;
 use super::named::{Named, token};
-use super::page::{Contents, Shape};
+use super::page::{Contents, Instead, Shape};
 use super::pagination::{Pagination, Style};
 use super::watch::{Expect, Join, Seen};
 use crate::failure::Failure;
@@ -221,6 +221,7 @@ impl<'s> NextPage<'s> {
             return self.back(ask).map(Step::Back);
         }
         let (answer, contents) = (&page.fetched.answer, page.contents);
+        self.check_instead(page)?;
         let more = self.more(page)?;
         let total = self
             .total
@@ -268,6 +269,26 @@ impl<'s> NextPage<'s> {
                 "says by {named} that there is more, but not where: check SOURCE_PAGINATION"
             )),
             (None, _) => self.end().map(|()| Step::End),
+        }
+    }
+
+    /// What stands in place of the array, must fit the pages before it. `Err`: it may be an error that looks like a page.
+    fn check_instead(&self, page: Page<'_>) -> Result<(), String> {
+        let is_there = |named: &Named<'_>| named.is_there(&page.fetched.answer, page.contents);
+        match page.contents.instead {
+            Some(Instead::Object) if self.largest > 1 => Err(
+                "has an object in place of the array of records that pages before it had; if it is one record, give SOURCE_RECORDS as a jq program, such as `.data`"
+                    .to_owned(),
+            ),
+            Some(Instead::Null)
+                if self.is_named && !self.from.iter().chain(&self.more).any(is_there) =>
+            {
+                Err(
+                    "has null in place of the records, although the page before it says that there is this one, and nothing in it says that it is the last; if that means no records, set SOURCE_RECORDS_MISSING=empty"
+                        .to_owned(),
+                )
+            }
+            _ => Ok(()),
         }
     }
 

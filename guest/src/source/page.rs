@@ -229,6 +229,17 @@ pub struct Contents {
     values: Vec<Option<String>>,
     /// The same of what programs made.
     made: Vec<Option<String>>,
+    /// What stood in place of the array of records.
+    pub instead: Option<Instead>,
+}
+
+/// What may stand in place of the array of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instead {
+    /// Null, which is no record.
+    Null,
+    /// An object, which is one record.
+    Object,
 }
 
 impl Contents {
@@ -238,6 +249,7 @@ impl Contents {
             records,
             values,
             made: Vec::new(),
+            instead: None,
         }
     }
 
@@ -313,6 +325,7 @@ pub fn read<'b>(
     let read = shape.paths.walk(&mut json, &mut reader);
     read.and_then(|()| json.end())
         .map_err(|error| not_json(&error, text, place))?;
+    let mut instead = None;
     if let Some(made) = &page.records {
         reader.found = Found::Records;
         made.iter().for_each(|record| reader.record(record));
@@ -320,9 +333,13 @@ pub fn read<'b>(
         let is_one = bare::is_record(text, shape, arrays);
         let record = is_one.map_err(|why| Failure::protocol(format!("{place} {why}")))?;
         reader.one(record);
+        instead = (record != "null").then_some(Instead::Object);
+    } else if matches!(reader.found, Found::Other("null")) && !shape.missing_is_empty {
+        instead = Some(Instead::Null);
     }
     let mut contents = reader.finish(place, text, page.is_no_error)?;
     contents.made.clone_from(&page.made);
+    contents.instead = instead;
     Ok(contents)
 }
 
@@ -464,6 +481,7 @@ impl<'b> Reader<'_, 'b> {
                 .map(|value| value.map(str::to_owned))
                 .collect(),
             made: Vec::new(),
+            instead: None,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::led::{LAST, MORE, SIZE, Sent, TOKEN, TOTAL, body, led};
 use super::*;
+use crate::source::page::Instead;
 
 #[test]
 fn a_page_that_says_there_is_no_more_is_the_last_of_any_style() {
@@ -611,4 +612,30 @@ fn an_answer_that_means_no_records_is_no_end_where_the_page_before_named_it() {
             .to_string()
             .contains("3 records of the 9")
     );
+}
+
+#[test]
+fn what_stands_in_place_of_the_array_fits_the_pages_before_it() {
+    let second = |instead, next: Option<&str>| {
+        let settings = settings(&NEXT);
+        let mut pages = pages(&settings);
+        let first = Contents::new(3, vec![None, Some("\"?page=2\"".to_owned())]);
+        let page = fetched(FIRST, &[], "one");
+        assert_eq!(go_on(&mut pages, &page, &first), Ok(true));
+        let records = u64::from(instead == Instead::Object);
+        let mut contents = Contents::new(records, vec![None, next.map(str::to_owned)]);
+        contents.instead = Some(instead);
+        go_on(&mut pages, &fetched(FIRST, &[], "two"), &contents)
+    };
+
+    let why = second(Instead::Null, None).unwrap_err().to_string();
+    assert!(
+        why.contains("nothing in it says that it is the last"),
+        "{why}"
+    );
+    assert_eq!(second(Instead::Null, Some("null")), Ok(false));
+    let why = second(Instead::Object, Some("null"))
+        .unwrap_err()
+        .to_string();
+    assert!(why.contains("has an object in place of the array"), "{why}");
 }
