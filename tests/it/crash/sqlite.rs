@@ -24,23 +24,49 @@ fn commit_is_written(calls: &[Call]) -> usize {
         .expect("the commit is written")
 }
 
-#[test]
-fn the_rows_are_synced_before_the_run_says_so_and_a_new_file_with_its_name() {
-    let calls = Scenario::first_run(Place::Sqlite).recorded();
-
-    let committed = commit_is_written(&calls);
-    let told = calls
+/// When the run says that it is done.
+fn told(calls: &[Call]) -> usize {
+    calls
         .iter()
         .position(|call| call.is("write", "stdout") && call.args.contains("finished"))
-        .expect("the end is told");
+        .expect("the end is told")
+}
+
+#[test]
+fn the_first_rows_are_synced_in_the_file_before_they_count_and_then_with_their_folder() {
+    let calls = Scenario::first_run(Place::Sqlite).recorded();
+
+    // The journal's going is the commit. What is written after it is the change to write-ahead mode.
+    let committed = calls
+        .iter()
+        .position(|call| call.name.starts_with("unlink") && call.args.contains("data.db-journal"))
+        .expect("the journal goes");
+    let written = (0..committed).rfind(|&at| calls[at].is("pwrite64", "data.db"));
+    let written = written.expect("the rows are written");
+    let synced = |call: &Call| call.is("fsync", "data.db") || call.is("fdatasync", "data.db");
+    assert!(
+        calls[written..committed].iter().any(synced),
+        "the rows are synced before the journal goes"
+    );
+    let folder = calls[committed..told(&calls)].iter().find(|call| {
+        call.is("fsync", super::calls::OUTPUT) || call.is("fdatasync", super::calls::OUTPUT)
+    });
+    folder.expect("the folder is synced behind it");
+    let named = calls[..committed]
+        .iter()
+        .any(|call| call.is("fsync", super::calls::OUTPUT));
+    assert!(named, "and before it, with the name of the file");
+}
+
+#[test]
+fn the_rows_of_later_runs_are_synced_in_the_log_before_the_run_says_so() {
+    let calls = Scenario::upsert(Place::Sqlite).recorded();
+
+    let committed = commit_is_written(&calls);
     // By the commit, by that of the run's record, and once more before the checkpoint; without full syncs the last would be
     // the only one.
-    let syncs = (committed..told).filter(|&at| syncs_the_log(&calls[at]));
+    let syncs = (committed..told(&calls)).filter(|&at| syncs_the_log(&calls[at]));
     assert_eq!(syncs.count(), 3, "the log is synced by the commit itself");
-    let named = calls
-        .iter()
-        .position(|call| call.is("fsync", super::calls::OUTPUT));
-    assert!(named.expect("the folder is synced") < committed);
 }
 
 #[test]

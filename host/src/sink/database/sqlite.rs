@@ -32,6 +32,17 @@ mod side_tables;
 mod table;
 mod value;
 
+/// How commits are made to survive.
+#[derive(Clone, Copy)]
+struct Journal {
+    /// For messages.
+    called: &'static str,
+    /// `PRAGMA journal_mode`.
+    mode: &'static str,
+    /// `PRAGMA synchronous`.
+    synchronous: i64,
+}
+
 /// The longest that SQLite itself waits for another writer before the run's deadline is looked at.
 const WAIT_SLICE: Duration = Duration::from_millis(100);
 /// Pages held in memory, in KiB: enough for the inner pages of an index of tens of millions of rows.
@@ -59,6 +70,8 @@ pub struct Sqlite<'r> {
     link: Link,
     /// `OUTPUT_SQLITE_STRICT`.
     is_strict: bool,
+    /// Whether there was nothing in the file when it was opened, and so nobody who reads it.
+    is_new: bool,
 }
 
 impl<'r> Sqlite<'r> {
@@ -84,12 +97,13 @@ impl<'r> Sqlite<'r> {
         } else {
             path
         };
-        let sqlite = Self {
+        let mut sqlite = Self {
             link: connect(opened, &place)?,
             context,
             job: job.to_owned(),
             place,
             is_strict,
+            is_new: false,
         };
         let doing = || "cannot open";
         // The header is read, and a file that is none is told.
@@ -97,7 +111,12 @@ impl<'r> Sqlite<'r> {
             .place
             .done(table::exists(&sqlite.link, "tidegate_state"), doing)?;
         if !sqlite.context.dry_run {
-            sqlite.write_ahead()?;
+            sqlite.is_new = sqlite.place.done(is_empty(&sqlite.link), doing)?;
+            if sqlite.is_new {
+                sqlite.write_in_place()?;
+            } else {
+                sqlite.write_ahead()?;
+            }
             if !has_state {
                 sync_folder_of(path)?;
             }
@@ -105,24 +124,45 @@ impl<'r> Sqlite<'r> {
         Ok(sqlite)
     }
 
-    /// Every commit is synced before it counts. Read back: SQLite ignores what it does not know.
+    /// Readers are in nobody's way, and nobody is in theirs.
     fn write_ahead(&self) -> Result<(), Failure> {
-        let doing = || "cannot switch to write-ahead mode";
+        self.journal(Journal {
+            called: "write-ahead mode with full syncs",
+            mode: "wal",
+            synchronous: 2,
+        })
+    }
+
+    /// What is the first in a file is written once, not to a log before. Synced with the folder, as the journal's going is the commit.
+    fn write_in_place(&self) -> Result<(), Failure> {
+        self.journal(Journal {
+            called: "a rollback journal with extra syncs",
+            mode: "delete",
+            synchronous: 3,
+        })
+    }
+
+    /// Every commit is synced before it counts. Read back: SQLite ignores what it does not know.
+    fn journal(&self, wanted: Journal) -> Result<(), Failure> {
+        let doing = || format!("cannot switch to {}", wanted.called);
         let mode: String = self.patiently(doing, |link| {
-            link.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+            let statement = format!("PRAGMA journal_mode = {}", wanted.mode);
+            link.query_row(&statement, [], |row| row.get(0))
         })?;
+        let statement = format!("PRAGMA synchronous = {}", wanted.synchronous);
         self.place
-            .done(self.link.execute_batch("PRAGMA synchronous = FULL"), doing)?;
+            .done(self.link.execute_batch(&statement), doing)?;
         let synchronous: i64 = self.place.done(
             self.link
                 .query_row("PRAGMA synchronous", [], |row| row.get(0)),
             doing,
         )?;
-        if mode == "wal" && synchronous == 2 {
+        if mode == wanted.mode && synchronous == wanted.synchronous {
             return Ok(());
         }
         Err(self.place.unusable(format_args!(
-            "cannot switch to write-ahead mode with full syncs: it stays in `{mode}` with synchronous={synchronous}; keep it on a local file system"
+            "{}: it stays in `{mode}` with synchronous={synchronous}; keep it on a local file system",
+            doing()
         )))
     }
 
@@ -270,13 +310,15 @@ impl Connection for Sqlite<'_> {
         if self.place.done(written, || "cannot write the state")? != 1 {
             return Err(overtaken(&self.job));
         }
-        match self.link.execute_batch("COMMIT") {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let failure = self.place.failed(&error, "cannot commit");
-                self.resolve(row, failure)
-            }
+        let committed = self.patiently(|| "cannot commit", |link| link.execute_batch("COMMIT"));
+        if let Err(failure) = committed {
+            self.resolve(row, failure)?;
         }
+        if std::mem::take(&mut self.is_new) {
+            // Readers may come from here on. Where one is in the way of it already, the next run does it.
+            let _ = self.write_ahead();
+        }
+        Ok(())
     }
 
     fn roll_back(&mut self) {
@@ -302,6 +344,12 @@ impl Connection for Sqlite<'_> {
     fn try_to_record(&mut self, run: &RunRow) -> Result<(), Failure> {
         self.runs().write(run, "ROLLBACK").map(drop)
     }
+}
+
+/// Whether a file has nothing in it, not even a header.
+fn is_empty(link: &Link) -> rusqlite::Result<bool> {
+    let pages: i64 = link.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    Ok(pages == 0)
 }
 
 fn connect(path: &Path, place: &DatabaseFile) -> Result<Link, Failure> {
