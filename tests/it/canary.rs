@@ -140,7 +140,7 @@ fn a_component_sees_the_settings_it_declared_and_no_secret() {
 }
 
 /// A component that searches finds nothing of a credential that goes out in another way: `sent` reads it from a request.
-fn is_not_found(set: impl FnOnce(Job) -> Job, sent: fn(&Request) -> String) {
+fn is_not_found(set: impl FnOnce(Job) -> Job, credential: fn(&Request) -> String) {
     let job = Job::misbehaving("search-for-the-key")
         .unset("SOURCE_API_KEY")
         .set("SOURCE_ASK", "{server}/items {server}/error");
@@ -150,13 +150,13 @@ fn is_not_found(set: impl FnOnce(Job) -> Job, sent: fn(&Request) -> String) {
         if ["/token", "/login"].contains(&request.path()) {
             return Reply::new(200, token.to_string());
         }
-        let sent = sent(request);
-        assert_eq!(sent, key, "{}", request.target);
+        let held = credential(request);
+        assert_eq!(held, key, "{}", request.target);
         let status = if request.path() == "/error" { 500 } else { 200 };
-        Reply::new(status, format!(r#"[{{"seen":"{sent}"}},"{sent}"]"#))
-            .header("x-echo", format!("you are {sent}"))
-            .next(&format!("{{server}}/items?token={sent}"))
-            .header("x-backwards", sent.chars().rev().collect::<String>())
+        Reply::new(status, format!(r#"[{{"seen":"{held}"}},"{held}"]"#))
+            .header("x-echo", format!("you are {held}"))
+            .next(&format!("{{server}}/items?token={held}"))
+            .header("x-backwards", held.chars().rev().collect::<String>())
             .chunked(7)
     });
 

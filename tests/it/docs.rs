@@ -46,6 +46,7 @@ pages! {
     "docs/output.md"
     "docs/policy.md"
     "docs/recipes-by-pattern.md"
+    "docs/recipes-by-shape.md"
     "docs/recipes.md"
     "docs/scheduling.md"
     "docs/security.md"

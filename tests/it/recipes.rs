@@ -81,9 +81,14 @@ recipes! {
     directus
 }
 
-/// The recipes of both pages: heading and all that follows.
+/// The recipes of all pages: heading and all that follows.
 fn parts() -> Vec<&'static str> {
-    let pages = ["docs/recipes.md", "docs/recipes-by-pattern.md"].map(text_of);
+    let pages = [
+        "docs/recipes.md",
+        "docs/recipes-by-pattern.md",
+        "docs/recipes-by-shape.md",
+    ]
+    .map(text_of);
     let parts = pages
         .into_iter()
         .flat_map(|page| page.split("\n## ").skip(1));

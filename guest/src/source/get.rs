@@ -316,12 +316,11 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                 let ours = self.clock.unix_seconds();
                 self.clocks = Some(Clocks { source, ours });
             }
-            let is_empty = false;
             if answer.status == 304 && ask.may_be_unchanged() {
                 return Ok(Try::Page(Fetched {
                     url,
                     answer,
-                    is_empty,
+                    is_empty: false,
                     is_no_error: false,
                 }));
             }
@@ -334,34 +333,16 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                 };
                 self.wire.read(&mut answer, &place, self.body_bytes_max)?;
             }
-            let is_redirect = matches!(self.meaning(&answer), Meaning::By(Verdict::Redirect));
-            let check = self.check.filter(|_| !is_redirect);
-            let judged = check.map(|check| check.judge(&answer));
-            let is_no_error = judged == Some(BodyVerdict::NoError);
-            let (verdict, said) = match judged.unwrap_or(BodyVerdict::Fine) {
-                BodyVerdict::Fine | BodyVerdict::NoError => (self.meaning(&answer), String::new()),
-                BodyVerdict::Empty if never_empty(answer.status) => {
-                    let said = "`empty`, but such a status never means that there are no records";
-                    return Err(failed(&url, &answer, page, said));
-                }
-                BodyVerdict::Empty => (Meaning::Empty, String::new()),
-                BodyVerdict::Retry => {
-                    let now = self.clock.unix_seconds();
-                    return Ok(Try::Setback(Setback::judged(&url, &answer, now)));
-                }
-                BodyVerdict::Failed(said) => {
-                    let said =
-                        said.map_or_else(|| "that it is an error".to_owned(), |s| quoted(&s));
-                    let meaning = match self.meaning(&answer) {
-                        Meaning::Empty | Meaning::By(Verdict::Page | Verdict::Redirect) => {
-                            return Err(failed(&url, &answer, page, &said));
-                        }
-                        other @ Meaning::By(_) => other,
-                    };
-                    (meaning, format!("; SOURCE_ERROR says {said}"))
-                }
+            let Some(judged) = self.judged(&url, &answer, page)? else {
+                let now = self.clock.unix_seconds();
+                return Ok(Try::Setback(Setback::judged(&url, &answer, now)));
             };
-            match verdict {
+            let Judged {
+                meaning,
+                said,
+                is_no_error,
+            } = judged;
+            match meaning {
                 Meaning::Empty => {
                     return Ok(Try::Page(Fetched {
                         url,
@@ -374,7 +355,7 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                     return Ok(Try::Page(Fetched {
                         url,
                         answer,
-                        is_empty,
+                        is_empty: false,
                         is_no_error,
                     }));
                 }
@@ -401,6 +382,39 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
         )))
     }
 
+    /// What an answer means by its status and by SOURCE_ERROR; none where that says to try again.
+    fn judged(&self, url: &Url, answer: &Answer, page: u64) -> Result<Option<Judged>, Failure> {
+        let by_status = self.meaning(answer);
+        let is_redirect = matches!(by_status, Meaning::By(Verdict::Redirect));
+        let check = self.check.filter(|_| !is_redirect);
+        let judged = check.map_or(BodyVerdict::Fine, |check| check.judge(answer));
+        let is_no_error = judged == BodyVerdict::NoError;
+        let (meaning, said) = match judged {
+            BodyVerdict::Fine | BodyVerdict::NoError => (by_status, String::new()),
+            BodyVerdict::Empty if never_empty(answer.status) => {
+                let said = "`empty`, but such a status never means that there are no records";
+                return Err(failed(url, answer, page, said));
+            }
+            BodyVerdict::Empty => (Meaning::Empty, String::new()),
+            BodyVerdict::Retry => return Ok(None),
+            BodyVerdict::Failed(said) => {
+                let said = said.map_or_else(|| "that it is an error".to_owned(), |s| quoted(&s));
+                let meaning = match by_status {
+                    Meaning::Empty | Meaning::By(Verdict::Page | Verdict::Redirect) => {
+                        return Err(failed(url, answer, page, &said));
+                    }
+                    other @ Meaning::By(_) => other,
+                };
+                (meaning, format!("; SOURCE_ERROR says {said}"))
+            }
+        };
+        Ok(Some(Judged {
+            meaning,
+            said,
+            is_no_error,
+        }))
+    }
+
     /// What an answer means by its status.
     fn meaning(&self, answer: &Answer) -> Meaning {
         let has = |of: fn(&Meanings) -> &Vec<u16>| {
@@ -415,6 +429,15 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
             Meaning::By(verdict(answer))
         }
     }
+}
+
+/// What an answer means, and what SOURCE_ERROR says of it.
+struct Judged {
+    meaning: Meaning,
+    /// For messages; empty where it says nothing.
+    said: String,
+    /// Whether SOURCE_ERROR says that it is no error.
+    is_no_error: bool,
 }
 
 /// What an answer means.

@@ -252,11 +252,11 @@ impl<'s> NextPage<'s> {
                 Some(ask.with(to, &self.position.to_string(), Json::Number)?)
             }
         };
-        let names = matches!(
+        let is_in_answer = matches!(
             self.pagination.style,
             Style::Link | Style::NextUrl(_) | Style::Token { .. }
         );
-        self.is_named = names || more == Some(true);
+        self.is_named = is_in_answer || more == Some(true);
         let is_passed = next.is_some() && contents.records == 0 && more.is_none();
         self.before = if is_passed { Before::Empty } else { before };
         self.largest = self.largest.max(contents.records);

@@ -216,7 +216,7 @@ fn until(text: &str) -> Option<Duration> {
         let time = parsed.to_datetime().ok()?;
         jiff::tz::TimeZone::UTC.to_timestamp(time).ok()
     };
-    let then = FORMS.iter().find_map(|form| read(&form))?;
+    let then = FORMS.iter().find_map(read)?;
     let left = then.duration_since(Timestamp::now());
     Some(Duration::try_from(left).unwrap_or(Duration::ZERO))
 }

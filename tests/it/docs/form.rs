@@ -123,7 +123,11 @@ fn every_page_is_short() {
             "README.md" => README_LINES_MAX,
             _ => PAGE_LINES_MAX,
         };
-        let lines = page.lines().count();
+        // The table of settings is made by a command, and has a row for each.
+        let is_row = |line: &&str| line.starts_with("| `");
+        let rows = page.lines().filter(is_row).count();
+        let generated = if *name == "docs/settings.md" { rows } else { 0 };
+        let lines = page.lines().count() - generated;
         assert!(lines <= most, "{name} has {lines} lines");
     }
 }

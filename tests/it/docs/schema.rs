@@ -73,7 +73,13 @@ fn the_schema_lists_exactly_what_describe_lists() {
 #[test]
 fn the_settings_of_the_docs_fit_the_schema() {
     let mut records = Vec::new();
-    for page in ["recipes", "recipes-by-pattern", "databases", "output"] {
+    for page in [
+        "recipes",
+        "recipes-by-pattern",
+        "recipes-by-shape",
+        "databases",
+        "output",
+    ] {
         let found = examples(&format!("docs/{page}.md"));
         assert!(!found.is_empty(), "docs/{page}.md has no settings");
         records.extend(found);

@@ -132,9 +132,9 @@ async fn many_cookies_push_no_token_out_of_what_is_hidden() {
 #[tokio::test]
 async fn cookies_that_make_a_request_too_large_end_the_run() {
     let large = "v".repeat(3_000);
-    let lines: String = (0..40)
-        .map(|at| format!("set-cookie: c{at}={large}; Path=/\r\n"))
-        .collect();
+    let lines = (0..40).fold(String::new(), |lines, at| {
+        lines + &format!("set-cookie: c{at}={large}; Path=/\r\n")
+    });
     let pages: Vec<Vec<Step>> = lines
         .split_inclusive('\n')
         .collect::<Vec<_>>()

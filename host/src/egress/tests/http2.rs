@@ -108,14 +108,16 @@ fn converse(
     then: &Then,
 ) -> std::io::Result<()> {
     stream.read_exact(&mut [0; PREFACE_BYTES])?;
-    while !matches!(then, Then::CloseUnasked) {
-        let mut head = [0; FRAME_HEAD_BYTES];
-        stream.read_exact(&mut head)?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut payload = vec![0; usize::try_from(length).unwrap()];
-        stream.read_exact(&mut payload)?;
-        if head[3] == HEADERS {
-            break;
+    if !matches!(then, Then::CloseUnasked) {
+        loop {
+            let mut head = [0; FRAME_HEAD_BYTES];
+            stream.read_exact(&mut head)?;
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; usize::try_from(length).unwrap()];
+            stream.read_exact(&mut payload)?;
+            if head[3] == HEADERS {
+                break;
+            }
         }
     }
     stream.write_all(&frame(SETTINGS, 0, 0, &[]))?;
@@ -448,11 +450,14 @@ enum Does {
     SaysAndGoes(Response<()>, Vec<u8>),
 }
 
+/// A request as it came, with its body.
+type Asked = (request::Parts, Vec<u8>);
+
 /// A server that speaks HTTP/2, and HTTP/1.1 where that is asked for.
 pub(super) struct Http2 {
     pub(super) address: SocketAddr,
     /// Each request as it came, with its body.
-    requests: Arc<Mutex<Vec<(request::Parts, Vec<u8>)>>>,
+    requests: Arc<Mutex<Vec<Asked>>>,
     connections: Arc<AtomicUsize>,
 }
 
@@ -487,7 +492,7 @@ impl Http2 {
 
     async fn serve(
         stream: tokio_rustls::server::TlsStream<TcpStream>,
-        requests: &Arc<Mutex<Vec<(request::Parts, Vec<u8>)>>>,
+        requests: &Arc<Mutex<Vec<Asked>>>,
         does: &(impl Fn(usize, &request::Parts) -> Does + Send + Sync),
     ) -> Option<()> {
         let mut connection = h2::server::handshake(stream).await.ok()?;
