@@ -236,15 +236,19 @@ mod tests {
         let ended = output(&words(&script).unwrap(), &environment, &stop).unwrap_err();
 
         assert!(ended.contains("RUN_DEADLINE"), "{ended}");
-        // This would wait for ever while anybody writes to it.
-        let mut read = Vec::new();
-        std::fs::File::options()
-            .read(true)
-            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-            .open(&pipe)
-            .unwrap()
-            .read_to_end(&mut read)
-            .unwrap();
-        assert!(read.is_empty());
+        // While anybody has it open for writing, a read would block. Whoever was killed may need a moment to be gone.
+        let is_closed = || {
+            let mut read = Vec::new();
+            let file = std::fs::File::options()
+                .read(true)
+                .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+                .open(&pipe);
+            file.unwrap().read_to_end(&mut read).is_ok()
+        };
+        let is_gone = (0..200).any(|_| {
+            std::thread::sleep(Duration::from_millis(50));
+            is_closed()
+        });
+        assert!(is_gone, "somebody still has it open");
     }
 }
