@@ -28,13 +28,14 @@ const OURS: [&str; 5] = [
     LOG_LEVEL,
 ];
 /// Settings that only our host has. Of those that begin with `SOURCE_` or `OUTPUT_` none has to stand here.
-const OF_THE_HOST: [&str; 22] = [
+const OF_THE_HOST: [&str; 23] = [
     "ALLOW_ENVIRONMENT",
     "ALLOW_PRIVATE_NETWORKS",
     "ALLOW_SHARED_OUTPUT",
     "CA_FILE",
     "CLIENT_CERT_FILE",
     "CLIENT_KEY_FILE",
+    "COMMAND_ENVIRONMENT",
     "COMPILE_CPU_LIMIT",
     "CPU_LIMIT",
     "DESCRIBE_MEMORY_LIMIT",
