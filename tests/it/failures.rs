@@ -102,10 +102,7 @@ fn what_is_not_json_is_named_with_its_content_type() {
             html,
             "it looks like HTML, titled `Log in` (Content-Type `text/html`)",
         ),
-        (
-            gzip,
-            "it looks like a gzip file (Content-Type `application/a-gzip`)",
-        ),
+        (gzip, "its gzip is damaged: unexpected end of file"),
         (
             zip,
             "it looks like a zip file (Content-Type `application/zip`)",

@@ -448,7 +448,17 @@ impl<'b> Reader<'_, 'b> {
         match self.found {
             Found::Records | Found::Object { .. } => {}
             Found::Nothing if self.shape.may_be_behind || self.shape.missing_is_empty => {}
-            Found::Other("null") if self.shape.format != Format::Object => {}
+            // A body that is nothing but null says too little: it may be a source that lost its data.
+            Found::Other("null")
+                if self.shape.format != Format::Object
+                    && (!at.is_empty()
+                        || self.shape.may_be_behind
+                        || self.shape.missing_is_empty) => {}
+            Found::Other("null") if at.is_empty() && self.shape.format != Format::Object => {
+                return protocol(
+                    "has null as the body, not an array of records; if the source sends that where there are no records, set SOURCE_RECORDS_MISSING=empty".to_owned(),
+                );
+            }
             Found::Nothing => {
                 return protocol(format!(
                     "has no {expected} (SOURCE_RECORDS); if the source leaves it out where there are no records, set SOURCE_RECORDS_MISSING=empty"

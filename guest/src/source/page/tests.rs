@@ -122,7 +122,11 @@ fn null_is_no_record_and_so_is_what_is_missing_where_that_is_set() {
     let none = (Vec::new(), None);
     let lenient = shape("/items", "").reading(true);
 
-    assert_eq!(read_all("null", &shape("", "")).unwrap(), none);
+    assert!(refused("null", "", "").contains("SOURCE_RECORDS_MISSING=empty"));
+    assert_eq!(
+        read_all("null", &shape("", "").reading(true)).unwrap(),
+        none
+    );
     assert_eq!(
         read_all(r#"{"items":null}"#, &shape("/items", "")).unwrap(),
         none
