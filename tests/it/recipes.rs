@@ -61,13 +61,9 @@ recipes! {
     hubspot
     notion
     kinto
+    directus
     shopify
     zendesk
-    graphql
-    products
-    odata
-    invoices
-    order_lines
     by_key
     columns
     links
@@ -76,17 +72,21 @@ recipes! {
     modified_since
     filter_only
     csv_report
+    graphql
+    products
+    odata
+    invoices
+    order_lines
     accounts
     project_tasks
-    directus
 }
 
 /// The recipes of all pages: heading and all that follows.
 fn parts() -> Vec<&'static str> {
     let pages = [
         "docs/recipes.md",
-        "docs/recipes-by-pattern.md",
         "docs/recipes-by-shape.md",
+        "docs/recipes-by-pattern.md",
     ]
     .map(text_of);
     let parts = pages
