@@ -246,7 +246,7 @@ mod tests {
             file.unwrap().read_to_end(&mut read).is_ok()
         };
         let is_gone = (0..200).any(|_| {
-            std::thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(50));
             is_closed()
         });
         assert!(is_gone, "somebody still has it open");
