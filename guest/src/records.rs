@@ -234,7 +234,7 @@ impl<'s, S: Staging> Stager<'s, S> {
         let made = self.taken.made;
         let pointer = cursor.as_ref().and_then(Cursor::pointer);
         let mut wanted = Wanted::new(made, pointer);
-        // In a record as it comes; where TRANSFORM makes the key, such a record is told by its bytes.
+        // In a record as it comes; where TRANSFORM makes the key, such a record is recognized by its bytes.
         let key: &[Pointer] = if made.transform.is_none() {
             &made.key
         } else {

@@ -443,8 +443,6 @@ pub const KEYS_LEARNED_MAX: usize = 256;
 pub const COMMAND_MAX: Duration = Duration::from_secs(10);
 /// How much it may print.
 pub const COMMAND_BYTES_MAX: usize = 64 * 1024;
-/// How much of what it prints as errors is shown.
-pub const COMMAND_STDERR_BYTES_MAX: usize = 1024;
 /// Reading the file of a key again after a 401. One that does not answer is not read again in this run.
 pub const KEY_REREAD_MAX: Duration = Duration::from_secs(10);
 

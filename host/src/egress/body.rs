@@ -221,7 +221,7 @@ impl WireFormat {
         match self {
             Self::Plain(wire) => wire,
             Self::Gzip(decoder, _) => decoder.get_ref().get_ref(),
-            Self::Untold(wire) => wire.as_ref().expect("it is told once"),
+            Self::Untold(wire) => wire.as_ref().expect("the kind is decided once"),
         }
     }
 
@@ -230,7 +230,7 @@ impl WireFormat {
         let Self::Untold(held) = self else {
             return Poll::Ready(Ok(()));
         };
-        let wire = held.as_mut().expect("it is told once");
+        let wire = held.as_mut().expect("the kind is decided once");
         while wire.first.len() < GZIP.len() {
             match ready!(wire.poll_new_bytes(cx)) {
                 Some(Ok(bytes)) => wire.first.extend_from_slice(&bytes),
@@ -238,7 +238,7 @@ impl WireFormat {
                 None => break,
             }
         }
-        let wire = held.take().expect("it is told once");
+        let wire = held.take().expect("the kind is decided once");
         *self = if wire.first.starts_with(GZIP) {
             Self::gzip(*wire)
         } else {

@@ -161,7 +161,7 @@ pub struct Inputs {
     commands: Commands,
 }
 
-/// Which programs that print a secret a command of ours starts.
+/// Which of the programs that print a secret are started by a command of tidegate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Commands {
     /// All.

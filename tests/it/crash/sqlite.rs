@@ -29,7 +29,7 @@ fn told(calls: &[Call]) -> usize {
     calls
         .iter()
         .position(|call| call.is("write", "stdout") && call.args.contains("finished"))
-        .expect("the end is told")
+        .expect("the run says that it has ended")
 }
 
 #[test]
