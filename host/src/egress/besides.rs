@@ -1,12 +1,13 @@
 //! What requests to the source have besides the credential: secret headers, and one secret in the query and the body.
 //!
 //! A component writes `{secret}` where the user wrote it. As a request to the source goes out, the host puts the secret there:
-//! into the parameters of the query that SOURCE_API_URL has it in, and into a body as often as SOURCE_BODY has it. So a
-//! source cannot have the secret put anywhere by what it answers.
+//! into the parameters of the query that SOURCE_API_URL has it in, and into a body exactly where SOURCE_BODY has it. So
+//! neither a source, by what it answers, nor a component can have the secret put anywhere else.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, request};
+use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -36,8 +37,8 @@ pub struct Places {
     secret: Secret,
     /// Parameters of the query, and their values with places in them.
     query: Vec<(String, String)>,
-    /// How often it is in a body.
-    in_body: usize,
+    /// `SOURCE_BODY`, if it has places.
+    body: Option<String>,
 }
 
 /// Why a request did not get its secrets.
@@ -47,6 +48,8 @@ pub(super) enum Unplaced {
     TooLong,
     /// The body has more places than the setting.
     TooMany,
+    /// The body has a place that the setting has not.
+    Moved,
     /// Nobody knows how to write a text in a body of this kind.
     UnknownKind,
 }
@@ -106,9 +109,17 @@ impl Places {
         let places = Self {
             secret: secret.clone(),
             query: query.collect(),
-            in_body: body.map_or(0, count),
+            body: body.filter(|body| count(body) > 0).map(str::to_owned),
         };
-        (!places.query.is_empty() || places.in_body > 0).then_some(places)
+        (!places.query.is_empty() || places.body.is_some()).then_some(places)
+    }
+
+    /// The texts of the body, JSON or a form, that have a place.
+    pub fn texts_of_the_body(&self) -> Vec<String> {
+        let body = self.body.as_deref().unwrap_or_default();
+        let texts = texts_of_json(body).unwrap_or_else(|| texts_of_form(body));
+        let texts = texts.into_iter().map(|(_, text)| text);
+        texts.filter(|text| count(text) > 0).collect()
     }
 
     fn filled(
@@ -128,15 +139,15 @@ impl Places {
     }
 
     fn in_the_body(&self, headers: &HeaderMap, body: &Bytes) -> Result<Bytes, Unplaced> {
-        if self.in_body == 0 {
+        let Some(template) = &self.body else {
             return Ok(body.clone());
-        }
+        };
         let Ok(text) = std::str::from_utf8(body) else {
             return Ok(body.clone());
         };
         match count(text) {
             0 => return Ok(body.clone()),
-            found if found > self.in_body => return Err(Unplaced::TooMany),
+            found if found > count(template) => return Err(Unplaced::TooMany),
             _ => {}
         }
         let kind = headers
@@ -147,17 +158,70 @@ impl Places {
                 .is_some_and(|kind| memchr::memmem::find(kind, word.as_bytes()).is_some())
         };
         let begins = |with: [char; 2]| kind.is_none() && text.trim_start().starts_with(with);
-        let filled = if is("json") || is("graphql") || begins(['{', '[']) {
-            self.filled(text, in_json)
+        let (is_in_place, filled) = if is("json") || is("graphql") || begins(['{', '[']) {
+            let is_in_place = are_among(text, template, texts_of_json);
+            (is_in_place, self.filled(text, in_json))
         } else if is("x-www-form-urlencoded") {
-            self.filled(text, percent_encoded)
+            let is_in_place = are_among(text, template, |text| Some(texts_of_form(text)));
+            (is_in_place, self.filled(text, percent_encoded))
         } else if is("xml") || begins(['<', '<']) {
-            self.filled(text, in_xml)
+            // Up to behind its last place, it is what the setting has.
+            let end = text.rfind(PLACE).map_or(0, |at| at + PLACE.len());
+            (
+                template.starts_with(&text[..end]),
+                self.filled(text, in_xml),
+            )
         } else {
             return Err(Unplaced::UnknownKind);
         };
-        Ok(shared(filled))
+        if is_in_place {
+            Ok(shared(filled))
+        } else {
+            Err(Unplaced::Moved)
+        }
     }
+}
+
+/// Whether each place of a body is in a text that the template has there, by its pointer or the name of its field.
+fn are_among(
+    body: &str,
+    template: &str,
+    texts: impl Fn(&str) -> Option<Vec<(String, String)>>,
+) -> bool {
+    let (Some(mut own), Some(allowed)) = (texts(body), texts(template)) else {
+        return false;
+    };
+    own.retain(|(_, text)| count(text) > 0);
+    // What was not found among the texts is in a name, or in a member that is repeated.
+    let found: usize = own.iter().map(|(_, text)| count(text)).sum();
+    found == count(body) && own.iter().all(|text| allowed.contains(text))
+}
+
+/// The strings of a JSON text, each with its pointer; none: it is no JSON.
+fn texts_of_json(text: &str) -> Option<Vec<(String, String)>> {
+    let mut texts = Vec::new();
+    let mut open = vec![(String::new(), serde_json::from_str::<Value>(text).ok()?)];
+    while let Some((at, value)) = open.pop() {
+        match value {
+            Value::String(text) => texts.push((at, text)),
+            Value::Array(items) => {
+                let items = items.into_iter().enumerate();
+                open.extend(items.map(|(index, item)| (format!("{at}/{index}"), item)));
+            }
+            Value::Object(members) => open.extend(members.into_iter().map(|(name, member)| {
+                let name = name.replace('~', "~0").replace('/', "~1");
+                (format!("{at}/{name}"), member)
+            })),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    Some(texts)
+}
+
+/// The fields of a form, each with its name.
+fn texts_of_form(text: &str) -> Vec<(String, String)> {
+    let fields = url::form_urlencoded::parse(text.as_bytes());
+    fields.into_owned().collect()
 }
 
 /// How often a text has a place.
@@ -237,7 +301,7 @@ mod tests {
     #[test]
     fn a_body_has_the_secret_as_its_kind_writes_it() {
         let body = r#"{"key":"{secret}"}"#;
-        let in_body = |kind, body| {
+        let in_body = |kind, body: &str| {
             sent(&besides(Some(body)), "https://a.example/", kind, body)
                 .unwrap()
                 .1
@@ -261,6 +325,32 @@ mod tests {
         assert_eq!(sent(&one, URL, json, two), Err(Unplaced::TooMany));
         let text = Err(Unplaced::UnknownKind);
         assert_eq!(sent(&one, URL, "text/csv", "{secret}"), text);
+
+        let moved = Err(Unplaced::Moved);
+        for body in [
+            r#"{"other":"{secret}"}"#,
+            r#"{"{secret}":"key"}"#,
+            r#"{"key":"x{secret}"}"#,
+            r#"{"key":["{secret}"]}"#,
+            r#"{"key":"{secret}","key":""}"#,
+            r#"{"query":"\"key\":\"{secret}\""}"#,
+            r#"{"key":"{secret}""#,
+        ] {
+            assert_eq!(sent(&one, URL, json, body), moved, "{body}");
+        }
+        let more = r#"{"after":"7","key":"{secret}","list":[1]}"#;
+        assert!(sent(&one, URL, json, more).is_ok());
+
+        let form = "application/x-www-form-urlencoded";
+        let one = besides(Some("key={secret}&after="));
+        assert_eq!(sent(&one, URL, form, "after=%7Bsecret%7D"), moved);
+        assert_eq!(sent(&one, URL, form, "%7Bsecret%7D=key"), moved);
+        assert!(sent(&one, URL, form, "after=7&key=%7Bsecret%7D").is_ok());
+
+        let one = besides(Some("<a><k>{secret}</k><q/></a>"));
+        let xml = "text/xml";
+        assert_eq!(sent(&one, URL, xml, "<a><q>{secret}</q></a>"), moved);
+        assert!(sent(&one, URL, xml, "<a><k>{secret}</k><q>7</q></a>").is_ok());
 
         // Where no body was given, none is looked into.
         assert_eq!(sent(&besides(None), URL, json, two).unwrap().1, two);

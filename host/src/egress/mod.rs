@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -79,6 +79,8 @@ struct Shared {
     credential: KeptCredential,
     /// Where the credential is a token that is fetched.
     tokens: Option<Arc<Tokens>>,
+    /// The header in which a login has the token: answers of the source may have the next one there.
+    token_header: Option<HeaderName>,
     /// What requests to the source have besides.
     besides: Besides,
     /// Where the component may have requests signed.
@@ -149,6 +151,9 @@ impl Egress {
                 .as_ref()
                 .is_some_and(|(_, origin)| origin.is_https());
         let tls = Tls::new(needs_tls, files, limits, &log)?;
+        let token_header = (token_origin.as_ref())
+            .and_then(|(issuer, _)| issuer.header_of_answers())
+            .cloned();
         let tokens = token_origin.map(|(issuer, origin)| {
             let granted = Policy {
                 source: Some(origin.clone()),
@@ -166,6 +171,7 @@ impl Egress {
         Ok(Self(Arc::new(Shared {
             credential: KeptCredential::new(auth)?,
             tokens: tokens.transpose()?.map(Arc::new),
+            token_header,
             signer: besides.signing.clone().map(Signer::new).transpose()?,
             besides: besides.clone(),
             client: Client::new(policy.clone(), resolver, &tls, limits),
@@ -307,7 +313,8 @@ impl Shared {
     fn incoming_headers(&self, headers: &HeaderMap, origin: &str) -> HeaderMap {
         let mut shown = HeaderMap::with_capacity(headers.len());
         let mut found = 0;
-        for (name, value) in headers.iter().filter(|(name, _)| !is_stripped(name)) {
+        let is_shown = |name| !is_stripped(name) && self.token_header.as_ref() != Some(name);
+        for (name, value) in headers.iter().filter(|(name, _)| is_shown(name)) {
             let hidden = self.echoes.hide(value);
             found += hidden.as_ref().map_or(0, |(_, echoes)| *echoes);
             shown.append(

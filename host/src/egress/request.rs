@@ -196,6 +196,9 @@ impl Shared {
                 Unplaced::TooMany => {
                     "its body has `{secret}` more often than SOURCE_BODY: a value that was put into it has it"
                 }
+                Unplaced::Moved => {
+                    "its body has `{secret}` where SOURCE_BODY has not: the text around it must be the same"
+                }
                 Unplaced::UnknownKind => {
                     "`{secret}` is replaced in bodies of JSON, XML and forms, and its content-type is none of these"
                 }

@@ -94,6 +94,14 @@ impl Issuer {
         }
     }
 
+    /// The header that no component sees in an answer.
+    pub(super) fn header_of_answers(&self) -> Option<&HeaderName> {
+        match self {
+            Self::OAuth2(_) => None,
+            Self::Login(login) => login.header_of_answers(),
+        }
+    }
+
     fn refresh_token(&mut self) -> Option<&mut RefreshToken> {
         match self {
             Self::OAuth2(oauth2) => oauth2.refresh_token(),
@@ -442,7 +450,9 @@ impl Tokens {
                 ),
             });
         };
-        held.replace(next).map_err(|why| EgressError::TokenNotKept {
+        let kept = held.replace(next);
+        let kept = kept.or_else(|why| held.write_over(next).map_err(|_| why));
+        kept.map_err(|why| EgressError::TokenNotKept {
             origin: self.origin.clone(),
             reason: format!(
                 "it replaced the refresh token, and its file cannot be rewritten: {why}; {lost}, and write the refresh token into SOURCE_REFRESH_TOKEN_FILE"

@@ -167,6 +167,19 @@ impl Held {
         rustix::fs::fsync(&self.folder).map_err(words)
     }
 
+    /// Writes `secret` over what is in the file, where it cannot be replaced: on a full disk, say, as the bytes are there already.
+    /// Killed in the middle, it leaves neither of the two: for a secret that would be lost otherwise, and nothing else.
+    pub fn write_over(&self, secret: &Secret) -> Result<(), String> {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let fd =
+            retry_on_intr(|| rustix::fs::openat(&self.folder, &*self.name, flags, Mode::empty()));
+        let mut file = File::from(fd.map_err(words)?);
+        let text = Zeroizing::new(format!("{}\n", secret.expose()));
+        file.write_all(text.as_bytes()).map_err(words)?;
+        file.set_len(text.len() as u64).map_err(words)?;
+        file.sync_all().map_err(words)
+    }
+
     fn write(&self, new: &str, before: &Stat, secret: &Secret) -> Result<(), String> {
         let mode = Mode::from_raw_mode(0o600);
         let fd = retry_on_intr(|| rustix::fs::openat(&self.folder, new, NEW_FILE, mode))
@@ -216,6 +229,20 @@ mod tests {
         fs::write(&path, token).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         (folder, RotatedFile::new(path, 100))
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_is_written_over() {
+        let (_folder, file) = with_token("first, and longer\n");
+        let held = file.hold().unwrap().unwrap();
+        fs::create_dir(file.path().with_file_name(".refresh-token.new")).unwrap();
+        let next = Secret::from("second");
+
+        assert!(held.replace(&next).is_err());
+        held.write_over(&next).unwrap();
+
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), "second\n");
+        assert_eq!(held.read().unwrap().expose(), "second");
     }
 
     #[test]

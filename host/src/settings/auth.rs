@@ -392,6 +392,14 @@ pub(super) fn places(
         }
     }
     let places = Places::new(secret?, source, body);
+    let texts = places.iter().flat_map(Places::texts_of_the_body);
+    let is_shared = |text: String| text.contains("{cursor}") || text.contains("{each}");
+    if texts.into_iter().any(is_shared) {
+        let message = format!(
+            "has `{PLACE}` in one text with `{{cursor}}` or `{{each}}`: give the secret a text of its own"
+        );
+        problems.push(inputs.problem(BODY, message));
+    }
     if places.is_none() {
         let message =
             format!("has no effect without `{PLACE}` in the query of SOURCE_API_URL or in {BODY}");

@@ -114,6 +114,20 @@ fn a_source_cannot_have_the_secret_put_elsewhere() {
 }
 
 #[test]
+fn a_secret_in_one_text_with_the_cursor_is_refused() {
+    let run = Job::new()
+        .set("SOURCE_SECRET", "a-secret-of-16-bytes")
+        .set("SOURCE_BODY", r#"{"key":"{secret}-{cursor}"}"#)
+        .set("SOURCE_CURSOR", "/updated")
+        .set("SOURCE_CURSOR_START", "2026-01-01T00:00:00Z")
+        .run();
+
+    run.exits(Outcome::Settings)
+        .asked(0)
+        .stderr_has("give the secret a text of its own");
+}
+
+#[test]
 fn a_place_without_a_secret_and_a_secret_without_a_place_are_refused() {
     let told = |job: Job| {
         let run = { job }.run();

@@ -75,7 +75,7 @@ fn its_environment_is_path_home_and_what_is_named() {
         .asked(0)
         .stderr_has("SOURCE_API_KEY_COMMAND gives no secret")
         .stderr_has("exit status: 1");
-    let names = std::fs::read_to_string(seen).unwrap();
+    let names = fs::read_to_string(seen).unwrap();
     assert_eq!(names, "HOME\nPATH\nPWD\nVAULT_TOKEN\n");
 }
 

@@ -85,6 +85,32 @@ fn a_cookie_of_a_form_for_people_is_a_session_too() {
 }
 
 #[test]
+fn a_session_token_that_an_answer_renews_reaches_no_component() {
+    let job = login().set("SOURCE_LOGIN_TOKEN", "header:x-session").set(
+        "SOURCE_RECORDS",
+        r#".[] + {seen: $headers["x-session"], other: $headers["x-other"]}"#,
+    );
+    let key = job.key.clone();
+    let mut job = job.api(move |request| {
+        if is_login(request) {
+            return Reply::new(200, "{}").header("x-session", &*key);
+        }
+        Reply::new(200, ONE)
+            .header("x-session", "another-session-token")
+            .header("x-other", "seen")
+    });
+
+    let run = job.run();
+
+    run.exits(Outcome::Published);
+    let published = run.after.file("latest.json").unwrap();
+    assert!(
+        published.contains(r#""seen":null,"other":"seen""#),
+        "{published}"
+    );
+}
+
+#[test]
 fn a_session_that_ends_on_the_way_is_begun_anew_once() {
     let job = login().set("SOURCE_LOGIN_SEND", "query:session");
     let (key, given) = (job.key.clone(), std::sync::atomic::AtomicUsize::new(0));

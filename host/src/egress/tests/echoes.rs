@@ -128,10 +128,6 @@ async fn cookies_and_other_states_are_not_handed_on() {
 
     let (answer, ..) = echoing(vec![ok(headers, b"[]")], &Auth::None).await;
 
-    let names: Vec<&str> = answer
-        .headers()
-        .keys()
-        .map(http::HeaderName::as_str)
-        .collect();
+    let names: Vec<&str> = answer.headers().keys().map(HeaderName::as_str).collect();
     assert_eq!(names, ["date"]);
 }

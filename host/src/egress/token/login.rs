@@ -140,6 +140,14 @@ impl Login {
         (SOURCE_LOGIN_URL.row.name, SETTINGS)
     }
 
+    /// The header that answers have the token in. One that the source renews so is a secret as well.
+    pub(super) fn header_of_answers(&self) -> Option<&HeaderName> {
+        match &self.token {
+            TokenIn::Header(name) => Some(name),
+            TokenIn::Body(_) | TokenIn::Cookie(_) => None,
+        }
+    }
+
     /// The header that the token is sent as; cookies are added to others.
     pub(super) fn header(&self) -> Option<HeaderName> {
         match &self.send {
