@@ -387,7 +387,7 @@ impl Values {
     /// One with values on both sides of it, where there is one; else the greatest.
     fn middle(&self) -> Option<&Mark> {
         let mut all: Vec<&Mark> = self.marks.iter().collect();
-        all.sort_by(|one, other| one.point.cmp(&other.point));
+        all.sort_unstable_by(|one, other| one.point.cmp(&other.point));
         all.dedup_by(|one, other| one.point == other.point);
         let at = if all.len() < 3 {
             all.len().checked_sub(1)?

@@ -349,12 +349,14 @@ impl Look {
         } else if settings.format != Format::Json || text.trim_ascii_start().starts_with('[') {
             (String::new(), Some(text.trim_ascii()))
         } else {
-            let mut places: Vec<(usize, &Member<'t>)> = members
-                .iter()
-                .filter_map(|member| member.objects().map(|number| (number, member)))
-                .collect();
             // The most first; of as many the one that stands higher up.
-            places.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+            let mut places: Vec<(usize, &Member<'t>)> = Vec::new();
+            for member in members {
+                if let Some(number) = member.objects() {
+                    let at = places.partition_point(|(more, _)| *more >= number);
+                    places.insert(at, (number, member));
+                }
+            }
             self.name_other_places(&places);
             match places.first() {
                 Some((_, member)) => {

@@ -46,7 +46,10 @@ impl<'d> Compiler<'d> {
             checks.extend(check.map_err(wrong)?);
         }
         // They ask what all others have looked at.
-        checks.sort_by_key(|check| matches!(check, Check::OtherNames(..) | Check::OtherItems(..)));
+        let is_other =
+            |check: &Check| matches!(check, Check::OtherNames(..) | Check::OtherItems(..));
+        let (others, mut checks): (Vec<_>, Vec<_>) = checks.into_iter().partition(is_other);
+        checks.extend(others);
         Ok(checks)
     }
 

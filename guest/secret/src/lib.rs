@@ -24,7 +24,7 @@ pub const BODY_BYTES_MIN: usize = 16;
 const DERIVED_BYTES_MIN: usize = 12;
 
 /// Every form in which `secret` could come back, single characters aside, which may be escaped in any of them: as it is, in
-/// base64 (by itself, and within something else), and in hex. Without repeats.
+/// base64 (by itself, and within something else), and in hex. Some of them are equal.
 fn forms(secret: &str) -> Vec<Zeroizing<Vec<u8>>> {
     let raw = secret.as_bytes();
     if raw.is_empty() {
@@ -53,8 +53,6 @@ fn forms(secret: &str) -> Vec<Zeroizing<Vec<u8>>> {
             .into_iter()
             .filter(|form| form.len() >= DERIVED_BYTES_MIN),
     );
-    forms.sort_by(|a, b| a.as_slice().cmp(b.as_slice()));
-    forms.dedup();
     forms
 }
 

@@ -54,7 +54,8 @@ pub fn key(records: &[&str]) -> Option<Field> {
     let are_keys = values
         .iter()
         .all(|text| text.starts_with('"') || text.parse::<i128>().is_ok());
-    let different: BTreeSet<&String> = values.iter().collect();
+    let mut different: BTreeSet<&str> = BTreeSet::new();
+    different.extend(values.iter().map(String::as_str));
     if !are_keys || values.len() != looked_at(records) || different.len() != values.len() {
         return None;
     }
@@ -191,11 +192,12 @@ fn told(values: &[String]) -> Result<(Kind, Vec<Suggestion>), String> {
 
 /// The kind that fits all values.
 fn kind_of(values: &[String], zone: Option<Zone>) -> Result<Kind, String> {
-    let epochs: BTreeSet<Option<&str>> = values
+    let mut epochs = values
         .iter()
-        .map(|text| epoch_of(text.trim_matches('"')).map(Kind::word))
-        .collect();
-    if let (1, Some(Some(word))) = (epochs.len(), epochs.first())
+        .map(|text| epoch_of(text.trim_matches('"')).map(Kind::word));
+    let first = epochs.next().flatten();
+    if let Some(word) = first
+        && epochs.all(|word| word == first)
         && let Some(kind) = Kind::named(word)
     {
         return Ok(kind);

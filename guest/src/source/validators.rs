@@ -3,6 +3,8 @@
 //! An answer of 304 stands for a whole run, so it is only asked for where it says as much: with the very same request, under
 //! the same settings, after a run that was that one answer and left nothing of it out.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ports::Answer;
@@ -89,11 +91,12 @@ impl Validators {
 
 /// One value for all settings in `env` that shape records, and for this version of the component.
 pub fn fingerprint(env: &[(String, String)]) -> String {
-    let mut shaping: Vec<&(String, String)> = env
-        .iter()
-        .filter(|(name, value)| !value.is_empty() && !SHAPELESS.contains(&name.as_str()))
-        .collect();
-    shaping.sort();
+    let mut shaping: BTreeMap<&str, &str> = BTreeMap::new();
+    shaping.extend(
+        env.iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .filter(|(name, value)| !value.is_empty() && !SHAPELESS.contains(name)),
+    );
     let mut hash = Fnv::new();
     hash.part(env!("CARGO_PKG_VERSION"));
     for (name, value) in shaping {

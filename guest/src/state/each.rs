@@ -108,7 +108,8 @@ impl EachState {
 
     fn read_known(text: &str) -> Result<Self, String> {
         let text: Text = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let of = text.each.into_iter().map(|(value, one)| {
+        let mut of = BTreeMap::new();
+        for (value, one) in text.each {
             let one = one.get();
             let written = if one.starts_with('"') {
                 serde_json::from_str(one).map(|cursor| Written {
@@ -122,10 +123,10 @@ impl EachState {
                 serde_json::from_str(one)
             };
             let written = written.map_err(|error| error.to_string())?;
-            State::of(written).map(|state| (value, state))
-        });
+            of.insert(value, State::of(written)?);
+        }
         let mut state = Self {
-            of: of.collect::<Result<_, _>>()?,
+            of,
             at: text.at,
             is_kept: text.kept,
         };
@@ -181,6 +182,13 @@ impl EachState {
             };
             RawValue::from_string(json).expect("a state is JSON")
         };
+        // Collecting sorts, which is six kilobytes of code for each type.
+        let mut each = BTreeMap::new();
+        for (value, state) in &self.of {
+            if state.position.cursor.is_some() || state.seen.is_some() {
+                each.insert(value.clone(), one(state));
+            }
+        }
         let position = shared.clone().unwrap_or_default();
         let text = Text {
             v: VERSION_OF_EACH,
@@ -188,12 +196,7 @@ impl EachState {
             zone: position.zone.map(|zone| zone.to_string()),
             at: self.at.clone(),
             kept: self.is_kept && !self.has_cursor(),
-            each: self
-                .of
-                .iter()
-                .filter(|(_, state)| state.position.cursor.is_some() || state.seen.is_some())
-                .map(|(value, state)| (value.clone(), one(state)))
-                .collect(),
+            each,
         };
         serde_json::to_string(&text).expect("plain members are always JSON")
     }
