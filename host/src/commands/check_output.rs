@@ -127,6 +127,7 @@ fn database(
         adopt: false,
         dry_run: true,
         accepts_twins: false,
+        replaces_every_parent: false,
         limits: &host.limits,
         check: &check,
         log: &log,

@@ -88,6 +88,7 @@ impl<'s> Reading<'s> {
         } = self;
         let (mut key, mut parent) = (Vec::new(), Vec::new());
         let mut read = Read::default();
+        let place = keys.replaced_parent();
         loop {
             // A deletion comes after the first `at` records, so before the next one.
             while deletions.at.is_some_and(|at| at <= read.staged) {
@@ -115,6 +116,9 @@ impl<'s> Reading<'s> {
             keys.read_both(text, &mut key, &mut parent)
                 .map_err(|error| key_failure(RECORDS, number, &error))?;
             read.kinds.see(&key);
+            if let (Some(parents), Some(place)) = (parents, &place) {
+                parents.hold(&parent, place, number)?;
+            }
             let change = if parents.is_some_and(|gone| gone.take_staged(&parent, read.staged)) {
                 Change::Deletion(&key)
             } else {

@@ -31,6 +31,8 @@ struct Parent {
     pointer: String,
     /// Its place among the values that are found: a key's, when it is one too.
     index: usize,
+    /// Whether no record is staged but of one that is replaced.
+    is_replaced: bool,
 }
 
 /// Why a record has no key.
@@ -88,11 +90,15 @@ impl Keys {
         }
     }
 
-    /// The same, and the parent at this JSON Pointer.
-    pub fn with_parent(mut self, pointer: &str) -> Self {
+    /// The same, and the parent at this JSON Pointer; `is_replaced`: no record is staged but of one that is replaced.
+    pub fn with_parent(mut self, pointer: &str, is_replaced: bool) -> Self {
         let index = self.all.add(pointer);
         let pointer = pointer.to_owned();
-        self.parent = Some(Parent { pointer, index });
+        self.parent = Some(Parent {
+            pointer,
+            index,
+            is_replaced,
+        });
         self
     }
 
@@ -109,6 +115,14 @@ impl Keys {
     /// Whether records have a parent: `REPLACE_BY` is set.
     pub fn has_parent(&self) -> bool {
         self.parent.is_some()
+    }
+
+    /// The place of the parent, where no record may be staged but of one that is replaced.
+    pub fn replaced_parent(&self) -> Option<KeyField> {
+        let parent = self.parent.as_ref();
+        parent
+            .filter(|parent| parent.is_replaced)
+            .map(Parent::place)
     }
 
     /// Checks that `record` is JSON and writes its key into `key`, in one pass over the text.

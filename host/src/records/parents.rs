@@ -9,7 +9,7 @@ use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
 use crate::records::deletions::{Deletions, Gone};
-use crate::records::key::Keys;
+use crate::records::key::{KeyField, KeyPart, Keys, parts};
 use crate::records::line::check_at;
 use crate::staging::read::Staged;
 
@@ -67,6 +67,28 @@ impl Parents {
     /// Whether a record of `parent`, staged after `before` others, is gone.
     pub fn take_staged(&self, parent: &[u8], before: u64) -> bool {
         self.last_at.get(parent).is_some_and(|at| before < *at)
+    }
+
+    /// 65: the record of this number has a parent that is not replaced. What it replaces would stay for ever.
+    pub fn hold(&self, parent: &[u8], place: &KeyField, number: u64) -> Result<(), Failure> {
+        if self.last_at.contains_key(parent) {
+            return Ok(());
+        }
+        let json = |key: &[u8]| match parts(key).into_iter().next() {
+            Some(KeyPart::Integer(digits)) => digits.into_owned(),
+            Some(KeyPart::Text(text)) => format!("{text:?}"),
+            None => "none".to_owned(),
+        };
+        Err(Failure::new(
+            Outcome::GateRefused,
+            format!(
+                "record {number} of this run has {} at {place}, and the run replaces no such parent, but {} others, such as {}: what it replaces would stay; let {} name the same value as SOURCE_PARENT, of the same JSON type",
+                json(parent),
+                self.last_at.len(),
+                json(self.iter().min().unwrap_or_default()),
+                place.setting,
+            ),
+        ))
     }
 
     /// Whether a published record of `parent` is gone.

@@ -45,6 +45,7 @@ impl Run<'_> {
                     .accept_change
                     .iter()
                     .any(|name| name == PRIMARY_KEY.row.name),
+                replaces_every_parent: plan.replaces_every_parent,
                 limits: &host.limits,
                 check,
                 log: self.log,

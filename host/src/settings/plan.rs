@@ -33,6 +33,8 @@ pub struct Plan {
     pub places: Option<Places>,
     /// What the component announces that it stages besides records, with these settings.
     pub stages: Staging,
+    /// Whether no record is staged but of a parent that is replaced: so it is of the built-in component.
+    pub replaces_every_parent: bool,
     /// How staged records become the published set.
     pub mode: WriteMode,
     /// sha256 in hex of each setting that decides what records are, by name; one that is not given has the hash of nothing.
@@ -128,6 +130,7 @@ impl Plan {
                 places,
                 mode,
                 stages: description.stages(is_given),
+                replaces_every_parent: grant.has_built_in,
                 fingerprint: fingerprint::hashes(description, inputs, host, source, mode),
                 environment,
             }),

@@ -248,7 +248,7 @@ impl<'r, C: Connection> Database<'r, C> {
         Ok(Self {
             output: &host.output,
             mode,
-            keys: sink::record_keys(&host.output),
+            keys: sink::record_keys(&host.output, context.replaces_every_parent),
             context,
             connection,
             last,

@@ -125,7 +125,7 @@ impl<'r> Files<'r> {
         }
         Ok(Self {
             data_file: data_file::name(plan.format, plan.compression),
-            keys: sink::record_keys(plan),
+            keys: sink::record_keys(plan, context.replaces_every_parent),
             context,
             last,
             output: plan,

@@ -152,6 +152,8 @@ pub struct SinkContext<'r> {
     pub dry_run: bool,
     /// `--accept-change PRIMARY_KEY`: two keys may be written alike.
     pub accepts_twins: bool,
+    /// Whether no record is staged but of a parent that is replaced.
+    pub replaces_every_parent: bool,
     /// The limits of the run.
     pub limits: &'r Limits,
     /// Asked now and then. After the commit only by what the next run can go on with.
@@ -180,11 +182,11 @@ pub fn open<'r>(
 }
 
 /// The pointers of `PRIMARY_KEY` and `REPLACE_BY`, ready to be read from records.
-fn record_keys(output: &OutputPlan) -> key::Keys {
+fn record_keys(output: &OutputPlan, replaces_every_parent: bool) -> key::Keys {
     let keys = key::Keys::new(&output.keys);
     match &output.replace_by {
         None => keys,
-        Some(pointer) => keys.with_parent(pointer),
+        Some(pointer) => keys.with_parent(pointer, replaces_every_parent),
     }
 }
 

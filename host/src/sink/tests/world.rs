@@ -28,6 +28,8 @@ pub struct World {
     pub mode: WriteMode,
     /// `--adopt`.
     pub adopt: bool,
+    /// Whether no record is staged but of a parent that is replaced.
+    pub replaces_every_parent: bool,
     /// The limits of every run.
     pub limits: Limits,
     /// Called with the output folder while a run takes and commits.
@@ -96,6 +98,7 @@ impl World {
             },
             mode,
             adopt: false,
+            replaces_every_parent: false,
             limits: Limits::default(),
             meanwhile: |_| Ok(()),
             more: false,
@@ -173,6 +176,7 @@ impl World {
             adopt: self.adopt,
             dry_run: false,
             accepts_twins: true,
+            replaces_every_parent: self.replaces_every_parent,
             limits: &self.limits,
             check: &check,
             log: &log,

@@ -133,6 +133,34 @@ fn everything_takes_nothing_from_the_old_set_and_applies_parents_among_the_stage
 }
 
 #[test]
+fn a_record_of_another_parent_than_those_replaced_is_65_since_the_old_ones_would_stay() {
+    for deleted in [
+        // The type is another.
+        "{\"parent\":\"2\",\"at\":0}\n",
+        // The value is another.
+        "{\"parent\":7,\"at\":0}\n{\"parent\":8,\"at\":1}\n",
+        // Of the second record.
+        "{\"parent\":1,\"at\":0}\n",
+    ] {
+        let mut world = world();
+        world.replaces_every_parent = true;
+
+        let failure = world
+            .run(Changes, &left(&[(1, "1"), (2, "2")], deleted))
+            .unwrap_err();
+
+        assert_eq!(failure.outcome, Outcome::GateRefused);
+        let wanted = "at `/of` (REPLACE_BY), and the run replaces no such parent";
+        assert!(failure.message.contains(wanted), "{failure}");
+    }
+    let mut world = world();
+    world.replaces_every_parent = true;
+    let both = "{\"parent\":1,\"at\":0}\n{\"parent\":2,\"at\":1}\n";
+    let both = left(&[(1, "1"), (2, "2")], both);
+    world.run(Changes, &both).unwrap();
+}
+
+#[test]
 fn a_record_without_a_usable_parent_is_65_and_the_setting_is_named() {
     for (record, what) in [
         ("{\"id\":1}\n", "has no `/of` (REPLACE_BY)"),

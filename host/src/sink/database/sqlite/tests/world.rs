@@ -167,6 +167,7 @@ impl World {
             adopt: false,
             dry_run: self.dry_run,
             accepts_twins: true,
+            replaces_every_parent: false,
             limits: &plan.limits,
             check: &self.meanwhile,
             log: &log,
