@@ -69,6 +69,7 @@ pub fn all<'f, H: Http, C: Clock, S: Staging>(
             break;
         }
     }
+    run.keys_are_apart(request.state.is_none(), "SOURCE_EACH")?;
     state.is_kept = extent == Extent::Changes;
     if !is_new {
         return Ok(unchanged(run, shown));

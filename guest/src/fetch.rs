@@ -150,6 +150,24 @@ impl<'f, 'p, H: Http, C: Clock, S: Staging> Run<'f, 'p, H, C, S> {
         begun.map(|(pages, ..)| pages.ask().clone()).collect()
     }
 
+    /// Looks at the keys that records of several values have, which `setting` gives. `Err`: two of them are one, in a run before
+    /// which nothing was published; later, a record may have moved.
+    pub fn keys_are_apart(&mut self, is_first: bool, setting: &str) -> Result<(), Failure> {
+        let Some(key) = self.stager.overlap() else {
+            return Ok(());
+        };
+        let what = format!(
+            "{setting}: different records of two values have the PRIMARY_KEY {key}, and one replaces the other: add `$each` to the records in TRANSFORM, and its place to PRIMARY_KEY"
+        );
+        if is_first {
+            return Err(Failure::data(format!(
+                "{what}; if a record moved from one value to another meanwhile, run again"
+            )));
+        }
+        self.getter.log(&format!("warn: {what}"));
+        Ok(())
+    }
+
     /// What was staged by all fetches.
     pub fn report(&mut self, extent: Extent, state: String) -> Report {
         if let Some(why) = self.stager.first_rejection() {

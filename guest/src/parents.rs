@@ -63,6 +63,7 @@ pub fn all<H: Http, C: Clock, S: Staging>(
         children(&mut run, parents, parent, true)?;
     }
     run.stager.write()?;
+    run.keys_are_apart(request.state.is_none(), NAME)?;
     let report = run.report(found.extent, String::new());
     Ok(Report {
         state: state::of_parents(&found.state),

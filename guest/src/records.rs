@@ -6,12 +6,14 @@
 //! be damaged goes with the run.
 
 mod gathered;
+mod overlap;
 mod reader;
 mod rules;
 mod taker;
 mod transform;
 
 pub use self::gathered::{Gathered, PARENTS_BYTES_MAX, PARENTS_MAX, Parent};
+use self::overlap::Overlap;
 use self::reader::{Looked, Reader};
 pub use self::rules::{Invalid, RecordSettings};
 use self::taker::Taker;
@@ -22,7 +24,7 @@ use crate::ports::{StagedFile, Staging};
 use crate::source::page::{self, Contents, Opened, Place, Shape};
 use crate::source::{Each, Expect, Fetched, Pagination, Seen, Watch};
 use tidegate_jq::{Names, Value};
-use tidegate_json::{Paths, Pointer};
+use tidegate_json::{Paths, Pointer, append_line};
 
 /// Records of a page that wait to be staged while the next page is asked for; of a larger page, those before them do not.
 const WAITING_MAX: usize = 16 * 1024;
@@ -87,6 +89,8 @@ struct Taken<'s> {
     variables: Vec<Value>,
     /// What the reason of a rejection begins with.
     label: String,
+    /// The keys of the records, where there is a fetch for each of several values.
+    overlap: Option<Overlap>,
 }
 
 impl Taken<'_> {
@@ -99,6 +103,16 @@ impl Taken<'_> {
         } else {
             WAITING_MAX
         }
+    }
+
+    /// A line of a record.
+    fn stages(&mut self, record: &str) {
+        if let Some(overlap) = &mut self.overlap {
+            overlap.takes(record);
+        }
+        append_line(record, &mut self.lines.records);
+        self.lines.records.push(b'\n');
+        self.counts.staged += 1;
     }
 
     /// `{"parent":VALUE,"at":N}`: its rows are gone, as of the `N` records staged before.
@@ -219,6 +233,7 @@ impl<'s, S: Staging> Stager<'s, S> {
                 first_out_of_steps: None,
                 variables: Vec::new(),
                 label: String::new(),
+                overlap: None,
             },
             before: Counts::default(),
         }
@@ -247,6 +262,11 @@ impl<'s, S: Staging> Stager<'s, S> {
         self.cursor = cursor;
         self.shape = shape;
         if let Some(each) = each {
+            let overlap = &mut self.taken.overlap;
+            *overlap = overlap.take().or_else(|| Overlap::new(&made.key));
+            if let Some(overlap) = overlap {
+                overlap.value_begins();
+            }
             self.taken.label = each.label();
             let variables = [Some(&each.json), each.parent.as_ref()];
             let variables = variables.into_iter().flatten();
@@ -366,6 +386,11 @@ impl<'s, S: Staging> Stager<'s, S> {
     /// The cursor, if it stands in records.
     pub fn cursor(&mut self) -> Option<&mut Cursor<'s>> {
         self.cursor.as_mut()
+    }
+
+    /// The key that different records of two values have, as JSON.
+    pub fn overlap(&self) -> Option<&str> {
+        self.taken.overlap.as_ref().and_then(Overlap::first)
     }
 
     /// Why the first record was rejected, if one was.

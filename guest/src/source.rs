@@ -38,7 +38,7 @@ pub use self::form::{check as form_body, holds_cursor as form_holds_cursor};
 pub use self::get::{EMPTY_ADVICE, Fetched, Getter};
 pub use self::link::next as next_link;
 pub use self::next_page::Page;
-pub use self::novelty::Novelty;
+pub use self::novelty::{Novelty, hash};
 pub use self::pages::Pages;
 pub use self::pagination::{PageFrom, Pagination, RecordsFrom, Style};
 pub use self::program::{Program, jq_path};

@@ -455,3 +455,42 @@ fn settings_that_do_not_fit_each_other_are_refused() {
         "{variable}"
     );
 }
+
+#[test]
+fn a_key_that_two_values_have_for_different_records_is_65_at_first_and_a_warning_later() {
+    let settings = [("PRIMARY_KEY", "/id")];
+    let answer = |of: &str| page(&format!(r#"[{{"id":7,"of":"{of}"}}]"#));
+
+    let run = job("de,fr", &settings).run(|url| answer(url));
+    let Failure::Data(detail) = run.failure() else {
+        panic!("{}", run.failure());
+    };
+    assert!(
+        detail.message.starts_with(
+            "SOURCE_EACH: different records of two values have the PRIMARY_KEY 7, and one replaces the other: add `$each`"
+        ),
+        "{}",
+        detail.message
+    );
+
+    // Later, a record may have moved.
+    let cursor = with_cursor("de,fr", &[]);
+    let first = numbered(&cursor, 1);
+    let later = cursor.after(&first.report().state).run(|url| {
+        let of = url.split('/').nth(3).unwrap_or_default();
+        page(&format!(r#"[{{"id":7,"at":9,"of":"{of}"}}]"#))
+    });
+    assert_eq!(later.report().staged, 2);
+    let warns = |line: &String| line.starts_with("warn: SOURCE_EACH: different records");
+    assert!(later.log.iter().any(warns), "{:?}", later.log);
+
+    // The same record of both is one.
+    let same = job("de,fr", &settings).run(|_| answer("both"));
+    assert_eq!(same.report().staged, 2);
+    // A value in the key keeps them apart.
+    let apart = [("PRIMARY_KEY", "/id,/of"), ("TRANSFORM", "{id, of: $each}")];
+    assert_eq!(
+        job("de,fr", &apart).run(|url| answer(url)).report().staged,
+        2
+    );
+}

@@ -107,9 +107,7 @@ impl<'p> Taker<'p, '_> {
             if let Some(parent) = parent {
                 self.taken.replaces(parent);
             }
-            append_line(text, &mut self.taken.lines.records);
-            self.taken.lines.records.push(b'\n');
-            self.taken.counts.staged += 1;
+            self.taken.stages(text);
             return Ok(());
         }
         self.outcome_of_value(text, gone, parent)
@@ -163,9 +161,7 @@ impl<'p> Taker<'p, '_> {
             self.taken.replaces(parent);
         }
         for row in rows {
-            append_line(row, &mut self.taken.lines.records);
-            self.taken.lines.records.push(b'\n');
-            self.taken.counts.staged += 1;
+            self.taken.stages(row);
         }
         Ok(())
     }

@@ -68,7 +68,7 @@ fn places(key: &[u8]) -> [(usize, u64); 2] {
 }
 
 /// Eight bytes at a time, since a page, or a record without a key, is hashed whole. A source that makes two keys collide harms its own run.
-pub(super) fn hash(bytes: &[u8]) -> u64 {
+pub fn hash(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks();
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
