@@ -422,6 +422,13 @@ pub const PROXY_HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_hours(24 * 365);
 /// An error code of a token endpoint; a longer one is not shown.
 pub const TOKEN_ERROR_BYTES_MAX: usize = 64;
+/// How much of an answer is looked at for AWS's code of a refused signature, which comes first.
+pub const REFUSAL_BYTES_MAX: usize = 8 * 1024;
+/// How much the clock by which requests are signed is corrected: by the offset of a time zone, and not to a day of the source's
+/// choice.
+pub const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_hours(24);
+/// The name of a region or a service of AWS.
+pub const AWS_NAME_BYTES_MAX: usize = 63;
 /// Signatures in one request. One that two places have counts once.
 pub const SIGNATURES_MAX: usize = 4;
 /// What one signature signs. Its stand-in has to fit into `request_head_bytes`. `wit/signer.wit` names it.

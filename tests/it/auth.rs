@@ -3,6 +3,8 @@
 //! In these tests the credential that must be nowhere (`Job::key`) is the access token, or the client secret: that no
 //! stream and no file of the output folder holds it is checked after every run.
 
+/// Requests that are signed as AWS wants it.
+mod aws;
 /// Secrets besides the credential.
 mod besides;
 /// Secrets that a program prints.

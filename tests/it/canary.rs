@@ -232,6 +232,23 @@ fn a_secret_header_and_a_secret_in_the_query_are_not_found() {
 }
 
 #[test]
+fn a_session_token_of_aws_is_not_found() {
+    is_not_found(
+        |job| {
+            let key = format!("AKIDEXAMPLE:a-secret-access-key:{}", job.key);
+            job.set("SOURCE_AUTH", "aws-sigv4")
+                .set("SOURCE_API_KEY", &key)
+                .set("SOURCE_AWS_REGION", "eu-west-1")
+                .set("SOURCE_AWS_SERVICE", "execute-api")
+        },
+        |request| {
+            let token = request.header("x-amz-security-token");
+            token.unwrap_or_default().to_owned()
+        },
+    );
+}
+
+#[test]
 fn a_key_that_a_program_prints_is_not_found() {
     is_not_found(
         |job| {

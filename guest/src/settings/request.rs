@@ -18,6 +18,16 @@ use crate::source::{
 };
 use crate::units;
 
+/// The ways to send a credential. Which of them can be used is for whoever sends it to say: this component never does.
+const AUTH: [&str; 7] = [
+    "bearer",
+    "header",
+    "query",
+    "basic",
+    "oauth2",
+    "login",
+    "aws-sigv4",
+];
 /// The largest `SOURCE_BODY`.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Lines of `SOURCE_HEADERS`.
@@ -121,16 +131,9 @@ impl Given<'_> {
 
     pub(super) fn auth(&mut self) {
         let auth = self.get("SOURCE_AUTH").unwrap_or("bearer");
-        match auth {
-            // Which of them can be used is for whoever sends the credential to say: this component never does.
-            "bearer" | "header" | "query" | "basic" | "oauth2" | "login" => {}
-            other => self.wrong(
-                "SOURCE_AUTH",
-                not_one_of(
-                    other,
-                    &["bearer", "header", "query", "basic", "oauth2", "login"],
-                ),
-            ),
+        let is_known = AUTH.contains(&auth);
+        if !is_known {
+            self.wrong("SOURCE_AUTH", not_one_of(auth, &AUTH));
         }
         match self.get("SOURCE_AUTH_NAME") {
             Some(name) if auth == "header" && !is_header_name(name) => {
@@ -139,7 +142,7 @@ impl Given<'_> {
                     format!("{} is not a header's name", quoted(name)),
                 );
             }
-            Some(_) if matches!(auth, "bearer" | "basic" | "oauth2" | "login") => {
+            Some(_) if is_known && auth != "header" && auth != "query" => {
                 self.wrong(
                     "SOURCE_AUTH_NAME",
                     format!("has no effect with SOURCE_AUTH `{auth}`: remove it"),
@@ -547,7 +550,7 @@ pub(super) fn described() -> Vec<Setting> {
         api_key,
         optional(
             "SOURCE_AUTH",
-            "How the credential is sent: `bearer`, `header`, `query`, `basic` (`user:password`), `oauth2` (an access token is fetched) or `login` (SOURCE_LOGIN_URL).",
+            "How the credential is sent: `bearer`, `header`, `query`, `basic` (`user:password`), `oauth2` (an access token is fetched), `login` (SOURCE_LOGIN_URL) or `aws-sigv4` (each request is signed).",
             "bearer",
             "header",
         ),

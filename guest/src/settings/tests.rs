@@ -173,6 +173,7 @@ fn a_setting_that_would_mean_nothing_is_refused() {
 #[test]
 fn a_token_that_the_host_fetches_is_a_way_to_authorize() {
     assert_eq!(problems(&[("SOURCE_AUTH", "oauth2")]), [""; 0]);
+    assert_eq!(problems(&[("SOURCE_AUTH", "aws-sigv4")]), [""; 0]);
 
     let named = problems(&[("SOURCE_AUTH", "oauth2"), ("SOURCE_AUTH_NAME", "X-Key")]);
 

@@ -3,6 +3,7 @@
 //! It is asked only for what `policy` granted. No redirects, no cookies: an answer is handed on as it is. Nothing is sent twice
 //! but what a server says, by HTTP/2, that it has not looked at.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -300,6 +301,8 @@ pub(super) struct Incoming {
     body: body::Incoming,
     connection: CaptureConnection,
     is_http2: bool,
+    /// What was looked at before anybody reads it.
+    ahead: VecDeque<Option<Result<Frame<Bytes>, BoxError>>>,
 }
 
 impl Incoming {
@@ -310,7 +313,29 @@ impl Incoming {
             body,
             connection,
             is_http2,
+            ahead: VecDeque::new(),
         }
+    }
+
+    /// The first bytes of the body, a piece more than so many at the most, as far as they come before `patience` ends. Who
+    /// reads the body finds them in it.
+    pub(super) async fn beginning(&mut self, bytes: usize, patience: Instant) -> Vec<u8> {
+        let mut beginning = Vec::new();
+        while beginning.len() < bytes {
+            let next = std::future::poll_fn(|cx| self.poll_next(cx));
+            let Ok(next) = timeout_at(patience, next).await else {
+                break;
+            };
+            let data = next.as_ref().and_then(|next| next.as_ref().ok());
+            let data = data.and_then(Frame::data_ref);
+            beginning.extend_from_slice(data.map_or(&[], |data| data));
+            let is_over = !matches!(next, Some(Ok(_)));
+            self.ahead.push_back(next);
+            if is_over {
+                break;
+            }
+        }
+        beginning
     }
 
     fn is_whole(&self) -> bool {
@@ -330,14 +355,8 @@ impl Drop for Incoming {
     }
 }
 
-impl Body for Incoming {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+impl Incoming {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         Poll::Ready(match frame {
             Some(Ok(frame)) => Some(Ok(frame)),
@@ -352,13 +371,33 @@ impl Body for Incoming {
             None => None,
         })
     }
+}
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.ahead.pop_front() {
+            Some(next) => Poll::Ready(next),
+            None => self.poll_next(cx),
+        }
+    }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.ahead.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        // Of what was looked at, no length is known.
+        if self.ahead.is_empty() {
+            self.body.size_hint()
+        } else {
+            SizeHint::default()
+        }
     }
 }
 

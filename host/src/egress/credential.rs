@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, Uri, request};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
+use super::aws::{AwsKey, AwsScope, AwsSigner};
 use super::headers::is_forbidden_header;
 use super::key::Key;
 use super::token::Issuer;
@@ -37,6 +38,8 @@ pub enum Auth {
     },
     /// `Authorization: Basic …`, of `user:password`; either half may be empty.
     Basic(Key),
+    /// AWS Signature Version 4, with a key as [`AwsKey`] reads it.
+    Aws(Key, AwsScope),
     /// A token that is fetched.
     Fetched(Box<Issuer>),
 }
@@ -54,6 +57,7 @@ impl Auth {
             Self::Bearer(key)
             | Self::Header { value: key, .. }
             | Self::Query { value: key, .. }
+            | Self::Aws(key, _)
             | Self::Basic(key) => Some(key),
         }
     }
@@ -66,6 +70,7 @@ impl Auth {
             Self::Bearer(key)
             | Self::Header { value: key, .. }
             | Self::Query { value: key, .. }
+            | Self::Aws(key, _)
             | Self::Basic(key) => *key = another,
         }
         auth
@@ -75,7 +80,7 @@ impl Auth {
     pub fn header(&self) -> Option<HeaderName> {
         match self {
             Self::None | Self::Query { .. } => None,
-            Self::Bearer(_) | Self::Basic(_) => Some(AUTHORIZATION),
+            Self::Bearer(_) | Self::Basic(_) | Self::Aws(..) => Some(AUTHORIZATION),
             Self::Header { name, .. } => HeaderName::from_bytes(name.as_bytes()).ok(),
             Self::Fetched(issuer) => issuer.header(),
         }
@@ -90,6 +95,11 @@ impl Auth {
                 vec![value.secret().clone()]
             }
             Self::Basic(both) => pair_secrets(both),
+            Self::Aws(key, _) => {
+                let parts = AwsKey::parse(key.expose()).map(|parts| parts.secrets());
+                let whole = std::iter::once(key.secret().clone());
+                whole.chain(parts.unwrap_or_default()).collect()
+            }
         }
     }
 }
@@ -109,7 +119,12 @@ pub(super) fn pair_secrets(both: &Key) -> Vec<Secret> {
 pub(super) enum Credential {
     None,
     Header(HeaderName, HeaderValue),
-    Query { name: String, value: Secret },
+    Query {
+        name: String,
+        value: Secret,
+    },
+    /// It is in no request: each gets a signature.
+    Aws(AwsSigner),
 }
 
 impl Credential {
@@ -137,6 +152,10 @@ impl Credential {
             Auth::Query { .. } => Err(wrong(
                 "`SOURCE_AUTH_NAME` takes the name of a query parameter",
             )),
+            Auth::Aws(key, scope) => match AwsKey::parse(key.expose()) {
+                Ok(key) => Ok(Self::Aws(AwsSigner::new(key, scope.clone()))),
+                Err(why) => Err(wrong(&format!("`SOURCE_API_KEY` {why}"))),
+            },
         }
     }
 
@@ -154,13 +173,25 @@ impl Credential {
 
     /// True if and only if it is sent as `Authorization`.
     pub(super) fn is_authorization(&self) -> bool {
-        matches!(self, Self::Header(name, _) if name == AUTHORIZATION)
+        match self {
+            Self::Header(name, _) => name == AUTHORIZATION,
+            Self::Aws(_) => true,
+            Self::None | Self::Query { .. } => false,
+        }
+    }
+
+    /// What signs requests, where that is how the source knows us.
+    pub(super) fn aws(&self) -> Option<&AwsSigner> {
+        match self {
+            Self::Aws(signer) => Some(signer),
+            Self::None | Self::Header(..) | Self::Query { .. } => None,
+        }
     }
 
     /// Puts the credential into a request, in place of whatever stood there. `None`: the query would be too long for a URL.
     pub(super) fn put_into(&self, request: &mut request::Parts) -> Option<()> {
         match self {
-            Self::None => {}
+            Self::None | Self::Aws(_) => {}
             Self::Header(name, value) => {
                 let value = match request.headers.get(COOKIE) {
                     // All cookies are in one header.

@@ -6,6 +6,7 @@
 //! With `OUTBOUND_PROXY` all of it goes through that proxy; `HTTPS_PROXY` and its like are not read.
 
 mod address;
+mod aws;
 mod besides;
 mod body;
 mod ceiling;
@@ -36,6 +37,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+pub use self::aws::{AwsKey, AwsScope};
 pub use self::besides::{Besides, PLACE, Places};
 pub use self::body::EgressBody;
 pub use self::ceiling::{Ceiling, Rule};
@@ -266,7 +268,8 @@ impl Egress {
         let permit = shared.permit(&name, patience).await?;
         let body = shared.whole_body(body, &name, patience).await?;
         let signed = shared.sign(&mut head, &body, &origin)?;
-        let (answer, deadline) = shared.ask(head, body, &origin).await?;
+        let asked = shared.ask(head, body, &origin).await?;
+        let ((answer, deadline), signed) = (asked.answer, asked.signed.or(signed));
         let encoding = encoding(answer.headers()).map_err(|given| EgressError::BadEncoding {
             origin: name.clone(),
             encoding: shared.echoes.hide_in_text(&given),

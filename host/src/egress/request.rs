@@ -1,5 +1,6 @@
 //! What goes out: a head built anew from what was checked, a body that is whole, and the credential to the source alone.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -13,16 +14,34 @@ use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
+use super::aws::{AwsSigner, Kind, Refusal};
 use super::besides::Unplaced;
 use super::client::Incoming;
+use super::credential::Credential;
 use super::echo::Signed;
 use super::headers::{head_bytes, outgoing};
-use super::token::LEARNED_BYTES_MIN;
+use super::token::{LEARNED_BYTES_MIN, Tokens};
 use super::{BoxError, EgressError, Origin, Shared};
+use crate::limits::REFUSAL_BYTES_MAX;
 use crate::secret::{Learned, Secret};
 
 /// The head of an answer, and when its body must be complete.
 pub(super) type Answer = (Response<Incoming>, Instant);
+
+/// An answer of the origin that was asked, and the signature that it was asked with, which is hidden as long as this lives.
+pub(super) struct Asked {
+    pub(super) answer: Answer,
+    pub(super) signed: Option<Signed>,
+}
+
+impl From<Answer> for Asked {
+    fn from(answer: Answer) -> Self {
+        Self {
+            answer,
+            signed: None,
+        }
+    }
+}
 
 impl Shared {
     /// The head as it goes out, but for the credential.
@@ -158,15 +177,31 @@ impl Shared {
         mut head: request::Parts,
         body: Bytes,
         origin: &Origin,
-    ) -> Result<Answer, EgressError> {
+    ) -> Result<Asked, EgressError> {
         if self.policy.source.as_ref() != Some(origin) {
-            return self.exchange(head, body, origin).await;
+            return self.exchange(head, body, origin).await.map(Asked::from);
         }
         self.warn_of_plain(origin);
         let body = self.put_besides(&mut head, &body, origin)?;
-        let Some(tokens) = &self.tokens else {
-            return self.ask_with_key(head, body, origin).await;
-        };
+        if let Some(tokens) = &self.tokens {
+            let answer = self.ask_with_token(tokens, head, body, origin).await;
+            return answer.map(Asked::from);
+        }
+        let credential = self.credential.current().await;
+        if credential.aws().is_some() {
+            return self.ask_signed(credential, &head, body, origin).await;
+        }
+        let answer = self.ask_with_key(&credential, head, body, origin).await;
+        answer.map(Asked::from)
+    }
+
+    async fn ask_with_token(
+        &self,
+        tokens: &Arc<Tokens>,
+        mut head: request::Parts,
+        body: Bytes,
+        origin: &Origin,
+    ) -> Result<Answer, EgressError> {
         let token = tokens.token(None).await?;
         let mut again = head.clone();
         (token.put_into(&mut head)).ok_or_else(|| self.head_too_large(origin))?;
@@ -211,11 +246,11 @@ impl Shared {
 
     async fn ask_with_key(
         &self,
+        credential: &Arc<Credential>,
         mut head: request::Parts,
         body: Bytes,
         origin: &Origin,
     ) -> Result<Answer, EgressError> {
-        let credential = self.credential.current().await;
         let mut again = head.clone();
         (credential.put_into(&mut head)).ok_or_else(|| self.head_too_large(origin))?;
         let answer = self.exchange(head, body.clone(), origin).await?;
@@ -224,7 +259,7 @@ impl Shared {
         }
         let other = self
             .credential
-            .instead_of(&credential, &self.echoes, &self.log);
+            .instead_of(credential, &self.echoes, &self.log);
         let Some(other) = other.await else {
             return Ok(answer);
         };
@@ -232,6 +267,79 @@ impl Shared {
         (other.put_into(&mut again)).ok_or_else(|| self.head_too_large(origin))?;
         self.pace.turn().await;
         self.exchange(again, body, origin).await
+    }
+
+    /// Signs and asks. A refusal is followed by another request, signed by the source's clock where ours is wrong, or with the
+    /// key that is in its file now: each once. `Err`: it is refused none the less.
+    async fn ask_signed(
+        &self,
+        mut credential: Arc<Credential>,
+        head: &request::Parts,
+        body: Bytes,
+        origin: &Origin,
+    ) -> Result<Asked, EgressError> {
+        let (mut is_corrected, mut is_read_again) = (false, false);
+        loop {
+            let signer = credential.aws();
+            let signer = signer.expect("a key of AWS is replaced by another");
+            let (mut signed_head, asked) = (head.clone(), signer.now());
+            let signatures = signer.sign(&mut signed_head, &body, asked);
+            let signatures = signatures.map_err(|why| EgressError::Denied {
+                message: format!("no request was sent to `{origin}`: {why}"),
+            })?;
+            self.check_head(&signed_head, origin)?;
+            let signed = Some(self.echoes.hide_signatures(signatures));
+            let mut answer = self.exchange(signed_head, body.clone(), origin).await?;
+            let status = answer.0.status();
+            if !Refusal::is_possible(status) {
+                return Ok(Asked { answer, signed });
+            }
+            let refusal = self.refusal(&mut answer).await;
+            let is_of_time = refusal
+                .is_some_and(|refusal| matches!(refusal.kind, Kind::Clock | Kind::Signature));
+            let ahead = AwsSigner::ahead_seconds(asked, answer.0.headers());
+            let ahead = ahead.filter(|_| is_of_time);
+            let corrected = ahead.filter(|_| !is_corrected);
+            if let Some(seconds) = corrected.and_then(|ahead| signer.correct(asked, ahead)) {
+                is_corrected = true;
+                self.log.warn(
+                    "clock differs from the source's, by which requests are signed from here on",
+                    json!({"origin": origin.to_string(), "seconds": seconds}),
+                );
+            } else {
+                let may_read = !is_read_again
+                    && ahead.is_none()
+                    && (refusal.is_some() || status == StatusCode::UNAUTHORIZED);
+                is_read_again = true;
+                let other = if may_read {
+                    let other = (self.credential).instead_of(&credential, &self.echoes, &self.log);
+                    other.await
+                } else {
+                    None
+                };
+                match (other, refusal) {
+                    (Some(other), _) => credential = other,
+                    (None, None) => return Ok(Asked { answer, signed }),
+                    (None, Some(refusal)) => {
+                        return Err(EgressError::CredentialRefused {
+                            origin: origin.to_string(),
+                            reason: signer.advice(status, refusal, ahead),
+                        });
+                    }
+                }
+            }
+            drop(answer);
+            self.pace.turn().await;
+        }
+    }
+
+    /// Whether this answer refuses the signature. Its body is as it was.
+    async fn refusal(&self, answer: &mut Answer) -> Option<Refusal> {
+        let (answer, deadline) = answer;
+        let patience = (*deadline).min(Instant::now() + self.limits.idle_timeout);
+        let beginning = answer.body_mut().beginning(REFUSAL_BYTES_MAX, patience);
+        let beginning = beginning.await;
+        Refusal::of(answer.headers(), &beginning)
     }
 
     async fn exchange(

@@ -37,6 +37,12 @@ pub fn advice(job: &Job) -> String {
             "the source refused the credential; check {} and SOURCE_AUTH",
             named(SOURCE_API_KEY.row.name)
         ),
+        Auth::Aws(_, scope) => format!(
+            "the source refused the request; check the rights of the access key in {}, SOURCE_AWS_REGION (`{}`) and SOURCE_AWS_SERVICE (`{}`)",
+            named(SOURCE_API_KEY.row.name),
+            scope.region,
+            scope.service
+        ),
         Auth::None if job.host.besides.signing.is_some() => format!(
             "the source refused the signature; check {}, SOURCE_SIGNING_ALGORITHM and this machine's clock",
             named(SOURCE_SIGNING_KEY.row.name)

@@ -8,17 +8,18 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::egress::{
-    AssertionKey, Auth, Besides, ClientAuth, ClientFiles, Grant, Issuer, Key, Login, OAuth2, PLACE,
-    Places, RefreshToken, SendAs, SentIn, SigningKey, TokenIn,
+    AssertionKey, Auth, AwsKey, AwsScope, Besides, ClientAuth, ClientFiles, Grant, Issuer, Key,
+    Login, OAuth2, PLACE, Places, RefreshToken, SendAs, SentIn, SigningKey, TokenIn,
 };
 use crate::secret::Secret;
 use crate::settings::catalogue::{
     CLIENT_CERT_FILE, CLIENT_KEY_FILE, SOURCE_API_KEY, SOURCE_API_URL, SOURCE_AUTH,
-    SOURCE_AUTH_NAME, SOURCE_CLIENT_ID, SOURCE_CLIENT_SECRET, SOURCE_LOGIN_BODY, SOURCE_LOGIN_SEND,
-    SOURCE_LOGIN_TOKEN, SOURCE_LOGIN_URL, SOURCE_REFRESH_TOKEN, SOURCE_SCOPE, SOURCE_SECRET,
-    SOURCE_SECRET_HEADERS, SOURCE_SIGNING_ALGORITHM, SOURCE_SIGNING_KEY, SOURCE_SIGNING_KEY_FORMAT,
-    SOURCE_TOKEN_AUTH, SOURCE_TOKEN_GRANT, SOURCE_TOKEN_KEY, SOURCE_TOKEN_KEY_ID,
-    SOURCE_TOKEN_PARAMS, SOURCE_TOKEN_URL, Setting,
+    SOURCE_AUTH_NAME, SOURCE_AWS_REGION, SOURCE_AWS_SERVICE, SOURCE_CLIENT_ID,
+    SOURCE_CLIENT_SECRET, SOURCE_LOGIN_BODY, SOURCE_LOGIN_SEND, SOURCE_LOGIN_TOKEN,
+    SOURCE_LOGIN_URL, SOURCE_REFRESH_TOKEN, SOURCE_SCOPE, SOURCE_SECRET, SOURCE_SECRET_HEADERS,
+    SOURCE_SIGNING_ALGORITHM, SOURCE_SIGNING_KEY, SOURCE_SIGNING_KEY_FORMAT, SOURCE_TOKEN_AUTH,
+    SOURCE_TOKEN_GRANT, SOURCE_TOKEN_KEY, SOURCE_TOKEN_KEY_ID, SOURCE_TOKEN_PARAMS,
+    SOURCE_TOKEN_URL, Setting,
 };
 use crate::settings::component_settings::BODY;
 use crate::settings::conflicts::example;
@@ -39,6 +40,8 @@ pub enum Scheme {
     OAuth2,
     /// The session token of a login.
     Login,
+    /// A signature of each request.
+    Aws,
 }
 
 impl Scheme {
@@ -51,7 +54,11 @@ impl Scheme {
             "basic" => Ok(Self::Basic),
             "oauth2" => Ok(Self::OAuth2),
             "login" => Ok(Self::Login),
-            _ => Err("takes `bearer`, `header`, `query`, `basic`, `oauth2` or `login`".to_owned()),
+            "aws-sigv4" => Ok(Self::Aws),
+            _ => Err(
+                "takes `bearer`, `header`, `query`, `basic`, `oauth2`, `login` or `aws-sigv4`"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -93,6 +100,9 @@ pub(super) fn auth(inputs: &Inputs, problems: &mut Vec<Problem>) -> Auth {
         let issuer = login(inputs, problems).map(Issuer::Login);
         return issuer.map_or(Auth::None, |issuer| Auth::Fetched(Box::new(issuer)));
     }
+    if scheme == Scheme::Aws {
+        return aws(inputs, problems).map_or(Auth::None, |(key, scope)| Auth::Aws(key, scope));
+    }
     let Some(key) = key(inputs, &SOURCE_API_KEY, problems) else {
         return Auth::None;
     };
@@ -107,7 +117,7 @@ pub(super) fn auth(inputs: &Inputs, problems: &mut Vec<Problem>) -> Auth {
             value: key,
         },
         Scheme::Basic if is_pair(&key) => Auth::Basic(key),
-        Scheme::Basic | Scheme::OAuth2 | Scheme::Login => {
+        Scheme::Basic | Scheme::OAuth2 | Scheme::Login | Scheme::Aws => {
             problems.push(no_pair(
                 inputs,
                 "SOURCE_AUTH=basic; where a key is the user, `key:`",
@@ -277,6 +287,45 @@ fn login(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<Login> {
         token,
         send,
     })
+}
+
+/// What signatures of AWS need. Reports every problem.
+fn aws(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<(Key, AwsScope)> {
+    let given = key(inputs, &SOURCE_API_KEY, problems);
+    if !inputs.is_given(&SOURCE_API_KEY.row) {
+        problems.push(required(&SOURCE_API_KEY, "SOURCE_AUTH=aws-sigv4"));
+    }
+    let wrong = given.as_ref().map(|key| AwsKey::parse(key.expose()).err());
+    if let Some(Some(message)) = wrong {
+        problems.push(inputs.problem(SOURCE_API_KEY.row.name, message));
+    }
+    let url = inputs.get(&SOURCE_API_URL.row);
+    let url = url.and_then(|url| (SOURCE_API_URL.parse)(&url.value).ok());
+    let named = url.as_ref().and_then(Url::host_str).and_then(aws_host);
+    let mut part = |setting: &'static Setting<String>, named: Option<&str>| {
+        let value = inputs.parsed(setting, problems);
+        if named.is_none() && !inputs.is_given(&setting.row) {
+            let line = example(&setting.row);
+            let message = format!(
+                "is required with SOURCE_AUTH=aws-sigv4, as the host of SOURCE_API_URL does not name it; for example `{line}`"
+            );
+            problems.push(Problem::new(setting.row.name, message));
+        }
+        value.or_else(|| named.map(str::to_owned))
+    };
+    let region = part(&SOURCE_AWS_REGION, named.map(|(_, region)| region));
+    let service = part(&SOURCE_AWS_SERVICE, named.map(|(service, _)| service));
+    Some((given?, AwsScope::new(region?, service?)))
+}
+
+/// Service and region in a host such as `ID.execute-api.eu-west-1.amazonaws.com`; none where it does not end like that.
+fn aws_host(host: &str) -> Option<(&str, &str)> {
+    let host = host.strip_suffix(".cn").unwrap_or(host);
+    let (before, region) = host.strip_suffix(".amazonaws.com")?.rsplit_once('.')?;
+    let service = before.rsplit('.').next()?;
+    let (place, number) = region.rsplit_once('-')?;
+    let is_region = place.contains('-') && number.parse::<u8>().is_ok();
+    is_region.then_some((service, region))
 }
 
 /// `SOURCE_SIGNING_KEY_FORMAT`.

@@ -286,6 +286,9 @@ const NAMES: &str = "^[A-Z][A-Z0-9_]*( *, *[A-Z][A-Z0-9_]*)*$";
 pub const OAUTH2: &str = "oauth2";
 /// The value of SOURCE_AUTH that logs in.
 pub const LOGIN: &str = "login";
+/// The value of SOURCE_AUTH that signs requests as AWS wants it.
+pub const AWS: &str = "aws-sigv4";
+const OF_AWS: &[Rule] = &[Rule::OnlyWith(&SOURCE_AUTH.row, AWS)];
 const OF_LOGIN: &[Rule] = &[Rule::OnlyWith(&SOURCE_AUTH.row, LOGIN)];
 const REQUIRED_BY_LOGIN: &[Rule] = &[
     Rule::OnlyWith(&SOURCE_AUTH.row, LOGIN),
@@ -325,14 +328,14 @@ catalogue! {
         form: Form::Pattern(URL),
         shapes_records: true,
     }
-    SOURCE_API_KEY: Secret = parse::secret {
+    SOURCE_API_KEY: Secret = parse::api_key {
         described_by_component: true,
         secrecy: Secrecy::Secret,
     }
     SOURCE_AUTH: Scheme = Scheme::parse {
         described_by_component: true,
         default: "bearer",
-        form: Form::Choice(&["bearer", "header", "query", "basic", OAUTH2, LOGIN]),
+        form: Form::Choice(&["bearer", "header", "query", "basic", OAUTH2, LOGIN, AWS]),
     }
     SOURCE_AUTH_NAME: String = parse::auth_name {
         described_by_component: true,
@@ -451,6 +454,20 @@ catalogue! {
                   `{token}` in it, such as `Authorization: Token {token}`. Default: as the cookie of SOURCE_LOGIN_TOKEN, \
                   otherwise `bearer`",
         rules: OF_LOGIN,
+    }
+    SOURCE_AWS_REGION: String = parse::aws_name {
+        group: Group::Auth,
+        example: "eu-west-1",
+        meaning: "AWS region of the signatures, for SOURCE_AUTH=aws-sigv4. Default: from a host such as \
+                  `execute-api.eu-west-1.amazonaws.com`",
+        rules: OF_AWS,
+    }
+    SOURCE_AWS_SERVICE: String = parse::aws_name {
+        group: Group::Auth,
+        example: "execute-api",
+        meaning: "AWS service of the signatures, by its signing name, for SOURCE_AUTH=aws-sigv4. Default: from a host such as \
+                  `execute-api.eu-west-1.amazonaws.com`",
+        rules: OF_AWS,
     }
     SOURCE_SECRET_HEADERS: Vec<(HeaderName, Secret)> = parse::secret_headers {
         group: Group::Auth,

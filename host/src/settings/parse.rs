@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::egress::{
     Algorithm, LoginBody, Origin, PASSWORD, SendAs, SentIn, TOKEN, TokenIn, USER,
@@ -11,7 +12,8 @@ use crate::egress::{
 };
 use crate::folder::Writers;
 use crate::limits::{
-    INSTANCES_MAX, JOB_NAME_BYTES_MAX, RECORD_BYTES_MAX, TABLE_ELEMENTS_MAX, TABLE_NAME_BYTES_MAX,
+    AWS_NAME_BYTES_MAX, INSTANCES_MAX, JOB_NAME_BYTES_MAX, RECORD_BYTES_MAX, TABLE_ELEMENTS_MAX,
+    TABLE_NAME_BYTES_MAX,
 };
 use crate::log;
 use crate::secret::Secret;
@@ -58,6 +60,25 @@ pub fn secret(text: &str) -> Result<Secret, String> {
         return Err("has control characters in it, such as a line break".to_owned());
     }
     Ok(Secret::from(text))
+}
+
+/// `SOURCE_API_KEY`. The line breaks of a JSON text are no part of it.
+pub fn api_key(text: &str) -> Result<Secret, String> {
+    if !text.starts_with('{') {
+        return secret(text);
+    }
+    let mut line = Zeroizing::new(String::with_capacity(text.len()));
+    line.extend(text.chars().filter(|c| !matches!(c, '\n' | '\r' | '\t')));
+    secret(&line)
+}
+
+/// `SOURCE_AWS_REGION` and `SOURCE_AWS_SERVICE`.
+pub fn aws_name(text: &str) -> Result<String, String> {
+    let is_in_it = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    if text.is_empty() || text.len() > AWS_NAME_BYTES_MAX || !text.bytes().all(is_in_it) {
+        return Err("takes lower-case letters, digits and `-`".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// `SOURCE_SIGNING_ALGORITHM`.

@@ -45,6 +45,10 @@ impl Credential {
             );
             return Err(Problem::new(AUTH, message));
         }
+        if auth == "aws-sigv4" {
+            let message = "`aws-sigv4` needs `tidegate run`, which signs the requests";
+            return Err(Problem::new(AUTH, message));
+        }
         for name in ["SOURCE_API_URL", "SOURCE_BODY"] {
             if get(env, name).is_some_and(|text| text.contains("{secret}")) {
                 let message = "has `{secret}`, which needs `tidegate run`";
@@ -344,12 +348,12 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_fetched_by_our_host_alone() {
-        for key in ["", "k"] {
+    fn a_token_is_fetched_and_a_request_signed_by_our_host_alone() {
+        for (key, auth) in [("", "oauth2"), ("k", "oauth2"), ("a:b", "aws-sigv4")] {
             let env = [
                 ("SOURCE_API_URL", "https://api.example.com/x"),
                 ("SOURCE_API_KEY", key),
-                ("SOURCE_AUTH", "oauth2"),
+                ("SOURCE_AUTH", auth),
             ];
 
             let refused = Credential::read(&owned(&env)).unwrap_err();
@@ -357,7 +361,7 @@ mod tests {
             assert_eq!(refused.setting, "SOURCE_AUTH");
             let refused = refused.message;
             assert!(
-                refused.contains("`oauth2` needs `tidegate run`"),
+                refused.contains(&format!("`{auth}` needs `tidegate run`")),
                 "{refused}"
             );
         }
