@@ -18,6 +18,7 @@ Examples:
   tidegate preview --env-file orders.env          print the first records
   tidegate run --env-file orders.env              the line for cron
   tidegate health --env-file orders.env           fresh? 0 yes, 1 no, 2 unknown
+  tidegate runs --env-file orders.env             how the last runs ended
   tidegate test mine.wasm                         prove a component of your own
   tidegate convert orders.env > orders.toml       the same job as TOML: `run orders.toml`
   tidegate run jobs/ --parallel 4                 every job of a folder
@@ -76,6 +77,9 @@ pub enum Command {
     Convert(ConvertArgs),
     /// Report whether the data is fresh: exit 0 fresh, 1 stale or failing, 2 unknown
     Health(HealthArgs),
+    /// List the last runs, the newest first: when, exit code, what changed, why one failed
+    #[command(after_help = RUNS_EXAMPLES)]
+    Runs(RunsArgs),
     /// Print Kubernetes manifests: a CronJob for each job of a folder
     #[command(after_help = KUBERNETES_EXAMPLES)]
     Kubernetes(KubernetesArgs),
@@ -99,6 +103,7 @@ impl Command {
         match self {
             Self::Run(args) => args.fleet.fleet_parent,
             Self::Health(args) => args.fleet_parent,
+            Self::Runs(args) => args.fleet_parent,
             _ => None,
         }
     }
@@ -110,6 +115,7 @@ impl Command {
             Self::Check(args) => Some(&mut args.given.under),
             Self::Preview(args) => Some(&mut args.given.under),
             Self::Health(args) => Some(&mut args.under),
+            Self::Runs(args) => Some(&mut args.under),
             _ => None,
         }
     }
@@ -190,6 +196,15 @@ Examples:
 With the WASI packages that it names, so that wit-bindgen, componentize-py and
 jco need nothing else: --world connector. Files in the folder that say something
 else are not replaced (73).";
+
+const RUNS_EXAMPLES: &str = "\
+Examples:
+  tidegate runs --env-file orders.env
+  tidegate runs orders.toml --failed --last 5
+  tidegate runs orders.toml --last 1000 --output csv > runs.csv
+  tidegate runs jobs/
+
+KEEP_RUNS says how many are kept. json: one object a run, as in last-run.json.";
 
 const KUBERNETES_EXAMPLES: &str = "\
 Examples:
@@ -542,6 +557,45 @@ pub struct TestArgs {
     /// `json`: print one JSON object
     #[arg(long, value_name = "FORMAT")]
     pub output: Option<OutputKind>,
+}
+
+/// `tidegate runs`.
+#[derive(Debug, Args, Clone)]
+pub struct RunsArgs {
+    /// Read settings from this job file (TOML), of which only those for the output are used. Of a folder, list the runs of
+    /// every job
+    #[arg(value_name = "JOB")]
+    pub job: Option<PathBuf>,
+    /// Read settings from this file. Only those for the output are used
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
+    /// Set one setting, such as OUTPUT_DIR
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Whose job it is, and what that tenant may ask for.
+    #[command(flatten)]
+    pub under: UnderArgs,
+    /// Number of runs to list; of a folder, for each job
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub last: u16,
+    /// List only runs that failed
+    #[arg(long)]
+    pub failed: bool,
+    /// `json`: print one JSON object a run; `csv`: a header and one line a run
+    #[arg(long, value_name = "FORMAT")]
+    pub output: Option<RunsOutput>,
+    /// The process that looks at all jobs of a folder.
+    #[arg(long, hide = true)]
+    pub fleet_parent: Option<i32>,
+}
+
+/// `--output` of `runs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RunsOutput {
+    /// One JSON object a run.
+    Json,
+    /// A header, and one line a run.
+    Csv,
 }
 
 /// `tidegate health`.

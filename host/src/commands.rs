@@ -35,6 +35,7 @@ pub mod inspect;
 pub mod kubernetes;
 pub mod new;
 pub mod preview;
+pub mod runs;
 pub mod stdout;
 pub mod test;
 pub mod wit;
@@ -284,12 +285,7 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
         },
         (Err(failure), _) | (_, Err(failure)) => return failed(failure),
     };
-    let relevant = |problem: &&Problem| {
-        let name = problem.setting.as_str();
-        let is_of_all = name.starts_with("--") || name == JOB_FILE;
-        is_of_all || catalogue::row(name).is_some_and(|row| row.for_health)
-    };
-    if let Some(problem) = host.problems.iter().find(relevant) {
+    if let Some(problem) = host.problems.iter().find(|problem| is_of_output(problem)) {
         return failed(Failure::new(Outcome::Settings, problem.to_string()));
     }
     let verify = args.verify;
@@ -310,6 +306,13 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
         error: None,
         job: None,
     }
+}
+
+/// Whether a problem is one of where the output is, for commands that only look there.
+fn is_of_output(problem: &Problem) -> bool {
+    let name = problem.setting.as_str();
+    let is_of_all = name.starts_with("--") || name == JOB_FILE;
+    is_of_all || catalogue::row(name).is_some_and(|row| row.for_health)
 }
 
 /// Prints the built-in component.

@@ -188,8 +188,12 @@ pub struct Limits {
     /// Each step of writing or reading how a run ended in a database (`tidegate_runs`): connecting, and each statement; also
     /// finding out who holds a lock. What takes longer is left, with a warning.
     pub database_record: Duration,
-    /// Runs of one job that are recorded there; the oldest go.
+    /// Runs of one job that are recorded there, or in `runs.ndjson`; the oldest go.
     pub runs_kept: u32,
+    /// A `runs.ndjson`; of a larger one, the end is kept.
+    pub history_bytes: u64,
+    /// How long another run that adds a line to it is waited for.
+    pub history_lock: Duration,
 
     /// How long another writer of a database is waited for.
     pub database_busy: Duration,
@@ -310,6 +314,8 @@ impl Default for Limits {
             database_resolve: Duration::from_mins(1),
             database_record: Duration::from_secs(5),
             runs_kept: 1_000,
+            history_bytes: 64 * MIB,
+            history_lock: Duration::from_secs(1),
 
             database_busy: Duration::from_secs(30),
             remembered_bytes: 64 * MIB,

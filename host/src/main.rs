@@ -73,6 +73,10 @@ fn carried_out(mut command: Command) -> Ended {
             None if args.parallel.is_some() => Ended::of(Err(fleet::no_folder())),
             None => tidegate::commands::health(&args, environment),
         },
+        Command::Runs(args) => match fleet::folder(args.job.as_deref()) {
+            Some(folder) => fleet::runs::runs(&args, folder),
+            None => tidegate::commands::runs::runs(&args, environment),
+        },
         Command::Kubernetes(args) => tidegate::commands::kubernetes::kubernetes(&args),
         Command::New(NewArgs {
             what: New::Connector(args),

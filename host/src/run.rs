@@ -32,6 +32,7 @@ mod credential;
 pub mod drift;
 mod follow;
 pub mod gates;
+pub mod history;
 pub mod interval;
 pub mod last_run;
 mod open_sink;
@@ -161,7 +162,7 @@ pub fn run_watched(
     let error = result
         .err()
         .map(|failure| redactor.hide(&summary.error_line(&failure, &limits)));
-    remember(&lock, output_dir, &summary, &log);
+    remember(&lock, output_dir, &summary, &limits, &log);
     if let (Some(host), Recording::Due) = (where_recorded, recording) {
         record_apart(watch, &host, &summary, &log);
     }
@@ -204,12 +205,13 @@ fn tell(args: &RunArgs, log: &Log, summary: &Summary) {
     }
 }
 
-/// Writes `last-run.json`: the holder of the lock does, and a run that failed before it, where the folder exists and nobody
+/// Writes `last-run.json` and a line of `runs.ndjson`: the holder of the lock does, and a run that failed before it, where the folder exists and nobody
 /// can write to it who may not.
 fn remember(
     lock: &LockState,
     output_dir: Option<(PathBuf, Writers)>,
     summary: &Summary,
+    limits: &Limits,
     log: &Log,
 ) {
     let folder = match lock {
@@ -220,6 +222,12 @@ fn remember(
         }
     };
     let Some(folder) = folder else { return };
+    if let Err(failure) = history::add(&folder, &summary.run_id, summary, limits) {
+        log.warn(
+            "runs.ndjson not written",
+            json!({ "error": failure.message, "what": "`tidegate runs` does not list this run" }),
+        );
+    }
     // Only a failed run can have been a trial: any other has nothing to ask of the record before it.
     let has_failed = summary.exit_code != 0;
     let before = has_failed.then(|| last_run::read(&folder, &Limits::default()));

@@ -43,6 +43,7 @@ pages! {
     "docs/fan-out.md"
     "docs/fleet.md"
     "docs/job-files.md"
+    "docs/on-call.md"
     "docs/output.md"
     "docs/policy.md"
     "docs/recipes-by-pattern.md"

@@ -82,6 +82,8 @@ mod rejected;
 mod replacing;
 /// Methods, forms and headers, as a server sees them.
 mod requests;
+/// `tidegate runs`.
+mod runs;
 /// What toolchains import whether a component needs it or not.
 mod satisfied;
 /// Where settings come from, and how their problems are told.

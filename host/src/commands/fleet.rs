@@ -1,6 +1,7 @@
 //! A folder of jobs: every job of it once, each as a process of its own, under limits of time and number.
 //!
-//! `run` does it for `tidegate run FOLDER`, `health` for `tidegate health FOLDER`. Which files are jobs is `jobs`' business,
+//! `run` does it for `tidegate run FOLDER`, `health` for `tidegate health FOLDER`, `runs` for
+//! `tidegate runs FOLDER`. Which files are jobs is `jobs`' business,
 //! which one is next `queue`'s, a single process `child`'s.
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub mod health;
 pub mod jobs;
 mod queue;
 pub mod run;
+pub mod runs;
 
 /// As long as a job may take where nothing else was said: longer than any RUN_DEADLINE that is usual.
 const JOB_DEADLINE: Duration = Duration::from_hours(1);

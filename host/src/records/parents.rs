@@ -82,7 +82,7 @@ impl Parents {
         Err(Failure::new(
             Outcome::GateRefused,
             format!(
-                "record {number} of this run has {} at {place}, and the run replaces no such parent, but {} others, such as {}: what it replaces would stay; let {} name the same value as SOURCE_PARENT, of the same JSON type",
+                "record {number} of this run has {} at {place}, and the run replaces no such parent, but {} others, such as {}: what it replaces would stay; let {} name the value by which the component replaces, of the same JSON type",
                 json(parent),
                 self.last_at.len(),
                 json(self.iter().min().unwrap_or_default()),

@@ -42,7 +42,7 @@ impl Run<'_> {
             memory_bytes: host.limits.memory_bytes,
         };
         let run = job.connector.run(grants, &host.limits, request);
-        let ran = stop.unless(async { Ok(run.await) }).await;
+        let ran = Box::pin(stop.unless(async { Ok(run.await) })).await;
         let traffic = egress.traffic();
         self.summary.requests = traffic.requests;
         // Until the component says it itself.

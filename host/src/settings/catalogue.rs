@@ -689,6 +689,14 @@ catalogue! {
         form: Form::Pattern(NUMBER),
         rules: &[of_files("keeps sets of files, and a table holds the last one")],
     }
+    KEEP_RUNS: u32 = parse::keep_runs {
+        group: Group::Output,
+        default: "1000",
+        example: "10000",
+        meaning: "How many runs `tidegate runs` can list: lines of `runs.ndjson`, or rows of `tidegate_runs` in a database",
+        form: Form::Pattern(NUMBER),
+        for_health: true,
+    }
     MIN_RECORDS: u64 = parse::count {
         group: Group::Gates,
         default: "0",

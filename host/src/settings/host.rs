@@ -18,10 +18,10 @@ use crate::settings::auth;
 use crate::settings::catalogue::{
     self, ALLOW_ENVIRONMENT, ALLOW_HOSTS, ALLOW_PRIVATE_NETWORKS, ALLOW_SHARED_OUTPUT, CA_FILE,
     COMPILE_CPU_LIMIT, CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, KEEP_GENERATIONS,
-    LOG_FORMAT, LOG_LEVEL, MAX_AGE, MAX_CURSOR_AGE, MAX_DELETE_PERCENT, MAX_RECORD_BYTES,
-    MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES, MAX_SHRINK_PERCENT, MEMORY_LIMIT, MIN_RECORDS,
-    ON_OVERLAP, OUTBOUND_PROXY, RETRY_PAUSE, RUN_DEADLINE, SCHEMA_DRIFT, SOURCE_COOKIES,
-    SOURCE_SECRET, SOURCE_TIMEOUT, Secrecy, Setting, TABLE_LIMIT, WRITE_MODE,
+    KEEP_RUNS, LOG_FORMAT, LOG_LEVEL, MAX_AGE, MAX_CURSOR_AGE, MAX_DELETE_PERCENT,
+    MAX_RECORD_BYTES, MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES, MAX_SHRINK_PERCENT,
+    MEMORY_LIMIT, MIN_RECORDS, ON_OVERLAP, OUTBOUND_PROXY, RETRY_PAUSE, RUN_DEADLINE, SCHEMA_DRIFT,
+    SOURCE_COOKIES, SOURCE_SECRET, SOURCE_TIMEOUT, Secrecy, Setting, TABLE_LIMIT, WRITE_MODE,
 };
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{self, Inputs, Problem};
@@ -136,6 +136,7 @@ impl HostPlan {
         limits.response_decoded_bytes = limits.response_wire_bytes;
         limits.staged_line_bytes = read.limit(&MAX_RECORD_BYTES) + STAGED_LINE_EXTRA_BYTES;
         limits.retries = read.limit(&MAX_RETRIES);
+        limits.runs_kept = read.limit(&KEEP_RUNS);
         limits.retry_pause = read.limit(&RETRY_PAUSE);
         if let Some(tenant) = inputs.tenant().filter(|tenant| tenant.is_usable()) {
             tenant.budgets.lower(&mut limits, &mut read.verdicts);

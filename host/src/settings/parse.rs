@@ -397,6 +397,15 @@ pub fn keep_generations(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| "takes a number from 2 to 10000".to_owned())
 }
 
+/// `KEEP_RUNS`.
+pub fn keep_runs(text: &str) -> Result<u32, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (1..=10_000).contains(number));
+    number.ok_or_else(|| "takes a number from 1 to 10000".to_owned())
+}
+
 /// A number of things.
 pub fn count(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "takes a whole number".to_owned())

@@ -14,8 +14,8 @@ use toml_edit::{Document, Item, TableLike, Value};
 
 use super::catalogue::{
     COMPILE_CPU_LIMIT, CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, KEEP_GENERATIONS,
-    MAX_RECORD_BYTES, MAX_RESPONSE_BYTES, MAX_RETRIES, MEMORY_LIMIT, RETRY_PAUSE, RUN_DEADLINE,
-    Row, SOURCE_TIMEOUT, TABLE_LIMIT,
+    KEEP_RUNS, MAX_RECORD_BYTES, MAX_RESPONSE_BYTES, MAX_RETRIES, MEMORY_LIMIT, RETRY_PAUSE,
+    RUN_DEADLINE, Row, SOURCE_TIMEOUT, TABLE_LIMIT,
 };
 use super::component_settings::{LIMITED, number};
 use super::database_url::DatabaseUrl;
@@ -77,7 +77,7 @@ const KEYS: [&str; 15] = [
 const STATE_FOLDER: &str = "state_folder";
 
 /// The limits that a policy can lower or raise; one that it does not name is at most its default.
-static CAPPED: [&Row; 13] = [
+static CAPPED: [&Row; 14] = [
     &RUN_DEADLINE.row,
     &CPU_LIMIT.row,
     &COMPILE_CPU_LIMIT.row,
@@ -91,6 +91,7 @@ static CAPPED: [&Row; 13] = [
     &MAX_RETRIES.row,
     &RETRY_PAUSE.row,
     &KEEP_GENERATIONS.row,
+    &KEEP_RUNS.row,
 ];
 
 /// What the policy allows a tenant. Nothing at all where it could not be read.

@@ -227,6 +227,15 @@ pub struct Seen {
     pub runs: SeenRuns,
 }
 
+/// The summaries of the last runs of a job that ended, at most `most`, the newest first. Takes no lock and changes nothing.
+pub fn history(url: &DatabaseUrl, host: &HostPlan, most: usize) -> Result<Vec<String>, Failure> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    match url {
+        DatabaseUrl::Sqlite(path) => sqlite::history(path, &host.job, most, &host.limits),
+        DatabaseUrl::Postgres(address) => postgres::history(address, host, most),
+    }
+}
+
 /// Looks at a job's last commit without a lock, and changes nothing. `count`: also counts the rows of its table.
 pub fn look(url: &DatabaseUrl, host: &HostPlan, count: bool) -> Result<Seen, Failure> {
     match url {

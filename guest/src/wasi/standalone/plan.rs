@@ -28,7 +28,7 @@ const OURS: [&str; 5] = [
     LOG_LEVEL,
 ];
 /// Settings that only our host has. Of those that begin with `SOURCE_` or `OUTPUT_` none has to stand here.
-const OF_THE_HOST: [&str; 23] = [
+const OF_THE_HOST: [&str; 24] = [
     "ALLOW_ENVIRONMENT",
     "ALLOW_PRIVATE_NETWORKS",
     "ALLOW_SHARED_OUTPUT",
@@ -42,6 +42,7 @@ const OF_THE_HOST: [&str; 23] = [
     "INSTANCE_LIMIT",
     "JOB_NAME",
     "KEEP_GENERATIONS",
+    "KEEP_RUNS",
     "LOG_FORMAT",
     "MAX_AGE",
     "MAX_CURSOR_AGE",

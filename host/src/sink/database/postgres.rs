@@ -30,7 +30,7 @@ use resolve::Became;
 use runs::RunsTable;
 use wait::{Given, Trouble, wait};
 
-pub use look::look;
+pub use look::{history, look};
 pub use runs::record_apart;
 
 mod ahead;

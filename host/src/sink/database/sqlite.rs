@@ -21,7 +21,7 @@ use crate::sink::database::{
 use error::DatabaseFile;
 use runs::Runs;
 
-pub use look::look;
+pub use look::{history, look};
 pub use runs::record_apart;
 
 mod apply;
@@ -329,7 +329,7 @@ impl Connection for Sqlite<'_> {
     }
 
     fn recorded(&mut self) -> Result<Option<String>, Failure> {
-        self.runs().last()
+        Ok(self.runs().last(1)?.pop())
     }
 
     fn record(&mut self, run: &RunRow) -> Result<Recorded, Failure> {

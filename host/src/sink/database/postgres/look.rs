@@ -4,7 +4,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
 use crate::log::Log;
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Outcome};
 use crate::settings::database_url::Address;
 use crate::settings::host::HostPlan;
 use crate::sink::database::names::quoted;
@@ -19,6 +19,43 @@ use super::{ALL_ROWS, lock_of, row_of, state_sql, tls};
 /// The job's row, its runs, whether its table is there and, where `count` says so, how many rows that has. All are looked for
 /// where a run has them, and nowhere else: what others made may run their code.
 pub fn look(address: &Address, host: &HostPlan, count: bool) -> Result<Seen, Failure> {
+    with_session(address, host, |session, names, way| {
+        let asked = ask(session, names, way, host, count);
+        asked.map_err(|trouble| trouble.failure("cannot inspect the last commit in", address))
+    })
+}
+
+/// The summaries of the last runs that ended. `Err`: they are there, and may not be read.
+pub fn history(address: &Address, host: &HostPlan, most: i64) -> Result<Vec<String>, Failure> {
+    with_session(address, host, |session, names, way| {
+        let asked = wait(None, host.limits.database_answer, async {
+            let client = &session.client;
+            let table = match table_of_runs(client, names, way).await? {
+                Ok(Some(table)) => table,
+                Ok(None) => return Ok(Ok(Vec::new())),
+                Err(why) => return Ok(Err(why)),
+            };
+            let sql = format!(
+                "SELECT {} FROM {table} WHERE job = $1 AND finished IS NOT NULL \
+                 ORDER BY started DESC, run_id DESC LIMIT $2",
+                summary(way)
+            );
+            let given: Given<'_> = &[(&host.job, Type::TEXT), (&most, Type::INT8)];
+            let rows = client.query_typed(&sql, given).await?;
+            let texts = rows.iter().map(|row| row.try_get(0));
+            Ok(Ok(texts.collect::<Result<Vec<String>, _>>()?))
+        });
+        let doing = "cannot read how runs ended in";
+        let asked = asked.map_err(|trouble| trouble.failure(doing, address))?;
+        asked.map_err(|why| Failure::new(Outcome::OutputUnusable, why))
+    })
+}
+
+fn with_session<T>(
+    address: &Address,
+    host: &HostPlan,
+    act: impl FnOnce(&Session, &Names, &Way<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let names = Names::new(&host.output.table)?;
     let way = Way {
         address,
@@ -29,8 +66,7 @@ pub fn look(address: &Address, host: &HostPlan, count: bool) -> Result<Seen, Fai
         log: &Log::silent(),
     };
     let session = way.connect(None)?;
-    let asked = ask(&session, &names, &way, host, count);
-    asked.map_err(|trouble| trouble.failure("cannot inspect the last commit in", address))
+    act(&session, &names, &way)
 }
 
 fn ask(
@@ -88,34 +124,54 @@ async fn is_there(client: &Client, name: &String) -> Result<bool, Error> {
     client.query_typed_one(sql, of).await?.try_get(0)
 }
 
+/// The table of runs; none where there is none. `Err`: why it cannot be read.
+async fn table_of_runs(
+    client: &Client,
+    names: &Names,
+    way: &Way<'_>,
+) -> Result<Result<Option<String>, String>, Error> {
+    let found = RunsTable::find(client, names).await?;
+    if let Some(why) = found.refused {
+        return Ok(Err(format!("how runs ended is not known: {why}")));
+    }
+    let table = found.name();
+    let of: Given<'_> = &[(&table, Type::TEXT)];
+    let sql = "SELECT has_table_privilege(to_regclass($1)::oid, 'SELECT')";
+    let may_read: Option<bool> = client.query_typed_one(sql, of).await?.try_get(0)?;
+    Ok(match may_read {
+        None => Ok(None),
+        Some(true) => Ok(Some(table)),
+        Some(false) => {
+            let user = quoted(way.address.user());
+            Err(format!(
+                "how runs ended is not known: the role may not read {table}; `GRANT SELECT ON {table} TO {user}`"
+            ))
+        }
+    })
+}
+
+/// A summary, as SQL reads it; one that is larger than any that a run writes is read as an empty one.
+fn summary(way: &Way<'_>) -> String {
+    let most = way.limits.manifest_bytes;
+    format!("CASE WHEN octet_length(summary::text) <= {most} THEN summary::text ELSE '' END")
+}
+
 /// The last run that ended, and a later one that did not.
 async fn runs(client: &Client, names: &Names, way: &Way<'_>) -> Result<SeenRuns, Error> {
     let mut seen = SeenRuns::default();
-    let found = RunsTable::find(client, names).await?;
-    if let Some(why) = found.refused {
-        seen.unread = Some(format!("how runs ended is not known: {why}"));
-        return Ok(seen);
-    }
-    let table = &found.name();
-    let of: Given<'_> = &[(table, Type::TEXT)];
-    let sql = "SELECT has_table_privilege(to_regclass($1)::oid, 'SELECT')";
-    let may_read: Option<bool> = client.query_typed_one(sql, of).await?.try_get(0)?;
-    match may_read {
-        None => return Ok(seen),
-        Some(false) => {
-            let user = quoted(way.address.user());
-            seen.unread = Some(format!(
-                "how runs ended is not known: the role may not read {table}; `GRANT SELECT ON {table} TO {user}`"
-            ));
+    let table = match table_of_runs(client, names, way).await? {
+        Ok(Some(table)) => table,
+        Ok(None) => return Ok(seen),
+        Err(why) => {
+            seen.unread = Some(why);
             return Ok(seen);
         }
-        Some(true) => {}
-    }
+    };
     let job: (&(dyn tokio_postgres::types::ToSql + Sync), Type) = (&way.job, Type::TEXT);
-    let most = way.limits.manifest_bytes;
     let sql = format!(
-        "SELECT CASE WHEN octet_length(summary::text) <= {most} THEN summary::text ELSE '' END, finished IS NOT NULL \
-         FROM {table} WHERE job = $1 ORDER BY started DESC, run_id DESC LIMIT 20"
+        "SELECT {}, finished IS NOT NULL \
+         FROM {table} WHERE job = $1 ORDER BY started DESC, run_id DESC LIMIT 20",
+        summary(way)
     );
     for row in client.query_typed(&sql, &[job]).await? {
         let summary: String = row.try_get(0)?;

@@ -74,3 +74,22 @@ fn open(path: &Path) -> rusqlite::Result<Link> {
         opened => opened,
     }
 }
+
+/// The summaries of the last runs that ended.
+pub fn history(path: &Path, job: &str, most: i64, limits: &Limits) -> Result<Vec<String>, Failure> {
+    let place = DatabaseFile::of(path);
+    let doing = || "cannot open";
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let link = place.done(open(path), doing)?;
+    place.done(link.busy_timeout(limits.database_busy), doing)?;
+    let runs = Runs {
+        link: &link,
+        place: &place,
+        job,
+        is_strict: true,
+        limits,
+    };
+    runs.last(most)
+}

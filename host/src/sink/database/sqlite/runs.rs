@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use rusqlite::{Connection as Link, OptionalExtension as _, params};
+use rusqlite::{Connection as Link, params};
 
 use crate::limits::Limits;
 use crate::outcome::Failure;
@@ -51,36 +51,37 @@ pub fn record_apart(
         limits: &host.limits,
     };
     let has_failed = (run.ended.as_ref()).is_some_and(|ended| ended.exit_code != 0);
-    if has_failed && runs.last()?.is_some_and(|before| is_trial(&before)) {
+    if has_failed && runs.last(1)?.first().is_some_and(|before| is_trial(before)) {
         return Ok(Recorded::Trial);
     }
     runs.write(run, "COMMIT")
 }
 
 impl Runs<'_> {
-    /// The summary of the last one.
-    pub fn last(&self) -> Result<Option<String>, Failure> {
+    /// The summaries of the last ones, at most `most`, the newest first.
+    pub fn last(&self, most: i64) -> Result<Vec<String>, Failure> {
         let doing = || "cannot read `tidegate_runs`";
         if !self
             .place
             .done(table::exists(self.link, "tidegate_runs"), doing)?
         {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         // A summary larger than any that a run writes is read as an empty one.
         let sql = "SELECT CASE WHEN length(summary) <= ?2 THEN summary ELSE '' END FROM tidegate_runs \
-             WHERE job = ?1 AND finished IS NOT NULL ORDER BY started DESC, run_id DESC LIMIT 1";
-        let most = i64::try_from(self.limits.manifest_bytes).unwrap_or(i64::MAX);
-        let read = self
-            .link
-            .query_row(sql, params![self.job, most], |row| row.get(0));
-        self.place.done(read.optional(), doing)
+             WHERE job = ?1 AND finished IS NOT NULL ORDER BY started DESC, run_id DESC LIMIT ?3";
+        let bytes_max = i64::try_from(self.limits.manifest_bytes).unwrap_or(i64::MAX);
+        let read = self.link.prepare(sql).and_then(|mut statement| {
+            let rows = statement.query_map(params![self.job, bytes_max, most], |row| row.get(0))?;
+            rows.collect()
+        });
+        self.place.done(read, doing)
     }
 
     /// What there is of it for somebody who only looks.
     pub fn seen(&self) -> Result<SeenRuns, Failure> {
         Ok(SeenRuns {
-            ended: self.last()?,
+            ended: self.last(1)?.pop(),
             ..SeenRuns::default()
         })
     }

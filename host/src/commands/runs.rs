@@ -1,0 +1,247 @@
+//! Runs: how the last runs of a job ended, the newest first. Reads `runs.ndjson` and, of a database, `tidegate_runs`.
+//!
+//! Takes no lock that a run waits for and changes nothing, so it may be asked at any time.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::cli::{GivenArgs, RunsArgs, RunsOutput};
+use crate::commands::describe::wrapped;
+use crate::commands::{is_of_output, stdout};
+use crate::folder::Folder;
+use crate::outcome::{Ended, Failure, Outcome};
+use crate::process::watch::{Watch, aside};
+use crate::run::{history, setup};
+use crate::settings::host::HostPlan;
+use crate::settings::inputs::Commands;
+use crate::sink::database;
+use crate::units::{counted, thousands};
+use crate::words;
+
+/// The columns of `--output csv`, members of a run's summary.
+const COLUMNS: [&str; 21] = [
+    "job",
+    "run_id",
+    "started",
+    "finished",
+    "exit_code",
+    "outcome",
+    "records",
+    "fetched",
+    "new",
+    "changed",
+    "deleted",
+    "rejected",
+    "requests",
+    "wire_bytes",
+    "duration_ms",
+    "component_cpu_ms",
+    "component_memory_peak_bytes",
+    "cursor",
+    "generation",
+    "dry_run",
+    "message",
+];
+/// What the terminal shows of why a run failed, in bytes, and in characters on a line.
+const WHY_BYTES: usize = 400;
+const WHY_COLUMNS: usize = 76;
+
+/// Prints how the last runs of one job ended.
+pub fn runs(args: &RunsArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
+    let watch = Watch::begin();
+    let needed = Commands::OfHealth;
+    let (inputs, host) = setup::read_starting(&given(args), environment, needed, &watch.stop);
+    let (redactor, job) = (setup::redactor(&inputs, &host), host.job.clone());
+    let failed = |failure| Ended::hidden(Err(failure), &redactor).of_job(&job, &redactor);
+    if let Err(failure) = watch.stop.check() {
+        return failed(failure);
+    }
+    if let Some(problem) = host.problems.iter().find(|problem| is_of_output(problem)) {
+        return failed(Failure::new(Outcome::Settings, problem.to_string()));
+    }
+    let (most, failed_alone) = (usize::from(args.last), args.failed);
+    // A database server is waited for.
+    let read = aside("runs", move || last_runs(&host, most, failed_alone));
+    match watch.block_on(watch.stop.unless(read)) {
+        Ok(runs) => {
+            let text = shown(
+                &runs,
+                args.output,
+                &format!("no run of `{job}` is recorded"),
+            );
+            Ended::of(stdout::print(&redactor.hide(&text)))
+        }
+        Err(failure) => failed(failure),
+    }
+}
+
+/// The settings of the job whose runs they are.
+pub fn given(args: &RunsArgs) -> GivenArgs {
+    GivenArgs {
+        job: args.job.clone(),
+        env_file: args.env_file.clone(),
+        set: args.set.clone(),
+        under: args.under.clone(),
+        ..GivenArgs::default()
+    }
+}
+
+/// The summaries of the last runs, the newest first.
+fn last_runs(host: &HostPlan, most: usize, failed_alone: bool) -> Result<Vec<Value>, Failure> {
+    let kept = usize::try_from(host.limits.runs_kept).unwrap_or(usize::MAX);
+    let looked_at = if failed_alone { kept } else { most };
+    let mut texts = match &host.database {
+        Some(url) => database::history(url, host, looked_at)?,
+        None => Vec::new(),
+    };
+    if let Some(path) = &host.output_dir
+        && let Some(folder) = Folder::open(path)?
+    {
+        texts.extend(history::read(&folder, looked_at, &host.limits)?);
+    }
+    let parsed = texts
+        .iter()
+        .filter_map(|text| serde_json::from_str(text).ok());
+    let mut runs: Vec<Value> = parsed.collect();
+    if host.database.is_some() {
+        let key = |run: &Value| {
+            (
+                text(run, "started").to_owned(),
+                text(run, "run_id").to_owned(),
+            )
+        };
+        runs.sort_by_key(|run| std::cmp::Reverse(key(run)));
+        runs.dedup_by_key(|run| key(run));
+    }
+    runs.retain(|run| !failed_alone || run["exit_code"].as_u64() != Some(0));
+    runs.truncate(most);
+    Ok(runs)
+}
+
+/// The runs as they are printed; `none` is the line on a terminal that stands for no runs.
+pub fn shown(runs: &[Value], output: Option<RunsOutput>, none: &str) -> String {
+    match output {
+        Some(RunsOutput::Json) => {
+            let lines = runs
+                .iter()
+                .map(|run| words::escaped(&run.to_string()) + "\n");
+            lines.collect()
+        }
+        Some(RunsOutput::Csv) => csv(runs),
+        None if runs.is_empty() => words::escaped(none) + "\n",
+        None => table(runs),
+    }
+}
+
+fn text<'v>(run: &'v Value, member: &str) -> &'v str {
+    run[member].as_str().unwrap_or_default()
+}
+
+/// Lines of 80 columns; below a failed run, why.
+fn table(runs: &[Value]) -> String {
+    let mut out = line(
+        "STARTED (UTC)",
+        "EXIT",
+        "OUTCOME",
+        ["RECORDS", "NEW", "CHANGED", "GONE", "SECONDS"].map(str::to_owned),
+    );
+    for run in runs {
+        let number = |member: &str| run[member].as_u64().map_or("-".to_owned(), thousands);
+        let seconds = run["duration_ms"]
+            .as_u64()
+            .map_or("-".to_owned(), |millis| {
+                format!("{}.{}", millis / 1000, millis % 1000 / 100)
+            });
+        // A run that changed nothing took nothing away.
+        let gone = match text(run, "committed") {
+            "no" => "-".to_owned(),
+            _ => number("deleted"),
+        };
+        let exit = run["exit_code"].as_u64();
+        let exit = exit.map_or("-".to_owned(), |code| code.to_string());
+        let started = words::line(text(run, "started"), 40);
+        let started = started.get(..19).unwrap_or(&started).replace('T', " ");
+        out.push_str(&line(
+            &started,
+            &exit,
+            &words::line(text(run, "outcome"), 16),
+            [
+                number("records"),
+                number("new"),
+                number("changed"),
+                gone,
+                seconds,
+            ],
+        ));
+        if let Some(message) = run["message"].as_str() {
+            for line in wrapped(&words::line(message, WHY_BYTES), WHY_COLUMNS) {
+                let letters: Vec<char> = line.chars().collect();
+                for part in letters.chunks(WHY_COLUMNS) {
+                    let _ = writeln!(out, "    {}", part.iter().collect::<String>());
+                }
+            }
+        }
+    }
+    let failed = runs
+        .iter()
+        .filter(|run| run["exit_code"].as_u64() != Some(0));
+    let failed = failed.count();
+    let runs = counted(runs.len() as u64, "run");
+    let _ = writeln!(out, "\n{runs}, {failed} failed");
+    out
+}
+
+fn line(
+    started: &str,
+    exit: &str,
+    outcome: &str,
+    [records, new, changed, gone, seconds]: [String; 5],
+) -> String {
+    format!(
+        "{started:<19} {exit:>4} {outcome:<16} {records:>9} {new:>6} {changed:>7} {gone:>5} {seconds:>7}\n"
+    )
+}
+
+/// With a header; quoted as RFC 4180 has it.
+fn csv(runs: &[Value]) -> String {
+    let mut out = String::new();
+    let header: Vec<String> = COLUMNS.iter().map(|name| (*name).to_owned()).collect();
+    row(&header, &mut out);
+    for run in runs {
+        let cells: Vec<String> = COLUMNS
+            .iter()
+            .map(|member| match &run[*member] {
+                Value::Null => String::new(),
+                Value::String(text) => plain(text),
+                other => other.to_string(),
+            })
+            .collect();
+        row(&cells, &mut out);
+    }
+    out
+}
+
+fn row(cells: &[String], out: &mut String) {
+    for (at, cell) in cells.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        if cell.contains([',', '"', '\r', '\n']) {
+            let _ = write!(out, "\"{}\"", cell.replace('"', "\"\""));
+        } else {
+            out.push_str(cell);
+        }
+    }
+    out.push('\n');
+}
+
+/// A text that a spreadsheet does not take for a formula: it may be the source's.
+fn plain(text: &str) -> String {
+    let mark = if text.starts_with(['=', '+', '-', '@', '\t']) {
+        "'"
+    } else {
+        ""
+    };
+    format!("{mark}{}", words::escaped(text))
+}
