@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{DeflateEncoder, GzEncoder};
+use flate2::{Compression, Crc};
 use serde_json::json;
 use tidegate::outcome::Outcome;
 
@@ -107,6 +107,101 @@ fn a_gzip_file_that_is_cut_or_too_large_is_refused() {
     cut.exits(Outcome::ProtocolBroken)
         .publishes_nothing()
         .stderr_has("gzip");
+}
+
+/// A zip file of these, deflated.
+fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let (mut zip, mut directory) = (Vec::new(), Vec::new());
+    for (name, text) in files {
+        let mut crc = Crc::new();
+        crc.update(text);
+        let mut data = DeflateEncoder::new(Vec::new(), Compression::best());
+        data.write_all(text).expect("into memory");
+        let data = data.finish().expect("into memory");
+        let short = |number: usize| u16::try_from(number).expect("a small number").to_le_bytes();
+        let long = |number: usize| u32::try_from(number).expect("a small number").to_le_bytes();
+        let head = [
+            &[20, 0, 0, 0, 8, 0, 0, 0, 0, 0][..],
+            &crc.sum().to_le_bytes(),
+            &long(data.len()),
+            &long(text.len()),
+            &short(name.len()),
+        ]
+        .concat();
+        directory.extend([b"PK\x01\x02\x14\0", &head[..], &[0; 12], &long(zip.len())].concat());
+        directory.extend(name.as_bytes());
+        zip.extend([b"PK\x03\x04", &head[..], &[0, 0], name.as_bytes(), &data].concat());
+    }
+    let [entries, bytes, at] = [files.len(), directory.len(), zip.len()]
+        .map(|number| u32::try_from(number).expect("a small number").to_le_bytes());
+    zip.extend(directory);
+    let entries = &entries[..2];
+    zip.extend(
+        [
+            b"PK\x05\x06\0\0\0\0",
+            entries,
+            entries,
+            &bytes,
+            &at,
+            &[0, 0],
+        ]
+        .concat(),
+    );
+    zip
+}
+
+#[test]
+fn the_one_file_in_a_zip_file_is_read_and_the_credential_in_it_is_replaced() {
+    let mut job = Job::new().set("SOURCE_FORMAT", "csv");
+    let table = format!("id,key\n1,{}\n2,b\n", job.key);
+    let files: [(&str, &[u8]); 3] = [
+        ("export/", b""),
+        ("export/stock.csv", table.as_bytes()),
+        ("__MACOSX/export/._stock.csv", b"of a mac"),
+    ];
+    job = job.reply(Reply::new(200, zip(&files)).header("content-type", "application/zip"));
+
+    let run = job.run();
+
+    run.exits(Outcome::Published)
+        .publishes(&json!([{"id": "1", "key": "REDACTED"}, {"id": "2", "key": "b"}]));
+}
+
+#[test]
+fn a_zip_file_that_is_not_one_whole_file_of_a_fair_size_is_refused() {
+    let page: &[u8] = b"[{\"id\":1}]";
+    let of = |body: &[u8]| {
+        Job::new()
+            .set("MAX_RETRIES", "0")
+            .reply(file(body))
+            .run()
+            .exits(Outcome::ProtocolBroken)
+            .publishes_nothing()
+            .stderr
+            .clone()
+    };
+    let whole = zip(&[("a.json", page)]);
+
+    let several = of(&zip(&[("a.json", page), ("b.json", page)]));
+    let cut = of(&whole[..whole.len() - 3]);
+    let none = of(&zip(&[]));
+    let bomb = of(&zip(&[("a.json", &vec![b' '; 20_000_000])]));
+    let hidden = of(&zip(&[
+        ("__MACOSX/a", &vec![b' '; 20_000_000]),
+        ("a.json", page),
+    ]));
+
+    assert!(
+        several.contains("is a zip file that has several files in it, `a.json` and `b.json`"),
+        "{several}"
+    );
+    assert!(
+        cut.contains("its zip is damaged: it ends before its end"),
+        "{cut}"
+    );
+    assert!(none.contains("has no file in it"), "{none}");
+    assert!(bomb.contains("decode_ratio"), "{bomb}");
+    assert!(hidden.contains("decode_ratio"), "{hidden}");
 }
 
 #[test]

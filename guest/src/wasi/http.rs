@@ -16,7 +16,7 @@ use waki::bindings::wasi::io::streams::{InputStream, OutputStream, StreamError};
 
 use crate::ports::{self, Answer, Http, Request, SendError};
 
-/// By this header our host unpacks a gzip file.
+/// By this header our host unpacks a gzip file or a zip file.
 const UNPACK: &str = "tidegate-unpack";
 /// Read at once from an answer; the stream gives what it has.
 const CHUNK_BYTES: u64 = 1024 * 1024;
@@ -199,7 +199,7 @@ fn outgoing(request: &Request, is_ours: bool) -> Option<OutgoingRequest> {
         .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
         .collect();
     if is_ours {
-        headers.push((UNPACK.to_owned(), b"gzip".to_vec()));
+        headers.push((UNPACK.to_owned(), b"files".to_vec()));
     }
     let outgoing = OutgoingRequest::new(Headers::from_list(&headers).ok()?);
     let scheme = match url.scheme() {

@@ -81,6 +81,7 @@ impl From<&EgressError> for Broken {
             EgressError::BadCertificate { .. } | EgressError::BadTls { .. } => Self::BadTls,
             EgressError::BadFraming { .. }
             | EgressError::BadEncoding { .. }
+            | EgressError::BadFile { .. }
             | EgressError::BadToken { .. }
             | EgressError::ProxyBroken { .. } => Self::BadProtocol,
             EgressError::RequestBroken { .. } => Self::Asking,

@@ -22,10 +22,13 @@ use tokio_util::io::{StreamReader, poll_read_buf};
 use super::client::{Incoming, innermost};
 use super::echo::{Scrubber, Signed};
 use super::headers::Encoding;
+use super::unzip::{self, Step, Unfit, Unzip};
 use super::{BoxError, EgressError, Shared, tls};
 
 /// What a gzip file begins with.
 const GZIP: &[u8] = b"\x1f\x8b";
+/// Of how many first bytes is told what a body is.
+const TOLD_BY_BYTES: usize = 4;
 /// Decoded bytes handed on at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Small bodies of much the same bytes compress well and harm nobody.
@@ -56,7 +59,9 @@ enum WireFormat {
     Plain(Box<Wire>),
     /// The decoder, and the buffer it decodes into.
     Gzip(Box<GzipDecoder<StreamReader<Wire, Bytes>>>, BytesMut),
-    /// One of the two, by its first bytes, which the wire keeps until then.
+    /// A file with one in it, which is unpacked.
+    Zip(Box<Wire>, Box<Unzip>),
+    /// One of them, by its first bytes, which the wire keeps until then.
     Untold(Option<Box<Wire>>),
 }
 
@@ -101,12 +106,18 @@ impl EgressBody {
     }
 
     /// Counts `chunk` and replaces echoes in it.
-    fn take(&mut self, chunk: Bytes) -> Result<Bytes, EgressError> {
+    fn take(&mut self, chunk: Chunk) -> Result<Bytes, EgressError> {
         let State::Open(source, _) = &self.state else {
             return Ok(Bytes::new());
         };
         let wire = source.wire();
-        let bytes = chunk.len() as u64;
+        let (chunk, bytes) = match chunk {
+            Chunk::Shown(chunk) => {
+                let bytes = chunk.len() as u64;
+                (chunk, bytes)
+            }
+            Chunk::Passed(bytes) => (Bytes::new(), bytes),
+        };
         self.decoded_bytes += bytes;
         let run = self
             .shared
@@ -209,6 +220,13 @@ impl Body for EgressBody {
     }
 }
 
+/// What was decoded.
+enum Chunk {
+    Shown(Bytes),
+    /// So many bytes that nobody sees, and that count.
+    Passed(u64),
+}
+
 impl WireFormat {
     fn gzip(wire: Wire) -> Self {
         let mut decoder = GzipDecoder::new(StreamReader::new(wire));
@@ -219,7 +237,7 @@ impl WireFormat {
 
     fn wire(&self) -> &Wire {
         match self {
-            Self::Plain(wire) => wire,
+            Self::Plain(wire) | Self::Zip(wire, _) => wire,
             Self::Gzip(decoder, _) => decoder.get_ref().get_ref(),
             Self::Untold(wire) => wire.as_ref().expect("the kind is decided once"),
         }
@@ -231,7 +249,7 @@ impl WireFormat {
             return Poll::Ready(Ok(()));
         };
         let wire = held.as_mut().expect("the kind is decided once");
-        while wire.first.len() < GZIP.len() {
+        while wire.first.len() < TOLD_BY_BYTES {
             match ready!(wire.poll_new_bytes(cx)) {
                 Some(Ok(bytes)) => wire.first.extend_from_slice(&bytes),
                 Some(Err(error)) => return Poll::Ready(Err(error)),
@@ -239,8 +257,13 @@ impl WireFormat {
             }
         }
         let wire = held.take().expect("the kind is decided once");
+        let is_zip = [unzip::FILE, unzip::NOTHING]
+            .iter()
+            .any(|start| wire.first.starts_with(start));
         *self = if wire.first.starts_with(GZIP) {
             Self::gzip(*wire)
+        } else if is_zip {
+            Self::Zip(wire, Box::new(Unzip::new()))
         } else {
             Self::Plain(wire)
         };
@@ -248,19 +271,22 @@ impl WireFormat {
     }
 
     /// The next decoded bytes; `None` at the verified end.
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, EgressError>> {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, EgressError>> {
         if let Err(error) = ready!(self.poll_told(cx)) {
             return Poll::Ready(Err(error));
         }
         match self {
             Self::Untold(_) => Poll::Ready(Ok(None)),
-            Self::Plain(wire) => wire.poll_bytes(cx).map(Option::transpose),
+            Self::Plain(wire) => wire
+                .poll_bytes(cx)
+                .map(|bytes| Ok(bytes.transpose()?.map(Chunk::Shown))),
+            Self::Zip(wire, zip) => poll_unzipped(wire, zip, cx),
             Self::Gzip(decoder, buffer) => {
                 buffer.reserve(CHUNK_BYTES);
                 let read = ready!(poll_read_buf(Pin::new(decoder.as_mut()), cx, buffer));
                 Poll::Ready(match read {
                     Ok(0) => Ok(None),
-                    Ok(_) => Ok(Some(buffer.split().freeze())),
+                    Ok(_) => Ok(Some(Chunk::Shown(buffer.split().freeze()))),
                     Err(error) => Err(self.decode_error(&error)),
                 })
             }
@@ -272,6 +298,30 @@ impl WireFormat {
         tls::find::<EgressError>(error)
             .cloned()
             .unwrap_or_else(|| wire.cut_off(&format!("its gzip is damaged: {error}")))
+    }
+}
+
+/// The next bytes of the file in a zip file; `None` at its verified end.
+fn poll_unzipped(
+    wire: &mut Wire,
+    zip: &mut Unzip,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Chunk>, EgressError>> {
+    loop {
+        match zip.step() {
+            Ok(Step::Bytes(bytes)) => return Poll::Ready(Ok(Some(Chunk::Shown(bytes)))),
+            Ok(Step::Passed(bytes)) => return Poll::Ready(Ok(Some(Chunk::Passed(bytes)))),
+            Ok(Step::More) => {}
+            Err(unfit) => return Poll::Ready(Err(wire.unfit(unfit))),
+        }
+        match ready!(wire.poll_bytes(cx)) {
+            Some(Ok(bytes)) => zip.push(&bytes),
+            Some(Err(error)) => return Poll::Ready(Err(error)),
+            None => {
+                let end = zip.end().map(|()| None);
+                return Poll::Ready(end.map_err(|unfit| wire.unfit(unfit)));
+            }
+        }
     }
 }
 
@@ -373,6 +423,16 @@ impl Wire {
             };
         }
         self.cut_off(&reason)
+    }
+
+    fn unfit(&self, unfit: Unfit) -> EgressError {
+        match unfit {
+            Unfit::Damaged(why) => self.cut_off(&format!("its zip is damaged: {why}")),
+            Unfit::Refused(reason) => EgressError::BadFile {
+                origin: self.origin.clone(),
+                reason: self.shared.echoes.hide_in_text(&reason),
+            },
+        }
     }
 
     fn cut_off(&self, reason: &str) -> EgressError {

@@ -152,6 +152,9 @@ pub enum EgressError {
         "cannot read from `{origin}`: the answer has content-encoding `{encoding}`, asked for was `gzip` or none"
     )]
     BadEncoding { origin: String, encoding: String },
+    /// The body is a zip file, and none that is unpacked.
+    #[error("cannot read from `{origin}`: the answer is a zip file that {reason}")]
+    BadFile { origin: String, reason: String },
 }
 
 /// Where a budget may have been lowered.
@@ -187,7 +190,8 @@ impl EgressError {
             | Self::TokenNotKept { .. }
             | Self::BadTls { .. }
             | Self::BadFraming { .. }
-            | Self::BadEncoding { .. } => true,
+            | Self::BadEncoding { .. }
+            | Self::BadFile { .. } => true,
             Self::DnsUnknown { .. }
             | Self::Unreachable { .. }
             | Self::TokenUnavailable { .. }
@@ -267,7 +271,8 @@ impl EgressError {
             | Self::BadToken { .. }
             | Self::BadTls { .. }
             | Self::BadFraming { .. }
-            | Self::BadEncoding { .. } => Outcome::ProtocolBroken,
+            | Self::BadEncoding { .. }
+            | Self::BadFile { .. } => Outcome::ProtocolBroken,
         }
     }
 }

@@ -71,13 +71,13 @@ pub fn is_forbidden_header(name: &HeaderName) -> bool {
         || BEGINNINGS.iter().any(|start| name.starts_with(start))
 }
 
-/// By this header of a request, with the value `gzip`, a component has a body that is a gzip file unpacked, though no
-/// `Content-Encoding` says so. It is not sent.
+/// By this header of a request, with the value `files`, a component has a body unpacked that is a gzip file or a zip file,
+/// though no `Content-Encoding` says so. It is not sent.
 pub(super) const UNPACK: HeaderName = HeaderName::from_static("tidegate-unpack");
 
-/// True if and only if the component wants gzip files unpacked.
+/// True if and only if the component wants files unpacked.
 pub(super) fn unpacks(given: &HeaderMap) -> bool {
-    given.get(UNPACK).is_some_and(|value| value == "gzip")
+    given.get(UNPACK).is_some_and(|value| value == "files")
 }
 
 /// The component's headers without the forbidden ones, and ours.
@@ -151,7 +151,7 @@ pub(super) enum Encoding {
     Identity,
     /// One layer of gzip.
     Gzip,
-    /// Gzip if the first bytes are those of a gzip file.
+    /// A gzip file or a zip file if the first bytes are those of one.
     ByItsBytes,
 }
 

@@ -26,6 +26,7 @@ mod request;
 mod signature;
 mod tls;
 mod token;
+mod unzip;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -213,6 +213,7 @@ fn of_the_proxy(error: &EgressError, egress: &Egress) -> String {
             | EgressError::BadTls { .. }
             | EgressError::BadFraming { .. }
             | EgressError::BadEncoding { .. }
+            | EgressError::BadFile { .. }
             | EgressError::TooLarge { .. }
             | EgressError::CredentialRefused { .. }
     );

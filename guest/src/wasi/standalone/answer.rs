@@ -145,7 +145,7 @@ fn refuse_packed(answer: &Answer) -> Result<(), SendError> {
         Some(name) => {
             let name = crate::failure::quoted(name);
             Err(SendError::Broken(format!(
-                "the answer is packed as {name}, although that was not asked for: have the source send it plain, or use `tidegate run`, which unpacks gzip"
+                "the answer is packed as {name}, although that was not asked for: have the source send it plain, or use `tidegate run`, which unpacks gzip and zip"
             )))
         }
         None => Ok(()),
