@@ -22,7 +22,7 @@ use crate::source::outline::{Member, elements, members};
 use crate::source::page::{self, Format, Shape};
 use crate::source::signs::{self, Headers, Sign};
 use crate::source::{
-    Ask, BodyFormat, Each, Fetched, Getter, Page, Pages, RecordsFrom, format_of, shown,
+    Ask, BodyFormat, Each, Fetched, Getter, Page, Pages, RecordsFrom, Wire, format_of, shown,
 };
 
 /// The first record is cut here when it is shown.
@@ -147,14 +147,17 @@ pub fn look(
     look.fields(&settings, &records);
     look.filter(&fetched, &mut getter);
     look.next(&fetched);
-    look.sighting.would_fail = match look.after(env, &fetched) {
-        Err(failure) => Some(failure),
-        Ok(After {
-            sign: Some(Sign::Strong(what)),
-            ..
-        }) => Some(signs::not_all(&fetched.place(1), &what)),
-        Ok(_) => None,
-    };
+    // Of another format, it is not the answer any more.
+    if look.sighting.would_fail.is_none() {
+        look.sighting.would_fail = match look.after(env, &fetched) {
+            Err(failure) => Some(failure),
+            Ok(After {
+                sign: Some(Sign::Strong(what)),
+                ..
+            }) => Some(signs::not_all(&fetched.place(1), &what)),
+            Ok(_) => None,
+        };
+    }
     Ok(look.sighting)
 }
 
@@ -278,7 +281,8 @@ impl Look {
 
     /// Proposes a program where the records are in no array of objects, and nobody said where they are.
     fn program(&mut self, settings: &Settings, text: &str, members: &[Member<'_>]) {
-        let is_open = settings.records.is_none() && settings.format == Format::Json;
+        let is_json = settings.format == Format::Json && settings.wire == Wire::Json;
+        let is_open = settings.records.is_none() && is_json;
         let has_objects = |text: &str| {
             let elements = elements(text).unwrap_or_default();
             elements.iter().any(|element| element.starts_with('{'))
@@ -306,8 +310,10 @@ impl Look {
 
     /// The format of the answer, where none is set and it is not JSON. The answer is JSON, or lines of it, from then on.
     fn format(&mut self, settings: &Settings, fetched: &mut Fetched) -> Result<(), Failure> {
-        let is_set =
-            |(name, value): &(String, String)| name == "SOURCE_FORMAT" && !value.is_empty();
+        // A host hands over the default too, and this is not JSON.
+        let is_set = |(name, value): &(String, String)| {
+            name == "SOURCE_FORMAT" && !matches!(value.as_str(), "" | "json")
+        };
         let is_json = serde_json::from_slice::<IgnoredAny>(&fetched.answer.body).is_ok();
         if is_json || self.env.iter().any(is_set) {
             return Ok(());
@@ -315,6 +321,8 @@ impl Look {
         let Some((format, delimiter)) = format_of(&fetched.answer.body) else {
             return Ok(());
         };
+        self.sighting.would_fail = self.after(&self.env, fetched).err();
+        self.env.retain(|(name, _)| name != "SOURCE_FORMAT");
         let mut suggestions = vec![suggestion(
             "SOURCE_FORMAT",
             format,

@@ -29,6 +29,9 @@ use crate::source::{
 };
 use tidegate_json::Pointer;
 
+/// What is accepted where XML is read: feeds are sent as other kinds of it.
+const ACCEPT_XML: &str = "application/xml, text/xml, */*;q=0.8";
+
 /// What a run needs to know.
 #[derive(Debug)]
 pub struct Settings {
@@ -135,7 +138,7 @@ impl Settings {
         let body_format = given.body_format();
         let body = given.body();
         let method = given.method();
-        let headers = given.headers();
+        let mut headers = given.headers();
         let each = given.each(url.as_ref());
         let records = given.records();
         let missing_is_empty = given.missing_is_empty();
@@ -149,6 +152,9 @@ impl Settings {
         };
         let format = given.format();
         let wire = given.wire();
+        if wire == Wire::Xml && headers.iter().all(|(name, _)| name != "accept") {
+            headers.push(("accept".to_owned(), ACCEPT_XML.to_owned()));
+        }
         let mut made = given.record_settings(given.variables());
         made.parent = made.parent.filter(|_| !has_parents);
         let error_check = given.error_check();
@@ -251,7 +257,11 @@ impl Settings {
             Some(RecordsFrom::Body(pointer)) => Shape::of(self.format, Some(pointer)),
             None => Shape::of(self.format, None),
         };
-        shape.known_by(known_by).reading(self.missing_is_empty)
+        let is_xml = self.wire == Wire::Xml;
+        shape
+            .known_by(known_by)
+            .reading(self.missing_is_empty)
+            .of_xml(is_xml)
     }
 
     /// The pages that begin at `first`. What is to be read of each is added to `shape`.

@@ -27,6 +27,7 @@ mod template;
 mod validators;
 mod watch;
 mod wire;
+mod xml;
 
 pub use self::address::{URL_BYTES_MAX, holds_cursor, resolve, shown, with_parameter};
 pub use self::ask::{Ask, BodyFormat, CONDITIONAL, FORM, HEADER, Json, To, fits_header};

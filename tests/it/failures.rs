@@ -103,17 +103,14 @@ fn what_is_not_json_is_named_with_its_content_type() {
             "it looks like HTML, titled `Log in` (Content-Type `text/html`)",
         ),
         (gzip, "its gzip is damaged: unexpected end of file"),
-        (
-            zip,
-            "it looks like a zip file (Content-Type `application/zip`)",
-        ),
+        (zip, "its zip is damaged: it ends before its end"),
         (
             csv,
             "it looks like csv (Content-Type `text/csv`): set SOURCE_FORMAT=csv; it begins with `id,name 1,a 2,b`",
         ),
         (
             xml,
-            "it looks like XML (Content-Type `application/xml`): XML is not read",
+            "it looks like XML (Content-Type `application/xml`): set SOURCE_FORMAT=xml; it begins with `<?xml version=\"1.0\"?><rows/>`",
         ),
         (text, "(Content-Type `text/plain`); it begins with `no`"),
     ] {

@@ -110,6 +110,8 @@ mod tidy;
 mod twins;
 /// `preview` and `check --online`.
 mod unpublished;
+/// `SOURCE_FORMAT=xml`: feeds, listings, SOAP, and what is no page.
+mod xml;
 
 /// The scripted source.
 mod server;

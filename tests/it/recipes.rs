@@ -23,6 +23,7 @@ mod invoices;
 mod kinto;
 mod left_out;
 mod links;
+mod listing;
 mod modified_since;
 mod notion;
 mod odata;
@@ -72,6 +73,7 @@ recipes! {
     modified_since
     filter_only
     csv_report
+    listing
     graphql
     products
     odata

@@ -196,8 +196,10 @@ fn by_relation(members: &[Member<'_>]) -> Option<Paging> {
         .iter()
         .find_map(|member| Some((member, next_link(member)?)))?;
     let from = format!(
-        "{}[] | select(.{relation} == \"next\").{url}",
-        jq_path(&links.pointer)
+        "{}[] | select({} == \"next\"){}",
+        jq_path(&links.pointer),
+        jq_path(&format!("/{relation}")),
+        jq_path(&format!("/{url}"))
     );
     Some(Paging {
         found: format!("`{}` has a link to the next page", links.pointer),

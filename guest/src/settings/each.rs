@@ -300,7 +300,10 @@ impl Given<'_> {
             };
             text.lines().filter(is_kept).collect::<Vec<_>>().join("\n")
         };
-        let shared = self.env.iter().filter(|(name, _)| is_own(name));
+        // What an API answers in XML is all of it, the parents too.
+        let is_xml = |pair: &(String, String)| pair.0 == "SOURCE_FORMAT" && pair.1 == "xml";
+        let shared = self.env.iter();
+        let shared = shared.filter(|pair| is_own(&pair.0) || is_xml(pair));
         let shared = shared.map(|(name, value)| match name.as_str() {
             "SOURCE_HEADERS" => (name.clone(), headers(value)),
             _ => (name.clone(), value.clone()),

@@ -28,7 +28,7 @@ impl Given<'_> {
     pub(super) fn format(&mut self) -> Format {
         const NAME: &str = "SOURCE_FORMAT";
         match self.get(NAME).unwrap_or("json") {
-            "json" => Format::Json,
+            "json" | "xml" => Format::Json,
             word @ ("ndjson" | "csv") => {
                 if self.get("SOURCE_RECORDS").is_some() {
                     let what = format!(
@@ -42,7 +42,7 @@ impl Given<'_> {
             other => {
                 self.wrong(
                     NAME,
-                    not_one_of(other, &["json", "ndjson", "object", "csv"]),
+                    not_one_of(other, &["json", "ndjson", "object", "csv", "xml"]),
                 );
                 Format::Json
             }
@@ -59,7 +59,10 @@ impl Given<'_> {
                     self.wrong(name, "has no effect without SOURCE_FORMAT `csv`");
                 }
             }
-            return Wire::Json;
+            return match self.get("SOURCE_FORMAT") {
+                Some("xml") => Wire::Xml,
+                _ => Wire::Json,
+            };
         }
         let word = self.get(DELIMITER).unwrap_or("comma");
         let delimiter = DELIMITERS.iter().find(|(known, _)| *known == word);
@@ -167,7 +170,7 @@ pub(super) fn described() -> Vec<Setting> {
     vec![
         optional(
             "SOURCE_FORMAT",
-            "Format of a body: `json` (an array of records), `ndjson` (one record a line), `object` (one record) or `csv` (RFC 4180; all values are texts). SOURCE_RECORDS says where the array or object is; without it, the body is.",
+            "Format of a body: `json` (an array of records), `ndjson` (one record a line), `object` (one record), `csv` (RFC 4180) or `xml`; in the last two all values are texts. SOURCE_RECORDS says where the array or object is; without it, the body is.",
             "json",
             "ndjson",
         ),

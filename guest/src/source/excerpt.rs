@@ -80,6 +80,7 @@ pub fn markup_or_json(body: &[u8]) -> bool {
 pub fn format_of(body: &[u8]) -> Option<(&'static str, Option<&'static str>)> {
     match Kind::of(body)? {
         Kind::Lines => Some(("ndjson", None)),
+        Kind::Xml => Some(("xml", None)),
         Kind::Csv => {
             let first = body.split(|byte| *byte == b'\n').next().unwrap_or_default();
             let count = |delimiter: u8| memchr::memchr_iter(delimiter, first).count();
@@ -97,6 +98,11 @@ pub fn format_of(body: &[u8]) -> Option<(&'static str, Option<&'static str>)> {
         }
         _ => None,
     }
+}
+
+/// Whether a body looks like XML, and not like HTML.
+pub fn is_xml(body: &[u8]) -> bool {
+    Kind::of(body) == Some(Kind::Xml)
 }
 
 fn quoted_beginning(body: &[u8]) -> Option<String> {
@@ -185,7 +191,7 @@ impl Kind {
             }
             Self::Utf16 => "only UTF-8 is read",
             Self::Html { .. } => "check SOURCE_API_URL and the credential",
-            Self::Xml => "XML is not read; ask the API for JSON",
+            Self::Xml => "set SOURCE_FORMAT=xml",
             Self::Csv => "set SOURCE_FORMAT=csv",
             Self::Lines => "set SOURCE_FORMAT=ndjson",
         }
@@ -194,9 +200,17 @@ impl Kind {
 
 fn markup(text: &str) -> Kind {
     let lower = text.to_ascii_lowercase();
-    let is_html = ["<!doctype html", "<html", "<head", "<body", "<title"]
-        .iter()
-        .any(|tag| lower.contains(tag));
+    let has = |tag: &str| lower.contains(tag);
+    let begins = |tag: &str| lower.starts_with(tag);
+    // Feeds have titles and pages of HTML in them.
+    let is_html = if begins("<?xml") || begins("<rss") || begins("<feed") {
+        let first = lower.find("<!doctype html").or_else(|| lower.find("<html"));
+        first.is_some_and(|at| !lower[..at].contains("<![cdata["))
+    } else {
+        ["<!doctype html", "<html", "<head", "<body", "<title"]
+            .into_iter()
+            .any(has)
+    };
     if !is_html {
         return Kind::Xml;
     }
@@ -262,9 +276,18 @@ mod tests {
             "; it looks like csv: set SOURCE_FORMAT=csv; it begins with `id,name 1,a`"
         );
         assert!(named(b"\"id\",\"name\"\n\"1\",\"a\"\n").starts_with("; it looks like csv: "));
+        for xml in [
+            "<?xml version=\"1.0\"?><rss/>",
+            "<rss><channel><title>a</title>",
+            "<feed><content><![CDATA[<html><title>a</title></html>]]>",
+        ] {
+            assert!(
+                named(xml.as_bytes()).starts_with("; it looks like XML: set SOURCE_FORMAT=xml")
+            );
+        }
         assert!(
-            named(b"<?xml version=\"1.0\"?><rss/>")
-                .starts_with("; it looks like XML: XML is not read")
+            named(b"<?xml version=\"1.0\"?><!DOCTYPE html><html>")
+                .starts_with("; it looks like HTML")
         );
         assert!(
             named(b"{\"id\":1}\n{\"id\":2}\n")

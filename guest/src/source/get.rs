@@ -387,7 +387,18 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
         let by_status = self.meaning(answer);
         let is_redirect = matches!(by_status, Meaning::By(Verdict::Redirect));
         let check = self.check.filter(|_| !is_redirect);
-        let judged = check.map_or(BodyVerdict::Fine, |check| check.judge(answer));
+        let is_page = matches!(by_status, Meaning::By(Verdict::Page));
+        let read = check.filter(|_| !is_page).and_then(|_| {
+            let body = self.wire.of_no_page(answer, self.body_bytes_max)?;
+            let (status, headers) = (answer.status, answer.headers.clone());
+            Some(Answer {
+                status,
+                headers,
+                body,
+            })
+        });
+        let asked = read.as_ref().unwrap_or(answer);
+        let judged = check.map_or(BodyVerdict::Fine, |check| check.judge(asked));
         let is_no_error = judged == BodyVerdict::NoError;
         let (meaning, said) = match judged {
             BodyVerdict::Fine | BodyVerdict::NoError => (by_status, String::new()),

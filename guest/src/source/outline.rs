@@ -18,7 +18,7 @@ const MEMBERS_MAX: usize = 1000;
 pub struct Member<'t> {
     /// The JSON Pointer to it.
     pub pointer: String,
-    /// Its name, in lower case, without `_` and `-`: `next_cursor` and `nextCursor` are one.
+    /// Its name, in lower case, without `_`, `-` and a prefix of XML: `next_cursor` and `nextCursor` are one.
     pub name: String,
     /// The same of the member that it is in; empty at the top.
     pub within: String,
@@ -114,7 +114,9 @@ pub fn elements(text: &str) -> Option<Vec<&str>> {
     Some(raw.into_iter().map(RawValue::get).collect())
 }
 
+/// A name as others are compared with it; what XML has before a `:` is a prefix.
 fn plain(name: &str) -> String {
+    let name = name.rsplit(':').next().unwrap_or(name);
     let kept = name.chars().filter(|c| !matches!(c, '_' | '-'));
     kept.flat_map(char::to_lowercase).collect()
 }

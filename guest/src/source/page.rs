@@ -58,6 +58,8 @@ pub struct Shape {
     format: Format,
     paths: Paths,
     records: usize,
+    /// The pointers to what else is read.
+    others: Vec<Pointer>,
     /// The pointer to the records as the settings have it; empty: the body itself.
     records_at: String,
     /// What makes the records, in place of a pointer.
@@ -70,6 +72,8 @@ pub struct Shape {
     may_be_behind: bool,
     /// `SOURCE_RECORDS_MISSING`: a page without the place of the records has none.
     missing_is_empty: bool,
+    /// Whether it came as XML: an array of one is an object, and all values are texts.
+    is_xml: bool,
 }
 
 impl Shape {
@@ -87,11 +91,13 @@ impl Shape {
             records: paths.add(records.unwrap_or(&body)),
             records_at: records.map_or_else(String::new, |pointer| pointer.text().to_owned()),
             paths,
+            others: Vec::new(),
             made_by: None,
             programs: Vec::new(),
             known_by: Vec::new(),
             may_be_behind: false,
             missing_is_empty: false,
+            is_xml: false,
         }
     }
 
@@ -123,9 +129,16 @@ impl Shape {
         }
     }
 
+    /// The same, of pages that come as XML if `is_xml`.
+    #[must_use]
+    pub fn of_xml(self, is_xml: bool) -> Self {
+        Self { is_xml, ..self }
+    }
+
     /// Reads the value at `pointer` as well, and returns its slot in [`Contents::value`]. The records themselves cannot be
     /// read that way: of two readers of one place the records win.
     pub fn also(&mut self, pointer: &Pointer) -> usize {
+        self.others.push(pointer.clone());
         self.paths.add(pointer)
     }
 
@@ -325,6 +338,9 @@ pub fn read<'b>(
     let read = shape.paths.walk(&mut json, &mut reader);
     read.and_then(|()| json.end())
         .map_err(|error| not_json(&error, text, place))?;
+    if shape.is_xml && reader.is_something_missing() {
+        bare::check_way(text, shape).map_err(|why| Failure::protocol(format!("{place} {why}")))?;
+    }
     let mut instead = None;
     if let Some(made) = &page.records {
         reader.found = Found::Records;
@@ -333,7 +349,8 @@ pub fn read<'b>(
         let is_one = bare::is_record(text, shape, arrays);
         let record = is_one.map_err(|why| Failure::protocol(format!("{place} {why}")))?;
         reader.one(record);
-        instead = (record != "null").then_some(Instead::Object);
+        let is_bare = record != "null" && !shape.is_xml;
+        instead = is_bare.then_some(Instead::Object);
     } else if matches!(reader.found, Found::Other("null")) && !shape.missing_is_empty {
         instead = Some(Instead::Null);
     }
@@ -419,6 +436,11 @@ impl<'b> Reader<'_, 'b> {
         }
     }
 
+    fn is_something_missing(&self) -> bool {
+        let no_records = matches!(self.found, Found::Nothing);
+        no_records || self.values.iter().any(Option::is_none)
+    }
+
     /// The value where the only record should be.
     fn one(&mut self, text: &'b str) {
         self.found = match text.as_bytes()[0] {
@@ -477,7 +499,7 @@ impl<'b> Reader<'_, 'b> {
         }
         if self.records == 0
             && !is_no_error
-            && let Some(error) = bare::error_in(body, at)
+            && let Some(error) = bare::error_in(body, at, self.shape.is_xml)
         {
             return protocol(format!(
                 "has no records, and an error at `{error}`; if it is none, set SOURCE_ERROR to a program that gives false there"

@@ -361,7 +361,8 @@ fn by_link(headers: &Headers, members: &[Member<'_>]) -> Option<String> {
     Some(format!("`{}` leads to a next page", next.pointer))
 }
 
-/// The names of the relation and of the URL in `"links":[{"rel":"next","href":…}]`; they may be `relation` and `url`.
+/// The names of the relation and of the URL in `"links":[{"rel":"next","href":…}]`; they may be `relation` and `url`, or
+/// attributes of XML.
 pub fn next_link(member: &Member<'_>) -> Option<(&'static str, &'static str)> {
     if !matches!(member.name.as_str(), "link" | "links") {
         return None;
@@ -373,8 +374,8 @@ pub fn next_link(member: &Member<'_>) -> Option<(&'static str, &'static str)> {
             parts.iter().find(named).and_then(Member::string)
         };
         let is_next = |name: &&str| text(name).is_some_and(|text| text == "next");
-        let relation = ["rel", "relation"].into_iter().find(is_next)?;
-        let url = ["href", "url"]
+        let relation = ["rel", "relation", "@rel"].into_iter().find(is_next)?;
+        let url = ["href", "url", "@href"]
             .into_iter()
             .find(|name| text(name).is_some())?;
         Some((relation, url))

@@ -4,7 +4,8 @@
 use super::csv::Csv;
 use super::excerpt;
 use super::page::Place;
-use crate::failure::Failure;
+use super::xml;
+use crate::failure::{Failure, quoted};
 use crate::ports::Answer;
 use crate::source::retry::header;
 
@@ -16,6 +17,8 @@ pub enum Wire {
     Json,
     /// It is CSV.
     Csv(Csv),
+    /// It is XML.
+    Xml,
 }
 
 /// What a server puts before JSON, so that no page of another site can read it as a script.
@@ -29,6 +32,16 @@ const WINDOWS: [char; 32] = [
 ];
 
 impl Wire {
+    /// The body of an answer that is no page, as JSON, where it is of this format and that is not JSON.
+    pub fn of_no_page(&self, answer: &Answer, bytes_max: usize) -> Option<Vec<u8>> {
+        let text = std::str::from_utf8(&answer.body).ok()?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if *self != Self::Xml {
+            return None;
+        }
+        xml::to_json(text, bytes_max).ok()
+    }
+
     /// Makes the body of `answer` JSON text, or NDJSON, of at most `bytes_max`. `Err`: it is not of this format.
     pub fn read(
         &self,
@@ -46,18 +59,14 @@ impl Wire {
         if let Some(guard) = guard {
             answer.body.drain(..mark + guard.len());
         }
-        let Self::Csv(csv) = self else {
-            return Ok(());
+        let csv = match self {
+            Self::Json => return Ok(()),
+            Self::Xml => return read_xml(answer, place, bytes_max),
+            Self::Csv(csv) => csv,
         };
         let wrong = |why: String, body: &[u8]| {
-            let instead = if excerpt::markup_or_json(body) {
-                excerpt::instead(body, place.content_type.as_deref())
-            } else {
-                String::new()
-            };
-            Failure::protocol(format!(
-                "{place}, which is read as csv (SOURCE_FORMAT), {why}{instead}"
-            ))
+            let is_else = excerpt::markup_or_json(body);
+            wrong(place, "csv", &why, body, is_else)
         };
         if header(answer, "tidegate-end").next() == Some(b"unknown") {
             let why = "and nothing shows where it ends: it may be cut off".to_owned();
@@ -74,23 +83,68 @@ impl Wire {
     }
 }
 
-/// Whether a `Content-Type` says that the text is latin-1 or windows-1252, which browsers take for the same.
+/// The failure of a page that is not of its format; with what it is instead if it `is_else`.
+fn wrong(place: &Place, format: &str, why: &str, body: &[u8], is_else: bool) -> Failure {
+    let instead = if is_else {
+        excerpt::instead(body, place.content_type.as_deref())
+    } else {
+        String::new()
+    };
+    Failure::protocol(format!(
+        "{place}, which is read as {format} (SOURCE_FORMAT), {why}{instead}"
+    ))
+}
+
+/// Makes the body of `answer`, which is XML, one JSON object of at most `bytes_max`. `Err`: it is not XML that is read.
+fn read_xml(answer: &mut Answer, place: &Place, bytes_max: usize) -> Result<(), Failure> {
+    // The header wins over the declaration, and a mark over both (RFC 7303, 3).
+    let declared = xml::declared(answer.body.strip_prefix(MARK).unwrap_or(&answer.body));
+    if let Some(name) = declared {
+        let lower = name.to_ascii_lowercase();
+        let is_latin = LATIN.contains(&lower.as_str());
+        if !is_latin && !UTF_8.contains(&lower.as_str()) {
+            let name = quoted(&name);
+            let why = format!("has the encoding {name}: UTF-8 and ISO-8859-1 are read");
+            return Err(wrong(place, "xml", &why, b"", false));
+        }
+        let is_marked = answer.body.starts_with(MARK);
+        if is_latin && !is_marked && std::str::from_utf8(&answer.body).is_err() {
+            answer.body = of_latin(&answer.body);
+        }
+    }
+    let text = super::page::text(&answer.body, place)?;
+    if !text.trim_ascii_start().starts_with('<') {
+        return Err(wrong(place, "xml", "is not xml", &answer.body, true));
+    }
+    let json = xml::to_json(text, bytes_max).map_err(|why| {
+        let is_else = !excerpt::is_xml(&answer.body);
+        wrong(place, "xml", &why, &answer.body, is_else)
+    })?;
+    answer.body = json;
+    Ok(())
+}
+
+/// Names of latin-1 and windows-1252, which browsers take for the same.
+const LATIN: [&str; 6] = [
+    "iso-8859-1",
+    "iso8859-1",
+    "latin1",
+    "latin-1",
+    "windows-1252",
+    "cp1252",
+];
+/// Names of UTF-8 and of a part of it.
+const UTF_8: [&str; 4] = ["utf-8", "utf8", "us-ascii", "ascii"];
+
+/// Whether a `Content-Type` says that the text is latin-1 or windows-1252.
 fn is_latin(content_type: Option<&str>) -> bool {
-    const NAMES: [&str; 6] = [
-        "iso-8859-1",
-        "iso8859-1",
-        "latin1",
-        "latin-1",
-        "windows-1252",
-        "cp1252",
-    ];
     let lower = content_type.unwrap_or_default().to_ascii_lowercase();
     let mut parameters = lower
         .split(';')
         .skip(1)
         .filter_map(|part| part.split_once('='));
     let charset = parameters.find(|(name, _)| name.trim_ascii() == "charset");
-    charset.is_some_and(|(_, value)| NAMES.contains(&value.trim_matches([' ', '"', '\t'])))
+    charset.is_some_and(|(_, value)| LATIN.contains(&value.trim_matches([' ', '"', '\t'])))
 }
 
 /// The text of latin-1 or windows-1252 as UTF-8.
@@ -165,5 +219,40 @@ mod tests {
         );
         assert!(why(b"{\"error\":1}").contains("is not csv"));
         assert!(why(b"a\n\xff\n").contains("is not UTF-8"));
+    }
+
+    #[test]
+    fn xml_is_read_in_the_encoding_that_the_header_the_mark_or_the_declaration_names() {
+        let xml = |content_type: &str, body: &[u8]| read(&Wire::Xml, content_type, body);
+        let caf = b"<?xml version='1.0' encoding='Windows-1252'?><a>caf\xe9 \x80</a>";
+        let cafe = "{\"a\":\"caf\u{e9} \u{20ac}\"}";
+
+        assert_eq!(xml("text/xml", caf).unwrap(), cafe);
+        assert_eq!(
+            xml("text/xml; charset=latin1", b"<a>caf\xe9 \x80</a>").unwrap(),
+            cafe
+        );
+        for text in [
+            "\u{feff}<?xml version='1.0'?><a>caf\u{e9} \u{20ac}</a>",
+            "\u{feff}<?xml version='1.0' encoding='latin1'?><a>caf\u{e9} \u{20ac}</a>",
+            "<?xml version='1.0' encoding='utf8'?><a>caf\u{e9} \u{20ac}</a>",
+        ] {
+            assert_eq!(xml("text/xml", text.as_bytes()).unwrap(), cafe);
+        }
+        assert!(
+            xml("text/xml", b"<a>caf\xe9</a>")
+                .unwrap_err()
+                .contains("is not UTF-8 at byte 6")
+        );
+        for name in ["UTF-16", "Shift_JIS", "windows-1251", "ISO-8859-15", ""] {
+            let text = format!("<?xml version='1.0' encoding='{name}'?><a/>");
+            let why = xml("text/xml", text.as_bytes()).unwrap_err();
+            assert!(
+                why.contains(&format!(
+                    "has the encoding `{name}`: UTF-8 and ISO-8859-1 are read"
+                )),
+                "{why}"
+            );
+        }
     }
 }

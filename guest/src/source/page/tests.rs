@@ -478,3 +478,31 @@ fn the_one_record_may_hold_the_next_url_too() {
     assert_eq!(contents.unwrap().value(next), Some("\"/p2\""));
     assert_eq!(found, [r#"{"a":1,"next":"/p2"}"#]);
 }
+
+#[test]
+fn in_what_came_as_xml_a_pointer_that_leads_past_several_elements_is_an_error() {
+    let read = |body: &str| read_all(body, &shape("/r/o", "/r/p/next").reading(true).of_xml(true));
+    let why = |body: &str| read(body).unwrap_err().to_string();
+    let one = vec![r#"{"id":"1"}"#.to_owned()];
+
+    assert_eq!(
+        read(r#"{"r":{"o":{"id":"1"}}}"#).unwrap(),
+        (one.clone(), None)
+    );
+    assert_eq!(
+        read(r#"{"r":{"o":[{"id":"1"}],"p":{"next":""}}}"#).unwrap(),
+        (one, None)
+    );
+    assert!(read(r#"{"r":""}"#).unwrap().0.is_empty());
+    assert!(why(r#"{"r":{"o":{"id":"1"},"p":[{"next":"a"},{"next":"b"}]}}"#)
+        .ends_with("has several elements at `/r/p`, and `/r/p/next` needs one: give a jq program, such as `.r.p[].next?`"));
+    assert!(why(r#"{"s":""}"#).ends_with("has the root element `s`, not `r` (SOURCE_RECORDS)"));
+    assert!(why(r#"{"r":{"status":"failed"}}"#).contains("an error at `/r/status`"));
+    assert!(why(r#"{"r":{"code":"500"}}"#).contains("an error at `/r/code`"));
+    assert!(
+        read(r#"{"r":{"error":"false","success":"true","code":"200"}}"#)
+            .unwrap()
+            .0
+            .is_empty()
+    );
+}
