@@ -19,6 +19,7 @@ Examples:
   tidegate run --env-file orders.env              the line for cron
   tidegate health --env-file orders.env           fresh? 0 yes, 1 no, 2 unknown
   tidegate runs --env-file orders.env             how the last runs ended
+  tidegate diff --env-file orders.env             what the last set changed
   tidegate test mine.wasm                         prove a component of your own
   tidegate convert orders.env > orders.toml       the same job as TOML: `run orders.toml`
   tidegate run jobs/ --parallel 4                 every job of a folder
@@ -80,6 +81,9 @@ pub enum Command {
     /// List the last runs, the newest first: when, exit code, what changed, why one failed
     #[command(after_help = RUNS_EXAMPLES)]
     Runs(RunsArgs),
+    /// Show what changed between two published sets: exit 0 nothing, 1 something
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(DiffArgs),
     /// Print Kubernetes manifests: a CronJob for each job of a folder
     #[command(after_help = KUBERNETES_EXAMPLES)]
     Kubernetes(KubernetesArgs),
@@ -116,6 +120,7 @@ impl Command {
             Self::Preview(args) => Some(&mut args.given.under),
             Self::Health(args) => Some(&mut args.under),
             Self::Runs(args) => Some(&mut args.under),
+            Self::Diff(args) => Some(&mut args.under),
             _ => None,
         }
     }
@@ -205,6 +210,15 @@ Examples:
   tidegate runs jobs/
 
 KEEP_RUNS says how many are kept. json: one object a run, as in last-run.json.";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  tidegate diff --env-file orders.env
+  tidegate diff orders.toml 41
+  tidegate diff orders.toml 41 42 --output json
+
+Without a generation, the last set and the one before it. With one, that set and
+the last. KEEP_GENERATIONS says how many are kept.";
 
 const KUBERNETES_EXAMPLES: &str = "\
 Examples:
@@ -596,6 +610,29 @@ pub enum RunsOutput {
     Json,
     /// A header, and one line a run.
     Csv,
+}
+
+/// `tidegate diff`.
+#[derive(Debug, Args, Clone)]
+pub struct DiffArgs {
+    /// The job file (TOML), if settings are in one, and one or two generations by their numbers
+    #[arg(value_name = "JOB | GENERATION", num_args = 0..=3)]
+    pub what: Vec<String>,
+    /// Read settings from this file. Only those for the output are used
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
+    /// Set one setting, such as OUTPUT_DIR
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Whose job it is, and what that tenant may ask for.
+    #[command(flatten)]
+    pub under: UnderArgs,
+    /// Records to show of each kind: new, changed, gone
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub examples: u16,
+    /// `json`: print every record that differs as one JSON object
+    #[arg(long, value_name = "FORMAT")]
+    pub output: Option<OutputKind>,
 }
 
 /// `tidegate health`.

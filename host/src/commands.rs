@@ -28,6 +28,7 @@ pub mod compile;
 pub mod convert;
 pub mod demo;
 pub mod describe;
+pub mod diff;
 pub mod fleet;
 pub mod health;
 pub mod help;

@@ -77,6 +77,7 @@ fn carried_out(mut command: Command) -> Ended {
             Some(folder) => fleet::runs::runs(&args, folder),
             None => tidegate::commands::runs::runs(&args, environment),
         },
+        Command::Diff(args) => tidegate::commands::diff::diff(&args, environment),
         Command::Kubernetes(args) => tidegate::commands::kubernetes::kubernetes(&args),
         Command::New(NewArgs {
             what: New::Connector(args),

@@ -26,6 +26,8 @@ mod completeness;
 mod counts;
 /// A run killed, or refused, at every call: readers see the old set or the new one.
 mod crash;
+/// `tidegate diff`.
+mod diff;
 /// README and `docs/`: their examples, errors and links.
 mod docs;
 /// The component in other runtimes, held to the host.

@@ -288,6 +288,30 @@ pub fn names(generations: &Folder) -> Result<Vec<GenerationName>, Failure> {
     Ok(names)
 }
 
+/// The numbers of the generations there are, the smallest first.
+pub fn kept(output: &Folder) -> Result<Vec<u64>, Failure> {
+    let generations = output.folder(GENERATIONS)?;
+    let names = generations.as_ref().map(names).transpose()?;
+    let numbers = names.into_iter().flatten().map(|name| name.number);
+    Ok(numbers.collect())
+}
+
+/// The generation of this number, if it is there. `Err` (73): it cannot be trusted.
+pub fn numbered(
+    output: &Folder,
+    number: u64,
+    limits: &Limits,
+) -> Result<Option<Generation>, Failure> {
+    let Some(generations) = output.folder(GENERATIONS)? else {
+        return Ok(None);
+    };
+    let named = names(&generations)?;
+    let named = named.into_iter().find(|name| name.number == number);
+    named
+        .map(|name| Generation::read(output, &generations, name, limits))
+        .transpose()
+}
+
 /// Reads the manifest of any generation; `None` when it has none, as one half removed has.
 pub fn manifest_of(
     generations: &Folder,

@@ -1,0 +1,444 @@
+//! Diff: which records are new, changed or gone between two published sets, and which members changed.
+//!
+//! Both sets are sorted by key in bounded memory, whatever their order, and read beside each other. What is read is believed only
+//! when it is what was published. Takes no lock and changes nothing in the output folder.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::cli::{DiffArgs, GivenArgs, OutputKind};
+use crate::commands::{is_of_output, stdout};
+use crate::folder::{Folder, Temporary};
+use crate::limits::Limits;
+use crate::outcome::{Ended, Failure, Outcome};
+use crate::process::stop::Check;
+use crate::process::watch::Watch;
+use crate::records::key::{KeyPart, Keys, parts};
+use crate::records::sort::{Change, Sorted, Sorter};
+use crate::run::setup;
+use crate::settings::host::HostPlan;
+use crate::settings::inputs::Commands;
+use crate::sink::files::generation::{self, Generation};
+use crate::sink::files::published_set::LastRecords;
+use crate::units::{counted, thousands};
+use crate::words;
+
+/// A value in the list of what changed, in bytes.
+const VALUE_BYTES: usize = 26;
+/// Members of one record in that list.
+const MEMBERS_SHOWN: usize = 5;
+/// A line of that list.
+const LINE_BYTES: usize = 76;
+
+/// Prints what differs between two sets. 0: nothing; 1: something; any other code: they could not be compared.
+pub fn diff(args: &DiffArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
+    let watch = Watch::begin();
+    let (job, generations) = match places(&args.what) {
+        Ok(places) => places,
+        Err(why) => return Ended::failed(Outcome::Usage, why),
+    };
+    let given = GivenArgs {
+        job: job.map(Into::into),
+        env_file: args.env_file.clone(),
+        set: args.set.clone(),
+        under: args.under.clone(),
+        ..GivenArgs::default()
+    };
+    let (inputs, host) = setup::read_starting(&given, environment, Commands::OfHealth, &watch.stop);
+    let (redactor, job) = (setup::redactor(&inputs, &host), host.job.clone());
+    let failed = |failure| Ended::hidden(Err(failure), &redactor).of_job(&job, &redactor);
+    if let Some(problem) = host.problems.iter().find(|problem| is_of_output(problem)) {
+        return failed(Failure::new(Outcome::Settings, problem.to_string()));
+    }
+    let check = || watch.stop.check();
+    match compared(args, &generations, &host, &check) {
+        Ok(has_differences) => Ended {
+            exit_code: u8::from(has_differences),
+            ..Ended::ok()
+        },
+        Err(failure) => failed(failure),
+    }
+}
+
+/// The job file and the numbers of the generations. `Err`: what is given is neither.
+fn places(what: &[String]) -> Result<(Option<&str>, Vec<u64>), String> {
+    let number = |text: &str| -> Option<u64> {
+        let digits = text.split('-').next()?;
+        digits.parse().ok()
+    };
+    let (job, rest) = match what.split_first() {
+        Some((first, rest)) if number(first).is_none() => (Some(first.as_str()), rest),
+        _ => (None, what),
+    };
+    let numbers = rest.iter().map(|text| {
+        number(text).ok_or_else(|| {
+            format!(
+                "`{}` is no generation: name it by its number, such as 42",
+                text.escape_debug()
+            )
+        })
+    });
+    let numbers: Vec<u64> = numbers.collect::<Result<_, _>>()?;
+    if numbers.len() > 2 {
+        return Err("takes two generations at most".to_owned());
+    }
+    Ok((job, numbers))
+}
+
+fn compared(
+    args: &DiffArgs,
+    numbers: &[u64],
+    host: &HostPlan,
+    check: Check<'_>,
+) -> Result<bool, Failure> {
+    let output_dir = match (&host.database, &host.output_dir) {
+        (Some(_), _) => {
+            return Err(refused(format!(
+                "compares files, and OUTPUT_DATABASE_URL is set: a table holds the last set alone; the rows that generation 42 wrote are those of `SELECT * FROM {} WHERE _generation = 42`",
+                host.output.table
+            )));
+        }
+        (None, Some(folder)) => folder,
+        (None, None) => return Err(refused("needs OUTPUT_DIR".to_owned())),
+    };
+    let (old, new) = sets(output_dir, numbers, &host.limits)?;
+    let keys = Keys::new(&host.output.keys);
+    let temporary = Temporary::new("diff", &host.temp_dir, &host.limits)?;
+    let folder = |name: &str| temporary.folder().ensure_folder(name, 0o700);
+    let limits = &host.limits;
+    let mut differences = Differences::none(args, limits);
+    if !is_same(&old, &new) {
+        let mut old_records = sorted(&old, &keys, &folder("old")?, limits, check)?;
+        let mut new_records = sorted(&new, &keys, &folder("new")?, limits, check)?;
+        let (mut one, mut other) = (Change::default(), Change::default());
+        let mut has_old = old_records.next(&mut one)?;
+        let mut has_new = new_records.next(&mut other)?;
+        let mut looked_at = 0_u64;
+        while has_old || has_new {
+            looked_at += 1;
+            if looked_at.is_multiple_of(10_000) {
+                check()?;
+            }
+            let order = match (has_old, has_new) {
+                (true, false) => std::cmp::Ordering::Less,
+                (false, _) => std::cmp::Ordering::Greater,
+                (true, true) => one.key.cmp(&other.key),
+            };
+            match order {
+                std::cmp::Ordering::Less => differences.is_gone(&one, &keys)?,
+                std::cmp::Ordering::Greater => differences.is_new(&other, &keys)?,
+                std::cmp::Ordering::Equal if one.record != other.record => {
+                    differences.is_changed(&one, &other)?;
+                }
+                std::cmp::Ordering::Equal => {}
+            }
+            if order.is_le() {
+                has_old = old_records.next(&mut one)?;
+            }
+            if order.is_ge() {
+                has_new = new_records.next(&mut other)?;
+            }
+        }
+    }
+    if args.output.is_none() {
+        stdout::print(&differences.text(&old, &new, keys.is_empty()))?;
+    }
+    Ok(differences.new + differences.changed + differences.gone > 0)
+}
+
+fn refused(why: String) -> Failure {
+    Failure::new(Outcome::Usage, format!("`tidegate diff` {why}"))
+}
+
+/// The two generations, the older one first where none is named.
+fn sets(
+    output_dir: &Path,
+    numbers: &[u64],
+    limits: &Limits,
+) -> Result<(Generation, Generation), Failure> {
+    let none = || {
+        refused(format!(
+            "finds nothing in `{}`: nothing was published yet, or OUTPUT_DIR is another",
+            output_dir.display()
+        ))
+    };
+    let output = Folder::open(output_dir)?.ok_or_else(none)?;
+    let current = generation::current(&output, limits)?.ok_or_else(none)?;
+    let kept = generation::kept(&output)?;
+    let named = |number: u64| -> Result<Generation, Failure> {
+        let found = generation::numbered(&output, number, limits)?;
+        found.ok_or_else(|| {
+            let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
+            refused(format!(
+                "cannot find generation {number}: {} are kept (KEEP_GENERATIONS)",
+                kept.join(", ")
+            ))
+        })
+    };
+    match numbers {
+        [old, new, ..] => Ok((named(*old)?, named(*new)?)),
+        [old] => Ok((named(*old)?, current)),
+        [] => {
+            let before = kept
+                .iter()
+                .rev()
+                .find(|number| **number < current.name.number);
+            let before = before.ok_or_else(|| {
+                refused(format!(
+                    "has nothing to compare with: generation {} is the only one",
+                    current.name.number
+                ))
+            })?;
+            Ok((named(*before)?, current))
+        }
+    }
+}
+
+/// Whether both are the same file, by their checksums.
+fn is_same(old: &Generation, new: &Generation) -> bool {
+    let sha256 = |generation: &Generation| {
+        let name = generation.records_file()?;
+        Some((name, generation.manifest.files[name].sha256.clone()))
+    };
+    sha256(old).is_some() && sha256(old) == sha256(new)
+}
+
+/// The records of a generation by key, or by themselves where there is no key.
+fn sorted(
+    generation: &Generation,
+    keys: &Keys,
+    folder: &Folder,
+    limits: &Limits,
+    check: Check<'_>,
+) -> Result<Sorted, Failure> {
+    let Some(name) = generation.records_file() else {
+        return Err(refused(if generation.manifest.appends() {
+            "compares sets, and WRITE_MODE=append adds segments: `segments/000042.ndjson` is what generation 42 added".to_owned()
+        } else {
+            "compares records, and a csv file has only their cells: set OUTPUT_FORMAT=ndjson, or WRITE_MODE=upsert, which keeps the records beside it".to_owned()
+        }));
+    };
+    let file = generation.open(name)?;
+    let mut records = LastRecords::new(generation, name, &file, limits)?;
+    let mut sorter = Sorter::new(folder, limits);
+    let mut key = Vec::new();
+    while let Some(block) = records.next_block()? {
+        check()?;
+        for index in 0..block.len() {
+            let record = block.record(index);
+            if keys.is_empty() {
+                sorter.push(record, Some(record))?;
+            } else {
+                let read = keys.read(&text(record), &mut key);
+                read.map_err(|error| {
+                    let shown = generation.shown(name);
+                    refused(format!(
+                        "cannot read `{shown}`: a record {error}; was PRIMARY_KEY another then?"
+                    ))
+                })?;
+                sorter.push(&key, Some(record))?;
+            }
+        }
+    }
+    sorter.finish()
+}
+
+/// What was found.
+struct Differences<'d> {
+    args: &'d DiffArgs,
+    limits: &'d Limits,
+    new: u64,
+    changed: u64,
+    gone: u64,
+    /// In how many records each member changed.
+    members: BTreeMap<String, u64>,
+    /// Some of each, for people.
+    examples: [Vec<String>; 3],
+}
+
+impl<'d> Differences<'d> {
+    fn none(args: &'d DiffArgs, limits: &'d Limits) -> Self {
+        Self {
+            args,
+            limits,
+            new: 0,
+            changed: 0,
+            gone: 0,
+            members: BTreeMap::new(),
+            examples: Default::default(),
+        }
+    }
+
+    fn is_new(&mut self, record: &Change, keys: &Keys) -> Result<(), Failure> {
+        self.new += 1;
+        self.found(0, "new", record, keys)
+    }
+
+    fn is_gone(&mut self, record: &Change, keys: &Keys) -> Result<(), Failure> {
+        self.gone += 1;
+        self.found(2, "gone", record, keys)
+    }
+
+    fn found(
+        &mut self,
+        kind: usize,
+        word: &str,
+        record: &Change,
+        keys: &Keys,
+    ) -> Result<(), Failure> {
+        let text = text(&record.record);
+        if self.args.output == Some(OutputKind::Json) {
+            let record: Value = serde_json::from_str(&text).unwrap_or_default();
+            return line(&json!({ "change": word, "record": record }));
+        }
+        let shown = if keys.is_empty() {
+            text.into_owned()
+        } else {
+            key(&record.key)
+        };
+        self.example(kind, &[shown]);
+        Ok(())
+    }
+
+    fn is_changed(&mut self, old: &Change, new: &Change) -> Result<(), Failure> {
+        self.changed += 1;
+        let (old_text, new_text) = (text(&old.record), text(&new.record));
+        let members = changed_members(&old_text, &new_text);
+        for (name, ..) in &members {
+            if let Some(count) = self.members.get_mut(name) {
+                *count += 1;
+            } else if self.members.len() < self.limits.drift_members {
+                self.members.insert(name.clone(), 1);
+            }
+        }
+        if self.args.output == Some(OutputKind::Json) {
+            let value = |text: &str| -> Value { serde_json::from_str(text).unwrap_or_default() };
+            let names: Vec<&str> = members.iter().map(|(name, ..)| name.as_str()).collect();
+            return line(&json!({
+                "change": "changed",
+                "members": names,
+                "old": value(&old_text),
+                "new": value(&new_text),
+            }));
+        }
+        let mut lines = vec![key(&new.key)];
+        for (name, old, new) in members.iter().take(MEMBERS_SHOWN) {
+            let value = |text: &Option<String>| match text {
+                Some(text) => words::shown(text, VALUE_BYTES),
+                None => "-".to_owned(),
+            };
+            lines.push(format!("  {name}: {} -> {}", value(old), value(new)));
+        }
+        if members.len() > MEMBERS_SHOWN {
+            lines.push(format!("  and {} more", members.len() - MEMBERS_SHOWN));
+        }
+        self.example(1, &lines);
+        Ok(())
+    }
+
+    fn example(&mut self, kind: usize, lines: &[String]) {
+        if self.examples[kind].len() < usize::from(self.args.examples) {
+            let lines = lines.iter().map(|line| {
+                let indent = line.len() - line.trim_start().len();
+                format!(
+                    "{:indent$}{}",
+                    "",
+                    words::line(line.trim_start(), LINE_BYTES)
+                )
+            });
+            let lines: Vec<String> = lines.collect();
+            self.examples[kind].push(lines.join("\n  "));
+        }
+    }
+
+    fn text(&self, old: &Generation, new: &Generation, has_no_key: bool) -> String {
+        let mut out = String::new();
+        for (word, generation) in [("from", old), ("to", new)] {
+            let records = counted(generation.manifest.counts.records, "record");
+            let committed = generation.name.committed;
+            let number = generation.name.number;
+            let _ = writeln!(
+                out,
+                "{word:<5} generation {number} of {committed:.0}, {records}"
+            );
+        }
+        let many = [self.new, self.changed, self.gone].map(thousands);
+        let _ = writeln!(
+            out,
+            "\n{} new, {} changed, {} gone",
+            many[0], many[1], many[2]
+        );
+        if has_no_key && self.new + self.gone > 0 {
+            let _ = writeln!(
+                out,
+                "Without PRIMARY_KEY, a record that changed is one that is gone and a new one."
+            );
+        }
+        if !self.members.is_empty() {
+            let mut members: Vec<(&String, &u64)> = self.members.iter().collect();
+            members.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+            let listed = members.iter().take(10);
+            let listed = listed.map(|(name, count)| format!("{name} ({})", thousands(**count)));
+            let listed: Vec<String> = listed.collect();
+            let listed = words::line(&listed.join(", "), 3 * LINE_BYTES);
+            let _ = writeln!(out, "members changed: {listed}");
+        }
+        let kinds = [
+            ("new", self.new),
+            ("changed", self.changed),
+            ("gone", self.gone),
+        ];
+        for ((word, count), examples) in kinds.into_iter().zip(&self.examples) {
+            if examples.is_empty() {
+                continue;
+            }
+            let _ = writeln!(out, "\n{word}:");
+            for example in examples {
+                let _ = writeln!(out, "  {example}");
+            }
+            let more = count - examples.len() as u64;
+            if more > 0 {
+                let _ = writeln!(out, "  and {} more", thousands(more));
+            }
+        }
+        out
+    }
+}
+
+fn line(value: &Value) -> Result<(), Failure> {
+    stdout::print(&(words::escaped(&value.to_string()) + "\n"))
+}
+
+fn text(record: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(record)
+}
+
+/// A key, as JSON has its parts.
+fn key(encoded: &[u8]) -> String {
+    let texts = parts(encoded).into_iter().map(|part| match part {
+        KeyPart::Integer(digits) => digits.into_owned(),
+        KeyPart::Text(text) => Value::from(text.as_ref()).to_string(),
+    });
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+/// The members that differ, each with its JSON in both records; none where one has no such member.
+fn changed_members(old: &str, new: &str) -> Vec<(String, Option<String>, Option<String>)> {
+    type Members<'t> = BTreeMap<String, &'t RawValue>;
+    let old: Members<'_> = serde_json::from_str(old).unwrap_or_default();
+    let new: Members<'_> = serde_json::from_str(new).unwrap_or_default();
+    let json = |members: &Members<'_>, name: &String| {
+        members.get(name).map(|value| value.get().to_owned())
+    };
+    let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
+    names.sort();
+    names.dedup();
+    let both = names
+        .into_iter()
+        .map(|name| (name.clone(), json(&old, name), json(&new, name)));
+    both.filter(|(_, old, new)| old != new).collect()
+}
