@@ -97,13 +97,13 @@ fn compared(
 ) -> Result<bool, Failure> {
     let output_dir = match (&host.database, &host.output_dir) {
         (Some(_), _) => {
-            return Err(refused(format!(
+            return Err(refused(&format!(
                 "compares files, and OUTPUT_DATABASE_URL is set: a table holds the last set alone; the rows that generation 42 wrote are those of `SELECT * FROM {} WHERE _generation = 42`",
                 host.output.table
             )));
         }
         (None, Some(folder)) => folder,
-        (None, None) => return Err(refused("needs OUTPUT_DIR".to_owned())),
+        (None, None) => return Err(refused("needs OUTPUT_DIR")),
     };
     let (old, new) = sets(output_dir, numbers, &host.limits)?;
     let keys = Keys::new(&host.output.keys);
@@ -150,7 +150,7 @@ fn compared(
     Ok(differences.new + differences.changed + differences.gone > 0)
 }
 
-fn refused(why: String) -> Failure {
+fn refused(why: &str) -> Failure {
     Failure::new(Outcome::Usage, format!("`tidegate diff` {why}"))
 }
 
@@ -161,7 +161,7 @@ fn sets(
     limits: &Limits,
 ) -> Result<(Generation, Generation), Failure> {
     let none = || {
-        refused(format!(
+        refused(&format!(
             "finds nothing in `{}`: nothing was published yet, or OUTPUT_DIR is another",
             output_dir.display()
         ))
@@ -173,7 +173,7 @@ fn sets(
         let found = generation::numbered(&output, number, limits)?;
         found.ok_or_else(|| {
             let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
-            refused(format!(
+            refused(&format!(
                 "cannot find generation {number}: {} are kept (KEEP_GENERATIONS)",
                 kept.join(", ")
             ))
@@ -188,7 +188,7 @@ fn sets(
                 .rev()
                 .find(|number| **number < current.name.number);
             let before = before.ok_or_else(|| {
-                refused(format!(
+                refused(&format!(
                     "has nothing to compare with: generation {} is the only one",
                     current.name.number
                 ))
@@ -217,9 +217,9 @@ fn sorted(
 ) -> Result<Sorted, Failure> {
     let Some(name) = generation.records_file() else {
         return Err(refused(if generation.manifest.appends() {
-            "compares sets, and WRITE_MODE=append adds segments: `segments/000042.ndjson` is what generation 42 added".to_owned()
+            "compares sets, and WRITE_MODE=append adds segments: `segments/000042.ndjson` is what generation 42 added"
         } else {
-            "compares records, and a csv file has only their cells: set OUTPUT_FORMAT=ndjson, or WRITE_MODE=upsert, which keeps the records beside it".to_owned()
+            "compares records, and a csv file has only their cells: set OUTPUT_FORMAT=ndjson, or WRITE_MODE=upsert, which keeps the records beside it"
         }));
     };
     let file = generation.open(name)?;
@@ -236,7 +236,7 @@ fn sorted(
                 let read = keys.read(&text(record), &mut key);
                 read.map_err(|error| {
                     let shown = generation.shown(name);
-                    refused(format!(
+                    refused(&format!(
                         "cannot read `{shown}`: a record {error}; was PRIMARY_KEY another then?"
                     ))
                 })?;

@@ -280,10 +280,10 @@ impl Shared {
     ) -> Result<Asked, EgressError> {
         let (mut is_corrected, mut is_read_again) = (false, false);
         loop {
-            let signer = credential.aws();
-            let signer = signer.expect("a key of AWS is replaced by another");
-            let (mut signed_head, asked) = (head.clone(), signer.now());
-            let signatures = signer.sign(&mut signed_head, &body, asked);
+            let aws = credential.aws();
+            let aws = aws.expect("a key of AWS is replaced by another");
+            let (mut signed_head, asked) = (head.clone(), aws.now());
+            let signatures = aws.sign(&mut signed_head, &body, asked);
             let signatures = signatures.map_err(|why| EgressError::Denied {
                 message: format!("no request was sent to `{origin}`: {why}"),
             })?;
@@ -300,7 +300,7 @@ impl Shared {
             let ahead = AwsSigner::ahead_seconds(asked, answer.0.headers());
             let ahead = ahead.filter(|_| is_of_time);
             let corrected = ahead.filter(|_| !is_corrected);
-            if let Some(seconds) = corrected.and_then(|ahead| signer.correct(asked, ahead)) {
+            if let Some(seconds) = corrected.and_then(|ahead| aws.correct(asked, ahead)) {
                 is_corrected = true;
                 self.log.warn(
                     "clock differs from the source's, by which requests are signed from here on",
@@ -323,7 +323,7 @@ impl Shared {
                     (None, Some(refusal)) => {
                         return Err(EgressError::CredentialRefused {
                             origin: origin.to_string(),
-                            reason: signer.advice(status, refusal, ahead),
+                            reason: aws.advice(status, refusal, ahead),
                         });
                     }
                 }

@@ -41,7 +41,9 @@ fn hmac(key: &[u8], message: &str) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 /// As RFC 3986 has it, but for what is in `kept`.
@@ -98,15 +100,10 @@ fn signature(request: &Request, secret: &str, scope: &str) -> String {
         .collect();
     pairs.sort();
     let names = part(request, "SignedHeaders");
-    let lines: String = names
-        .split(';')
-        .map(|name| {
-            format!(
-                "{name}:{}\n",
-                request.header(name).unwrap_or_default().trim()
-            )
-        })
-        .collect();
+    let lines = names.split(';').fold(String::new(), |lines, name| {
+        let value = request.header(name).unwrap_or_default();
+        lines + &format!("{name}:{}\n", value.trim())
+    });
     let body = hex(&Sha256::digest(&request.body));
     let canonical = [
         &request.method,

@@ -39,16 +39,16 @@ fn answer(source: &mut Source, request: &Request) -> Answer {
     let mut listing = "<?xml version='1.0' encoding='UTF-8'?>\n<ListBucketResult xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>\n  <Name>my-bucket</Name>\n".to_owned();
     if has_more {
         let next = from + 100;
-        write!(
+        writeln!(
             listing,
-            "  <NextContinuationToken>#{next}</NextContinuationToken>\n"
+            "  <NextContinuationToken>#{next}</NextContinuationToken>"
         )
         .expect("into memory");
     }
-    write!(listing, "  <IsTruncated>{has_more}</IsTruncated>\n").expect("into memory");
+    writeln!(listing, "  <IsTruncated>{has_more}</IsTruncated>").expect("into memory");
     for row in found {
         let (id, bytes, changed) = (row.id, row.version, seconds(row.changed));
-        write!(listing, "  <Contents><Key>a &amp; b/{id}.json</Key><LastModified>{changed}</LastModified><Size>{bytes}</Size></Contents>\n")
+        writeln!(listing, "  <Contents><Key>a &amp; b/{id}.json</Key><LastModified>{changed}</LastModified><Size>{bytes}</Size></Contents>")
             .expect("into memory");
     }
     listing.push_str("</ListBucketResult>\n");
