@@ -271,3 +271,18 @@ fn inspect_and_check_say_that_it_signs_and_not_with_what() {
     checked.exits(0).stdout_has("SOURCE_SIGNING_KEY");
     checked.shows_nothing_of(&job.key);
 }
+
+#[test]
+fn a_signature_of_aws_and_one_of_a_component_s_are_not_both_the_authorization() {
+    let job = signed().set("SOURCE_AUTH", "aws-sigv4");
+    let pair = format!("AKIDEXAMPLE:{}", job.key);
+
+    job.set("SOURCE_API_KEY", &pair)
+        .set("SOURCE_AWS_REGION", "eu-west-1")
+        .set("SOURCE_AWS_SERVICE", "execute-api")
+        .page(200, ONE)
+        .run()
+        .exits(Outcome::Denied)
+        .asked(0)
+        .stderr_has("its `Authorization` is signed, and `SOURCE_AUTH` sets that header, too");
+}

@@ -16,12 +16,13 @@ use aws_sigv4::sign::v4;
 use http::header::{CONTENT_TYPE, DATE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, StatusCode, Uri, request};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::credential::sensitive;
 use crate::limits::CLOCK_DIFFERENCE_MAX;
-use crate::secret::Secret;
+use crate::secret::{Secret, percent_encoded, shared};
 
 /// A smaller difference is no reason for a refusal: AWS allows five minutes, and S3 fifteen.
 const CLOCK_DIFFERENCE_MIN: Duration = Duration::from_mins(4);
@@ -148,7 +149,8 @@ impl AwsSigner {
         body: &[u8],
         time: SystemTime,
     ) -> Result<Vec<Secret>, &'static str> {
-        spell_out_blanks(&mut head.uri);
+        spell_out(&mut head.uri)
+            .ok_or("its URL is too long, or has escapes in the query that are not UTF-8")?;
         let is_signed = |name: &HeaderName| *name == CONTENT_TYPE || is_amz(name);
         let headers = head.headers.iter().filter(|(name, _)| is_signed(name));
         let headers: Option<Vec<(&str, &str)>> = headers
@@ -249,17 +251,45 @@ impl AwsSigner {
     }
 }
 
-/// A `+` in a query is a blank to some servers of AWS and none to others; `%20` is one to all.
-fn spell_out_blanks(uri: &mut Uri) {
-    let Some(query) = uri.query().filter(|query| query.contains('+')) else {
-        return;
-    };
-    let target = format!("{}?{}", uri.path(), query.replace('+', "%20"));
-    if let Ok(target) = PathAndQuery::try_from(target) {
-        let mut parts = std::mem::take(uri).into_parts();
-        parts.path_and_query = Some(target);
-        *uri = Uri::from_parts(parts).expect("scheme and authority were there before");
+/// Writes path and query in the one way that every server signs alike: some take them as they are sent, and others decode and
+/// encode them first. `None`: the query has escapes that are not UTF-8, or the target is too long for a URL.
+fn spell_out(uri: &mut Uri) -> Option<()> {
+    let given = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    // Of its size from the beginning: a text that grows leaves copies behind.
+    let mut target = Zeroizing::new(String::with_capacity(3 * given.len()));
+    for (at, segment) in uri.path().split('/').enumerate() {
+        if at > 0 {
+            target.push('/');
+        }
+        match spelled(segment) {
+            Some(segment) => target.push_str(&segment),
+            None => target.push_str(segment),
+        }
     }
+    let pairs = uri.query().unwrap_or_default().split('&');
+    for (at, pair) in pairs.filter(|pair| !pair.is_empty()).enumerate() {
+        target.push(if at == 0 { '?' } else { '&' });
+        let pair = Zeroizing::new(pair.replace('+', "%20"));
+        let (name, value) = match pair.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (pair.as_str(), None),
+        };
+        target.push_str(&*spelled(name)?);
+        if let Some(value) = value {
+            target.push('=');
+            target.push_str(&*spelled(value)?);
+        }
+    }
+    let target = PathAndQuery::from_maybe_shared(shared(target)).ok()?;
+    let mut parts = std::mem::take(uri).into_parts();
+    parts.path_and_query = Some(target);
+    *uri = Uri::from_parts(parts).expect("scheme and authority were there before");
+    Some(())
+}
+
+fn spelled(text: &str) -> Option<Zeroizing<String>> {
+    let plain = percent_decode_str(text).decode_utf8().ok()?;
+    Some(percent_encoded(&Zeroizing::new(plain.into_owned())))
 }
 
 fn is_amz(name: &HeaderName) -> bool {

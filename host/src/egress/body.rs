@@ -43,7 +43,7 @@ pub struct EgressBody {
     is_good: bool,
     shared: Arc<Shared>,
     /// Behind the scrubber, which looks for the signatures to the end.
-    _signed: Option<Signed>,
+    _signed: Vec<Signed>,
 }
 
 enum State {
@@ -73,7 +73,7 @@ impl EgressBody {
         encoding: Encoding,
         origin: &str,
         deadline: Instant,
-        (permit, signed): (OwnedSemaphorePermit, Option<Signed>),
+        (permit, signed): (OwnedSemaphorePermit, Vec<Signed>),
         shared: Arc<Shared>,
     ) -> Self {
         let scrubber = shared.echoes.scrubber();

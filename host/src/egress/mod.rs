@@ -270,7 +270,8 @@ impl Egress {
         let body = shared.whole_body(body, &name, patience).await?;
         let signed = shared.sign(&mut head, &body, &origin)?;
         let asked = shared.ask(head, body, &origin).await?;
-        let ((answer, deadline), signed) = (asked.answer, asked.signed.or(signed));
+        let (answer, deadline) = asked.answer;
+        let signed = asked.signed.into_iter().chain(signed).collect();
         let encoding = encoding(answer.headers()).map_err(|given| EgressError::BadEncoding {
             origin: name.clone(),
             encoding: shared.echoes.hide_in_text(&given),

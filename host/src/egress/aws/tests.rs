@@ -168,18 +168,22 @@ fn s3_signs_the_path_as_it_is_sent_and_others_encode_it_once_more() {
 }
 
 #[test]
-fn a_plus_in_a_query_is_sent_as_the_blank_that_it_is_signed_as() {
-    let request = Request::get("https://x.example/a+b?q=a+b&q=%2B&e")
-        .body("")
-        .unwrap();
+fn path_and_query_are_sent_as_they_are_signed() {
+    let sent = |target: &str| {
+        let url = format!("https://x.example{target}");
+        let (mut head, ()) = Request::get(url).body(()).unwrap().into_parts();
+        let signed = signer(SUITE, "us-east-1", "service").sign(&mut head, b"", SystemTime::now());
+        signed.map(|_| head.uri.path_and_query().unwrap().to_string())
+    };
 
-    let head = signed(
-        &signer(SUITE, "us-east-1", "service"),
-        "2015-08-30T12:36:00Z",
-        request,
+    assert_eq!(
+        sent("/a+b:c/%2F%e9//?q=a+b&q=%2B&e&=v&&t=:/'~&k=a=b").unwrap(),
+        "/a%2Bb%3Ac/%2F%e9//?q=a%20b&q=%2B&e&=v&t=%3A%2F%27~&k=a%3Db"
     );
-
-    assert_eq!(head.uri, "https://x.example/a+b?q=a%20b&q=%2B&e");
+    assert_eq!(sent("").unwrap(), "/");
+    assert!(sent("/?latin=%e9").unwrap_err().contains("not UTF-8"));
+    let long = format!("/?long={}", ":".repeat(30_000));
+    assert!(sent(&long).unwrap_err().contains("too long"));
 }
 
 #[test]
