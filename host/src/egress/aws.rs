@@ -192,7 +192,10 @@ impl AwsSigner {
             head.headers.insert(name, value);
         }
         let upper = Zeroizing::new(signature.to_ascii_uppercase());
-        Ok(vec![Secret::from(&**signature), Secret::from(&**upper)])
+        Ok(vec![
+            Secret::from(signature.as_str()),
+            Secret::from(upper.as_str()),
+        ])
     }
 
     /// How many seconds the source's clock is ahead of the time by which it was asked; none where that is no reason to refuse.
@@ -274,10 +277,10 @@ fn spell_out(uri: &mut Uri) -> Option<()> {
             Some((name, value)) => (name, Some(value)),
             None => (pair.as_str(), None),
         };
-        target.push_str(&*spelled(name)?);
+        target.push_str(&spelled(name)?);
         if let Some(value) = value {
             target.push('=');
-            target.push_str(&*spelled(value)?);
+            target.push_str(&spelled(value)?);
         }
     }
     let target = PathAndQuery::from_maybe_shared(shared(target)).ok()?;

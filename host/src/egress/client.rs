@@ -328,7 +328,9 @@ impl Incoming {
             };
             let data = next.as_ref().and_then(|next| next.as_ref().ok());
             let data = data.and_then(Frame::data_ref);
-            beginning.extend_from_slice(data.map_or(&[], |data| data));
+            if let Some(data) = data {
+                beginning.extend_from_slice(data);
+            }
             let is_over = !matches!(next, Some(Ok(_)));
             self.ahead.push_back(next);
             if is_over {

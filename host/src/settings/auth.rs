@@ -295,8 +295,8 @@ fn aws(inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<(Key, AwsScope)> 
     if !inputs.is_given(&SOURCE_API_KEY.row) {
         problems.push(required(&SOURCE_API_KEY, "SOURCE_AUTH=aws-sigv4"));
     }
-    let wrong = given.as_ref().map(|key| AwsKey::parse(key.expose()).err());
-    if let Some(Some(message)) = wrong {
+    let read = given.as_ref().map(|key| AwsKey::parse(key.expose()));
+    if let Some(Err(message)) = read {
         problems.push(inputs.problem(SOURCE_API_KEY.row.name, message));
     }
     let url = inputs.get(&SOURCE_API_URL.row);
