@@ -19,7 +19,7 @@ use crate::settings::host::HostPlan;
 use crate::settings::inputs::{Commands, Problem};
 use crate::settings::job_file::JOB_FILE;
 use crate::settings::policy::{POLICY, Verdict};
-use crate::settings::{catalogue, granted, mistaken, shown, suggest};
+use crate::settings::{catalogue, exposed, granted, mistaken, shown, suggest};
 use crate::units;
 use crate::words;
 
@@ -131,6 +131,13 @@ fn checked(job: &Job, problems: &[Problem], online: bool) -> String {
         let _ = writeln!(
             out,
             "warning: {name} in the environment is ignored; the setting is {setting}"
+        );
+    }
+    for path in exposed::files(&job.inputs) {
+        let path = words::escaped(&path.display().to_string());
+        let _ = writeln!(
+            out,
+            "warning: `{path}` has a secret in it, and every user may read it: `chmod o-r {path}`"
         );
     }
     for found in mistaken::found(job.inputs.layers()) {

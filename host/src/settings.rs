@@ -11,6 +11,7 @@ mod conflicts;
 pub mod data_file;
 pub mod database_url;
 pub mod env_file;
+pub mod exposed;
 mod fingerprint;
 pub mod granted;
 pub mod host;

@@ -420,3 +420,35 @@ fn proxies_of_the_environment_are_not_used() {
 
     run.exits(Outcome::Published);
 }
+
+#[test]
+fn a_file_with_a_secret_that_everybody_may_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    for (lines, mode, is_warned) in [
+        ("SOURCE_API_KEY=a-key-that-nobody-guesses", 0o644, true),
+        ("SOURCE_API_KEY=a-key-that-nobody-guesses", 0o640, false),
+        ("SOURCE_RETRY_ON=400", 0o644, false),
+    ] {
+        let mut job = with_file(Job::new().unset("SOURCE_API_KEY"), lines).page(200, ONE);
+        let file = job.beside("job.env");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let path = file.display().to_string();
+
+        let checked = job.tidegate(["check", "--env-file", &path]);
+        let run = job.run();
+
+        let warning = format!("`{path}` has a secret in it, and every user may read it");
+        assert_eq!(
+            checked.stdout.contains(&warning),
+            is_warned,
+            "{lines} {mode:o}"
+        );
+        let line = "every user may read a file with a secret in it";
+        assert_eq!(
+            run.printed.stdout.contains(line),
+            is_warned,
+            "{lines} {mode:o}"
+        );
+    }
+}

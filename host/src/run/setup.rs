@@ -17,6 +17,7 @@ use crate::run::Run;
 use crate::run::record::Recording;
 use crate::sandbox::landlock;
 use crate::secret::Redactor;
+use crate::settings::exposed;
 use crate::settings::granted::{self, Grant};
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::{Commands, Inputs, Problem};
@@ -346,6 +347,12 @@ impl Run<'_> {
             self.log.warn(
                 "environment variables not given to the component",
                 json!({ "names": kept_back.names, "grant": kept_back.grant }),
+            );
+        }
+        for path in exposed::files(&job.inputs) {
+            self.log.warn(
+                "every user may read a file with a secret in it",
+                json!({ "path": path, "advice": "chmod o-r" }),
             );
         }
         for found in mistaken::found(job.inputs.layers()) {
