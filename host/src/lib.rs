@@ -37,7 +37,7 @@ use outcome::{Failure, Outcome};
 use process::defect;
 use process::stop::Stop;
 use run::setup::Job;
-use run::{Run, call_component, gates, portion};
+use run::{Run, gates, portion};
 use settings::host::HostPlan;
 use settings::inputs::Inputs;
 use settings::plan::Plan;
@@ -77,7 +77,7 @@ impl Run<'_> {
     ) -> Result<Outcome, Failure> {
         let host = &job.host;
         self.refuse_changes(plan, sink.last())?;
-        let egress = call_component::egress(host, plan, self.log.clone())?;
+        let egress = self.egress(job, plan)?;
 
         loop {
             let staging = sink.run_folder()?;

@@ -523,6 +523,8 @@ pub const INTERVAL_LOCK_TRIES_MAX: u32 = 100;
 pub const FLEET_ENTRIES_MAX: usize = 10_000;
 /// The name of a tenant, and of a job.
 pub const FLEET_NAME_BYTES_MAX: usize = 63;
+/// Resources of a job file.
+pub const RESOURCES_MAX: usize = 1_000;
 /// Jobs of a folder that run at the same time (`--parallel`).
 pub const FLEET_PARALLEL_MAX: u16 = 256;
 /// Parts that a folder of jobs is divided into (`--shard`).
@@ -552,6 +554,11 @@ pub const KUBERNETES_INDEXED_NAME_BYTES_MAX: usize = 40;
 pub const KUBERNETES_CONFIG_BYTES_MAX: usize = 900 * 1024;
 /// A label of DNS.
 pub const KUBERNETES_LABEL_BYTES_MAX: usize = 63;
+
+// What runs have in common.
+
+/// What a source may ask one run to wait, and all that share it wait: as long as the built-in component waits itself.
+pub const RATE_HELD_MAX: Duration = Duration::from_mins(5);
 
 // What is kept or shown of the process.
 

@@ -113,6 +113,8 @@ enum Kind {
 
 struct Out {
     writer: Box<dyn Write + Send>,
+    /// Before each line.
+    mark: String,
     /// The last thing written was progress, and has no end of line yet.
     shows_progress: bool,
 }
@@ -156,10 +158,20 @@ impl Log {
                 readers: Arc::default(),
                 out: Mutex::new(Out {
                     writer: out,
+                    mark: String::new(),
                     shows_progress: false,
                 }),
             }),
         }
+    }
+
+    /// The same with `mark` before each line. Before it is cloned.
+    #[must_use]
+    pub fn marked(self, mark: String) -> Self {
+        if let (false, Ok(mut out)) = (mark.is_empty(), self.shared.out.lock()) {
+            out.mark = mark;
+        }
+        self
     }
 
     /// The same with nothing below `least`, and on a terminal in colours if it `has_colours`. Before it is cloned.
@@ -420,8 +432,12 @@ impl Out {
         if is_written_over {
             let shown: String = line.trim_end().chars().take(PROGRESS_CHARS_MAX).collect();
             self.writer.write_all(shown.as_bytes())?;
-        } else {
+        } else if self.mark.is_empty() {
             self.writer.write_all(line.as_bytes())?;
+        } else {
+            // At once: others write to the same place.
+            self.writer
+                .write_all(format!("{}{line}", self.mark).as_bytes())?;
         }
         self.writer.flush()
     }

@@ -10,7 +10,7 @@ use serde_json::{Map, json};
 
 use crate::cli::{OutputKind, RunArgs};
 use crate::component::in_its_words;
-use crate::egress::wait_for_tokens;
+use crate::egress::{Commons, wait_for_tokens};
 use crate::folder::lock::Lock;
 use crate::folder::{Folder, Temporary, Writers, random_digits};
 use crate::limits::Limits;
@@ -19,6 +19,7 @@ use crate::outcome::{Committed, Ended};
 use crate::process::defect;
 use crate::process::memory;
 use crate::process::watch::Watch;
+use crate::run::interval::Begun;
 use crate::run::record::{Recording, record_apart};
 use crate::run::setup::Known;
 use crate::run::summary::Summary;
@@ -39,15 +40,33 @@ mod open_sink;
 pub mod portion;
 mod record;
 pub mod setup;
+mod sharing;
 pub mod summary;
 
 pub use changed_settings::refuse_changes;
+
+/// What a run has of the command that it is a part of.
+#[derive(Clone, Default)]
+pub struct Part<'k> {
+    /// The component, where this process has it from an earlier run.
+    pub known: Option<Known<'k>>,
+    /// What the runs of this process share on the network.
+    pub commons: Option<Commons>,
+    /// The jobs that this process has begun.
+    pub begun: Option<Begun>,
+    /// What each line of its log begins with.
+    pub mark: String,
+}
 
 /// One run under way.
 pub struct Run<'a> {
     pub(crate) args: &'a RunArgs,
     /// The component, where this process has it from an earlier run.
     pub(crate) known: Option<Known<'a>>,
+    /// What the runs of this process share on the network.
+    pub(crate) commons: Option<Commons>,
+    /// The jobs that this process has begun, where it has several.
+    pub(crate) begun: Option<Begun>,
     pub(crate) log: &'a Log,
     /// What is known of it so far.
     pub(crate) summary: Summary,
@@ -84,14 +103,14 @@ pub fn run_and_tell(
     args: &RunArgs,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> (Ended, Summary) {
-    run_watched(&Watch::begin(), args, None, environment)
+    run_watched(&Watch::begin(), args, Part::default(), environment)
 }
 
 /// The same as part of a command that is under way, and may have loaded the component.
 pub fn run_watched(
     watch: &Watch,
     args: &RunArgs,
-    known: Option<Known<'_>>,
+    part: Part<'_>,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> (Ended, Summary) {
     let (clock, started) = (Instant::now(), Timestamp::now());
@@ -113,11 +132,14 @@ pub fn run_watched(
         ("job".to_owned(), json!(summary.job)),
     ]);
     let log = Log::new(log_format(args, &host), context, redactor.clone())
+        .marked(part.mark)
         .showing(host.log_level, host.has_colours);
 
     let mut run = Run {
         args,
-        known,
+        known: part.known,
+        commons: part.commons,
+        begun: part.begun,
         log: &log,
         summary,
         lock: LockState::NotYet,

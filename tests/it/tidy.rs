@@ -297,8 +297,9 @@ fn is_hosts(rows: &[String], name: &str) -> bool {
 #[test]
 fn the_host_names_no_setting_of_the_source_but_its_own() {
     let rows: Vec<String> = rows_of_the_catalogue();
-    // The value of one may name a file, and that of the other hold a credential: no description can say that.
-    let known = ["SOURCE_SCHEMA", "SOURCE_HEADERS"]
+    // The value of one may name a file, that of another hold a credential, and the rate is one for all that share a source: no
+    // description can say that.
+    let known = ["SOURCE_SCHEMA", "SOURCE_HEADERS", "SOURCE_RATE"]
         .map(|name| ("host/src/settings/component_settings.rs", name));
     let names_one = |file: &str, text: &str| {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();

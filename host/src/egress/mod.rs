@@ -6,11 +6,13 @@
 //! With `OUTBOUND_PROXY` all of it goes through that proxy; `HTTPS_PROXY` and its like are not read.
 
 mod address;
+mod asked;
 mod aws;
 mod besides;
 mod body;
 mod ceiling;
 mod client;
+mod commons;
 mod connect;
 mod cookies;
 mod credential;
@@ -42,6 +44,7 @@ pub use self::aws::{AwsKey, AwsScope};
 pub use self::besides::{Besides, PLACE, Places};
 pub use self::body::EgressBody;
 pub use self::ceiling::{Ceiling, Rule};
+pub use self::commons::{Commons, Sharing};
 pub use self::credential::Auth;
 pub use self::error::EgressError;
 pub use self::headers::is_forbidden_header;
@@ -57,6 +60,7 @@ pub use self::token::{
 };
 
 use self::client::Client;
+use self::commons::Common;
 use self::connect::{Resolve, SystemResolver};
 use self::cookies::Jar;
 use self::echo::Echoes;
@@ -80,15 +84,14 @@ pub struct Egress(Arc<Shared>);
 struct Shared {
     policy: Arc<Policy>,
     credential: KeptCredential,
-    /// Where the credential is a token that is fetched.
-    tokens: Option<Arc<Tokens>>,
+    /// Connections and the token, which other runs may use, too.
+    common: Arc<Common>,
     /// The header in which a login has the token: answers of the source may have the next one there.
     token_header: Option<HeaderName>,
     /// What requests to the source have besides.
     besides: Besides,
     /// Where the component may have requests signed.
     signer: Option<Signer>,
-    client: Client,
     /// Where the source gets its cookies back.
     jar: Option<Jar>,
     echoes: Arc<Echoes>,
@@ -113,13 +116,25 @@ impl Egress {
         limits: &Limits,
         log: Log,
     ) -> Result<Self, Failure> {
+        Self::beside_others(policy, auth, besides, files, limits, (log, None))
+    }
+
+    /// The same with connections, the token and a rate in common with other runs, if it takes part.
+    pub fn beside_others(
+        policy: Policy,
+        auth: &Auth,
+        besides: &Besides,
+        files: &TlsFiles,
+        limits: &Limits,
+        (log, sharing): (Log, Option<&Sharing>),
+    ) -> Result<Self, Failure> {
         Self::with_resolver(
             policy,
             auth,
             besides,
             files,
             limits,
-            log,
+            (log, sharing),
             Arc::new(SystemResolver),
         )
     }
@@ -130,7 +145,7 @@ impl Egress {
         besides: &Besides,
         files: &TlsFiles,
         limits: &Limits,
-        log: Log,
+        (log, sharing): (Log, Option<&Sharing>),
         resolver: Arc<dyn Resolve>,
     ) -> Result<Self, Failure> {
         let policy = Arc::new(policy);
@@ -149,42 +164,58 @@ impl Egress {
             Auth::Fetched(issuer) => issuer.origin().map(|origin| (issuer, origin)),
             _ => None,
         };
-        let needs_tls = policy.needs_tls()
-            || token_origin
-                .as_ref()
-                .is_some_and(|(_, origin)| origin.is_https());
-        let tls = Tls::new(needs_tls, files, limits, &log)?;
         let token_header = (token_origin.as_ref())
             .and_then(|(issuer, _)| issuer.header_of_answers())
             .cloned();
-        let tokens = token_origin.map(|(issuer, origin)| {
-            let granted = Policy {
-                source: Some(origin.clone()),
-                allow_hosts: Vec::new(),
-                allow_private_networks: policy.allow_private_networks,
-                // Its URL is held against the operator's policy with the other settings.
-                ceiling: None,
-                proxy: policy.proxy.clone(),
-                cookies: false,
-            };
-            let client = Client::new(Arc::new(granted), resolver.clone(), &tls, limits);
-            let shown_to = (echoes.clone(), log.clone());
-            Tokens::new((**issuer).clone(), &origin, client, shown_to, limits)
-        });
+        let make = || {
+            let to_issuer = token_origin.as_ref().map(|(_, origin)| origin.is_https());
+            let needs_tls = policy.needs_tls() || to_issuer == Some(true);
+            let tls = Tls::new(needs_tls, files, limits, &log)?;
+            let tokens = token_origin.map(|(issuer, origin)| {
+                let granted = Policy {
+                    source: Some(origin.clone()),
+                    allow_hosts: Vec::new(),
+                    allow_private_networks: policy.allow_private_networks,
+                    // Its URL is held against the operator's policy with the other settings.
+                    ceiling: None,
+                    proxy: policy.proxy.clone(),
+                    cookies: false,
+                };
+                let client = Client::new(Arc::new(granted), resolver.clone(), &tls, limits);
+                Tokens::new((**issuer).clone(), &origin, client, log.clone(), limits)
+            });
+            Ok(Common {
+                tokens: tokens.transpose()?.map(Arc::new),
+                client: Client::new(policy.clone(), resolver.clone(), &tls, limits),
+                next: Arc::default(),
+            })
+        };
+        let common = match sharing {
+            Some(sharing) => sharing.common(make)?,
+            None => Arc::new(make()?),
+        };
+        if let Some(tokens) = &common.tokens {
+            tokens.hide_from(&echoes, &log);
+        }
+        let own_pause = sharing.map(|sharing| sharing.pause);
+        let pause = limits.request_pause.max(own_pause.unwrap_or_default());
+        let pace = match sharing {
+            Some(_) => Pace::shared(pause, common.next.clone()),
+            None => Pace::new(pause),
+        };
         Ok(Self(Arc::new(Shared {
             credential: KeptCredential::new(auth)?,
-            tokens: tokens.transpose()?.map(Arc::new),
+            common,
             token_header,
             signer: besides.signing.clone().map(Signer::new).transpose()?,
             besides: besides.clone(),
-            client: Client::new(policy.clone(), resolver, &tls, limits),
             jar: (policy.source.as_ref().filter(|_| policy.cookies))
                 .map(|source| Jar::new(&source.host(), source.is_https())),
             policy,
             echoes,
             record: Record::default(),
             open: Arc::new(Semaphore::new(limits.requests_open)),
-            pace: Pace::new(limits.request_pause),
+            pace,
             limits: limits.clone(),
             log,
             warned_of_echo: AtomicBool::new(false),

@@ -1,31 +1,63 @@
-//! How fast requests may follow each other, whatever the component is: `requests_per_second` of a policy.
+//! How fast requests may follow each other, whatever the component is: `requests_per_second` of a policy; and among runs
+//! that have their source in common, the rate of each and what the source itself asks for.
 
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, sleep_until};
+
+use super::asked::asked_wait;
+use crate::limits::RATE_HELD_MAX;
+
+/// When the next request may begin.
+pub type Next = Mutex<Option<Instant>>;
 
 /// Spaces requests out, without bursts.
 #[derive(Debug)]
 pub struct Pace {
-    /// Between the beginnings of two.
+    /// Between the beginning of one and that of the next.
     pause: Duration,
-    /// When the next may begin.
-    next: Mutex<Option<Instant>>,
+    next: Arc<Next>,
+    /// Whether others space theirs out by the same time.
+    is_shared: bool,
 }
 
 impl Pace {
     pub fn new(pause: Duration) -> Self {
         Self {
             pause,
-            next: Mutex::default(),
+            next: Arc::default(),
+            is_shared: false,
+        }
+    }
+
+    /// One whose requests follow those of all others with this `next`.
+    pub fn shared(pause: Duration, next: Arc<Next>) -> Self {
+        Self {
+            pause,
+            next,
+            is_shared: true,
+        }
+    }
+
+    /// Leaves the source alone for all that share it, as long as this answer asks to. An answer that asks for longer than any
+    /// run waits holds nobody: each run may ask for itself.
+    pub fn hear(&self, status: StatusCode, headers: &HeaderMap) {
+        if !self.is_shared {
+            return;
+        }
+        if let Some(wait) = asked_wait(status, headers).filter(|wait| *wait <= RATE_HELD_MAX) {
+            let until = Instant::now() + wait;
+            let mut next = self.next();
+            *next = Some(next.map_or(until, |next| next.max(until)));
         }
     }
 
     /// Waits for its turn: who asks first has it first. A turn that is given up is the next one's, if none was given after it.
     pub async fn turn(&self) {
-        if !self.pause.is_zero() {
+        if self.is_shared || !self.pause.is_zero() {
             let turn = Turn {
                 at: self.turn_at(Instant::now()),
                 of: self,
@@ -92,6 +124,41 @@ mod tests {
             drop(newer);
             assert_eq!(next(), second + pace.pause);
         });
+    }
+
+    #[test]
+    fn requests_of_several_follow_each_other_each_at_its_own_rate() {
+        let (now, next) = (Instant::now(), Arc::<Next>::default());
+        let of = |ms| Pace::shared(Duration::from_millis(ms), next.clone());
+        let (fast, slow) = (of(100), of(500));
+
+        let turns = [&fast, &slow, &fast, &fast].map(|pace| pace.turn_at(now));
+
+        let after = [0, 100, 600, 700].map(Duration::from_millis);
+        assert_eq!(turns, after.map(|after| now + after));
+    }
+
+    #[test]
+    fn what_one_is_asked_to_wait_all_wait_up_to_a_limit() {
+        let next = Arc::<Next>::default();
+        let one = Pace::shared(Duration::ZERO, next.clone());
+        let other = Pace::shared(Duration::ZERO, next);
+        let alone = Pace::new(Duration::ZERO);
+        let asked = |seconds: u64| {
+            let value = http::HeaderValue::from(seconds);
+            HeaderMap::from_iter([(http::header::RETRY_AFTER, value)])
+        };
+        let busy = StatusCode::TOO_MANY_REQUESTS;
+        let begun = Instant::now();
+
+        one.hear(busy, &asked(60));
+        one.hear(busy, &asked(30));
+        one.hear(busy, &asked(RATE_HELD_MAX.as_secs() + 1));
+        alone.hear(busy, &asked(60));
+
+        let held = other.turn_at(begun) - begun;
+        assert!((60..61).contains(&held.as_secs()), "{held:?}");
+        assert_eq!(alone.turn_at(begun), begun);
     }
 
     #[test]

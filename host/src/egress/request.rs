@@ -134,7 +134,7 @@ impl Shared {
             return signer.check_unsigned(head, body, origin).map(|()| None);
         }
         let has_own = head.headers.contains_key(AUTHORIZATION);
-        let is_ours = self.tokens.is_some()
+        let is_ours = self.common.tokens.is_some()
             || self.credential.is_authorization()
             || self.besides.has_header(&AUTHORIZATION);
         if has_own && is_ours {
@@ -183,7 +183,7 @@ impl Shared {
         }
         self.warn_of_plain(origin);
         let body = self.put_besides(&mut head, &body, origin)?;
-        if let Some(tokens) = &self.tokens {
+        if let Some(tokens) = &self.common.tokens {
             let answer = self.ask_with_token(tokens, head, body, origin).await;
             return answer.map(Asked::from);
         }
@@ -363,9 +363,13 @@ impl Shared {
         let deadline = Instant::now() + limit;
         let request = Request::from_parts(head, Full::new(body));
         let answer = self
+            .common
             .client
             .exchange(request, &origin.to_string(), (deadline, limit))
             .await?;
+        if is_source {
+            self.pace.hear(answer.status(), answer.headers());
+        }
         match jar {
             Some(jar) => {
                 for value in jar.keep(answer.headers(), &path) {
@@ -393,7 +397,7 @@ impl Shared {
 
     fn warn_of_plain(&self, origin: &Origin) {
         let has_credential =
-            self.credential.is_some() || self.tokens.is_some() || self.besides.is_some();
+            self.credential.is_some() || self.common.tokens.is_some() || self.besides.is_some();
         let plain = has_credential && self.policy.is_plain_on_the_network(origin);
         if plain && !self.warned_of_plain.swap(true, Ordering::Relaxed) {
             self.log.warn(

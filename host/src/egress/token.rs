@@ -7,6 +7,7 @@
 
 mod answer;
 mod assertion;
+mod hidden;
 mod login;
 mod oauth2;
 
@@ -29,6 +30,7 @@ pub use self::login::{Login, LoginBody, PASSWORD, SendAs, TOKEN, TokenIn, USER};
 pub use self::oauth2::{ClientAuth, Grant, OAuth2, RefreshToken, SentIn};
 
 use self::answer::{Granted, InPlace};
+use self::hidden::Hidden;
 use super::client::{Client, Incoming, innermost};
 use super::credential::{Credential, sensitive};
 use super::echo::Echoes;
@@ -248,11 +250,12 @@ impl Token {
     }
 }
 
-/// The token of one run.
+/// The token of one run, or of several that have it in common: what one renews, the others use.
 pub(super) struct Tokens {
     origin: String,
     client: Client,
-    echoes: Arc<Echoes>,
+    /// From whom tokens and keys are hidden.
+    hidden: Hidden,
     log: Log,
     timeout: Duration,
     bytes_max: usize,
@@ -275,7 +278,7 @@ impl Tokens {
         issuer: Issuer,
         origin: &Origin,
         client: Client,
-        (echoes, log): (Arc<Echoes>, Log),
+        log: Log,
         limits: &Limits,
     ) -> Result<Self, Failure> {
         let setting = issuer.words().0;
@@ -291,7 +294,7 @@ impl Tokens {
         Ok(Self {
             origin: origin.to_string(),
             client,
-            echoes,
+            hidden: Hidden::default(),
             log,
             timeout: limits.token_timeout,
             bytes_max: limits.token_bytes,
@@ -302,6 +305,11 @@ impl Tokens {
                 failed: None,
             }),
         })
+    }
+
+    /// Hides from these, too, what is secret of the tokens, now and later: before a token is used there.
+    pub(super) fn hide_from(&self, echoes: &Arc<Echoes>, log: &Log) {
+        self.hidden.from(echoes, log);
     }
 
     /// A token that has not expired and is not `refused`: the kept one, or a new one.
@@ -467,8 +475,7 @@ impl Tokens {
 
     /// From here on nobody sees it.
     fn learn_key(&self, secret: &Secret) {
-        self.log.learn(secret, Learned::Key);
-        self.echoes.learn(secret, Learned::Key);
+        self.hidden.learn(secret, Learned::Key);
     }
 
     async fn granted(&self, issuer: &Issuer, asked: Instant) -> Result<Answered, EgressError> {
@@ -511,11 +518,7 @@ impl Tokens {
         granted: &Granted,
         asked: Instant,
     ) -> Result<Token, EgressError> {
-        self.echoes.learn(&granted.token, Learned::Token);
-        // A shorter one is no secret: it would only let the token endpoint erase a word of its choice from the log.
-        if granted.token.expose().len() >= LEARNED_BYTES_MIN {
-            self.log.learn(&granted.token, Learned::Token);
-        }
+        self.hidden.learn(&granted.token, Learned::Token);
         let credential = (issuer.credential(&granted.token))
             .ok_or_else(|| self.bad("it has a character that no header can carry"))?;
         let stale_from = granted

@@ -2,6 +2,7 @@
 //!
 //! What cannot be interrupted is done [`aside`], on a thread that nobody waits for once the command must end.
 
+use std::sync::Arc;
 use std::thread;
 
 use tokio::runtime::{Handle, Runtime};
@@ -22,7 +23,7 @@ pub const NO_THREAD: &str =
 /// A command under way.
 pub struct Watch {
     /// Taken by the drop; or why there is none.
-    runtime: Result<Option<Runtime>, (Outcome, String)>,
+    runtime: Result<Option<Arc<Runtime>>, (Outcome, String)>,
     pub stop: Stop,
 }
 
@@ -30,8 +31,26 @@ impl Watch {
     /// Begins: signals are heard from now on, and the deadline counts from now. Where that cannot be, nothing can be
     /// [done](Self::block_on).
     pub fn begin() -> Self {
+        Self::begin_for(1)
+    }
+
+    /// The same for one that does so many things at the same time, each [beside](Self::beside) it.
+    pub fn begin_for(tasks: usize) -> Self {
+        Self::with(runtime(tasks).map(Arc::new))
+    }
+
+    /// A part of this command, with a deadline of its own, which counts from now. Its network is the command's: it can be used
+    /// by the other parts when this one has ended.
+    pub fn beside(&self) -> Self {
+        match &self.runtime {
+            Ok(runtime) => Self::with(Ok(runtime.clone().expect("it is there until the drop"))),
+            Err((outcome, why)) => Self::with(Err(Failure::new(*outcome, why.clone()))),
+        }
+    }
+
+    fn with(runtime: Result<Arc<Runtime>, Failure>) -> Self {
         let deadline = Limits::default().run_deadline;
-        let watched = runtime().and_then(|runtime| {
+        let watched = runtime.and_then(|runtime| {
             let entered = runtime.enter();
             let stop = Stop::watch(deadline)?;
             drop(entered);
@@ -67,7 +86,9 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         // Not waited for: a resolver that hangs would outlive the deadline.
-        if let Ok(Some(runtime)) = self.runtime.as_mut().map(Option::take) {
+        if let Ok(Some(runtime)) = self.runtime.as_mut().map(Option::take)
+            && let Some(runtime) = Arc::into_inner(runtime)
+        {
             runtime.shutdown_background();
         }
     }
@@ -95,14 +116,15 @@ pub async fn aside<T: Send + 'static>(
     result.await.expect("the thread sends before it ends")
 }
 
-/// A runtime whose caller's thread runs the component, and whose own thread the network.
-fn runtime() -> Result<Runtime, Failure> {
+/// A runtime whose callers' threads run the components, and whose own threads the network.
+fn runtime(tasks: usize) -> Result<Runtime, Failure> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
     // It would panic where it gets no thread.
     let tried = thread::Builder::new().spawn(|| ());
     tried.or_fail(Outcome::TryLater, || NO_THREAD)?;
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .max_blocking_threads(4)
+        .worker_threads(tasks.clamp(1, cores))
+        .max_blocking_threads(4 * tasks.max(1))
         .enable_all()
         .build()
         .or_fail(Outcome::ComponentFailed, || "cannot start the runtime")

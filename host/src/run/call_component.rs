@@ -1,8 +1,9 @@
 //! The step that fetches: runs the component in its grants, and holds what it says against the host's own record.
 
 use crate::component::{self, Grants, JobFailure, Report, Request, Used, Window, cpu_used_up};
-use crate::egress::{Besides, Egress, EgressError, Origin, Policy, Proxy, TlsFiles};
+use crate::egress::{Besides, Egress, EgressError, Origin, Policy, Proxy, Sharing, TlsFiles};
 use crate::limits::Limits;
+use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Stop;
 use crate::run::Run;
@@ -10,6 +11,7 @@ use crate::run::changed_settings::leaves_append;
 use crate::run::credential;
 use crate::run::portion::extent;
 use crate::run::setup::{Job, refusal};
+use crate::run::sharing::sharing;
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::Problem;
 use crate::settings::plan::Plan;
@@ -19,6 +21,13 @@ use crate::staging::run_folder::RunFolder;
 use crate::units::counted;
 
 impl Run<'_> {
+    /// The way out for this job, beside the other runs of this process.
+    pub(crate) fn egress(&self, job: &Job, plan: &Plan) -> Result<Egress, Failure> {
+        let sharing = (self.commons.as_ref()).map(|commons| sharing(commons, job, plan));
+        let host = &job.host;
+        egress_beside(host, plan, (self.log.clone(), sharing.as_ref()))
+    }
+
     /// Runs the component in its grants and holds what it says against the host's own record.
     pub(super) async fn call(
         &mut self,
@@ -169,7 +178,15 @@ fn keeps_to_the_contract(
 }
 
 /// The way out for this job.
-pub fn egress(host: &HostPlan, plan: &Plan, log: crate::log::Log) -> Result<Egress, Failure> {
+pub fn egress(host: &HostPlan, plan: &Plan, log: Log) -> Result<Egress, Failure> {
+    egress_beside(host, plan, (log, None))
+}
+
+fn egress_beside(
+    host: &HostPlan,
+    plan: &Plan,
+    (log, sharing): (Log, Option<&Sharing>),
+) -> Result<Egress, Failure> {
     let policy = Policy {
         source: Origin::of(&plan.source),
         allow_hosts: host.allow_hosts.clone(),
@@ -186,7 +203,14 @@ pub fn egress(host: &HostPlan, plan: &Plan, log: crate::log::Log) -> Result<Egre
         places: plan.places.clone(),
         ..host.besides.clone()
     };
-    Egress::new(policy, &host.auth, &besides, &files, &host.limits, log)
+    Egress::beside_others(
+        policy,
+        &host.auth,
+        &besides,
+        &files,
+        &host.limits,
+        (log, sharing),
+    )
 }
 
 /// What a component said, unless the host's own record of a denial or a limit outranks it: also when it said that all went

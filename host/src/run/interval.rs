@@ -2,10 +2,12 @@
 //!
 //! That is kept in the operator's `state_folder`, where no tenant's job can write: a folder for each tenant, with one file for
 //! all his jobs, read and written under a lock, so that of two runs that start at once one begins. A job is known by what the
-//! operator starts it with, not by what its files say: a name in them makes no other job of it.
+//! operator starts it with, not by what its files say: a name in them makes no other job of it. The resources of a job file
+//! are one job here, whose runs begin together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -50,13 +52,32 @@ struct Beginning {
     at: String,
 }
 
+/// The jobs that this process has begun: of a job file with several resources the first one begins it for all.
+#[derive(Clone, Default)]
+pub struct Begun(Arc<Mutex<BTreeSet<String>>>);
+
+impl Begun {
+    fn once(&self, key: &str, begin: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+        let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !begun.contains(key) {
+            begin()?;
+            begun.insert(key.to_owned());
+        }
+        Ok(())
+    }
+}
+
 impl Run<'_> {
     /// Takes it that this run begins now. `Err` (75): the last one of this job began too short a time ago.
     pub(crate) fn keep_interval(&mut self, job: &Job, check: Check<'_>) -> Result<(), Failure> {
         let Some(interval) = Interval::of(job, &self.args.given) else {
             return Ok(());
         };
-        let begun = interval.begin(Timestamp::now(), &self.summary.run_id, check);
+        let begin = || interval.begin(Timestamp::now(), &self.summary.run_id, check);
+        let begun = match &self.begun {
+            Some(together) => together.once(&interval.key, begin),
+            None => begin(),
+        };
         begun.inspect_err(|failure| {
             // The record of the last run says how the job is; this one was none.
             if failure.outcome == Outcome::TryLater {

@@ -7,6 +7,8 @@ use crate::settings::catalogue::{self, MAX_RETRIES, PRIMARY_KEY};
 pub const SCHEMA: &str = "SOURCE_SCHEMA";
 /// It may hold a credential of the user's own.
 pub const HEADERS: &str = "SOURCE_HEADERS";
+/// How many requests it makes a second. Of runs that share a source the host holds all together to it.
+pub const RATE: &str = "SOURCE_RATE";
 /// The host puts a secret into it.
 pub const BODY: &str = "SOURCE_BODY";
 /// Settings whose values a component may propose, besides its own of the source.

@@ -14,6 +14,7 @@ use self::source::Source;
 use crate::cli::{DemoArgs, GivenArgs, RunArgs};
 use crate::outcome::{Ended, Outcome};
 use crate::process::watch::Watch;
+use crate::run::Part;
 use crate::run::summary::Summary;
 use crate::settings::catalogue::SOURCE_API_KEY;
 use crate::settings::host::temp_dir;
@@ -115,7 +116,7 @@ fn run(watch: &Watch, job: &Path, key: &str, environment: &[(String, String)]) -
         .filter(|(name, _)| kept.contains(&name.as_str()))
         .cloned();
     let key = (SOURCE_API_KEY.row.name.to_owned(), key.to_owned());
-    crate::run::run_watched(watch, &args, None, environment.chain([key]))
+    crate::run::run_watched(watch, &args, Part::default(), environment.chain([key]))
 }
 
 fn settings(source: &Source, folder: &Path) -> String {

@@ -15,6 +15,7 @@ use super::subject::Subject;
 use crate::cli::RunArgs;
 use crate::outcome::{Failure, OrFail as _, Outcome};
 use crate::process::watch::Watch;
+use crate::run::Part;
 use crate::run::summary::Summary;
 use crate::settings::catalogue::{JOB_NAME, OUTPUT_DIR, OUTPUT_FORMAT};
 use crate::sink::files::generation::{CURRENT, GENERATIONS};
@@ -76,8 +77,11 @@ impl<'s> Trial<'s> {
         let args = self.args(with);
         let (clock, watch) = (Instant::now(), Watch::begin());
         let environment = self.subject.environment.iter().cloned();
-        let known = self.subject.known();
-        let (ended, summary) = crate::run::run_watched(&watch, &args, known, environment);
+        let part = Part {
+            known: self.subject.known(),
+            ..Part::default()
+        };
+        let (ended, summary) = crate::run::run_watched(&watch, &args, part, environment);
         for outcome in [Outcome::Interrupted, Outcome::Terminated] {
             if ended.exit_code == outcome.exit_code() {
                 return Err(Failure::new(outcome, ended.error.unwrap_or_default()));

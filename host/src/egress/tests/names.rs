@@ -54,7 +54,7 @@ fn resolving(policy: Policy, resolver: Arc<dyn Resolve>) -> Egress {
         &Besides::default(),
         &TlsFiles::default(),
         &Limits::default(),
-        Lines::default().log(),
+        (Lines::default().log(), None),
         resolver,
     )
     .unwrap()

@@ -19,7 +19,7 @@ pub(super) fn world(
         &Besides::default(),
         &TlsFiles::default(),
         limits,
-        lines.log(),
+        (lines.log(), None),
         names(addresses),
     )
     .unwrap();
