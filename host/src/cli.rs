@@ -134,10 +134,12 @@ Examples:
   tidegate run --env-file orders.env --full-refresh
   tidegate run --env-file orders.env --from 2026-11-01 --to 2026-11-08
   tidegate run jobs/ --env-file shared.env --parallel 4 --jitter 30s
+  tidegate run shop.toml --resource orders        one of its resources
 
 Of a folder, every file NAME.env or NAME.toml is a job, there or in a folder
 named after its tenant. Each runs as a process of its own; the exit code is that
-of the worst.
+of the worst. So it is with the resources of a job file, but that they share one
+process, and in it the token, the connections and the rate.
 
 A weekly --full-refresh finds what was deleted at the source.
 In crontab, with MAILTO set, so that failures are mailed:
@@ -260,6 +262,9 @@ pub struct GivenArgs {
     /// Set one setting. It takes precedence over environment and files. Secrets are refused
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Settings")]
     pub set: Vec<String>,
+    /// Of a job file with several resources, this one alone
+    #[arg(long, value_name = "NAME", requires = "job", help_heading = "Settings")]
+    pub resource: Option<String>,
     /// Use this component instead of the built-in one
     #[arg(long, value_name = "FILE", help_heading = "Settings")]
     pub component: Option<PathBuf>,
@@ -347,7 +352,7 @@ impl GivenArgs {
 }
 
 /// `tidegate check`.
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Clone)]
 pub struct CheckArgs {
     /// Where settings come from.
     #[command(flatten)]
@@ -465,6 +470,9 @@ pub struct FleetArgs {
     /// For the processes of a fleet: end when this process does.
     #[arg(long, value_name = "PID", hide = true)]
     pub fleet_parent: Option<i32>,
+    /// For the processes of a fleet: run these jobs of JOB, which share settings, together.
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub together: Vec<String>,
 }
 
 impl FleetArgs {
@@ -586,6 +594,9 @@ pub struct RunsArgs {
     /// Set one setting, such as OUTPUT_DIR
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
+    /// Of a job file with several resources, this one alone
+    #[arg(long, value_name = "NAME", requires = "job")]
+    pub resource: Option<String>,
     /// Whose job it is, and what that tenant may ask for.
     #[command(flatten)]
     pub under: UnderArgs,
@@ -648,6 +659,9 @@ pub struct HealthArgs {
     /// Set one setting, such as OUTPUT_DIR
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
+    /// Of a job file with several resources, this one alone
+    #[arg(long, value_name = "NAME", requires = "job")]
+    pub resource: Option<String>,
     /// Maximum age of the last success, such as 2h. Overrides MAX_AGE
     #[arg(long, value_name = "SPAN")]
     pub max_age: Option<String>,

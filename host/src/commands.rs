@@ -41,9 +41,47 @@ pub mod stdout;
 pub mod test;
 pub mod wit;
 
-/// Says what every setting is and where it came from, and all that is wrong. Only `--online` touches the network and the
-/// output, and leaves nothing there.
+/// Says what every setting is and where it came from, and all that is wrong, of each resource by itself. Only `--online`
+/// touches the network and the output, and leaves nothing there.
 pub fn check(args: &CheckArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
+    let file = args
+        .given
+        .job
+        .as_deref()
+        .filter(|_| args.given.resource.is_none());
+    let resources = file.map(fleet::jobs::resources).unwrap_or_default();
+    if resources.is_empty() {
+        return check_one(args, environment);
+    }
+    let environment: Vec<(String, String)> = environment.into_iter().collect();
+    let (mut failed, mut codes) = (Vec::new(), Vec::new());
+    for (nth, resource) in resources.iter().enumerate() {
+        let between = if nth == 0 { "" } else { "\n" };
+        let name = words::escaped(resource);
+        let _ = stdout::print(&format!("{between}[resources.{name}]\n"));
+        let mut args = args.clone();
+        args.given.resource = Some(resource.clone());
+        let ended = check_one(&args, environment.iter().cloned());
+        if let Some(error) = ended.error {
+            let _ = stdout::print(&format!("{}\n", words::escaped(&error)));
+            failed.push(format!("{name} {}", ended.exit_code));
+            codes.push(ended.exit_code);
+        }
+    }
+    if failed.is_empty() {
+        return Ended::ok();
+    }
+    let (failed, of) = (failed.join(", "), resources.len());
+    Ended {
+        exit_code: fleet::worst(codes),
+        error: Some(format!(
+            "not all of the {of} resources can run: {failed}; see each above"
+        )),
+        job: None,
+    }
+}
+
+fn check_one(args: &CheckArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
     let watch = Watch::begin();
     let all = Commands::Started;
     let given = setup::read_starting(&args.given, environment, all, &watch.stop);
@@ -266,6 +304,7 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
     let watch = Watch::begin();
     let given = GivenArgs {
         job: args.job.clone(),
+        resource: args.resource.clone(),
         env_file: args.env_file.clone(),
         set: args.set.clone(),
         under: args.under.clone(),

@@ -55,11 +55,16 @@ fn carried_out(mut command: Command) -> Ended {
         return Ended::failed(Outcome::Usage, why);
     }
     match command {
-        Command::Run(args) => match fleet::folder(args.given.job.as_deref()) {
-            Some(folder) => fleet::run::run(&args, folder, environment),
-            None if args.fleet.is_given() => Ended::of(Err(fleet::no_folder())),
-            None => tidegate::run(&args, environment),
-        },
+        Command::Run(args) if !args.fleet.together.is_empty() => {
+            fleet::together::run(&args, environment)
+        }
+        Command::Run(args) => {
+            match fleet::several(args.given.job.as_deref(), args.given.resource.as_deref()) {
+                Some(folder) => fleet::run::run(&args, folder, environment),
+                None if args.fleet.is_given() => Ended::of(Err(fleet::no_folder())),
+                None => tidegate::run(&args, environment),
+            }
+        }
         Command::Check(args) => tidegate::commands::check(&args, environment),
         Command::Preview(args) => tidegate::commands::preview::preview(&args, environment),
         Command::Describe(args) => tidegate::commands::describe(&args, environment),
@@ -68,15 +73,19 @@ fn carried_out(mut command: Command) -> Ended {
         Command::Test(args) => tidegate::commands::test::test(&args, environment),
         Command::Wit(args) => tidegate::commands::wit::wit(&args),
         Command::Convert(args) => tidegate::commands::convert::convert(&args, environment),
-        Command::Health(args) => match fleet::folder(args.job.as_deref()) {
-            Some(folder) => fleet::health::health(&args, folder),
-            None if args.parallel.is_some() => Ended::of(Err(fleet::no_folder())),
-            None => tidegate::commands::health(&args, environment),
-        },
-        Command::Runs(args) => match fleet::folder(args.job.as_deref()) {
-            Some(folder) => fleet::runs::runs(&args, folder),
-            None => tidegate::commands::runs::runs(&args, environment),
-        },
+        Command::Health(args) => {
+            match fleet::several(args.job.as_deref(), args.resource.as_deref()) {
+                Some(folder) => fleet::health::health(&args, folder),
+                None if args.parallel.is_some() => Ended::of(Err(fleet::no_folder())),
+                None => tidegate::commands::health(&args, environment),
+            }
+        }
+        Command::Runs(args) => {
+            match fleet::several(args.job.as_deref(), args.resource.as_deref()) {
+                Some(folder) => fleet::runs::runs(&args, folder),
+                None => tidegate::commands::runs::runs(&args, environment),
+            }
+        }
         Command::Diff(args) => tidegate::commands::diff::diff(&args, environment),
         Command::Kubernetes(args) => tidegate::commands::kubernetes::kubernetes(&args),
         Command::New(NewArgs {

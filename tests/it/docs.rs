@@ -49,6 +49,7 @@ pages! {
     "docs/recipes-by-pattern.md"
     "docs/recipes-by-shape.md"
     "docs/recipes.md"
+    "docs/resources.md"
     "docs/scheduling.md"
     "docs/security.md"
     "docs/settings.md"

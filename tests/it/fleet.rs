@@ -2,6 +2,10 @@
 
 /// The jobs of a folder divided among several processes.
 mod divided;
+/// Jobs that share settings, and what they use once.
+mod resources;
+/// What is said once of several resources, and what is wrong with it.
+mod said_once;
 
 use std::io::Write as _;
 use std::process::Command;

@@ -1,19 +1,21 @@
-//! A folder of jobs: every job of it once, each as a process of its own, under limits of time and number.
+//! A folder of jobs: every job of it once, each as a process of its own, under limits of time and number. A job file with
+//! several resources is a small folder. Jobs that share settings run together, in one process.
 //!
-//! `run` does it for `tidegate run FOLDER`, `health` for `tidegate health FOLDER`, `runs` for
-//! `tidegate runs FOLDER`. Which files are jobs is `jobs`' business,
-//! which one is next `queue`'s, a single process `child`'s.
+//! `run` does it for `tidegate run FOLDER`, `health` for `tidegate health FOLDER`, `runs` for `tidegate runs FOLDER`. Which
+//! files are jobs is `jobs`' business, which one is next `queue`'s, a single process `child`'s, what is done in one that has
+//! several jobs `together`'s.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tokio::sync::mpsc::unbounded_channel;
 
-use self::child::{Lines, Running};
+use self::child::{Heard, Lines, Running};
 use self::jobs::FleetJob;
 use self::queue::Queue;
 use crate::cli::{FleetArgs, GivenArgs, UnderArgs};
@@ -29,6 +31,7 @@ pub mod jobs;
 mod queue;
 pub mod run;
 pub mod runs;
+pub mod together;
 
 /// As long as a job may take where nothing else was said: longer than any RUN_DEADLINE that is usual.
 const JOB_DEADLINE: Duration = Duration::from_hours(1);
@@ -40,9 +43,9 @@ pub(super) const NO_DEADLINE: Duration = Duration::from_hours(24 * 365);
 /// Codes other than 0, the worst first: what needs a person at once is before what the next run may mend.
 const WORST_FIRST: [u8; 12] = [70, 73, 74, 78, 64, 77, 76, 69, 65, 143, 130, 75];
 
-/// The folder of jobs, where what was given in the place of a job is one.
-pub fn folder(given: Option<&Path>) -> Option<&Path> {
-    given.filter(|path| path.is_dir())
+/// The folder of jobs, or the job file with several, where what was given in the place of a job is one and none was chosen.
+pub fn several<'p>(given: Option<&'p Path>, chosen: Option<&str>) -> Option<&'p Path> {
+    given.filter(|path| path.is_dir() || (chosen.is_none() && !jobs::resources(path).is_empty()))
 }
 
 /// What is for a folder was said of something else.
@@ -83,9 +86,10 @@ struct Done {
     dropped: u64,
 }
 
-/// A job that runs, and what was done about its end.
+/// A job that runs, or several together, and what was done about the end.
 struct Live {
     running: Running,
+    places: usize,
     cut: Option<Cut>,
     /// When it gets SIGTERM, or, if it has got that, SIGKILL.
     until: Instant,
@@ -147,39 +151,47 @@ pub fn share(parallel: usize, tenants: usize) -> usize {
     }
 }
 
-/// What is started for each job.
+/// What is started for each job, or for several that run together.
 struct Start<A> {
-    /// The arguments for a job.
+    /// The arguments for these jobs, of which so many run at the same time.
     args: A,
     log_format: &'static str,
     /// The codes that it ends with, besides those of every command.
     codes: &'static [u8],
 }
 
-/// Starts a process for every job, and tells `ended` of each end. `Err`: stopped by a signal; all that were started have ended
-/// then, too.
+/// Starts a process for every unit of jobs, and tells `ended` of each end. `Err`: stopped by a signal; all that were started
+/// have ended then, too.
 async fn each(
-    jobs: &[FleetJob],
-    start: Start<impl Fn(&FleetJob) -> Vec<OsString>>,
+    (jobs, units): (&[FleetJob], &[Vec<usize>]),
+    start: Start<impl Fn(&[&FleetJob], usize) -> Vec<OsString>>,
     (pace, stop): (&Pace, &Stop),
     lines: &Arc<dyn Lines>,
     mut ended: impl FnMut(Done),
 ) -> Result<(), Failure> {
     let begun = Instant::now();
     let (sender, mut ends) = unbounded_channel();
-    let delays = jobs.iter().map(|job| (job.tenant.as_str(), pace.delay()));
+    let first = |unit: &Vec<usize>| &jobs[unit[0]];
+    let delays = units
+        .iter()
+        .map(|unit| (first(unit).tenant.as_str(), pace.delay()));
     let mut queue = Queue::new(delays, pace.per_tenant);
     let mut live: BTreeMap<usize, Live> = BTreeMap::new();
     let mut stopped = None;
     loop {
-        while stopped.is_none() && live.len() < pace.parallel {
-            let Some(job) = queue.next(begun.elapsed()) else {
+        let free = |live: &BTreeMap<usize, Live>| {
+            let taken: usize = live.values().map(|live| live.places).sum();
+            pace.parallel.saturating_sub(taken)
+        };
+        while stopped.is_none() && free(&live) > 0 {
+            let Some(unit) = queue.next(begun.elapsed()) else {
                 break;
             };
-            if let Some(why) = &jobs[job].refused {
-                queue.ended(job);
+            let of_unit = &units[unit];
+            if let Some(why) = &first(of_unit).refused {
+                queue.ended(unit);
                 ended(Done {
-                    job,
+                    job: of_unit[0],
                     code: Outcome::Settings.exit_code(),
                     why: Some(why.clone()),
                     took: Duration::ZERO,
@@ -188,13 +200,19 @@ async fn each(
                 continue;
             }
             let (lines, sender) = (Arc::clone(lines), sender.clone());
-            let args = (start.args)(&jobs[job]);
-            let running = Running::start(job, args, start.log_format, lines, sender);
-            let until = running.begun + pace.job_deadline;
+            let places = queue.widen(unit, of_unit.len().min(free(&live)));
+            let members: Vec<&FleetJob> = of_unit.iter().map(|job| &jobs[*job]).collect();
+            let args = (start.args)(&members, places);
+            let which = (unit, of_unit.clone());
+            let running = Running::start(which, args, start.log_format, lines, sender);
+            // One after another, each has as long as any other job.
+            let rounds = u32::try_from(of_unit.len().div_ceil(places)).unwrap_or(u32::MAX);
+            let until = running.begun + pace.job_deadline.saturating_mul(rounds);
             live.insert(
-                job,
+                unit,
                 Live {
                     running,
+                    places,
                     cut: None,
                     until,
                 },
@@ -203,7 +221,7 @@ async fn each(
         if live.is_empty() && (stopped.is_some() || queue.is_empty()) {
             return stopped.map_or(Ok(()), Err);
         }
-        let next_start = queue.next_at().filter(|_| live.len() < pace.parallel);
+        let next_start = queue.next_at().filter(|_| free(&live) > 0);
         let next_start = next_start
             .filter(|_| stopped.is_none())
             .map(|at| begun + at);
@@ -218,9 +236,12 @@ async fn each(
                 }
             }
             Some(end) = ends.recv() => {
-                queue.ended(end.job);
-                if let Some(live) = live.remove(&end.job) {
-                    ended(done(&end, &live, pace, start.codes));
+                queue.ended(end.unit);
+                if let Some(live) = live.remove(&end.unit) {
+                    for (nth, job) in units[end.unit].iter().enumerate() {
+                        let heard = end.heard.get(nth).copied().unwrap_or_default();
+                        ended(done(*job, heard, &end.status, &live, pace, start.codes));
+                    }
                 }
             }
             () = tokio::time::sleep_until(wake.into()) => {
@@ -252,14 +273,31 @@ impl Live {
     }
 }
 
-/// What the end of a process comes to.
-fn done(end: &child::Ended, live: &Live, pace: &Pace, codes: &[u8]) -> Done {
+/// What the end of a process comes to for one of its jobs.
+fn done(
+    job: usize,
+    heard: Heard,
+    status: &Result<ExitStatus, String>,
+    live: &Live,
+    pace: &Pace,
+    codes: &[u8],
+) -> Done {
+    let begun = live.running.begun;
+    if let Some((code, at)) = heard.exit {
+        return Done {
+            job,
+            code,
+            why: None,
+            took: at.saturating_duration_since(begun),
+            dropped: heard.dropped,
+        };
+    }
     let known = |code: &u8| {
         let mut all = Outcome::ALL.iter().map(|one| one.exit_code());
         codes.contains(code) || all.any(|one| one == *code)
     };
     let known = |code: i32| u8::try_from(code).ok().filter(known);
-    let (code, why) = match (&end.status, live.cut) {
+    let (code, why) = match (status, live.cut) {
         (Err(why), _) => (Outcome::TryLater.exit_code(), Some(why.clone())),
         (Ok(status), Some(_)) if status.success() => (0, None),
         (Ok(_), Some(Cut::Deadline)) => {
@@ -285,16 +323,16 @@ fn done(end: &child::Ended, live: &Live, pace: &Pace, codes: &[u8]) -> Done {
         },
     };
     Done {
-        job: end.job,
+        job,
         code,
         why,
-        took: live.running.begun.elapsed(),
-        dropped: end.dropped,
+        took: begun.elapsed(),
+        dropped: heard.dropped,
     }
 }
 
 /// The worst of some codes.
-fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
+pub fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
     let rank = |code: &u8| {
         let place = WORST_FIRST.iter().position(|known| known == code);
         place.unwrap_or(if *code == 0 { WORST_FIRST.len() } else { 0 })
@@ -316,6 +354,7 @@ fn words_of(command: &str, given: &GivenArgs) -> Vec<OsString> {
         job,
         env_file,
         set,
+        resource,
         component,
         component_sha256,
         under: UnderArgs { policy, tenant },
@@ -333,6 +372,9 @@ fn words_of(command: &str, given: &GivenArgs) -> Vec<OsString> {
     }
     for set in set {
         push("--set=", set.as_ref());
+    }
+    if let Some(resource) = resource {
+        push("--resource=", resource.as_ref());
     }
     if let Some(component) = component {
         push("--component=", component.as_os_str());
@@ -373,6 +415,8 @@ mod tests {
             tenant: (*tenant).to_owned(),
             name: "orders".to_owned(),
             file: "orders.env".into(),
+            resource: None,
+            shared: None,
             refused: None,
         };
         tenants.iter().map(job).collect()

@@ -46,7 +46,7 @@ pub fn kubernetes(args: &KubernetesArgs) -> Ended {
                 "name a folder of jobs, or one job: `tidegate kubernetes jobs/`",
             ));
         };
-        let jobs = at(given)?;
+        let jobs = at(given, args.given.resource.as_deref())?;
         let mut names = name::names(&jobs).into_iter();
         let (mut described, mut problems) = (Vec::new(), Vec::new());
         for job in &jobs {

@@ -80,6 +80,7 @@ pub fn runs(args: &RunsArgs, environment: impl IntoIterator<Item = (String, Stri
 pub fn given(args: &RunsArgs) -> GivenArgs {
     GivenArgs {
         job: args.job.clone(),
+        resource: args.resource.clone(),
         env_file: args.env_file.clone(),
         set: args.set.clone(),
         under: args.under.clone(),

@@ -3,8 +3,11 @@
 //! Each key is a setting's name in lower case, in the table of its group; a value is the setting's text, or what TOML has for
 //! it. It holds no secret: a secret is named by its file (`…_file`) or by an environment variable (`…_env`). What the host
 //! knows is checked when the file is read; the keys that only the component can know, once it has said what it is.
+//!
+//! A file may have several resources (`[resources.NAME]`). Then it is read for one of them, whose own keys count before those
+//! of the other tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -18,8 +21,10 @@ use super::suggest::nearest;
 use crate::given_file::{Text, command};
 
 pub mod keys;
+pub mod resources;
 pub mod value;
 
+use resources::RESOURCES;
 use value::{Kind, Takes};
 
 /// Who is named where a problem is one of the whole file.
@@ -42,6 +47,10 @@ pub struct JobFile {
     pub variables: BTreeMap<String, Variable>,
     /// The keys that the component may know.
     pub keys: Vec<Key>,
+    /// The names of its resources, also of those that it is not read for.
+    pub resources: Vec<String>,
+    /// Where the one begins that it is read for, and which settings are its own.
+    pub resource: Option<(Origin, BTreeSet<String>)>,
 }
 
 /// `[component]`.
@@ -87,12 +96,18 @@ pub fn key(setting: &str) -> String {
     setting.to_ascii_lowercase()
 }
 
-/// Reads the text of a job file. What is wrong with it is added to `problems`.
-pub fn read(path: &Path, text: &str, problems: &mut Vec<Problem>) -> JobFile {
+/// Reads the text of a job file, for this one of its resources. What is wrong with it is added to `problems`.
+pub fn read(
+    path: &Path,
+    text: &str,
+    resource: Option<&str>,
+    problems: &mut Vec<Problem>,
+) -> JobFile {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader {
         path,
         text,
+        resource,
         file: JobFile::default(),
         problems,
     };
@@ -114,6 +129,8 @@ pub fn read(path: &Path, text: &str, problems: &mut Vec<Problem>) -> JobFile {
 struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
+    /// The one that it is read for.
+    resource: Option<&'a str>,
     file: JobFile,
     problems: &'a mut Vec<Problem>,
 }
@@ -125,6 +142,8 @@ impl Reader<'_> {
             let group = Group::ALL.into_iter().find(|group| group.table() == name);
             let table = group.map(Group::table);
             match (item.as_table_like(), table) {
+                // After all others: its keys count before theirs.
+                (_, None) if name == RESOURCES => {}
                 (Some(entries), Some(table)) => {
                     for (key, item) in entries.iter() {
                         let origin = self.origin(key_span(entries, key));
@@ -143,6 +162,9 @@ impl Reader<'_> {
                 }
                 (None, _) => self.entry(None, name, item, origin),
             }
+        }
+        if let Some(item) = top.get(RESOURCES) {
+            self.resources(item, key_span(top, RESOURCES));
         }
     }
 
@@ -199,7 +221,7 @@ impl Reader<'_> {
             return;
         };
         let expected = known.row().group.table();
-        if table != Some(expected) {
+        if table != Some(expected) && table != Some(RESOURCES) {
             let message =
                 format!("belongs to the table `[{expected}]` of a job file: move it there");
             self.refuse(&name, message, origin.clone());
@@ -379,7 +401,8 @@ fn no_secrets(row: &Row) -> String {
 }
 
 fn unknown_table(name: &str) -> String {
-    let tables = Group::ALL.map(Group::table).into_iter().chain([COMPONENT]);
+    let tables = Group::ALL.map(Group::table).into_iter();
+    let tables = tables.chain([COMPONENT, RESOURCES]);
     let known = tables.map(str::to_owned).collect();
     if let Some(meant) = nearest(name, &known) {
         return format!("has no table `[{name}]`; did you mean `[{meant}]`?");

@@ -1,18 +1,24 @@
 //! Where settings come from, and which of them counts: flag, then environment, then `--env-file`, then the job file,
 //! then default.
 //!
-//! The environment is handed in by `main`, once. What a value means is for the catalogue and the component to say.
+//! The environment is handed in by `main`, once. What a value means is for the catalogue and the component to say. Of several
+//! resources that share settings, each publishes by itself: what is shared of the output is [told apart](Layers::tell_apart).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::catalogue::{JOB_NAME, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_TABLE};
 use super::env_file::{entries, is_name, parse_line};
 use super::inputs::{Given, Origin, Problem};
+use super::job_file::resources::{chosen, listed};
 use super::job_file::{self, JOB_FILE, JobComponent, JobFile, Key, Variable};
 use crate::cli::GivenArgs;
 use crate::given_file::{GivenFiles, Holds, Text};
+
+/// The env file of a folder whose lines count for all other env files there.
+pub const SHARED_FILE: &str = "_shared.env";
 
 /// What was given as a value, by where it was given. An empty value counts as not given.
 pub struct Layers {
@@ -51,9 +57,67 @@ impl Layers {
             layers.read_env_file(path, files, problems);
         }
         if let Some(path) = &given.job {
-            layers.read_job_file(path, files, problems);
+            let resource = given.resource.as_deref();
+            layers.read_job_file(path, resource, files, problems);
+        } else if given.resource.is_some() {
+            let message = "takes the name of a resource of a job file: name the job file, too";
+            problems.push(Problem::new("--resource", message));
         }
+        layers.tell_apart(given);
         layers
+    }
+
+    /// Gives the resource that is read a folder, a name and a table of its own, where it says none itself: what is shared, with
+    /// its name at the end.
+    fn tell_apart(&mut self, given: &GivenArgs) {
+        let Some(resource) = Resource::of(given, &self.job) else {
+            return;
+        };
+        let Resource { name, default, at } = &resource;
+        let database = OUTPUT_DATABASE_URL.row.name;
+        let is_given = |name: &str| self.get(name).is_some() || self.variable(name).is_some();
+        let references = ["", "_FILE", "_COMMAND"].map(|end| format!("{database}{end}"));
+        let has_database = references.iter().any(|name| is_given(name));
+        for (row, default) in [
+            (
+                &OUTPUT_DIR.row,
+                (!has_database).then(|| format!("{}/{name}", OUTPUT_DIR.row.default)),
+            ),
+            (&JOB_NAME.row, Some(default.clone())),
+            (&OUTPUT_TABLE.row, None),
+        ] {
+            let between = if row.name == OUTPUT_DIR.row.name {
+                "/"
+            } else {
+                "_"
+            };
+            let apart = |shared: &Text| wiped(format!("{}{between}{name}", shared.as_str()));
+            match (self.get(row.name), default) {
+                (None, Some(default)) => {
+                    let (value, origin) = (wiped(default), at.clone());
+                    self.job
+                        .values
+                        .insert(row.name.to_owned(), Given { value, origin });
+                }
+                (Some(given), _) if resource.is_own(row.name, &given.origin, &self.job) => {}
+                (Some(given), _) => {
+                    let value = apart(&given.value);
+                    self.replace(row.name, value, given.origin);
+                }
+                (None, None) => {}
+            }
+        }
+    }
+
+    /// Puts another value in the place that counts for a name.
+    fn replace(&mut self, name: &str, value: Text, origin: Origin) {
+        let name = name.to_owned();
+        match origin {
+            Origin::Flag => drop(self.flags.insert(name, value)),
+            Origin::Environment => drop(self.environment.insert(name, value)),
+            Origin::EnvFile { .. } => drop(self.env_files.insert(name, Given { value, origin })),
+            _ => drop(self.job.values.insert(name, Given { value, origin })),
+        }
     }
 
     /// The value that counts for `name`.
@@ -152,9 +216,27 @@ impl Layers {
         }
     }
 
-    fn read_job_file(&mut self, path: &Path, files: &GivenFiles, problems: &mut Vec<Problem>) {
+    fn read_job_file(
+        &mut self,
+        path: &Path,
+        resource: Option<&str>,
+        files: &GivenFiles,
+        problems: &mut Vec<Problem>,
+    ) {
         match files.text(path, Holds::Trusted) {
-            Ok(text) => self.job = job_file::read(path, &text, problems),
+            Ok(text) => {
+                self.job = job_file::read(path, &text, resource, problems);
+                let message = match (resource, &*self.job.resources) {
+                    (None, []) => None,
+                    (None, several) => Some(format!(
+                        "has several resources, and this is done for one: choose it with `--resource` ({})",
+                        listed(several)
+                    )),
+                    (Some(_), []) => Some("has no resources: leave out `--resource`".to_owned()),
+                    (Some(name), several) => chosen(name, several).err(),
+                };
+                problems.extend(message.map(|message| Problem::new(JOB_FILE, message)));
+            }
             Err(error) => {
                 let message = format!("`{}` was not used: {error}", path.display());
                 problems.push(Problem::new(JOB_FILE, message));
@@ -206,6 +288,57 @@ impl Layers {
                     problems.push(Problem::of("--env-file", message.to_owned(), origin));
                 }
             }
+        }
+    }
+}
+
+/// One of several that share settings.
+struct Resource {
+    name: String,
+    /// What its job is called by default.
+    default: String,
+    /// Where it begins.
+    at: Origin,
+}
+
+impl Resource {
+    /// The one that is read: of a job file with several, or an env file beside the shared one.
+    fn of(given: &GivenArgs, job: &JobFile) -> Option<Self> {
+        let stem = |path: &Path| Some(path.file_stem()?.to_string_lossy().into_owned());
+        if let (Some(name), Some((at, _)), Some(path)) =
+            (&given.resource, &job.resource, &given.job)
+        {
+            return Some(Self {
+                name: name.clone(),
+                default: format!("{}_{name}", stem(path)?),
+                at: at.clone(),
+            });
+        }
+        let (own, others) = given.env_file.split_last()?;
+        let is_shared = |path: &PathBuf| path.file_name().is_some_and(|name| name == SHARED_FILE);
+        if is_shared(own) || !others.iter().any(is_shared) {
+            return None;
+        }
+        let name = stem(own)?;
+        Some(Self {
+            default: name.clone(),
+            name,
+            at: Origin::EnvFile {
+                path: own.clone(),
+                line: 1,
+            },
+        })
+    }
+
+    /// Whether it is its own value that came from there.
+    fn is_own(&self, name: &str, origin: &Origin, job: &JobFile) -> bool {
+        match (origin, &self.at) {
+            (Origin::EnvFile { path, .. }, Origin::EnvFile { path: own, .. }) => path == own,
+            (Origin::JobFile { .. }, _) => job
+                .resource
+                .as_ref()
+                .is_some_and(|(_, own)| own.contains(name)),
+            _ => false,
         }
     }
 }

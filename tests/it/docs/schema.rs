@@ -166,6 +166,8 @@ fn job_files_fit_their_schema_and_what_is_refused_does_not() {
         "[component]\npath = 'a.wasm'\nsha256 = '0000000000000000000000000000000000000000000000000000000000000000'\n",
         "[source]\nsource_rate = 0.5\nsource_page_size = 100\nsource_headers = ['A: b']\nsource_api_key_env = 'KEY'\ntransform_file = 'a.jq'\n\
          [output]\nprimary_key = ['/id']\noutput_csv_bom = true\noutput_mode = '0640'\n[limits]\nmax_retries = 3\nretry_pause = '2s'\n",
+        "[source]\nsource_records = '/items'\n[resources.orders]\nsource_api_url = 'https://a.example/orders'\nprimary_key = ['/id']\n\
+         [resources.a-b_1]\nsource_api_key_env = 'KEY'\ntransform_file = 'a.jq'\n",
     ];
     let does_not = [
         "[sources]\n",
@@ -176,6 +178,12 @@ fn job_files_fit_their_schema_and_what_is_refused_does_not() {
         "[output]\nmax_retries = 3\n",
         "[output]\noutput_format = 'xml'\n",
         "job_name = 'orders'\n",
+        "[resources]\n",
+        "[resources.Orders]\n",
+        "[resources.orders]\nsource_record = '/items'\n",
+        "[resources.orders.source]\nsource_records = '/items'\n",
+        "[resources.orders]\nmax_retries = true\n",
+        "[resources.orders.component]\npath = 'a.wasm'\n",
     ];
     let records: Vec<Value> = fits
         .iter()

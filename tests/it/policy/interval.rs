@@ -134,3 +134,33 @@ fn a_name_in_a_tenant_s_file_makes_no_other_job_of_it() {
     run("other").exits(75).stderr_has("too early");
     assert!(!job.beside("out/other").exists());
 }
+
+#[test]
+fn resources_of_a_file_begin_together_and_a_new_one_makes_no_other_job() {
+    let job = world().ready().unset("SOURCE_API_URL").unset("OUTPUT_DIR");
+    let job = job.api(|_| Reply::new(200, r#"[{"id":1}]"#));
+    let out = job.beside("out").display().to_string();
+    let text = |names: &[&str]| {
+        let mut text = format!("[output]\noutput_dir = {out:?}\n");
+        for name in names {
+            text += &format!("[resources.{name}]\nsource_api_url = \"{{server}}/items/{name}\"\n");
+        }
+        text
+    };
+    let policy = job.beside("policy.toml").display().to_string();
+    let run = |words: &[&str]| {
+        let under = ["--policy", &policy, "--tenant", "acme"];
+        job.tidegate_with(&[&["run", "shop.toml"], words, &under[..]].concat())
+    };
+    job.file("shop.toml", &text(&["a", "b", "c"]));
+
+    run(&["--parallel", "2"]).exits(0);
+    job.file("shop.toml", &text(&["x", "y"]));
+    run(&["--parallel", "2"])
+        .exits(75)
+        .stderr_has("shop_x: exit 75")
+        .stderr_has("shop_y: exit 75");
+    run(&["--resource", "x"]).exits(75).stderr_has("too early");
+
+    assert_eq!(job.server.seen().len(), 3);
+}

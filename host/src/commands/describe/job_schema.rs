@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::component::Description;
 use crate::settings::catalogue::{self, Group, Secrecy};
 use crate::settings::component_settings::file_name;
+use crate::settings::job_file::resources::RESOURCES;
 use crate::settings::job_file::value::Takes;
 use crate::settings::job_file::{key, references};
 
@@ -25,6 +26,7 @@ pub fn job_schema(description: &Description) -> String {
         let table = closed(group.title(), &keys);
         tables.insert(group.table().to_owned(), table);
     }
+    tables.insert(RESOURCES.to_owned(), resources(&tables));
     let mut schema = closed(
         "A setting that is left out may come from elsewhere, or has its default. Each key is a setting's name in lower case.",
         &tables,
@@ -59,6 +61,28 @@ fn component() -> Value {
     });
     let keys = keys.as_object().cloned().unwrap_or_default();
     closed("The component that runs", &keys)
+}
+
+/// The resources, each of which may have the keys of all tables but the component's.
+fn resources(tables: &Map<String, Value>) -> Value {
+    let of_groups = Group::ALL.map(Group::table).into_iter();
+    let keys = of_groups.flat_map(|table| {
+        let keys = tables[table]["properties"].as_object();
+        keys.into_iter().flat_map(Map::keys).map(move |key| {
+            let at = json!({ "$ref": format!("#/properties/{table}/properties/{key}") });
+            (key.clone(), at)
+        })
+    });
+    json!({
+        "description": "Several resources in one file. What is in no resource counts for all of them",
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": { "pattern": "^[a-z0-9_-]{1,63}$" },
+        "additionalProperties": closed(
+            "What differs in this resource. Its name is at the end of OUTPUT_DIR, JOB_NAME and OUTPUT_TABLE where they are shared",
+            &keys.collect(),
+        ),
+    })
 }
 
 /// The key of a setting, and those by which its value is taken from elsewhere.

@@ -1,4 +1,5 @@
 //! One job as a process of its own: this binary again, in a process group of its own. It gets SIGTERM when the fleet ends.
+//! Jobs that run together are one process: it marks each line with the job that it is of, and says how each ended.
 //!
 //! What it prints is read to the end, so that it never waits for us, and is handed on up to a limit. A process that cannot
 //! be started has ended, too.
@@ -31,6 +32,19 @@ pub enum Stream {
     Stderr,
 }
 
+/// Before the code, in the line by which one of several jobs says that it has ended.
+const EXIT: &str = "exit ";
+
+/// What begins each line of a job, which is so manieth of those that run together.
+pub fn mark(nth: usize) -> String {
+    format!("{nth} ")
+}
+
+/// The line by which one of several jobs says how it has ended.
+pub fn exit_line(nth: usize, code: u8) -> String {
+    format!("{}{EXIT}{code}\n", mark(nth))
+}
+
 /// Takes the lines of a job while it runs. `is_within`: the limits of the job leave room for it.
 pub trait Lines: Send + Sync {
     fn line(&self, job: usize, stream: Stream, text: &str, is_within: bool);
@@ -38,11 +52,20 @@ pub trait Lines: Send + Sync {
 
 /// How a process ended.
 pub struct Ended {
-    pub job: usize,
+    pub unit: usize,
     /// `Err`: it could not be started, or waited for.
     pub status: Result<ExitStatus, String>,
+    /// What was heard of each of its jobs; less where nothing was.
+    pub heard: Vec<Heard>,
+}
+
+/// What was heard of a job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heard {
     /// Lines that were not handed on.
     pub dropped: u64,
+    /// How one of several ended, and when.
+    pub exit: Option<(u8, Instant)>,
 }
 
 /// A job that was started.
@@ -53,9 +76,10 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts `tidegate` with these arguments, and with LOG_FORMAT in its environment. Its end is sent to `ended`, once.
+    /// Starts `tidegate` with these arguments for a unit of these jobs, and with LOG_FORMAT in its environment. Its end is sent
+    /// to `ended`, once.
     pub fn start(
-        job: usize,
+        (unit, jobs): (usize, Vec<usize>),
         args: Vec<OsString>,
         log_format: &'static str,
         lines: Arc<dyn Lines>,
@@ -68,11 +92,11 @@ impl Running {
         let started = thread::Builder::new()
             .name("job".to_owned())
             .spawn(move || {
-                let (status, dropped) = lived(job, args, log_format, &lines, &shared);
+                let (status, heard) = lived(&jobs, args, log_format, &lines, &shared);
                 let ended_as = Ended {
-                    job,
+                    unit,
                     status,
-                    dropped,
+                    heard,
                 };
                 // Nobody may be waiting any more.
                 let _ = ended.send(ended_as);
@@ -80,9 +104,9 @@ impl Running {
         if let Err(error) = started {
             let status = Err(format!("cannot start a thread: {error}"));
             let _ = failed.send(Ended {
-                job,
+                unit,
                 status,
-                dropped: 0,
+                heard: Vec::new(),
             });
         }
         Self {
@@ -102,12 +126,12 @@ impl Running {
 
 /// The life of a process, from its start to its end.
 fn lived(
-    job: usize,
+    jobs: &[usize],
     args: Vec<OsString>,
     log_format: &str,
     lines: &Arc<dyn Lines>,
     group: &Mutex<Option<Pid>>,
-) -> (Result<ExitStatus, String>, u64) {
+) -> (Result<ExitStatus, String>, Vec<Heard>) {
     let started = Command::new(OURSELVES)
         .arg0(OUR_NAME)
         .args(args)
@@ -119,13 +143,13 @@ fn lived(
         .spawn();
     let mut child = match started {
         Ok(child) => child,
-        Err(error) => return (Err(format!("cannot start the job: {error}")), 0),
+        Err(error) => return (Err(format!("cannot start the job: {error}")), Vec::new()),
     };
     let pid = Pid::from_child(&child);
     *group.lock().unwrap_or_else(PoisonError::into_inner) = Some(pid);
     let readers = [
-        read(job, Stream::Stdout, child.stdout.take(), lines),
-        read(job, Stream::Stderr, child.stderr.take(), lines),
+        read(jobs, Stream::Stdout, child.stdout.take(), lines),
+        read(jobs, Stream::Stderr, child.stderr.take(), lines),
     ];
     // Waited for, and not yet collected: until it is, no other process gets its number.
     while let Err(rustix::io::Errno::INTR) = waitid(
@@ -134,12 +158,24 @@ fn lived(
     ) {}
     let status = collected(&mut child, group);
     let until = Instant::now() + FLEET_DRAIN_MAX;
-    let dropped = readers.iter().map(|reader| {
+    let mut heard = vec![Heard::default(); jobs.len()];
+    for reader in readers {
         let left = until.saturating_duration_since(Instant::now());
         // Whoever else holds the pipe is not waited for.
-        reader.recv_timeout(left).unwrap_or_default()
-    });
-    (status, dropped.sum())
+        let of_stream = reader.recv_timeout(left).unwrap_or_default();
+        for (all, more) in heard.iter_mut().zip(of_stream) {
+            all.dropped += more.dropped;
+            all.exit = all.exit.or(more.exit);
+        }
+    }
+    (status, heard)
+}
+
+/// Which of so many jobs a line is of, and the line itself. One without a mark is of the first.
+fn of_job(line: &str, jobs: usize) -> (usize, &str) {
+    let marked = line.split_once(' ').filter(|_| jobs > 1);
+    let marked = marked.and_then(|(nth, text)| Some((nth.parse().ok()?, text)));
+    marked.filter(|(nth, _)| *nth < jobs).unwrap_or((0, line))
 }
 
 fn collected(child: &mut Child, group: &Mutex<Option<Pid>>) -> Result<ExitStatus, String> {
@@ -153,36 +189,43 @@ fn collected(child: &mut Child, group: &Mutex<Option<Pid>>) -> Result<ExitStatus
         .map_err(|error| format!("cannot wait for the job: {error}"))
 }
 
-/// Reads a stream to its end, on a thread. Sends how many lines were not handed on.
+/// Reads a stream to its end, on a thread. Sends what was heard of each job.
 fn read(
-    job: usize,
+    jobs: &[usize],
     stream: Stream,
     from: Option<impl Read + Send + 'static>,
     lines: &Arc<dyn Lines>,
-) -> Receiver<u64> {
+) -> Receiver<Vec<Heard>> {
     let (done, receiver) = channel();
-    let lines = Arc::clone(lines);
+    let (lines, jobs) = (Arc::clone(lines), jobs.to_vec());
     let bytes_max = match stream {
         Stream::Stdout => FLEET_LOG_BYTES_MAX,
         Stream::Stderr => FLEET_STDERR_BYTES_MAX,
     };
     let reading = move || {
-        let (mut left, mut dropped) = (bytes_max, 0);
+        let mut left = vec![bytes_max; jobs.len()];
+        let mut heard = vec![Heard::default(); jobs.len()];
         let take = |line: &[u8]| {
-            let length = line.len() as u64 + 1;
-            let is_within = dropped == 0 && length <= left;
-            if is_within {
-                left -= length;
-            } else {
-                dropped += 1;
-            }
             let text = String::from_utf8_lossy(line);
-            lines.line(job, stream, &text, is_within);
+            let (nth, text) = of_job(&text, jobs.len());
+            let exit = text.strip_prefix(EXIT).filter(|_| jobs.len() > 1);
+            if let Some(Ok(code)) = exit.map(str::parse) {
+                heard[nth].exit = Some((code, Instant::now()));
+                return;
+            }
+            let length = text.len() as u64 + 1;
+            let is_within = heard[nth].dropped == 0 && length <= left[nth];
+            if is_within {
+                left[nth] -= length;
+            } else {
+                heard[nth].dropped += 1;
+            }
+            lines.line(jobs[nth], stream, text, is_within);
         };
         if let Some(from) = from {
             each_line(BufReader::new(from), take);
         }
-        let _ = done.send(dropped);
+        let _ = done.send(heard);
     };
     // Without the thread the pipe is closed, and the job fails as it writes.
     let _ = thread::Builder::new().name("log".to_owned()).spawn(reading);
@@ -234,9 +277,9 @@ mod tests {
 
     /// The lines that were handed over, with whether there was room for them.
     #[derive(Default)]
-    struct Heard(Mutex<Vec<(String, bool)>>);
+    struct Heards(Mutex<Vec<(String, bool)>>);
 
-    impl Lines for Heard {
+    impl Lines for Heards {
         fn line(&self, _: usize, _: Stream, text: &str, is_within: bool) {
             self.0.lock().unwrap().push((text.to_owned(), is_within));
         }
@@ -244,18 +287,51 @@ mod tests {
 
     #[test]
     fn a_flood_is_read_to_its_end_and_handed_on_up_to_the_limit() {
-        let heard = Arc::new(Heard::default());
+        let heard = Arc::new(Heards::default());
         let lines: Arc<dyn Lines> = Arc::clone(&heard) as Arc<dyn Lines>;
         let line = "x".repeat(1023);
         let flood = format!("{line}\n").repeat(20) + "the last line";
 
-        let reader = read(0, Stream::Stderr, Some(std::io::Cursor::new(flood)), &lines);
-        let dropped = reader.recv().unwrap();
+        let reader = read(
+            &[0],
+            Stream::Stderr,
+            Some(std::io::Cursor::new(flood)),
+            &lines,
+        );
+        let dropped = reader.recv().unwrap()[0].dropped;
 
         let heard = heard.0.lock().unwrap();
         let within = heard.iter().filter(|(_, is_within)| *is_within).count();
         assert_eq!((within, dropped), (16, 5));
         assert_eq!(heard[20], ("the last line".to_owned(), false));
+    }
+
+    #[test]
+    fn lines_of_jobs_that_run_together_are_told_apart_and_each_has_room_of_its_own() {
+        let heard = Arc::new(Heards::default());
+        let lines: Arc<dyn Lines> = Arc::clone(&heard) as Arc<dyn Lines>;
+        let flood = format!("{}{}\n", mark(1), "x".repeat(1023)).repeat(20);
+        let text = format!(
+            "{flood}{}a b\nunmarked\n2 far\n{}",
+            mark(0),
+            exit_line(1, 75)
+        );
+
+        let reader = read(
+            &[7, 9],
+            Stream::Stderr,
+            Some(std::io::Cursor::new(text)),
+            &lines,
+        );
+        let of_jobs = reader.recv().unwrap();
+
+        assert_eq!((of_jobs[0].dropped, of_jobs[1].dropped), (0, 4));
+        assert_eq!(of_jobs[0].exit, None);
+        assert_eq!(of_jobs[1].exit.unwrap().0, 75);
+        let heard = heard.0.lock().unwrap();
+        let last: Vec<&str> = heard[20..].iter().map(|(text, _)| text.as_str()).collect();
+        assert_eq!(last, ["a b", "unmarked", "2 far"]);
+        assert!(heard[20..].iter().all(|(_, is_within)| *is_within));
     }
 
     #[test]

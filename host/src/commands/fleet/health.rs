@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::child::{Lines, Stream};
-use super::jobs::{FleetJob, jobs_of};
+use super::jobs::{FleetJob, alone, at};
 use super::{Done, NO_DEADLINE, Pace, Start, column, each, words_of};
 use crate::cli::{FleetArgs, GivenArgs, HealthArgs, OutputKind};
 use crate::commands::stdout;
@@ -30,7 +30,8 @@ pub fn health(args: &HealthArgs, folder: &Path) -> Ended {
     watch.stop.set_deadline(NO_DEADLINE);
     let mut code = 0;
     let done = watch.block_on(async {
-        let jobs = jobs_of(folder)?;
+        let jobs = at(folder, args.resource.as_deref())?;
+        let units = alone(&jobs);
         let fleet = FleetArgs {
             parallel: args.parallel,
             // Looking takes nothing from a neighbour.
@@ -44,14 +45,20 @@ pub fn health(args: &HealthArgs, folder: &Path) -> Ended {
         let lines: Arc<dyn Lines> = Arc::clone(&seen) as Arc<dyn Lines>;
         let mut ended: Vec<Option<Done>> = jobs.iter().map(|_| None).collect();
         let start = Start {
-            args: |job: &FleetJob| words(args, job),
+            args: |jobs: &[&FleetJob], _| words(args, jobs[0]),
             log_format: "json",
             codes: &[STALE, UNKNOWN],
         };
-        let asked = each(&jobs, start, (&pace, &watch.stop), &lines, |done| {
-            let job = done.job;
-            ended[job] = Some(done);
-        });
+        let asked = each(
+            (&jobs, &units),
+            start,
+            (&pace, &watch.stop),
+            &lines,
+            |done| {
+                let job = done.job;
+                ended[job] = Some(done);
+            },
+        );
         asked.await?;
         let rows = jobs.iter().zip(&ended).enumerate();
         let rows = rows.filter_map(|(index, (job, done))| {
@@ -197,6 +204,7 @@ fn words(args: &HealthArgs, job: &FleetJob) -> Vec<std::ffi::OsString> {
         job: _,
         env_file,
         set,
+        resource: _,
         max_age,
         max_cursor_age,
         under,

@@ -1,14 +1,22 @@
 //! The jobs of a folder: which files are jobs, what they are called, and how a file becomes a job.
 //!
 //! Files directly in the folder belong to no tenant, those in a folder there to the tenant that it is named after. Deeper
-//! folders, hidden files and files with other endings are not looked at.
+//! folders, hidden files and files with other endings are not looked at. A job file with several resources is as many jobs.
+//! The lines of `_shared.env` count for all env files of its folder.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::cli::GivenArgs;
-use crate::limits::{FLEET_ENTRIES_MAX, FLEET_NAME_BYTES_MAX, FLEET_SHARDS_MAX};
+use crate::given_file::{Holds, read_regular};
+use crate::limits::{
+    FLEET_ENTRIES_MAX, FLEET_NAME_BYTES_MAX, FLEET_SHARDS_MAX, Limits, RESOURCES_MAX,
+};
 use crate::outcome::{Failure, OrFail as _, Outcome};
+use crate::settings::job_file::resources::{chosen, is_name, names};
+use crate::settings::layers::SHARED_FILE;
 use crate::words;
 
 /// One job of a folder.
@@ -16,9 +24,13 @@ use crate::words;
 pub struct FleetJob {
     /// Empty for a file directly in the folder.
     pub tenant: String,
-    /// The name of the file without its ending.
+    /// The name of the file without its ending, and of a resource its name behind that.
     pub name: String,
     pub file: PathBuf,
+    /// Which of its resources it is, where a job file has several.
+    pub resource: Option<String>,
+    /// The env file whose lines count for all of its folder.
+    pub shared: Option<PathBuf>,
     /// Why it is not started (78).
     pub refused: Option<String>,
 }
@@ -64,18 +76,96 @@ impl FleetJob {
         if given.under.policy.is_some() && !self.tenant.is_empty() {
             given.under.tenant = Some(self.tenant.clone());
         }
+        given.resource.clone_from(&self.resource);
         match Form::of(&file) {
             Some(Form::JobFile) => given.job = Some(file),
-            Some(Form::EnvFile) | None => given.env_file.push(file),
+            Some(Form::EnvFile) | None => {
+                given.env_file.extend(self.shared.clone());
+                given.env_file.push(file);
+            }
         }
         given
     }
+
+    /// The job file, or the folder, that it shares settings with others in.
+    pub fn family(&self) -> Option<&Path> {
+        let is_of_file = self.resource.is_some();
+        let shared = self.shared.as_deref().and_then(Path::parent);
+        let family = if is_of_file {
+            Some(&*self.file)
+        } else {
+            shared
+        };
+        family.filter(|_| self.refused.is_none())
+    }
+
+    /// What it is called in its family.
+    pub fn member(&self) -> &str {
+        self.resource.as_deref().unwrap_or(&self.name)
+    }
 }
 
-/// The jobs of a folder, or the one job that a file is.
-pub fn at(path: &Path) -> Result<Vec<FleetJob>, Failure> {
+/// The jobs, by their index, that run together: those of a family, each other job by itself.
+pub fn units(jobs: &[FleetJob]) -> Vec<Vec<usize>> {
+    let mut units: Vec<Vec<usize>> = Vec::new();
+    let mut of_family: BTreeMap<&Path, usize> = BTreeMap::new();
+    for (index, job) in jobs.iter().enumerate() {
+        let unit = job
+            .family()
+            .map(|family| *of_family.entry(family).or_insert(units.len()));
+        match unit.and_then(|unit| units.get_mut(unit)) {
+            Some(unit) => unit.push(index),
+            None => units.push(vec![index]),
+        }
+    }
+    units
+}
+
+/// Each job by itself.
+pub fn alone(jobs: &[FleetJob]) -> Vec<Vec<usize>> {
+    (0..jobs.len()).map(|job| vec![job]).collect()
+}
+
+/// The members of a family of these names. Which of them are there was looked at before.
+pub fn members(family: &Path, names: &[String]) -> Vec<FleetJob> {
+    let is_folder = family.is_dir();
+    let member = |name: &String| FleetJob {
+        tenant: String::new(),
+        name: name.clone(),
+        file: if is_folder {
+            family.join(format!("{name}.env"))
+        } else {
+            family.to_owned()
+        },
+        resource: (!is_folder).then(|| name.clone()),
+        shared: is_folder.then(|| family.join(SHARED_FILE)),
+        refused: None,
+    };
+    names.iter().map(member).collect()
+}
+
+/// The resources of a job file; none where it has none, or cannot be read: then its run says why.
+pub fn resources(file: &Path) -> Vec<String> {
+    if Form::of(file) != Some(Form::JobFile) {
+        return Vec::new();
+    }
+    let read = read_regular(file, Limits::default().settings_file_bytes, Holds::Trusted);
+    let read = read
+        .ok()
+        .and_then(|(bytes, _)| Some(names(std::str::from_utf8(&bytes).ok()?)));
+    read.unwrap_or_default()
+}
+
+/// The jobs of a folder, or those that a file is; of a job file with several resources this one, if one is named.
+pub fn at(path: &Path, resource: Option<&str>) -> Result<Vec<FleetJob>, Failure> {
     if path.is_dir() {
-        return jobs_of(path);
+        return match resource {
+            None => jobs_of(path),
+            Some(_) => Err(Failure::new(
+                Outcome::Usage,
+                "`--resource` is for a job file, and this is a folder of jobs: name the job file",
+            )),
+        };
     }
     if let Err(error) = path.metadata() {
         let message = format!("cannot read the job `{}`: {error}", path.display());
@@ -89,6 +179,15 @@ pub fn at(path: &Path) -> Result<Vec<FleetJob>, Failure> {
             path.display()
         );
         return Err(Failure::new(Outcome::Settings, message));
+    }
+    if let Some(resource) = resource {
+        let known: Vec<String> = jobs
+            .values()
+            .filter_map(|job| job.resource.clone())
+            .collect();
+        let missing = |why| Failure::new(Outcome::Settings, format!("`{}` {why}", path.display()));
+        chosen(resource, &known).map_err(missing)?;
+        jobs.retain(|_, job| job.resource.as_deref() == Some(resource));
     }
     Ok(jobs.into_values().collect())
 }
@@ -114,6 +213,8 @@ pub fn jobs_of(folder: &Path) -> Result<Vec<FleetJob>, Failure> {
                     tenant: shown(&tenant),
                     name: "?".to_owned(),
                     file: path,
+                    resource: None,
+                    shared: None,
                     refused: Some(failure.message),
                 };
                 jobs.insert((tenant, String::new()), job);
@@ -160,35 +261,76 @@ fn add(jobs: &mut BTreeMap<(String, String), FleetJob>, tenant: &str, file: Path
     }
     let name = file.file_stem().unwrap_or_default();
     let name = name.to_string_lossy().into_owned();
-    let key = (tenant.to_owned(), name.clone());
-    if let Some(known) = jobs.get_mut(&key) {
-        let (first, second) = (name_of(&known.file), name_of(&file));
-        known.refused = Some(format!(
-            "there are two files of this name: `{}` and `{}`",
-            shown(&first),
-            shown(&second)
-        ));
+    if file.file_name() == Some(OsStr::new(SHARED_FILE)) {
         return;
     }
     // A file directly in the folder has no tenant.
-    let mut names = [tenant, &*name]
+    let mut parts = [tenant, &*name]
         .into_iter()
         .skip(usize::from(tenant.is_empty()));
-    let wrong = names.find(|name| !is_name(name));
+    let wrong = parts.find(|name| !is_name(name));
     let misnamed = wrong.map(|wrong| {
         format!(
             "`{}` cannot be the name of a tenant or a job: use at most {FLEET_NAME_BYTES_MAX} of `a` to `z`, `0` to `9`, `_` and `-`",
             shown(wrong)
         )
     });
-    let refused = misnamed.or_else(|| leads_out(tenant, &file));
+    let shared = (Form::of(&file) == Some(Form::EnvFile))
+        .then(|| file.with_file_name(SHARED_FILE))
+        .filter(|shared| shared.symlink_metadata().is_ok());
+    let refused = misnamed
+        .or_else(|| leads_out(tenant, &file))
+        .or_else(|| leads_out(tenant, shared.as_ref()?));
+    let resources = refused.is_none().then(|| resources(&file));
+    let mut resources = resources.unwrap_or_default();
+    let too_many = (resources.len() > RESOURCES_MAX).then(|| {
+        resources.clear();
+        format!("it has more than {RESOURCES_MAX} resources: divide it")
+    });
+    let refused = refused.or(too_many);
     let job = FleetJob {
         tenant: shown(tenant),
         name: shown(&name),
         file,
+        resource: None,
+        shared,
         refused,
     };
-    jobs.insert(key, job);
+    if resources.is_empty() {
+        insert(jobs, tenant, &name, job);
+        return;
+    }
+    for resource in resources {
+        let name = format!("{name}_{}", shown(&resource));
+        let misnamed = format!("`{}` cannot be the name of a resource", shown(&resource));
+        let job = FleetJob {
+            name: name.clone(),
+            refused: (!is_name(&resource)).then_some(misnamed),
+            resource: Some(resource),
+            ..job.clone()
+        };
+        insert(jobs, tenant, &name, job);
+    }
+}
+
+/// Adds a job, or refuses it and the one of the same name.
+fn insert(
+    jobs: &mut BTreeMap<(String, String), FleetJob>,
+    tenant: &str,
+    name: &str,
+    job: FleetJob,
+) {
+    match jobs.entry((tenant.to_owned(), name.to_owned())) {
+        Entry::Vacant(free) => drop(free.insert(job)),
+        Entry::Occupied(mut known) => {
+            let (first, second) = (name_of(&known.get().file), name_of(&job.file));
+            known.get_mut().refused = Some(format!(
+                "there are two jobs of this name, in `{}` and `{}`",
+                shown(&first),
+                shown(&second)
+            ));
+        }
+    }
 }
 
 /// Why a file of a tenant's is not read: it is a link to a file that is not in his folder, such as another tenant's. A link inside
@@ -233,11 +375,6 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 fn name_of(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
-}
-
-fn is_name(name: &str) -> bool {
-    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
-    (1..=FLEET_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 /// A name that somebody chose, as it may be shown.

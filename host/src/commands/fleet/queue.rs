@@ -1,4 +1,5 @@
-//! Which job is next: tenants take turns, and none has more than its share of the jobs that run.
+//! Which job is next: tenants take turns, and none has more than its share of the jobs that run. Jobs that run together are
+//! one here, which may have several places.
 //!
 //! A tenant with a thousand jobs, or with jobs that never end, delays a neighbour by one turn and no more.
 
@@ -10,6 +11,8 @@ pub struct Queue {
     tenants: Vec<Tenant>,
     /// Of each job, its tenant.
     tenant_of: Vec<usize>,
+    /// Of each job that runs, its places.
+    places: Vec<usize>,
     /// Whose turn it is.
     turn: usize,
     per_tenant: usize,
@@ -29,6 +32,7 @@ impl Queue {
         let mut queue = Self {
             tenants: Vec::new(),
             tenant_of: Vec::new(),
+            places: Vec::new(),
             turn: 0,
             per_tenant,
         };
@@ -44,6 +48,7 @@ impl Queue {
             });
             queue.tenants[index].waiting.push_back((job, not_before));
             queue.tenant_of.push(index);
+            queue.places.push(0);
         }
         queue
     }
@@ -60,6 +65,7 @@ impl Queue {
             if let Some(at) = waiting.position(|(_, not_before)| *not_before <= now) {
                 let (job, _) = tenant.waiting.remove(at)?;
                 tenant.running += 1;
+                self.places[job] = 1;
                 self.turn = index + 1;
                 return Some(job);
             }
@@ -67,10 +73,21 @@ impl Queue {
         None
     }
 
+    /// Gives a job that was taken so many places in all, or as many as are left of its tenant's share.
+    pub fn widen(&mut self, job: usize, wanted: usize) -> usize {
+        let tenant = &mut self.tenants[self.tenant_of[job]];
+        let left = self.per_tenant.saturating_sub(tenant.running);
+        let more = wanted.saturating_sub(self.places[job]).min(left);
+        tenant.running += more;
+        self.places[job] += more;
+        self.places[job]
+    }
+
     /// A job has ended that was taken before.
     pub fn ended(&mut self, job: usize) {
         let tenant = &mut self.tenants[self.tenant_of[job]];
-        tenant.running = tenant.running.saturating_sub(1);
+        tenant.running = tenant.running.saturating_sub(self.places[job]);
+        self.places[job] = 0;
     }
 
     /// When the next job may start, if none ends before; none where all wait for an end.
@@ -122,6 +139,18 @@ mod tests {
         queue.ended(0);
 
         assert_eq!(queue.next(NOW), Some(1));
+    }
+
+    #[test]
+    fn jobs_that_run_together_have_no_more_places_than_their_tenants_share() {
+        let mut queue = queue(&["a", "a", "a"], 4);
+        assert_eq!((queue.next(NOW), queue.widen(0, 2)), (Some(0), 2));
+        assert_eq!((queue.next(NOW), queue.widen(1, 9)), (Some(1), 2));
+        assert_eq!(queue.next(NOW), None);
+
+        queue.ended(1);
+
+        assert_eq!((queue.next(NOW), queue.widen(2, 1)), (Some(2), 1));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use super::child::{Lines, Stream};
-use super::jobs::{FleetJob, jobs_of, part};
+use super::jobs::{FleetJob, at, part, units};
 use super::{Done, NO_DEADLINE, Pace, Start, column, each, words_of, worst};
 use crate::cli::{FleetArgs, GivenArgs, OutputKind, RunArgs};
 use crate::commands::stdout;
@@ -35,6 +35,7 @@ pub fn run(
     let watch = Watch::begin();
     let shared = GivenArgs {
         job: None,
+        resource: None,
         ..args.given.clone()
     };
     let (inputs, host) = setup::read(&shared, environment, &watch.stop);
@@ -57,7 +58,8 @@ pub fn run(
     };
     let mut code = None;
     let done = watch.block_on(async {
-        let jobs = part(jobs_of(folder)?, args.fleet.shard.as_deref())?;
+        let jobs = at(folder, args.given.resource.as_deref())?;
+        let jobs = part(jobs, args.fleet.shard.as_deref())?;
         let pace = Pace::new(&args.fleet, &jobs)?;
         let log = Log::new(log_format, Map::new(), redactor.clone());
         let fleet = Fleet::new(jobs, form, log);
@@ -130,14 +132,16 @@ impl Fleet {
         let mut failed = Vec::new();
         let lines: Arc<dyn Lines> = Arc::clone(&self.lines) as Arc<dyn Lines>;
         let start = Start {
-            args: |job: &FleetJob| words(args, &job.given(&args.given)),
+            args: |jobs: &[&FleetJob], places| words(args, jobs, places),
             log_format: match self.form {
                 Form::Text => "text",
                 _ => "json",
             },
             codes: &[],
         };
-        let ran = each(&self.jobs, start, (pace, stop), &lines, |done| {
+        let units = units(&self.jobs);
+        let jobs = (&*self.jobs, &*units);
+        let ran = each(jobs, start, (pace, stop), &lines, |done| {
             codes.push(done.code);
             if done.code != 0 {
                 failed.push(format!("{} {}", self.jobs[done.job].label(), done.code));
@@ -350,8 +354,17 @@ fn tell_on_stderr(text: &str) {
     let _ = std::io::stderr().write_all(format!("tidegate: {line}\n").as_bytes());
 }
 
-/// What a job's process is started with: all that was said of the run, for this job.
-fn words(args: &RunArgs, given: &GivenArgs) -> Vec<OsString> {
+/// What a process is started with: all that was said of the run, for this job, or for these that run together.
+fn words(args: &RunArgs, jobs: &[&FleetJob], places: usize) -> Vec<OsString> {
+    let mut given = jobs[0].given(&args.given);
+    let family = jobs[0].family().filter(|_| jobs.len() > 1);
+    if let Some(family) = family {
+        // What is each one's own, it takes from there.
+        given.env_file.clone_from(&args.given.env_file);
+        given.job = Some(family.to_owned());
+        given.resource = None;
+    }
+
     let RunArgs {
         given: _,
         fleet: FleetArgs { .. },
@@ -366,7 +379,14 @@ fn words(args: &RunArgs, given: &GivenArgs) -> Vec<OsString> {
         output: _,
         quiet: _,
     } = args;
-    let mut words = words_of("run", given);
+    let mut words = words_of("run", &given);
+    if family.is_some() {
+        let members = jobs
+            .iter()
+            .map(|job| format!("--together={}", job.member()));
+        words.extend(members.map(Into::into));
+        words.push(format!("--parallel={places}").into());
+    }
     let flags = [
         (full_refresh, "--full-refresh"),
         (dry_run, "--dry-run"),

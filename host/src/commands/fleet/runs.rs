@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 
 use super::child::{Lines, Stream};
-use super::jobs::{FleetJob, jobs_of};
+use super::jobs::{FleetJob, alone, at};
 use super::{NO_DEADLINE, Pace, Start, each, words_of};
 use crate::cli::{FleetArgs, RunsArgs};
 use crate::commands::{runs, stdout};
@@ -21,7 +21,8 @@ pub fn runs(args: &RunsArgs, folder: &Path) -> Ended {
     watch.stop.set_deadline(NO_DEADLINE);
     let mut code = 0;
     let done = watch.block_on(async {
-        let jobs = jobs_of(folder)?;
+        let jobs = at(folder, args.resource.as_deref())?;
+        let units = alone(&jobs);
         let fleet = FleetArgs {
             // Looking takes nothing from a neighbour.
             per_tenant: Some(FLEET_PARALLEL_MAX),
@@ -33,15 +34,21 @@ pub fn runs(args: &RunsArgs, folder: &Path) -> Ended {
         });
         let lines: Arc<dyn Lines> = Arc::clone(&heard) as Arc<dyn Lines>;
         let start = Start {
-            args: |job: &FleetJob| words(args, job),
+            args: |jobs: &[&FleetJob], _| words(args, jobs[0]),
             log_format: "json",
             codes: &[],
         };
-        let asked = each(&jobs, start, (&pace, &watch.stop), &lines, |done| {
-            if code == 0 {
-                code = done.code;
-            }
-        });
+        let asked = each(
+            (&jobs, &units),
+            start,
+            (&pace, &watch.stop),
+            &lines,
+            |done| {
+                if code == 0 {
+                    code = done.code;
+                }
+            },
+        );
         asked.await?;
         let mut all = Vec::new();
         for (index, job) in jobs.iter().enumerate() {

@@ -79,6 +79,8 @@ mod tests {
             tenant: tenant.to_owned(),
             name: name.to_owned(),
             file: "x.env".into(),
+            resource: None,
+            shared: None,
             refused: None,
         }
     }

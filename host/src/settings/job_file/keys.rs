@@ -8,6 +8,7 @@ use crate::settings::component_settings;
 use crate::settings::inputs::Problem;
 use crate::settings::suggest::{known_names, nearest};
 
+use super::resources::RESOURCES;
 use super::value::{Kind, Takes};
 use super::{Key, key, references};
 
@@ -27,7 +28,7 @@ fn check(description: &Description, known: &BTreeSet<String>, given: &Key) -> Re
         return Err(unknown(known, &setting));
     }
     let table = Group::Source.table();
-    if given.table != Some(table) {
+    if given.table != Some(table) && given.table != Some(RESOURCES) {
         return Err(format!(
             "belongs to the table `[{table}]` of a job file: move it there"
         ));

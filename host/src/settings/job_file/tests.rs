@@ -6,7 +6,7 @@ use super::*;
 
 fn parsed(text: &str) -> (JobFile, Vec<String>) {
     let mut problems = Vec::new();
-    let file = read(Path::new("orders.toml"), text, &mut problems);
+    let file = read(Path::new("orders.toml"), text, None, &mut problems);
     (file, problems.iter().map(Problem::to_string).collect())
 }
 
@@ -28,6 +28,59 @@ fn values(text: &str) -> Vec<(String, String)> {
     values
         .map(|(name, given)| (name.clone(), given.value.to_string()))
         .collect()
+}
+
+const SHOP: &str = "[source]\nsource_api_url = 'https://a.example'\nsource_api_key_file = 'shared'\n\
+     [resources.orders]\nsource_api_url_x = '1'\nsource_api_key_env = 'KEY'\nmin_records = 1\n\
+     [resources.people]\nsource_api_url = 'https://b.example'\nmin_record = 1\n";
+
+fn resource(name: Option<&str>) -> (JobFile, Vec<String>) {
+    let mut problems = Vec::new();
+    let file = read(Path::new("shop.toml"), SHOP, name, &mut problems);
+    (file, problems.iter().map(Problem::to_string).collect())
+}
+
+#[test]
+fn a_file_is_read_for_one_resource_whose_keys_take_the_place_of_the_shared_ones() {
+    let (orders, _) = resource(Some("orders"));
+    let (people, _) = resource(Some("people"));
+    let (none, problems) = resource(None);
+
+    let url = |file: &JobFile| file.values["SOURCE_API_URL"].value.to_string();
+    let urls = [&orders, &people, &none].map(url);
+    assert_eq!(
+        urls,
+        [
+            "https://a.example",
+            "https://b.example",
+            "https://a.example"
+        ]
+    );
+    // In every form that it has.
+    assert!(!orders.values.contains_key("SOURCE_API_KEY_FILE"));
+    assert_eq!(orders.variables["SOURCE_API_KEY"].name, "KEY");
+    assert!(people.values.contains_key("SOURCE_API_KEY_FILE"));
+    assert_eq!(orders.values["MIN_RECORDS"].value.as_str(), "1");
+    let unknown = |file: &JobFile| {
+        file.keys
+            .iter()
+            .map(|key| key.key.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(unknown(&orders), ["source_api_url_x"]);
+    assert_eq!(unknown(&people), ["min_record"]);
+    assert_eq!((unknown(&none), problems), (Vec::new(), Vec::new()));
+    assert_eq!(none.resources, ["orders", "people"]);
+    assert_eq!(resources::names(SHOP), ["orders", "people"]);
+}
+
+#[test]
+fn resources_are_tables_with_names_and_keys() {
+    assert!(problem("[resources]\n").contains("has no resource in `resources`"));
+    assert!(problem("resources = 1\n").contains("has no resource in `resources`"));
+    assert!(problem("[resources]\norders = 1\n").contains("write `[resources.orders]`"));
+    assert!(problem("[resources.Orders]\n").contains("cannot be its name"));
+    assert!(problem("[resource.orders]\n").contains("did you mean `[resources]`?"));
 }
 
 #[test]
