@@ -89,7 +89,7 @@ mod tests {
                 HeaderValue::from_static(value),
             )
         };
-        let headers = HeaderMap::from_iter(headers.iter().map(pair));
+        let headers: HeaderMap = headers.iter().map(pair).collect();
         let status = StatusCode::from_u16(status).unwrap();
         asked_wait(status, &headers).map(|wait| wait.as_secs())
     }

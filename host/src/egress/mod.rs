@@ -86,6 +86,8 @@ struct Shared {
     credential: KeptCredential,
     /// Connections and the token, which other runs may use, too.
     common: Arc<Common>,
+    /// Which of the runs that use the token this is.
+    number: usize,
     /// The header in which a login has the token: answers of the source may have the next one there.
     token_header: Option<HeaderName>,
     /// What requests to the source have besides.
@@ -186,7 +188,7 @@ impl Egress {
             });
             Ok(Common {
                 tokens: tokens.transpose()?.map(Arc::new),
-                client: Client::new(policy.clone(), resolver.clone(), &tls, limits),
+                client: Client::new(policy.clone(), resolver, &tls, limits),
                 next: Arc::default(),
             })
         };
@@ -194,9 +196,7 @@ impl Egress {
             Some(sharing) => sharing.common(make)?,
             None => Arc::new(make()?),
         };
-        if let Some(tokens) = &common.tokens {
-            tokens.hide_from(&echoes, &log);
-        }
+        let number = (common.tokens.as_ref()).map(|tokens| tokens.hide_from(&echoes, &log));
         let own_pause = sharing.map(|sharing| sharing.pause);
         let pause = limits.request_pause.max(own_pause.unwrap_or_default());
         let pace = match sharing {
@@ -206,6 +206,7 @@ impl Egress {
         Ok(Self(Arc::new(Shared {
             credential: KeptCredential::new(auth)?,
             common,
+            number: number.unwrap_or_default(),
             token_header,
             signer: besides.signing.clone().map(Signer::new).transpose()?,
             besides: besides.clone(),

@@ -146,7 +146,9 @@ mod tests {
         let alone = Pace::new(Duration::ZERO);
         let asked = |seconds: u64| {
             let value = http::HeaderValue::from(seconds);
-            HeaderMap::from_iter([(http::header::RETRY_AFTER, value)])
+            let mut headers = HeaderMap::new();
+            headers.insert(http::header::RETRY_AFTER, value);
+            headers
         };
         let busy = StatusCode::TOO_MANY_REQUESTS;
         let begun = Instant::now();

@@ -206,15 +206,15 @@ impl Shared {
         let mut again = head.clone();
         (token.put_into(&mut head)).ok_or_else(|| self.head_too_large(origin))?;
         let answer = self.exchange(head, body.clone(), origin).await?;
-        if !token.is_worth_renewing(answer.0.status()) {
+        if !token.is_worth_renewing(answer.0.status(), self.number) {
             return Ok(answer);
         }
         drop(answer);
-        let renewed = tokens.token(Some(&token)).await?;
+        let renewed = tokens.token(Some((&token, self.number))).await?;
         (renewed.put_into(&mut again)).ok_or_else(|| self.head_too_large(origin))?;
         self.pace.turn().await;
         let answer = self.exchange(again, body, origin).await?;
-        renewed.tried_again(answer.0.status());
+        renewed.tried_again(answer.0.status(), self.number);
         Ok(answer)
     }
 

@@ -11,8 +11,9 @@ mod hidden;
 mod login;
 mod oauth2;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -223,9 +224,12 @@ pub(super) struct Token {
     credential: Credential,
     /// From then on another one is fetched; `None`: never, unless the source refuses this one.
     stale_from: Option<Instant>,
-    /// It was fetched because the source refused the one before, and was refused as well.
-    is_no_better: AtomicBool,
+    /// The runs for which it was fetched because the source refused the one before, and was refused as well.
+    no_better_for: Refused,
 }
+
+/// Runs, by their number among those that have tokens in common.
+type Refused = std::sync::Mutex<BTreeSet<usize>>;
 
 impl Token {
     /// Puts the token into a request. `None`: the query would be too long for a URL.
@@ -233,16 +237,24 @@ impl Token {
         self.credential.put_into(request)
     }
 
-    /// True if and only if a new token may help against this answer. Where one did not, no other is fetched until it
-    /// expires: what is refused then is the request, and a component could have the login asked without end.
-    pub(super) fn is_worth_renewing(&self, status: StatusCode) -> bool {
-        status == StatusCode::UNAUTHORIZED && !self.is_no_better.load(Ordering::Relaxed)
+    /// True if and only if a new token may help this run against this answer. Where one did not, no other is fetched for it
+    /// until it expires: what is refused then is the request, and a component could have the login asked without end.
+    pub(super) fn is_worth_renewing(&self, status: StatusCode, run: usize) -> bool {
+        status == StatusCode::UNAUTHORIZED && !self.refused().contains(&run)
     }
 
-    /// Remembers the answer to a request that was sent again with this token.
-    pub(super) fn tried_again(&self, status: StatusCode) {
-        let is_no_better = status == StatusCode::UNAUTHORIZED;
-        self.is_no_better.store(is_no_better, Ordering::Relaxed);
+    /// Remembers the answer to a request of this run that was sent again with this token.
+    pub(super) fn tried_again(&self, status: StatusCode, run: usize) {
+        if status == StatusCode::UNAUTHORIZED {
+            self.refused().insert(run);
+        } else {
+            self.refused().remove(&run);
+        }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        let refused = self.no_better_for.lock();
+        refused.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_fresh(&self) -> bool {
@@ -307,20 +319,22 @@ impl Tokens {
         })
     }
 
-    /// Hides from these, too, what is secret of the tokens, now and later: before a token is used there.
-    pub(super) fn hide_from(&self, echoes: &Arc<Echoes>, log: &Log) {
-        self.hidden.from(echoes, log);
+    /// Hides from these, too, what is secret of the tokens, now and later: before a token is used there. The number of that
+    /// run.
+    pub(super) fn hide_from(&self, echoes: &Arc<Echoes>, log: &Log) -> usize {
+        self.hidden.from(echoes, log)
     }
 
-    /// A token that has not expired and is not `refused`: the kept one, or a new one.
+    /// A token that has not expired and is not the one that was `refused` to this run: the kept one, or a new one.
     ///
     /// Whoever asks may be gone before the answer comes, as a component that drops its request. The answer may have the next
     /// refresh token, so it is waited for all the same: see [`wait_for_tokens`].
     pub(super) async fn token(
         self: &Arc<Self>,
-        refused: Option<&Arc<Token>>,
+        refused: Option<(&Arc<Token>, usize)>,
     ) -> Result<Arc<Token>, EgressError> {
-        let (own, refused) = (Arc::clone(self), refused.cloned());
+        let own = Arc::clone(self);
+        let refused = refused.map(|(token, run)| (Arc::clone(token), run));
         let under_way = UnderWay::begin();
         let asked = tokio::spawn(async move {
             let token = own.kept_or_new(refused.as_ref()).await;
@@ -331,7 +345,10 @@ impl Tokens {
         ended.unwrap_or_else(|_| Err(self.unavailable("the request was given up".to_owned())))
     }
 
-    async fn kept_or_new(&self, refused: Option<&Arc<Token>>) -> Result<Arc<Token>, EgressError> {
+    async fn kept_or_new(
+        &self,
+        refused: Option<&(Arc<Token>, usize)>,
+    ) -> Result<Arc<Token>, EgressError> {
         let asked = Instant::now();
         let mut kept = self.kept.lock().await;
         if let Some((at, error)) = &kept.failed
@@ -340,7 +357,7 @@ impl Tokens {
             return Err(error.clone());
         }
         let usable = |token: &&Arc<Token>| {
-            token.is_fresh() && refused.is_none_or(|refused| !Arc::ptr_eq(refused, token))
+            token.is_fresh() && refused.is_none_or(|(refused, _)| !Arc::ptr_eq(refused, token))
         };
         if let Some(token) = kept.token.as_ref().filter(usable) {
             return Ok(token.clone());
@@ -349,8 +366,10 @@ impl Tokens {
         match self.fetch_as(&mut kept.issuer).await {
             Ok(token) => {
                 // Until the source takes it: a component could have the login asked without end.
-                let is_again = refused.is_some();
-                token.is_no_better.store(is_again, Ordering::Relaxed);
+                if let Some((before, run)) = refused {
+                    token.refused().clone_from(&before.refused());
+                    token.refused().insert(*run);
+                }
                 let token = Arc::new(token);
                 kept.token = Some(token.clone());
                 Ok(token)
@@ -527,7 +546,7 @@ impl Tokens {
         Ok(Token {
             credential,
             stale_from,
-            is_no_better: AtomicBool::new(false),
+            no_better_for: Refused::default(),
         })
     }
 

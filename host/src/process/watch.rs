@@ -41,6 +41,7 @@ impl Watch {
 
     /// A part of this command, with a deadline of its own, which counts from now. Its network is the command's: it can be used
     /// by the other parts when this one has ended.
+    #[must_use]
     pub fn beside(&self) -> Self {
         match &self.runtime {
             Ok(runtime) => Self::with(Ok(runtime.clone().expect("it is there until the drop"))),

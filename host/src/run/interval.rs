@@ -58,10 +58,10 @@ pub struct Begun(Arc<Mutex<BTreeSet<String>>>);
 
 impl Begun {
     fn once(&self, key: &str, begin: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-        let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !begun.contains(key) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(key) {
             begin()?;
-            begun.insert(key.to_owned());
+            known.insert(key.to_owned());
         }
         Ok(())
     }
@@ -73,10 +73,10 @@ impl Run<'_> {
         let Some(interval) = Interval::of(job, &self.args.given) else {
             return Ok(());
         };
-        let begin = || interval.begin(Timestamp::now(), &self.summary.run_id, check);
+        let now = || interval.begin(Timestamp::now(), &self.summary.run_id, check);
         let begun = match &self.begun {
-            Some(together) => together.once(&interval.key, begin),
-            None => begin(),
+            Some(together) => together.once(&interval.key, now),
+            None => now(),
         };
         begun.inspect_err(|failure| {
             // The record of the last run says how the job is; this one was none.
@@ -298,10 +298,16 @@ fn key(given: &GivenArgs, inputs: &Inputs) -> String {
         words.push(shown(&path));
     }
     for row in [&JOB_NAME.row, &OUTPUT_DIR.row, &OUTPUT_TABLE.row] {
-        let given = inputs.get(row);
+        let value = inputs.get(row);
         let operators = |origin: &Origin| matches!(origin, Origin::Flag | Origin::Environment);
-        if let Some(given) = given.filter(|given| operators(&given.origin)) {
-            words.push(format!("{}={}", row.name, given.value.as_str()));
+        if let Some(value) = value.filter(|value| operators(&value.origin)) {
+            // Without the name of a resource, which the file gives.
+            let value = value.value.as_str();
+            let shared = given
+                .resource
+                .as_deref()
+                .and_then(|name| value.strip_suffix(name));
+            words.push(format!("{}={}", row.name, shared.unwrap_or(value)));
         }
     }
     hash::sha256(words.join("\0").as_bytes())

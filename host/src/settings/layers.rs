@@ -94,10 +94,7 @@ impl Layers {
             let apart = |shared: &Text| wiped(format!("{}{between}{name}", shared.as_str()));
             match (self.get(row.name), default) {
                 (None, Some(default)) => {
-                    let (value, origin) = (wiped(default), at.clone());
-                    self.job
-                        .values
-                        .insert(row.name.to_owned(), Given { value, origin });
+                    self.replace(row.name, wiped(default), at.clone());
                 }
                 (Some(given), _) if resource.is_own(row.name, &given.origin, &self.job) => {}
                 (Some(given), _) => {

@@ -42,7 +42,8 @@ fn file(shop: &Job, name: &str, resources: &[&str], source: &str, tables: &str) 
         out.display().to_string()
     );
     for resource in resources {
-        text += &format!("[resources.{resource}]\nsource_api_url = \"{{server}}/{resource}\"\n");
+        let url = format!("source_api_url = \"{{server}}/{resource}\"");
+        text.extend(["[resources.", resource, "]\n", &url, "\n"]);
     }
     let path = shop.beside(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -162,6 +163,30 @@ fn a_token_that_is_refused_meanwhile_is_renewed_once_for_all() {
     let numbers = shop.server.seen();
     let numbers: BTreeSet<usize> = numbers.iter().filter_map(number_of).collect();
     assert_eq!(numbers, [1, 2].into());
+}
+
+#[test]
+fn a_resource_that_no_token_helps_leaves_the_others_theirs() {
+    let shop = shop(
+        &["a", "b"],
+        &format!("source_auth = \"oauth2\"\n{LINK}"),
+        OAUTH2,
+    );
+    // The first one is refused whatever it shows; the second one's token is void at its second page.
+    let shop = with_tokens(shop, |request, number| {
+        let is_void = request.query("page").is_some() && number <= 2;
+        if request.path() == "/a" || is_void {
+            return Reply::new(401, "{}");
+        }
+        two_pages(request)
+    });
+
+    let printed = shop.tidegate(["run", "shop.toml", "--parallel", "1"]);
+
+    printed.exits(77);
+    let wanted = expected(&[("shop_a", 77), ("shop_b", 0)]);
+    assert_eq!(sorted(codes(&printed)), wanted);
+    assert_eq!(logins(&shop), 3);
 }
 
 #[test]

@@ -18,13 +18,14 @@ struct Known {
 }
 
 impl Hidden {
-    /// Hides all of it from these, too.
-    pub(super) fn from(&self, echoes: &Arc<Echoes>, log: &Log) {
+    /// Hides all of it from these, too, whose number it gives.
+    pub(super) fn from(&self, echoes: &Arc<Echoes>, log: &Log) -> usize {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (secret, learned) in &known.secrets {
             hide(secret, *learned, (echoes, log));
         }
         known.from.push((echoes.clone(), log.clone()));
+        known.from.len()
     }
 
     /// From here on nobody sees this one.

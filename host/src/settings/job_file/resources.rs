@@ -83,7 +83,9 @@ impl Reader<'_> {
                 .iter()
                 .map(|(key, _)| key.to_ascii_uppercase())
                 .collect();
-            own.iter().for_each(|name| self.file.forget(name));
+            for name in &own {
+                self.file.forget(name);
+            }
             self.file.resource = Some((origin, own));
             for (key, item) in entries.iter() {
                 let origin = self.origin(key_span(entries, key));
