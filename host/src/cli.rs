@@ -635,6 +635,9 @@ pub struct DiffArgs {
     /// Set one setting, such as OUTPUT_DIR
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
+    /// Of a job file with several resources, this one
+    #[arg(long, value_name = "NAME")]
+    pub resource: Option<String>,
     /// Whose job it is, and what that tenant may ask for.
     #[command(flatten)]
     pub under: UnderArgs,

@@ -43,6 +43,7 @@ pub fn diff(args: &DiffArgs, environment: impl IntoIterator<Item = (String, Stri
     };
     let given = GivenArgs {
         job: job.map(Into::into),
+        resource: args.resource.clone(),
         env_file: args.env_file.clone(),
         set: args.set.clone(),
         under: args.under.clone(),

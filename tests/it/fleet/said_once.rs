@@ -213,6 +213,12 @@ fn health_and_manifests_are_one_for_each_resource() {
     job.tidegate(["runs", "shop.toml", "--resource", "orders"])
         .exits(0)
         .stdout_has("published");
+    job.tidegate(["diff", "shop.toml"])
+        .exits(78)
+        .stderr_has("choose it with `--resource`");
+    // Of one generation there is nothing to compare yet.
+    let diff = job.tidegate(["diff", "shop.toml", "--resource", "orders"]);
+    assert!(!diff.stderr.contains("--resource"), "{}", diff.stderr);
     health
         .exits(2)
         .stdout_has("shop_orders")
