@@ -246,7 +246,7 @@ fn an_error_in_xml_is_judged_by_source_error_whatever_its_status() {
 
 #[test]
 fn parents_and_their_children_are_both_xml() {
-    let job = job("/lines/line")
+    let mut job = job("/lines/line")
         .set("SOURCE_EACH_URL", "{server}/orders")
         .set("SOURCE_EACH_RECORDS", "/orders/order")
         .set("SOURCE_EACH_VALUE", "/@id")
@@ -263,7 +263,7 @@ fn parents_and_their_children_are_both_xml() {
             }
         });
 
-    let run = { job }.run();
+    let run = job.run();
 
     run.exits(Outcome::Published).publishes(&json!([
         {"order": "1", "sku": "a1"},

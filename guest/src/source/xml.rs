@@ -285,6 +285,8 @@ struct Frame<'t> {
 /// A member of an element.
 struct Member<'t> {
     name: &'t str,
+    /// Of its name: most names are told apart by it, where there are many.
+    hash: u32,
     is_attribute: bool,
     first: usize,
     last: usize,
@@ -407,8 +409,10 @@ impl<'t> Tree<'t> {
     fn begin(&mut self, name: &'t str, is_attribute: bool) -> Result<(), Broken> {
         let frame = self.frames.last_mut().expect("the document is open");
         let members = &self.members[frame.members..];
-        let is_it =
-            |member: &Member<'_>| member.name == name && member.is_attribute == is_attribute;
+        let hash = hash(name);
+        let is_it = |member: &Member<'_>| {
+            member.hash == hash && member.is_attribute == is_attribute && member.name == name
+        };
         let mut hint = 0;
         if self.runs.len() > frame.runs
             && let Some(run) = self.runs.last_mut()
@@ -457,11 +461,13 @@ impl<'t> Tree<'t> {
         } else {
             self.members.push(Member {
                 name,
+                hash,
                 is_attribute,
                 first: run,
                 last: run,
             });
         }
+        make_room(name.len(), &mut self.out);
         let mark = if run == frame.runs { b'{' } else { b',' };
         write_name(mark, name, is_attribute, &mut self.out);
         self.runs.push(Run {
@@ -480,6 +486,7 @@ impl<'t> Tree<'t> {
         let Some(frame) = self.frames.pop() else {
             return;
         };
+        make_room(self.text.len() - frame.text, &mut self.out);
         if self.runs.len() == frame.runs {
             write_string(&self.text[frame.text..], &mut self.out);
         } else {
@@ -579,6 +586,21 @@ impl<'t> Tree<'t> {
             before: "ends too early",
             behind,
         })
+    }
+}
+
+/// FNV-1a.
+fn hash(name: &str) -> u32 {
+    let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    name.bytes().fold(0x811c_9dc5, step)
+}
+
+/// Makes room for some more bytes and a few beside them. A body may be a quarter of what memory there is: twice the room, as
+/// a vector takes by itself, is too much.
+fn make_room(bytes: usize, out: &mut Vec<u8>) {
+    let bytes = bytes + 16;
+    if out.capacity() - out.len() < bytes {
+        out.reserve_exact(bytes + out.len() / 8);
     }
 }
 
