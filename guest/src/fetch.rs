@@ -14,7 +14,7 @@ use crate::records::{Read, Stager};
 use crate::settings::Settings;
 use crate::source::page::{Place, Shape};
 use crate::source::signs::{self, Sign};
-use crate::source::{Ask, Clocks, Each, Fetched, Getter, Page, Pages, Validators, shown};
+use crate::source::{Ask, Clocks, Each, Exported, Fetched, Getter, Page, Pages, Validators, shown};
 use crate::state::State;
 use crate::{Extent, Report, Request, at, freshness, range};
 
@@ -59,6 +59,10 @@ pub struct Run<'f, 'p, H, C, S> {
     pub has_warned: bool,
     /// What is fetched next, for requests to be ahead of it: values, each with where its last fetch ended.
     pub coming: VecDeque<(&'f Each, State)>,
+    /// Results of an export behind the one that is read.
+    pub results: VecDeque<Ask>,
+    /// The answer that says that an export has no records.
+    pub nothing: Option<Fetched>,
     /// What was logged at the end of a fetch: once is enough.
     pub said: BTreeSet<String>,
 }
@@ -93,6 +97,8 @@ impl<'f, 'p, H: Http, C: Clock, S: Staging> Run<'f, 'p, H, C, S> {
             is_first: request.state.is_none(),
             has_warned: false,
             coming: VecDeque::new(),
+            results: VecDeque::new(),
+            nothing: None,
             said: BTreeSet::new(),
         })
     }
@@ -103,11 +109,16 @@ impl<'f, 'p, H: Http, C: Clock, S: Staging> Run<'f, 'p, H, C, S> {
         each: Option<&'f Each>,
         state: &State,
     ) -> Result<Fetch<'_, 'f, 'p, H, C, S>, Failure> {
-        let (pages, token, cursor, shape) = self.begun(each, state)?;
+        let (mut pages, token, cursor, shape) = self.begun(each, state)?;
         let continues = cursor.as_ref().is_some_and(Cursor::continues)
             || token.as_ref().is_some_and(Token::continues);
         if let Some(each) = each {
             self.getter.label(each.label());
+        }
+        if self.settings.export.is_some() {
+            let settings = self.settings;
+            let first = settings.first_ask(each, cursor.as_ref(), token.as_ref())?;
+            pages.begin_at(&self.first(each, first)?)?;
         }
         self.stager.begins(each, cursor, shape)?;
         let fetched_before = self.stager.fetched();
@@ -124,6 +135,21 @@ impl<'f, 'p, H: Http, C: Clock, S: Staging> Run<'f, 'p, H, C, S> {
         })
     }
 
+    /// The first request for a page, where `ask` is the first of all. Between the two, an export is waited for.
+    fn first(&mut self, each: Option<&Each>, ask: Ask) -> Result<Ask, Failure> {
+        let Some(export) = &self.settings.export else {
+            return Ok(ask);
+        };
+        let exported = export.run(&ask, each, self.getter)?;
+        let Exported {
+            first,
+            others,
+            nothing,
+        } = exported;
+        (self.results, self.nothing) = (others, nothing);
+        Ok(first)
+    }
+
     /// How a fetch begins.
     fn begun(&self, each: Option<&Each>, state: &State) -> Result<Begun<'f>, Failure> {
         let settings = self.settings;
@@ -137,7 +163,7 @@ impl<'f, 'p, H: Http, C: Clock, S: Staging> Run<'f, 'p, H, C, S> {
         let first = settings.first_ask(each, cursor.as_ref(), token.as_ref())?;
         let mut pages = settings.pages(&first, &mut shape)?;
         pages.count(self.pages)?;
-        if let (Some(seen), None) = (&state.seen, self.range) {
+        if let (Some(seen), None, None) = (&state.seen, self.range, &settings.export) {
             pages.allow_unchanged(seen.conditions(pages.ask(), &self.shaping));
         }
         Ok((pages, token, cursor, shape))
@@ -235,12 +261,11 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
                 Some(End::Portion(place)) => return self.end(&place, true).map(Some),
                 Some(End::Window(place)) => place,
             };
+            let next = self.run.results.pop_front();
             let is_done = match self.run.stager.cursor() {
+                _ if next.is_some() => false,
                 Some(cursor) if cursor.has_next() && self.run.portion.is_none() => {
                     cursor.go_on(self.run.now)?;
-                    let first = self.run.settings.first_ask(self.each, Some(cursor), None)?;
-                    self.pages.begin_anew(&first)?;
-                    self.run.stager.window_begins();
                     false
                 }
                 _ => true,
@@ -249,7 +274,24 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
                 self.check()?;
                 return self.end(&place, false).map(Some);
             }
+            self.begin_anew(next)?;
         }
+    }
+
+    /// Goes on to `next`, the next result of an export, or to the first page of what the cursor asks for now.
+    fn begin_anew(&mut self, next: Option<Ask>) -> Result<(), Failure> {
+        let first = match next {
+            Some(next) => next,
+            None => {
+                let cursor = self.run.stager.cursor();
+                let cursor = cursor.as_deref();
+                let first = self.run.settings.first_ask(self.each, cursor, None)?;
+                self.run.first(self.each, first)?
+            }
+        };
+        self.pages.begin_anew(&first)?;
+        self.run.stager.window_begins();
+        Ok(())
     }
 
     /// Asks for the first page on the condition that something changed. False: nothing did. True as well where there is no
@@ -272,6 +314,8 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
             return Ok(());
         };
         if !self.is_unmodified
+            // Each question would start an export.
+            && self.run.settings.export.is_none()
             && cursor.is_unanswered(fetched)
             && let Some(newest) =
                 freshness::check(self.run.settings, self.each, cursor, self.run.getter)?
@@ -286,7 +330,11 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
         let mut last = None;
         loop {
             let page = self.pages.number();
-            let fetched = match self.run.getter.get(self.pages.ask(), page) {
+            let fetched = match self.run.nothing.take() {
+                Some(fetched) => Ok(fetched),
+                None => self.run.getter.get(self.pages.ask(), page),
+            };
+            let fetched = match fetched {
                 Ok(fetched) => fetched,
                 Err(failure) => return self.ended_by(failure, last).map(Some),
             };
@@ -402,15 +450,15 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
         if !cursor.begins_again()? {
             return Ok(false);
         }
-        let first = self.run.settings.first_ask(self.each, Some(cursor), None)?;
-        self.pages.begin_anew(&first)?;
-        self.run.stager.window_begins();
+        self.begin_anew(None)?;
         Ok(true)
     }
 
     /// Whether the portion ends behind the page at hand, after which there is another.
     fn ends_portion(&mut self, goes_on: bool) -> bool {
-        let Some(portion) = &mut self.run.portion else {
+        // What goes on in the middle of an export would start another one.
+        let portion = self.run.portion.as_mut();
+        let Some(portion) = portion.filter(|_| self.run.settings.export.is_none()) else {
             return false;
         };
         let cursor = self.run.stager.cursor();
@@ -554,7 +602,9 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
         // The page that was to come next was not read.
         let pages = self.pages.number() - u64::from(is_portion);
         self.run.pages += pages;
-        let is_one_answer = pages == 1 && !is_portion && !has_next && !is_told_by_header;
+        let is_export = self.run.settings.export.is_some();
+        let is_one_answer =
+            pages == 1 && !is_portion && !has_next && !is_told_by_header && !is_export;
         let state = State {
             position,
             seen: self.validators.filter(|_| is_one_answer),

@@ -100,11 +100,18 @@ pub fn look(
             ..Sighting::default()
         });
     }
-    let first = Start::of(&settings, each.as_ref(), now)?
-        .pages
-        .ask()
-        .clone();
-    let mut fetched = getter.get(&first, 1)?;
+    let start = Start::of(&settings, each.as_ref(), now, None)?.first;
+    let exported = settings.export.as_ref();
+    let exported = exported.map(|export| export.run(&start, each.as_ref(), &mut getter));
+    let exported = exported.transpose()?;
+    let result = exported.as_ref().map(|exported| exported.first.clone());
+    let first = Start::of(&settings, each.as_ref(), now, result.as_ref())?;
+    let first = first.pages.ask().clone();
+    let nothing = exported.and_then(|exported| exported.nothing);
+    let mut fetched = match nothing {
+        Some(fetched) => fetched,
+        None => getter.get(&first, 1)?,
+    };
     if fetched.answer.status == 304 {
         return Err(Failure::data(
             "the source answered 304, nothing changed since SOURCE_CURSOR_START: set an earlier one for this look",
@@ -114,6 +121,7 @@ pub fn look(
     let mut look = Look {
         env: env.to_vec(),
         each,
+        result,
         now,
         is_paging_said: settings.pagination.is_said,
         sighting: Sighting::default(),
@@ -121,7 +129,17 @@ pub fn look(
     if let Some(found) = looked_at {
         look.found("each", found);
     }
-    look.found("request", spoken(&first));
+    match &look.result {
+        None => look.found("request", spoken(&first)),
+        Some(result) => {
+            let result = result.shown();
+            look.found("request", spoken(&start));
+            look.found(
+                "export",
+                format!("ready, first result at {}", quoted(&result)),
+            );
+        }
+    }
     let (status, bytes) = (fetched.answer.status, fetched.answer.body.len());
     look.found("answer", format!("{status}, {bytes} bytes"));
     if fetched.is_empty {
@@ -169,7 +187,7 @@ fn first_parent<H: Http, C: Clock>(
 ) -> Result<(Option<Each>, Option<String>), Failure> {
     let mut gathered = Gathered::default();
     let mut first_page = |gathered: &mut Gathered| {
-        let mut start = Start::of(settings, None, now)?;
+        let mut start = Start::of(settings, None, now, None)?;
         let fetched = getter.get(start.pages.ask(), 1)?;
         let place = fetched.place(1);
         let expected = (start.pages.expect(), start.pages.may_be_behind());
@@ -204,6 +222,8 @@ struct Look {
     env: Vec<(String, String)>,
     /// The value that is asked for, where there are several.
     each: Option<Each>,
+    /// The request for the first result of an export, where there is one.
+    result: Option<Ask>,
     /// Whether somebody said how the source is paged, and it is not a suggestion.
     is_paging_said: bool,
     now: Timestamp,
@@ -212,13 +232,21 @@ struct Look {
 
 /// How a run with these settings begins.
 struct Start<'s> {
+    /// The first request of all.
+    first: Ask,
     cursor: Option<Cursor<'s>>,
     shape: Shape,
     pages: Pages<'s>,
 }
 
 impl<'s> Start<'s> {
-    fn of(settings: &'s Settings, each: Option<&Each>, now: Timestamp) -> Result<Self, Failure> {
+    /// `result`: the request for a result of an export, which has the pages then.
+    fn of(
+        settings: &'s Settings,
+        each: Option<&Each>,
+        now: Timestamp,
+        result: Option<&Ask>,
+    ) -> Result<Self, Failure> {
         let mut shape = settings.shape();
         let position = Position::default();
         let cursor = settings.cursor.as_ref();
@@ -227,8 +255,9 @@ impl<'s> Start<'s> {
         let token = settings.token.as_ref();
         let token = token.map(|set| Token::begin(set, &position, &mut shape));
         let first = settings.first_ask(each, cursor.as_ref(), token.transpose()?.as_ref())?;
-        let pages = settings.pages(&first, &mut shape)?;
+        let pages = settings.pages(result.unwrap_or(&first), &mut shape)?;
         Ok(Self {
+            first,
             cursor,
             shape,
             pages,
@@ -485,7 +514,7 @@ impl Look {
         let Some(set) = settings
             .cursor
             .as_ref()
-            .filter(|set| set.to != Asking::Nowhere)
+            .filter(|set| set.to != Asking::Nowhere && self.result.is_none())
         else {
             return;
         };
@@ -503,6 +532,11 @@ impl Look {
     fn next(&mut self, fetched: &Fetched) {
         match self.after(&self.env, fetched) {
             Ok(after) => {
+                // The URL of a result may be a credential.
+                let spoken = |ask| match &self.result {
+                    None => spoken(ask),
+                    Some(_) => Ask::shown(ask),
+                };
                 self.sighting.next_request = after.next.as_ref().map(spoken);
                 if let Some(found) = after.superseded {
                     self.found("superseded", found);
@@ -527,7 +561,7 @@ impl Look {
     fn after(&self, env: &[(String, String)], fetched: &Fetched) -> Result<After, Failure> {
         let settings = Settings::read(env)?;
         let each = self.each.as_ref();
-        let mut start = Start::of(&settings, each, self.now)?;
+        let mut start = Start::of(&settings, each, self.now, self.result.as_ref())?;
         let mut kept = Kept::default();
         let mut stager = settings.stager(&mut kept);
         stager.begins(each, start.cursor, start.shape)?;

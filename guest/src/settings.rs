@@ -6,6 +6,7 @@
 mod cursor;
 mod description;
 mod each;
+mod export;
 mod pages;
 mod records;
 mod request;
@@ -25,7 +26,7 @@ use crate::source::page::{Format, Shape};
 use crate::source::retry::{Meanings, Rate, Retries};
 use crate::source::signs::{self, Sign};
 use crate::source::{
-    Ask, BodyFormat, Each, ErrorCheck, Fetched, Pages, Pagination, RecordsFrom, Wire,
+    Ask, BodyFormat, Each, ErrorCheck, Export, Fetched, Pages, Pagination, RecordsFrom, Wire,
 };
 use tidegate_json::Pointer;
 
@@ -35,11 +36,11 @@ const ACCEPT_XML: &str = "application/xml, text/xml, */*;q=0.8";
 /// What a run needs to know.
 #[derive(Debug)]
 pub struct Settings {
-    /// `SOURCE_API_URL`, without a fragment.
+    /// `SOURCE_API_URL`, or `SOURCE_EXPORT_URL` where it is set, without a fragment.
     pub url: Url,
     /// `SOURCE_METHOD`, or what follows from the body.
     pub method: Method,
-    /// `SOURCE_BODY`.
+    /// `SOURCE_BODY`, or `SOURCE_EXPORT_BODY`.
     pub body: Option<String>,
     /// `SOURCE_BODY_FORMAT`.
     pub body_format: BodyFormat,
@@ -47,6 +48,8 @@ pub struct Settings {
     pub headers: Vec<(String, String)>,
     /// `SOURCE_EACH`: what makes several fetches of a run.
     pub each: FanOut,
+    /// What the first request starts, where its answer is no page.
+    pub export: Option<Export>,
     /// `SOURCE_PAGINATION` and `SOURCE_PAGE_FROM`.
     pub pagination: Pagination,
     /// `SOURCE_RECORDS`; `None`: the body is the array.
@@ -96,6 +99,7 @@ fn described() -> Vec<Setting> {
     [
         request::described(),
         each::described(),
+        export::described(),
         pages::described(),
         cursor::described(),
         records::described(),
@@ -129,6 +133,32 @@ impl Settings {
 
     /// Reads the settings. `Err` names every one that cannot be used. Empty means unset.
     pub fn read(env: &[(String, String)]) -> Result<Self, Failure> {
+        let mut given = Given {
+            env,
+            problems: Vec::new(),
+        };
+        let start = export::of_start(&given);
+        let read = Self::of_requests(start.as_deref().unwrap_or(env));
+        let (read, mut problems) = match read {
+            Err(Failure::Settings(problems)) => (None, problems),
+            read => (Some(read?), Vec::new()),
+        };
+        let export = if start.is_some() {
+            problems = problems.iter().map(export::renamed).collect();
+            given.export(read.as_ref())
+        } else {
+            given.no_export();
+            None
+        };
+        problems.append(&mut given.problems);
+        match read {
+            Some(read) if problems.is_empty() => Ok(Self { export, ..read }),
+            _ => Err(Failure::Settings(problems)),
+        }
+    }
+
+    /// The same, with no more than one kind of requests.
+    fn of_requests(env: &[(String, String)]) -> Result<Self, Failure> {
         let mut given = Given {
             env,
             problems: Vec::new(),
@@ -175,6 +205,7 @@ impl Settings {
                 body_format,
                 headers,
                 each,
+                export: None,
                 pagination,
                 records,
                 missing_is_empty,
@@ -227,7 +258,10 @@ impl Settings {
 
     /// How many values may be asked for ahead of the one that is fetched.
     pub fn values_ahead(&self) -> usize {
-        if self.parallel > 1 { self.parallel } else { 0 }
+        match self.parallel {
+            2.. if self.export.is_none() => self.parallel,
+            _ => 0,
+        }
     }
 
     /// Whether SOURCE_CURSOR_ORDER or SOURCE_WINDOW, of which neither is set, could make portions of a run.

@@ -8,7 +8,7 @@ use super::description::{Setting, optional};
 use super::{Given, Settings, cursor};
 use crate::failure::{Detail, Failure, counted, quoted};
 use crate::records::{PARENTS_BYTES_MAX, PARENTS_MAX};
-use crate::source::{Ask, CURSOR, EACH, Each, holds_cursor, url_holds_each};
+use crate::source::{Ask, CURSOR, EACH, Each, holds_cursor, url_holds};
 use tidegate_json::Pointer;
 
 /// What is wrong with values that no request has.
@@ -145,12 +145,12 @@ impl Given<'_> {
         const NAME: &str = "SOURCE_EACH";
         let holding = ["SOURCE_API_URL", "SOURCE_BODY", "SOURCE_HEADERS"];
         let holds = |name: &&str| match *name {
-            "SOURCE_API_URL" => url.is_some_and(url_holds_each),
+            "SOURCE_API_URL" => url.is_some_and(|url| url_holds(url, EACH)),
             name => self.get(name).is_some_and(|text| text.contains(EACH)),
         };
         let holding = holding.into_iter().find(holds);
         let has_parents = self.has_parents();
-        let is_elsewhere = |url: &Url| !url_holds_each(url);
+        let is_elsewhere = |url: &Url| !url_holds(url, EACH);
         let text = self.get("SOURCE_API_URL").unwrap_or_default();
         if text.contains(EACH) && url.is_some_and(is_elsewhere) {
             self.wrong(

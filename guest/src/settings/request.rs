@@ -443,7 +443,7 @@ pub fn timeout_seconds(text: &str) -> Result<u64, String> {
     })
 }
 
-fn source_url(text: &str) -> Result<Url, String> {
+pub(super) fn source_url(text: &str) -> Result<Url, String> {
     // The text itself is not shown: its query may hold a credential.
     let mut url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -467,7 +467,7 @@ fn source_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn body(text: &str, format: BodyFormat) -> Result<String, String> {
+pub(super) fn body(text: &str, format: BodyFormat) -> Result<String, String> {
     if text.len() > BODY_BYTES_MAX {
         return Err(format!("is longer than {BODY_BYTES_MAX} bytes"));
     }

@@ -109,6 +109,7 @@ fn every_example_can_be_used_where_its_setting_has_a_meaning() {
         .into_iter()
         .filter_map(|setting| Some((setting.name, setting.example?)))
         .filter(|(name, _)| !["SOURCE_CURSOR_PAGE", "SOURCE_EACH"].contains(&name.as_str()))
+        .filter(|(name, _)| !name.starts_with("SOURCE_EXPORT_"))
         .map(|(name, example)| match name.as_str() {
             // These examples show values that leave another setting without a meaning, or that the host replaces.
             "SOURCE_API_URL" => (name, format!("{example}&account={{each}}")),
@@ -128,6 +129,28 @@ fn every_example_can_be_used_where_its_setting_has_a_meaning() {
         .collect();
 
     assert_eq!(validate(&given), []);
+}
+
+#[test]
+fn the_examples_of_an_export_make_one() {
+    let rows = describe().settings.into_iter();
+    let rows = rows.filter(|row| row.name.starts_with("SOURCE_EXPORT_"));
+    let examples = rows.filter_map(|row| Some((row.name, row.example?)));
+    let source = env(&[
+        URL,
+        ("SOURCE_CURSOR", "/updated_at"),
+        ("SOURCE_CURSOR_START", "2026-01-01T00:00:00Z"),
+    ]);
+
+    let settings = Settings::read(&examples.chain(source).collect::<Vec<_>>()).unwrap();
+
+    let export = settings.export.unwrap();
+    assert_eq!(settings.url.as_str(), "https://api.example.com/v1/exports");
+    assert_eq!((export.every_ms, export.wait_ms), (120_000, 600_000));
+    assert_eq!(
+        export.result.url.as_str(),
+        "https://api.example.com/orders?a=1"
+    );
 }
 
 #[test]

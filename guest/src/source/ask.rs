@@ -204,6 +204,8 @@ impl Ask {
             .filter(|(name, _)| *name != "cache-control" || is_got_with_body)
             .filter(|(name, _)| self.headers.iter().all(|(own, _)| own != name))
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let is_sent = |(name, _): &&(String, String)| name != "content-type" || self.body.is_some();
+        let own = self.headers.iter().filter(is_sent);
         let conditions = self.conditions.iter();
         let conditions =
             conditions.filter(|(name, _)| self.headers.iter().all(|(own, _)| own != name));
@@ -211,7 +213,7 @@ impl Ask {
             method: self.method,
             url: url.as_str().to_owned(),
             headers: always
-                .chain(self.headers.iter().cloned())
+                .chain(own.cloned())
                 .chain(conditions.cloned())
                 .collect(),
             body: self.body.clone(),

@@ -45,39 +45,7 @@ impl Each {
     /// `ask` with the value where `{each}` stands. `Err` says why it cannot stand there.
     pub fn put_into(&self, ask: &Ask) -> Result<Ask, String> {
         let value = self.text.as_str();
-        if value.is_empty() || value.len() > EACH_BYTES_MAX {
-            return Err(format!(
-                "has {} bytes, not 1 to {EACH_BYTES_MAX}",
-                value.len()
-            ));
-        }
-        if value.contains(CURSOR) {
-            return Err(format!("has `{CURSOR}` in it"));
-        }
-        let in_headers = ask.headers.iter().any(|(_, header)| header.contains(EACH));
-        if in_headers && !value.bytes().all(|byte| matches!(byte, b'!'..=b'~')) {
-            return Err("cannot be in a header: it is not visible ASCII".to_owned());
-        }
-        let mut with = ask.clone();
-        with.url = in_url(&ask.url, value);
-        let segments = |url: &Url| url.path_segments().map(Iterator::count);
-        if segments(&with.url) != segments(&ask.url) {
-            return Err("cannot be in the path of a URL: it leads to another folder".to_owned());
-        }
-        if with.url.as_str().len() > URL_BYTES_MAX {
-            return Err(format!("makes a URL of more than {URL_BYTES_MAX} bytes"));
-        }
-        with.body = ask.body.as_deref().map(|body| {
-            if ask.body_format == BodyFormat::Form {
-                return plain(body, EACH).replace(EACH, &percent_encoded(value));
-            }
-            let json = template::string(value);
-            body.replace(EACH, &json[1..json.len() - 1])
-        });
-        for (_, header) in &mut with.headers {
-            *header = header.replace(EACH, value);
-        }
-        Ok(with)
+        put_into(ask, EACH, value)
     }
 
     /// What log lines begin with: the value and a colon.
@@ -91,18 +59,55 @@ impl Each {
     }
 }
 
-/// Whether `{each}` is in the path or the query of `url`.
-pub fn url_holds_each(url: &Url) -> bool {
-    let holds = |text: &str| plain(text, EACH).contains(EACH);
+/// `ask` with `value` where `mark`, such as `{each}`, stands. `Err` says why it cannot stand there.
+pub fn put_into(ask: &Ask, mark: &str, value: &str) -> Result<Ask, String> {
+    if value.is_empty() || value.len() > EACH_BYTES_MAX {
+        return Err(format!(
+            "has {} bytes, not 1 to {EACH_BYTES_MAX}",
+            value.len()
+        ));
+    }
+    if value.contains(CURSOR) {
+        return Err(format!("has `{CURSOR}` in it"));
+    }
+    let in_headers = ask.headers.iter().any(|(_, header)| header.contains(mark));
+    if in_headers && !value.bytes().all(|byte| matches!(byte, b'!'..=b'~')) {
+        return Err("cannot be in a header: it is not visible ASCII".to_owned());
+    }
+    let mut with = ask.clone();
+    with.url = in_url(&ask.url, mark, value);
+    let segments = |url: &Url| url.path_segments().map(Iterator::count);
+    if segments(&with.url) != segments(&ask.url) {
+        return Err("cannot be in the path of a URL: it leads to another folder".to_owned());
+    }
+    if with.url.as_str().len() > URL_BYTES_MAX {
+        return Err(format!("makes a URL of more than {URL_BYTES_MAX} bytes"));
+    }
+    with.body = ask.body.as_deref().map(|body| {
+        if ask.body_format == BodyFormat::Form {
+            return plain(body, mark).replace(mark, &percent_encoded(value));
+        }
+        let json = template::string(value);
+        body.replace(mark, &json[1..json.len() - 1])
+    });
+    for (_, header) in &mut with.headers {
+        *header = header.replace(mark, value);
+    }
+    Ok(with)
+}
+
+/// Whether `mark` is in the path or the query of `url`.
+pub fn url_holds(url: &Url, mark: &str) -> bool {
+    let holds = |text: &str| plain(text, mark).contains(mark);
     holds(url.path()) || url.query().is_some_and(holds)
 }
 
-fn in_url(url: &Url, value: &str) -> Url {
+fn in_url(url: &Url, mark: &str, value: &str) -> Url {
     let encoded = percent_encoded(value);
     let mut with = url.clone();
-    with.set_path(&plain(url.path(), EACH).replace(EACH, &encoded));
+    with.set_path(&plain(url.path(), mark).replace(mark, &encoded));
     if let Some(query) = url.query() {
-        with.set_query(Some(&plain(query, EACH).replace(EACH, &encoded)));
+        with.set_query(Some(&plain(query, mark).replace(mark, &encoded)));
     }
     with
 }

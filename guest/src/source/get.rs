@@ -13,18 +13,21 @@ use super::ask::Ask;
 use super::clocks::Clocks;
 use super::error_check::{BodyVerdict, ErrorCheck};
 use super::excerpt;
+use super::export::of_export;
 use super::page::{self, Opened, Place, Shape};
 use super::wire::Wire;
 use crate::failure::{Detail, Failure, quoted};
 use crate::ports::{Answer, Clock, Http, Method, Request, SendError};
 use crate::source::retry::{
-    Backoff, Budget, Meanings, Pace, RETRY_AFTER_SECONDS_MAX, Rate, Retries, Verdict, date, header,
-    ms_until, remaining, reset_seconds, verdict,
+    Backoff, Budget, Meanings, Pace, RETRY_AFTER_SECONDS_MAX, Rate, Retries, Verdict,
+    asked_seconds, date, header, ms_until, remaining, reset_seconds, verdict,
 };
 
 /// With several requests on their way, the next one is waited for that long where SOURCE_RATE wants it: a longer wait would
 /// keep answers from being read.
 const PACE_WAIT_MS_MAX: u64 = 1000;
+/// The largest answer of an export that is no page.
+const EXPORT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Redirects from one page's URL.
 const REDIRECTS_MAX: usize = 5;
 
@@ -229,11 +232,49 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
 
     /// Gets the page that `ask` asks for. `Err`: it cannot be had, and trying again now is useless.
     pub fn get(&mut self, ask: &Ask, page: u64) -> Result<Fetched, Failure> {
+        self.got(ask, page, &|_| false)
+    }
+
+    /// Gets an answer in JSON that is no page: the one of an export. What `is_answer` takes is not judged by its status.
+    pub fn get_of_export(
+        &mut self,
+        ask: &Ask,
+        is_answer: &dyn Fn(&Answer) -> bool,
+    ) -> Result<Fetched, Failure> {
+        let bytes_max = self.body_bytes_max;
+        let wire = std::mem::take(&mut self.wire);
+        let names = std::mem::replace(&mut self.names, of_export);
+        let label = format!("{}export: ", self.label);
+        let label = std::mem::replace(&mut self.label, label);
+        self.body_bytes_max = bytes_max.min(EXPORT_BYTES_MAX);
+        let fetched = self.got(ask, 0, is_answer);
+        (self.body_bytes_max, self.wire) = (bytes_max, wire);
+        (self.names, self.label) = (names, label);
+        fetched.map_err(|failure| {
+            failure.map(|detail| Detail {
+                message: of_export(&detail.message),
+                ..detail
+            })
+        })
+    }
+
+    /// How long to wait before the next request, as `answer` asks for it.
+    pub fn asked_ms(&mut self, answer: &Answer) -> u64 {
+        let seconds = asked_seconds(answer, self.clock.unix_seconds());
+        seconds.unwrap_or_default().saturating_mul(1000)
+    }
+
+    fn got(
+        &mut self,
+        ask: &Ask,
+        page: u64,
+        is_answer: &dyn Fn(&Answer) -> bool,
+    ) -> Result<Fetched, Failure> {
         self.await_reset(page);
         let mut tries = 0;
         loop {
             tries += 1;
-            let setback = match self.attempt(ask, page)? {
+            let setback = match self.attempt(ask, page, is_answer)? {
                 Try::Page(fetched) => {
                     if tries == 1 {
                         self.budget.put_back();
@@ -292,7 +333,12 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
     }
 
     /// One try: the request and the redirects it leads to.
-    fn attempt(&mut self, ask: &Ask, page: u64) -> Result<Try, Failure> {
+    fn attempt(
+        &mut self,
+        ask: &Ask,
+        page: u64,
+        is_answer: &dyn Fn(&Answer) -> bool,
+    ) -> Result<Try, Failure> {
         let mut url = ask.url.clone();
         let mut asked = ask.clone();
         for _ in 0..=REDIRECTS_MAX {
@@ -325,7 +371,13 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                 }));
             }
             let mut answer = answer;
-            if matches!(self.meaning(&answer), Meaning::By(Verdict::Page)) {
+            let is_taken = is_answer(&answer);
+            let by_status = if is_taken {
+                Meaning::By(Verdict::Page)
+            } else {
+                self.meaning(&answer)
+            };
+            if matches!(by_status, Meaning::By(Verdict::Page)) {
                 let place = Place {
                     page,
                     url: shown(&url),
@@ -333,7 +385,15 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                 };
                 self.wire.read(&mut answer, &place, self.body_bytes_max)?;
             }
-            let Some(judged) = self.judged(&url, &answer, page)? else {
+            if is_taken && !matches!(answer.status, 200..=299) {
+                return Ok(Try::Page(Fetched {
+                    url,
+                    answer,
+                    is_empty: false,
+                    is_no_error: true,
+                }));
+            }
+            let Some(judged) = self.judged(&url, &answer, page, by_status)? else {
                 let now = self.clock.unix_seconds();
                 return Ok(Try::Setback(Setback::judged(&url, &answer, now)));
             };
@@ -343,19 +403,11 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
                 is_no_error,
             } = judged;
             match meaning {
-                Meaning::Empty => {
+                Meaning::Empty | Meaning::By(Verdict::Page) => {
                     return Ok(Try::Page(Fetched {
                         url,
                         answer,
-                        is_empty: true,
-                        is_no_error,
-                    }));
-                }
-                Meaning::By(Verdict::Page) => {
-                    return Ok(Try::Page(Fetched {
-                        url,
-                        answer,
-                        is_empty: false,
+                        is_empty: matches!(meaning, Meaning::Empty),
                         is_no_error,
                     }));
                 }
@@ -383,8 +435,13 @@ impl<'p, H: Http, C: Clock> Getter<'p, H, C> {
     }
 
     /// What an answer means by its status and by SOURCE_ERROR; none where that says to try again.
-    fn judged(&self, url: &Url, answer: &Answer, page: u64) -> Result<Option<Judged>, Failure> {
-        let by_status = self.meaning(answer);
+    fn judged(
+        &self,
+        url: &Url,
+        answer: &Answer,
+        page: u64,
+        by_status: Meaning,
+    ) -> Result<Option<Judged>, Failure> {
         let is_redirect = matches!(by_status, Meaning::By(Verdict::Redirect));
         let check = self.check.filter(|_| !is_redirect);
         let is_page = matches!(by_status, Meaning::By(Verdict::Page));

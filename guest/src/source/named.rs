@@ -55,7 +55,8 @@ impl<'s> Named<'s> {
             PageFrom::Header(name) => {
                 let value = header(answer, name)
                     .map(<[u8]>::trim_ascii)
-                    .find(|value| !value.is_empty());
+                    // Salesforce names the locator of the next results so where there is none.
+                    .find(|value| !value.is_empty() && value != b"null");
                 let text = value.map(std::str::from_utf8).transpose();
                 let text = text.map_err(|_| format!("has a {self} that is not UTF-8"))?;
                 Ok(text.map(|text| serde_json::Value::from(text).to_string()))

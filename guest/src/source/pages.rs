@@ -71,7 +71,7 @@ impl<'s> Pages<'s> {
             before: 0,
             foreseen: None,
             is_surprised: false,
-            asked: BTreeSet::from([hash_of(&ask)]),
+            asked: only(hash_of(&ask)),
             ask,
             bodies: BTreeSet::new(),
             number: 1,
@@ -100,6 +100,13 @@ impl<'s> Pages<'s> {
         self.ask.conditions = conditions;
     }
 
+    /// Begins at `first`, in place of the request that these pages were made for.
+    pub fn begin_at(&mut self, first: &Ask) -> Result<(), Failure> {
+        self.ask = self.next.begin(first)?;
+        self.asked = only(hash_of(&self.ask));
+        Ok(())
+    }
+
     /// Goes on to the first page of another window, or begins again. `Err`: there are more pages than allowed.
     pub fn begin_anew(&mut self, first: &Ask) -> Result<(), Failure> {
         if self.before + self.number >= self.number_max {
@@ -108,9 +115,8 @@ impl<'s> Pages<'s> {
                 self.number, self.number_max
             )));
         }
-        self.ask = self.next.begin(first)?;
+        self.begin_at(first)?;
         self.number += 1;
-        self.asked = BTreeSet::from([hash_of(&self.ask)]);
         self.bodies.clear();
         self.stale = 0;
         self.catches_up = false;
@@ -305,6 +311,12 @@ impl<'s> Pages<'s> {
             ));
         }
     }
+}
+
+fn only(hash: u64) -> BTreeSet<u64> {
+    let mut set = BTreeSet::new();
+    set.insert(hash);
+    set
 }
 
 fn hash_of(ask: &Ask) -> u64 {
