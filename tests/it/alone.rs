@@ -397,3 +397,32 @@ fn alone_it_publishes_the_records_that_the_host_publishes() {
         json!(2)
     );
 }
+
+#[test]
+fn alone_it_waits_for_an_export() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Server::start(|_| Reply::new(200, TWO));
+    let done = json!({"state": "ready", "url": storage.origin()}).to_string();
+    let server = Server::start(move |request| match request.path() {
+        "/jobs" => Reply::new(202, "").header("location", "/jobs/1"),
+        _ => Reply::new(200, done.clone()),
+    });
+    let url = format!("{}/jobs", server.origin());
+    let environment = [
+        ("SOURCE_API_URL", &*server.origin()),
+        ("SOURCE_API_KEY", "open-sesame"),
+        ("SOURCE_EXPORT_URL", &url),
+        ("SOURCE_EXPORT_ID", "header:Location"),
+        ("SOURCE_EXPORT_STATUS", "/state"),
+        ("SOURCE_EXPORT_RESULT", "/url"),
+        ("SOURCE_EXPORT_EVERY", "10ms"),
+        ("ALLOW_HOSTS", &*storage.origin()),
+    ];
+
+    let ended = run(folder.path(), &environment);
+
+    assert!(ended.ok, "{}", ended.log);
+    assert_eq!(files(folder.path())[0].1, TWO_LINES);
+    assert_eq!(storage.seen()[0].header("authorization"), None);
+    assert!(server.seen()[1].header("authorization").is_some());
+}

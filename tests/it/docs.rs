@@ -40,6 +40,7 @@ pages! {
     "docs/databases.md"
     "docs/engines.md"
     "docs/exit-codes.md"
+    "docs/exports.md"
     "docs/fan-out.md"
     "docs/fleet.md"
     "docs/job-files.md"

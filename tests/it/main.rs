@@ -36,6 +36,8 @@ mod elsewhere;
 mod examples;
 /// One test or more for each row of README's table of exit codes.
 mod exit_codes;
+/// Exports: a job that is started, waited for and fetched.
+mod exports;
 /// What the line of a failed run says.
 mod failures;
 /// What can go wrong between a source and a run, each at every place of a run.

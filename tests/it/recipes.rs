@@ -11,6 +11,8 @@ mod source;
 mod ten_jobs;
 
 mod accounts;
+mod bulk_operation;
+mod bulk_query;
 mod by_key;
 mod columns;
 mod csv_report;
@@ -74,6 +76,8 @@ recipes! {
     filter_only
     csv_report
     listing
+    bulk_query
+    bulk_operation
     graphql
     products
     odata

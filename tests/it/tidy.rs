@@ -313,7 +313,7 @@ fn the_host_names_no_setting_of_the_source_but_its_own() {
             && !is_test
             && named.any(|name| {
                 // The host puts SOURCE_SECRET into it.
-                let is_body = name == "SOURCE_BODY";
+                let is_body = ["SOURCE_BODY", "SOURCE_EXPORT_BODY"].contains(&name);
                 !is_hosts(&rows, name) && !is_body && !known.contains(&(file, name))
             })
     };

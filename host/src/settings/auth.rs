@@ -21,7 +21,7 @@ use crate::settings::catalogue::{
     SOURCE_TOKEN_GRANT, SOURCE_TOKEN_KEY, SOURCE_TOKEN_KEY_ID, SOURCE_TOKEN_PARAMS,
     SOURCE_TOKEN_URL, Setting,
 };
-use crate::settings::component_settings::BODY;
+use crate::settings::component_settings::{BODY, EXPORT_BODY};
 use crate::settings::conflicts::example;
 use crate::settings::inputs::{Inputs, Problem};
 
@@ -403,7 +403,9 @@ pub(super) fn places(
     source: Option<&Url>,
     problems: &mut Vec<Problem>,
 ) -> Option<Places> {
-    let body = inputs.of_component(BODY).map(|given| given.value.as_str());
+    let body_of = |name| Some((name, inputs.of_component(name)?.value.as_str()));
+    let body = body_of(BODY).or_else(|| body_of(EXPORT_BODY));
+    let (body_name, body) = body.map_or((BODY, None), |(name, text)| (name, Some(text)));
     let url = inputs
         .get(&SOURCE_API_URL.row)
         .map(|given| given.value.as_str());
@@ -417,7 +419,7 @@ pub(super) fn places(
     }
     let name = SOURCE_SECRET.row.name;
     if !inputs.is_given(&SOURCE_SECRET.row) {
-        let placed = [(SOURCE_API_URL.row.name, in_query), (BODY, body)];
+        let placed = [(SOURCE_API_URL.row.name, in_query), (body_name, body)];
         for (setting, _) in placed.into_iter().filter(|(_, text)| has_place(*text)) {
             let message = format!(
                 "has `{PLACE}`, and {name} is not set: set it, for example `{name}_FILE=/etc/tidegate/secret`"
@@ -447,11 +449,12 @@ pub(super) fn places(
         let message = format!(
             "has `{PLACE}` in one text with `{{cursor}}` or `{{each}}`: give the secret a text of its own"
         );
-        problems.push(inputs.problem(BODY, message));
+        problems.push(inputs.problem(body_name, message));
     }
     if places.is_none() {
-        let message =
-            format!("has no effect without `{PLACE}` in the query of SOURCE_API_URL or in {BODY}");
+        let message = format!(
+            "has no effect without `{PLACE}` in the query of SOURCE_API_URL, in {BODY} or in {EXPORT_BODY}"
+        );
         problems.push(inputs.problem(name, message));
     }
     places

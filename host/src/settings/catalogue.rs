@@ -479,8 +479,8 @@ catalogue! {
     SOURCE_SECRET: Secret = parse::secret {
         group: Group::Auth,
         example: "a-second-secret",
-        meaning: "Replaces `{secret}` in the query of SOURCE_API_URL and in SOURCE_BODY as a request goes out to the origin of \
-                  SOURCE_API_URL",
+        meaning: "Replaces `{secret}` in the query of SOURCE_API_URL and in SOURCE_BODY, or SOURCE_EXPORT_BODY, as a request goes \
+                  out to the origin of SOURCE_API_URL",
         secrecy: Secrecy::Secret,
     }
     COMMAND_ENVIRONMENT: Vec<String> = env_file::names {

@@ -11,6 +11,8 @@ pub const HEADERS: &str = "SOURCE_HEADERS";
 pub const RATE: &str = "SOURCE_RATE";
 /// The host puts a secret into it.
 pub const BODY: &str = "SOURCE_BODY";
+/// The same of a request that starts an export; then the other one is not set.
+pub const EXPORT_BODY: &str = "SOURCE_EXPORT_BODY";
 /// Settings whose values a component may propose, besides its own of the source.
 pub const PROPOSED: [&str; 4] = [
     MAX_RETRIES.row.name,

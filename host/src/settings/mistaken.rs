@@ -11,7 +11,7 @@ use url::form_urlencoded;
 
 use crate::secret::Secret;
 use crate::settings::catalogue::{SOURCE_API_URL, SOURCE_TOKEN_PARAMS};
-use crate::settings::component_settings::{BODY, HEADERS};
+use crate::settings::component_settings::{BODY, EXPORT_BODY, HEADERS};
 use crate::settings::layers::Layers;
 
 /// A secret in the wrong place.
@@ -31,7 +31,7 @@ impl Mistaken {
             HEADERS => {
                 "give it in SOURCE_SECRET_HEADERS, or as SOURCE_API_KEY with SOURCE_AUTH=header"
             }
-            BODY => "write `{secret}` in its place, and give it as SOURCE_SECRET",
+            BODY | EXPORT_BODY => "write `{secret}` in its place, and give it as SOURCE_SECRET",
             url if url == SOURCE_API_URL.row.name => {
                 "give it as SOURCE_API_KEY with SOURCE_AUTH=query, or write `{secret}` and give it as SOURCE_SECRET"
             }
@@ -90,6 +90,7 @@ pub fn found(layers: &Layers) -> Vec<Mistaken> {
     let settings = [
         HEADERS,
         BODY,
+        EXPORT_BODY,
         SOURCE_API_URL.row.name,
         SOURCE_TOKEN_PARAMS.row.name,
     ];
@@ -125,7 +126,7 @@ fn pairs(setting: &str, text: &str) -> Vec<(String, String)> {
     };
     match setting {
         HEADERS => lines(':'),
-        BODY => match serde_json::from_str(text) {
+        BODY | EXPORT_BODY => match serde_json::from_str(text) {
             Ok(body) => {
                 let mut pairs = Vec::new();
                 members(&body, &mut pairs);

@@ -323,7 +323,8 @@ fn as_here(line: &str, key: &str) -> String {
             let parts = parts.map(|part| if part.ends_with('…') { key } else { part });
             format!("{name}={}", parts.collect::<Vec<_>>().join(":"))
         }
-        "SOURCE_API_URL" | "SOURCE_EACH_URL" | "SOURCE_TOKEN_URL" | "SOURCE_LOGIN_URL" => {
+        "SOURCE_API_URL" | "SOURCE_EACH_URL" | "SOURCE_TOKEN_URL" | "SOURCE_LOGIN_URL"
+        | "SOURCE_EXPORT_URL" | "SOURCE_EXPORT_POLL" => {
             let (_, after) = value.split_once("://").expect("an absolute URL");
             let path = after.find('/').expect("a path");
             format!("{name}={{server}}{}", &after[path..])

@@ -49,7 +49,7 @@ impl Credential {
             let message = "`aws-sigv4` needs `tidegate run`, which signs the requests";
             return Err(Problem::new(AUTH, message));
         }
-        for name in ["SOURCE_API_URL", "SOURCE_BODY"] {
+        for name in ["SOURCE_API_URL", "SOURCE_BODY", "SOURCE_EXPORT_BODY"] {
             if get(env, name).is_some_and(|text| text.contains("{secret}")) {
                 let message = "has `{secret}`, which needs `tidegate run`";
                 return Err(Problem::new(name, message));
