@@ -59,8 +59,8 @@ pub struct Run<'f, 'p, H, C, S> {
     pub has_warned: bool,
     /// What is fetched next, for requests to be ahead of it: values, each with where its last fetch ended.
     pub coming: VecDeque<(&'f Each, State)>,
-    /// Results of an export behind the one that is read.
-    pub results: VecDeque<Ask>,
+    /// Results of an export behind the one that is read, the last one first.
+    pub results: Vec<Ask>,
     /// The answer that says that an export has no records.
     pub nothing: Option<Fetched>,
     /// What was logged at the end of a fetch: once is enough.
@@ -97,7 +97,7 @@ impl<'f, 'p, H: Http, C: Clock, S: Staging> Run<'f, 'p, H, C, S> {
             is_first: request.state.is_none(),
             has_warned: false,
             coming: VecDeque::new(),
-            results: VecDeque::new(),
+            results: Vec::new(),
             nothing: None,
             said: BTreeSet::new(),
         })
@@ -140,14 +140,9 @@ impl<'f, 'p, H: Http, C: Clock, S: Staging> Run<'f, 'p, H, C, S> {
         let Some(export) = &self.settings.export else {
             return Ok(ask);
         };
-        let exported = export.run(&ask, each, self.getter)?;
-        let Exported {
-            first,
-            others,
-            nothing,
-        } = exported;
-        (self.results, self.nothing) = (others, nothing);
-        Ok(first)
+        let Exported { results, nothing } = export.run(&ask, each, self.getter)?;
+        (self.results, self.nothing) = (results, nothing);
+        Ok(self.results.pop().unwrap_or(ask))
     }
 
     /// How a fetch begins.
@@ -261,7 +256,7 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
                 Some(End::Portion(place)) => return self.end(&place, true).map(Some),
                 Some(End::Window(place)) => place,
             };
-            let next = self.run.results.pop_front();
+            let next = self.run.results.pop();
             let is_done = match self.run.stager.cursor() {
                 _ if next.is_some() => false,
                 Some(cursor) if cursor.has_next() && self.run.portion.is_none() => {

@@ -104,7 +104,8 @@ pub fn look(
     let exported = settings.export.as_ref();
     let exported = exported.map(|export| export.run(&start, each.as_ref(), &mut getter));
     let exported = exported.transpose()?;
-    let result = exported.as_ref().map(|exported| exported.first.clone());
+    let result = exported.as_ref();
+    let result = result.and_then(|exported| exported.results.last().cloned());
     let first = Start::of(&settings, each.as_ref(), now, result.as_ref())?;
     let first = first.pages.ask().clone();
     let nothing = exported.and_then(|exported| exported.nothing);

@@ -137,28 +137,29 @@ impl Settings {
             env,
             problems: Vec::new(),
         };
-        let start = export::of_start(&given);
-        let read = Self::of_requests(start.as_deref().unwrap_or(env));
-        let (read, mut problems) = match read {
-            Err(Failure::Settings(problems)) => (None, problems),
-            read => (Some(read?), Vec::new()),
-        };
-        let export = if start.is_some() {
-            problems = problems.iter().map(export::renamed).collect();
-            given.export(read.as_ref())
-        } else {
+        let Some(start) = export::of_start(&given) else {
             given.no_export();
-            None
+            return Self::of_requests(env, given.problems);
         };
-        problems.append(&mut given.problems);
-        match read {
-            Some(read) if problems.is_empty() => Ok(Self { export, ..read }),
-            _ => Err(Failure::Settings(problems)),
+        let mut read = Self::of_requests(&start, Vec::new());
+        let export = given.export(read.as_ref().ok());
+        match &mut read {
+            Ok(settings) => settings.export = export,
+            Err(Failure::Settings(problems)) => {
+                problems.iter_mut().for_each(export::rename);
+                problems.append(&mut given.problems);
+            }
+            Err(_) => {}
+        }
+        if given.problems.is_empty() {
+            read
+        } else {
+            Err(Failure::Settings(given.problems))
         }
     }
 
-    /// The same, with no more than one kind of requests.
-    fn of_requests(env: &[(String, String)]) -> Result<Self, Failure> {
+    /// The same of settings without an export; what is wrong with `more` is added.
+    fn of_requests(env: &[(String, String)], mut more: Vec<Problem>) -> Result<Self, Failure> {
         let mut given = Given {
             env,
             problems: Vec::new(),
@@ -197,6 +198,7 @@ impl Settings {
         let pages_max = given.pages_max();
         let deadline_seconds = given.deadline_seconds();
         made.key = given.key(made.deleted.is_some() && made.parent.is_none());
+        given.problems.append(&mut more);
         match url {
             Some(url) if given.problems.is_empty() => Ok(Self {
                 url,

@@ -389,11 +389,11 @@ fn what_a_source_names_leads_nowhere_else() {
         ("7", "which is no URL: set SOURCE_EXPORT_POLL"),
         (
             "http://y.example/",
-            "names the job by a downgrade from https to http",
+            "has a downgrade from https to http as SOURCE_EXPORT_ID",
         ),
         (
             "https://u:p@x.example/",
-            "names the job by a URL with a user name in it",
+            "has a URL with a user name in it as SOURCE_EXPORT_ID",
         ),
     ] {
         let run = located(location);
@@ -763,17 +763,17 @@ fn half_of_the_settings_are_refused_with_what_is_missing() {
         (
             "SOURCE_EXPORT_EVERY",
             "1ms",
-            "SOURCE_EXPORT_EVERY `1ms` is not a time from",
+            "SOURCE_EXPORT_EVERY is not a time from",
         ),
         (
             "SOURCE_EXPORT_WAIT",
             "15m",
-            "SOURCE_EXPORT_WAIT `15m` is not a time from `1s` to less than RUN_DEADLINE",
+            "SOURCE_EXPORT_WAIT is not a time from `1s` to less than RUN_DEADLINE",
         ),
         (
             "SOURCE_EXPORT_WAIT",
             "0s",
-            "SOURCE_EXPORT_WAIT `0s` is not a time",
+            "SOURCE_EXPORT_WAIT is not a time",
         ),
         (
             "SOURCE_API_URL",

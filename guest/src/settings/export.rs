@@ -2,15 +2,14 @@
 //!
 //! What starts it has the settings of any request, two of them under names of their own: it is read as the settings of a source.
 
-use url::Url;
+use url::{Position, Url};
 
 use super::description::{Setting, optional};
 use super::request::{body, source_url};
 use super::{Given, Settings, is_header_name};
 use crate::failure::{Problem, quoted};
-use crate::ports::Method;
 use crate::source::{
-    Ask, CONDITIONAL, CURSOR, EXPORT, Export, FORM, HEADER, Program, Style, holds_cursor, jq_path,
+    CONDITIONAL, CURSOR, EXPORT, Export, FORM, HEADER, Program, Style, holds_cursor, jq_path,
     of_export, string, url_holds,
 };
 use crate::units;
@@ -34,22 +33,68 @@ const EVERY_MS: std::ops::RangeInclusive<u64> = 10..=3_600_000;
 /// The part of RUN_DEADLINE for which an export is waited for, where nothing else is set.
 const WAIT_PERCENT: u64 = 80;
 
+/// What a setting may not have in it, beside an export; nothing: it may not be set.
+const REFUSED: [(&str, &str, &str); 8] = [
+    (EXPORT, URL, "`{export}` is not replaced here"),
+    (EXPORT, BODY, "`{export}` is not replaced here"),
+    (EXPORT, "SOURCE_HEADERS", "`{export}` is not replaced here"),
+    (CURSOR, POLL, "`{cursor}` is not replaced here"),
+    (CURSOR, POLL_BODY, "`{cursor}` is not replaced here"),
+    (
+        "",
+        "SOURCE_BODY",
+        "has no effect with SOURCE_EXPORT_URL: what starts the export has SOURCE_EXPORT_BODY, and results are fetched with GET",
+    ),
+    (
+        "",
+        "SOURCE_EACH_URL",
+        "does not work with SOURCE_EXPORT_URL: give the values in SOURCE_EACH",
+    ),
+    (
+        "",
+        "SOURCE_CURSOR_CHECK",
+        "has no effect with SOURCE_EXPORT_URL: every question would start an export",
+    ),
+];
+/// What an export has.
+const REQUIRED: [(&str, &str); 3] = [
+    (
+        "SOURCE_API_URL",
+        "is not set: give the URL of the API, or of the result",
+    ),
+    (
+        ID,
+        "is not set: say where the first answer names the job, such as `/id` or `header:Location`",
+    ),
+    (
+        STATUS,
+        "is not set: give a jq program that makes `wait`, `ready`, `empty` or `failed` of an answer",
+    ),
+];
+const ELSEWHERE: &str = "is on another origin than SOURCE_API_URL, which alone gets the credential";
+const IN_BODY: &str = "has no effect with SOURCE_EXPORT_URL: results are fetched with GET; name a query parameter or a header";
+
 /// The environment as the request that starts the export has it; `None`: there is none.
 pub(super) fn of_start(given: &Given<'_>) -> Option<Vec<(String, String)>> {
-    let url = given.get(URL)?;
-    let is_own = |name: &str| {
-        name.starts_with("SOURCE_EXPORT_") || ["SOURCE_API_URL", "SOURCE_BODY"].contains(&name)
-    };
-    let shared = given.env.iter().filter(|(name, _)| !is_own(name)).cloned();
-    let body = given.get(BODY);
-    let body = body.map(|body| ("SOURCE_BODY".to_owned(), body.to_owned()));
-    let url = ("SOURCE_API_URL".to_owned(), url.to_owned());
-    Some(shared.chain(body).chain([url]).collect())
+    given.get(URL)?;
+    let mut env = Vec::new();
+    for (name, value) in given.env {
+        let name = match name.as_str() {
+            URL => "SOURCE_API_URL",
+            BODY => "SOURCE_BODY",
+            "SOURCE_API_URL" | "SOURCE_BODY" => continue,
+            name if name.starts_with("SOURCE_EXPORT_") => continue,
+            name => name,
+        };
+        env.push((name.to_owned(), value.clone()));
+    }
+    Some(env)
 }
 
-/// A problem of the request that starts the export, with the names that its settings have.
-pub(super) fn renamed(problem: &Problem) -> Problem {
-    Problem::new(&of_export(&problem.setting), of_export(&problem.message))
+/// Gives a problem of the request that starts the export the names that its settings have.
+pub(super) fn rename(problem: &mut Problem) {
+    problem.setting = of_export(&problem.setting);
+    problem.message = of_export(&problem.message);
 }
 
 impl Given<'_> {
@@ -57,143 +102,81 @@ impl Given<'_> {
     pub(super) fn no_export(&mut self) {
         for name in OTHERS {
             if self.get(name).is_some() {
-                self.wrong(name, format!("has no effect without {URL}"));
+                self.wrong(name, "has no effect without SOURCE_EXPORT_URL");
             }
         }
-        if self
-            .get("SOURCE_API_URL")
-            .is_some_and(|url| url.contains(EXPORT))
-        {
-            self.wrong(
-                "SOURCE_API_URL",
-                format!("`{EXPORT}` has no value: set {URL}"),
-            );
+        let url = self.get("SOURCE_API_URL");
+        if url.is_some_and(|url| url.contains(EXPORT)) {
+            let why = "`{export}` has no value: set SOURCE_EXPORT_URL";
+            self.wrong("SOURCE_API_URL", why);
         }
     }
 
     /// How records are exported, where the rest of the settings is `start`. `None`: what is wrong is on record.
     pub(super) fn export(&mut self, start: Option<&Settings>) -> Option<Export> {
-        self.refuse_beside_exports(start);
-        let url = self.result_url();
-        let is_by_id = url.as_ref().is_some_and(|url| url_holds(url, EXPORT));
-        let id = self.answered(
-            ID,
-            "say where the first answer names the job, such as `/id` or `header:Location`",
-        );
-        let status = self.answered(
-            STATUS,
-            "give a jq program that makes `wait`, `ready`, `empty` or `failed` of an answer",
-        );
-        let results = self.get(RESULT).and_then(|_| self.answered(RESULT, ""));
-        match self.get(RESULT) {
-            None if url.is_some() && !is_by_id => self.wrong(
-                RESULT,
-                format!("is not set: say where the last answer names the URL of the result, or write `{EXPORT}` into SOURCE_API_URL"),
-            ),
-            Some(_) if is_by_id => self.wrong(
-                RESULT,
-                format!("has no effect with `{EXPORT}` in SOURCE_API_URL: remove one of them"),
-            ),
-            _ => {}
-        }
-        let result = Ask {
-            headers: start.map(|start| start.headers.clone()).unwrap_or_default(),
-            ..Ask::get(url?)
-        };
-        let poll = self.poll(start, &result, is_by_id);
+        let result = self.url_of("SOURCE_API_URL");
+        let poll = self.url_of(POLL);
+        let format = self.written_as();
+        let poll_body = self.get(POLL_BODY);
+        let poll_body = poll_body.and_then(|text| self.kept(POLL_BODY, body(text, format)));
+        let id = self.answered(ID);
+        let status = self.answered(STATUS);
+        let results = self.answered(RESULT);
         let every = self.get(EVERY).unwrap_or(EVERY_DEFAULT);
         let every_ms = units::milliseconds(every).filter(|ms| EVERY_MS.contains(ms));
-        let every_ms = every_ms.ok_or_else(|| {
-            format!(
-                "{} is not a time from `10ms` to `60m`, such as `{EVERY_DEFAULT}`",
-                quoted(every)
-            )
+        let deadline_ms = start.map_or(u64::MAX, |start| {
+            start.deadline_seconds.saturating_mul(1000)
         });
-        let every_ms = self.kept(EVERY, every_ms);
-        let wait_ms = self.wait_ms(start?.deadline_seconds)?;
+        let wait_ms = match self.get(WAIT) {
+            None => Some(deadline_ms / 100 * WAIT_PERCENT),
+            Some(text) => units::seconds(text)
+                .map(|seconds| seconds.saturating_mul(1000))
+                .filter(|ms| (1..deadline_ms).contains(ms)),
+        };
+        self.refuse_beside_exports(start, result.as_ref(), poll.as_ref());
+        let checks = [
+            (
+                every_ms.is_none(),
+                EVERY,
+                "is not a time from `10ms` to `60m`, such as `30s`",
+            ),
+            (
+                wait_ms.is_none(),
+                WAIT,
+                "is not a time from `1s` to less than RUN_DEADLINE, such as `10m`",
+            ),
+        ];
+        self.refuse(&checks);
         Some(Export {
             id: id?,
             poll,
+            poll_body,
+            format,
             status: status?,
             results,
-            result,
+            result: result?,
+            headers: start?.headers.clone(),
             every_ms: every_ms?,
-            wait_ms,
+            wait_ms: wait_ms?,
         })
     }
 
-    fn result_url(&mut self) -> Option<Url> {
-        const NAME: &str = "SOURCE_API_URL";
-        let Some(text) = self.get(NAME) else {
-            self.wrong(
-                NAME,
-                "is not set: give the URL of the API, or of the result",
-            );
-            return None;
-        };
-        let url = source_url(text);
-        let url = self.kept(NAME, url)?;
-        if holds_cursor(&url) {
-            self.wrong(NAME, format!("`{CURSOR}` is replaced in {URL} and {BODY}"));
-        }
-        Some(url)
-    }
-
-    /// What asks how far the job is; `None`: the URL is what the first answer names.
-    fn poll(&mut self, start: Option<&Settings>, result: &Ask, is_by_id: bool) -> Option<Ask> {
-        let origin = result.url.origin();
-        let elsewhere = "is on another origin than SOURCE_API_URL, which alone gets the credential";
-        if start.is_some_and(|start| start.url.origin() != origin) {
-            self.wrong(URL, elsewhere);
-        }
-        let format = self.written_as();
-        let text = self.get(POLL_BODY);
-        let text = text.and_then(|text| self.kept(POLL_BODY, body(text, format)));
-        let Some(poll) = self.get(POLL) else {
-            if is_by_id {
-                self.wrong(POLL, format!("is not set: give the URL that is asked for the status, with `{EXPORT}` in it"));
+    fn refuse(&mut self, checks: &[(bool, &str, &str)]) {
+        for (is_wrong, name, why) in checks {
+            if *is_wrong {
+                self.wrong(name, *why);
             }
-            if self.get(POLL_BODY).is_some() {
-                self.wrong(POLL_BODY, format!("has no effect without {POLL}"));
-            }
-            return None;
-        };
-        let url = self.kept(POLL, source_url(poll))?;
-        if url.origin() != origin {
-            self.wrong(POLL, elsewhere);
         }
-        Some(Ask {
-            method: text.as_ref().map_or(Method::Get, |_| Method::Post),
-            body: text,
-            body_format: format,
-            url,
-            ..result.clone()
-        })
     }
 
-    fn wait_ms(&mut self, deadline_seconds: u64) -> Option<u64> {
-        let deadline_ms = deadline_seconds.saturating_mul(1000);
-        let Some(text) = self.get(WAIT) else {
-            return Some(deadline_ms / 100 * WAIT_PERCENT);
-        };
-        let wait_ms = units::seconds(text).map(|seconds| seconds.saturating_mul(1000));
-        let wait_ms = wait_ms
-            .filter(|ms| (1..deadline_ms).contains(ms))
-            .ok_or_else(|| {
-                format!(
-                    "{} is not a time from `1s` to less than RUN_DEADLINE, such as `10m`",
-                    quoted(text)
-                )
-            });
-        self.kept(WAIT, wait_ms)
+    fn url_of(&mut self, name: &str) -> Option<Url> {
+        let url = source_url(self.get(name)?);
+        self.kept(name, url)
     }
 
-    /// What the setting reads in an answer: a pointer, a header or a program. `advice`: what to do where it is not set.
-    fn answered(&mut self, name: &str, advice: &str) -> Option<Program> {
-        let Some(text) = self.get(name) else {
-            self.wrong(name, format!("is not set: {advice}"));
-            return None;
-        };
+    /// What the setting reads in an answer: a pointer, a header or a program.
+    fn answered(&mut self, name: &str) -> Option<Program> {
+        let text = self.get(name)?;
         let program = match text.strip_prefix(HEADER) {
             Some(header) if !is_header_name(header) => {
                 Err(format!("{} is not a header's name", quoted(header)))
@@ -210,63 +193,85 @@ impl Given<'_> {
         self.kept(name, program)
     }
 
-    /// Refuses what has no effect with exports, or another one.
-    fn refuse_beside_exports(&mut self, start: Option<&Settings>) {
-        for name in [URL, BODY, "SOURCE_HEADERS", POLL, POLL_BODY] {
-            let text = self.get(name).unwrap_or_default();
-            let mark = if [POLL, POLL_BODY].contains(&name) {
-                CURSOR
-            } else {
-                EXPORT
-            };
-            if text.contains(mark) {
-                self.wrong(name, format!("`{mark}` is not replaced here"));
+    /// Refuses what is missing, what has no effect with exports, and what has no effect beside another setting.
+    fn refuse_beside_exports(
+        &mut self,
+        start: Option<&Settings>,
+        result: Option<&Url>,
+        poll: Option<&Url>,
+    ) {
+        for (mark, name, why) in REFUSED {
+            if self.get(name).is_some_and(|text| text.contains(mark)) {
+                self.wrong(name, why);
             }
         }
-        let is_conditional = |to: &str| {
-            let to = to.to_ascii_lowercase();
-            let header = to.strip_prefix(HEADER);
-            header.is_some_and(|header| CONDITIONAL.contains(&header))
-        };
-        let in_body = |to: &str| to.starts_with('/') || to.starts_with(FORM);
-        let has_no_effect = format!("has no effect with {URL}");
-        if self.get("SOURCE_BODY").is_some() {
-            self.wrong("SOURCE_BODY", format!("{has_no_effect}: what starts the export has {BODY}, and results are fetched with GET"));
-        }
-        if self.get("SOURCE_EACH_URL").is_some() {
-            self.wrong(
-                "SOURCE_EACH_URL",
-                format!("does not work with {URL}: give the values in SOURCE_EACH"),
-            );
-        }
-        if self.get("SOURCE_CURSOR_CHECK").is_some() {
-            self.wrong(
-                "SOURCE_CURSOR_CHECK",
-                format!("{has_no_effect}: every question would start an export"),
-            );
-        }
-        if self.get("SOURCE_CURSOR_TO").is_some_and(is_conditional) {
-            self.wrong(
-                "SOURCE_CURSOR_TO",
-                format!("does not work with {URL}: what starts an export cannot be unchanged"),
-            );
+        for (name, why) in REQUIRED {
+            if self.get(name).is_none() {
+                self.wrong(name, why);
+            }
         }
         for name in ["SOURCE_PAGE_TO", "SOURCE_PAGE_SIZE_TO"] {
-            if self.get(name).is_some_and(in_body) {
-                self.wrong(name, format!("{has_no_effect}: results are fetched with GET; name a query parameter or a header"));
+            let to = self.get(name).unwrap_or_default();
+            if to.starts_with('/') || to.starts_with(FORM) {
+                self.wrong(name, IN_BODY);
             }
         }
-        let is_counted = |start: &&Settings| {
+        let to = self.get("SOURCE_CURSOR_TO").unwrap_or_default();
+        let header = to.to_ascii_lowercase();
+        let header = header.strip_prefix(HEADER).unwrap_or_default();
+        let (has_poll, has_results) = (self.get(POLL).is_some(), self.get(RESULT).is_some());
+        let has_body = self.get(POLL_BODY).is_some();
+        // None has a user name.
+        let is_elsewhere = |url: Option<&Url>| {
+            let origin = |url: &Url| url[..Position::BeforePath].to_owned();
+            let both = result.map(origin).zip(url.map(origin));
+            both.is_some_and(|(one, other)| one != other)
+        };
+        let is_by_id = result.is_some_and(|url| url_holds(url, EXPORT));
+        let is_uncounted = |start: &Settings| {
             let style = &start.pagination.style;
             let is_counted = matches!(style, Style::Page { .. } | Style::Offset { .. });
             start.parallel > 1 && !(is_counted && start.pagination.total.is_some())
         };
-        if start.filter(is_counted).is_some() {
-            self.wrong(
+        self.refuse(&[
+            (
+                result.is_some_and(holds_cursor),
+                "SOURCE_API_URL",
+                "`{cursor}` is replaced in SOURCE_EXPORT_URL and SOURCE_EXPORT_BODY",
+            ),
+            (is_elsewhere(start.map(|start| &start.url)), URL, ELSEWHERE),
+            (is_elsewhere(poll), POLL, ELSEWHERE),
+            (
+                !has_poll && is_by_id,
+                POLL,
+                "is not set: give the URL that is asked for the status, with `{export}` in it",
+            ),
+            (
+                !has_poll && has_body,
+                POLL_BODY,
+                "has no effect without SOURCE_EXPORT_POLL",
+            ),
+            (
+                !has_results && result.is_some() && !is_by_id,
+                RESULT,
+                "is not set: say where the last answer names the URL of the result, or write `{export}` into SOURCE_API_URL",
+            ),
+            (
+                has_results && is_by_id,
+                RESULT,
+                "has no effect with `{export}` in SOURCE_API_URL: remove one of them",
+            ),
+            (
+                CONDITIONAL.contains(&header),
+                "SOURCE_CURSOR_TO",
+                "does not work with SOURCE_EXPORT_URL: what starts an export cannot be unchanged",
+            ),
+            (
+                start.is_some_and(is_uncounted),
                 "SOURCE_PARALLEL",
-                format!("{has_no_effect}: exports are started one after the other"),
-            );
-        }
+                "has no effect with SOURCE_EXPORT_URL: exports are started one after the other",
+            ),
+        ]);
     }
 }
 

@@ -3,19 +3,19 @@
 //!
 //! What the results have is read as any page is; where they may be fetched from is the host's decision.
 
-use std::collections::VecDeque;
-
 use serde_json::value::RawValue;
+use url::Url;
 
 use super::address::{resolve_next, shown};
-use super::ask::Ask;
+use super::ask::{Ask, BodyFormat};
 use super::each::{Each, put_into};
 use super::excerpt;
 use super::get::{Fetched, Getter};
 use super::named::token;
+use super::outline::elements;
 use super::program::{Facts, Program};
 use crate::failure::{Detail, Failure, counted, quoted, said};
-use crate::ports::{Answer, Clock, Http};
+use crate::ports::{Answer, Clock, Http, Method};
 
 /// What stands for the name of the job: in the path or the query of a URL, or in a string of a body.
 pub const EXPORT: &str = "{export}";
@@ -28,13 +28,19 @@ pub struct Export {
     /// `SOURCE_EXPORT_ID`: what the first answer calls the job.
     pub id: Program,
     /// `SOURCE_EXPORT_POLL`, with `{export}` in it; `None`: the id is the URL.
-    pub poll: Option<Ask>,
+    pub poll: Option<Url>,
+    /// `SOURCE_EXPORT_POLL_BODY`.
+    pub poll_body: Option<String>,
+    /// `SOURCE_BODY_FORMAT`.
+    pub format: BodyFormat,
     /// `SOURCE_EXPORT_STATUS`: how far the job is.
     pub status: Program,
     /// `SOURCE_EXPORT_RESULT`: where the results are; `None`: where `result` says.
     pub results: Option<Program>,
-    /// The request for a result, with `{export}` in it if `results` is none.
-    pub result: Ask,
+    /// `SOURCE_API_URL`: the URL of the result, with `{export}` in it if `results` is none.
+    pub result: Url,
+    /// `SOURCE_HEADERS`.
+    pub headers: Vec<(String, String)>,
     /// `SOURCE_EXPORT_EVERY`.
     pub every_ms: u64,
     /// `SOURCE_EXPORT_WAIT`.
@@ -44,11 +50,9 @@ pub struct Export {
 /// What an export made.
 #[derive(Debug)]
 pub struct Exported {
-    /// The request for its first result.
-    pub first: Ask,
-    /// Those for the others.
-    pub others: VecDeque<Ask>,
-    /// The answer that says that there are no records: then nothing is to be requested.
+    /// The requests for its results, the last one first.
+    pub results: Vec<Ask>,
+    /// The answer that says that there are no records: then it takes the place of the one to the first of these.
     pub nothing: Option<Fetched>,
 }
 
@@ -76,34 +80,10 @@ impl Export {
         each: Option<&Each>,
         getter: &mut Getter<'_, H, C>,
     ) -> Result<Exported, Failure> {
-        let Some(each) = each else {
-            return self.waits(start, getter);
-        };
-        let own = self.of(each);
-        let own =
-            own.map_err(|why| Failure::setting("SOURCE_EACH", format!("{} {why}", each.shown())))?;
-        own.waits(start, getter)
-    }
-
-    /// The same for one of several values.
-    fn of(&self, each: &Each) -> Result<Self, String> {
-        let poll = self.poll.as_ref().map(|poll| each.put_into(poll));
-        Ok(Self {
-            poll: poll.transpose()?,
-            result: each.put_into(&self.result)?,
-            ..self.clone()
-        })
-    }
-
-    fn waits<H: Http, C: Clock>(
-        &self,
-        start: &Ask,
-        getter: &mut Getter<'_, H, C>,
-    ) -> Result<Exported, Failure> {
         let began_ns = getter.clock().monotonic_ns();
         let mut fetched = getter.get_of_export(start, &|answer| self.may_name(answer))?;
         let id = self.named(&fetched)?;
-        let poll = self.poll(&fetched, &id)?;
+        let poll = self.poll(&fetched, &id, each)?;
         let what = match self.poll {
             Some(_) => format!("the export {}", quoted(&id)),
             None => format!("the export at `{}`", poll.shown()),
@@ -127,8 +107,8 @@ impl Export {
             fetched = getter.get_of_export(&poll, &|answer| self.is_status(answer))?;
             let results = match &*self.state(&fetched)? {
                 "wait" => continue,
-                "ready" => self.results(&fetched, &id)?,
-                "empty" => VecDeque::new(),
+                "ready" => self.results(&fetched, &id, each)?,
+                "empty" => Vec::new(),
                 failed => {
                     let says = excerpt::says(&fetched.answer);
                     return Err(Failure::protocol(format!(
@@ -140,7 +120,15 @@ impl Export {
             let seconds = (waited_ms + wait_ms) / 1000;
             let number = counted(results.len() as u64, "result");
             getter.log(&format!("{what} is ready after {seconds} s: {number}"));
-            return Ok(exported(results, poll, fetched));
+            if !results.is_empty() {
+                let nothing = None;
+                return Ok(Exported { results, nothing });
+            }
+            fetched.is_empty = true;
+            return Ok(Exported {
+                results: vec![poll],
+                nothing: Some(fetched),
+            });
         }
     }
 
@@ -176,100 +164,128 @@ impl Export {
 
     /// What the first answer calls the job.
     fn named(&self, fetched: &Fetched) -> Result<String, Failure> {
-        const NAME: &str = "SOURCE_EXPORT_ID";
-        let json = read(&self.id, NAME, fetched)?;
-        let id = token(json.as_deref());
-        let id = id.map_err(|what| wrong(fetched, &format!("names {what} as the job ({NAME})")))?;
-        let id = id.ok_or_else(|| {
-            let says = excerpt::says(&fetched.answer);
-            wrong(fetched, &format!("names no job ({NAME}){says}"))
-        });
-        Ok(id?.text)
+        let json = read(&self.id, "SOURCE_EXPORT_ID", fetched)?;
+        match token(json.as_deref()) {
+            Ok(Some(id)) => Ok(id.text),
+            Ok(None) => {
+                let says = excerpt::says(&fetched.answer);
+                Err(wrong(fetched, &["names no job (SOURCE_EXPORT_ID)", &says]))
+            }
+            Err(what) => Err(wrong(
+                fetched,
+                &["names ", what, " as the job (SOURCE_EXPORT_ID)"],
+            )),
+        }
+    }
+
+    /// A request that has no cursor: to `url`, which has the value and the id in it where it says.
+    fn ask(
+        &self,
+        url: &Url,
+        id: &str,
+        each: Option<&Each>,
+        body: Option<&String>,
+    ) -> Result<Ask, String> {
+        let mut ask = Ask {
+            body: body.cloned(),
+            body_format: self.format,
+            headers: self.headers.clone(),
+            ..Ask::get(url.clone())
+        };
+        if body.is_some() {
+            ask.method = Method::Post;
+        }
+        if let Some(each) = each {
+            ask = each.put_into(&ask)?;
+        }
+        if id.is_empty() {
+            return Ok(ask);
+        }
+        put_into(&ask, EXPORT, id)
     }
 
     /// The request that is repeated until the job is ready.
-    fn poll(&self, fetched: &Fetched, id: &str) -> Result<Ask, Failure> {
-        let unfit = |why: &str| {
-            let id = quoted(id);
-            wrong(fetched, &format!("names the job {id}, which {why}"))
-        };
+    fn poll(&self, fetched: &Fetched, id: &str, each: Option<&Each>) -> Result<Ask, Failure> {
+        let unfit = |why: &str| wrong(fetched, &["names the job ", &quoted(id), ", which ", why]);
         if let Some(poll) = &self.poll {
-            return put_into(poll, EXPORT, id).map_err(|why| unfit(&why));
+            let ask = self.ask(poll, id, each, self.poll_body.as_ref());
+            return ask.map_err(|why| unfit(&why));
         }
-        if !["/", "http://", "https://"]
-            .iter()
-            .any(|start| id.starts_with(start))
-        {
+        let is_url = |start: &&str| id.starts_with(start);
+        if !["/", "http://", "https://"].iter().any(is_url) {
             return Err(unfit(
                 "is no URL: set SOURCE_EXPORT_POLL to the URL that is asked for its status, with `{export}` in it",
             ));
         }
-        let url = resolve_next(&fetched.url, id);
-        let url = url.map_err(|why| wrong(fetched, &format!("names the job by {why}")))?;
-        Ok(self.result.at(url))
+        self.named_url(fetched, id, "SOURCE_EXPORT_ID", each)
+    }
+
+    /// The request to a URL that the answer names, as `setting` says.
+    fn named_url(
+        &self,
+        fetched: &Fetched,
+        url: &str,
+        setting: &str,
+        each: Option<&Each>,
+    ) -> Result<Ask, Failure> {
+        let url = resolve_next(&fetched.url, url);
+        let ask = url.and_then(|url| self.ask(&url, "", each, None));
+        ask.map_err(|why| wrong(fetched, &["has ", &why, " as ", setting]))
     }
 
     /// How far the job is: a word, or text that begins with `failed`.
     fn state(&self, fetched: &Fetched) -> Result<String, Failure> {
-        const NAME: &str = "SOURCE_EXPORT_STATUS";
         if fetched.is_empty {
             return Ok("empty".to_owned());
         }
-        let json = read(&self.status, NAME, fetched)?.unwrap_or_else(|| "null".to_owned());
-        let word: String = serde_json::from_str(&json).unwrap_or_default();
+        let json = read(&self.status, "SOURCE_EXPORT_STATUS", fetched)?;
+        let json = json.as_deref().unwrap_or("null");
+        let word = text(json);
         if matches!(&*word, "wait" | "ready" | "empty") || word.starts_with("failed") {
             return Ok(word);
         }
-        let says = excerpt::says(&fetched.answer);
-        let json = quoted(&json);
+        let (json, says) = (quoted(json), excerpt::says(&fetched.answer));
+        let not = ", not `wait`, `ready`, `empty` or `failed`";
         Err(wrong(
             fetched,
-            &format!("{NAME} gives {json}, not `wait`, `ready`, `empty` or `failed`{says}"),
+            &["SOURCE_EXPORT_STATUS gives ", &json, not, &says],
         ))
     }
 
     /// The requests for the results.
-    fn results(&self, fetched: &Fetched, id: &str) -> Result<VecDeque<Ask>, Failure> {
+    fn results(
+        &self,
+        fetched: &Fetched,
+        id: &str,
+        each: Option<&Each>,
+    ) -> Result<Vec<Ask>, Failure> {
         const NAME: &str = "SOURCE_EXPORT_RESULT";
+        let mut asks = Vec::new();
         let Some(program) = &self.results else {
-            let ask = put_into(&self.result, EXPORT, id);
-            let ask = ask.map_err(|why| wrong(fetched, &format!("the id of the job {why}")))?;
-            return Ok(VecDeque::from([ask]));
+            let ask = self.ask(&self.result, id, each, None);
+            asks.push(ask.map_err(|why| wrong(fetched, &["the id of the job ", &why]))?);
+            return Ok(asks);
         };
         let json = read(program, NAME, fetched)?.unwrap_or_default();
-        let urls = match json.as_bytes().first() {
-            Some(b'[') => serde_json::from_str(&json).unwrap_or_default(),
-            _ => vec![serde_json::from_str(&json).unwrap_or_default()],
-        };
-        if urls.is_empty() || urls.iter().any(String::is_empty) {
-            let says = excerpt::says(&fetched.answer);
-            return Err(wrong(
-                fetched,
-                &format!(
-                    "has no URL of a result ({NAME}); if that means no records, let SOURCE_EXPORT_STATUS give `empty`{says}"
-                ),
-            ));
+        let urls = elements(&json).unwrap_or_else(|| vec![&json]);
+        for url in urls.iter().rev() {
+            let url = text(url);
+            if !url.is_empty() {
+                asks.push(self.named_url(fetched, &url, NAME, each)?);
+            }
         }
-        let asks = urls.iter().map(|url| {
-            let url = resolve_next(&fetched.url, url);
-            let url = url.map_err(|why| wrong(fetched, &format!("has {why} as {NAME}")))?;
-            Ok(self.result.at(url))
-        });
-        asks.collect()
+        if asks.is_empty() || asks.len() < urls.len() {
+            let says = excerpt::says(&fetched.answer);
+            let why = "has no URL of a result (SOURCE_EXPORT_RESULT); if that means no records, let SOURCE_EXPORT_STATUS give `empty`";
+            return Err(wrong(fetched, &[why, &says]));
+        }
+        Ok(asks)
     }
 }
 
-fn exported(mut results: VecDeque<Ask>, poll: Ask, fetched: Fetched) -> Exported {
-    let first = results.pop_front();
-    let nothing = first.is_none().then_some(Fetched {
-        is_empty: true,
-        ..fetched
-    });
-    Exported {
-        first: first.unwrap_or(poll),
-        others: results,
-        nothing,
-    }
+/// The text in a JSON string; empty: it is none.
+fn text(json: &str) -> String {
+    serde_json::from_str(json).unwrap_or_default()
 }
 
 /// Whether a program that asks for the status is asked of an answer with this one, which says nothing of a credential or a
@@ -282,15 +298,16 @@ fn may_see(program: &Program, status: u16) -> bool {
     is_of_the_job && program.text().contains("$status")
 }
 
-fn wrong(fetched: &Fetched, what: &str) -> Failure {
+fn wrong(fetched: &Fetched, what: &[&str]) -> Failure {
     let (url, status) = (shown(&fetched.url), fetched.answer.status);
+    let what = what.concat();
     Failure::protocol(format!("`{url}` answered {status} and {what}"))
 }
 
 fn read(program: &Program, setting: &str, fetched: &Fetched) -> Result<Option<String>, Failure> {
     value(program, &fetched.answer).map_err(|why| {
         let instead = excerpt::instead(&fetched.answer.body, None);
-        wrong(fetched, &format!("{setting} {}{instead}", said(&why)))
+        wrong(fetched, &[setting, " ", &said(&why), &instead])
     })
 }
 

@@ -6,6 +6,7 @@ use super::address::URL_BYTES_MAX;
 use super::ask::Json;
 use super::page::{Contents, Shape, leading_text};
 use super::pagination::PageFrom;
+use super::template::string;
 use crate::ports::Answer;
 use crate::source::retry::header;
 
@@ -59,7 +60,7 @@ impl<'s> Named<'s> {
                     .find(|value| !value.is_empty() && value != b"null");
                 let text = value.map(std::str::from_utf8).transpose();
                 let text = text.map_err(|_| format!("has a {self} that is not UTF-8"))?;
-                Ok(text.map(|text| serde_json::Value::from(text).to_string()))
+                Ok(text.map(|text| string(text)))
             }
         }
     }

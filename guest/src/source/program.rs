@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use tidegate_jq::{Array, Jq, Names, Object, RunError, STEPS_MAX, Value, write};
 
+use super::template::string;
 use crate::failure::quoted;
 use crate::ports::Answer;
 
@@ -233,7 +234,7 @@ pub fn jq_path(pointer: &str) -> String {
         }
         let quoted = match name.parse::<u32>() {
             Ok(at) => at.to_string(),
-            Err(_) => serde_json::Value::from(name).to_string(),
+            Err(_) => string(&name),
         };
         path.extend(["[", &quoted, "]"]);
     }
