@@ -89,7 +89,7 @@ fn the_result_of_a_job_is_what_is_fetched() {
     assert_eq!(
         run.log[..2],
         [
-            "started the export `7`",
+            "`https://x.example/jobs` answered 200 and names the export `7`: waiting for it",
             "the export `7` is ready after 7 s: 1 result"
         ]
     );
@@ -156,7 +156,7 @@ fn a_job_has_a_url_and_several_results() {
     assert_eq!(run.report().pages, 2);
     assert_eq!(
         run.log[0],
-        "started the export at `https://x.example/status/a`"
+        "`https://x.example/jobs` answered 202 and names the export at `https://x.example/status/a`: waiting for it"
     );
     assert!(
         run.log.iter().all(|line| !line.contains("sig=")),
@@ -259,7 +259,7 @@ fn a_conflict_that_names_a_job_is_that_job() {
     assert_eq!(records(&named).len(), 2);
     assert_eq!(
         named.log[0],
-        "`https://x.example/jobs` answered 409 and names the export `7`: waiting for that one"
+        "`https://x.example/jobs` answered 409 and names the export `7`: waiting for it"
     );
     assert_eq!(records(&duplicate).len(), 2);
     assert!(matches!(unnamed.failure(), Failure::Refused(detail) if detail.status == Some(409)));
@@ -306,7 +306,7 @@ fn a_job_that_is_never_ready_is_waited_for_no_longer_than_allowed() {
         "the export `7` is not ready after 91 s, and SOURCE_EXPORT_WAIT is 120 s: the next run starts the export again, and goes on with this one if the source names it then"
     );
     assert!(default.slept_ms <= 480_000 && default.slept_ms > 420_000);
-    assert!(said(&asked).contains("after 1 s and the source asks to wait 3600 s"));
+    assert!(said(&asked).contains("is not ready after 1 s"));
     assert!(
         matches!(asked.failure(), Failure::Unavailable(detail) if detail.retry_after_seconds == Some(3600))
     );
@@ -627,7 +627,10 @@ fn each_window_and_each_value_is_an_export() {
         r#"{"from":"2026-11-20T00:00:00Z","to":"2026-11-22T00:00:00Z"}"#
     );
     assert_eq!(records(&each), [r#"{"id":1}"#, r#"{"id":2}"#]);
-    assert_eq!(each.log[0], "`de`: started the export `de-1`");
+    assert_eq!(
+        each.log[0],
+        "`de`: `https://x.example/jobs` answered 200 and names the export `de-1`: waiting for it"
+    );
 }
 
 #[test]

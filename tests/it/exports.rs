@@ -76,7 +76,8 @@ fn a_result_on_another_origin_gets_no_credential() {
     assert_eq!(asked[0].method, "GET");
     assert!(!run.stdout.contains("sig="), "{}", run.stdout);
     assert!(
-        run.stdout.contains("started the export `a/b?c`"),
+        run.stdout
+            .contains("answered 202 and names the export `a/b?c`"),
         "{}",
         run.stdout
     );

@@ -89,10 +89,9 @@ impl Export {
             None => format!("the export at `{}`", poll.shown()),
         };
         let (status, url) = (fetched.answer.status, shown(&fetched.url));
-        getter.log(&match status {
-            400.. => format!("`{url}` answered {status} and names {what}: waiting for that one"),
-            _ => format!("started {what}"),
-        });
+        getter.log(&format!(
+            "`{url}` answered {status} and names {what}: waiting for it"
+        ));
         let mut pause_ms = PAUSE_MS;
         loop {
             let asked_ms = getter.asked_ms(&fetched.answer);
@@ -134,16 +133,13 @@ impl Export {
 
     fn not_ready(&self, what: &str, waited_ms: u64, asked_ms: u64) -> Failure {
         let (waited, most) = (waited_ms / 1000, self.wait_ms / 1000);
-        let asked = match asked_ms {
-            0 => String::new(),
-            ms => format!(" and the source asks to wait {} s", ms / 1000),
-        };
+        let asked = asked_ms / 1000;
         Failure::Unavailable(Detail {
             message: format!(
-                "{what} is not ready after {waited} s{asked}, and SOURCE_EXPORT_WAIT is {most} s: the next run starts the export again, and goes on with this one if the source names it then"
+                "{what} is not ready after {waited} s, and SOURCE_EXPORT_WAIT is {most} s: the next run starts the export again, and goes on with this one if the source names it then"
             ),
             status: None,
-            retry_after_seconds: (asked_ms > 0).then_some(asked_ms / 1000),
+            retry_after_seconds: (asked > 0).then_some(asked),
         })
     }
 

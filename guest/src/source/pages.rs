@@ -322,7 +322,14 @@ fn only(hash: u64) -> BTreeSet<u64> {
 fn hash_of(ask: &Ask) -> u64 {
     let body = ask.body.as_deref().unwrap_or_default();
     // A page may be named by a header alone.
-    hash(format!("{}\n{body}\n{:?}", ask.url, ask.headers).as_bytes())
+    let mut text = format!("{}\n{body}", ask.url);
+    for (name, value) in &ask.headers {
+        for part in [name, value] {
+            text.push('\n');
+            text.push_str(part);
+        }
+    }
+    hash(text.as_bytes())
 }
 
 #[cfg(test)]
