@@ -84,6 +84,9 @@ pub enum Command {
     /// Show what changed between two published sets: exit 0 nothing, 1 something
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArgs),
+    /// Publish an earlier set again; with `--hold`, no run changes it until `--release`
+    #[command(after_help = ROLLBACK_EXAMPLES)]
+    Rollback(RollbackArgs),
     /// Print Kubernetes manifests: a CronJob for each job of a folder
     #[command(after_help = KUBERNETES_EXAMPLES)]
     Kubernetes(KubernetesArgs),
@@ -121,6 +124,7 @@ impl Command {
             Self::Health(args) => Some(&mut args.under),
             Self::Runs(args) => Some(&mut args.under),
             Self::Diff(args) => Some(&mut args.under),
+            Self::Rollback(args) => Some(&mut args.under),
             _ => None,
         }
     }
@@ -221,6 +225,16 @@ Examples:
 
 Without a generation, the last set and the one before it. With one, that set and
 the last. KEEP_GENERATIONS says how many are kept.";
+
+const ROLLBACK_EXAMPLES: &str = "\
+Examples:
+  tidegate rollback --env-file orders.env --hold
+  tidegate rollback orders.toml 41 --hold
+  tidegate rollback orders.toml --release
+
+Without a generation, the one before the last. The next run goes on from its
+cursor, and would publish again what the source still has: --hold makes runs end
+with 75 until --release. `tidegate diff` shows what a set changed.";
 
 const KUBERNETES_EXAMPLES: &str = "\
 Examples:
@@ -647,6 +661,29 @@ pub struct DiffArgs {
     /// `json`: print every record that differs as one JSON object
     #[arg(long, value_name = "FORMAT")]
     pub output: Option<OutputKind>,
+}
+
+/// `tidegate rollback`.
+#[derive(Debug, Args, Clone)]
+pub struct RollbackArgs {
+    /// The job file (TOML), if settings are in one, and the generation by its number
+    #[arg(value_name = "JOB | GENERATION", num_args = 0..=2)]
+    pub what: Vec<String>,
+    /// Read settings from this file. Only those for the output are used
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
+    /// Set one setting, such as OUTPUT_DIR
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Whose job it is, and what that tenant may ask for.
+    #[command(flatten)]
+    pub under: UnderArgs,
+    /// Hold the job: its runs end with 75 until `--release`
+    #[arg(long, conflicts_with = "release")]
+    pub hold: bool,
+    /// Let runs publish again. Changes nothing else
+    #[arg(long)]
+    pub release: bool,
 }
 
 /// `tidegate health`.

@@ -34,6 +34,7 @@ pub mod drift;
 mod follow;
 pub mod gates;
 pub mod history;
+pub mod hold;
 pub mod interval;
 pub mod last_run;
 mod open_sink;

@@ -86,6 +86,8 @@ mod rejected;
 mod replacing;
 /// Methods, forms and headers, as a server sees them.
 mod requests;
+/// `tidegate rollback`.
+mod rollback;
 /// `tidegate runs`.
 mod runs;
 /// What toolchains import whether a component needs it or not.

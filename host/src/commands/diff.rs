@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::cli::{DiffArgs, GivenArgs, OutputKind};
-use crate::commands::{is_of_output, stdout};
+use crate::commands::{is_of_output, named, stdout};
 use crate::folder::{Folder, Temporary};
 use crate::limits::Limits;
 use crate::outcome::{Ended, Failure, Outcome};
@@ -37,7 +37,7 @@ const LINE_BYTES: usize = 76;
 /// Prints what differs between two sets. 0: nothing; 1: something; any other code: they could not be compared.
 pub fn diff(args: &DiffArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
     let watch = Watch::begin();
-    let (job, generations) = match places(&args.what) {
+    let (job, generations) = match named::places(&args.what, 2) {
         Ok(places) => places,
         Err(why) => return Ended::failed(Outcome::Usage, why),
     };
@@ -63,31 +63,6 @@ pub fn diff(args: &DiffArgs, environment: impl IntoIterator<Item = (String, Stri
         },
         Err(failure) => failed(failure),
     }
-}
-
-/// The job file and the numbers of the generations. `Err`: what is given is neither.
-fn places(what: &[String]) -> Result<(Option<&str>, Vec<u64>), String> {
-    let number = |text: &str| -> Option<u64> {
-        let digits = text.split('-').next()?;
-        digits.parse().ok()
-    };
-    let (job, rest) = match what.split_first() {
-        Some((first, rest)) if number(first).is_none() => (Some(first.as_str()), rest),
-        _ => (None, what),
-    };
-    let numbers = rest.iter().map(|text| {
-        number(text).ok_or_else(|| {
-            format!(
-                "`{}` is no generation: name it by its number, such as 42",
-                text.escape_debug()
-            )
-        })
-    });
-    let numbers: Vec<u64> = numbers.collect::<Result<_, _>>()?;
-    if numbers.len() > 2 {
-        return Err("takes two generations at most".to_owned());
-    }
-    Ok((job, numbers))
 }
 
 fn compared(

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::folder::{Doing as _, Folder, Writers};
 use crate::hash::sha256_of;
 use crate::limits::Limits;
+use crate::run::hold::Hold;
 use crate::run::last_run::{self, LastRun};
 use crate::settings::host::HostPlan;
 use crate::sink::LastCommit;
@@ -242,6 +243,9 @@ impl HealthReport {
         }
         if let Some(left) = killed::left_by(folder, limits) {
             self.troubles.push(left);
+        }
+        if let Ok(Some(held)) = Hold::shown(folder, limits) {
+            self.troubles.push(held);
         }
     }
 

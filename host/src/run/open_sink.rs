@@ -8,6 +8,7 @@ use crate::folder::lock::{self, Lock};
 use crate::folder::{self, Folder, Temporary};
 use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
+use crate::run::hold::Hold;
 use crate::run::record::Recording;
 use crate::run::{LockState, Run};
 use crate::settings::catalogue::PRIMARY_KEY;
@@ -33,6 +34,7 @@ impl Run<'_> {
             ));
         }
         let opened = self.lock(host, check).and_then(|lock| {
+            Hold::refuse(lock.folder(), &host.limits)?;
             // Whoever cannot open it cannot write there either.
             let due = std::mem::replace(&mut self.recording, Recording::Over);
             let context = SinkContext {

@@ -152,7 +152,7 @@ fn prepare(output: &Folder, new: &New<'_>) -> Result<adopt::Kept, Failure> {
         adopt::Kept::default()
     };
     if let Some(data_file) = new.data_file {
-        ensure_link(output, new, data_file, &kept)?;
+        ensure_link(new.lock, data_file, &kept)?;
     }
     if new.parent.is_none() {
         sync_upwards(output)?;
@@ -161,12 +161,8 @@ fn prepare(output: &Folder, new: &New<'_>) -> Result<adopt::Kept, Failure> {
 }
 
 /// The link that readers open, in place.
-fn ensure_link(
-    output: &Folder,
-    new: &New<'_>,
-    data_file: &str,
-    kept: &adopt::Kept,
-) -> Result<(), Failure> {
+fn ensure_link(lock: &Lock, data_file: &str, kept: &adopt::Kept) -> Result<(), Failure> {
+    let output = lock.folder();
     let link = format!("{CURRENT}/{data_file}");
     match output.entry(data_file)? {
         Entry::Link(target) if target == link => Ok(()),
@@ -177,7 +173,7 @@ fn ensure_link(
             )
         }),
         _ if kept.has(data_file) => Ok(()),
-        _ => refuse_foreign(new.lock.folder()),
+        _ => refuse_foreign(output),
     }
 }
 
@@ -237,14 +233,37 @@ fn fence(output: &Folder, new: &New<'_>) -> Result<(), Failure> {
     Err(Failure::new(Outcome::TryLater, message))
 }
 
-/// THE COMMIT POINT.
 fn swap(
     output: &Folder,
     new: &New<'_>,
     name: &GenerationName,
     kept: &adopt::Kept,
 ) -> Result<(), Failure> {
-    let temporary = format!(".{CURRENT}-{}", new.lock.run_id());
+    point(new.lock, name)?;
+    if kept.is_empty() {
+        return Ok(());
+    }
+    // Only now: before the swap is on disk, a power cut could take the old file and leave nothing in its place.
+    adopt::replace(new.lock, new.data_file, kept)
+        .and_then(|()| output.sync())
+        .map_err(half_adopted)
+}
+
+/// Makes a generation that was published before what readers and the next run see.
+///
+/// `Ok`: it survives a power cut. `Err`: as of [`commit`].
+pub fn go_back(lock: &Lock, to: &Generation) -> Result<(), Failure> {
+    if let Some(set) = to.set() {
+        ensure_link(lock, set.file, &adopt::Kept::default())?;
+    }
+    lock.still_held()?;
+    point(lock, &to.name)
+}
+
+/// THE COMMIT POINT.
+fn point(lock: &Lock, name: &GenerationName) -> Result<(), Failure> {
+    let output = lock.folder();
+    let temporary = format!(".{CURRENT}-{}", lock.run_id());
     rustix::fs::symlinkat(link(name), output, &temporary).doing(|| {
         format!(
             "cannot create the link `{}` (the file system must know links)",
@@ -261,14 +280,7 @@ fn swap(
             Err(_) => failed.map_err(unknown),
         };
     }
-    output.sync().map_err(unknown)?;
-    if kept.is_empty() {
-        return Ok(());
-    }
-    // Only now: before the swap is on disk, a power cut could take the old file and leave nothing in its place.
-    adopt::replace(new.lock, new.data_file, kept)
-        .and_then(|()| output.sync())
-        .map_err(half_adopted)
+    output.sync().map_err(unknown)
 }
 
 /// A failure after the swap.

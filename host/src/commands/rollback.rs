@@ -1,0 +1,188 @@
+//! Rollback: an earlier set is published again, by one rename under the run lock.
+//!
+//! The set is believed only when all its bytes are the ones that were published. The sets above it stay until the next run.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::cli::{GivenArgs, RollbackArgs};
+use crate::commands::{is_of_output, named, stdout};
+use crate::folder::{Doing as _, Folder, lock, random_digits};
+use crate::hash::sha256_of;
+use crate::outcome::{Ended, Failure, Outcome};
+use crate::process::stop::Check;
+use crate::process::watch::Watch;
+use crate::run::hold::Hold;
+use crate::run::{history, setup};
+use crate::settings::host::HostPlan;
+use crate::settings::inputs::Commands;
+use crate::sink::files::commit;
+use crate::sink::files::generation::{self, Generation};
+use crate::units::counted;
+
+/// Publishes an earlier set again, or releases a job that is held.
+pub fn rollback(
+    args: &RollbackArgs,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Ended {
+    let watch = Watch::begin();
+    let (job, generations) = match named::places(&args.what, 1) {
+        Ok(places) => places,
+        Err(why) => return Ended::failed(Outcome::Usage, why),
+    };
+    let given = GivenArgs {
+        job: job.map(Into::into),
+        env_file: args.env_file.clone(),
+        set: args.set.clone(),
+        under: args.under.clone(),
+        ..GivenArgs::default()
+    };
+    let (inputs, host) = setup::read_starting(&given, environment, Commands::OfHealth, &watch.stop);
+    let (redactor, job) = (setup::redactor(&inputs, &host), host.job.clone());
+    let failed = |failure| Ended::hidden(Err(failure), &redactor).of_job(&job, &redactor);
+    if let Some(problem) = host.problems.iter().find(|problem| is_of_output(problem)) {
+        return failed(Failure::new(Outcome::Settings, problem.to_string()));
+    }
+    let check = || watch.stop.check();
+    match done(args, generations.first().copied(), &host, &check) {
+        Ok(said) => Ended::of(stdout::print(&redactor.hide(&format!("{said}\n")))),
+        Err(failure) => failed(failure),
+    }
+}
+
+fn done(
+    args: &RollbackArgs,
+    number: Option<u64>,
+    host: &HostPlan,
+    check: Check<'_>,
+) -> Result<String, Failure> {
+    let refused = |why: &str| Failure::new(Outcome::Usage, format!("`tidegate rollback` {why}"));
+    let limits = &host.limits;
+    let path = match (&host.database, &host.output_dir) {
+        (Some(_), _) => {
+            return Err(refused(
+                "goes back to sets of files, and OUTPUT_DATABASE_URL is set: a table holds the last set alone; restore it from a backup, together with its row of `tidegate_state`",
+            ));
+        }
+        (None, Some(path)) => path,
+        (None, None) => return Err(refused("needs OUTPUT_DIR")),
+    };
+    let output = Folder::open_for(path, host.writers)?.ok_or_else(|| {
+        refused(&format!(
+            "finds no `{}`: nothing was published yet",
+            path.display()
+        ))
+    })?;
+    let began = Timestamp::now();
+    let run_id = format!(
+        "{}-{:06x}",
+        began.strftime("%Y%m%dT%H%M%SZ"),
+        random_digits() & 0xff_ffff
+    );
+    let lock = lock::acquire(&output, &run_id)?;
+    if args.release {
+        if number.is_some() {
+            return Err(refused("takes no generation with `--release`"));
+        }
+        return Ok(if Hold::end(&output)? {
+            "released: the next run publishes again".to_owned()
+        } else {
+            "not held: nothing to release".to_owned()
+        });
+    }
+    let current = generation::last(&lock, limits)?
+        .ok_or_else(|| refused("finds no published set: there is nothing to go back to"))?;
+    let kept = generation::kept(&output)?;
+    let wanted = match number {
+        Some(number) => number,
+        None => kept
+            .iter()
+            .rev()
+            .find(|number| **number < current.name.number)
+            .copied()
+            .ok_or_else(|| {
+                refused(&format!(
+                    "finds no earlier set: generation {} is the only one",
+                    current.name.number
+                ))
+            })?,
+    };
+    let to = generation::numbered(&output, wanted, limits)?.ok_or_else(|| {
+        let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
+        refused(&format!(
+            "cannot find generation {wanted}: {} are kept (KEEP_GENERATIONS)",
+            kept.join(", ")
+        ))
+    })?;
+    verified(&to, check)?;
+    if args.hold {
+        let hold = Hold {
+            since: format!("{began:.0}"),
+            generation: wanted,
+        };
+        // First: a run that starts in between would undo it.
+        hold.begin(&output, &run_id)?;
+    }
+    let is_there = to.name == current.name;
+    if !is_there {
+        check()?;
+        commit::go_back(&lock, &to)?;
+    }
+    let records = to.manifest.counts.records;
+    let message = format!("went back from generation {}", current.name);
+    let line = json!({
+        "run_id": run_id,
+        "job": host.job,
+        "started": format!("{began:.3}"),
+        "finished": format!("{:.3}", Timestamp::now()),
+        "exit_code": 0,
+        "outcome": "rolled_back",
+        "committed": "yes",
+        "generation": to.name.to_string(),
+        "records": records,
+        "cursor": to.manifest.cursor,
+        "message": message,
+    });
+    // As of any run: what is published does not hang on it.
+    let _ = history::add(&output, &run_id, &line, limits);
+    let what = if is_there {
+        "is what readers see already"
+    } else {
+        "is what readers see now"
+    };
+    let next = if args.hold {
+        "the job is held: its runs end with 75 until `tidegate rollback --release`".to_owned()
+    } else {
+        let cursor = to.manifest.cursor.as_deref().unwrap_or("the beginning");
+        format!(
+            "the next run goes on from cursor {}, and removes the sets above it",
+            crate::words::line(cursor, 100)
+        )
+    };
+    Ok(format!(
+        "generation {} of {:.0} ({}) {what}; {next}",
+        to.name.number,
+        to.name.committed,
+        counted(records, "record")
+    ))
+}
+
+/// `Err` (73): a file of it is not as it was published.
+fn verified(generation: &Generation, check: Check<'_>) -> Result<(), Failure> {
+    for (name, record) in &generation.manifest.files {
+        check()?;
+        let file = generation.open(name)?;
+        let shown = generation.shown(name);
+        let sha256 = sha256_of(&file).doing(|| format!("cannot read `{shown}`"))?;
+        if sha256 != record.sha256 {
+            return Err(Failure::new(
+                Outcome::OutputUnusable,
+                format!(
+                    "cannot go back to generation {}: `{shown}` is damaged or was edited: its checksum is not the published one",
+                    generation.name.number
+                ),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! A job that is held: its published set stays as it is, and no run changes it until a person releases it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::folder::Folder;
+use crate::limits::Limits;
+use crate::outcome::{Failure, Outcome};
+use crate::sink::files::commit;
+use crate::words;
+
+/// Its file.
+pub const FILE: &str = "held.json";
+
+/// Since when, and why.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hold {
+    /// RFC 3339 in UTC.
+    pub since: String,
+    /// The number of the generation that stays.
+    pub generation: u64,
+}
+
+impl Hold {
+    /// Holds the job; after a power cut, too.
+    pub fn begin(&self, output: &Folder, run_id: &str) -> Result<(), Failure> {
+        let text = serde_json::to_string(self).unwrap_or_default() + "\n";
+        commit::replace_file_whole(output, FILE, run_id, text.as_bytes())?;
+        output.sync()
+    }
+
+    /// Releases it. Returns whether it was held.
+    pub fn end(output: &Folder) -> Result<bool, Failure> {
+        let is_held = output.size(FILE)?.is_some();
+        output.remove_file(FILE)?;
+        output.sync()?;
+        Ok(is_held)
+    }
+
+    /// What holds the job, in words; none if nothing does.
+    pub fn shown(output: &Folder, limits: &Limits) -> Result<Option<String>, Failure> {
+        let Some(bytes) = output.read(FILE, limits.manifest_bytes)? else {
+            return Ok(None);
+        };
+        // Whatever is in it: the file is there.
+        let hold: Self = serde_json::from_slice(&bytes).unwrap_or_default();
+        let since = words::line(&hold.since, 40);
+        Ok(Some(format!(
+            "the job is held at generation {} since {since}: `tidegate rollback --release` lets its runs publish again",
+            hold.generation
+        )))
+    }
+
+    /// `Err` (75): the job is held.
+    pub fn refuse(output: &Folder, limits: &Limits) -> Result<(), Failure> {
+        match Self::shown(output, limits)? {
+            None => Ok(()),
+            Some(why) => Err(Failure::new(Outcome::TryLater, why)),
+        }
+    }
+}
