@@ -678,6 +678,9 @@ pub struct RollbackArgs {
     /// Whose job it is, and what that tenant may ask for.
     #[command(flatten)]
     pub under: UnderArgs,
+    /// Of a job file with several resources, this one
+    #[arg(long, value_name = "NAME")]
+    pub resource: Option<String>,
     /// Hold the job: its runs end with 75 until `--release`
     #[arg(long, conflicts_with = "release")]
     pub hold: bool,

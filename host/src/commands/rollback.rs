@@ -35,6 +35,7 @@ pub fn rollback(
         env_file: args.env_file.clone(),
         set: args.set.clone(),
         under: args.under.clone(),
+        resource: args.resource.clone(),
         ..GivenArgs::default()
     };
     let (inputs, host) = setup::read_starting(&given, environment, Commands::OfHealth, &watch.stop);
