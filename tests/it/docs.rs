@@ -159,8 +159,8 @@ fn every_block_of_settings_has_no_mistake() {
         let job = Job::new();
         let password = job.file("password", "a-password").display().to_string();
         let text = example.replace("/etc/tidegate/db-password", &password);
-        // Any other secret: a pair is a header, too.
-        let secret = job.file("secret", "user: a-secret-of-many-letters");
+        // Any other secret: a pair is a header and an access key, too.
+        let secret = job.file("secret", "user:a-secret-of-many-letters");
         let is_path = |line: &str| line.split_once("_FILE=/").is_some();
         let lines = text.lines().map(|line| match line.split_once("=/") {
             Some((name, path)) if is_path(line) && path.contains("tidegate/") => {
