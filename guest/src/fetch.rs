@@ -275,14 +275,13 @@ impl<H: Http, C: Clock, S: Staging> Fetch<'_, '_, '_, H, C, S> {
 
     /// Goes on to `next`, the next result of an export, or to the first page of what the cursor asks for now.
     fn begin_anew(&mut self, next: Option<Ask>) -> Result<(), Failure> {
-        let first = match next {
-            Some(next) => next,
-            None => {
-                let cursor = self.run.stager.cursor();
-                let cursor = cursor.as_deref();
-                let first = self.run.settings.first_ask(self.each, cursor, None)?;
-                self.run.first(self.each, first)?
-            }
+        let first = if let Some(next) = next {
+            next
+        } else {
+            let cursor = self.run.stager.cursor();
+            let cursor = cursor.as_deref();
+            let first = self.run.settings.first_ask(self.each, cursor, None)?;
+            self.run.first(self.each, first)?
         };
         self.pages.begin_anew(&first)?;
         self.run.stager.window_begins();

@@ -124,15 +124,15 @@ fn what_is_not_granted_is_not_asked_and_the_setting_is_named() {
 
 #[test]
 fn a_job_that_failed_says_why_and_the_credential_in_it_is_hidden() {
-    let mut job = job().api(|request| match request.path() {
-        "/jobs" => started(),
-        _ => {
-            let key = request.header("authorization").expect("a credential");
-            Reply::new(
-                200,
-                json!({"state": "error", "why": format!("no column for {key}")}).to_string(),
-            )
+    let mut job = job().api(|request| {
+        if request.path() == "/jobs" {
+            return started();
         }
+        let key = request.header("authorization").expect("a credential");
+        Reply::new(
+            200,
+            json!({"state": "error", "why": format!("no column for {key}")}).to_string(),
+        )
     });
 
     let run = job.run();

@@ -60,7 +60,7 @@ impl<'s> Named<'s> {
                     .find(|value| !value.is_empty() && value != b"null");
                 let text = value.map(std::str::from_utf8).transpose();
                 let text = text.map_err(|_| format!("has a {self} that is not UTF-8"))?;
-                Ok(text.map(|text| string(text)))
+                Ok(text.map(string))
             }
         }
     }

@@ -19,6 +19,7 @@ use crate::settings::inputs::Commands;
 use crate::sink::files::commit;
 use crate::sink::files::generation::{self, Generation};
 use crate::units::counted;
+use crate::words;
 
 /// Publishes an earlier set again, or releases a job that is held.
 pub fn rollback(
@@ -129,7 +130,6 @@ fn done(
         check()?;
         commit::go_back(&lock, &to)?;
     }
-    let records = to.manifest.counts.records;
     let message = format!("went back from generation {}", current.name);
     let line = json!({
         "run_id": run_id,
@@ -140,32 +140,37 @@ fn done(
         "outcome": "rolled_back",
         "committed": "yes",
         "generation": to.name.to_string(),
-        "records": records,
+        "records": to.manifest.counts.records,
         "cursor": to.manifest.cursor,
         "message": message,
     });
     // As of any run: what is published does not hang on it.
     let _ = history::add(&output, &run_id, &line, limits);
+    Ok(said(&to, is_there, args.hold))
+}
+
+/// What was done, in a line.
+fn said(to: &Generation, is_there: bool, is_held: bool) -> String {
     let what = if is_there {
         "is what readers see already"
     } else {
         "is what readers see now"
     };
-    let next = if args.hold {
+    let next = if is_held {
         "the job is held: its runs end with 75 until `tidegate rollback --release`".to_owned()
     } else {
         let cursor = to.manifest.cursor.as_deref().unwrap_or("the beginning");
         format!(
             "the next run goes on from cursor {}, and removes the sets above it",
-            crate::words::line(cursor, 100)
+            words::line(cursor, 100)
         )
     };
-    Ok(format!(
+    format!(
         "generation {} of {:.0} ({}) {what}; {next}",
         to.name.number,
         to.name.committed,
-        counted(records, "record")
-    ))
+        counted(to.manifest.counts.records, "record")
+    )
 }
 
 /// `Err` (73): a file of it is not as it was published.

@@ -154,6 +154,11 @@ fn table(runs: &[Value]) -> String {
             .map_or("-".to_owned(), |millis| {
                 format!("{}.{}", millis / 1000, millis % 1000 / 100)
             });
+        // A run that did not come so far as to look says nothing of the set.
+        let records = match run["generation"] {
+            Value::Null => "-".to_owned(),
+            _ => number("records"),
+        };
         // A run that changed nothing took nothing away.
         let gone = match text(run, "committed") {
             "no" => "-".to_owned(),
@@ -167,13 +172,7 @@ fn table(runs: &[Value]) -> String {
             &started,
             &exit,
             &words::line(text(run, "outcome"), 16),
-            [
-                number("records"),
-                number("new"),
-                number("changed"),
-                gone,
-                seconds,
-            ],
+            [records, number("new"), number("changed"), gone, seconds],
         ));
         if let Some(message) = run["message"].as_str() {
             for line in wrapped(&words::line(message, WHY_BYTES), WHY_COLUMNS) {
