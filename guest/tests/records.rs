@@ -343,7 +343,7 @@ fn what_is_wrong_with_the_settings_is_said_before_any_request() {
     assert!(wrong("SOURCE_SCHEMA", "order.json").contains("begins with `{`"));
     assert!(wrong("SOURCE_SCHEMA", "{\"x\":1}").contains("at `/x`: is not a supported keyword"));
     assert!(wrong("SOURCE_INVALID", "skip").contains("not one of `reject`, `fail`"));
-    assert!(wrong("SOURCE_FORMAT", "xml").contains("not one of `json`, `ndjson`, `object`"));
+    assert!(wrong("SOURCE_FORMAT", "yaml").contains("not one of `json`, `ndjson`, `object`"));
     assert!(wrong("SOURCE_PARENT", "id").contains("is not a JSON Pointer"));
 }
 
