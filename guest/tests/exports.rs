@@ -234,7 +234,7 @@ fn the_same_url_starts_and_tells_the_status_by_its_body() {
 }
 
 #[test]
-fn a_conflict_that_names_a_job_is_that_job() {
+fn a_conflict_names_a_job_where_the_program_asks_for_the_status() {
     let conflict = |status: u16, body: &'static str| {
         move |url: &str| match url.strip_prefix("https://x.example").unwrap() {
             "/jobs" => page(body).map(|mut answer| {
@@ -248,14 +248,18 @@ fn a_conflict_that_names_a_job_is_that_job() {
         "SOURCE_EXPORT_ID",
         r#"if $status == 425 then .detail | capture("(?<id>[0-9]+)$").id else .id end"#,
     )];
+    let same = [("SOURCE_EXPORT_ID", ".id | select($status)")];
     let mut base = BY_ID.to_vec();
     base.retain(|(name, _)| *name != "SOURCE_EXPORT_ID");
 
-    let named = job(&BY_ID, &[]).run(conflict(409, r#"{"id":7,"why":"is running"}"#));
+    let named = job(&base, &same).run(conflict(409, r#"{"id":7,"why":"is running"}"#));
+    // It may be another's, with another query.
+    let foreign = job(&BY_ID, &[]).run(conflict(409, r#"{"id":7,"why":"is running"}"#));
     let duplicate = job(&base, &any).run(conflict(425, r#"{"detail":"is a duplicate of 7"}"#));
     let unnamed = job(&BY_ID, &[]).run(conflict(409, r#"{"why":"too many jobs"}"#));
     let other = job(&BY_ID, &[]).run(conflict(400, r#"{"id":7}"#));
 
+    assert!(matches!(foreign.failure(), Failure::Refused(detail) if detail.status == Some(409)));
     assert_eq!(records(&named).len(), 2);
     assert_eq!(
         named.log[0],
@@ -764,6 +768,11 @@ const WRONG: &[(&str, &str, &str)] = &[
         "SOURCE_EACH_URL",
         "https://x.example/p",
         "SOURCE_EACH_URL does not work with SOURCE_EXPORT_URL",
+    ),
+    (
+        "SOURCE_EMPTY_ON",
+        "404",
+        "SOURCE_EMPTY_ON does not work with SOURCE_EXPORT_URL",
     ),
     (
         "SOURCE_CURSOR_CHECK",

@@ -89,6 +89,43 @@ fn the_same_set_has_no_differences_and_any_two_can_be_compared() {
 }
 
 #[test]
+fn without_a_key_a_record_counts_as_often_as_it_is_there() {
+    let job = published(
+        Job::new(),
+        &[r#"[{"id":1},{"id":1},{"id":2}]"#, r#"[{"id":1},{"id":2}]"#],
+    );
+
+    job.tidegate(["diff"])
+        .exits(1)
+        .stdout_has("0 new, 0 changed, 1 gone");
+}
+
+#[test]
+fn every_digit_is_shown() {
+    let job = published(
+        keyed(),
+        &[
+            r#"[{"id":1,"total":10.00,"n":123456789012345678901234567890}]"#,
+            r#"[{"id":1,"total":10.0,"n":123456789012345678901234567890}]"#,
+        ],
+    );
+
+    let printed = job.tidegate(["diff", "--output", "json"]);
+
+    let line = r#""old":{"id":1,"total":10.00,"n":123456789012345678901234567890},"new":{"id":1,"total":10.0,"#;
+    printed.exits(1).stdout_has(line);
+}
+
+#[test]
+fn a_set_that_is_the_same_as_the_one_before_is_passed_over() {
+    let job = published(keyed(), &[FIRST, SECOND, SECOND]);
+
+    job.tidegate(["diff"])
+        .exits(1)
+        .stdout_has("from  generation 1 of ");
+}
+
+#[test]
 fn without_a_key_a_changed_record_is_one_gone_and_one_new() {
     let job = published(Job::new(), &[FIRST, SECOND]);
 
@@ -102,7 +139,9 @@ fn without_a_key_a_changed_record_is_one_gone_and_one_new() {
 fn what_cannot_be_compared_is_said() {
     let job = published(keyed(), &[FIRST]);
 
-    job.tidegate(["diff"]).exits(64).stderr_has("the only one");
+    job.tidegate(["diff"])
+        .exits(64)
+        .stderr_has("no earlier set");
     job.tidegate(["diff", "7", "1"])
         .exits(64)
         .stderr_has("cannot find generation 7: 1 are kept");

@@ -17,7 +17,7 @@ use clap::Parser as _;
 use tidegate::cli::Cli;
 use tidegate::outcome::Outcome;
 
-use crate::world::Job;
+use crate::world::{Job, guests};
 
 const RUN: &str = include_str!("../run.sh");
 
@@ -87,6 +87,8 @@ fn blocks(page: &'static str) -> Vec<(&'static str, &'static str)> {
 fn the_console_blocks_show_what_happens() {
     trycmd::TestCases::new()
         .register_bin("tidegate", Path::new(env!("CARGO_BIN_EXE_tidegate")))
+        // A run that compiles the component says so.
+        .env("TIDEGATE_CACHE_DIR", guests::cache().display().to_string())
         // Where the machine has these, every run would warn of them.
         .env("SSL_CERT_FILE", "")
         .env("SSL_CERT_DIR", "")

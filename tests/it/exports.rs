@@ -159,23 +159,27 @@ fn a_job_that_is_never_ready_ends_the_run_with_what_the_next_one_does() {
     run.exits(Outcome::TryLater)
         .publishes_nothing()
         .stderr_has("is not ready after")
-        .stderr_has("the next run starts the export again, and goes on with this one if the source names it then");
+        .stderr_has("the next run starts the export again, and goes on with this one only if SOURCE_EXPORT_ID finds it then");
 }
 
 #[test]
 fn a_run_that_was_killed_goes_on_with_the_job_that_the_source_names() {
     let (starts, is_ready) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (seen, ready) = (Arc::clone(&starts), Arc::clone(&is_ready));
-    let mut job = job().api(move |request| match request.target.as_str() {
-        "/jobs" if starts.fetch_add(1, Ordering::SeqCst) == 0 => started(),
-        "/jobs" => Reply::new(409, r#"{"id":"a/b?c","why":"one job at a time"}"#),
-        "/jobs/a%2Fb%3Fc" if is_ready.load(Ordering::SeqCst) == 0 => {
-            Reply::new(200, r#"{"state":"queued"}"#)
-        }
-        "/jobs/a%2Fb%3Fc" => Reply::new(200, r#"{"state":"done","url":"/result"}"#),
-        "/result" => Reply::new(200, r#"[{"id":1}]"#),
-        other => panic!("`{other}` is not asked for"),
-    });
+    let same = ".id | select($status)";
+    let mut job =
+        job()
+            .set("SOURCE_EXPORT_ID", same)
+            .api(move |request| match request.target.as_str() {
+                "/jobs" if starts.fetch_add(1, Ordering::SeqCst) == 0 => started(),
+                "/jobs" => Reply::new(409, r#"{"id":"a/b?c","why":"one job at a time"}"#),
+                "/jobs/a%2Fb%3Fc" if is_ready.load(Ordering::SeqCst) == 0 => {
+                    Reply::new(200, r#"{"state":"queued"}"#)
+                }
+                "/jobs/a%2Fb%3Fc" => Reply::new(200, r#"{"state":"done","url":"/result"}"#),
+                "/result" => Reply::new(200, r#"[{"id":1}]"#),
+                other => panic!("`{other}` is not asked for"),
+            });
     job.start().killed_after(3, Duration::ZERO);
     ready.store(1, Ordering::SeqCst);
 

@@ -93,6 +93,70 @@ fn a_job_that_is_held_publishes_nothing_until_it_is_released() {
 }
 
 #[test]
+fn what_is_gone_back_to_is_another_set_also_after_runs_without_news() {
+    let mut job = published(&[FIRST, SECOND]).page(200, SECOND);
+    job.run().printed.exits(0);
+
+    job.tidegate(["rollback", "--hold"])
+        .exits(0)
+        .stdout_has("generation 1 of ");
+
+    assert_eq!(ids(&job), [1]);
+}
+
+#[test]
+fn a_damaged_set_is_left_for_one_that_is_whole() {
+    let job = published(&[FIRST, SECOND]);
+    let current = job.output().join("current/latest.json");
+    fs::write(&current, "[").unwrap();
+
+    job.tidegate(["rollback"]).exits(0);
+
+    assert_eq!(ids(&job), [1]);
+}
+
+#[test]
+fn a_dry_run_leaves_what_was_gone_back_from() {
+    let job = published(&[FIRST, SECOND]);
+    job.tidegate(["rollback"]).exits(0);
+
+    let mut job = job.args(["--dry-run"]).page(200, SECOND);
+    job.run().printed.exits(0);
+
+    job.tidegate(["rollback", "2"]).exits(0);
+    assert_eq!(ids(&job), [1, 2]);
+}
+
+#[test]
+fn a_job_file_may_begin_with_a_number() {
+    let job = published(&[FIRST, SECOND]);
+    let other = job.beside("other");
+    let text = format!("[output]\noutput_dir = \"{}\"\n", other.display());
+    let file = job.file("1-orders.toml", &text).display().to_string();
+
+    let job = job.unset("OUTPUT_DIR");
+    job.tidegate(["rollback", &file]).exits(64);
+}
+
+#[test]
+fn a_hold_ends_where_going_back_failed_and_under_a_database_too() {
+    let job = published(&[FIRST, SECOND]);
+    fs::remove_file(job.output().join("latest.json")).unwrap();
+    fs::write(job.output().join("latest.json"), "[]").unwrap();
+    job.tidegate(["rollback", "--hold"]).exits(73);
+    assert!(!job.output().join("held.json").exists());
+    fs::remove_file(job.output().join("latest.json")).unwrap();
+
+    job.tidegate(["rollback", "--hold"]).exits(0);
+    let output = job.output().display().to_string();
+    let job = job.sqlite().set("OUTPUT_DIR", &output);
+
+    job.tidegate(["rollback", "--release"])
+        .exits(0)
+        .stdout_has("released");
+}
+
+#[test]
 fn a_set_that_was_edited_is_not_gone_back_to() {
     let job = published(&[FIRST, SECOND]);
     let generations = job.output().join("generations");

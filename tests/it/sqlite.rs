@@ -72,7 +72,7 @@ fn without_a_folder_of_its_own_a_job_works_beside_the_database_and_leaves_no_dat
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, [".lock", "last-run.json"]);
+    assert_eq!(names, [".lock", "last-run.json", "runs.ndjson"]);
     let job = job.unset("SOURCE_API_URL").unset("SOURCE_API_KEY");
     job.tidegate(["health", "--verify"])
         .exits(0)

@@ -15,6 +15,7 @@ pub mod scripts;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -181,6 +182,9 @@ impl Job {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text.replace("{server}", &self.server.origin()))
             .expect("write a file of the job");
+        // Every run would warn of one that others may read, if there is a secret in it.
+        let mode = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&path, mode).expect("close a file of the job");
         path
     }
 

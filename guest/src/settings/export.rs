@@ -34,7 +34,7 @@ const EVERY_MS: std::ops::RangeInclusive<u64> = 10..=3_600_000;
 const WAIT_PERCENT: u64 = 80;
 
 /// What a setting may not have in it, beside an export; nothing: it may not be set.
-const REFUSED: [(&str, &str, &str); 8] = [
+const REFUSED: [(&str, &str, &str); 9] = [
     (EXPORT, URL, "`{export}` is not replaced here"),
     (EXPORT, BODY, "`{export}` is not replaced here"),
     (EXPORT, "SOURCE_HEADERS", "`{export}` is not replaced here"),
@@ -49,6 +49,11 @@ const REFUSED: [(&str, &str, &str); 8] = [
         "",
         "SOURCE_EACH_URL",
         "does not work with SOURCE_EXPORT_URL: give the values in SOURCE_EACH",
+    ),
+    (
+        "",
+        "SOURCE_EMPTY_ON",
+        "does not work with SOURCE_EXPORT_URL: let SOURCE_EXPORT_STATUS give `empty`",
     ),
     (
         "",
@@ -188,6 +193,11 @@ impl Given<'_> {
             None if text.starts_with('/') => {
                 Pointer::parse(text).and_then(|pointer| Program::compile(&jq_path(pointer.text())))
             }
+            // All that it gives, so that one that is null is noticed.
+            None if name == RESULT => Program::compile(text).and_then(|_| {
+                let first = "if length == 1 and (.[0] | type) == \"array\" then .[0] else . end";
+                Program::compile(&format!("[{text}\n] | {first}"))
+            }),
             None => Program::compile(text),
         };
         self.kept(name, program)

@@ -136,20 +136,19 @@ impl Export {
         let asked = asked_ms / 1000;
         Failure::Unavailable(Detail {
             message: format!(
-                "{what} is not ready after {waited} s, and SOURCE_EXPORT_WAIT is {most} s: the next run starts the export again, and goes on with this one if the source names it then"
+                "{what} is not ready after {waited} s, and SOURCE_EXPORT_WAIT is {most} s: the next run starts the export again, and goes on with this one only if SOURCE_EXPORT_ID finds it then"
             ),
             status: None,
             retry_after_seconds: (asked > 0).then_some(asked),
         })
     }
 
-    /// Whether this answer to the first request can name a job. A conflict may name the one that is there already.
+    /// Whether this answer to the first request can name a job. One that is there already may be another's: only a program that
+    /// asks for the status says that it is the same.
     fn may_name(&self, answer: &Answer) -> bool {
-        let names = || matches!(value(&self.id, answer), Ok(Some(_)));
         match answer.status {
             200..=299 | 303 => true,
-            409 => names(),
-            status => may_see(&self.id, status) && names(),
+            status => may_see(&self.id, status) && matches!(value(&self.id, answer), Ok(Some(_))),
         }
     }
 

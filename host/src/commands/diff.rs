@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use crate::cli::{DiffArgs, GivenArgs, OutputKind};
 use crate::commands::{is_of_output, named, stdout};
@@ -27,8 +28,9 @@ use crate::sink::files::published_set::LastRecords;
 use crate::units::{counted, thousands};
 use crate::words;
 
-/// A value in the list of what changed, in bytes.
-const VALUE_BYTES: usize = 26;
+/// A value in the list of what changed, in bytes; two that are together no longer are on one line.
+const VALUE_BYTES: usize = 70;
+const BOTH_BYTES: usize = 50;
 /// Members of one record in that list.
 const MEMBERS_SHOWN: usize = 5;
 /// A line of that list.
@@ -87,7 +89,10 @@ fn compared(
     let folder = |name: &str| temporary.folder().ensure_folder(name, 0o700);
     let limits = &host.limits;
     let mut differences = Differences::none(args, limits);
-    if !is_same(&old, &new) {
+    if is_same(&old, &new) {
+        old.verify(check)?;
+        new.verify(check)?;
+    } else {
         let mut old_records = sorted(&old, &keys, &folder("old")?, limits, check)?;
         let mut new_records = sorted(&new, &keys, &folder("new")?, limits, check)?;
         let (mut one, mut other) = (Change::default(), Change::default());
@@ -102,6 +107,8 @@ fn compared(
             let order = match (has_old, has_new) {
                 (true, false) => std::cmp::Ordering::Less,
                 (false, _) => std::cmp::Ordering::Greater,
+                // No record is the beginning of another.
+                (true, true) if keys.is_empty() => one.record.cmp(&other.record),
                 (true, true) => one.key.cmp(&other.key),
             };
             match order {
@@ -159,17 +166,13 @@ fn sets(
         [old, new, ..] => Ok((named(*old)?, named(*new)?)),
         [old] => Ok((named(*old)?, current)),
         [] => {
-            let before = kept
-                .iter()
-                .rev()
-                .find(|number| **number < current.name.number);
-            let before = before.ok_or_else(|| {
+            let before = generation::before(&output, limits)?.ok_or_else(|| {
                 refused(&format!(
-                    "has nothing to compare with: generation {} is the only one",
+                    "has nothing to compare with: no earlier set is another than that of generation {}",
                     current.name.number
                 ))
             })?;
-            Ok((named(*before)?, current))
+            Ok((before, current))
         }
     }
 }
@@ -183,7 +186,7 @@ fn is_same(old: &Generation, new: &Generation) -> bool {
     sha256(old).is_some() && sha256(old) == sha256(new)
 }
 
-/// The records of a generation by key, or by themselves where there is no key.
+/// The records of a generation by key, or by themselves where there is no key: then as often as they are there.
 fn sorted(
     generation: &Generation,
     keys: &Keys,
@@ -201,13 +204,17 @@ fn sorted(
     let file = generation.open(name)?;
     let mut records = LastRecords::new(generation, name, &file, limits)?;
     let mut sorter = Sorter::new(folder, limits);
-    let mut key = Vec::new();
+    let (mut key, mut records_before) = (Vec::new(), 0_u64);
     while let Some(block) = records.next_block()? {
         check()?;
         for index in 0..block.len() {
             let record = block.record(index);
             if keys.is_empty() {
-                sorter.push(record, Some(record))?;
+                records_before += 1;
+                key.clear();
+                key.extend_from_slice(record);
+                key.extend_from_slice(&records_before.to_be_bytes());
+                sorter.push(&key, Some(record))?;
             } else {
                 let read = keys.read(&text(record), &mut key);
                 read.map_err(|error| {
@@ -220,7 +227,14 @@ fn sorted(
             }
         }
     }
-    sorter.finish()
+    let by_key = sorter.finish()?;
+    if by_key.superseded().tally().records > 0 {
+        let shown = generation.shown(name);
+        return Err(refused(&format!(
+            "cannot compare `{shown}`: several records in it have one key; was PRIMARY_KEY another then?"
+        )));
+    }
+    Ok(by_key)
 }
 
 /// What was found.
@@ -262,14 +276,16 @@ impl<'d> Differences<'d> {
     fn found(
         &mut self,
         kind: usize,
-        word: &str,
+        word: &'static str,
         record: &Change,
         keys: &Keys,
     ) -> Result<(), Failure> {
         let text = text(&record.record);
         if self.args.output == Some(OutputKind::Json) {
-            let record: Value = serde_json::from_str(&text).unwrap_or_default();
-            return line(&json!({ "change": word, "record": record }));
+            return line(&Found {
+                change: word,
+                record: raw(&text)?,
+            });
         }
         let shown = if keys.is_empty() {
             text.into_owned()
@@ -292,14 +308,12 @@ impl<'d> Differences<'d> {
             }
         }
         if self.args.output == Some(OutputKind::Json) {
-            let value = |text: &str| -> Value { serde_json::from_str(text).unwrap_or_default() };
-            let names: Vec<&str> = members.iter().map(|(name, ..)| name.as_str()).collect();
-            return line(&json!({
-                "change": "changed",
-                "members": names,
-                "old": value(&old_text),
-                "new": value(&new_text),
-            }));
+            return line(&Changed {
+                change: "changed",
+                members: members.iter().map(|(name, ..)| name.as_str()).collect(),
+                old: raw(&old_text)?,
+                new: raw(&new_text)?,
+            });
         }
         let mut lines = vec![key(&new.key)];
         for (name, old, new) in members.iter().take(MEMBERS_SHOWN) {
@@ -307,7 +321,16 @@ impl<'d> Differences<'d> {
                 Some(text) => words::shown(text, VALUE_BYTES),
                 None => "-".to_owned(),
             };
-            lines.push(format!("  {name}: {} -> {}", value(old), value(new)));
+            let (old, new) = (value(old), value(new));
+            if old.len() + new.len() <= BOTH_BYTES {
+                lines.push(format!("  {name}: {old} -> {new}"));
+            } else {
+                lines.extend([
+                    format!("  {name}:"),
+                    format!("    {old}"),
+                    format!("    {new}"),
+                ]);
+            }
         }
         if members.len() > MEMBERS_SHOWN {
             lines.push(format!("  and {} more", members.len() - MEMBERS_SHOWN));
@@ -385,8 +408,33 @@ impl<'d> Differences<'d> {
     }
 }
 
-fn line(value: &Value) -> Result<(), Failure> {
-    stdout::print(&(words::escaped(&value.to_string()) + "\n"))
+/// A record that one of the sets has, in JSON.
+#[derive(Serialize)]
+struct Found<'t> {
+    change: &'static str,
+    record: &'t RawValue,
+}
+
+/// A record that both have, in JSON.
+#[derive(Serialize)]
+struct Changed<'t> {
+    change: &'static str,
+    members: Vec<&'t str>,
+    old: &'t RawValue,
+    new: &'t RawValue,
+}
+
+/// The record, with every digit that it has.
+fn raw(text: &str) -> Result<&RawValue, Failure> {
+    serde_json::from_str(text).map_err(|error| {
+        let message = format!("cannot read a published record: {error}");
+        Failure::new(Outcome::OutputUnusable, message)
+    })
+}
+
+fn line(found: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(found).unwrap_or_default();
+    stdout::print(&(words::escaped(&text) + "\n"))
 }
 
 fn text(record: &[u8]) -> std::borrow::Cow<'_, str> {

@@ -1,12 +1,14 @@
 //! What a command names by position: a job file, and generations by their numbers.
 
+use crate::sink::generation_name::GenerationName;
 use crate::units::counted;
 
 /// The job file and the numbers of the generations. `Err`: what is given is neither.
 pub fn places(what: &[String], most: usize) -> Result<(Option<&str>, Vec<u64>), String> {
-    let number = |text: &str| -> Option<u64> {
-        let digits = text.split('-').next()?;
-        digits.parse().ok()
+    // A job file may be called `10-orders.toml`.
+    let number = |text: &str| {
+        let named = || GenerationName::parse(text).map(|name| name.number);
+        text.parse().ok().or_else(named)
     };
     let (job, rest) = match what.split_first() {
         Some((first, rest)) if number(first).is_none() => (Some(first.as_str()), rest),

@@ -7,12 +7,11 @@ use serde_json::json;
 
 use crate::cli::{GivenArgs, RollbackArgs};
 use crate::commands::{is_of_output, named, stdout};
-use crate::folder::{Doing as _, Folder, lock, random_digits};
-use crate::hash::sha256_of;
-use crate::outcome::{Ended, Failure, Outcome};
+use crate::folder::{Folder, lock, random_digits};
+use crate::outcome::{Committed, Ended, Failure, Outcome};
 use crate::process::stop::Check;
 use crate::process::watch::Watch;
-use crate::run::hold::Hold;
+use crate::run::hold::{self, Hold};
 use crate::run::{history, setup};
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::Commands;
@@ -61,13 +60,13 @@ fn done(
     let refused = |why: &str| Failure::new(Outcome::Usage, format!("`tidegate rollback` {why}"));
     let limits = &host.limits;
     let path = match (&host.database, &host.output_dir) {
-        (Some(_), _) => {
+        (Some(_), _) if !args.release => {
             return Err(refused(
                 "goes back to sets of files, and OUTPUT_DATABASE_URL is set: a table holds the last set alone; restore it from a backup, together with its row of `tidegate_state`",
             ));
         }
-        (None, Some(path)) => path,
-        (None, None) => return Err(refused("needs OUTPUT_DIR")),
+        (_, Some(path)) => path,
+        (_, None) => return Err(refused("needs OUTPUT_DIR")),
     };
     let output = Folder::open_for(path, host.writers)?.ok_or_else(|| {
         refused(&format!(
@@ -92,45 +91,46 @@ fn done(
             "not held: nothing to release".to_owned()
         });
     }
-    let current = generation::last(&lock, limits)?
+    generation::refuse_strangers(&output)?;
+    // Whatever has become of its files: it is the one to leave.
+    let current = generation::current_name(&output)?
         .ok_or_else(|| refused("finds no published set: there is nothing to go back to"))?;
-    let kept = generation::kept(&output)?;
-    let wanted = match number {
-        Some(number) => number,
-        None => kept
-            .iter()
-            .rev()
-            .find(|number| **number < current.name.number)
-            .copied()
-            .ok_or_else(|| {
-                refused(&format!(
-                    "finds no earlier set: generation {} is the only one",
-                    current.name.number
-                ))
-            })?,
+    let to = match number {
+        Some(number) => generation::numbered(&output, number, limits)?.ok_or_else(|| {
+            let kept = generation::kept(&output).unwrap_or_default();
+            let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
+            refused(&format!(
+                "cannot find generation {number}: {} are kept (KEEP_GENERATIONS)",
+                kept.join(", ")
+            ))
+        })?,
+        None => generation::before(&output, limits)?.ok_or_else(|| {
+            refused(&format!(
+                "finds no earlier set that is another than that of generation {}",
+                current.number
+            ))
+        })?,
     };
-    let to = generation::numbered(&output, wanted, limits)?.ok_or_else(|| {
-        let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
-        refused(&format!(
-            "cannot find generation {wanted}: {} are kept (KEEP_GENERATIONS)",
-            kept.join(", ")
-        ))
-    })?;
-    verified(&to, check)?;
+    to.verify(check)?;
+    let is_there = to.name == current;
+    check()?;
+    let was_held = output.size(hold::FILE)?.is_some();
     if args.hold {
         let hold = Hold {
             since: format!("{began:.0}"),
-            generation: wanted,
+            generation: to.name.number,
         };
         // First: a run that starts in between would undo it.
         hold.begin(&output, &run_id)?;
     }
-    let is_there = to.name == current.name;
     if !is_there {
-        check()?;
-        commit::go_back(&lock, &to)?;
+        commit::go_back(&lock, &to).inspect_err(|failure| {
+            if args.hold && !was_held && failure.committed == Committed::No {
+                let _ = Hold::end(&output);
+            }
+        })?;
     }
-    let message = format!("went back from generation {}", current.name);
+    let message = format!("went back from generation {current}");
     let line = json!({
         "run_id": run_id,
         "job": host.job,
@@ -171,24 +171,4 @@ fn said(to: &Generation, is_there: bool, is_held: bool) -> String {
         to.name.committed,
         counted(to.manifest.counts.records, "record")
     )
-}
-
-/// `Err` (73): a file of it is not as it was published.
-fn verified(generation: &Generation, check: Check<'_>) -> Result<(), Failure> {
-    for (name, record) in &generation.manifest.files {
-        check()?;
-        let file = generation.open(name)?;
-        let shown = generation.shown(name);
-        let sha256 = sha256_of(&file).doing(|| format!("cannot read `{shown}`"))?;
-        if sha256 != record.sha256 {
-            return Err(Failure::new(
-                Outcome::OutputUnusable,
-                format!(
-                    "cannot go back to generation {}: `{shown}` is damaged or was edited: its checksum is not the published one",
-                    generation.name.number
-                ),
-            ));
-        }
-    }
-    Ok(())
 }

@@ -118,6 +118,12 @@ impl Stop {
         Err(Failure::new(outcome, message))
     }
 
+    /// Ends `other` when this ends, for the same reason.
+    pub async fn ends_too(self, other: Self) {
+        let _ = self.stopped().await;
+        other.end(self.reason.load(Ordering::Acquire));
+    }
+
     async fn ends_at_the_deadline(self) {
         let mut deadline = self.deadline.subscribe();
         loop {

@@ -44,7 +44,13 @@ impl Watch {
     #[must_use]
     pub fn beside(&self) -> Self {
         match &self.runtime {
-            Ok(runtime) => Self::with(Ok(runtime.clone().expect("it is there until the drop"))),
+            Ok(runtime) => {
+                let runtime = runtime.clone().expect("it is there until the drop");
+                let beside = Self::with(Ok(runtime.clone()));
+                // A signal may have come before the part could hear it.
+                runtime.spawn(self.stop.clone().ends_too(beside.stop.clone()));
+                beside
+            }
             Err((outcome, why)) => Self::with(Err(Failure::new(*outcome, why.clone()))),
         }
     }

@@ -1,7 +1,7 @@
 //! `runs.ndjson`: how each run ended, one JSON object a line, the oldest first. For `tidegate runs` and people; never an input to a
 //! run, and never a reason for one to end otherwise.
 //!
-//! A line is added in one write, under a lock on the file itself: a run that does not hold the run lock adds one, too.
+//! A line is added in one write, under a lock on the file itself: a run that fails before it has the run lock adds one, too.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -37,12 +37,15 @@ pub fn add(
         Failure::new(Outcome::ComponentFailed, message)
     })?;
     let mut line = words::escaped(&text) + "\n";
-    let mut file = locked(output, limits)?;
+    let (mut file, is_locked) = opened(output, limits)?;
     let doing = || format!("cannot write `{}`", output.shown(FILE));
     if is_torn(&mut file).doing(doing)? {
         line.insert(0, '\n');
     }
     file.write_all(line.as_bytes()).doing(doing)?;
+    if !is_locked {
+        return Ok(());
+    }
     let size = file.seek(SeekFrom::End(0)).doing(doing)?;
     let begin = size.saturating_sub(limits.history_bytes);
     file.seek(SeekFrom::Start(begin)).doing(doing)?;
@@ -63,17 +66,26 @@ pub fn add(
 
 /// The last lines, at most `most`, the newest first. Lines that are not whole, as after a crash, are left out.
 pub fn read(output: &Folder, most: usize, limits: &Limits) -> Result<Vec<String>, Failure> {
-    let Some(bytes) = output.read(FILE, limits.history_bytes)? else {
+    let Some((mut file, stat)) = output.file(FILE)? else {
         return Ok(Vec::new());
     };
+    let doing = || format!("cannot read `{}`", output.shown(FILE));
+    let size = u64::try_from(stat.st_size).unwrap_or_default();
+    let begin = size.saturating_sub(limits.history_bytes);
+    file.seek(SeekFrom::Start(begin)).doing(doing)?;
+    let mut bytes = Vec::new();
+    file.take(limits.history_bytes)
+        .read_to_end(&mut bytes)
+        .doing(doing)?;
     let lines = bytes.rsplit(|byte| *byte == b'\n');
     let texts = lines.filter_map(|line| std::str::from_utf8(line).ok());
     let whole = texts.filter(|line| line.starts_with('{') && line.ends_with('}'));
     Ok(whole.take(most).map(str::to_owned).collect())
 }
 
-/// The file, made if it is missing, and locked. `Err`: somebody else's is in its place, or somebody holds it for long.
-fn locked(output: &Folder, limits: &Limits) -> Result<File, Failure> {
+/// The file, made if it is missing, and whether it is locked: anybody who may read it can hold the lock for long. `Err`: somebody
+/// else's is in its place.
+fn opened(output: &Folder, limits: &Limits) -> Result<(File, bool), Failure> {
     let flags = OFlags::RDWR
         | OFlags::APPEND
         | OFlags::CREATE
@@ -95,15 +107,14 @@ fn locked(output: &Folder, limits: &Limits) -> Result<File, Failure> {
                 let is_same =
                     |now: &rustix::fs::Stat| (now.st_dev, now.st_ino) == (stat.st_dev, stat.st_ino);
                 if now.as_ref().is_ok_and(is_same) {
-                    return Ok(file);
+                    return Ok((file, true));
                 }
             }
             Err(Errno::WOULDBLOCK) => thread::sleep(LOCK_PAUSE),
             Err(error) => return Err(error).doing(doing),
         }
         if since.elapsed() >= limits.history_lock {
-            let message = format!("cannot write `{}`: it is locked", output.shown(FILE));
-            return Err(Failure::new(Outcome::IoFailed, message));
+            return Ok((file, false));
         }
     }
 }
@@ -195,6 +206,22 @@ mod tests {
         let lines = read(&folder, 100, &limits).unwrap();
         assert!((20..=25).contains(&lines.len()), "{lines:?}");
         assert_eq!(folder.names(|_| true).unwrap(), [FILE]);
+    }
+
+    #[test]
+    fn whoever_holds_the_file_keeps_no_run_from_adding_its_line() {
+        let (temp, folder) = folder();
+        let limits = Limits {
+            history_lock: Duration::from_millis(10),
+            ..keeping(1)
+        };
+        std::fs::write(temp.path().join(FILE), "{}\n{}\n{}\n").unwrap();
+        let held = File::open(temp.path().join(FILE)).unwrap();
+        held.lock_shared().unwrap();
+
+        add(&folder, "r", &json!({ "n": 1 }), &limits).unwrap();
+
+        assert_eq!(read(&folder, 9, &limits).unwrap().len(), 4);
     }
 
     #[test]

@@ -29,13 +29,14 @@ pub fn sharing(commons: &Commons, job: &Job, plan: &Plan) -> Sharing {
 }
 
 /// The origin, and every setting by which the host is a client of it: credential, certificates, proxy, grants, limits of
-/// answers. A secret from a file is known by the file: what is in it may change while it is used.
+/// answers. A secret from a file is known by the file: what is in it may change while it is used. One that a program prints is
+/// known by itself: two programs of one name may print two.
 fn key(origin: &str, inputs: &Inputs) -> String {
     let mut words = vec![origin.to_owned()];
     for row in catalogue::ALL.iter().filter(|row| is_of_client(row)) {
         if let Some(given) = inputs.get(row) {
             let value = match &given.origin {
-                From::File(_) | From::Credential(_) | From::Command(_) => given.origin.to_string(),
+                From::File(_) | From::Credential(_) => given.origin.to_string(),
                 _ => format!("={}", given.value.as_str()),
             };
             words.extend([row.name.to_owned(), value]);

@@ -113,8 +113,12 @@ impl<'r> Files<'r> {
             log,
             ..
         } = &context;
-        leftovers::sweep(lock, last.as_ref(), limits, check, log)?;
-        leftovers::sweep_segments(lock, last.as_ref(), log)?;
+        leftovers::sweep_work(lock, limits, check, log)?;
+        if !context.dry_run {
+            // A set above the last one may be one that was gone back from.
+            leftovers::sweep_generations(lock, last.as_ref(), limits, check, log)?;
+            leftovers::sweep_segments(lock, last.as_ref(), log)?;
+        }
         if !context.adopt {
             leftovers::refuse_foreign(lock.folder())?;
         }

@@ -82,17 +82,22 @@ fn answer(source: &mut Source, request: &Request) -> Answer {
 }
 
 #[test]
-fn an_operation_that_is_running_is_waited_for() {
+fn an_operation_of_another_query_is_not_taken_for_this_one() {
     let mut followed = RECIPE.job();
     followed.source(|source| {
-        let found = source.live().into_iter().map(order).collect();
-        source.kept.push(found);
+        source
+            .kept
+            .push(vec![json!({"id": "gid://shopify/Customer/1"})]);
         source.is_broken = true;
     });
+    followed.job = followed
+        .job
+        .set("MAX_RETRIES", "1")
+        .set("RETRY_PAUSE", "10ms");
 
     let run = followed.job.run();
 
-    followed.publishes_all(&run);
+    run.exits(Outcome::TryLater).publishes_nothing();
     followed.source(|source| assert_eq!(source.kept.len(), 1, "no other was started"));
 }
 

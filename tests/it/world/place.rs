@@ -80,7 +80,7 @@ impl Place {
             Self::Postgres => &[],
             Self::Json | Self::Ndjson | Self::Gzip | Self::Csv => &["current", "generations"],
         };
-        let mut left = [&[".lock", "last-run.json"], own].concat();
+        let mut left = [&[".lock", "last-run.json", "runs.ndjson"], own].concat();
         left.sort_unstable();
         left
     }

@@ -203,7 +203,22 @@ pub fn jobs_of(folder: &Path) -> Result<Vec<FleetJob>, Failure> {
         let tenant = name_of(&path);
         match entries(&path) {
             Ok(files) => {
+                let before = jobs.len();
                 for file in files.into_iter().filter(|file| !file.is_dir()) {
+                    if jobs.len() - before > FLEET_ENTRIES_MAX {
+                        let refused = FleetJob {
+                            tenant: shown(&tenant),
+                            name: "?".to_owned(),
+                            file,
+                            resource: None,
+                            shared: None,
+                            refused: Some(format!(
+                                "more than {FLEET_ENTRIES_MAX} jobs, the resources of job files among them: divide the folder"
+                            )),
+                        };
+                        jobs.insert((tenant.clone(), String::new()), refused);
+                        break;
+                    }
                     add(&mut jobs, &tenant, file);
                 }
             }

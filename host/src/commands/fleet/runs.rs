@@ -1,5 +1,6 @@
 //! `tidegate runs FOLDER`: the last runs of every job, each read by a process of its own.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -54,6 +55,10 @@ pub fn runs(args: &RunsArgs, folder: &Path) -> Ended {
         for (index, job) in jobs.iter().enumerate() {
             let of_job = heard.of(index);
             if args.output.is_some() {
+                if let Some(why) = &of_job.error {
+                    let line = format!("{}: {why}", job.label());
+                    let _ = writeln!(std::io::stderr(), "{}", words::escaped(&line));
+                }
                 all.extend(of_job.runs);
                 continue;
             }

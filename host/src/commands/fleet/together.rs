@@ -9,7 +9,7 @@ use std::thread;
 
 use super::child::{exit_line, mark};
 use super::jobs::{FleetJob, members};
-use super::worst;
+use super::{NO_DEADLINE, worst};
 use crate::cli::{FleetArgs, RunArgs};
 use crate::egress::Commons;
 use crate::outcome::{Ended, Failure, Outcome};
@@ -35,6 +35,8 @@ pub fn run(args: &RunArgs, environment: impl IntoIterator<Item = (String, String
     };
     let at_once = args.fleet.parallel.map_or(1, usize::from);
     let watch = Watch::begin_for(at_once.min(all.jobs.len()));
+    // Each has a deadline of its own, and the fleet's process has one for all.
+    watch.stop.set_deadline(NO_DEADLINE);
     let codes = thread::scope(|scope| {
         let start = || thread::Builder::new().spawn_scoped(scope, || all.one_after_another(&watch));
         let threads: Vec<_> = (0..at_once.min(all.jobs.len())).map(|_| start()).collect();

@@ -6,11 +6,14 @@
 use std::fs::File;
 
 use crate::folder::lock::Lock;
-use crate::folder::{Entry, Folder, unless_unusable};
+use crate::folder::{Doing as _, Entry, Folder, unless_unusable};
+use crate::hash::sha256_of;
 use crate::limits::{Limits, WAY_BACK_GENERATIONS_MAX};
 use crate::outcome::{Failure, Outcome};
+use crate::process::stop::Check;
 use crate::settings::data_file::DATA_FILES;
 use crate::settings::data_file::{OutputFormat, RECORDS_FILE, format_of};
+use crate::sink::files::retire::set_of;
 use crate::sink::files::segment::{self, SEGMENTS};
 use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::{self, FileRecord, Manifest};
@@ -85,6 +88,22 @@ impl Generation {
         self.has_its_size(name, size)?;
         let missing = || untrusted(format!("`{}` is missing", self.shown(name)));
         found.map(|(file, _)| file).ok_or_else(missing)
+    }
+
+    /// `Err` (73): a file of it is not as it was published.
+    pub fn verify(&self, check: Check<'_>) -> Result<(), Failure> {
+        for (name, record) in &self.manifest.files {
+            check()?;
+            let file = self.open(name)?;
+            let shown = self.shown(name);
+            let sha256 = sha256_of(&file).doing(|| format!("cannot read `{shown}`"))?;
+            if sha256 != record.sha256 {
+                return Err(untrusted(format!(
+                    "`{shown}` is damaged or was edited: its checksum is not the published one"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// A file that the manifest lists, for messages.
@@ -201,7 +220,7 @@ pub fn last(lock: &Lock, limits: &Limits) -> Result<Option<Generation>, Failure>
 
 /// `Err` (73) when others could change what is read here. Told before anything is read, in its own words: an older generation
 /// is no way on from that.
-fn refuse_strangers(output: &Folder) -> Result<(), Failure> {
+pub fn refuse_strangers(output: &Folder) -> Result<(), Failure> {
     output.refuse_strangers_in(GENERATIONS)?;
     output.refuse_strangers_in(SEGMENTS)?;
     let name = unless_unusable(current_name(output))?.flatten();
@@ -286,6 +305,29 @@ pub fn names(generations: &Folder) -> Result<Vec<GenerationName>, Failure> {
         .collect();
     names.sort_by_key(|name| name.number);
     Ok(names)
+}
+
+/// The newest generation below the one that `current` names whose set is another; `None`: there is none. What cannot be trusted is
+/// passed over.
+pub fn before(output: &Folder, limits: &Limits) -> Result<Option<Generation>, Failure> {
+    let Some(current) = current_name(output)? else {
+        return Ok(None);
+    };
+    let Some(generations) = output.folder(GENERATIONS)? else {
+        return Ok(None);
+    };
+    // Whatever has become of it: it is the one to leave.
+    let manifest = manifest_of(&generations, &current, limits).ok().flatten();
+    let set = manifest.as_ref().and_then(set_of);
+    let names = names(&generations)?;
+    let below = names.into_iter().rev();
+    let below = below.filter(|name| name.number < current.number);
+    let read = below.filter_map(|name| Generation::read(output, &generations, name, limits).ok());
+    let mut others = read.filter(|generation| {
+        let other = set_of(&generation.manifest);
+        set.is_none() || other.is_none() || other != set
+    });
+    Ok(others.next())
 }
 
 /// The numbers of the generations there are, the smallest first.

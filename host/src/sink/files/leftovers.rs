@@ -13,7 +13,7 @@ use crate::process::stop::Check;
 use crate::settings::data_file::DATA_FILES;
 use crate::sink::files::generation::{GENERATIONS, Generation, names};
 use crate::sink::files::segment::{self, SEGMENTS};
-use crate::staging::leftovers::sweep_work;
+pub use crate::staging::leftovers::sweep_work;
 
 /// Where `--adopt` keeps what an earlier script left.
 pub const FOREIGN_KEPT_IN: &str = "before-tidegate";
@@ -29,21 +29,10 @@ const CLAIMED: [&str; DATA_FILES.len() + 1] = {
     claimed
 };
 
-/// Removes what killed runs left: staging folders, unfinished links and generations above `last`.
+/// Removes the generations above `last`: killed runs did not come to the swap, or a person went back from them.
 ///
-/// `Err`: a generation above `last` could not be removed, or `check` stopped it. Other leftovers that stay are a warning.
-pub fn sweep(
-    lock: &Lock,
-    last: Option<&Generation>,
-    limits: &Limits,
-    check: Check<'_>,
-    log: &Log,
-) -> Result<(), Failure> {
-    sweep_work(lock, limits, check, log)?;
-    sweep_generations(lock, last, limits, check, log)
-}
-
-fn sweep_generations(
+/// `Err`: one could not be removed, or `check` stopped it.
+pub fn sweep_generations(
     lock: &Lock,
     last: Option<&Generation>,
     limits: &Limits,
@@ -157,7 +146,8 @@ mod tests {
         std::os::unix::fs::symlink("x", temp.path().join(".current-r0")).unwrap();
         std::fs::write(temp.path().join(".last-run-r0"), "").unwrap();
 
-        sweep(&lock, None, &Limits::default(), &|| Ok(()), &Log::silent()).unwrap();
+        sweep_work(&lock, &Limits::default(), &|| Ok(()), &Log::silent()).unwrap();
+        sweep_generations(&lock, None, &Limits::default(), &|| Ok(()), &Log::silent()).unwrap();
 
         assert_eq!(
             lock.folder().names(|_| true).unwrap(),
@@ -198,7 +188,8 @@ mod tests {
             ..Limits::default()
         };
 
-        sweep(&lock, None, &limits, &|| Ok(()), &Log::silent()).unwrap();
+        sweep_work(&lock, &limits, &|| Ok(()), &Log::silent()).unwrap();
+        sweep_generations(&lock, None, &limits, &|| Ok(()), &Log::silent()).unwrap();
 
         assert!(temp.path().join(".staging-r0/in").exists());
         assert!(!temp.path().join(generation).exists());

@@ -102,7 +102,7 @@ pub(super) fn retire_at(
 }
 
 /// What tells the set of a generation from others.
-fn set_of(manifest: &Manifest) -> Option<String> {
+pub(super) fn set_of(manifest: &Manifest) -> Option<String> {
     if manifest.appends() {
         let newest = |file: &&String| segment::SegmentName::listed(file).is_some();
         let newest = manifest.files.keys().find(newest).cloned();
