@@ -181,7 +181,7 @@ fn what_cannot_be_done_is_said() {
 
     job.tidegate(["rollback"])
         .exits(64)
-        .stderr_has("the only one");
+        .stderr_has("no earlier set");
     job.tidegate(["rollback", "7"])
         .exits(64)
         .stderr_has("cannot find generation 7: 1 are kept");
