@@ -136,7 +136,7 @@ impl Export {
         let asked = asked_ms / 1000;
         Failure::Unavailable(Detail {
             message: format!(
-                "{what} is not ready after {waited} s, and SOURCE_EXPORT_WAIT is {most} s: the next run starts the export again, and goes on with this one only if SOURCE_EXPORT_ID finds it then"
+                "{what} is not ready after {waited} s, and SOURCE_EXPORT_WAIT is {most} s: the next run starts the export again"
             ),
             status: None,
             retry_after_seconds: (asked > 0).then_some(asked),
