@@ -14,6 +14,8 @@ use tidegate_json::{Paths, Pointer, unfit};
 
 /// What is said of every failure here.
 const SKIPS: &str = "`SOURCE_CURSOR_CHECK=no` skips this check";
+/// Values among which a middle one is looked for; of more, so many.
+const LOOKED_AT_MAX: usize = 256;
 
 /// Asks further back for a `cursor` whose question no record answered.
 ///
@@ -386,15 +388,19 @@ impl Values {
 
     /// One with values on both sides of it, where there is one; else the greatest.
     fn middle(&self) -> Option<&Mark> {
-        let mut all: Vec<&Mark> = self.marks.iter().collect();
-        all.sort_unstable_by(|one, other| one.point.cmp(&other.point));
-        all.dedup_by(|one, other| one.point == other.point);
-        let at = if all.len() < 3 {
-            all.len().checked_sub(1)?
-        } else {
-            all.len() / 2
-        };
-        all.get(at).copied()
+        let mut some: Vec<&Mark> = Vec::new();
+        let step = self.marks.len().div_ceil(LOOKED_AT_MAX).max(1);
+        for mark in self.marks.iter().step_by(step) {
+            if let Err(at) = some.binary_search_by(|one| one.point.cmp(&mark.point)) {
+                some.insert(at, mark);
+            }
+        }
+        if some.len() >= 3 {
+            return Some(some[some.len() / 2]);
+        }
+        let (least, greatest) = (self.least()?, self.greatest()?);
+        let is_between = |mark: &&Mark| least.point < mark.point && mark.point < greatest.point;
+        self.marks.iter().find(is_between).or(Some(greatest))
     }
 
     /// How many lie before `point`.

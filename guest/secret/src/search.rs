@@ -61,12 +61,19 @@ impl Default for Search {
 impl Search {
     /// Looks for these, where they take at least so many bytes in the text.
     pub fn new<'s>(secrets: impl IntoIterator<Item = &'s str>, bytes_min: usize) -> Self {
-        let patterns = secrets.into_iter().flat_map(forms);
-        let mut patterns: Vec<_> = patterns
-            .filter(|pattern| pattern.len() >= bytes_min.div_ceil(2))
-            .collect();
-        patterns.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        patterns.dedup();
+        let mut patterns: Vec<Zeroizing<Vec<u8>>> = Vec::new();
+        for pattern in secrets.into_iter().flat_map(forms) {
+            let order = |known: &Zeroizing<Vec<u8>>| {
+                let longest_first = pattern.len().cmp(&known.len());
+                longest_first.then_with(|| known.as_slice().cmp(&pattern))
+            };
+            // A place for each: sorting is six kilobytes of code.
+            if pattern.len() >= bytes_min.div_ceil(2)
+                && let Err(at) = patterns.binary_search_by(order)
+            {
+                patterns.insert(at, pattern);
+            }
+        }
         let mut places = vec![Vec::new(); 256];
         for (number, pattern) in patterns.iter().enumerate() {
             for (at, byte) in pattern.iter().enumerate() {

@@ -469,7 +469,8 @@ impl<'s> NextPage<'s> {
         if further == 0 || self.before == Before::Short {
             return Vec::new();
         }
-        let is_there = |nth: &u64| first + (nth - 1) * further + size < total;
+        // Where all pages are full, the one behind the last is asked for, too.
+        let is_there = |nth: &u64| first + (nth - 1) * further + size <= total;
         let numbers = (1_u64..).take_while(is_there).take(most);
         let next = numbers.map(|nth| {
             let number = (self.position + nth * step).to_string();

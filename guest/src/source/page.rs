@@ -18,6 +18,7 @@ use super::program::{Facts, Made, Program};
 use crate::failure::{Failure, quoted, said};
 use crate::ports::Answer;
 use crate::source::excerpt;
+use crate::source::retry::header;
 use tidegate_json::{Paths, Pointer, Take, escape};
 
 /// Arrays named in a hint.
@@ -203,6 +204,11 @@ impl Opened<'_> {
 /// Asks what `shape` has of programs of an answer, whose body is made a value once for all of them. `Err`: one of them cannot
 /// be asked, or the body is not JSON.
 pub fn open<'a>(answer: &'a Answer, shape: &Shape, place: &Place) -> Result<Opened<'a>, Failure> {
+    if shape.format == Format::Ndjson && header(answer, "tidegate-end").next() == Some(b"unknown") {
+        return Err(Failure::protocol(format!(
+            "{place}: nothing shows where its lines end: they may be cut off"
+        )));
+    }
     let mut opened = Opened {
         body: Some(&answer.body),
         records: None,
