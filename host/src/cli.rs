@@ -121,10 +121,10 @@ impl Command {
             Self::Run(args) => Some(&mut args.given.under),
             Self::Check(args) => Some(&mut args.given.under),
             Self::Preview(args) => Some(&mut args.given.under),
-            Self::Health(args) => Some(&mut args.under),
-            Self::Runs(args) => Some(&mut args.under),
-            Self::Diff(args) => Some(&mut args.under),
-            Self::Rollback(args) => Some(&mut args.under),
+            Self::Health(args) => Some(&mut args.of.under),
+            Self::Runs(args) => Some(&mut args.of.under),
+            Self::Diff(args) => Some(&mut args.of.under),
+            Self::Rollback(args) => Some(&mut args.of.under),
             _ => None,
         }
     }
@@ -595,6 +595,37 @@ pub struct TestArgs {
     pub output: Option<OutputKind>,
 }
 
+/// Where settings come from, for commands that look at the output alone.
+#[derive(Debug, Args, Default, Clone)]
+pub struct OutputArgs {
+    /// Read settings from this file. Only those for the output and its age are used
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
+    /// Set one setting, such as OUTPUT_DIR
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Of a job file with several resources, this one alone
+    #[arg(long, value_name = "NAME")]
+    pub resource: Option<String>,
+    /// Whose job it is, and what that tenant may ask for.
+    #[command(flatten)]
+    pub under: UnderArgs,
+}
+
+impl OutputArgs {
+    /// The same with the job file, if there is one.
+    pub fn given(&self, job: Option<&Path>) -> GivenArgs {
+        GivenArgs {
+            job: job.map(Path::to_owned),
+            resource: self.resource.clone(),
+            env_file: self.env_file.clone(),
+            set: self.set.clone(),
+            under: self.under.clone(),
+            ..GivenArgs::default()
+        }
+    }
+}
+
 /// `tidegate runs`.
 #[derive(Debug, Args, Clone)]
 pub struct RunsArgs {
@@ -602,18 +633,9 @@ pub struct RunsArgs {
     /// every job
     #[arg(value_name = "JOB")]
     pub job: Option<PathBuf>,
-    /// Read settings from this file. Only those for the output are used
-    #[arg(long, value_name = "FILE")]
-    pub env_file: Vec<PathBuf>,
-    /// Set one setting, such as OUTPUT_DIR
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
-    /// Of a job file with several resources, this one alone
-    #[arg(long, value_name = "NAME", requires = "job")]
-    pub resource: Option<String>,
-    /// Whose job it is, and what that tenant may ask for.
+    /// Where the settings of the output come from.
     #[command(flatten)]
-    pub under: UnderArgs,
+    pub of: OutputArgs,
     /// Number of runs to list; of a folder, for each job
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub last: u16,
@@ -643,18 +665,9 @@ pub struct DiffArgs {
     /// The job file (TOML), if settings are in one, and one or two generations by their numbers
     #[arg(value_name = "JOB | GENERATION", num_args = 0..=3)]
     pub what: Vec<String>,
-    /// Read settings from this file. Only those for the output are used
-    #[arg(long, value_name = "FILE")]
-    pub env_file: Vec<PathBuf>,
-    /// Set one setting, such as OUTPUT_DIR
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
-    /// Of a job file with several resources, this one
-    #[arg(long, value_name = "NAME")]
-    pub resource: Option<String>,
-    /// Whose job it is, and what that tenant may ask for.
+    /// Where the settings of the output come from.
     #[command(flatten)]
-    pub under: UnderArgs,
+    pub of: OutputArgs,
     /// Records to show of each kind: new, changed, gone
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub examples: u16,
@@ -669,18 +682,9 @@ pub struct RollbackArgs {
     /// The job file (TOML), if settings are in one, and the generation by its number
     #[arg(value_name = "JOB | GENERATION", num_args = 0..=2)]
     pub what: Vec<String>,
-    /// Read settings from this file. Only those for the output are used
-    #[arg(long, value_name = "FILE")]
-    pub env_file: Vec<PathBuf>,
-    /// Set one setting, such as OUTPUT_DIR
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
-    /// Whose job it is, and what that tenant may ask for.
+    /// Where the settings of the output come from.
     #[command(flatten)]
-    pub under: UnderArgs,
-    /// Of a job file with several resources, this one
-    #[arg(long, value_name = "NAME")]
-    pub resource: Option<String>,
+    pub of: OutputArgs,
     /// Hold the job: its runs end with 75 until `--release`
     #[arg(long, conflicts_with = "release")]
     pub hold: bool,
@@ -696,24 +700,15 @@ pub struct HealthArgs {
     /// Of a folder, report every job as one table: exit 1 if any is stale, else 2 if any is unknown
     #[arg(value_name = "JOB")]
     pub job: Option<PathBuf>,
-    /// Read settings from this file. Only those for the output, MAX_AGE and MAX_CURSOR_AGE are used
-    #[arg(long, value_name = "FILE")]
-    pub env_file: Vec<PathBuf>,
-    /// Set one setting, such as OUTPUT_DIR
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
-    /// Of a job file with several resources, this one alone
-    #[arg(long, value_name = "NAME", requires = "job")]
-    pub resource: Option<String>,
+    /// Where the settings of the output come from.
+    #[command(flatten)]
+    pub of: OutputArgs,
     /// Maximum age of the last success, such as 2h. Overrides MAX_AGE
     #[arg(long, value_name = "SPAN")]
     pub max_age: Option<String>,
     /// Maximum age of the newest record, such as 6h. Overrides MAX_CURSOR_AGE
     #[arg(long, value_name = "SPAN")]
     pub max_cursor_age: Option<String>,
-    /// Whose job it is, and what that tenant may ask for.
-    #[command(flatten)]
-    pub under: UnderArgs,
     /// Compare the checksums of the published files, or count the rows of the table
     #[arg(long)]
     pub verify: bool,

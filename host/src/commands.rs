@@ -7,19 +7,19 @@ use jiff::Timestamp;
 
 use crate::cli::{CheckArgs, DescribeArgs, GivenArgs, HealthArgs, OutputKind};
 use crate::commands::health::Ages;
+use crate::commands::look::{AtTheEnd, at_output};
 use crate::component::in_words_alone;
 use crate::log::Log;
 use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
-use crate::process::watch::{Watch, aside};
+use crate::process::watch::Watch;
 use crate::run::interval::Interval;
 use crate::run::setup::{self, Job};
 use crate::sandbox::landlock;
 use crate::secret::WORD_BYTES_MIN;
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::{Commands, Problem};
-use crate::settings::job_file::JOB_FILE;
 use crate::settings::policy::{POLICY, Verdict};
-use crate::settings::{catalogue, exposed, granted, mistaken, shown, suggest};
+use crate::settings::{exposed, granted, mistaken, shown, suggest};
 use crate::units;
 use crate::words;
 
@@ -34,6 +34,7 @@ pub mod health;
 pub mod help;
 pub mod inspect;
 pub mod kubernetes;
+mod look;
 mod named;
 pub mod new;
 pub mod preview;
@@ -303,65 +304,40 @@ pub fn describe(
 
 /// Says whether the published data is fresh. Needs OUTPUT_DIR alone, or OUTPUT_DATABASE_URL and the job's name.
 pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
-    let watch = Watch::begin();
-    let given = GivenArgs {
-        job: args.job.clone(),
-        resource: args.resource.clone(),
-        env_file: args.env_file.clone(),
-        set: args.set.clone(),
-        under: args.under.clone(),
-        ..GivenArgs::default()
-    };
-    let needed = Commands::OfHealth;
-    let (inputs, host) = setup::read_starting(&given, environment, needed, &watch.stop);
-    let (redactor, job) = (setup::redactor(&inputs, &host), host.job.clone());
-    let failed = |failure| Ended::hidden(Err(failure), &redactor).of_job(&job, &redactor);
-    if let Err(failure) = watch.stop.check() {
-        return failed(failure);
-    }
-    let span = |flag: &str, given: Option<&str>| match given.map(units::duration) {
+    let (success, cursor) = (args.max_age.clone(), args.max_cursor_age.clone());
+    let (verify, output) = (args.verify, args.output);
+    let span = |flag: &str, given: Option<String>| match given.as_deref().map(units::duration) {
         None => Ok(None),
         Some(Ok(span)) => Ok(Some(span)),
         Some(Err(message)) => Err(Failure::new(Outcome::Usage, format!("{flag} {message}"))),
     };
-    let most = match (
-        span("--max-age", args.max_age.as_deref()),
-        span("--max-cursor-age", args.max_cursor_age.as_deref()),
-    ) {
-        (Ok(success), Ok(cursor)) => Ages {
-            success: success.unwrap_or(host.max_age),
-            cursor: cursor.or(host.max_cursor_age),
+    at_output(
+        &args.of.given(args.job.as_deref()),
+        environment,
+        AtTheEnd::IsLeft,
+        move |host, _| {
+            let success = span("--max-age", success)?;
+            let cursor = span("--max-cursor-age", cursor)?;
+            let most = Ages {
+                success: success.unwrap_or(host.max_age),
+                cursor: cursor.or(host.max_cursor_age),
+            };
+            Ok(health::health(host, most, verify))
         },
-        (Err(failure), _) | (_, Err(failure)) => return failed(failure),
-    };
-    if let Some(problem) = host.problems.iter().find(|problem| is_of_output(problem)) {
-        return failed(Failure::new(Outcome::Settings, problem.to_string()));
-    }
-    let verify = args.verify;
-    // A database server is waited for, and files may be large.
-    let looked = aside("health", move || Ok(health::health(&host, most, verify)));
-    let report = match watch.block_on(watch.stop.unless(looked)) {
-        Ok(report) => report,
-        Err(failure) => return failed(failure),
-    };
-    let text = match args.output {
-        Some(OutputKind::Json) => report.json(),
-        None => report.text(),
-    };
-    // What monitors read is the exit code.
-    let _ = stdout::print(&redactor.hide(&format!("{text}\n")));
-    Ended {
-        exit_code: report.exit_code(),
-        error: None,
-        job: None,
-    }
-}
-
-/// Whether a problem is one of where the output is, for commands that only look there.
-fn is_of_output(problem: &Problem) -> bool {
-    let name = problem.setting.as_str();
-    let is_of_all = name.starts_with("--") || name == JOB_FILE;
-    is_of_all || catalogue::row(name).is_some_and(|row| row.for_health)
+        |report, redactor| {
+            let text = match output {
+                Some(OutputKind::Json) => report.json(),
+                None => report.text(),
+            };
+            // What monitors read is the exit code.
+            let _ = stdout::print(&redactor.hide(&format!("{text}\n")));
+            Ended {
+                exit_code: report.exit_code(),
+                error: None,
+                job: None,
+            }
+        },
+    )
 }
 
 /// Prints the built-in component.

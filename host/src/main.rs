@@ -74,14 +74,14 @@ fn carried_out(mut command: Command) -> Ended {
         Command::Wit(args) => tidegate::commands::wit::wit(&args),
         Command::Convert(args) => tidegate::commands::convert::convert(&args, environment),
         Command::Health(args) => {
-            match fleet::several(args.job.as_deref(), args.resource.as_deref()) {
+            match fleet::several(args.job.as_deref(), args.of.resource.as_deref()) {
                 Some(folder) => fleet::health::health(&args, folder),
                 None if args.parallel.is_some() => Ended::of(Err(fleet::no_folder())),
                 None => tidegate::commands::health(&args, environment),
             }
         }
         Command::Runs(args) => {
-            match fleet::several(args.job.as_deref(), args.resource.as_deref()) {
+            match fleet::several(args.job.as_deref(), args.of.resource.as_deref()) {
                 Some(folder) => fleet::runs::runs(&args, folder),
                 None => tidegate::commands::runs::runs(&args, environment),
             }

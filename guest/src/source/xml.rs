@@ -285,7 +285,7 @@ struct Frame<'t> {
 /// A member of an element.
 struct Member<'t> {
     name: &'t str,
-    /// Of its name: most names are told apart by it, where there are many.
+    /// Of its name: most names differ in it.
     hash: u32,
     is_attribute: bool,
     first: usize,

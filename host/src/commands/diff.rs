@@ -11,18 +11,16 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::cli::{DiffArgs, GivenArgs, OutputKind};
-use crate::commands::{is_of_output, named, stdout};
+use crate::cli::{DiffArgs, OutputKind};
+use crate::commands::look::{AtTheEnd, at_output};
+use crate::commands::{named, stdout};
 use crate::folder::{Folder, Temporary};
 use crate::limits::Limits;
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::process::stop::Check;
-use crate::process::watch::Watch;
 use crate::records::key::{KeyPart, Keys, parts};
 use crate::records::sort::{Change, Sorted, Sorter};
-use crate::run::setup;
 use crate::settings::host::HostPlan;
-use crate::settings::inputs::Commands;
 use crate::sink::files::generation::{self, Generation};
 use crate::sink::files::published_set::LastRecords;
 use crate::units::{counted, thousands};
@@ -38,33 +36,21 @@ const LINE_BYTES: usize = 76;
 
 /// Prints what differs between two sets. 0: nothing; 1: something; any other code: they could not be compared.
 pub fn diff(args: &DiffArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
-    let watch = Watch::begin();
     let (job, generations) = match named::places(&args.what, 2) {
         Ok(places) => places,
         Err(why) => return Ended::failed(Outcome::Usage, why),
     };
-    let given = GivenArgs {
-        job: job.map(Into::into),
-        resource: args.resource.clone(),
-        env_file: args.env_file.clone(),
-        set: args.set.clone(),
-        under: args.under.clone(),
-        ..GivenArgs::default()
-    };
-    let (inputs, host) = setup::read_starting(&given, environment, Commands::OfHealth, &watch.stop);
-    let (redactor, job) = (setup::redactor(&inputs, &host), host.job.clone());
-    let failed = |failure| Ended::hidden(Err(failure), &redactor).of_job(&job, &redactor);
-    if let Some(problem) = host.problems.iter().find(|problem| is_of_output(problem)) {
-        return failed(Failure::new(Outcome::Settings, problem.to_string()));
-    }
-    let check = || watch.stop.check();
-    match compared(args, &generations, &host, &check) {
-        Ok(has_differences) => Ended {
+    let asked = args.clone();
+    at_output(
+        &args.of.given(job.map(Path::new)),
+        environment,
+        AtTheEnd::IsWaitedFor,
+        move |host, stop| compared(&asked, &generations, host, &|| stop.check()),
+        |has_differences, _| Ended {
             exit_code: u8::from(has_differences),
             ..Ended::ok()
         },
-        Err(failure) => failed(failure),
-    }
+    )
 }
 
 fn compared(

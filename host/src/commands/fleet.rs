@@ -25,6 +25,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Stop;
 use crate::units::{duration, spoken};
 
+mod ask;
 mod child;
 pub mod health;
 pub mod jobs;

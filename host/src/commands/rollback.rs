@@ -2,19 +2,20 @@
 //!
 //! The set is believed only when all its bytes are the ones that were published. The sets above it stay until the next run.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::cli::{GivenArgs, RollbackArgs};
-use crate::commands::{is_of_output, named, stdout};
+use crate::cli::RollbackArgs;
+use crate::commands::look::{AtTheEnd, at_output};
+use crate::commands::{named, stdout};
 use crate::folder::{Folder, lock, random_digits};
 use crate::outcome::{Committed, Ended, Failure, Outcome};
 use crate::process::stop::Check;
-use crate::process::watch::Watch;
+use crate::run::history;
 use crate::run::hold::{self, Hold};
-use crate::run::{history, setup};
 use crate::settings::host::HostPlan;
-use crate::settings::inputs::Commands;
 use crate::sink::files::commit;
 use crate::sink::files::generation::{self, Generation};
 use crate::units::counted;
@@ -25,30 +26,18 @@ pub fn rollback(
     args: &RollbackArgs,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Ended {
-    let watch = Watch::begin();
     let (job, generations) = match named::places(&args.what, 1) {
         Ok(places) => places,
         Err(why) => return Ended::failed(Outcome::Usage, why),
     };
-    let given = GivenArgs {
-        job: job.map(Into::into),
-        env_file: args.env_file.clone(),
-        set: args.set.clone(),
-        under: args.under.clone(),
-        resource: args.resource.clone(),
-        ..GivenArgs::default()
-    };
-    let (inputs, host) = setup::read_starting(&given, environment, Commands::OfHealth, &watch.stop);
-    let (redactor, job) = (setup::redactor(&inputs, &host), host.job.clone());
-    let failed = |failure| Ended::hidden(Err(failure), &redactor).of_job(&job, &redactor);
-    if let Some(problem) = host.problems.iter().find(|problem| is_of_output(problem)) {
-        return failed(Failure::new(Outcome::Settings, problem.to_string()));
-    }
-    let check = || watch.stop.check();
-    match done(args, generations.first().copied(), &host, &check) {
-        Ok(said) => Ended::of(stdout::print(&redactor.hide(&format!("{said}\n")))),
-        Err(failure) => failed(failure),
-    }
+    let (asked, generation) = (args.clone(), generations.first().copied());
+    at_output(
+        &args.of.given(job.map(Path::new)),
+        environment,
+        AtTheEnd::IsWaitedFor,
+        move |host, stop| done(&asked, generation, host, &|| stop.check()),
+        |said, redactor| Ended::of(stdout::print(&redactor.hide(&format!("{said}\n")))),
+    )
 }
 
 fn done(

@@ -6,15 +6,14 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::cli::{GivenArgs, RunsArgs, RunsOutput};
+use crate::cli::{RunsArgs, RunsOutput};
 use crate::commands::describe::wrapped;
-use crate::commands::{is_of_output, stdout};
+use crate::commands::look::{AtTheEnd, at_output};
+use crate::commands::stdout;
 use crate::folder::Folder;
-use crate::outcome::{Ended, Failure, Outcome};
-use crate::process::watch::{Watch, aside};
-use crate::run::{history, setup};
+use crate::outcome::{Ended, Failure};
+use crate::run::history;
 use crate::settings::host::HostPlan;
-use crate::settings::inputs::Commands;
 use crate::sink::database;
 use crate::units::{counted, thousands};
 use crate::words;
@@ -49,43 +48,17 @@ const WHY_COLUMNS: usize = 76;
 
 /// Prints how the last runs of one job ended.
 pub fn runs(args: &RunsArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
-    let watch = Watch::begin();
-    let needed = Commands::OfHealth;
-    let (inputs, host) = setup::read_starting(&given(args), environment, needed, &watch.stop);
-    let (redactor, job) = (setup::redactor(&inputs, &host), host.job.clone());
-    let failed = |failure| Ended::hidden(Err(failure), &redactor).of_job(&job, &redactor);
-    if let Err(failure) = watch.stop.check() {
-        return failed(failure);
-    }
-    if let Some(problem) = host.problems.iter().find(|problem| is_of_output(problem)) {
-        return failed(Failure::new(Outcome::Settings, problem.to_string()));
-    }
-    let (most, failed_alone) = (usize::from(args.last), args.failed);
-    // A database server is waited for.
-    let read = aside("runs", move || last_runs(&host, most, failed_alone));
-    match watch.block_on(watch.stop.unless(read)) {
-        Ok(runs) => {
-            let text = shown(
-                &runs,
-                args.output,
-                &format!("no run of `{job}` is recorded"),
-            );
+    let (most, failed_alone, output) = (usize::from(args.last), args.failed, args.output);
+    at_output(
+        &args.of.given(args.job.as_deref()),
+        environment,
+        AtTheEnd::IsLeft,
+        move |host, _| Ok((host.job.clone(), last_runs(host, most, failed_alone)?)),
+        |(job, runs), redactor| {
+            let text = shown(&runs, output, &format!("no run of `{job}` is recorded"));
             Ended::of(stdout::print(&redactor.hide(&text)))
-        }
-        Err(failure) => failed(failure),
-    }
-}
-
-/// The settings of the job whose runs they are.
-pub fn given(args: &RunsArgs) -> GivenArgs {
-    GivenArgs {
-        job: args.job.clone(),
-        resource: args.resource.clone(),
-        env_file: args.env_file.clone(),
-        set: args.set.clone(),
-        under: args.under.clone(),
-        ..GivenArgs::default()
-    }
+        },
+    )
 }
 
 /// The summaries of the last runs, the newest first.

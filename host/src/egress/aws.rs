@@ -100,7 +100,7 @@ pub struct AwsScope {
     pub region: String,
     /// `SOURCE_AWS_SERVICE`.
     pub service: String,
-    /// How many seconds the source's clock is ahead of ours, where that was too much.
+    /// How many seconds the source's clock is ahead of this machine's, if AWS refused a signature for that.
     ahead_seconds: Arc<AtomicI64>,
 }
 

@@ -27,7 +27,7 @@ use super::{BoxError, EgressError, Shared, tls};
 
 /// What a gzip file begins with.
 const GZIP: &[u8] = b"\x1f\x8b";
-/// Of how many first bytes is told what a body is.
+/// As many first bytes show what kind of file a body is.
 const TOLD_BY_BYTES: usize = 4;
 /// Decoded bytes handed on at once.
 const CHUNK_BYTES: usize = 64 * 1024;

@@ -2,7 +2,7 @@
 //! then default.
 //!
 //! The environment is handed in by `main`, once. What a value means is for the catalogue and the component to say. Of several
-//! resources that share settings, each publishes by itself: what is shared of the output is told apart by name.
+//! resources that share settings, each publishes by itself: what is shared of the output ends with its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

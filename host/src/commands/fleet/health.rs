@@ -3,19 +3,16 @@
 //! Each job is looked at by a process of its own: a database that hangs, or a folder that does, is one row.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::child::{Lines, Stream};
-use super::jobs::{FleetJob, alone, at};
-use super::{Done, NO_DEADLINE, Pace, Start, column, each, words_of};
-use crate::cli::{FleetArgs, GivenArgs, HealthArgs, OutputKind};
+use super::ask::{Answered, ask};
+use super::jobs::FleetJob;
+use super::{column, words_of};
+use crate::cli::{HealthArgs, OutputKind};
 use crate::commands::stdout;
-use crate::limits::{FLEET_PARALLEL_MAX, Limits};
 use crate::outcome::{Ended, Failure};
-use crate::process::watch::Watch;
 use crate::units::{counted, spoken, thousands};
 use crate::words;
 
@@ -26,95 +23,21 @@ const UNKNOWN: u8 = 2;
 /// Prints the health of every job of `folder`. 0: all are fresh; 1: one is stale or failing; 2: one is unknown; any other
 /// code: of one it could not be asked.
 pub fn health(args: &HealthArgs, folder: &Path) -> Ended {
-    let watch = Watch::begin();
-    watch.stop.set_deadline(NO_DEADLINE);
-    let mut code = 0;
-    let done = watch.block_on(async {
-        let jobs = at(folder, args.resource.as_deref())?;
-        let units = alone(&jobs);
-        let fleet = FleetArgs {
-            parallel: args.parallel,
-            // Looking takes nothing from a neighbour.
-            per_tenant: args.parallel.or(Some(FLEET_PARALLEL_MAX)),
-            ..FleetArgs::default()
-        };
-        let pace = Pace::new(&fleet, &jobs)?;
-        let seen = Arc::new(Asked {
-            said: jobs.iter().map(|_| Mutex::default()).collect(),
-        });
-        let lines: Arc<dyn Lines> = Arc::clone(&seen) as Arc<dyn Lines>;
-        let mut ended: Vec<Option<Done>> = jobs.iter().map(|_| None).collect();
-        let start = Start {
-            args: |jobs: &[&FleetJob], _| words(args, jobs[0]),
-            log_format: "json",
-            codes: &[STALE, UNKNOWN],
-        };
-        let asked = each(
-            (&jobs, &units),
-            start,
-            (&pace, &watch.stop),
-            &lines,
-            |done| {
-                let job = done.job;
-                ended[job] = Some(done);
-            },
-        );
-        asked.await?;
-        let rows = jobs.iter().zip(&ended).enumerate();
-        let rows = rows.filter_map(|(index, (job, done))| {
-            Some(Row::of(job, done.as_ref()?, &seen.said(index)))
-        });
-        let rows: Vec<Row> = rows.collect();
-        code = worst(rows.iter().map(|row| row.code));
-        let _ = stdout::print(&match args.output {
-            Some(OutputKind::Json) => rows.iter().map(Row::json).collect(),
-            None => table(&rows),
-        });
-        Ok(())
+    let (resource, codes) = (args.of.resource.as_deref(), &[STALE, UNKNOWN]);
+    let answered = ask(folder, resource, args.parallel, codes, |job| {
+        words(args, job)
     });
-    match done {
-        Ok(()) => Ended {
-            exit_code: code,
-            ..Ended::ok()
-        },
-        Err(failure) => Ended::of(Err::<(), Failure>(failure)),
-    }
-}
-
-/// What the jobs' processes said.
-struct Asked {
-    said: Vec<Mutex<Said>>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Said {
-    report: Value,
-    error: Option<String>,
-}
-
-impl Asked {
-    fn said(&self, job: usize) -> Said {
-        let said = self.said[job].lock();
-        said.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Lines for Asked {
-    fn line(&self, job: usize, stream: Stream, text: &str, is_within: bool) {
-        let mut said = self.said[job]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match stream {
-            Stream::Stdout if is_within => {
-                said.report = serde_json::from_str(text).unwrap_or_default();
-            }
-            Stream::Stdout => {}
-            Stream::Stderr => {
-                let most = Limits::default().error_line_bytes;
-                let text = text.strip_prefix("tidegate: ").unwrap_or(text);
-                said.error.get_or_insert_with(|| words::line(text, most));
-            }
-        }
+    let rows: Vec<Row> = match answered {
+        Ok(answered) => answered.iter().map(Row::of).collect(),
+        Err(failure) => return Ended::of(Err::<(), Failure>(failure)),
+    };
+    let _ = stdout::print(&match args.output {
+        Some(OutputKind::Json) => rows.iter().map(Row::json).collect(),
+        None => table(&rows),
+    });
+    Ended {
+        exit_code: worst(rows.iter().map(|row| row.code)),
+        ..Ended::ok()
     }
 }
 
@@ -128,20 +51,22 @@ struct Row {
 }
 
 impl Row {
-    fn of(job: &FleetJob, done: &Done, said: &Said) -> Self {
-        let reasons = said.report["reasons"].as_array();
+    fn of(answered: &Answered) -> Self {
+        let report = answered.lines.last().cloned().unwrap_or_default();
+        let reasons = report["reasons"].as_array();
         let reasons: Vec<&str> = reasons
             .into_iter()
             .flatten()
             .filter_map(Value::as_str)
             .collect();
-        let why = done.why.clone().or_else(|| said.error.clone());
+        let why = answered.done.why.clone().or_else(|| answered.error.clone());
+        let why = why.unwrap_or_else(|| reasons.join("; "));
         Self {
-            label: job.label(),
-            tenant: job.tenant.clone(),
-            code: done.code,
-            report: said.report.clone(),
-            why: why.unwrap_or_else(|| reasons.join("; ")),
+            label: answered.job.label(),
+            tenant: answered.job.tenant.clone(),
+            code: answered.done.code,
+            report,
+            why,
         }
     }
 
@@ -202,24 +127,15 @@ fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
 fn words(args: &HealthArgs, job: &FleetJob) -> Vec<std::ffi::OsString> {
     let HealthArgs {
         job: _,
-        env_file,
-        set,
-        resource: _,
+        of,
         max_age,
         max_cursor_age,
-        under,
         verify,
         output: _,
         parallel: _,
         fleet_parent: _,
     } = args;
-    let shared = GivenArgs {
-        env_file: env_file.clone(),
-        set: set.clone(),
-        under: under.clone(),
-        ..GivenArgs::default()
-    };
-    let mut words = words_of("health", &job.given(&shared));
+    let mut words = words_of("health", &job.given(&of.given(None)));
     words.extend(["--output".into(), "json".into()]);
     for (flag, value) in [("--max-age", max_age), ("--max-cursor-age", max_cursor_age)] {
         if let Some(value) = value {

@@ -16,11 +16,9 @@ use super::{read_state, table};
 pub fn look(path: &Path, job: &str, count: bool, limits: &Limits) -> Result<Seen, Failure> {
     let place = DatabaseFile::of(path);
     let doing = || "cannot open";
-    if !path.exists() {
+    let Some(link) = opened(path, &place, limits)? else {
         return Ok(Seen::default());
-    }
-    let link = place.done(open(path), doing)?;
-    place.done(link.busy_timeout(limits.database_busy), doing)?;
+    };
     // One transaction, so that the row and the table are of the same commit.
     place.done(link.execute_batch("BEGIN"), doing)?;
     let state = read_state(&link, &place, job)?;
@@ -78,12 +76,9 @@ fn open(path: &Path) -> rusqlite::Result<Link> {
 /// The summaries of the last runs that ended.
 pub fn history(path: &Path, job: &str, most: i64, limits: &Limits) -> Result<Vec<String>, Failure> {
     let place = DatabaseFile::of(path);
-    let doing = || "cannot open";
-    if !path.exists() {
+    let Some(link) = opened(path, &place, limits)? else {
         return Ok(Vec::new());
-    }
-    let link = place.done(open(path), doing)?;
-    place.done(link.busy_timeout(limits.database_busy), doing)?;
+    };
     let runs = Runs {
         link: &link,
         place: &place,
@@ -92,4 +87,15 @@ pub fn history(path: &Path, job: &str, most: i64, limits: &Limits) -> Result<Vec
         limits,
     };
     runs.last(most)
+}
+
+/// The file, open to be read; none where there is none.
+fn opened(path: &Path, place: &DatabaseFile, limits: &Limits) -> Result<Option<Link>, Failure> {
+    let doing = || "cannot open";
+    if !path.exists() {
+        return Ok(None);
+    }
+    let link = place.done(open(path), doing)?;
+    place.done(link.busy_timeout(limits.database_busy), doing)?;
+    Ok(Some(link))
 }
