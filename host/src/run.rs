@@ -20,6 +20,7 @@ use crate::process::defect;
 use crate::process::memory;
 use crate::process::watch::Watch;
 use crate::run::interval::Begun;
+use crate::run::open_sink::Outputs;
 use crate::run::record::{Recording, record_apart};
 use crate::run::setup::Known;
 use crate::run::summary::Summary;
@@ -37,7 +38,7 @@ pub mod history;
 pub mod hold;
 pub mod interval;
 pub mod last_run;
-mod open_sink;
+pub mod open_sink;
 pub mod portion;
 mod record;
 pub mod setup;
@@ -55,6 +56,8 @@ pub struct Part<'k> {
     pub commons: Option<Commons>,
     /// The jobs that this process has begun.
     pub begun: Option<Begun>,
+    /// The folders that jobs of this process publish into.
+    pub outputs: Option<Outputs>,
     /// What each line of its log begins with.
     pub mark: String,
 }
@@ -68,6 +71,8 @@ pub struct Run<'a> {
     pub(crate) commons: Option<Commons>,
     /// The jobs that this process has begun, where it has several.
     pub(crate) begun: Option<Begun>,
+    /// The folders that jobs of this process publish into, where it has several.
+    pub(crate) outputs: Option<Outputs>,
     pub(crate) log: &'a Log,
     /// What is known of it so far.
     pub(crate) summary: Summary,
@@ -141,6 +146,7 @@ pub fn run_watched(
         known: part.known,
         commons: part.commons,
         begun: part.begun,
+        outputs: part.outputs,
         log: &log,
         summary,
         lock: LockState::NotYet,
@@ -162,7 +168,7 @@ pub fn run_watched(
             json!({ "what": what }),
         );
     }
-    for defect in defect::uncaught() {
+    for defect in defect::uncaught(run.commons.is_some()) {
         log.warn(
             "a defect in tidegate, please report it",
             json!({ "defect": defect }),

@@ -296,3 +296,13 @@ fn a_first_look_names_the_format_and_what_leads_on() {
         "not an array of records; set SOURCE_RECORDS, such as `/feed/link` or `/feed/entry`",
     );
 }
+
+#[test]
+fn another_prefix_on_the_way_to_the_records_is_no_empty_page() {
+    let body = "<a:list xmlns:a=\"urn:a\"><c:item xmlns:c=\"urn:b\"><id>1</id></c:item></a:list>";
+    let job = job("/a:list/b:item").set("SOURCE_RECORDS_MISSING", "empty");
+
+    let run = refused(job, body);
+
+    run.stderr_has("has `c:item` at `/a:list`, not `b:item` (SOURCE_RECORDS)");
+}

@@ -1,18 +1,23 @@
 //! How fast requests may follow each other, whatever the component is: `requests_per_second` of a policy; and among runs
 //! that have their source in common, the rate of each and what the source itself asks for.
 
-use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
+use tokio::sync::Mutex as Queue;
 use tokio::time::{Instant, sleep_until};
 
 use super::asked::asked_wait;
 use crate::limits::RATE_HELD_MAX;
 
 /// When the next request may begin.
-pub type Next = Mutex<Option<Instant>>;
+#[derive(Debug, Default)]
+pub struct Next {
+    /// Whoever asks first waits first, and alone: one that gives up leaves no gap.
+    queue: Queue<()>,
+    at: Mutex<Option<Instant>>,
+}
 
 /// Spaces requests out, without bursts.
 #[derive(Debug)]
@@ -55,42 +60,29 @@ impl Pace {
         }
     }
 
-    /// Waits for its turn: who asks first has it first. A turn that is given up is the next one's, if none was given after it.
+    /// Waits for its turn: who asks first has it first. What others are asked to wait meanwhile, it waits, too.
     pub async fn turn(&self) {
-        if self.is_shared || !self.pause.is_zero() {
-            let turn = Turn {
-                at: self.turn_at(Instant::now()),
-                of: self,
-            };
-            sleep_until(turn.at).await;
-            mem::forget(turn);
+        if !self.is_shared && self.pause.is_zero() {
+            return;
+        }
+        let _first = self.next.queue.lock().await;
+        while let Some(at) = self.wait(Instant::now()) {
+            sleep_until(at).await;
         }
     }
 
     fn next(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+        self.next.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn turn_at(&self, now: Instant) -> Instant {
+    /// Until when to wait; `None`: the turn is taken.
+    fn wait(&self, now: Instant) -> Option<Instant> {
         let mut next = self.next();
-        let at = next.map_or(now, |next| next.max(now));
-        *next = Some(at + self.pause);
-        at
-    }
-}
-
-/// A turn that is waited for.
-struct Turn<'p> {
-    at: Instant,
-    of: &'p Pace,
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let mut next = self.of.next();
-        if *next == Some(self.at + self.of.pause) {
-            *next = Some(self.at);
+        let later = next.filter(|at| *at > now);
+        if later.is_none() {
+            *next = Some(now + self.pause);
         }
+        later
     }
 }
 
@@ -100,8 +92,17 @@ mod tests {
 
     use super::*;
 
+    /// When a request that asks at `now` has its turn.
+    fn turn_at(pace: &Pace, now: Instant) -> Instant {
+        let at = pace.wait(now).unwrap_or(now);
+        if at > now {
+            assert_eq!(pace.wait(at), None);
+        }
+        at
+    }
+
     #[test]
-    fn a_turn_that_is_given_up_is_the_next_ones_unless_another_was_given_after_it() {
+    fn turns_that_are_given_up_leave_no_gap_in_whatever_order() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
@@ -120,9 +121,10 @@ mod tests {
             assert!(older.as_mut().now_or_never().is_none());
             assert!(newer.as_mut().now_or_never().is_none());
             drop(older);
-            assert_eq!(next(), second + 2 * pace.pause);
+            assert_eq!(next(), second);
+            assert!(newer.as_mut().now_or_never().is_none());
             drop(newer);
-            assert_eq!(next(), second + pace.pause);
+            assert_eq!(next(), second);
         });
     }
 
@@ -132,7 +134,7 @@ mod tests {
         let of = |ms| Pace::shared(Duration::from_millis(ms), next.clone());
         let (fast, slow) = (of(100), of(500));
 
-        let turns = [&fast, &slow, &fast, &fast].map(|pace| pace.turn_at(now));
+        let turns = [&fast, &slow, &fast, &fast].map(|pace| turn_at(pace, now));
 
         let after = [0, 100, 600, 700].map(Duration::from_millis);
         assert_eq!(turns, after.map(|after| now + after));
@@ -158,9 +160,9 @@ mod tests {
         one.hear(busy, &asked(RATE_HELD_MAX.as_secs() + 1));
         alone.hear(busy, &asked(60));
 
-        let held = other.turn_at(begun) - begun;
+        let held = turn_at(&other, begun) - begun;
         assert!((60..61).contains(&held.as_secs()), "{held:?}");
-        assert_eq!(alone.turn_at(begun), begun);
+        assert_eq!(turn_at(&alone, begun), begun);
     }
 
     #[test]
@@ -169,7 +171,8 @@ mod tests {
         let pace = Pace::new(pause);
         let now = Instant::now();
 
-        let turns = [0, 0, 0, 5_000, 5_000].map(|ms| pace.turn_at(now + Duration::from_millis(ms)));
+        let turns =
+            [0, 0, 0, 5_000, 5_000].map(|ms| turn_at(&pace, now + Duration::from_millis(ms)));
 
         let late = now + Duration::from_secs(5);
         let expected = [now, now + pause, now + 2 * pause, late, late + pause];

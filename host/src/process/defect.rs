@@ -40,10 +40,18 @@ pub fn caught_without_values<T>(work: impl FnOnce() -> T) -> Result<T, Failure> 
     catching(work).map_err(|defect| defect.without_values().failure())
 }
 
-/// The panics that nothing has caught so far, in words: those of tasks and threads whose end nobody looks at.
-pub fn uncaught() -> Vec<String> {
+/// The panics that nothing has caught so far, in words: those of tasks and threads whose end nobody looks at. Where several jobs
+/// are in this process, `are_of_several`, one may have a value of another's in it: they are without values then.
+pub fn uncaught(are_of_several: bool) -> Vec<String> {
     let mut uncaught = UNCAUGHT.lock().unwrap_or_else(PoisonError::into_inner);
-    uncaught.drain(..).map(|defect| defect.text()).collect()
+    let uncaught = uncaught.drain(..).map(|defect| {
+        if are_of_several {
+            defect.without_values()
+        } else {
+            defect
+        }
+    });
+    uncaught.map(|defect| defect.text()).collect()
 }
 
 fn catching<T>(work: impl FnOnce() -> T) -> Result<T, Defect> {
@@ -186,7 +194,7 @@ mod tests {
 
         let _ = std::thread::spawn(|| panic!("nobody looks at this thread")).join();
 
-        let told = uncaught().join("\n");
+        let told = uncaught(false).join("\n");
         assert!(told.contains("nobody looks at this thread"), "{told}");
     }
 }

@@ -1,6 +1,7 @@
 //! Opens the sink: the lock, the folder that is OUTPUT_DIR or one of the run's own, and the last commit.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
@@ -15,6 +16,32 @@ use crate::settings::catalogue::PRIMARY_KEY;
 use crate::settings::host::HostPlan;
 use crate::settings::plan::Plan;
 use crate::sink::{self, Sink, SinkContext};
+
+/// The folders that the jobs of one process publish into: each has its own.
+#[derive(Debug, Clone, Default)]
+pub struct Outputs(Arc<Mutex<BTreeMap<(u64, u64), String>>>);
+
+impl Outputs {
+    /// Takes this one for `job`. `Err` (78): another job has it.
+    fn take(&self, folder: &Folder, job: &str) -> Result<(), Failure> {
+        let stat = folder.stat()?;
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match taken.insert((stat.st_dev, stat.st_ino), job.to_owned()) {
+            None => Ok(()),
+            Some(other) => {
+                let failure = Failure::new(
+                    Outcome::Settings,
+                    format!(
+                        "OUTPUT_DIR `{}` is also that of `{other}`, which runs beside it: each would replace the other's set; give each a folder of its own",
+                        folder.path().display()
+                    ),
+                );
+                taken.insert((stat.st_dev, stat.st_ino), other);
+                Err(failure)
+            }
+        }
+    }
+}
 
 impl Run<'_> {
     /// The sink at its last commit, or `None` when another run of this job is under way and that is fine.
@@ -84,6 +111,9 @@ impl Run<'_> {
     fn lock(&mut self, host: &HostPlan, check: Check<'_>) -> Result<Arc<Lock>, Failure> {
         let folder = if let Some(path) = &host.output_dir {
             let folder = Folder::open_or_create(path, host.output.file_mode, host.writers)?;
+            if let Some(outputs) = &self.outputs {
+                outputs.take(&folder, &host.job)?;
+            }
             if let Some(above) = folder.exposed_by()? {
                 self.log.warn(
                     "another user can replace the output folder",

@@ -13,6 +13,7 @@ use super::page::{PAGES, Page};
 use super::place::Place;
 use super::{report, side_by_side, wrong_in_one_job};
 use crate::server::Reply;
+use crate::world::Job;
 
 /// Jobs that share the cuts of one test.
 const JOBS: usize = 8;
@@ -148,4 +149,16 @@ fn holds_over(
         cuts + 1,
         &side_by_side(jobs.collect(), |meetings| wrong_in_one_job(&meetings)),
     );
+}
+
+#[test]
+fn lines_of_which_nothing_shows_the_end_are_no_page() {
+    let mut job = Job::new()
+        .set("SOURCE_FORMAT", "ndjson")
+        .reply(Reply::new(200, "{\"id\":1}\n").unframed());
+
+    job.run()
+        .exits(ProtocolBroken)
+        .publishes_nothing()
+        .stderr_has("nothing shows where its lines end");
 }

@@ -444,3 +444,28 @@ fn resources_whose_process_is_killed_are_70_each_and_the_next_run_is_well() {
     let again = shop.api(|_| Reply::new(200, TWO));
     all_well(&again.tidegate(["run", "shop.toml"]), &["a", "b"]);
 }
+
+#[test]
+fn what_two_programs_of_one_name_print_is_not_taken_for_one_credential() {
+    let shop = shop(&[], "source_auth = \"oauth2\"", "");
+    let out = shop.beside("out").display().to_string();
+    let of = |name: &str| {
+        format!(
+            "[resources.{name}]\nsource_api_url = \"{{server}}/{name}\"\nsource_client_secret_command = \"/bin/echo s3cret-of-{name}-0123456789\"\n"
+        )
+    };
+    let text = format!(
+        "[source]\nsource_auth = \"oauth2\"\n[auth]\nsource_token_url = \"{{server}}/token\"\nsource_client_id = \"tidegate\"\n[output]\noutput_dir = {out:?}\n{}{}",
+        of("a"),
+        of("b")
+    );
+    shop.file("shop.toml", &text);
+    let shop = with_tokens(shop, |_, number| {
+        Reply::new(200, json!([{"id": number}]).to_string())
+    });
+
+    let printed = shop.tidegate(["run", "shop.toml"]);
+
+    all_well(&printed, &["a", "b"]);
+    assert_eq!(logins(&shop), 2);
+}

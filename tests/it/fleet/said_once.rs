@@ -80,6 +80,19 @@ fn a_resource_overrides_what_is_shared_and_has_a_folder_of_its_own() {
 }
 
 #[test]
+fn two_resources_of_one_folder_do_not_replace_each_others_set() {
+    let job = shop(&SHOP.replace("{dir}/people", "{dir}/out/orders"));
+
+    let printed = job.tidegate(["run", "shop.toml"]);
+
+    printed.exits(78);
+    let mut ended: Vec<u64> = codes(&printed).into_iter().map(|(_, code)| code).collect();
+    ended.sort_unstable();
+    assert_eq!(ended, [0, 78]);
+    printed.stderr_has("which runs beside it: each would replace the other's set");
+}
+
+#[test]
 fn one_resource_runs_alone() {
     let job = shop(SHOP);
 

@@ -1,5 +1,9 @@
 //! An object where the array of records should be: one record, as some sources send one where they have one; or something else.
 
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
 use super::Shape;
 use crate::failure::quoted;
 use crate::source::outline::{Member, elements, members};
@@ -153,6 +157,9 @@ pub(super) fn check_way(body: &str, shape: &Shape) -> Result<(), String> {
             quoted(expected)
         ));
     }
+    for (end, _) in shape.records_at.match_indices('/').skip(1) {
+        other_prefix(body, &shape.records_at, end)?;
+    }
     let others = shape.others.iter().map(Pointer::text);
     for at in records_at.into_iter().chain(others) {
         for (end, _) in at.match_indices('/').skip(1) {
@@ -170,6 +177,27 @@ pub(super) fn check_way(body: &str, shape: &Shape) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// `Err`: in place of the step behind `end` of the way to the records, there is one of the same name with another prefix.
+fn other_prefix(body: &str, at: &str, end: usize) -> Result<(), String> {
+    let way = Pointer::parse(&at[..end]).ok();
+    let Some(value) = way.and_then(|way| value_at(body, &way)) else {
+        return Ok(());
+    };
+    let step = at[end + 1..].split('/').next().unwrap_or_default();
+    let here: BTreeMap<String, &RawValue> = serde_json::from_str(value).unwrap_or_default();
+    let local = |name: &str| name.rsplit(':').next().unwrap_or_default().to_owned();
+    let mut others = here.keys().filter(|name| local(name) == local(step));
+    match others.next() {
+        Some(other) if !here.contains_key(step) => Err(format!(
+            "has {} at {}, not {} (SOURCE_RECORDS)",
+            quoted(other),
+            quoted(&at[..end]),
+            quoted(step)
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn value_at<'b>(body: &'b str, at: &Pointer) -> Option<&'b str> {

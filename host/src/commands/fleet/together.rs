@@ -15,6 +15,7 @@ use crate::egress::Commons;
 use crate::outcome::{Ended, Failure, Outcome};
 use crate::process::watch::{NO_THREAD, Watch};
 use crate::run::interval::Begun;
+use crate::run::open_sink::Outputs;
 use crate::run::{Part, run_watched};
 
 /// Runs the jobs that `--together` names, at most `--parallel` at the same time. The code is the worst of theirs.
@@ -29,6 +30,7 @@ pub fn run(args: &RunArgs, environment: impl IntoIterator<Item = (String, String
         part: Part {
             commons: Some(Commons::default()),
             begun: Some(Begun::default()),
+            outputs: Some(Outputs::default()),
             ..Part::default()
         },
         next: AtomicUsize::new(0),
