@@ -299,7 +299,7 @@ fn make_key(folder: &OwnedFd) -> std::io::Result<()> {
     }
 }
 
-/// The file `name`, open for reading; `None` when there is nothing. `Err` unless it is a regular file with this one name that
+/// The file `name`, open for reading; `None` when there is nothing. `Err` unless it is a regular file with no other name that
 /// only this user can write.
 fn open_file(folder: &OwnedFd, name: &str, shown: &str) -> Result<Option<(File, Stat)>, String> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -315,7 +315,7 @@ fn open_file(folder: &OwnedFd, name: &str, shown: &str) -> Result<Option<(File, 
     let rights = Rights::from(&stat);
     let why = if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         "is not a regular file".to_owned()
-    } else if stat.st_nlink != 1 {
+    } else if stat.st_nlink > 1 {
         format!("has {} names (hard links)", stat.st_nlink)
     } else if !rights.is_ours() {
         format!("belongs to user {}", rights.owner)

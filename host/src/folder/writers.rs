@@ -114,12 +114,12 @@ pub fn unless_unusable<T>(looked: Result<T, Failure>) -> Result<Option<T>, Failu
 }
 
 /// `Err` (73) unless what was opened for writing is a regular file of this user with this one name: what is written to any
-/// other may be somebody else's. To be asked before anything is.
+/// other may be somebody else's. To be asked before anything is. One that another run replaced since has no name, and is fine.
 pub fn refuse_foreign_file(stat: &Stat, shown: &str) -> Result<(), Failure> {
     let rights = Rights::from(stat);
     let why = if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         "it is not a regular file".to_owned()
-    } else if stat.st_nlink != 1 {
+    } else if stat.st_nlink > 1 {
         format!("it has {} names (hard links)", stat.st_nlink)
     } else if rights.is_ours() {
         return Ok(());
