@@ -58,6 +58,7 @@ impl Run<'_> {
         let Some(mut sink) = self.open(plan, host, &check)? else {
             return Ok(Outcome::Skipped);
         };
+        self.ping_start(&mut *sink);
         self.record_beginning(&mut *sink);
         let ended = self.publish(&job, plan, &mut *sink, stop);
         let ended =

@@ -452,6 +452,17 @@ pub const TOKENS_LEARNED_MAX: usize = 16;
 pub const COOKIES_LEARNED_MAX: usize = 64;
 /// Keys that were read again from their file, and parts of them; an older one was replaced that often since.
 pub const KEYS_LEARNED_MAX: usize = 256;
+/// How long all notices of a run's end may take: alerts, pings and ALERT_COMMAND, which are sent at the same time.
+pub const NOTICES_MAX: Duration = Duration::from_secs(10);
+/// How much of the answer to one is read, and for how long. The rest is left.
+pub const NOTICE_ANSWER_BYTES_MAX: usize = 4 * 1024;
+pub const NOTICE_ANSWER_MAX: Duration = Duration::from_secs(1);
+/// The text of a notice, in bytes: the least that a service takes is ntfy's 4,096. A longer one is cut.
+pub const NOTICE_TEXT_BYTES_MAX: usize = 3_000;
+/// Its title.
+pub const NOTICE_TITLE_BYTES_MAX: usize = 150;
+/// PagerDuty's `summary`: 1,024 characters.
+pub const PAGERDUTY_SUMMARY_BYTES_MAX: usize = 1_000;
 /// How long a program that prints a secret may take.
 pub const COMMAND_MAX: Duration = Duration::from_secs(10);
 /// How much it may print.

@@ -19,15 +19,17 @@ use crate::outcome::{Committed, Ended};
 use crate::process::defect;
 use crate::process::memory;
 use crate::process::watch::Watch;
+use crate::run::alerts::Alerts;
 use crate::run::interval::Begun;
 use crate::run::open_sink::Outputs;
-use crate::run::record::{Recording, record_apart};
+use crate::run::record::{Apart, Recording};
 use crate::run::setup::Known;
 use crate::run::summary::Summary;
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::Commands;
 use crate::words;
 
+pub mod alerts;
 pub mod call_component;
 mod changed_settings;
 mod credential;
@@ -46,6 +48,9 @@ mod sharing;
 pub mod summary;
 
 pub use changed_settings::refuse_changes;
+
+/// What a line on stderr begins with.
+const OUR_NAME: &str = "tidegate: ";
 
 /// What a run has of the command that it is a part of.
 #[derive(Clone, Default)]
@@ -87,6 +92,8 @@ pub struct Run<'a> {
     pub(crate) clock: Instant,
     /// Members of the records that are other than before.
     pub(crate) drift: drift::Drift,
+    /// Who hears how it ended.
+    pub(crate) alerts: Alerts,
 }
 
 /// Where the run is with the lock, which decides who may write `last-run.json`.
@@ -137,6 +144,10 @@ pub fn run_watched(
         ("run_id".to_owned(), json!(summary.run_id)),
         ("job".to_owned(), json!(summary.job)),
     ]);
+    let own_name = match part.mark.as_str() {
+        "" => OUR_NAME.to_owned(),
+        mark => mark.to_owned(),
+    };
     let log = Log::new(log_format(args, &host), context, redactor.clone())
         .marked(part.mark)
         .showing(host.log_level, host.has_colours);
@@ -155,6 +166,7 @@ pub fn run_watched(
         recording: Recording::at_first(&host, args.dry_run),
         clock,
         drift: drift::Drift::default(),
+        alerts: Alerts::new(&host, args.quiet),
     };
     let where_recorded = (run.recording == Recording::Due).then(|| host.clone());
     let mut result = watch.block_on(run.flow((inputs, host), &watch.stop));
@@ -180,6 +192,7 @@ pub fn run_watched(
         lock,
         temporary,
         recording,
+        mut alerts,
         ..
     } = run;
     log.component_ended();
@@ -191,16 +204,41 @@ pub fn run_watched(
     let error = result
         .err()
         .map(|failure| redactor.hide(&summary.error_line(&failure, &limits)));
-    remember(&lock, output_dir, &summary, &limits, &log);
-    if let (Some(host), Recording::Due) = (where_recorded, recording) {
-        record_apart(watch, &host, &summary, &log);
+    let folder = folder_of(&lock, output_dir);
+    if let Some(folder) = &folder {
+        add_to_history(folder, &summary, &limits, &log);
+    }
+    let recorded = alerts.recorded.take();
+    let mut database = where_recorded.map(|host| Apart::new(watch, host, recording, recorded));
+    if let (None, Some(database)) = (&folder, &mut database) {
+        // The state of alerts is there, if anywhere.
+        alerts.know(database.write(&summary, &log).before.as_deref());
+    }
+    let told = alerts.tell(
+        (watch, &log),
+        (&lock, folder.as_ref()),
+        &mut summary,
+        error.as_deref(),
+        |summary| match (&folder, &mut database) {
+            (Some(folder), _) => remember(folder, summary, &log),
+            (None, Some(database)) => database.write(summary, &log).is_there,
+            (None, None) => false,
+        },
+    );
+    if let (Some(_), Recording::Due, Some(database)) = (&folder, recording, &mut database) {
+        database.write(&summary, &log);
     }
     tell(args, &log, &summary);
+    if let Some(recovered) = told.recovered {
+        // As a failure's line, so that whoever has heard of that hears of this.
+        let line = format!("{own_name}{}: {recovered}\n", redactor.hide(&summary.job));
+        let _ = std::io::stderr().write_all(words::escaped_lines(&line).as_bytes());
+    }
     drop(lock);
     drop(temporary);
     let ended = Ended {
         exit_code: summary.exit_code,
-        error,
+        error: error.filter(|_| told.is_said || std::io::stderr().is_terminal()),
         job: None,
     };
     (ended.of_job(&summary.job, &redactor), summary)
@@ -234,46 +272,52 @@ fn tell(args: &RunArgs, log: &Log, summary: &Summary) {
     }
 }
 
-/// Writes `last-run.json` and a line of `runs.ndjson`: the holder of the lock does, and a run that failed before it, where the folder exists and nobody
-/// can write to it who may not.
-fn remember(
-    lock: &LockState,
-    output_dir: Option<(PathBuf, Writers)>,
-    summary: &Summary,
-    limits: &Limits,
-    log: &Log,
-) {
-    let folder = match lock {
-        LockState::Lost => return,
-        LockState::Yes(lock) => Some(lock.folder().clone()),
-        LockState::NotYet => {
-            output_dir.and_then(|(path, writers)| Folder::open_for(&path, writers).ok().flatten())
+/// The folder that has the records of runs: the holder of the lock writes there, and a run that failed before it, where the folder
+/// exists and nobody can write to it who may not.
+fn folder_of(lock: &LockState, output_dir: Option<(PathBuf, Writers)>) -> Option<Folder> {
+    match (lock, output_dir) {
+        (LockState::Lost, _) => None,
+        (LockState::Yes(lock), _) => Some(lock.folder().clone()),
+        (LockState::NotYet, output_dir) => {
+            let (path, writers) = output_dir?;
+            Folder::open_for(&path, writers).ok().flatten()
         }
-    };
-    let Some(folder) = folder else { return };
-    if let Err(failure) = history::add(&folder, &summary.run_id, summary, limits) {
+    }
+}
+
+/// Adds a line to `runs.ndjson`.
+fn add_to_history(folder: &Folder, summary: &Summary, limits: &Limits, log: &Log) {
+    if let Err(failure) = history::add(folder, &summary.run_id, summary, limits) {
         log.warn(
             "runs.ndjson not written",
             json!({ "error": failure.message, "what": "`tidegate runs` does not list this run" }),
         );
     }
+}
+
+/// Writes `last-run.json`. True if and only if the next run can read what matters of it.
+fn remember(folder: &Folder, summary: &Summary, log: &Log) -> bool {
     // Only a failed run can have been a trial: any other has nothing to ask of the record before it.
     let has_failed = summary.exit_code != 0;
-    let before = has_failed.then(|| last_run::read(&folder, &Limits::default()));
+    let before = has_failed.then(|| last_run::read(folder, &Limits::default()));
     let before = before.and_then(Result::ok).flatten();
     if last_run::is_a_trial(summary, before.as_ref()) {
         log.info(
             "last-run.json left as it is, this run was a trial",
             json!({ "set": summary.set, "dry_run": summary.dry_run }),
         );
-        return;
+        return true;
     }
-    if let Err(failure) = last_run::write(&folder, &summary.run_id, summary) {
-        log.warn(
-            "last-run.json not written",
-            json!({ "error": failure.message }),
-        );
-    }
+    let Err(failure) = last_run::write(folder, &summary.run_id, summary) else {
+        return true;
+    };
+    log.warn(
+        "last-run.json not written",
+        json!({ "error": failure.message }),
+    );
+    // There may be a shorter one.
+    let now = last_run::read(folder, &Limits::default()).ok().flatten();
+    now.is_some_and(|now| now.run_id == summary.run_id && now.alert == summary.alert)
 }
 
 fn log_format(args: &RunArgs, host: &HostPlan) -> log::Format {

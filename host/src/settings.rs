@@ -3,6 +3,7 @@
 //! The host's are rows of the catalogue, the component declares its own. Inputs are read once, in one pass; whatever comes
 //! behind reads that table alone.
 
+pub mod alerts;
 mod auth;
 pub mod catalogue;
 pub mod columns;

@@ -30,6 +30,7 @@ macro_rules! pages {
 
 pages! {
     "README.md"
+    "docs/alerts.md"
     "docs/answers.md"
     "docs/architecture.md"
     "docs/component-elsewhere.md"

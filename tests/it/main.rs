@@ -4,6 +4,8 @@
 
 /// `tests/advisories.sh`.
 mod advisories;
+/// Alerts and pings.
+mod alerts;
 /// The component alone, in a plain runtime with stock WASI.
 mod alone;
 /// What an answer means: programs that find its records, pages without any, statuses.

@@ -1,7 +1,7 @@
-//! A program of the operator's that prints a secret. It is started without a shell, with the environment that it is given, and
+//! A program of the operator's that prints a secret, or that is told how a run ended. It is started without a shell, with the environment that it is given, and
 //! ends within a time; what it prints is limited.
 
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -116,6 +116,61 @@ pub fn output(
     Ok(Zeroizing::new(text.to_owned()))
 }
 
+/// Starts the program of these words with `input` on its standard input, and waits for its end. `Err` says how it failed; what it
+/// prints goes nowhere. After `limit` it is killed, with all that it started.
+pub fn told<'e>(
+    words: &[String],
+    environment: impl IntoIterator<Item = (&'e str, &'e str)>,
+    mut input: &[u8],
+    limit: Duration,
+) -> Result<(), String> {
+    let (program, args) = words.split_first().ok_or("names no program")?;
+    let child = Command::new(program)
+        .args(args)
+        .env_clear()
+        .envs(environment)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn();
+    let mut child = Started(child.map_err(|error| format!("cannot be started: {error}"))?);
+    let mut stdin = child.0.stdin.take();
+    if let Some(stdin) = &stdin {
+        let flags = fcntl_getfl(stdin).map_err(|error| error.to_string())?;
+        fcntl_setfl(stdin, flags | OFlags::NONBLOCK).map_err(|error| error.to_string())?;
+    }
+    let begun = Instant::now();
+    loop {
+        // A program that does not read it is as good as one that does.
+        let written = match &mut stdin {
+            Some(open) if !input.is_empty() => open.write(input),
+            _ => Ok(0),
+        };
+        match written {
+            Ok(count) => input = &input[count..],
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(_) => input = &[],
+        }
+        if input.is_empty() {
+            // Its end is where the input ends.
+            stdin = None;
+        }
+        if let Some(status) = child.0.try_wait().map_err(|error| error.to_string())? {
+            return if status.success() {
+                Ok(())
+            } else {
+                Err(format!("ended with {status}; run it by hand to see why"))
+            };
+        }
+        if begun.elapsed() > limit {
+            return Err(format!("did not end within {}", spoken(limit)));
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
 /// A program that is killed, with all that it started, unless it has ended.
 struct Started(Child);
 
@@ -196,6 +251,39 @@ mod tests {
                 .contains("printed more than 64 KiB")
         );
         assert!(ran("printf '\\377'").unwrap_err().contains("not UTF-8"));
+    }
+
+    #[test]
+    fn a_program_is_told_what_is_on_its_stdin_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let heard = folder.path().join("heard");
+        let line = format!("sh -c 'cat > {0}; env >> {0}'", heard.display());
+        let text = "x".repeat(200_000);
+        let environment = [("PATH", "/usr/bin:/bin"), ("A", "b")];
+        let limit = Duration::from_mins(1);
+
+        told(&words(&line).unwrap(), environment, text.as_bytes(), limit).unwrap();
+        let deaf = told(&words("true").unwrap(), environment, text.as_bytes(), limit);
+
+        let heard = std::fs::read_to_string(heard).unwrap();
+        let (input, environment) = heard.split_at(text.len());
+        assert_eq!(input, text);
+        assert!(environment.contains("A=b"), "{environment}");
+        assert!(!environment.contains("HOME="), "{environment}");
+        assert_eq!(deaf, Ok(()));
+    }
+
+    #[test]
+    fn a_program_that_is_told_and_fails_or_does_not_end_is_named_by_how() {
+        let environment = [("PATH", "/usr/bin:/bin")];
+        let told = |line: &str| {
+            let words = words(line).unwrap();
+            told(&words, environment, b"{}", Duration::from_millis(200)).unwrap_err()
+        };
+
+        assert!(told("sh -c 'echo s3cret; exit 3'").starts_with("ended with exit status: 3"));
+        assert!(told("sleep 600").contains("did not end within"));
+        assert!(told("/nowhere/notify").contains("cannot be started"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::folder::{Folder, refuse_foreign_file};
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
+use crate::run::alerts::Failing;
 use crate::run::summary::Summary;
 use crate::sink::files::commit;
 use crate::words;
@@ -45,6 +46,9 @@ pub struct LastRun {
     pub generation: Option<String>,
     /// Records in that set.
     pub records: u64,
+    /// Failed runs in a row, where they are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert: Option<Failing>,
 }
 
 /// Writes down how a run ended: `record`, which has [`LastRun`]'s members and may have more.

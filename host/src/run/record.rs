@@ -1,6 +1,7 @@
 //! How the run is going and ended, as a row beside the data in a database: for `health` and people; never an input to a run,
 //! and never a reason for one to end otherwise.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
 use crate::process::watch::Watch;
 use crate::run::Run;
+use crate::run::alerts::Failing;
 use crate::run::last_run::{self, LastRun};
 use crate::run::summary::Summary;
 use crate::settings::host::HostPlan;
@@ -55,7 +57,7 @@ impl Run<'_> {
             ended: None,
             summary: summary.to_string(),
         };
-        self.recorded(sink.record(&row, &|_| false), false);
+        self.recorded(sink.record(&row, &|_| false), false, None);
     }
 
     /// Writes how it ended.
@@ -74,6 +76,7 @@ impl Run<'_> {
         let mut summary = self.summary.clone();
         summary.end(ended, Timestamp::now(), self.clock.elapsed());
         summary.cursor = summary.cursor.map(|cursor| self.log.hide(&cursor));
+        self.alerts.count_for_record(&mut summary);
         let is_trial = |before: &str| is_a_trial(&summary, before);
         let recorded = sink.record(&row(&summary), &is_trial);
         let is_late = since.elapsed() >= limits.database_record;
@@ -81,10 +84,15 @@ impl Run<'_> {
             may_pass: failure.may_pass && !is_late,
             ..failure
         });
-        self.recorded(recorded, true);
+        self.recorded(recorded, true, summary.alert);
     }
 
-    fn recorded(&mut self, recorded: Result<Recorded, Failure>, is_over: bool) {
+    fn recorded(
+        &mut self,
+        recorded: Result<Recorded, Failure>,
+        is_over: bool,
+        alert: Option<Failing>,
+    ) {
         match recorded {
             // Another connection may do.
             Err(failure) if failure.may_pass => {}
@@ -95,6 +103,9 @@ impl Run<'_> {
             Ok(Recorded::Elsewhere) => self.recording = Recording::Over,
             Ok(recorded) if is_over => {
                 told(self.log, &self.summary, recorded);
+                if recorded == Recorded::Yes {
+                    self.alerts.recorded = Some(alert);
+                }
                 self.recording = Recording::Over;
             }
             Ok(_) => {}
@@ -102,15 +113,73 @@ impl Run<'_> {
     }
 }
 
-/// Writes how a run ended that had no connection, or has lost it.
-pub fn record_apart(watch: &Watch, host: &HostPlan, summary: &Summary, log: &Log) {
-    let Some(url) = &host.database else { return };
-    let is_trial = |before: &str| is_a_trial(summary, before);
-    let recorded =
-        watch.block_on(async { database::record_apart(url, host, &row(summary), &is_trial) });
-    match recorded {
-        Ok(recorded) => told(log, summary, recorded),
-        Err(failure) => warn(log, &failure),
+/// Writes how a run ended by a connection of its own: that of the run had none, or has lost it, or what was written has changed.
+pub struct Apart<'w> {
+    watch: &'w Watch,
+    host: HostPlan,
+    recording: Recording,
+    /// What is there already of this run's alerts, if it has a row.
+    recorded: Option<Option<Failing>>,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// Whether there is a row of this run as it is now.
+    pub is_there: bool,
+    /// The summary of the run before this one, where a failed run asked.
+    pub before: Option<String>,
+}
+
+impl<'w> Apart<'w> {
+    pub fn new(
+        watch: &'w Watch,
+        host: HostPlan,
+        recording: Recording,
+        recorded: Option<Option<Failing>>,
+    ) -> Self {
+        Self {
+            watch,
+            host,
+            recording,
+            recorded,
+        }
+    }
+
+    /// Writes it, unless that is done, or was in vain.
+    pub fn write(&mut self, summary: &Summary, log: &Log) -> Written {
+        let is_there = self.recorded.as_ref() == Some(&summary.alert);
+        let is_over = self.recording == Recording::Over && self.recorded.is_none();
+        let Some(url) = self
+            .host
+            .database
+            .as_ref()
+            .filter(|_| !is_there && !is_over)
+        else {
+            return Written {
+                is_there,
+                before: None,
+            };
+        };
+        self.recording = Recording::Over;
+        let before = Cell::new(None);
+        let is_trial = |found: &str| {
+            before.set(Some(found.to_owned()));
+            is_a_trial(summary, found)
+        };
+        let recorded = self
+            .watch
+            .block_on(async { database::record_apart(url, &self.host, &row(summary), &is_trial) });
+        match &recorded {
+            Ok(recorded) => told(log, summary, *recorded),
+            Err(failure) => warn(log, failure),
+        }
+        let is_there = matches!(recorded, Ok(Recorded::Yes));
+        self.recorded = is_there.then(|| summary.alert.clone());
+        Written {
+            is_there,
+            before: before.take(),
+        }
     }
 }
 

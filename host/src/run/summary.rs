@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::limits::Limits;
 use crate::outcome::{Committed, Failure, Outcome};
+use crate::run::alerts::Failing;
 use crate::run::drift::DriftSummary;
 use crate::sink::Totals;
 use crate::units::{counted, counted_in_thousands, thousands};
@@ -89,6 +90,9 @@ pub struct Summary {
     pub echoes_redacted: u64,
     /// The cursor after this run.
     pub cursor: Option<String>,
+    /// Failed runs in a row up to this one, and what was said of them, where somebody wants to hear it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert: Option<Failing>,
     /// CPU time of the component.
     pub component_cpu_ms: u64,
     /// The same, of which less than a millisecond counts too.
@@ -141,6 +145,7 @@ impl Summary {
             wire_bytes: 0,
             echoes_redacted: 0,
             cursor: None,
+            alert: None,
             component_cpu_ms: 0,
             component_cpu: Duration::ZERO,
             component_staged_bytes: 0,

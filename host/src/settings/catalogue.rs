@@ -12,8 +12,10 @@ use url::Url;
 
 use crate::egress::{Algorithm, LoginBody, Origin, Proxy, SendAs, SentIn, TokenIn};
 use crate::folder::Writers;
+use crate::given_file::command;
 use crate::log;
 use crate::secret::Secret;
+use crate::settings::alerts::{self, After, AlertFormat};
 use crate::settings::auth::{GrantType, KeyFormat, Scheme};
 use crate::settings::columns::{self, Column};
 use crate::settings::data_file::{Compression, Delimiter, Formulas, OutputFormat};
@@ -84,6 +86,8 @@ pub enum Group {
     Gates,
     /// When data is stale.
     Health,
+    /// Who hears how runs end.
+    Alerts,
     /// Who may be talked to.
     Network,
     /// How long and how much.
@@ -92,12 +96,13 @@ pub enum Group {
 
 impl Group {
     /// All, in the order in which they are listed.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Source,
         Self::Auth,
         Self::Output,
         Self::Gates,
         Self::Health,
+        Self::Alerts,
         Self::Network,
         Self::Limits,
     ];
@@ -110,6 +115,7 @@ impl Group {
             Self::Output => "Output",
             Self::Gates => "Gates: when a run is refused instead of published",
             Self::Health => "Health",
+            Self::Alerts => "Alerts and pings",
             Self::Network => "Network",
             Self::Limits => "Limits and scheduling",
         }
@@ -123,6 +129,7 @@ impl Group {
             Self::Output => "output",
             Self::Gates => "gates",
             Self::Health => "health",
+            Self::Alerts => "alerts",
             Self::Network => "network",
             Self::Limits => "limits",
         }
@@ -200,7 +207,10 @@ impl Row {
 
     /// True if and only if every value is a whole number, perhaps with a unit that may be left out.
     pub fn is_number(&self) -> bool {
-        matches!(self.form, Form::Pattern(NUMBER | PERCENT))
+        matches!(
+            self.form,
+            Form::Pattern(NUMBER | PERCENT | NUMBER_OR_DURATION)
+        )
     }
 
     /// True if and only if it is a switch.
@@ -276,12 +286,15 @@ pub fn secret(name: &str) -> Option<&'static Row> {
 
 const YES_OR_NO: [&str; 6] = ["yes", "no", "true", "false", "1", "0"];
 const DURATION: &str = "^[0-9]+[smhd]$";
+const NUMBER_OR_DURATION: &str = "^[0-9]+[smhd]?$";
 const BYTES: &str = "^[0-9]+(KiB|MiB|GiB)$";
 const NUMBER: &str = "^[0-9]+$";
 const PERCENT: &str = "^[0-9]+%?$";
 const URL: &str = "^https?://";
 const NAMES: &str = "^[A-Z][A-Z0-9_]*( *, *[A-Z][A-Z0-9_]*)*$";
 
+/// The value of ALERT_FORMAT that needs a key.
+pub const PAGERDUTY: &str = "pagerduty";
 /// The value of SOURCE_AUTH that fetches a token.
 pub const OAUTH2: &str = "oauth2";
 /// The value of SOURCE_AUTH that logs in.
@@ -486,7 +499,8 @@ catalogue! {
     COMMAND_ENVIRONMENT: Vec<String> = env_file::names {
         group: Group::Auth,
         example: "VAULT_ADDR,VAULT_TOKEN",
-        meaning: "Environment variables for the programs in NAME_COMMAND, besides PATH and HOME, comma-separated",
+        meaning: "Environment variables for the programs in NAME_COMMAND and ALERT_COMMAND, besides PATH and HOME, \
+                  comma-separated",
         form: Form::Pattern(NAMES),
         separator: Some(','),
     }
@@ -751,6 +765,62 @@ catalogue! {
         meaning: "`health`: maximum age of the newest record, which is the cursor read as a time",
         form: Form::Pattern(DURATION),
         for_health: true,
+    }
+    ALERT_URL: Secret = alerts::notice_url {
+        group: Group::Alerts,
+        example: "https://hooks.slack.com/services/T000/B000/XXXX",
+        meaning: "Where a notice is sent (POST) when runs fail, and one when they work again. https, or http to this machine or \
+                  to a private address. Default with ALERT_FORMAT=pagerduty: its Events API",
+        secrecy: Secrecy::Secret,
+    }
+    ALERT_FORMAT: AlertFormat = AlertFormat::parse {
+        group: Group::Alerts,
+        default: "json",
+        example: "slack",
+        meaning: "What is sent to ALERT_URL: `json` (the summary of the run), `slack` (incoming webhook), `teams` (workflow), \
+                  `ntfy` (the URL of a topic) or `pagerduty` (Events API v2)",
+        form: Form::Choice(&["json", "slack", "teams", "ntfy", PAGERDUTY]),
+    }
+    ALERT_KEY: Secret = parse::secret {
+        group: Group::Alerts,
+        example: "a-routing-key",
+        meaning: "Routing key of PagerDuty; for `json` and `ntfy` a token that is sent as `Authorization: Bearer`",
+        secrecy: Secrecy::Secret,
+        rules: &[Rule::RequiredWith(&ALERT_FORMAT.row, PAGERDUTY)],
+    }
+    ALERT_COMMAND: Vec<String> = command::words {
+        group: Group::Alerts,
+        example: "/usr/local/bin/notify-team --job orders",
+        meaning: "Program that is started with each notice, without a shell: the summary of the run is on its stdin, as JSON. It \
+                  has 10 seconds",
+    }
+    ALERT_AFTER: After = After::parse {
+        group: Group::Alerts,
+        default: "1",
+        example: "3",
+        meaning: "When failures are worth an alert: so many failed runs in a row (`3`), or failures for so long (`30m`)",
+        form: Form::Pattern(NUMBER_OR_DURATION),
+    }
+    ALERT_REPEAT: Duration = units::duration {
+        group: Group::Alerts,
+        default: "24h",
+        example: "4h",
+        meaning: "How long after an alert the next one is sent if runs still fail",
+        form: Form::Pattern(DURATION),
+    }
+    PING_URL: Secret = alerts::notice_url {
+        group: Group::Alerts,
+        example: "https://hc-ping.com/5f0e1f5c-0000-4000-8000-000000000000",
+        meaning: "URL of a check of Healthchecks, which hears when a run starts (`/start`), works, or fails (`/CODE`), and notices \
+                  when none starts",
+        secrecy: Secrecy::Secret,
+    }
+    ALERT_PRIVATE_NETWORKS: bool = parse::yes_or_no {
+        group: Group::Alerts,
+        default: "no",
+        example: "yes",
+        meaning: "Whether the hosts in ALERT_URL and PING_URL may resolve to private addresses",
+        form: Form::Choice(&YES_OR_NO),
     }
     ALLOW_HOSTS: Vec<Origin> = parse::origins {
         group: Group::Network,

@@ -14,6 +14,7 @@ use crate::folder::Writers;
 use crate::limits::{Limits, STAGED_LINE_EXTRA_BYTES};
 use crate::log;
 use crate::secret::{Secret, WORD_BYTES_MIN};
+use crate::settings::alerts::{AlertPlan, PAGERDUTY_URL};
 use crate::settings::auth;
 use crate::settings::catalogue::{
     self, ALLOW_ENVIRONMENT, ALLOW_HOSTS, ALLOW_PRIVATE_NETWORKS, ALLOW_SHARED_OUTPUT, CA_FILE,
@@ -30,9 +31,13 @@ use crate::settings::mistaken;
 use crate::settings::plan::{MaxRejected, OnDrift, WriteMode};
 use crate::settings::policy::{Tenant, Verdict};
 
+mod alerts;
 mod output;
 
 pub use output::OutputPlan;
+
+/// The path of a hook that is shorter can be a word, such as the topic of ntfy, and is hidden as a part of the URL alone.
+const PATH_BYTES_MIN: usize = 20;
 
 /// What the host will do, whatever the component is.
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting")]
@@ -66,6 +71,8 @@ pub struct HostPlan {
     pub max_age: Duration,
     /// `MAX_CURSOR_AGE`, when it is set.
     pub max_cursor_age: Option<Duration>,
+    /// Who hears how runs end.
+    pub alerts: AlertPlan,
     /// `ALLOW_ENVIRONMENT`.
     pub allow_environment: Vec<String>,
     /// `ALLOW_HOSTS`.
@@ -157,6 +164,7 @@ impl HostPlan {
             on_drift: read.value(&SCHEMA_DRIFT),
             max_age: read.value(&MAX_AGE),
             max_cursor_age: read.optional(&MAX_CURSOR_AGE),
+            alerts: alerts::read(&mut read),
             allow_environment: read.optional(&ALLOW_ENVIRONMENT).unwrap_or_default(),
             allow_hosts: read.optional(&ALLOW_HOSTS).unwrap_or_default(),
             allow_private_networks: read.value(&ALLOW_PRIVATE_NETWORKS),
@@ -212,10 +220,13 @@ impl HostPlan {
             (!password.is_empty()).then(|| Secret::from(password))
         });
         let as_written: Vec<Secret> = as_written.collect();
+        let notices = [&self.alerts.url, &self.alerts.ping];
+        let of_notices = notices.into_iter().flatten().filter_map(secret_path);
         let of_the_url = self.database.as_ref().and_then(DatabaseUrl::password);
         given
             .into_iter()
             .chain(as_written)
+            .chain(of_notices)
             .chain(of_the_url.cloned())
             .chain(self.proxy.iter().flat_map(Proxy::secrets))
             .chain(self.auth.secrets())
@@ -297,6 +308,14 @@ fn proxy(read: &mut Reader<'_>) -> Option<Proxy> {
         return None;
     }
     Some(proxy)
+}
+
+/// What of the URL of a hook is secret by itself: its path, unless that is too short to be.
+fn secret_path(url: &Secret) -> Option<Secret> {
+    let url = Url::parse(url.expose()).ok()?;
+    let path = url.path().trim_matches('/');
+    let is_secret = path.len() >= PATH_BYTES_MIN && url.as_str() != PAGERDUTY_URL;
+    is_secret.then(|| Secret::from(path))
 }
 
 /// Where temporary folders are made.

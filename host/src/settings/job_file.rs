@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item, TableLike};
 use zeroize::Zeroizing;
 
-use super::catalogue::{self, Group, Row, Secrecy};
+use super::catalogue::{self, ALERT_COMMAND, Group, Row, Secrecy};
 use super::env_file::is_name;
 use super::inputs::{Given, Origin, Problem};
 use super::suggest::nearest;
@@ -353,7 +353,12 @@ enum Known {
 impl Known {
     fn of(name: &str) -> Option<Self> {
         if let Some(row) = catalogue::row(name) {
-            return Some(Self::Value(row));
+            let is_command = row.name == ALERT_COMMAND.row.name;
+            return Some(if is_command {
+                Self::Command(row)
+            } else {
+                Self::Value(row)
+            });
         }
         let file = name.strip_suffix("_FILE").and_then(catalogue::row);
         if let Some(row) = file.filter(|row| row.file_name().is_some()) {

@@ -42,6 +42,7 @@ const BUILT_IN: &str = "built-in";
 const TENANT: &str = "{tenant}";
 
 const ORIGINS: &str = "origins";
+const ALERT_ORIGINS: &str = "alert_origins";
 const PRIVATE_NETWORKS: &str = "private_networks";
 const PROXIES: &str = "proxies";
 const OUTPUT_FOLDERS: &str = "output_folders";
@@ -56,8 +57,9 @@ const COMPONENTS: &str = "components";
 const LIMITS: &str = "limits";
 const BUDGETS: &str = "budgets";
 const MIN_INTERVAL: &str = "min_interval";
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     ORIGINS,
+    ALERT_ORIGINS,
     PRIVATE_NETWORKS,
     PROXIES,
     OUTPUT_FOLDERS,
@@ -105,6 +107,7 @@ pub struct Tenant {
     /// The line of each key.
     lines: BTreeMap<String, usize>,
     origins: Arc<Ceiling>,
+    alert_origins: Ceiling,
     private_networks: bool,
     proxies: Vec<Proxy>,
     output_folders: Within,
@@ -419,8 +422,9 @@ impl Reader<'_> {
                 Some(allowed) => tenant.private_networks = allowed,
                 None => self.refuse(line, format!("has `{key}`, which takes true or false")),
             },
+            ALERT_ORIGINS => tenant.alert_origins.rules = self.rules(key, item, line),
             ORIGINS => {
-                let rules = self.rules(item, line);
+                let rules = self.rules(key, item, line);
                 tenant.origins = Arc::new(Ceiling {
                     rules,
                     by: String::new(),
@@ -511,11 +515,11 @@ impl Reader<'_> {
         tenant.components.folders = Within::new(folders);
     }
 
-    /// `origins`: texts, or tables with `origin` and `methods`.
-    fn rules(&mut self, item: &Item, line: usize) -> Vec<Rule> {
+    /// `origins` and `alert_origins`: texts, or tables with `origin` and `methods`.
+    fn rules(&mut self, key: &str, item: &Item, line: usize) -> Vec<Rule> {
         let mut rules = Vec::new();
         let Some(entries) = item.as_array() else {
-            self.refuse(line, format!("has `{ORIGINS}`, which takes a list"));
+            self.refuse(line, format!("has `{key}`, which takes a list"));
             return rules;
         };
         for entry in entries {
@@ -523,8 +527,8 @@ impl Reader<'_> {
             let (text, methods) = match entry {
                 Value::InlineTable(table) => {
                     let known = |key: &str| ["origin", "methods"].contains(&key);
-                    if let Some((key, _)) = table.iter().find(|(key, _)| !known(key)) {
-                        self.refuse(line, format!("has `{key}` in an entry of `{ORIGINS}`, which takes `origin` and `methods`"));
+                    if let Some((unknown, _)) = table.iter().find(|(key, _)| !known(key)) {
+                        self.refuse(line, format!("has `{unknown}` in an entry of `{key}`, which takes `origin` and `methods`"));
                     }
                     (
                         table.get("origin").and_then(Value::as_str),
@@ -542,7 +546,7 @@ impl Reader<'_> {
             match rule {
                 Ok(rule) => rules.push(rule),
                 Err(message) => {
-                    self.refuse(line, format!("has an entry in `{ORIGINS}` that {message}"));
+                    self.refuse(line, format!("has an entry in `{key}` that {message}"));
                 }
             }
         }

@@ -485,6 +485,10 @@ impl<C: Connection> Sink for Database<'_, C> {
         runs::record(&mut self.connection, run, is_trial)
     }
 
+    fn recorded(&mut self) -> Result<Option<String>, Failure> {
+        self.connection.recorded()
+    }
+
     fn try_to_record(&mut self, run: &RunRow) -> Result<(), Failure> {
         self.connection.try_to_record(run)
     }

@@ -83,6 +83,11 @@ pub trait Sink {
         Ok(Recorded::Elsewhere)
     }
 
+    /// The summary of the job's last run that is recorded as ended, where runs are recorded beside the data.
+    fn recorded(&mut self) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+
     /// `Err`: a run could not be recorded. Nothing is changed.
     fn try_to_record(&mut self, _run: &RunRow) -> Result<(), Failure> {
         Ok(())

@@ -81,7 +81,10 @@ fn every_setting_is_converted_to_the_same() {
         .set("SOURCE_SECRET_HEADERS", "X-Second: a-second-key")
         .set("SOURCE_SECRET", "a-second-secret")
         .set("SOURCE_SIGNING_KEY", "a-signing-key")
-        .set("OUTPUT_DATABASE_PASSWORD", "a-password");
+        .set("OUTPUT_DATABASE_PASSWORD", "a-password")
+        .set("ALERT_URL", "https://hooks.example.com/a-hook")
+        .set("ALERT_KEY", "a-routing-key")
+        .set("PING_URL", "https://hc.example.com/a-check");
     let shown = is_the_same(&job, &file, &converted);
     for setting in &settings {
         let name = names(setting).expect("a setting");
@@ -91,7 +94,7 @@ fn every_setting_is_converted_to_the_same() {
     for secret in ["a-secret-key", "a-client-secret", "a-password"] {
         assert!(!written.contains(secret) && !warned.contains(secret));
     }
-    assert_eq!(warned.lines().count(), 8, "{warned}");
+    assert_eq!(warned.lines().count(), 11, "{warned}");
     // Natural types.
     for line in [
         "max_retries = 3",

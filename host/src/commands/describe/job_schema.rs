@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::component::Description;
-use crate::settings::catalogue::{self, Group, Secrecy};
+use crate::settings::catalogue::{self, ALERT_COMMAND, Group, Secrecy};
 use crate::settings::component_settings::file_name;
 use crate::settings::job_file::resources::RESOURCES;
 use crate::settings::job_file::value::Takes;
@@ -137,7 +137,7 @@ fn value(entry: &Entry, description: &Description) -> Value {
     if takes.boolean {
         kinds.push(json!({ "type": "boolean" }));
     }
-    if takes.separator.is_some() {
+    if takes.separator.is_some() || entry.name == ALERT_COMMAND.row.name {
         kinds.push(json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }));
     }
     if kinds.is_empty() {

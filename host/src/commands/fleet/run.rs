@@ -70,7 +70,7 @@ pub fn run(
     let ended = Ended::hidden(done, &redactor);
     match code {
         // The worst of the jobs is no outcome of this process.
-        Some(code) if ended.error.is_some() => Ended {
+        Some(code) => Ended {
             exit_code: code,
             ..ended
         },
@@ -130,6 +130,7 @@ impl Fleet {
         }
         let mut codes = Vec::new();
         let mut failed = Vec::new();
+        let mut is_silent = true;
         let lines: Arc<dyn Lines> = Arc::clone(&self.lines) as Arc<dyn Lines>;
         let start = Start {
             args: |jobs: &[&FleetJob], places| words(args, jobs, places),
@@ -145,6 +146,7 @@ impl Fleet {
             codes.push(done.code);
             if done.code != 0 {
                 failed.push(format!("{} {}", self.jobs[done.job].label(), done.code));
+                is_silent &= done.why.is_none() && self.lines.told(done.job).error.is_none();
             }
             self.tell(&done);
         });
@@ -156,6 +158,8 @@ impl Fleet {
         self.tell_all(&codes, failed.len(), code, begun.elapsed());
         let result = match ran {
             Ok(()) if failed.is_empty() => Ok(()),
+            // What none of them says, as its settings for alerts want it, is not said of all of them.
+            Ok(()) if is_silent => Ok(()),
             ended => Err(self.failure(ended.err(), codes.len(), &failed)),
         };
         All { code, result }
@@ -182,13 +186,14 @@ impl Fleet {
             let _ = stdout::print(&row);
             return;
         }
+        let said = summary("message").as_str().map(str::to_owned);
         let fields = json!({
             "job": job.label(),
             "fleet_job": job.label(),
             "tenant": job.tenant,
             "exit_code": done.code,
             "outcome": outcome,
-            "message": done.why.clone().or(told.error),
+            "message": done.why.clone().or(told.error.filter(|_| done.code != 0)).or(said),
             "records": summary("records"),
             "fetched": summary("fetched"),
             "warnings": told.warnings,

@@ -6,15 +6,17 @@ use http::Method;
 use url::Url;
 
 use super::{
-    COMMANDS, COMPONENTS, DATABASES, ENVIRONMENT, FILES, ORIGINS, OUTPUT_FOLDERS, PRIVATE_NETWORKS,
-    PROXIES, REWRITTEN_FILES, SECRET_FILES, TABLES, Tenant, is_among, key, listed_line,
+    ALERT_ORIGINS, COMMANDS, COMPONENTS, DATABASES, ENVIRONMENT, FILES, ORIGINS, OUTPUT_FOLDERS,
+    PRIVATE_NETWORKS, PROXIES, REWRITTEN_FILES, SECRET_FILES, TABLES, Tenant, is_among, key,
+    listed_line,
 };
 use crate::egress::{Auth, Issuer, Origin, Proxy};
 use crate::given_file::command;
 use crate::given_file::within::Within;
 use crate::settings::catalogue::{
-    ALLOW_ENVIRONMENT, ALLOW_HOSTS, ALLOW_PRIVATE_NETWORKS, CA_FILE, CLIENT_CERT_FILE,
-    CLIENT_KEY_FILE, OUTBOUND_PROXY, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_TABLE, SOURCE_API_URL,
+    ALERT_COMMAND, ALERT_PRIVATE_NETWORKS, ALERT_URL, ALLOW_ENVIRONMENT, ALLOW_HOSTS,
+    ALLOW_PRIVATE_NETWORKS, CA_FILE, CLIENT_CERT_FILE, CLIENT_KEY_FILE, COMMAND_ENVIRONMENT,
+    OUTBOUND_PROXY, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_TABLE, PING_URL, SOURCE_API_URL,
     SOURCE_LOGIN_URL, SOURCE_REFRESH_TOKEN, SOURCE_TOKEN_URL, Setting,
 };
 use crate::settings::component_settings::number;
@@ -272,6 +274,7 @@ impl Tenant {
     pub fn apply(&self, inputs: &Inputs, host: &mut HostPlan) {
         self.apply_to_requests(inputs, host);
         self.apply_to_proxy(inputs, host);
+        self.apply_to_alerts(inputs, host);
         self.apply_to_output(inputs, host);
         self.apply_to_files(inputs, host);
         let names = std::mem::take(&mut host.allow_environment);
@@ -337,21 +340,85 @@ impl Tenant {
             held(&ALLOW_HOSTS.row, &origin.to_string(), is_got)
         });
         if host.allow_private_networks {
-            let allowed = if self.private_networks { "yes" } else { "no" };
             let row = &ALLOW_PRIVATE_NETWORKS.row;
-            host.verdicts.push(Verdict::new(
-                row.name,
-                "yes",
-                allowed,
-                self.private_networks,
-            ));
-            if !self.private_networks {
-                let line = format!("{PRIVATE_NETWORKS} = true");
-                let message = self.refusal("yes", PRIVATE_NETWORKS, allowed, &line);
+            let verdict = self.opens_private_networks(inputs, row, &mut host.verdicts);
+            host.allow_private_networks = verdict.is_ok();
+            host.problems.extend(verdict.err());
+        }
+    }
+
+    /// What a job sends to others when it ends is its own: the origins are listed apart from those of its source, which a component
+    /// could send to.
+    fn apply_to_alerts(&self, inputs: &Inputs, host: &mut HostPlan) {
+        let allowed = self.alert_origins.listed();
+        let alerts = &mut host.alerts;
+        for (row, url) in [
+            (&ALERT_URL.row, &mut alerts.url),
+            (&PING_URL.row, &mut alerts.ping),
+        ] {
+            let Some(given) = url.as_ref().and_then(|url| Url::parse(url.expose()).ok()) else {
+                continue;
+            };
+            let origin = Origin::of(&given);
+            let is_got = origin.as_ref().is_some_and(|origin| {
+                let ceiling = &self.alert_origins;
+                ceiling.allows(Some(&Method::POST), origin, given.path())
+            });
+            // The path is the secret.
+            let asked = origin.map_or_else(String::new, |origin| origin.to_string());
+            host.verdicts
+                .push(Verdict::new(row.name, &asked, &allowed, is_got));
+            if !is_got {
+                let line = listed_line(ALERT_ORIGINS, &asked);
+                let message = self.refusal(&asked, ALERT_ORIGINS, &allowed, &line);
                 host.problems.push(inputs.problem(row.name, message));
-                host.allow_private_networks = false;
+                *url = None;
             }
         }
+        if alerts.private_networks {
+            let row = &ALERT_PRIVATE_NETWORKS.row;
+            let verdict = self.opens_private_networks(inputs, row, &mut host.verdicts);
+            alerts.private_networks = verdict.is_ok();
+            host.problems.extend(verdict.err());
+        }
+        let Some(words) = alerts.command.take() else {
+            return;
+        };
+        let (origin, out) = (origin_of(inputs, &ALERT_COMMAND.row), &mut host.verdicts);
+        let mut held = self.command(ALERT_COMMAND.row.name, &words, &origin, out);
+        let origin = origin_of(inputs, &COMMAND_ENVIRONMENT.row);
+        let always = ["PATH", "HOME"];
+        let further = alerts.environment.iter().map(|(name, _)| name);
+        for name in further.filter(|name| !always.contains(&name.as_str())) {
+            let variable = self.variable(COMMAND_ENVIRONMENT.row.name, name, &origin, out);
+            held = held.and(variable);
+        }
+        match held {
+            Ok(()) => alerts.command = Some(words),
+            Err(problem) => host.problems.push(problem),
+        }
+    }
+
+    /// `Err`: names may not lead to private addresses, as this setting asks.
+    fn opens_private_networks(
+        &self,
+        inputs: &Inputs,
+        row: &'static crate::settings::catalogue::Row,
+        out: &mut Vec<Verdict>,
+    ) -> Result<(), Problem> {
+        let allowed = if self.private_networks { "yes" } else { "no" };
+        out.push(Verdict::new(
+            row.name,
+            "yes",
+            allowed,
+            self.private_networks,
+        ));
+        if self.private_networks {
+            return Ok(());
+        }
+        let line = format!("{PRIVATE_NETWORKS} = true");
+        let message = self.refusal("yes", PRIVATE_NETWORKS, allowed, &line);
+        Err(inputs.problem(row.name, message))
     }
 
     /// A proxy reads what is plain and looks up what is named: a job has only one that is listed. That one may have a private
