@@ -152,7 +152,10 @@ impl Alerts {
         let ping = plan.ping.as_ref();
         let ping = ping.and_then(|url| Url::parse(url.expose()).ok());
         Self {
-            kept: Kept::new(host.cache_dir.as_ref(), &job_id),
+            kept: plan
+                .is_asked
+                .then(|| Kept::new(host.cache_dir.as_ref(), &job_id))
+                .flatten(),
             job_id,
             way,
             limits: host.limits.clone(),
@@ -239,6 +242,10 @@ impl Alerts {
             is_said: true,
             recovered: None,
         };
+        if !self.is_wanted() {
+            write(summary);
+            return as_ever;
+        }
         self.is_put_off |= matches!(lock, LockState::Lost);
         if self.is_put_off {
             let _ = self.count(summary, folder);
@@ -252,7 +259,7 @@ impl Alerts {
         let is_trial = last_run::is_a_trial(summary, self.look_back(folder).as_ref());
         let mut due = self.count(summary, folder);
         let is_written = self.write(summary, &mut write);
-        if !self.is_wanted() || is_trial || summary.dry_run {
+        if is_trial || summary.dry_run {
             return as_ever;
         }
         let has_failed = summary.exit_code != 0 && is_failure(summary);
