@@ -228,7 +228,8 @@ pub fn run_watched(
     if let (Some(_), Recording::Due, Some(database)) = (&folder, recording, &mut database) {
         database.write(&summary, &log);
     }
-    tell(args, &log, &summary);
+    let is_said = told.is_said || log.is_on_a_terminal() || std::io::stderr().is_terminal();
+    tell(args, &log, &summary, is_said);
     if let Some(recovered) = told.recovered {
         // As a failure's line, so that whoever has heard of that hears of this.
         let line = format!("{own_name}{}: {recovered}\n", redactor.hide(&summary.job));
@@ -238,14 +239,15 @@ pub fn run_watched(
     drop(temporary);
     let ended = Ended {
         exit_code: summary.exit_code,
-        error: error.filter(|_| told.is_said || std::io::stderr().is_terminal()),
+        error: error.filter(|_| is_said),
         job: None,
     };
     (ended.of_job(&summary.job, &redactor), summary)
 }
 
 /// Tells cron's log, or whoever asked for JSON, or a person at a terminal, how it went.
-fn tell(args: &RunArgs, log: &Log, summary: &Summary) {
+/// `is_said`: its line on stderr says why it failed.
+fn tell(args: &RunArgs, log: &Log, summary: &Summary, is_said: bool) {
     if args.output == Some(OutputKind::Json) {
         let text = serde_json::to_string(summary).unwrap_or_default();
         // Nobody may be listening: that changes nothing.
@@ -261,7 +263,11 @@ fn tell(args: &RunArgs, log: &Log, summary: &Summary) {
         };
     }
     let fields = if log.is_text() {
-        summary.spoken()
+        let mut spoken = summary.spoken();
+        if !is_said {
+            spoken["message"] = json!(summary.message);
+        }
+        spoken
     } else {
         serde_json::to_value(summary).unwrap_or_default()
     };

@@ -81,7 +81,7 @@ impl Message {
                 format!("{in_a_row}{}", error.unwrap_or_default()),
             ),
             Event::Recovered => (
-                format!("{job}: works again"),
+                format!("{job}: recovered"),
                 format!(
                     "works again after {failures}{since}: {}",
                     summary.sentence()

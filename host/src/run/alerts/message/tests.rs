@@ -50,7 +50,7 @@ fn a_person_reads_how_often_since_when_and_why() {
         "3 failed runs in a row since 2026-11-28 02:15 UTC: `…/items` answered 404"
     );
     let recovered = message(Event::Recovered, "");
-    assert_eq!(recovered.title, "orders: works again");
+    assert_eq!(recovered.title, "orders: recovered");
     assert!(
         recovered
             .text
