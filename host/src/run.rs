@@ -204,7 +204,8 @@ pub fn run_watched(
     let error = result
         .err()
         .map(|failure| redactor.hide(&summary.error_line(&failure, &limits)));
-    let folder = folder_of(&lock, output_dir);
+    // One of the run's own is gone with it.
+    let folder = folder_of(&lock, output_dir).filter(|_| temporary.is_none());
     if let Some(folder) = &folder {
         add_to_history(folder, &summary, &limits, &log);
     }
