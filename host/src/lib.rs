@@ -90,13 +90,12 @@ impl Run<'_> {
             let staged = read::open(staging.input(), portion::reported(&report), &host.limits)?
                 .with_more(more);
             let (looked, begun) = meanwhile.held_against(&staged, sink.last(), host, stop)?;
-            let more_of_last = report.extent != component::Extent::Everything;
             let last_records = sink.last().and_then(|last| gates::comparable(plan, last));
             let is_first = sink.last().is_none();
             let taken = sink.take(&staged, &staging, portion::extent(report.extent), begun)?;
             let totals = taken.totals();
             self.summary.set_aside(totals.set_aside);
-            self.summary.count(&totals, last_records, more_of_last);
+            self.summary.count(&totals, last_records);
             let (shape, drifted) = self.drift_of(looked, &report, &totals, host);
             // Gates hold for a run, however many portions it has.
             let so_far = Totals {

@@ -19,7 +19,7 @@ use crate::units::{counted, thousands};
 use crate::words;
 
 /// The columns of `--output csv`, members of a run's summary.
-const COLUMNS: [&str; 21] = [
+const COLUMNS: [&str; 22] = [
     "job",
     "run_id",
     "started",
@@ -30,6 +30,7 @@ const COLUMNS: [&str; 21] = [
     "fetched",
     "new",
     "changed",
+    "gone",
     "deleted",
     "rejected",
     "requests",
@@ -132,10 +133,11 @@ fn table(runs: &[Value]) -> String {
             Value::Null => "-".to_owned(),
             _ => number("records"),
         };
-        // A run that changed nothing took nothing away.
-        let gone = match text(run, "committed") {
-            "no" => "-".to_owned(),
-            _ => number("deleted"),
+        // Of older versions: a run that changed nothing took nothing away.
+        let gone = match (run.get("gone"), text(run, "committed")) {
+            (None, "no") => "-".to_owned(),
+            (None, _) => number("deleted"),
+            (Some(_), _) => number("gone"),
         };
         let exit = run["exit_code"].as_u64();
         let exit = exit.map_or("-".to_owned(), |code| code.to_string());

@@ -88,15 +88,14 @@ impl Looked {
         })
     }
 
-    /// How many of the records were not in the last set as they are. Of a database nobody knows which were there in another
-    /// form: none, then.
+    /// How many of the records were not in the last set as they are; of those that were there in another form, where that is known.
     fn fresh(&self, totals: &Totals) -> u64 {
         if totals.unchanged {
             return 0;
         }
         let there = self.last_records.saturating_sub(totals.removed);
         let new = totals.records.saturating_sub(there);
-        new.saturating_add(totals.changed.unwrap_or_default())
+        new.saturating_add(totals.difference.changed.unwrap_or_default())
     }
 }
 

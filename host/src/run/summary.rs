@@ -66,6 +66,8 @@ pub struct Summary {
     pub new: Option<u64>,
     /// Records of the last published set that are others now, where that is known.
     pub changed: Option<u64>,
+    /// Records of the last published set that are there no more, for whatever reason, where that is known.
+    pub gone: Option<u64>,
     /// Records in the last published set, where there was one.
     #[serde(skip)]
     pub last_records: Option<u64>,
@@ -134,6 +136,7 @@ impl Summary {
             deleted: 0,
             new: None,
             changed: None,
+            gone: None,
             last_records: None,
             rejected: 0,
             superseded: 0,
@@ -202,24 +205,21 @@ impl Summary {
         })
     }
 
-    /// Takes over what a portion came to; `last` is how many records there were, and `merges` says that it was made to them.
-    pub fn count(&mut self, totals: &Totals, last: Option<u64>, merges: bool) {
-        if self.portions == 0 {
+    /// Takes over what a portion came to; `last` is how many records there were.
+    pub fn count(&mut self, totals: &Totals, last: Option<u64>) {
+        let is_first = self.portions == 0;
+        if is_first {
             self.last_records = last;
         }
         self.deleted = self.deleted.saturating_add(totals.removed);
         self.superseded = self.superseded.saturating_add(totals.superseded);
-        let is_first = self.portions == 0;
         let more = |so_far: Option<u64>, one: Option<u64>| match (so_far, one) {
             (None, one) if is_first => one,
             (so_far, one) => Some(so_far?.saturating_add(one?)),
         };
-        let new = last.filter(|_| merges).map(|last| {
-            let there = last.saturating_sub(totals.removed);
-            totals.records.saturating_sub(there)
-        });
-        self.new = more(self.new, new);
-        self.changed = more(self.changed, totals.changed.filter(|_| merges));
+        self.new = more(self.new, totals.difference.new);
+        self.changed = more(self.changed, totals.difference.changed);
+        self.gone = more(self.gone, totals.difference.gone);
     }
 
     /// How a run ended that did not fail, for the person at the terminal: `published 2,500 records (1 new, 1 changed, 0 gone) in
@@ -248,24 +248,24 @@ impl Summary {
     }
 
     fn difference(&self) -> Option<String> {
-        let gone = thousands(self.deleted);
-        match (self.last_records, self.new, self.changed) {
-            (Some(_), Some(new), Some(changed)) => {
-                let (new, changed) = (thousands(new), thousands(changed));
-                Some(format!("{new} new, {changed} changed, {gone} gone"))
+        let last = self.last_records?;
+        let known = [
+            (self.new, "new"),
+            (self.changed, "changed"),
+            (self.gone, "gone"),
+        ];
+        let known = known
+            .iter()
+            .filter_map(|(count, word)| Some(format!("{} {word}", thousands((*count)?))));
+        let known: Vec<String> = known.collect();
+        Some(match last {
+            _ if !known.is_empty() => known.join(", "),
+            last if last > self.records => {
+                format!("{} fewer than before", thousands(last - self.records))
             }
-            (Some(_), Some(new), None) => Some(format!("{} new, {gone} gone", thousands(new))),
-            (Some(last), None, _) if last > self.records => Some(format!(
-                "{} fewer than before",
-                thousands(last - self.records)
-            )),
-            (Some(last), None, _) if last == self.records => Some("as many as before".to_owned()),
-            (Some(last), None, _) => Some(format!(
-                "{} more than before",
-                thousands(self.records - last)
-            )),
-            (None, ..) => None,
-        }
+            last if last == self.records => "as many as before".to_owned(),
+            last => format!("{} more than before", thousands(self.records - last)),
+        })
     }
 
     /// The one line a failed run writes to stderr: what happened, what is still intact, and what to do. It has room for the
@@ -319,18 +319,20 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::Difference;
 
-    /// The sentence after portions of so many records, removed and changed ones, on top of so many.
-    fn sentence(portions: &[(Option<u64>, u64, u64, Option<u64>)], merges: bool) -> String {
+    const UNKNOWN: Difference = Difference::of_sizes(1, 1);
+
+    /// The sentence after portions that made so many records of so many, with this difference.
+    fn sentence(portions: &[(Option<u64>, u64, Difference)]) -> String {
         let mut summary = Summary::begin("r".into(), "orders".into(), jiff::Timestamp::UNIX_EPOCH);
-        for (last, records, removed, changed) in portions {
+        for (last, records, difference) in portions {
             let totals = Totals {
                 records: *records,
-                removed: *removed,
-                changed: *changed,
+                difference: *difference,
                 ..Totals::default()
             };
-            summary.count(&totals, *last, merges);
+            summary.count(&totals, *last);
             summary.records = *records;
             summary.portions += 1;
             summary.published = true;
@@ -343,23 +345,27 @@ mod tests {
     #[test]
     fn a_run_ends_with_one_sentence() {
         assert_eq!(
-            sentence(&[(Some(2_499), 2_500, 0, Some(1))], true),
+            sentence(&[(Some(2_499), 2_500, Difference::of(1, 1, 0))]),
             "published 2,500 records (1 new, 1 changed, 0 gone) in 0.5 s"
         );
+        let known = Difference {
+            changed: None,
+            ..Difference::of(2, 0, 3)
+        };
         assert_eq!(
-            sentence(&[(Some(10), 9, 3, None)], true),
+            sentence(&[(Some(10), 9, known)]),
             "published 9 records (2 new, 3 gone) in 0.5 s"
         );
         assert_eq!(
-            sentence(&[(Some(10), 9, 0, None)], false),
+            sentence(&[(Some(10), 9, UNKNOWN)]),
             "published 9 records (1 fewer than before) in 0.5 s"
         );
         assert_eq!(
-            sentence(&[(Some(9), 9, 0, None)], false),
+            sentence(&[(Some(9), 9, UNKNOWN)]),
             "published 9 records (as many as before) in 0.5 s"
         );
         assert_eq!(
-            sentence(&[(None, 1, 0, None)], false),
+            sentence(&[(None, 1, Difference::of(1, 0, 0))]),
             "published 1 record in 0.5 s"
         );
     }
@@ -367,16 +373,19 @@ mod tests {
     #[test]
     fn portions_are_counted_together() {
         assert_eq!(
-            sentence(
-                &[(Some(10), 12, 1, Some(1)), (Some(12), 20, 0, Some(4))],
-                true
-            ),
+            sentence(&[
+                (Some(10), 12, Difference::of(3, 1, 1)),
+                (Some(12), 20, Difference::of(8, 4, 0))
+            ]),
             "published 20 records (11 new, 5 changed, 1 gone) in 0.5 s"
         );
-        // The first one was no merge: what it changed is not known.
+        // What is not known of one is not known of both.
         assert_eq!(
-            sentence(&[(None, 12, 0, None), (Some(12), 20, 0, Some(4))], true),
-            "published 20 records in 0.5 s"
+            sentence(&[
+                (Some(10), 12, UNKNOWN),
+                (Some(12), 20, Difference::of(8, 4, 0))
+            ]),
+            "published 20 records (10 more than before) in 0.5 s"
         );
     }
 

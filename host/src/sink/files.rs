@@ -35,6 +35,7 @@ use crate::staging::rejection::Rejection;
 use crate::staging::run_folder::RunFolder;
 
 pub mod adopt;
+mod against_last;
 mod append;
 mod begun;
 pub mod commit;
@@ -74,8 +75,6 @@ struct Content {
     read: changes::Read,
     /// What that came to.
     applied: Applied,
-    /// Records that were there and are others now, where that is known.
-    changed: Option<u64>,
     /// What was staged and replaced by a later record of the same key.
     superseded: Tally,
     /// What the manifest says of the files.
@@ -165,11 +164,11 @@ impl Next<'_> {
             applied: Applied {
                 records: set.record.records,
                 removed: data.removed,
+                difference: data.difference,
                 unchanged: self
                     .same_file_of_last()
                     .is_some_and(|last| last.record.sha256 == set.record.sha256),
             },
-            changed: data.changed,
             files: BTreeMap::new(),
             written: Vec::new(),
             segment: None,
@@ -303,8 +302,6 @@ impl Sink for Files<'_> {
             content.applied,
             &content.superseded,
         )?;
-        let changed = content.changed;
-        let totals = Totals { changed, ..totals };
         let first_rejected = rejected.map(|rejected| {
             content.files.insert(REJECTED.to_owned(), rejected.record);
             content.written.push(Written {

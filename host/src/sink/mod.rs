@@ -96,8 +96,8 @@ pub trait Sink {
 
 /// What a sink made of staged records alone.
 pub enum Begun {
-    /// The files of a set that builds on nothing.
-    Set(Vec<SetFile>, changes::Read),
+    /// The files of a set that builds on nothing, and what it makes of the last one.
+    Set(Vec<SetFile>, changes::Read, Difference),
     /// The last version of each key.
     Sorted(Sorted, changes::Read),
 }
@@ -226,8 +226,8 @@ pub struct Totals {
     pub deleted: u64,
     /// Records of the last published set that they take away.
     pub removed: u64,
-    /// Records of the last published set that have another content now, where that is known.
-    pub changed: Option<u64>,
+    /// What it makes of the last published set.
+    pub difference: Difference,
     /// Records that the component or the sink set aside.
     pub rejected: u64,
     /// Those of the sink: they were staged, and do not fit.
@@ -240,6 +240,56 @@ pub struct Totals {
     pub unchanged: bool,
 }
 
+/// What a commit makes of the records that were there, by key; none of what is not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Records that were not there.
+    pub new: Option<u64>,
+    /// Records that are others now.
+    pub changed: Option<u64>,
+    /// Records that are there no more.
+    pub gone: Option<u64>,
+}
+
+impl Difference {
+    /// All of it is known.
+    pub const fn of(new: u64, changed: u64, gone: u64) -> Self {
+        Self {
+            new: Some(new),
+            changed: Some(changed),
+            gone: Some(gone),
+        }
+    }
+
+    /// What is known of two sets by their sizes alone.
+    pub const fn of_sizes(before: u64, now: u64) -> Self {
+        match (before, now) {
+            (0, now) => Self::of(now, 0, 0),
+            (before, 0) => Self::of(0, 0, before),
+            _ => Self {
+                new: None,
+                changed: None,
+                gone: None,
+            },
+        }
+    }
+
+    /// The same of a commit that changed nothing, as far as it is not known otherwise.
+    const fn or_none(self) -> Self {
+        const fn or_none(known: Option<u64>) -> Option<u64> {
+            match known {
+                None => Some(0),
+                known => known,
+            }
+        }
+        Self {
+            new: or_none(self.new),
+            changed: or_none(self.changed),
+            gone: or_none(self.gone),
+        }
+    }
+}
+
 /// What a run makes of what was there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -247,6 +297,8 @@ pub struct Applied {
     pub records: u64,
     /// Records that were there and are taken away by a deletion or a replaced parent.
     pub removed: u64,
+    /// What it makes of those that were there.
+    pub difference: Difference,
     /// Whether nothing was added, changed or taken away.
     pub unchanged: bool,
 }
@@ -272,7 +324,11 @@ impl Totals {
             staged: read.staged - set_aside,
             deleted: read.deleted,
             removed: applied.removed,
-            changed: None,
+            difference: if applied.unchanged {
+                applied.difference.or_none()
+            } else {
+                applied.difference
+            },
             rejected,
             set_aside,
             superseded: superseded.records,

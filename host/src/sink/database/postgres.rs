@@ -237,16 +237,19 @@ impl<'r> Postgres<'r> {
         )
     }
 
-    /// Asks for two counts, for as long as that takes.
-    fn counts(&self, doing: &str, sql: &str) -> Result<(u64, u64), Failure> {
+    /// Asks for counts, for as long as that takes.
+    fn counts<const N: usize>(&self, doing: &str, sql: &str) -> Result<[u64; N], Failure> {
         let client = self.client()?;
         let limit = self.way.limits.run_deadline;
         let asked = wait(Some(self.check), limit, async {
             let row = client.query_typed_one(sql, &[]).await?;
-            Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, i64>(1)?))
+            let mut counts = [0; N];
+            for (at, count) in counts.iter_mut().enumerate() {
+                *count = row.try_get::<_, i64>(at)?.unsigned_abs();
+            }
+            Ok(counts)
         });
-        let (first, second) = asked.map_err(|trouble| self.failed(doing, trouble))?;
-        Ok((first.unsigned_abs(), second.unsigned_abs()))
+        asked.map_err(|trouble| self.failed(doing, trouble))
     }
 
     /// The job's row, for whoever waits that long.

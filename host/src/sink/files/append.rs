@@ -16,7 +16,7 @@ use crate::sink::files::new_segment::NewSegment;
 use crate::sink::files::segment;
 use crate::sink::files::write::{SetFile, SetOutput};
 use crate::sink::manifest::{DIGESTS, FileRecord};
-use crate::sink::{self, Applied, Sink as _};
+use crate::sink::{self, Applied, Difference, Sink as _};
 use crate::staging::read::{RECORDS, Staged};
 
 use super::{Content, Files, Next};
@@ -45,9 +45,9 @@ impl Next<'_> {
             applied: Applied {
                 records: last.map_or(0, |last| last.manifest.counts.records),
                 removed: 0,
+                difference: Difference::of(0, 0, 0),
                 unchanged: true,
             },
-            changed: None,
             files: BTreeMap::new(),
             written: Vec::new(),
             segment: None,
@@ -138,6 +138,7 @@ impl Next<'_> {
         let number = sink::next_number(self.files.last());
         let name = segment::SegmentName::new(number, self.files.data_file);
         content.applied.records += record.records;
+        content.applied.difference = Difference::of(record.records, 0, 0);
         content.applied.unchanged = false;
         content.files.insert(name.to_string(), record);
         content.segment = Some(NewSegment {

@@ -50,9 +50,12 @@ pub(super) fn begin(
         return Ok(Some(Begun::Sorted(sorted, read)));
     }
     let mut output = next.output_in(&folder)?;
-    let written = next.write_in_order(records, &mut output);
+    let last = next.last_by_key();
+    let mut against = next.against(last.as_ref());
+    let written = next.write_in_order(records, &mut output, &mut against);
     if let Ok(Some(read)) = written {
-        return Ok(Some(Begun::Set(output.finish()?, read)));
+        let difference = against.difference(output.records());
+        return Ok(Some(Begun::Set(output.finish()?, read, difference)));
     }
     drop(output);
     staging.tidy(staging.root(), FOLDER);

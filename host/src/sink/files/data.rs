@@ -11,8 +11,8 @@ use crate::records::sort::{Sorted, Sorter};
 use crate::records::superseded::{Superseded, Tally};
 use crate::settings::data_file::{Compression, OutputFormat, RECORDS_FILE};
 use crate::settings::plan::WriteMode;
-use crate::sink::Begun;
 use crate::sink::builds_on::BuildsOn;
+use crate::sink::files::against_last::{AgainstLast, LastByKey};
 use crate::sink::files::generation::{Generation, Set};
 use crate::sink::files::merge::{
     Merged, merge, merge_replacing, read_old, read_old_key, write_all,
@@ -20,6 +20,7 @@ use crate::sink::files::merge::{
 use crate::sink::files::published_set::{LastRecords, framing_of};
 use crate::sink::files::write::{BARE, Framing, Output, SetFile, SetOutput};
 use crate::sink::twins::Twins;
+use crate::sink::{Begun, Difference};
 use crate::staging::read::Staged;
 
 use super::{Files, Next, begun};
@@ -30,8 +31,8 @@ pub struct Data {
     pub read: changes::Read,
     /// How many records of the last published set were deleted.
     pub removed: u64,
-    /// How many of them are others now, where that is known.
-    pub changed: Option<u64>,
+    /// What became of all of them.
+    pub difference: Difference,
     /// What was staged and replaced by a later record of the same key.
     pub superseded: Tally,
     /// Its files, the data file first.
@@ -107,29 +108,62 @@ impl Next<'_> {
     ) -> Result<Data, Failure> {
         let keys = &self.files.keys;
         let mut superseded = Superseded::default();
-        let (files, read) = if let Some(Begun::Set(files, read)) = begun {
+        let (files, read, difference) = if let Some(Begun::Set(files, read, difference)) = begun {
             begun::move_in(&files, self.staging)?;
-            (files, read)
+            (files, read, difference)
         } else {
             let mut output = self.output()?;
             let in_order = Reading::of(staged, keys, parents)?;
-            let read = if let Some(read) = self.write_in_order(in_order, &mut output)? {
+            let last = self.last_by_key();
+            let mut against = self.against(last.as_ref());
+            let written = self.write_in_order(in_order, &mut output, &mut against)?;
+            let read = if let Some(read) = written {
                 read
             } else {
                 output.restart()?;
+                against = self.against(last.as_ref());
                 let (sorted, read) = self.sort(Reading::of(staged, keys, parents)?, None)?;
                 superseded = sorted.superseded();
-                write_all(sorted, &mut output, self.files.context.check)?;
+                write_all(sorted, &mut output, &mut against, self.files.context.check)?;
                 read
             };
-            (self.finished(output)?, read)
+            let difference = against.difference(output.records());
+            (self.finished(output)?, read, difference)
         };
         Ok(Data {
             read,
             removed: 0,
-            changed: None,
+            difference,
             superseded: superseded.tally(),
             files,
+        })
+    }
+
+    /// The file of the last set whose records are in the order of the keys, opened; `None` where there is none.
+    pub(super) fn last_by_key(&self) -> Option<LastByKey<'_>> {
+        let Files { keys, output, .. } = self.files;
+        let generation = self.files.last_set()?.generation;
+        let is_sorted = !keys.is_empty() && generation.manifest.sorted_by == output.keys;
+        let name = generation.records_file().filter(|_| is_sorted)?;
+        let file = generation.open(name).ok()?;
+        Some(LastByKey {
+            generation,
+            name,
+            file,
+        })
+    }
+
+    /// What a new set is counted against.
+    pub(super) fn against<'l>(&'l self, last: Option<&'l LastByKey<'_>>) -> AgainstLast<'l> {
+        let Files { keys, context, .. } = self.files;
+        if let Some(last) = last {
+            return AgainstLast::by_key(last, keys, context.limits);
+        }
+        AgainstLast::by_size(match (&self.files.last, self.files.last_set()) {
+            (None, _) => Some(0),
+            (Some(last), Some(_)) => Some(last.manifest.counts.records),
+            // What was appended is no set.
+            (Some(_), None) => None,
         })
     }
 
@@ -138,6 +172,7 @@ impl Next<'_> {
         &self,
         staged: Reading<'_>,
         output: &mut SetOutput,
+        against: &mut AgainstLast<'_>,
     ) -> Result<Option<changes::Read>, Failure> {
         let mut before: Vec<u8> = Vec::new();
         staged.each(self.files.context.check, |change| match change {
@@ -152,6 +187,7 @@ impl Next<'_> {
                     before.clear();
                     before.extend_from_slice(key);
                 }
+                against.take(key, record);
                 output.write(record, 1)?;
                 Ok(Flow::On)
             }
@@ -174,7 +210,7 @@ impl Next<'_> {
             return Ok(Data {
                 read: self.count(staged, parents)?,
                 removed: 0,
-                changed: Some(0),
+                difference: Difference::of(0, 0, 0),
                 superseded: Tally::default(),
                 files: self.files_of(last),
             });
@@ -189,14 +225,18 @@ impl Next<'_> {
         let (read, merged) = if self.files.keys.is_empty() {
             // Nothing new, and another format.
             self.copy(old, &mut output)?;
-            (self.count(staged, parents)?, Merged::default())
-        } else if same_order && !parents.is_empty() {
+            let merged = Merged {
+                changed: Some(0),
+                ..Merged::default()
+            };
+            (self.count(staged, parents)?, merged)
+        } else if same_order && !(parents.is_empty() && same_framing) {
             let (sorted, read) = self.sort(new()?, None)?;
             superseded = sorted.superseded();
             let (keys, check) = (&self.files.keys, self.files.context.check);
             let merged = merge_replacing(old, sorted, keys, parents, &mut output, check)?;
             (read, merged)
-        } else if same_order && same_framing {
+        } else if same_order {
             let (sorted, read) = match begun {
                 Some(Begun::Sorted(sorted, read)) => (sorted, read),
                 _ => self.sort(new()?, None)?,
@@ -214,14 +254,22 @@ impl Next<'_> {
             drop(begun);
             let (sorted, read) = self.sort(new()?, Some((old, parents)))?;
             superseded = sorted.superseded();
-            let removed = write_all(sorted, &mut output, self.files.context.check)?;
+            // It is counted by what was published: of a record that is another nobody looks.
+            let mut uncounted = AgainstLast::by_size(None);
+            let check = self.files.context.check;
+            let removed = write_all(sorted, &mut output, &mut uncounted, check)?;
             let changed = None;
             (read, Merged { removed, changed })
         };
+        let there = last.manifest.counts.records.saturating_sub(merged.removed);
         Ok(Data {
             read,
             removed: merged.removed,
-            changed: merged.changed,
+            difference: Difference {
+                new: Some(output.records().saturating_sub(there)),
+                changed: merged.changed,
+                gone: Some(merged.removed),
+            },
             superseded: superseded.tally(),
             files: self.finished(output)?,
         })

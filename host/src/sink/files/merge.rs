@@ -8,6 +8,7 @@ use crate::records::changes::check_at;
 use crate::records::key::{KeyError, Keys};
 use crate::records::parents::Parents;
 use crate::records::sort::{Change, Sorted};
+use crate::sink::files::against_last::AgainstLast;
 use crate::sink::files::published_set::{Block, LastRecords};
 use crate::sink::files::write::SetOutput;
 
@@ -112,16 +113,20 @@ pub fn merge_replacing(
     })
 }
 
-/// Writes the sorted records alone. Returns how many published ones among them were deleted.
+/// Writes the sorted records alone, counted `against` the last set. Returns how many published ones among them were deleted.
 pub fn write_all(
     mut changes: Sorted,
     output: &mut SetOutput,
+    against: &mut AgainstLast<'_>,
     check: Check<'_>,
 ) -> Result<u64, Failure> {
     let mut removed = 0;
     let mut change = Change::default();
     while changes.next(&mut change)? {
         removed += u64::from(change.published && change.deleted);
+        if !change.deleted {
+            against.take(&change.key, &change.record);
+        }
         write_change(output, &change)?;
         check_at(check, output.records(), change.record.len())?;
     }

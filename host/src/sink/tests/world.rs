@@ -1,5 +1,6 @@
 //! For unit tests: an output folder, and runs that stage what they are told.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::sink::Commit;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::files::generation::{self, Generation};
 use crate::sink::manifest::Component;
-use crate::sink::{Begun, Draft, Extent, Files, Sink, SinkContext, Totals};
+use crate::sink::{Begun, Difference, Draft, Extent, Files, Sink, SinkContext, Totals};
 use crate::staging::read::{self, Counts, Staged};
 use crate::staging::run_folder::RunFolder;
 
@@ -235,4 +236,18 @@ pub fn publish(
     change(&mut draft);
     let commit = taken.commit(draft)?;
     Ok((commit, totals))
+}
+
+/// What makes the second of two models of the first.
+pub fn difference<K: Ord, V: PartialEq>(
+    before: &BTreeMap<K, V>,
+    now: &BTreeMap<K, V>,
+) -> Difference {
+    let new = now.keys().filter(|key| !before.contains_key(key)).count();
+    let gone = before.keys().filter(|key| !now.contains_key(key)).count();
+    let both = now
+        .iter()
+        .filter_map(|(key, now)| Some((before.get(key)?, now)));
+    let changed = both.filter(|(before, now)| before != now).count();
+    Difference::of(new as u64, changed as u64, gone as u64)
 }

@@ -8,9 +8,9 @@ use crate::outcome::{Failure, Outcome};
 use crate::records::changes::check_at;
 use crate::records::sort::Change;
 use crate::settings::columns::ColumnType;
-use crate::sink::Applied;
 use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{Cell, Changes, Layout};
+use crate::sink::{Applied, Difference};
 
 use super::ahead::Loaded;
 use super::copy::Copying;
@@ -50,6 +50,7 @@ pub fn into_new(
     Ok(Applied {
         records,
         removed: 0,
+        difference: Difference::of(records, 0, 0),
         unchanged: false,
     })
 }
@@ -84,6 +85,7 @@ pub fn take_over(
         Ok(()) => Ok(Some(Applied {
             records: ahead.records,
             removed: 0,
+            difference: Difference::of(ahead.records, 0, 0),
             unchanged: false,
         })),
         Err(failure) if failure.outcome == Outcome::TryLater => Err(failure),
@@ -130,6 +132,7 @@ pub fn into_empty(
     Ok(Applied {
         records,
         removed: 0,
+        difference: Difference::of(records, 0, 0),
         unchanged: records == 0,
     })
 }
@@ -145,6 +148,7 @@ pub fn add(
     Ok(Applied {
         records: there + added,
         removed: 0,
+        difference: Difference::of(added, 0, 0),
         unchanged: added == 0,
     })
 }
@@ -160,6 +164,7 @@ pub fn replace_all(
         return Ok(Applied {
             records: there,
             removed: 0,
+            difference: Difference::of(0, 0, 0),
             unchanged: true,
         });
     }
@@ -172,6 +177,7 @@ pub fn replace_all(
     Ok(Applied {
         records,
         removed: 0,
+        difference: Difference::of_sizes(there, records),
         unchanged: false,
     })
 }

@@ -5,11 +5,11 @@ use crate::outcome::{Failure, Outcome};
 use crate::records::sort::Change;
 use crate::settings::columns::ColumnType;
 use crate::settings::host::OutputPlan;
-use crate::sink::Applied;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{Cell, Changes, ColumnSource, GENERATION, Layout, Rows, UPDATED_AT};
 use crate::sink::rejected::Rejecting;
+use crate::sink::{Applied, Difference};
 
 use super::fit;
 use super::form::Form;
@@ -136,6 +136,7 @@ pub fn apply(
         (false, BuildsOn::LastCommit) if layout.keys == 0 => Applied {
             records: load.count(postgres)?,
             removed: 0,
+            difference: Difference::of(0, 0, 0),
             unchanged: true,
         },
         (false, BuildsOn::Nothing) if layout.keys == 0 => {

@@ -4,11 +4,11 @@ use crate::outcome::{Failure, Outcome};
 use crate::records::changes::check_at;
 use crate::records::key::parts;
 use crate::records::sort::Change;
-use crate::sink::Applied;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{Cell, Changes, GENERATION, UPDATED_AT};
 use crate::sink::twins;
+use crate::sink::{Applied, Difference};
 
 use super::copy::Copying;
 use super::form::Form;
@@ -21,6 +21,8 @@ const STAGED: &str = "pg_temp.tidegate_staged";
 const PARENTS: &str = "pg_temp.tidegate_parents";
 /// Among the columns of the temporary table.
 const DELETED: &str = "tidegate_deleted";
+/// Among those of the rows that are written: whether there was none with that key.
+const NEW: &str = "tidegate_is_new";
 const DOING: &str = "cannot merge into the table in";
 
 /// Merges rows with a key.
@@ -72,11 +74,11 @@ pub fn merge(
             refuse_left(postgres, load, &left)?;
         }
     }
-    let mut written = 0;
+    let (mut written, mut new) = (0, 0);
     if staged.records > 0 {
         let sql = upsert(load, &keys, &same_key);
         let sent;
-        (sent, written) = postgres.counts(DOING, &sql)?;
+        [sent, written, new] = postgres.counts(DOING, &sql)?;
         if written < sent {
             return Err(postgres.dropped(table, written, sent));
         }
@@ -95,14 +97,15 @@ pub fn merge(
     Ok(Applied {
         records,
         removed,
+        difference: Difference::of(new, written - new, removed + dropped),
         unchanged: removed + dropped + written == 0,
     })
 }
 
 /// `Err` (65): rows that were to be deleted are still there.
 fn refuse_left(postgres: &Postgres<'_>, load: &Load<'_>, which: &str) -> Result<(), Failure> {
-    let sql = format!("SELECT count(*), 0::bigint FROM {} t {which}", load.table);
-    let (left, _) = postgres.counts(DOING, &sql)?;
+    let sql = format!("SELECT count(*) FROM {} t {which}", load.table);
+    let [left] = postgres.counts(DOING, &sql)?;
     match left {
         0 => Ok(()),
         left => Err(not_deleted(postgres, load, left)),
@@ -272,7 +275,7 @@ fn stage_parents(
     Ok(true)
 }
 
-/// How many rows are new or differ, and how many of those were written: what is equal is not even locked, so it costs no WAL. Values are compared as they are
+/// How many rows are new or differ, how many of those were written, and how many are new: what is equal is not even locked, so it costs no WAL. Values are compared as they are
 /// stored (`record_image_ne`): 1.1 and 1.10 are equal numbers, and not the same.
 fn upsert(load: &Load<'_>, keys: &[&str], same_key: &str) -> String {
     let own = load.own_columns();
@@ -300,11 +303,12 @@ fn upsert(load: &Load<'_>, keys: &[&str], same_key: &str) -> String {
         .map(|name| format!("{0} = EXCLUDED.{0}", quoted(name)))
         .collect();
     format!(
-        "WITH changed AS MATERIALIZED (SELECT {from}, '{at}'::timestamptz, {generation} FROM {STAGED} s \
+        "WITH changed AS MATERIALIZED (SELECT {from}, t.{first} IS NULL AS {NEW} FROM {STAGED} s \
          LEFT JOIN {table} t ON {same_key} WHERE NOT s.{DELETED} AND (t.{first} IS NULL{differs})), \
-         written AS (INSERT INTO {table} ({own}, {UPDATED_AT}, {GENERATION}) SELECT * FROM changed \
+         written AS (INSERT INTO {table} ({own}, {UPDATED_AT}, {GENERATION}) \
+         SELECT {own}, '{at}'::timestamptz, {generation} FROM changed \
          ON CONFLICT ({keys}) DO UPDATE SET {set} RETURNING 1) \
-         SELECT (SELECT count(*) FROM changed), (SELECT count(*) FROM written)",
+         SELECT count(*), (SELECT count(*) FROM written), count(*) FILTER (WHERE {NEW}) FROM changed",
         table = load.table,
         from = from_staged.join(", "),
         at = load.committed_at,

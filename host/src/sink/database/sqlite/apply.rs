@@ -8,7 +8,6 @@ use crate::records::changes::check_at;
 use crate::records::key::parts;
 use crate::records::parents::Parents;
 use crate::records::sort::Change;
-use crate::sink::Applied;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{
@@ -16,6 +15,7 @@ use crate::sink::database::{
 };
 use crate::sink::rejected::Rejecting;
 use crate::sink::twins;
+use crate::sink::{Applied, Difference};
 
 use super::Sqlite;
 use super::error::number;
@@ -35,6 +35,10 @@ struct Work<'w, 'r> {
     at: &'w str,
     /// Triggers of the table, which may drop what is written without an error.
     triggers: Option<String>,
+    /// Rows that were added or are others now.
+    written: u64,
+    /// Rows that were deleted.
+    gone: u64,
     done: Applied,
 }
 
@@ -60,12 +64,15 @@ pub fn apply(
         generation: changes.generation,
         at: changes.committed_at,
         triggers: place.done(table::triggers(link, table), || "look for triggers")?,
+        written: 0,
+        gone: 0,
         done: Applied {
             unchanged: true,
             ..Applied::default()
         },
     };
     let before = work.count()?;
+    let is_by_key = !matches!(changes.rows, Rows::AsStaged(_));
     match changes.rows {
         Rows::New { .. } => work.insert(changes.rows, changes.rejected)?,
         Rows::AsStaged(_) if changes.base == BuildsOn::LastCommit => {}
@@ -91,7 +98,14 @@ pub fn apply(
         sqlite.remember(digests)?;
     }
     sqlite.keep_rejected(changes.rejected)?;
-    work.done.records = work.count()?;
+    let records = work.count()?;
+    work.done.records = records;
+    work.done.difference = if is_by_key {
+        let new = (records + work.gone).saturating_sub(before);
+        Difference::of(new, work.written.saturating_sub(new), work.gone)
+    } else {
+        Difference::of_sizes(before, records)
+    };
     Ok(work.done)
 }
 
@@ -136,18 +150,19 @@ impl<'w> Work<'w, '_> {
     fn insert(&mut self, mut rows: Rows<'_>, rejected: &mut Rejecting) -> Result<(), Failure> {
         let mut insert = self.prepared(&self.insert_statement(), "cannot insert into")?;
         let mut change = Change::default();
-        let (mut seen, mut changed) = (0, false);
+        let (mut seen, mut written) = (0, 0);
         while self.next(&mut rows, &mut change, &mut seen)? {
             if !change.deleted {
                 match self.put(&mut insert, &change, rejected)? {
                     Put::SetAside => {}
-                    Put::Written => changed = true,
+                    Put::Written => written += 1,
                     Put::Left => return Err(self.dropped("write a row into")),
                 }
             }
         }
         drop(insert);
-        self.done.unchanged &= !changed;
+        self.written += written;
+        self.done.unchanged &= written == 0;
         Ok(())
     }
 
@@ -189,7 +204,7 @@ impl<'w> Work<'w, '_> {
         let mut looks = self.looks()?;
         let mut by_key = self.prepared(&self.by_key(), "cannot inspect")?;
         let mut change = Change::default();
-        let (mut seen, mut changed, mut removed) = (0, false, 0);
+        let (mut seen, mut written, mut removed) = (0, 0, 0);
         while self.next(&mut rows, &mut change, &mut seen)? {
             if looks_for_twins
                 && !self.finds_key(&mut by_key, &change.key)?
@@ -213,7 +228,7 @@ impl<'w> Work<'w, '_> {
             }
             match self.put(&mut put, &change, rejected)? {
                 Put::SetAside => continue,
-                Put::Written => changed = true,
+                Put::Written => written += 1,
                 Put::Left => self.is_there(looks.as_mut(), &change)?,
             }
             if let Some(keep) = &mut keep {
@@ -221,8 +236,10 @@ impl<'w> Work<'w, '_> {
             }
         }
         drop((put, delete, keep, looks, by_key));
+        self.written += written;
+        self.gone += removed;
         self.done.removed += removed;
-        self.done.unchanged &= !changed && removed == 0;
+        self.done.unchanged &= written + removed == 0;
         Ok(lost)
     }
 
@@ -293,6 +310,7 @@ impl<'w> Work<'w, '_> {
             self.is_unstaged()
         );
         let deleted = self.execute(&statement, "cannot delete from")?;
+        self.gone += deleted as u64;
         self.done.unchanged &= deleted == 0;
         Ok(())
     }
@@ -326,6 +344,7 @@ impl<'w> Work<'w, '_> {
             removed += deleted as u64;
         }
         drop(delete);
+        self.gone += removed;
         self.done.removed += removed;
         self.done.unchanged &= removed == 0;
         Ok(())

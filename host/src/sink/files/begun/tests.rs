@@ -25,7 +25,7 @@ fn records_in_the_order_of_their_keys_are_the_file_already() {
 
     let (set, made) = begun(&world, "{\"id\":1}\n{\"id\":2}\n", BuildsOn::Nothing);
 
-    let Some(Begun::Set(files, read)) = set else {
+    let Some(Begun::Set(files, read, _)) = set else {
         panic!("no set was begun");
     };
     assert_eq!((files[0].record.records, read.staged), (2, 2));

@@ -12,7 +12,7 @@ use crate::settings::data_file::{Compression, OutputFormat};
 use crate::settings::plan::WriteMode;
 use crate::sink::Extent::{Changes, Everything};
 use crate::sink::files::write::decoded;
-use crate::sink::tests::world::{Left, World};
+use crate::sink::tests::world::{Left, World, difference};
 
 /// A key as it is written, and how it sorts: integers first.
 fn keys() -> impl Strategy<Value = (i64, String)> {
@@ -118,6 +118,7 @@ proptest! {
                 world.output.format = format;
                 world.output.compression = compression;
             }
+            let before = model.clone();
             if everything {
                 model.clear();
             }
@@ -129,6 +130,7 @@ proptest! {
             let format = world.output.format;
             let file = data_file::name(format, world.output.compression);
             prop_assert_eq!(totals.records, model.len() as u64);
+            prop_assert_eq!(totals.difference, difference(&before, &model));
             if format == OutputFormat::Csv {
                 prop_assert_eq!(of_table(&text(&world, file)), records.clone());
                 prop_assert_eq!(world.text("current/records.ndjson"), wanted(format, &records));

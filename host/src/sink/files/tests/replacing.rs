@@ -11,7 +11,7 @@ use crate::settings::data_file::OutputFormat;
 use crate::settings::plan::WriteMode;
 use crate::sink::Extent::{Changes, Everything};
 use crate::sink::Totals;
-use crate::sink::tests::world::{Left, World};
+use crate::sink::tests::world::{Left, World, difference};
 
 fn world() -> World {
     let mut world = World::new(WriteMode::Upsert, OutputFormat::Ndjson, &["/id"]);
@@ -350,6 +350,7 @@ proptest! {
             prop_assert_eq!(totals.records, model.len() as u64);
             let removed = before.keys().filter(|key| !everything && !model.contains_key(key)).count();
             prop_assert_eq!(totals.removed, removed as u64);
+            prop_assert_eq!(totals.difference, difference(&before, &model));
             prop_assert_eq!(totals.unchanged, published.as_ref() == Some(&wanted));
             published = Some(wanted);
         }

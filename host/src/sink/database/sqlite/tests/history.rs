@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use crate::sink::Extent::{Changes, Everything};
-use crate::sink::tests::world::Left;
+use crate::sink::tests::world::{Left, difference};
 
 use super::world::World;
 
@@ -75,7 +75,7 @@ proptest! {
         let (mut model, mut written) = (Model::new(), BTreeMap::<String, (String, usize)>::new());
 
         for (run, (everything, edits)) in history.iter().enumerate() {
-            let before: Vec<String> = model.keys().cloned().collect();
+            let before = model.clone();
             if *everything {
                 model.clear();
             }
@@ -100,8 +100,9 @@ proptest! {
             prop_assert_eq!(found, wanted);
             prop_assert_eq!(totals.records, model.len() as u64);
             prop_assert_eq!(totals.unchanged, unwritten == written);
-            let gone = before.iter().filter(|key| !model.contains_key(*key)).count() as u64;
+            let gone = before.keys().filter(|key| !model.contains_key(*key)).count() as u64;
             prop_assert_eq!(totals.removed, if *everything { 0 } else { gone });
+            prop_assert_eq!(totals.difference, difference(&before, &model));
             let state = world.rows("SELECT generation, state FROM tidegate_state");
             prop_assert_eq!(state, [format!("{0}|{{\"v\":1,\"run\":{0}}}", run + 1)]);
         }
