@@ -4,6 +4,7 @@
 
 use std::cmp::Ordering;
 use std::fs::File;
+use std::io::Seek as _;
 
 use crate::limits::Limits;
 use crate::outcome::Failure;
@@ -36,8 +37,12 @@ impl<'l> AgainstLast<'l> {
             name,
             file,
         } = last;
-        match LastRecords::to_count(generation, name, file, limits) {
-            Ok(records) => Self::Records(Box::new(ByKey {
+        // It may have been read before: what was staged was in no order then.
+        let rewound = (&mut &*file).rewind().ok();
+        let records =
+            rewound.and_then(|()| LastRecords::to_count(generation, name, file, limits).ok());
+        match records {
+            Some(records) => Self::Records(Box::new(ByKey {
                 records,
                 keys,
                 block: Vec::new(),
@@ -49,7 +54,7 @@ impl<'l> AgainstLast<'l> {
                 gone: 0,
                 is_over: false,
             })),
-            Err(_) => Self::Size(None),
+            None => Self::Size(None),
         }
     }
 
