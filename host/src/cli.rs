@@ -87,6 +87,9 @@ pub enum Command {
     /// Publish an earlier set again; with `--hold`, no run changes it until `--release`
     #[command(after_help = ROLLBACK_EXAMPLES)]
     Rollback(RollbackArgs),
+    /// Keep a published set until it is released; without one, list the sets that are kept
+    #[command(after_help = PIN_EXAMPLES)]
+    Pin(PinArgs),
     /// Print Kubernetes manifests: a CronJob for each job of a folder
     #[command(after_help = KUBERNETES_EXAMPLES)]
     Kubernetes(KubernetesArgs),
@@ -125,6 +128,7 @@ impl Command {
             Self::Runs(args) => Some(&mut args.of.under),
             Self::Diff(args) => Some(&mut args.of.under),
             Self::Rollback(args) => Some(&mut args.of.under),
+            Self::Pin(args) => Some(&mut args.of.under),
             _ => None,
         }
     }
@@ -235,6 +239,15 @@ Examples:
 Without a generation, the one before the last. The next run goes on from its
 cursor, and would publish again what the source still has: --hold makes runs end
 with 75 until --release. `tidegate diff` shows what a set changed.";
+
+const PIN_EXAMPLES: &str = "\
+Examples:
+  tidegate pin --env-file orders.env              the sets that are kept
+  tidegate pin orders.toml 41
+  tidegate pin orders.toml 41 --release
+
+Without it, a set goes when KEEP_GENERATIONS newer ones are there and KEEP_FOR is
+over. `tidegate rollback 41` publishes a set again, pinned or not.";
 
 const KUBERNETES_EXAMPLES: &str = "\
 Examples:
@@ -689,6 +702,20 @@ pub struct RollbackArgs {
     #[arg(long, conflicts_with = "release")]
     pub hold: bool,
     /// Let runs publish again. Changes nothing else
+    #[arg(long)]
+    pub release: bool,
+}
+
+/// `tidegate pin`.
+#[derive(Debug, Args, Clone)]
+pub struct PinArgs {
+    /// The job file (TOML), if settings are in one, and the generation by its number
+    #[arg(value_name = "JOB | GENERATION", num_args = 0..=2)]
+    pub what: Vec<String>,
+    /// Where the settings of the output come from.
+    #[command(flatten)]
+    pub of: OutputArgs,
+    /// Unpin it: runs may remove it again
     #[arg(long)]
     pub release: bool,
 }

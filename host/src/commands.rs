@@ -23,6 +23,7 @@ use crate::settings::{exposed, granted, mistaken, shown, suggest};
 use crate::units;
 use crate::words;
 
+mod by_hand;
 mod check_output;
 pub mod compile;
 pub mod convert;
@@ -37,6 +38,7 @@ pub mod kubernetes;
 mod look;
 mod named;
 pub mod new;
+pub mod pin;
 pub mod preview;
 pub mod rollback;
 pub mod runs;

@@ -227,6 +227,10 @@ pub struct Limits {
     pub settings_file_bytes: u64,
     /// From opening a settings file that is a pipe to the end of what comes from it.
     pub settings_pipe_wait: Duration,
+    /// Different published sets that are kept because of KEEP_FOR; KEEP_GENERATIONS alone may be more.
+    pub sets_kept: usize,
+    /// Generations that a person may pin.
+    pub pinned: usize,
     /// How long a superseded generation stays at the least, so that a reader that opened it by name can finish.
     pub superseded_kept: Duration,
 }
@@ -331,6 +335,8 @@ impl Default for Limits {
             cache_unfinished_kept: Duration::from_hours(1),
             settings_file_bytes: MIB,
             settings_pipe_wait: Duration::from_secs(5),
+            sets_kept: 1_000,
+            pinned: 100,
             superseded_kept: Duration::from_mins(1),
         }
     }

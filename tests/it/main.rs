@@ -64,6 +64,8 @@ mod kubernetes;
 mod limits;
 /// The example of a connector.
 mod minimal;
+/// `tidegate pin`, and KEEP_FOR.
+mod pin;
 /// The operator's policy for a tenant.
 mod policy;
 /// A job that comes in portions.

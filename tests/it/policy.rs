@@ -239,6 +239,7 @@ fn private_networks_and_limits_are_the_policy_s() {
         ("MAX_RETRIES", "4"),
         ("RETRY_PAUSE", "3s"),
         ("KEEP_GENERATIONS", "4"),
+        ("KEEP_FOR", "2m"),
     ] {
         World::new()
             .job(|job| job.set(name, value))

@@ -143,7 +143,7 @@ fn sets(
         found.ok_or_else(|| {
             let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
             refused(&format!(
-                "cannot find generation {number}: {} are kept (KEEP_GENERATIONS)",
+                "cannot find generation {number}: {} are kept (KEEP_GENERATIONS, KEEP_FOR, `tidegate pin`)",
                 kept.join(", ")
             ))
         })

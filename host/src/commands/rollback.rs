@@ -4,20 +4,19 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
-use serde_json::json;
-
 use crate::cli::RollbackArgs;
+use crate::commands::by_hand::{self, ByHand, Done};
 use crate::commands::look::{AtTheEnd, at_output};
 use crate::commands::{named, stdout};
-use crate::folder::{Folder, lock, random_digits};
+use crate::folder::lock;
 use crate::outcome::{Committed, Ended, Failure, Outcome};
 use crate::process::stop::Check;
-use crate::run::history;
 use crate::run::hold::{self, Hold};
 use crate::settings::host::HostPlan;
 use crate::sink::files::commit;
 use crate::sink::files::generation::{self, Generation};
+use crate::sink::files::leftovers;
+use crate::sink::files::pins::Pins;
 use crate::units::counted;
 use crate::words;
 
@@ -46,7 +45,7 @@ fn done(
     host: &HostPlan,
     check: Check<'_>,
 ) -> Result<String, Failure> {
-    let refused = |why: &str| Failure::new(Outcome::Usage, format!("`tidegate rollback` {why}"));
+    let refused = |why: &str| by_hand::refused("rollback", why);
     let limits = &host.limits;
     let path = match (&host.database, &host.output_dir) {
         (Some(_), _) if !args.release => {
@@ -57,19 +56,9 @@ fn done(
         (_, Some(path)) => path,
         (_, None) => return Err(refused("needs OUTPUT_DIR")),
     };
-    let output = Folder::open_for(path, host.writers)?.ok_or_else(|| {
-        refused(&format!(
-            "finds no `{}`: nothing was published yet",
-            path.display()
-        ))
-    })?;
-    let began = Timestamp::now();
-    let run_id = format!(
-        "{}-{:06x}",
-        began.strftime("%Y%m%dT%H%M%SZ"),
-        random_digits() & 0xff_ffff
-    );
-    let lock = lock::acquire(&output, &run_id)?;
+    let output = by_hand::output(path, host, "rollback")?;
+    let by_hand = ByHand::begin();
+    let lock = lock::acquire(&output, &by_hand.run_id)?;
     if args.release {
         if number.is_some() {
             return Err(refused("takes no generation with `--release`"));
@@ -85,14 +74,8 @@ fn done(
     let current = generation::current_name(&output)?
         .ok_or_else(|| refused("finds no published set: there is nothing to go back to"))?;
     let to = match number {
-        Some(number) => generation::numbered(&output, number, limits)?.ok_or_else(|| {
-            let kept = generation::kept(&output).unwrap_or_default();
-            let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
-            refused(&format!(
-                "cannot find generation {number}: {} are kept (KEEP_GENERATIONS)",
-                kept.join(", ")
-            ))
-        })?,
+        Some(number) => generation::numbered(&output, number, limits)?
+            .ok_or_else(|| by_hand::missing(&output, "rollback", number))?,
         None => generation::before(&output, limits)?.ok_or_else(|| {
             refused(&format!(
                 "finds no earlier set that is another than that of generation {}",
@@ -101,16 +84,21 @@ fn done(
         })?,
     };
     to.verify(check)?;
+    let pinned = Pins::read(&output, limits)?.newest();
+    if let Some(pinned) = pinned.filter(|pinned| *pinned > to.name.number) {
+        let appends = to.manifest.appends();
+        leftovers::refuse_pinned_segments(&output, Some(&to), pinned, appends)?;
+    }
     let is_there = to.name == current;
     check()?;
     let was_held = output.size(hold::FILE)?.is_some();
     if args.hold {
         let hold = Hold {
-            since: format!("{began:.0}"),
+            since: by_hand.since(),
             generation: to.name.number,
         };
         // First: a run that starts in between would undo it.
-        hold.begin(&output, &run_id)?;
+        hold.begin(&output, &by_hand.run_id)?;
     }
     if !is_there {
         commit::go_back(&lock, &to).inspect_err(|failure| {
@@ -119,22 +107,14 @@ fn done(
             }
         })?;
     }
-    let message = format!("went back from generation {current}");
-    let line = json!({
-        "run_id": run_id,
-        "job": host.job,
-        "started": format!("{began:.3}"),
-        "finished": format!("{:.3}", Timestamp::now()),
-        "exit_code": 0,
-        "outcome": "rolled_back",
-        "committed": "yes",
-        "generation": to.name.to_string(),
-        "records": to.manifest.counts.records,
-        "cursor": to.manifest.cursor,
-        "message": message,
-    });
-    // As of any run: what is published does not hang on it.
-    let _ = history::add(&output, &run_id, &line, limits);
+    let done = Done {
+        outcome: "rolled_back",
+        generation: to.name.to_string(),
+        records: to.manifest.counts.records,
+        cursor: to.manifest.cursor.as_deref(),
+        message: format!("went back from generation {current}"),
+    };
+    by_hand.record(Some(&output), host, done);
     Ok(said(&to, is_there, args.hold))
 }
 

@@ -15,6 +15,7 @@ use crate::outcome::{Ended, Failure};
 use crate::run::history;
 use crate::settings::host::HostPlan;
 use crate::sink::database;
+use crate::sink::files::pins::Pins;
 use crate::units::{counted, thousands};
 use crate::words;
 
@@ -54,12 +55,28 @@ pub fn runs(args: &RunsArgs, environment: impl IntoIterator<Item = (String, Stri
         &args.of.given(args.job.as_deref()),
         environment,
         AtTheEnd::IsLeft,
-        move |host, _| Ok((host.job.clone(), last_runs(host, most, failed_alone)?)),
-        |(job, runs), redactor| {
-            let text = shown(&runs, output, &format!("no run of `{job}` is recorded"));
+        move |host, _| {
+            let runs = last_runs(host, most, failed_alone)?;
+            Ok((host.job.clone(), runs, pinned(host)))
+        },
+        |(job, runs, pinned), redactor| {
+            let mut text = shown(&runs, output, &format!("no run of `{job}` is recorded"));
+            if let (None, Some(pinned)) = (output, pinned) {
+                let line = format!("pinned sets: {pinned} (`tidegate pin`)");
+                for line in wrapped(&line, WHY_COLUMNS) {
+                    let _ = writeln!(text, "{line}");
+                }
+            }
             Ended::of(stdout::print(&redactor.hide(&text)))
         },
     )
+}
+
+/// The numbers of the generations that are pinned, if there are any.
+fn pinned(host: &HostPlan) -> Option<String> {
+    let folder = Folder::open(host.output_dir.as_deref()?).ok()??;
+    let pins = Pins::read(&folder, &host.limits).ok()?;
+    Some(pins.numbers()).filter(|numbers| !numbers.is_empty())
 }
 
 /// The summaries of the last runs, the newest first.

@@ -703,6 +703,15 @@ catalogue! {
         form: Form::Pattern(NUMBER),
         rules: &[of_files("keeps sets of files, and a table holds the last one")],
     }
+    KEEP_FOR: Duration = parse::keep_for {
+        group: Group::Output,
+        default: "1m",
+        example: "7d",
+        meaning: "How long to keep a published set after another one replaced it, also beyond KEEP_GENERATIONS. At least \
+                  `1m`, and at most 1,000 sets",
+        form: Form::Pattern(DURATION),
+        rules: &[of_files("keeps sets of files, and a table holds the last one")],
+    }
     KEEP_RUNS: u32 = parse::keep_runs {
         group: Group::Output,
         default: "1000",

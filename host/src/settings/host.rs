@@ -18,11 +18,12 @@ use crate::settings::alerts::{AlertPlan, PAGERDUTY_URL};
 use crate::settings::auth;
 use crate::settings::catalogue::{
     self, ALLOW_ENVIRONMENT, ALLOW_HOSTS, ALLOW_PRIVATE_NETWORKS, ALLOW_SHARED_OUTPUT, CA_FILE,
-    COMPILE_CPU_LIMIT, CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, KEEP_GENERATIONS,
-    KEEP_RUNS, LOG_FORMAT, LOG_LEVEL, MAX_AGE, MAX_CURSOR_AGE, MAX_DELETE_PERCENT,
-    MAX_RECORD_BYTES, MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES, MAX_SHRINK_PERCENT,
-    MEMORY_LIMIT, MIN_RECORDS, ON_OVERLAP, OUTBOUND_PROXY, RETRY_PAUSE, RUN_DEADLINE, SCHEMA_DRIFT,
-    SOURCE_COOKIES, SOURCE_SECRET, SOURCE_TIMEOUT, Secrecy, Setting, TABLE_LIMIT, WRITE_MODE,
+    COMPILE_CPU_LIMIT, CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, KEEP_FOR,
+    KEEP_GENERATIONS, KEEP_RUNS, LOG_FORMAT, LOG_LEVEL, MAX_AGE, MAX_CURSOR_AGE,
+    MAX_DELETE_PERCENT, MAX_RECORD_BYTES, MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES,
+    MAX_SHRINK_PERCENT, MEMORY_LIMIT, MIN_RECORDS, ON_OVERLAP, OUTBOUND_PROXY, RETRY_PAUSE,
+    RUN_DEADLINE, SCHEMA_DRIFT, SOURCE_COOKIES, SOURCE_SECRET, SOURCE_TIMEOUT, Secrecy, Setting,
+    TABLE_LIMIT, WRITE_MODE,
 };
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{self, Inputs, Problem};
@@ -57,6 +58,8 @@ pub struct HostPlan {
     pub mode: Option<WriteMode>,
     /// `KEEP_GENERATIONS`.
     pub keep_generations: usize,
+    /// `KEEP_FOR`.
+    pub keep_for: Duration,
     /// `MIN_RECORDS`.
     pub min_records: u64,
     /// `MAX_SHRINK_PERCENT`.
@@ -157,6 +160,7 @@ impl HostPlan {
             writers: read.value(&ALLOW_SHARED_OUTPUT),
             mode: read.optional(&WRITE_MODE),
             keep_generations: read.limit(&KEEP_GENERATIONS),
+            keep_for: read.limit(&KEEP_FOR),
             min_records: read.value(&MIN_RECORDS),
             max_shrink_percent: read.value(&MAX_SHRINK_PERCENT),
             max_delete_percent: read.value(&MAX_DELETE_PERCENT),

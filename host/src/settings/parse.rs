@@ -397,6 +397,15 @@ pub fn keep_generations(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| "takes a number from 2 to 10000".to_owned())
 }
 
+/// `KEEP_FOR`.
+pub fn keep_for(text: &str) -> Result<Duration, String> {
+    let span = units::duration(text)?;
+    let is_enough = span >= Duration::from_mins(1);
+    is_enough
+        .then_some(span)
+        .ok_or_else(|| "takes a span of `1m` or more".to_owned())
+}
+
 /// `KEEP_RUNS`.
 pub fn keep_runs(text: &str) -> Result<u32, String> {
     let number = text

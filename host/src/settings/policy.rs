@@ -13,9 +13,9 @@ use http::Method;
 use toml_edit::{Document, Item, TableLike, Value};
 
 use super::catalogue::{
-    COMPILE_CPU_LIMIT, CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, KEEP_GENERATIONS,
-    KEEP_RUNS, MAX_RECORD_BYTES, MAX_RESPONSE_BYTES, MAX_RETRIES, MEMORY_LIMIT, RETRY_PAUSE,
-    RUN_DEADLINE, Row, SOURCE_TIMEOUT, TABLE_LIMIT,
+    COMPILE_CPU_LIMIT, CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, KEEP_FOR,
+    KEEP_GENERATIONS, KEEP_RUNS, MAX_RECORD_BYTES, MAX_RESPONSE_BYTES, MAX_RETRIES, MEMORY_LIMIT,
+    RETRY_PAUSE, RUN_DEADLINE, Row, SOURCE_TIMEOUT, TABLE_LIMIT,
 };
 use super::component_settings::{LIMITED, number};
 use super::database_url::DatabaseUrl;
@@ -79,7 +79,7 @@ const KEYS: [&str; 16] = [
 const STATE_FOLDER: &str = "state_folder";
 
 /// The limits that a policy can lower or raise; one that it does not name is at most its default.
-static CAPPED: [&Row; 14] = [
+static CAPPED: [&Row; 15] = [
     &RUN_DEADLINE.row,
     &CPU_LIMIT.row,
     &COMPILE_CPU_LIMIT.row,
@@ -93,6 +93,7 @@ static CAPPED: [&Row; 14] = [
     &MAX_RETRIES.row,
     &RETRY_PAUSE.row,
     &KEEP_GENERATIONS.row,
+    &KEEP_FOR.row,
     &KEEP_RUNS.row,
 ];
 

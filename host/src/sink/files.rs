@@ -21,6 +21,7 @@ use crate::sink::builds_on::{self, BuildsOn};
 use crate::sink::files::commit::{New, Written};
 use crate::sink::files::generation::{GENERATIONS, Generation, Set};
 use crate::sink::files::new_segment::NewSegment;
+use crate::sink::files::retire::Keep;
 use crate::sink::files::segment::SEGMENTS;
 use crate::sink::files::write::SetFile;
 use crate::sink::manifest::{CsvLayout, FileRecord};
@@ -45,6 +46,7 @@ pub mod generation;
 pub mod leftovers;
 mod merge;
 pub mod new_segment;
+pub mod pins;
 pub mod published_set;
 pub mod retire;
 pub mod segment;
@@ -58,7 +60,9 @@ pub struct Files<'r> {
     mode: WriteMode,
     keys: Keys,
     data_file: &'static str,
-    keep_generations: usize,
+    keep: Keep,
+    /// The greatest number above the last generation that is pinned; 0 if there is none.
+    pinned_above: u64,
 }
 
 /// The next generation, being made in a staging folder.
@@ -100,7 +104,7 @@ impl<'r> Files<'r> {
     /// Opens the locked folder at its last generation, and removes what killed runs left. `Err` is 73, or 74.
     pub fn open(
         context: SinkContext<'r>,
-        keep_generations: usize,
+        keep: Keep,
         plan: &'r OutputPlan,
         mode: WriteMode,
     ) -> Result<Self, Failure> {
@@ -113,9 +117,15 @@ impl<'r> Files<'r> {
             ..
         } = &context;
         leftovers::sweep_work(lock, limits, check, log)?;
+        let mut pinned_above = 0;
         if !context.dry_run {
             // A set above the last one may be one that was gone back from.
-            leftovers::sweep_generations(lock, last.as_ref(), limits, check, log)?;
+            let pinned = leftovers::sweep_generations(lock, last.as_ref(), limits, check, log)?;
+            if let Some(pinned) = pinned {
+                let appends = mode == WriteMode::Append;
+                leftovers::refuse_pinned_segments(lock.folder(), last.as_ref(), pinned, appends)?;
+                pinned_above = pinned;
+            }
             leftovers::sweep_segments(lock, last.as_ref(), log)?;
         }
         if !context.adopt {
@@ -133,7 +143,8 @@ impl<'r> Files<'r> {
             last,
             output: plan,
             mode,
-            keep_generations,
+            keep,
+            pinned_above,
         })
     }
 
@@ -334,7 +345,7 @@ impl Sink for Files<'_> {
             log,
             ..
         } = &self.context;
-        retire::retire(lock, self.keep_generations, limits, check, log);
+        retire::retire(lock, self.keep, limits, check, log);
     }
 }
 
@@ -379,12 +390,15 @@ impl PendingCommit for TakenFiles<'_> {
             sorted_by: files.output.merged_by(files.mode).to_owned(),
         };
         let lock = &files.context.lock;
+        let mut manifest = draft.manifest(files.last(), lock.run_id(), made);
+        // No two generations have the same number.
+        manifest.generation = manifest.generation.max(files.pinned_above + 1);
         commit::commit(
             New {
                 lock,
                 staging,
                 parent: files.last.as_ref(),
-                manifest: draft.manifest(files.last(), lock.run_id(), made),
+                manifest,
                 written: self.content.written,
                 data_file: (!appends).then_some(files.data_file),
                 segment: self.content.segment,

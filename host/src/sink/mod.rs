@@ -20,6 +20,7 @@ use crate::settings::host::{HostPlan, OutputPlan};
 use crate::settings::plan::WriteMode;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::database::{IsTrial, Recorded, RunRow};
+use crate::sink::files::retire::Keep;
 use crate::sink::files::write::SetFile;
 use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::{Component, CsvLayout, FileRecord, Manifest, Window};
@@ -178,7 +179,10 @@ pub fn open<'r>(
     match &host.database {
         None => Ok(Box::new(Files::open(
             context,
-            host.keep_generations,
+            Keep {
+                sets: host.keep_generations,
+                span: host.keep_for,
+            },
             &host.output,
             mode,
         )?)),

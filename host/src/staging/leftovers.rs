@@ -11,8 +11,16 @@ use crate::process::stop::Check;
 
 use super::run_folder::PREFIX;
 
-/// Names under which a link waits to be renamed, or a file to replace `last-run.json`, `runs.ndjson` or `held.json`.
-const TEMPORARY: [&str; 5] = [".current-", ".latest-", ".last-run-", ".runs-", ".held-"];
+/// Names under which a link waits to be renamed, or a file to replace `last-run.json`, `runs.ndjson`, `held.json` or
+/// `pinned.json`.
+const TEMPORARY: [&str; 6] = [
+    ".current-",
+    ".latest-",
+    ".last-run-",
+    ".runs-",
+    ".held-",
+    ".pinned-",
+];
 /// Removes staging folders and unfinished links. One that stays is a warning, and so is what takes too long.
 pub fn sweep_work(
     lock: &Lock,

@@ -28,7 +28,7 @@ const OURS: [&str; 5] = [
     LOG_LEVEL,
 ];
 /// Settings that only our host has. Of those that begin with `SOURCE_` or `OUTPUT_` none has to stand here.
-const OF_THE_HOST: [&str; 24] = [
+const OF_THE_HOST: [&str; 25] = [
     "ALLOW_ENVIRONMENT",
     "ALLOW_PRIVATE_NETWORKS",
     "ALLOW_SHARED_OUTPUT",
@@ -41,6 +41,7 @@ const OF_THE_HOST: [&str; 24] = [
     "DESCRIBE_MEMORY_LIMIT",
     "INSTANCE_LIMIT",
     "JOB_NAME",
+    "KEEP_FOR",
     "KEEP_GENERATIONS",
     "KEEP_RUNS",
     "LOG_FORMAT",

@@ -307,7 +307,7 @@ pub fn names(generations: &Folder) -> Result<Vec<GenerationName>, Failure> {
     Ok(names)
 }
 
-/// The newest generation below the one that `current` names whose set is another; `None`: there is none. What cannot be trusted is
+/// The newest generation on the way to the one that `current` names whose set is another; `None`: there is none. What cannot be trusted is
 /// passed over.
 pub fn before(output: &Folder, limits: &Limits) -> Result<Option<Generation>, Failure> {
     let Some(current) = current_name(output)? else {
@@ -319,15 +319,27 @@ pub fn before(output: &Folder, limits: &Limits) -> Result<Option<Generation>, Fa
     // Whatever has become of it: it is the one to leave.
     let manifest = manifest_of(&generations, &current, limits).ok().flatten();
     let set = manifest.as_ref().and_then(set_of);
-    let names = names(&generations)?;
-    let below = names.into_iter().rev();
-    let below = below.filter(|name| name.number < current.number);
-    let read = below.filter_map(|name| Generation::read(output, &generations, name, limits).ok());
-    let mut others = read.filter(|generation| {
+    // What is between a generation and its parent was gone back from.
+    let mut most = parent_number(manifest.as_ref()).unwrap_or(current.number - 1);
+    for name in names(&generations)?.into_iter().rev() {
+        if name.number > most {
+            continue;
+        }
+        let Ok(generation) = Generation::read(output, &generations, name, limits) else {
+            continue;
+        };
         let other = set_of(&generation.manifest);
-        set.is_none() || other.is_none() || other != set
-    });
-    Ok(others.next())
+        if set.is_none() || other.is_none() || other != set {
+            return Ok(Some(generation));
+        }
+        most = parent_number(Some(&generation.manifest)).unwrap_or(most);
+    }
+    Ok(None)
+}
+
+fn parent_number(manifest: Option<&Manifest>) -> Option<u64> {
+    let parent = GenerationName::parse(manifest?.parent.as_deref()?)?;
+    Some(parent.number)
 }
 
 /// The numbers of the generations there are, the smallest first.

@@ -12,6 +12,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
 use crate::settings::data_file::DATA_FILES;
 use crate::sink::files::generation::{GENERATIONS, Generation, names};
+use crate::sink::files::pins::Pins;
 use crate::sink::files::segment::{self, SEGMENTS};
 pub use crate::staging::leftovers::sweep_work;
 
@@ -29,7 +30,8 @@ const CLAIMED: [&str; DATA_FILES.len() + 1] = {
     claimed
 };
 
-/// Removes the generations above `last`: killed runs did not come to the swap, or a person went back from them.
+/// Removes the generations above `last`: killed runs did not come to the swap, or a person went back from them. Returns the
+/// greatest number of those that are pinned, and stay.
 ///
 /// `Err`: one could not be removed, or `check` stopped it.
 pub fn sweep_generations(
@@ -38,26 +40,51 @@ pub fn sweep_generations(
     limits: &Limits,
     check: Check<'_>,
     log: &Log,
-) -> Result<(), Failure> {
+) -> Result<Option<u64>, Failure> {
     let bounds = Bounds {
         folders_max: limits.leftover_folders,
         check,
     };
     let Some(generations) = lock.folder().folder(GENERATIONS)? else {
-        return Ok(());
+        return Ok(None);
     };
     let published = last.map_or(0, |generation| generation.name.number);
-    for name in names(&generations)?
-        .iter()
-        .filter(|name| name.number > published)
-    {
+    let mut above = names(&generations)?;
+    above.retain(|name| name.number > published);
+    if above.is_empty() {
+        return Ok(None);
+    }
+    let pins = Pins::read(lock.folder(), limits)?;
+    let (pinned, above): (Vec<_>, Vec<_>) =
+        above.into_iter().partition(|name| pins.of(name).is_some());
+    for name in above {
         generations.remove_all(&name.to_string(), bounds)?;
         log.warn(
             "generation above the current one removed",
             json!({ "generation": name.to_string() }),
         );
     }
-    Ok(())
+    Ok(pinned.iter().map(|name| name.number).max())
+}
+
+/// `Err` (73): the segments above `last` belong to a generation that is pinned, or would come to belong to the next one.
+pub fn refuse_pinned_segments(
+    output: &Folder,
+    last: Option<&Generation>,
+    pinned: u64,
+    appends: bool,
+) -> Result<(), Failure> {
+    let committed = last.map_or(0, |generation| generation.name.number);
+    let has_segments = segment::names(output)?
+        .iter()
+        .any(|name| name.number > committed);
+    if !appends && !has_segments {
+        return Ok(());
+    }
+    let message = format!(
+        "cannot go on from generation {committed}: generation {pinned} above it is pinned, and its segments would be removed; nothing was changed; publish it with `tidegate rollback {pinned}`, or unpin it with `tidegate pin {pinned} --release`"
+    );
+    Err(Failure::new(Outcome::OutputUnusable, message))
 }
 
 /// Removes the segments above `last`: a killed run put them in their place and did not come to the swap. `Err`: one stays.
@@ -168,7 +195,7 @@ mod tests {
         let (limits, log) = (Limits::default(), Log::silent());
 
         let work = sweep_work(&lock, &limits, &stopped, &log).unwrap_err();
-        let above = sweep_generations(&lock, None, &limits, &stopped, &log);
+        let above = sweep_generations(&lock, None, &limits, &stopped, &log).map(drop);
 
         assert_eq!(work.outcome, Outcome::Terminated);
         assert_eq!(above.unwrap_err().outcome, Outcome::Terminated);

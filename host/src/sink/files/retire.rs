@@ -1,6 +1,7 @@
 //! Removes old generations, after the commit. What cannot be removed is a warning: the data is published.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rustix::fs::AtFlags;
@@ -15,16 +16,26 @@ use crate::outcome::Failure;
 use crate::process::stop::Check;
 use crate::settings::data_file::DATA_FILES;
 use crate::sink::files::generation::{self, CURRENT, GENERATIONS};
+use crate::sink::files::pins::Pins;
 use crate::sink::files::segment;
 use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::{self, Manifest};
 
-/// Keeps the newest generation of each of the `keep` latest different sets, and what was superseded just now. For an append
-/// job a set is what there is up to a segment. Segments stay.
+/// Which sets are kept: those of either.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// So many different ones, two at the least.
+    pub sets: usize,
+    /// Those that another one replaced within this time.
+    pub span: Duration,
+}
+
+/// Keeps the newest generation of each different set that is to be kept, what is pinned, and what was superseded just now. For
+/// an append job a set is what there is up to a segment. Segments stay.
 ///
 /// Also removes a link of another format that leads nowhere now. Never fails: it warns. `check` stops it, and the next run
 /// goes on.
-pub fn retire(lock: &Lock, keep: usize, limits: &Limits, check: Check<'_>, log: &Log) {
+pub fn retire(lock: &Lock, keep: Keep, limits: &Limits, check: Check<'_>, log: &Log) {
     let result = retire_at(lock, keep, limits, check, log, Timestamp::now());
     if let Err(failure) = result.and_then(|()| remove_stale_links(lock)) {
         log.warn(
@@ -36,7 +47,7 @@ pub fn retire(lock: &Lock, keep: usize, limits: &Limits, check: Check<'_>, log: 
 
 pub(super) fn retire_at(
     lock: &Lock,
-    keep: usize,
+    keep: Keep,
     limits: &Limits,
     check: Check<'_>,
     log: &Log,
@@ -51,20 +62,37 @@ pub(super) fn retire_at(
     };
     let mut names = generation::names(&generations)?;
     names.retain(|name| name.number <= current.number);
+    let pins = Pins::read(output, limits)?;
     let bounds = Bounds {
         folders_max: limits.leftover_folders,
         check,
     };
-    let mut kept_sets = BTreeSet::new();
+    // Those of the pinned ones do not count.
+    let (mut kept_sets, mut kept_count) = (BTreeSet::new(), 0);
     let mut superseded: Option<GenerationName> = None;
     for name in names.into_iter().rev() {
         let text = name.to_string();
+        let age = superseded.as_ref().map(|by| {
+            // It was not superseded before it was there, whatever the clock says.
+            now.duration_since(by.committed.max(name.committed))
+                .as_secs()
+        });
+        let is_pinned = pins.of(&name).is_some();
         let kept = match generation::manifest_of(&generations, &name, limits) {
             // Half removed: the manifest goes first.
             Ok(None) if name != current => false,
             Ok(Some(manifest)) => {
                 let set = set_of(&manifest).unwrap_or_else(|| text.clone());
-                !kept_sets.contains(&set) && kept_sets.len() < keep.max(2) && kept_sets.insert(set)
+                let is_another = !kept_sets.contains(&set);
+                let is_wanted = kept_count < keep.sets.max(2)
+                    || keep.span > limits.superseded_kept
+                        && kept_count < limits.sets_kept
+                        && is_within(age, keep.span);
+                if is_another && (is_pinned || is_wanted) {
+                    kept_sets.insert(set);
+                    kept_count += usize::from(!is_pinned);
+                }
+                is_another && is_wanted
             }
             Ok(None) => true,
             // Not to be judged, so not to be removed.
@@ -81,7 +109,7 @@ pub(super) fn retire_at(
             let since = now.duration_since(by.committed).as_secs() - 1;
             since.unsigned_abs() < limits.superseded_kept.as_secs()
         });
-        if !kept && !just_now && name != current {
+        if !kept && !is_pinned && !just_now && name != current {
             let removed = generations
                 .folder(&text)
                 .and_then(|folder| {
@@ -99,6 +127,13 @@ pub(super) fn retire_at(
         superseded = Some(name);
     }
     Ok(())
+}
+
+/// Whether a set that was superseded so many seconds ago is still to be kept. The name knows whole seconds; one of the future is
+/// kept, as the clock was set back.
+fn is_within(age: Option<i64>, span: Duration) -> bool {
+    let span = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    age.is_none_or(|age| age.saturating_sub(1) < span)
 }
 
 /// What tells the set of a generation from others.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::folder::lock;
 use crate::folder::{Folder, Writers};
@@ -15,6 +16,7 @@ use crate::settings::plan::WriteMode;
 use crate::sink::Commit;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::files::generation::{self, Generation};
+use crate::sink::files::retire::Keep;
 use crate::sink::manifest::Component;
 use crate::sink::{Begun, Difference, Draft, Extent, Files, Sink, SinkContext, Totals};
 use crate::staging::read::{self, Counts, Staged};
@@ -182,7 +184,11 @@ impl World {
             check: &check,
             log: &log,
         };
-        let mut files = Files::open(context, 3, &self.output, self.mode)?;
+        let keep = Keep {
+            sets: 3,
+            span: Duration::ZERO,
+        };
+        let mut files = Files::open(context, keep, &self.output, self.mode)?;
         work(&mut files)
     }
 }

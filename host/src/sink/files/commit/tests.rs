@@ -8,7 +8,8 @@ use crate::folder::lock;
 use crate::settings::data_file::OutputFormat;
 use crate::settings::plan::WriteMode;
 use crate::sink::Extent::Everything;
-use crate::sink::files::retire::{retire, retire_at};
+use crate::sink::files::pins::Pins;
+use crate::sink::files::retire::{Keep, retire, retire_at};
 use crate::sink::tests::world::{Left, World};
 
 fn world() -> World {
@@ -233,7 +234,12 @@ fn adopting_overwrites_nothing_that_was_kept_before() {
     assert!(!world.path("state.json").exists() && !world.path("latest.ndjson").exists());
 }
 
-fn retire_in(world: &World, keep: usize, hours_later: i64) {
+const fn sets(sets: usize) -> Keep {
+    let span = Duration::ZERO;
+    Keep { sets, span }
+}
+
+fn retire_in(world: &World, keep: Keep, hours_later: i64) {
     let lock = lock::acquire(&world.folder(), "retiring").unwrap();
     let now = Timestamp::now() + jiff::SignedDuration::from_hours(hours_later);
     retire_at(&lock, keep, &world.limits, &|| Ok(()), &Log::silent(), now).unwrap();
@@ -247,7 +253,7 @@ fn numbers(world: &World) -> Vec<u64> {
 }
 
 /// Publishes these values, one a run, and retires: the numbers of the generations that are left.
-fn left_of<const RUNS: usize>(values: [&str; RUNS], keep: usize, hours_later: i64) -> Vec<u64> {
+fn left_of<const RUNS: usize>(values: [&str; RUNS], keep: Keep, hours_later: i64) -> Vec<u64> {
     let mut world = world();
     for value in values {
         publish(&mut world, value).unwrap();
@@ -265,22 +271,111 @@ fn left_of<const RUNS: usize>(values: [&str; RUNS], keep: usize, hours_later: i6
 
 #[test]
 fn different_sets_are_kept_and_of_each_the_newest_generation() {
-    assert_eq!(left_of(["1", "2", "2", "3", "3", "3"], 2, 1), [3, 6]);
+    assert_eq!(left_of(["1", "2", "2", "3", "3", "3"], sets(2), 1), [3, 6]);
 }
 
 #[test]
 fn two_sets_are_kept_at_the_least() {
-    assert_eq!(left_of(["1", "2", "3"], 0, 1), [2, 3]);
+    assert_eq!(left_of(["1", "2", "3"], sets(0), 1), [2, 3]);
 }
 
 #[test]
 fn what_was_superseded_just_now_stays() {
-    assert_eq!(left_of(["1", "2", "3", "4"], 2, 0), [1, 2, 3, 4]);
+    assert_eq!(left_of(["1", "2", "3", "4"], sets(2), 0), [1, 2, 3, 4]);
 }
 
 #[test]
 fn a_clock_that_was_set_back_does_not_keep_everything_for_good() {
-    assert_eq!(left_of(["1", "2", "3"], 2, -48), [2, 3]);
+    assert_eq!(left_of(["1", "2", "3"], sets(2), -48), [2, 3]);
+}
+
+#[test]
+fn sets_stay_for_the_time_that_is_asked_for_and_repeats_do_not() {
+    let keep = |span| Keep { span, ..sets(2) };
+    let values = ["1", "1", "2", "3", "4"];
+
+    assert_eq!(
+        left_of(values, keep(Duration::from_hours(2)), 1),
+        [2, 3, 4, 5]
+    );
+    assert_eq!(left_of(values, keep(Duration::from_hours(2)), 3), [4, 5]);
+    // A clock that was set back removes nothing that it is asked to keep.
+    assert_eq!(
+        left_of(values, keep(Duration::from_hours(2)), -48),
+        [2, 3, 4, 5]
+    );
+}
+
+#[test]
+fn no_time_keeps_more_sets_than_the_limit() {
+    let mut world = world();
+    world.limits.sets_kept = 3;
+    for value in ["1", "2", "3", "4", "5"] {
+        publish(&mut world, value).unwrap();
+    }
+    let span = Duration::from_hours(24 * 365);
+
+    retire_in(&world, Keep { span, ..sets(2) }, 1);
+    assert_eq!(numbers(&world), [3, 4, 5]);
+    retire_in(&world, Keep { span, ..sets(4) }, 1);
+    assert_eq!(numbers(&world), [3, 4, 5]);
+}
+
+/// Pins the generations with these numbers.
+fn pin(world: &World, wanted: &[u64]) {
+    let mut pins = Pins::default();
+    for name in generations(world) {
+        let name = GenerationName::parse(&name).unwrap();
+        if wanted.contains(&name.number) {
+            pins.add(&name, String::new());
+        }
+    }
+    pins.write(&world.folder(), "pinning").unwrap();
+}
+
+#[test]
+fn what_is_pinned_stays_and_keeps_no_other_set_from_staying() {
+    let mut world = world();
+    for value in ["1", "2", "3", "4", "5"] {
+        publish(&mut world, value).unwrap();
+    }
+    pin(&world, &[1, 4]);
+
+    retire_in(&world, sets(2), 1);
+
+    assert_eq!(numbers(&world), [1, 3, 4, 5]);
+}
+
+#[test]
+fn nothing_is_removed_while_it_is_not_known_what_is_pinned() {
+    let mut world = world();
+    for value in ["1", "2", "3"] {
+        publish(&mut world, value).unwrap();
+    }
+    std::fs::write(world.path("pinned.json"), "{").unwrap();
+    let lock = lock::acquire(&world.folder(), "retiring").unwrap();
+
+    world.limits.superseded_kept = Duration::ZERO;
+    retire(&lock, sets(2), &world.limits, &|| Ok(()), &Log::silent());
+
+    assert_eq!(numbers(&world), [1, 2, 3]);
+}
+
+#[test]
+fn a_pinned_set_that_was_gone_back_from_stays_and_its_number_is_not_given_again() {
+    let mut world = world();
+    for value in ["1", "2", "3"] {
+        publish(&mut world, value).unwrap();
+    }
+    pin(&world, &[3]);
+    let first = generations(&world)[0].clone();
+    std::fs::remove_file(world.path("current")).unwrap();
+    symlink(format!("generations/{first}"), world.path("current")).unwrap();
+
+    publish(&mut world, "4").unwrap();
+
+    assert_eq!(numbers(&world), [1, 3, 4]);
+    assert_eq!(world.text("latest.json"), "[\n{\"v\":4}\n]\n");
 }
 
 #[test]
@@ -299,7 +394,7 @@ fn what_was_half_removed_is_removed_and_what_cannot_be_judged_stays() {
     )
     .unwrap();
 
-    retire_in(&world, 2, 1);
+    retire_in(&world, sets(2), 1);
 
     let left = generations(&world);
     assert_eq!(left, [all[2].clone(), all[4].clone(), "mine".to_owned()]);
@@ -313,7 +408,7 @@ fn the_link_of_a_format_that_is_no_more_goes() {
     publish(&mut world, "1").unwrap();
 
     let lock = lock::acquire(&world.folder(), "retiring").unwrap();
-    retire(&lock, 3, &world.limits, &|| Ok(()), &Log::silent());
+    retire(&lock, sets(3), &world.limits, &|| Ok(()), &Log::silent());
 
     assert_eq!(
         world.names(),

@@ -8,6 +8,7 @@ use crate::outcome::Outcome;
 use crate::settings::data_file::OutputFormat;
 use crate::settings::plan::WriteMode;
 use crate::sink::Extent::{self, Changes, Everything, NothingNew};
+use crate::sink::files::retire::Keep;
 use crate::sink::manifest::DIGESTS;
 use crate::sink::tests::world::{Left, World};
 
@@ -210,7 +211,10 @@ fn generations_go_and_segments_stay() {
     let lock = crate::folder::lock::acquire(&world.folder(), "r").unwrap();
     crate::sink::files::retire::retire(
         &lock,
-        2,
+        Keep {
+            sets: 2,
+            span: std::time::Duration::ZERO,
+        },
         &world.limits,
         &|| Ok(()),
         &crate::log::Log::silent(),
