@@ -90,6 +90,9 @@ pub enum Command {
     /// Keep a published set until it is released; without one, list the sets that are kept
     #[command(after_help = PIN_EXAMPLES)]
     Pin(PinArgs),
+    /// Show, export, import or change what the next run goes on from
+    #[command(after_help = STATE_EXAMPLES)]
+    State(StateArgs),
     /// Print Kubernetes manifests: a CronJob for each job of a folder
     #[command(after_help = KUBERNETES_EXAMPLES)]
     Kubernetes(KubernetesArgs),
@@ -129,6 +132,12 @@ impl Command {
             Self::Diff(args) => Some(&mut args.of.under),
             Self::Rollback(args) => Some(&mut args.of.under),
             Self::Pin(args) => Some(&mut args.of.under),
+            Self::State(StateArgs { what }) => Some(match what {
+                StateWhat::Show(args) => &mut args.of.under,
+                StateWhat::Export(args) => &mut args.of.under,
+                StateWhat::Import(args) => &mut args.of.under,
+                StateWhat::SetCursor(args) => &mut args.of.under,
+            }),
             _ => None,
         }
     }
@@ -246,8 +255,20 @@ Examples:
   tidegate pin orders.toml 41
   tidegate pin orders.toml 41 --release
 
-Without it, a set goes when KEEP_GENERATIONS newer ones are there and KEEP_FOR is
-over. `tidegate rollback 41` publishes a set again, pinned or not.";
+Without it, a set goes when there are KEEP_GENERATIONS newer ones, and KEEP_FOR
+is over. `tidegate rollback 41` publishes a set again, pinned or not.";
+
+const STATE_EXAMPLES: &str = "\
+Examples:
+  tidegate state show --env-file orders.env
+  tidegate state export orders.toml --to before.json
+  tidegate state set-cursor orders.toml 2026-11-01T00:00:00Z
+  tidegate state set-cursor orders.toml --clear
+  tidegate state import orders.toml before.json
+
+A change is a commit of its own: readers see the same data, and the next run
+goes on from the new state. Export the old one before. A cursor that is set
+forward leaves records out.";
 
 const KUBERNETES_EXAMPLES: &str = "\
 Examples:
@@ -718,6 +739,92 @@ pub struct PinArgs {
     /// Unpin it: runs may remove it again
     #[arg(long)]
     pub release: bool,
+}
+
+/// `tidegate state`.
+#[derive(Debug, Args)]
+pub struct StateArgs {
+    /// What is done with it.
+    #[command(subcommand)]
+    pub what: StateWhat,
+}
+
+/// What can be done with a state.
+#[derive(Debug, Subcommand)]
+pub enum StateWhat {
+    /// Show where the next run begins
+    Show(StateShowArgs),
+    /// Print the state as JSON, or write it to a file. It may hold a token of the source
+    Export(StateExportArgs),
+    /// Make an exported state that of the job
+    Import(StateImportArgs),
+    /// Let the next run go on from another cursor, or fetch everything
+    SetCursor(StateSetArgs),
+}
+
+/// `tidegate state show`.
+#[derive(Debug, Args, Clone)]
+pub struct StateShowArgs {
+    /// The job file (TOML), if settings are in one
+    #[arg(value_name = "JOB")]
+    pub job: Option<PathBuf>,
+    /// Where the settings of the output come from.
+    #[command(flatten)]
+    pub of: OutputArgs,
+    /// `json`: print one JSON object
+    #[arg(long, value_name = "FORMAT")]
+    pub output: Option<OutputKind>,
+}
+
+/// `tidegate state export`.
+#[derive(Debug, Args, Clone)]
+pub struct StateExportArgs {
+    /// The job file (TOML), if settings are in one
+    #[arg(value_name = "JOB")]
+    pub job: Option<PathBuf>,
+    /// Where the settings of the output come from.
+    #[command(flatten)]
+    pub of: OutputArgs,
+    /// Write it to this new file, which only its owner can read
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
+}
+
+/// `tidegate state import`.
+#[derive(Debug, Args, Clone)]
+pub struct StateImportArgs {
+    /// The job file (TOML), if settings are in one, and the exported state; `-` reads it from stdin
+    #[arg(value_name = "JOB | FILE", num_args = 1..=2, required = true)]
+    pub what: Vec<String>,
+    /// Where the settings come from.
+    #[command(flatten)]
+    pub of: OutputArgs,
+    /// The component of the job, where it is not the built-in one
+    #[arg(long, value_name = "COMPONENT")]
+    pub component: Option<PathBuf>,
+    /// Also import the state of another job or component
+    #[arg(long)]
+    pub other_job: bool,
+}
+
+/// `tidegate state set-cursor`.
+#[derive(Debug, Args, Clone)]
+pub struct StateSetArgs {
+    /// The job file (TOML), if settings are in one, and the cursor as the source writes it
+    #[arg(value_name = "JOB | CURSOR", num_args = 0..=2, allow_negative_numbers = true)]
+    pub what: Vec<String>,
+    /// Where the settings come from.
+    #[command(flatten)]
+    pub of: OutputArgs,
+    /// The component of the job, where it is not the built-in one
+    #[arg(long, value_name = "COMPONENT")]
+    pub component: Option<PathBuf>,
+    /// Of a job that fetches for several values, each with its own cursor: that of this value alone
+    #[arg(long, value_name = "VALUE", conflicts_with = "clear")]
+    pub each: Option<String>,
+    /// Let the next run fetch everything, as with `run --full-refresh`
+    #[arg(long)]
+    pub clear: bool,
 }
 
 /// `tidegate health`.

@@ -15,7 +15,7 @@ use crate::process::watch::Watch;
 use crate::run::interval::Interval;
 use crate::run::setup::{self, Job};
 use crate::sandbox::landlock;
-use crate::secret::WORD_BYTES_MIN;
+use crate::secret::{Redactor, WORD_BYTES_MIN};
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::{Commands, Problem};
 use crate::settings::policy::{POLICY, Verdict};
@@ -42,6 +42,7 @@ pub mod pin;
 pub mod preview;
 pub mod rollback;
 pub mod runs;
+pub mod state;
 pub mod stdout;
 pub mod test;
 pub mod wit;
@@ -313,9 +314,25 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
         Some(Ok(span)) => Ok(Some(span)),
         Some(Err(message)) => Err(Failure::new(Outcome::Usage, format!("{flag} {message}"))),
     };
-    at_output(
-        &args.of.given(args.job.as_deref()),
-        environment,
+    let given = args.of.given(args.job.as_deref());
+    let environment: Vec<(String, String)> = environment.into_iter().collect();
+    let mut before_any_run = None;
+    let told = |report: &health::HealthReport, redactor: &Redactor| {
+        let text = match output {
+            Some(OutputKind::Json) => report.json(),
+            None => report.text(),
+        };
+        // What monitors read is the exit code.
+        let _ = stdout::print(&redactor.hide(&format!("{text}\n")));
+        Ended {
+            exit_code: report.exit_code(),
+            error: None,
+            job: None,
+        }
+    };
+    let ended = at_output(
+        &given,
+        environment.clone(),
         AtTheEnd::IsLeft,
         move |host, _| {
             let success = span("--max-age", success)?;
@@ -327,19 +344,20 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
             Ok(health::health(host, most, verify))
         },
         |report, redactor| {
-            let text = match output {
-                Some(OutputKind::Json) => report.json(),
-                None => report.text(),
-            };
-            // What monitors read is the exit code.
-            let _ = stdout::print(&redactor.hide(&format!("{text}\n")));
-            Ended {
-                exit_code: report.exit_code(),
-                error: None,
-                job: None,
+            if report.is_before_any_run() {
+                before_any_run = Some(report);
+                return Ended::ok();
             }
+            told(&report, redactor)
         },
-    )
+    );
+    match before_any_run {
+        None => ended,
+        Some(report) => {
+            let (wrong, redactor) = health::settings::wrong(&given, environment);
+            told(&report.with_wrong_settings(wrong), &redactor)
+        }
+    }
 }
 
 /// Prints the built-in component.

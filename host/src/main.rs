@@ -89,6 +89,7 @@ fn carried_out(mut command: Command) -> Ended {
         Command::Diff(args) => tidegate::commands::diff::diff(&args, environment),
         Command::Rollback(args) => tidegate::commands::rollback::rollback(&args, environment),
         Command::Pin(args) => tidegate::commands::pin::pin(&args, environment),
+        Command::State(args) => tidegate::commands::state::state(&args, environment),
         Command::Kubernetes(args) => tidegate::commands::kubernetes::kubernetes(&args),
         Command::New(NewArgs {
             what: New::Connector(args),

@@ -106,6 +106,8 @@ mod signed;
 mod sorted;
 /// Data that goes to a SQLite database.
 mod sqlite;
+/// `tidegate state`.
+mod state;
 /// Folders that others can write to, files that are not ours.
 mod strangers;
 /// csv and compression.

@@ -27,6 +27,10 @@ fn aged(job: &Job) {
         let (_, digits) = rest.split_once('-').unwrap();
         let old = format!("{number}-20260101T000000Z-{digits}");
         fs::rename(generations.join(&name), generations.join(&old)).unwrap();
+        let pins = job.output().join("pinned.json");
+        if let Ok(text) = fs::read_to_string(&pins) {
+            fs::write(&pins, text.replace(&name, &old)).unwrap();
+        }
         if current.ends_with(&name) {
             fs::remove_file(job.output().join("current")).unwrap();
             let to = format!("generations/{old}");
@@ -124,7 +128,7 @@ fn a_log_does_not_go_back_behind_a_pinned_generation() {
     job.tidegate(["pin", "3", "--release"]).exits(0);
     job.tidegate(["rollback", "1"]).exits(0);
     job.tidegate(["pin", "3"]).exits(0);
-    let mut job = job.then(|job| job.page(200, &page(4)));
+    let mut job = job;
     job.run().printed.exits(73);
     assert_eq!(numbers(&job), [1, 2, 3]);
     assert!(job.output().join("segments/000003.ndjson").exists());

@@ -22,6 +22,7 @@ use crate::words;
 mod cursor;
 mod database;
 mod killed;
+pub mod settings;
 
 /// A record may be this far ahead of our clock; more, and one of the two clocks is wrong.
 const CLOCKS_APART: Duration = Duration::from_mins(5);
@@ -48,6 +49,8 @@ pub struct HealthReport {
     troubles: Vec<String>,
     generation: Option<GenerationFacts>,
     last_run: Option<LastRun>,
+    /// Whether all that is known is that there is nothing.
+    has_nothing: bool,
 }
 
 /// What is published.
@@ -96,6 +99,7 @@ fn health_at(
     let folder = match Folder::open(output_dir) {
         Ok(Some(folder)) => folder,
         Ok(None) => {
+            report.has_nothing = true;
             return report.because(format!(
                 "`{}` does not exist: no run yet, or another OUTPUT_DIR",
                 output_dir.display()
@@ -143,7 +147,22 @@ impl HealthReport {
             troubles: Vec::new(),
             generation: None,
             last_run: None,
+            has_nothing: false,
         }
+    }
+
+    /// Whether no run is known of, as none could look at anything. Why that is so may be in the settings.
+    pub fn is_before_any_run(&self) -> bool {
+        self.has_nothing
+    }
+
+    /// The same with what is wrong with the settings, if anything is, in place of that there was no run.
+    #[must_use]
+    pub fn with_wrong_settings(mut self, wrong: Option<String>) -> Self {
+        if let Some(wrong) = wrong {
+            self.reasons = vec![format!("settings of this job are wrong: {wrong}")];
+        }
+        self
     }
 
     /// 0 fresh, 1 stale or the last run failed, 2 unknown.
@@ -309,7 +328,10 @@ impl HealthReport {
             None if last.is_some() => self
                 .reasons
                 .push("the manifest has no time of commit".to_owned()),
-            None if failed.is_none() => self.reasons.push("nothing was published yet".to_owned()),
+            None if failed.is_none() => {
+                self.has_nothing = self.last_run.is_none() && self.troubles.is_empty();
+                self.reasons.push("nothing was published yet".to_owned());
+            }
             _ => {}
         }
     }

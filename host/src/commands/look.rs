@@ -33,12 +33,7 @@ pub fn at_output<T: Send + 'static>(
     let watch = Watch::begin();
     let (inputs, host) = setup::read_starting(given, environment, Commands::OfHealth, &watch.stop);
     let (redactor, job) = (setup::redactor(&inputs, &host), host.job.clone());
-    let problem = host.problems.iter().find(|problem| is_of_output(problem));
-    let problem = problem.map(|problem| Failure::new(Outcome::Settings, problem.to_string()));
-    let checked = watch
-        .stop
-        .check()
-        .and_then(|()| problem.map_or(Ok(()), Err));
+    let checked = watch.stop.check().and_then(|()| problem_of_output(&host));
     let acted = checked.and_then(|()| {
         let stop = watch.stop.clone();
         let acting = aside("look", move || act(&host, &stop));
@@ -51,6 +46,14 @@ pub fn at_output<T: Send + 'static>(
         Ok(acted) => answer(acted, &redactor),
         Err(failure) => Ended::hidden(Err(failure), &redactor).of_job(&job, &redactor),
     }
+}
+
+/// `Err` (78): a setting of where the output is is wrong.
+pub fn problem_of_output(host: &HostPlan) -> Result<(), Failure> {
+    let problem = host.problems.iter().find(|problem| is_of_output(problem));
+    problem.map_or(Ok(()), |problem| {
+        Err(Failure::new(Outcome::Settings, problem.to_string()))
+    })
 }
 
 /// Whether a problem is one of where the output is.

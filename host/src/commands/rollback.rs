@@ -129,10 +129,12 @@ fn said(to: &Generation, is_there: bool, is_held: bool) -> String {
         "the job is held: its runs end with 75 until `tidegate rollback --release`".to_owned()
     } else {
         let cursor = to.manifest.cursor.as_deref().unwrap_or("the beginning");
-        format!(
-            "the next run goes on from cursor {}, and removes the sets above it",
-            words::line(cursor, 100)
-        )
+        let does = if to.manifest.fetch_everything {
+            "fetches everything".to_owned()
+        } else {
+            format!("goes on from cursor {}", words::line(cursor, 100))
+        };
+        format!("the next run {does}, and removes the sets above it")
     };
     format!(
         "generation {} of {:.0} ({}) {what}; {next}",

@@ -14,7 +14,7 @@ use crate::run::setup::{Job, refusal};
 use crate::run::sharing::sharing;
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::Problem;
-use crate::settings::plan::Plan;
+use crate::settings::plan::{Plan, WriteMode};
 use crate::sink::LastCommit;
 use crate::staging::read;
 use crate::staging::run_folder::RunFolder;
@@ -92,9 +92,13 @@ impl Run<'_> {
     }
 
     /// What the component is asked for. Only the first portion can be a full refresh: the others go on behind it. The first
-    /// run after append is one, too: segments are no set that changes could be made to.
+    /// run after append is one, too: segments are no set that changes could be made to. And so is one that a person wants.
     pub(super) fn request(&self, plan: &Plan, last: Option<LastCommit<'_>>) -> Request {
-        let anew = self.args.full_refresh || last.is_some_and(|last| leaves_append(plan, last));
+        let is_wanted = |last: LastCommit<'_>| {
+            let appends = plan.mode == WriteMode::Append;
+            leaves_append(plan, last) || last.manifest.fetch_everything && !appends
+        };
+        let anew = self.args.full_refresh || last.is_some_and(is_wanted);
         Request {
             state: last.map(|last| last.manifest.state.clone()),
             window: self.args.range().map(|(start, end)| Window {

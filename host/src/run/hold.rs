@@ -29,6 +29,21 @@ impl Hold {
         output.sync()
     }
 
+    /// Names the generation that stays now, where the job is held: its state was changed. Returns whether it is held.
+    pub fn moved(output: &Folder, run_id: &str, generation: u64, limits: &Limits) -> bool {
+        let Ok(Some(bytes)) = output.read(FILE, limits.manifest_bytes) else {
+            return false;
+        };
+        let before: Self = serde_json::from_slice(&bytes).unwrap_or_default();
+        let now = Self {
+            generation,
+            ..before
+        };
+        // It is held all the same.
+        let _ = now.begin(output, run_id);
+        true
+    }
+
     /// Releases it. Returns whether it was held.
     pub fn end(output: &Folder) -> Result<bool, Failure> {
         let is_held = output.size(FILE)?.is_some();

@@ -178,6 +178,33 @@ impl Job {
 
     /// What the component finds wrong with these settings; nothing where it does not say.
     pub async fn component_problems(&self, environment: Vec<(String, String)>) -> Vec<Problem> {
+        let request = Request {
+            state: None,
+            window: None,
+            full_refresh: true,
+        };
+        self.problems_of(environment, &request).await
+    }
+
+    /// The same where this is the state of the last run.
+    pub async fn problems_with_state(&self, state: &str) -> Vec<Problem> {
+        let environment = match &self.plan {
+            Ok(plan) => &plan.environment,
+            Err(unusable) => &unusable.environment,
+        };
+        let request = Request {
+            state: Some(state.to_owned()),
+            window: None,
+            full_refresh: false,
+        };
+        self.problems_of(environment.clone(), &request).await
+    }
+
+    async fn problems_of(
+        &self,
+        environment: Vec<(String, String)>,
+        request: &Request,
+    ) -> Vec<Problem> {
         let grants = Grants {
             outbound: None,
             staging: None,
@@ -188,12 +215,7 @@ impl Job {
             cpu: self.host.limits.describe_cpu,
             memory_bytes: self.host.limits.describe_memory_bytes,
         };
-        let request = Request {
-            state: None,
-            window: None,
-            full_refresh: true,
-        };
-        let asked = self.connector.run(grants, &self.host.limits, &request);
+        let asked = self.connector.run(grants, &self.host.limits, request);
         match tokio::time::timeout(self.host.limits.describe_wall_max, asked).await {
             Ok((Ok(Err(JobFailure::Settings(problems))), _)) => problems
                 .into_iter()

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::folder::Folder;
+use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
 use crate::records::changes::{self, Change, Flow, Reading, line_failure};
 use crate::records::key::{KeyKinds, Keys};
@@ -23,8 +24,8 @@ use crate::sink::manifest::{DIGESTS, FileRecord, Manifest};
 use crate::sink::refused;
 use crate::sink::rejected::{self, Rejecting};
 use crate::sink::{
-    self, Applied, Begun, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink,
-    SinkContext, Totals,
+    self, Applied, Begun, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit,
+    Restated, Sink, SinkContext, Totals,
 };
 use crate::staging::leftovers::sweep_work;
 use crate::staging::lines::Lines;
@@ -481,6 +482,26 @@ impl<C: Connection> Sink for Database<'_, C> {
         Ok(())
     }
 
+    fn restate(&mut self, restated: &Restated) -> Result<Commit, Failure> {
+        let last = self.last().ok_or_else(sink::nothing_to_restate)?;
+        let (parent, manifest) = (last.name.number, restated.manifest(last));
+        let records = manifest.counts.records;
+        let (row, name) = StateRow::restated(manifest.clone())?;
+        let SinkContext { limits, check, .. } = self.context;
+        read_back(&manifest, &row, limits)?;
+        self.connection.begin(Some(parent))?;
+        let committed = check().and_then(|()| self.connection.commit(&row));
+        if committed.is_err() {
+            self.connection.roll_back();
+        }
+        committed?;
+        Ok(Commit {
+            generation: name.to_string(),
+            records,
+            unchanged: true,
+        })
+    }
+
     fn record(&mut self, run: &RunRow, is_trial: IsTrial<'_>) -> Result<Recorded, Failure> {
         runs::record(&mut self.connection, run, is_trial)
     }
@@ -533,12 +554,7 @@ impl<C: Connection> PendingCommit for TakenRows<'_, '_, C> {
         let mut manifest = draft.manifest(self.database.last(), &run_id, made);
         manifest.finished = written(self.now);
         let (row, name) = StateRow::new(manifest.clone(), self.now);
-        // A row that the next run could not read would end every run from then on.
-        let read = |_: &[u8]| match row.trusted() {
-            Ok((_, read)) => Ok(read),
-            Err(failure) => Err(failure.message),
-        };
-        manifest.read_back(row.manifest.as_bytes(), self.database.context.limits, read)?;
+        read_back(&manifest, &row, self.database.context.limits)?;
         (self.database.context.check)()?;
         self.database.connection.commit(&row)?;
         let SinkContext { lock, log, .. } = &self.database.context;
@@ -555,6 +571,15 @@ impl<C: Connection> Drop for TakenRows<'_, '_, C> {
     fn drop(&mut self) {
         self.database.connection.roll_back();
     }
+}
+
+/// A row that the next run could not read would end every run from then on. `Err`: as of [`Manifest::read_back`].
+fn read_back(manifest: &Manifest, row: &StateRow, limits: &Limits) -> Result<(), Failure> {
+    let read = |_: &[u8]| match row.trusted() {
+        Ok((_, read)) => Ok(read),
+        Err(failure) => Err(failure.message),
+    };
+    manifest.read_back(row.manifest.as_bytes(), limits, read)
 }
 
 /// Somebody else committed while this run was under way.

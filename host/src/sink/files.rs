@@ -27,8 +27,8 @@ use crate::sink::files::write::SetFile;
 use crate::sink::manifest::{CsvLayout, FileRecord};
 use crate::sink::rejected::{self, Rejecting};
 use crate::sink::{
-    self, Applied, Begun, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit, Sink,
-    SinkContext, Totals,
+    self, Applied, Begun, Commit, Draft, Extent, LastCommit, ManifestFacts, PendingCommit,
+    Restated, Sink, SinkContext, Totals,
 };
 use crate::staging::lines::Lines;
 use crate::staging::read::{REJECTED, Staged};
@@ -48,6 +48,7 @@ mod merge;
 pub mod new_segment;
 pub mod pins;
 pub mod published_set;
+mod restate;
 pub mod retire;
 pub mod segment;
 pub mod write;
@@ -120,12 +121,10 @@ impl<'r> Files<'r> {
         let mut pinned_above = 0;
         if !context.dry_run {
             // A set above the last one may be one that was gone back from.
-            let pinned = leftovers::sweep_generations(lock, last.as_ref(), limits, check, log)?;
-            if let Some(pinned) = pinned {
-                let appends = mode == WriteMode::Append;
-                leftovers::refuse_pinned_segments(lock.folder(), last.as_ref(), pinned, appends)?;
-                pinned_above = pinned;
-            }
+            let appends = mode == WriteMode::Append;
+            let pinned =
+                leftovers::sweep_generations(lock, last.as_ref(), appends, limits, check, log)?;
+            pinned_above = pinned.unwrap_or_default();
             leftovers::sweep_segments(lock, last.as_ref(), log)?;
         }
         if !context.adopt {
@@ -335,6 +334,10 @@ impl Sink for Files<'_> {
     fn go_on(&mut self) -> Result<(), Failure> {
         self.last = generation::last(&self.context.lock, self.context.limits)?;
         Ok(())
+    }
+
+    fn restate(&mut self, restated: &Restated) -> Result<Commit, Failure> {
+        restate::restate(self, restated)
     }
 
     fn retire(&self) {

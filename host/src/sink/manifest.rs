@@ -39,8 +39,11 @@ pub struct Manifest {
     pub component: Component,
     /// When the run began, RFC 3339 in UTC.
     pub started: String,
-    /// When it was committed.
+    /// When it was committed; of one whose state alone was changed, when its data was.
     pub finished: String,
+    /// When a person changed its state: all else is its parent's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restated: Option<String>,
     /// What was staged: `everything`, `changes` or `nothing-new`.
     pub extent: String,
     /// The range of the cursor that was read again, when only one was.
@@ -77,6 +80,9 @@ pub struct Manifest {
     pub cursor: Option<String>,
     /// The component's state, as it returned it.
     pub state: String,
+    /// Whether the next run fetches everything, whatever the state says: a person wants it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fetch_everything: bool,
     /// sha256 in hex of each data-shaping setting, by name.
     pub settings: BTreeMap<String, String>,
 }
@@ -248,6 +254,7 @@ pub mod tests {
             },
             started: "2026-11-23T06:00:00Z".into(),
             finished: "2026-11-23T06:00:01Z".into(),
+            restated: None,
             extent: "everything".into(),
             window: None,
             unfinished: false,
@@ -260,6 +267,7 @@ pub mod tests {
             counts: Counts::default(),
             cursor: None,
             state: "{\"v\":1}".into(),
+            fetch_everything: false,
             settings: BTreeMap::new(),
         }
     }

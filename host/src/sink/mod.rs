@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::folder::lock::Lock;
 use crate::limits::Limits;
 use crate::log::Log;
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Outcome};
 use crate::process::stop::Check;
 use crate::records::key::KeyKinds;
 use crate::records::shape::Shape;
@@ -74,6 +74,9 @@ pub trait Sink {
 
     /// Reads the last commit anew: one was just made.
     fn go_on(&mut self) -> Result<(), Failure>;
+
+    /// Commits the last set once more, with another state. `Err`: as of [`PendingCommit::commit`].
+    fn restate(&mut self, restated: &Restated) -> Result<Commit, Failure>;
 
     /// Removes what older commits need no longer. Never fails: it warns.
     fn retire(&self) {}
@@ -367,6 +370,40 @@ pub struct Draft {
     pub settings: BTreeMap<String, String>,
 }
 
+/// What a person makes of the state of the last commit.
+#[derive(Debug, Clone)]
+pub struct Restated {
+    /// The state for the next run.
+    pub state: String,
+    /// The cursor, for people.
+    pub cursor: Option<String>,
+    /// Whether the next run fetches everything, whatever the state says.
+    pub fetch_everything: bool,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+}
+
+impl Restated {
+    /// The manifest of a generation that has this state and the data of `last`.
+    fn manifest(&self, last: LastCommit<'_>) -> Manifest {
+        Manifest {
+            generation: next_number(Some(last)),
+            parent: Some(last.name.to_string()),
+            restated: Some(self.at.clone()),
+            cursor: self.cursor.clone(),
+            state: self.state.clone(),
+            fetch_everything: self.fetch_everything,
+            ..last.manifest.clone()
+        }
+    }
+}
+
+/// `Err` (64): nothing was committed, so there is no state.
+fn nothing_to_restate() -> Failure {
+    let message = "nothing was published: the state of a job comes with its first set";
+    Failure::new(Outcome::Usage, message)
+}
+
 /// What a sink adds to a draft.
 #[derive(Debug)]
 pub struct ManifestFacts {
@@ -399,6 +436,7 @@ impl Draft {
             component: self.component,
             started: self.started,
             finished: String::new(),
+            restated: None,
             extent: made.extent.word().to_owned(),
             window: self.window,
             unfinished: made.unfinished,
@@ -418,6 +456,7 @@ impl Draft {
             },
             cursor: self.cursor,
             state: self.state,
+            fetch_everything: false,
             settings: self.settings,
         }
     }

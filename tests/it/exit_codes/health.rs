@@ -24,6 +24,33 @@ fn health_before_any_run_is_2() {
 }
 
 #[test]
+fn health_before_any_run_names_what_is_wrong_with_the_settings() {
+    let job = Job::new()
+        .unset("SOURCE_API_URL")
+        .set("SOURCE_TIMEOUT", "soon");
+    let never = job.beside("never").display().to_string();
+    let job = job.set("OUTPUT_DIR", &never);
+    let file = job.file("orders.toml", "[source]\nsource_paginaton = \"link\"\n");
+    let file = file.display().to_string();
+
+    for output in [&["health"][..], &["health", "--output", "json"]] {
+        job.tidegate_with(output)
+            .exits(2)
+            .stdout_has("settings of this job are wrong: ")
+            .stdout_has("SOURCE_TIMEOUT takes")
+            .stdout_has("SOURCE_API_URL is required");
+    }
+    let of_file = job.tidegate(["health", &file]);
+    of_file.exits(2).stdout_has("orders.toml:2");
+    of_file.stdout_has("did you mean `source_pagination`");
+    // Once there is a run, that is what counts.
+    let mut job = Job::new().old(ONE).page(404, "{}");
+    job.run().exits(Outcome::SourceRefused);
+    let wrong = job.set("SOURCE_TIMEOUT", "soon").tidegate(["health"]);
+    assert!(!wrong.exits(1).stdout.contains("settings of this job"));
+}
+
+#[test]
 fn health_after_a_failed_run_is_1_and_says_why() {
     let mut job = Job::new().old(ONE).page(404, "{}");
     job.run().exits(Outcome::SourceRefused);

@@ -2,6 +2,7 @@
 //!
 //! Each job is looked at by a process of its own: a database that hangs, or a folder that does, is one row.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::ask::{Answered, ask};
 use super::jobs::FleetJob;
 use super::{column, words_of};
 use crate::cli::{HealthArgs, OutputKind};
+use crate::commands::describe::wrapped;
 use crate::commands::stdout;
 use crate::outcome::{Ended, Failure};
 use crate::units::{counted, spoken, thousands};
@@ -19,6 +21,10 @@ use crate::words;
 /// A job whose health could not be asked is worst, then one that is stale, then one that is unknown.
 const STALE: u8 = 1;
 const UNKNOWN: u8 = 2;
+/// The column that says why; and below the table, what is shown of it there, in bytes and in characters on a line.
+const WHY_COLUMNS: usize = 26;
+const WHY_BYTES: usize = 1_000;
+const WHY_WIDTH: usize = 76;
 
 /// Prints the health of every job of `folder`. 0: all are fresh; 1: one is stale or failing; 2: one is unknown; any other
 /// code: of one it could not be asked.
@@ -103,12 +109,27 @@ fn table(rows: &[Row]) -> String {
     }
     let fresh = rows.iter().filter(|row| row.code == 0).count();
     let jobs = counted(rows.len() as u64, "job");
-    out + &format!("\n{fresh} of {jobs} fresh\n")
+    let _ = writeln!(out, "\n{fresh} of {jobs} fresh");
+    // What the column has no room for.
+    for row in rows.iter().filter(|row| !fits(&row.why)) {
+        let _ = writeln!(out, "\n{}:", row.label);
+        for line in wrapped(&words::line(&row.why, WHY_BYTES), WHY_WIDTH) {
+            let letters: Vec<char> = line.chars().collect();
+            for part in letters.chunks(WHY_WIDTH) {
+                let _ = writeln!(out, "    {}", part.iter().collect::<String>());
+            }
+        }
+    }
+    out
+}
+
+fn fits(why: &str) -> bool {
+    why.chars().count() <= WHY_COLUMNS
 }
 
 /// A row of 80 columns.
 fn line(job: &str, health: &str, age: &str, records: &str, why: &str) -> String {
-    let (job, why) = (column(job, 26), column(why, 26));
+    let (job, why) = (column(job, 26), column(why, WHY_COLUMNS));
     let line = format!("{job:<26} {health:<7} {age:>6} {records:>10} {why}");
     format!("{}\n", line.trim_end())
 }

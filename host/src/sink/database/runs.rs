@@ -33,6 +33,22 @@ pub struct Ending {
     pub generation: Option<String>,
 }
 
+/// The outcomes of what a person does by hand: it is listed with the runs, and says nothing of how the last run ended.
+pub const BY_HAND: [&str; 6] = [
+    "rolled_back",
+    "pinned",
+    "unpinned",
+    "cursor_set",
+    "cursor_cleared",
+    "state_imported",
+];
+
+/// As SQL has it: the row is that of a run.
+pub fn is_a_run() -> String {
+    let words = BY_HAND.map(|word| format!("'{word}'")).join(", ");
+    format!("coalesce(outcome, '') NOT IN ({words})")
+}
+
 /// What became of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {

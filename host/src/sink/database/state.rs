@@ -45,6 +45,15 @@ impl StateRow {
         (row, name)
     }
 
+    /// The row of a commit whose state alone was changed, and its name. `Err` (73): its manifest does not say when it was finished.
+    pub fn restated(manifest: Manifest) -> Result<(Self, GenerationName), Failure> {
+        let finished = manifest.finished.parse().map_err(|_| {
+            let message = "the manifest of the last commit does not say when it was finished";
+            Failure::new(Outcome::OutputUnusable, message)
+        })?;
+        Ok(Self::new(manifest, finished))
+    }
+
     /// The commit that this row speaks of. `Err` is 73: it was edited, or a newer version wrote it.
     pub fn trusted(&self) -> Result<(GenerationName, Manifest), Failure> {
         let untrusted = |what: &str| {

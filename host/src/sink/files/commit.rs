@@ -46,7 +46,7 @@ pub struct New<'r> {
     pub staging: &'r RunFolder,
     /// The generation from which it was made.
     pub parent: Option<&'r Generation>,
-    /// Its manifest; `finished` is filled in here.
+    /// Its manifest; `finished` is filled in here, but of one that was restated.
     pub manifest: Manifest,
     /// Its files, but those it shares with its parent.
     pub written: Vec<Written>,
@@ -73,7 +73,11 @@ pub fn commit(
 ) -> Result<Commit, Failure> {
     let output = new.lock.folder().clone();
     let now = Timestamp::now();
-    new.manifest.finished = format!("{now:.3}");
+    // One whose state alone is changed says when its data was committed.
+    let restates = new.manifest.restated.is_some();
+    if !restates {
+        new.manifest.finished = format!("{now:.3}");
+    }
     let manifest = new.manifest.to_bytes();
     let name = GenerationName::new(new.manifest.generation, now, &manifest);
     // A generation that the next run could not read would end every run from then on.
@@ -107,7 +111,9 @@ pub fn commit(
     if let Some(data_file) = new.data_file.filter(|_| new.unchanged) {
         touch(&generations, &name, data_file, log);
     }
-    forget_refused(&output, log);
+    if !restates {
+        forget_refused(&output, log);
+    }
     Ok(Commit {
         generation: name.to_string(),
         records: new.manifest.counts.records,

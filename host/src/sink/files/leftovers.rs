@@ -33,10 +33,11 @@ const CLAIMED: [&str; DATA_FILES.len() + 1] = {
 /// Removes the generations above `last`: killed runs did not come to the swap, or a person went back from them. Returns the
 /// greatest number of those that are pinned, and stay.
 ///
-/// `Err`: one could not be removed, or `check` stopped it.
+/// `Err`: one could not be removed, or `check` stopped it; or, where nothing was removed, the run `appends` and one is pinned.
 pub fn sweep_generations(
     lock: &Lock,
     last: Option<&Generation>,
+    appends: bool,
     limits: &Limits,
     check: Check<'_>,
     log: &Log,
@@ -57,6 +58,10 @@ pub fn sweep_generations(
     let pins = Pins::read(lock.folder(), limits)?;
     let (pinned, above): (Vec<_>, Vec<_>) =
         above.into_iter().partition(|name| pins.of(name).is_some());
+    let pinned = pinned.iter().map(|name| name.number).max();
+    if let Some(pinned) = pinned {
+        refuse_pinned_segments(lock.folder(), last, pinned, appends)?;
+    }
     for name in above {
         generations.remove_all(&name.to_string(), bounds)?;
         log.warn(
@@ -64,7 +69,7 @@ pub fn sweep_generations(
             json!({ "generation": name.to_string() }),
         );
     }
-    Ok(pinned.iter().map(|name| name.number).max())
+    Ok(pinned)
 }
 
 /// `Err` (73): the segments above `last` belong to a generation that is pinned, or would come to belong to the next one.
@@ -159,6 +164,10 @@ mod tests {
         (temp, lock)
     }
 
+    fn sweep(lock: &Lock, limits: &Limits, check: Check<'_>) -> Result<(), Failure> {
+        sweep_generations(lock, None, false, limits, check, &Log::silent()).map(drop)
+    }
+
     #[test]
     fn leftovers_go_and_what_is_not_ours_stays() {
         let (temp, lock) = locked();
@@ -174,7 +183,7 @@ mod tests {
         std::fs::write(temp.path().join(".last-run-r0"), "").unwrap();
 
         sweep_work(&lock, &Limits::default(), &|| Ok(()), &Log::silent()).unwrap();
-        sweep_generations(&lock, None, &Limits::default(), &|| Ok(()), &Log::silent()).unwrap();
+        sweep(&lock, &Limits::default(), &|| Ok(())).unwrap();
 
         assert_eq!(
             lock.folder().names(|_| true).unwrap(),
@@ -195,7 +204,7 @@ mod tests {
         let (limits, log) = (Limits::default(), Log::silent());
 
         let work = sweep_work(&lock, &limits, &stopped, &log).unwrap_err();
-        let above = sweep_generations(&lock, None, &limits, &stopped, &log).map(drop);
+        let above = sweep(&lock, &limits, &stopped);
 
         assert_eq!(work.outcome, Outcome::Terminated);
         assert_eq!(above.unwrap_err().outcome, Outcome::Terminated);
@@ -216,7 +225,7 @@ mod tests {
         };
 
         sweep_work(&lock, &limits, &|| Ok(()), &Log::silent()).unwrap();
-        sweep_generations(&lock, None, &limits, &|| Ok(()), &Log::silent()).unwrap();
+        sweep(&lock, &limits, &|| Ok(())).unwrap();
 
         assert!(temp.path().join(".staging-r0/in").exists());
         assert!(!temp.path().join(generation).exists());

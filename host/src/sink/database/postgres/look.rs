@@ -8,6 +8,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::settings::database_url::Address;
 use crate::settings::host::HostPlan;
 use crate::sink::database::names::quoted;
+use crate::sink::database::runs::is_a_run;
 use crate::sink::database::{Seen, SeenRuns, Unended};
 
 use super::connect::{Session, Way};
@@ -170,8 +171,9 @@ async fn runs(client: &Client, names: &Names, way: &Way<'_>) -> Result<SeenRuns,
     let job: (&(dyn tokio_postgres::types::ToSql + Sync), Type) = (&way.job, Type::TEXT);
     let sql = format!(
         "SELECT {}, finished IS NOT NULL \
-         FROM {table} WHERE job = $1 ORDER BY started DESC, run_id DESC LIMIT 20",
-        summary(way)
+         FROM {table} WHERE job = $1 AND {} ORDER BY started DESC, run_id DESC LIMIT 20",
+        summary(way),
+        is_a_run()
     );
     for row in client.query_typed(&sql, &[job]).await? {
         let summary: String = row.try_get(0)?;

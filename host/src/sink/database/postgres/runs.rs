@@ -12,6 +12,7 @@ use crate::process::stop::Check;
 use crate::settings::database_url::Address;
 use crate::settings::host::HostPlan;
 use crate::sink::database::names::{RUNS_TABLE, quoted};
+use crate::sink::database::runs::is_a_run;
 use crate::sink::database::{IsTrial, Recorded, RunRow, runs};
 
 use super::connect::Way;
@@ -289,8 +290,9 @@ fn kept(table: &str, job: &str, most: u32) -> String {
 /// A summary larger than any that a run writes is read as an empty one.
 fn last_ended(table: &str, job: &str, bytes_max: u64) -> String {
     format!(
-        "SELECT CASE WHEN octet_length(summary::text) <= {bytes_max} THEN summary::text ELSE '' END FROM {table} WHERE job = {} AND finished IS NOT NULL ORDER BY started DESC, run_id DESC LIMIT 1",
-        literal(job)
+        "SELECT CASE WHEN octet_length(summary::text) <= {bytes_max} THEN summary::text ELSE '' END FROM {table} WHERE job = {} AND finished IS NOT NULL AND {} ORDER BY started DESC, run_id DESC LIMIT 1",
+        literal(job),
+        is_a_run()
     )
 }
 

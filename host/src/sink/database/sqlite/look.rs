@@ -86,7 +86,7 @@ pub fn history(path: &Path, job: &str, most: i64, limits: &Limits) -> Result<Vec
         is_strict: true,
         limits,
     };
-    runs.last(most)
+    runs.listed(most)
 }
 
 /// The file, open to be read; none where there is none.

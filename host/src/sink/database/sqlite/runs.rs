@@ -8,6 +8,7 @@ use rusqlite::{Connection as Link, params};
 use crate::limits::Limits;
 use crate::outcome::Failure;
 use crate::settings::host::HostPlan;
+use crate::sink::database::runs::is_a_run;
 use crate::sink::database::{IsTrial, Recorded, RunRow, SeenRuns};
 
 use super::error::{DatabaseFile, is_busy};
@@ -58,8 +59,17 @@ pub fn record_apart(
 }
 
 impl Runs<'_> {
-    /// The summaries of the last ones, at most `most`, the newest first.
+    /// The summaries of the last ones, at most `most`, the newest first; with what was done by hand.
+    pub fn listed(&self, most: i64) -> Result<Vec<String>, Failure> {
+        self.summaries("1 = 1", most)
+    }
+
+    /// The same of runs alone.
     pub fn last(&self, most: i64) -> Result<Vec<String>, Failure> {
+        self.summaries(&is_a_run(), most)
+    }
+
+    fn summaries(&self, which: &str, most: i64) -> Result<Vec<String>, Failure> {
         let doing = || "cannot read `tidegate_runs`";
         if !self
             .place
@@ -68,10 +78,12 @@ impl Runs<'_> {
             return Ok(Vec::new());
         }
         // A summary larger than any that a run writes is read as an empty one.
-        let sql = "SELECT CASE WHEN length(summary) <= ?2 THEN summary ELSE '' END FROM tidegate_runs \
-             WHERE job = ?1 AND finished IS NOT NULL ORDER BY started DESC, run_id DESC LIMIT ?3";
+        let sql = format!(
+            "SELECT CASE WHEN length(summary) <= ?2 THEN summary ELSE '' END FROM tidegate_runs \
+             WHERE job = ?1 AND finished IS NOT NULL AND {which} ORDER BY started DESC, run_id DESC LIMIT ?3"
+        );
         let bytes_max = i64::try_from(self.limits.manifest_bytes).unwrap_or(i64::MAX);
-        let read = self.link.prepare(sql).and_then(|mut statement| {
+        let read = self.link.prepare(&sql).and_then(|mut statement| {
             let rows = statement.query_map(params![self.job, bytes_max, most], |row| row.get(0))?;
             rows.collect()
         });

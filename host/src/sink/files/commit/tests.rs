@@ -11,6 +11,7 @@ use crate::sink::Extent::Everything;
 use crate::sink::files::pins::Pins;
 use crate::sink::files::retire::{Keep, retire, retire_at};
 use crate::sink::tests::world::{Left, World};
+use crate::sink::{Restated, Sink as _};
 
 fn world() -> World {
     World::new(WriteMode::Replace, OutputFormat::Json, &[])
@@ -376,6 +377,39 @@ fn a_pinned_set_that_was_gone_back_from_stays_and_its_number_is_not_given_again(
 
     assert_eq!(numbers(&world), [1, 3, 4]);
     assert_eq!(world.text("latest.json"), "[\n{\"v\":4}\n]\n");
+}
+
+#[test]
+fn a_state_that_is_changed_is_committed_with_the_same_data_or_not_at_all() {
+    let mut world = world();
+    publish(&mut world, "1").unwrap();
+    let restated = Restated {
+        state: "{\"v\":9}".to_owned(),
+        cursor: None,
+        fetch_everything: true,
+        at: "2026-11-23T06:00:00Z".to_owned(),
+    };
+    let last = |world: &World| world.opened(|files| files.last().unwrap().manifest.clone());
+    let before = last(&world);
+
+    world.meanwhile = |_| Err(Failure::new(Outcome::Terminated, "stopped by SIGTERM"));
+    let stopped = world.opened(|files| files.restate(&restated));
+    world.meanwhile = |_| Ok(());
+
+    assert_eq!(stopped.unwrap_err().outcome, Outcome::Terminated);
+    assert_eq!((last(&world), numbers(&world)), (before.clone(), vec![1]));
+    world.opened(|files| files.restate(&restated)).unwrap();
+    let after = last(&world);
+    assert_eq!((after.generation, &after.state), (2, &restated.state));
+    assert_eq!(
+        (after.files, after.finished),
+        (before.files, before.finished)
+    );
+    assert_eq!(world.text("latest.json"), "[\n{\"v\":1}\n]\n");
+    // The next run makes a generation of its own again.
+    publish(&mut world, "2").unwrap();
+    let next = last(&world);
+    assert!(next.restated.is_none() && !next.fetch_everything);
 }
 
 #[test]
