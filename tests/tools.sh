@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beside the toolchain: strace, for the crash proofs; PostgreSQL, of which the tests start one in
 # a temporary folder; pgbouncer, taken out of its package; tinyproxy, of which the tests start one each; zstd, to read what was
-# compressed; script, for a terminal; kubernetes-validate and jq, in environments of their own; and other runtimes for the
+# compressed; script, for a terminal; promtool, taken out of its package as well; kubernetes-validate and jq, in environments of their own; and other runtimes for the
 # component. A no-op when all of it is there.
 set -eu
 cd "$(dirname "$0")/.."
@@ -21,11 +21,13 @@ if { [ ! -x $validator ] || [ ! -x $jq/bin/python3 ] || [ ! -x target/wasmtime/b
     missing="$missing python3-venv"
 fi
 
+promtool=target/promtool
+has_promtool() { $promtool/usr/bin/promtool --version >/dev/null 2>&1; }
 has_pooler() { [ -x /usr/sbin/pgbouncer ] || $pooler/usr/sbin/pgbouncer --version >/dev/null 2>&1; }
 
-if [ -n "$missing" ] || ! has_pooler; then
+if [ -n "$missing" ] || ! has_pooler || ! has_promtool; then
     if ! command -v apt-get >/dev/null 2>&1; then
-        echo "tests:$missing and /usr/sbin/pgbouncer needed; install it and run again" >&2
+        echo "tests:$missing and pgbouncer and promtool needed; install it and run again" >&2
         exit 1
     fi
     if [ "$(id -u)" = 0 ]; then as_root=; else as_root="sudo -n"; fi
@@ -53,6 +55,18 @@ if ! has_pooler; then
     needs=$(dpkg-deb -f $pooler/pgbouncer_*.deb Depends)
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get satisfy -y -qq --no-install-recommends "$needs" >/dev/null
     has_pooler
+fi
+
+if ! has_promtool; then
+    echo "tests: unpacking promtool"
+    rm -rf $promtool
+    mkdir -p $promtool
+    [ -n "$missing" ] || $as_root apt-get update -qq >/dev/null
+    # Of the package, which would start a server, the one program.
+    (cd $promtool && apt-get -o APT::Sandbox::User=root download -qq prometheus)
+    dpkg-deb --fsys-tarfile $promtool/prometheus_*.deb | tar -x -C $promtool ./usr/bin/promtool
+    rm $promtool/prometheus_*.deb
+    has_promtool
 fi
 
 if [ ! -x $validator ]; then

@@ -827,6 +827,15 @@ pub struct StateSetArgs {
     pub clear: bool,
 }
 
+/// `--output` of `health`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HealthOutput {
+    /// One JSON object.
+    Json,
+    /// Metrics in the text format of Prometheus.
+    Prometheus,
+}
+
 /// `tidegate health`.
 #[derive(Debug, Args)]
 pub struct HealthArgs {
@@ -846,9 +855,9 @@ pub struct HealthArgs {
     /// Compare the checksums of the published files, or count the rows of the table
     #[arg(long)]
     pub verify: bool,
-    /// `json`: print one JSON object; of a folder, one a job
+    /// `json`: print one JSON object; of a folder, one a job. `prometheus`: print metrics
     #[arg(long, value_name = "FORMAT")]
-    pub output: Option<OutputKind>,
+    pub output: Option<HealthOutput>,
     /// Jobs of a folder that are looked at at the same time. Default: one for each processor
     #[arg(long, value_name = "N", value_parser = parallel(), requires = "job")]
     pub parallel: Option<u16>,

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use jiff::Timestamp;
 
-use crate::cli::{CheckArgs, DescribeArgs, GivenArgs, HealthArgs, OutputKind};
+use crate::cli::{CheckArgs, DescribeArgs, GivenArgs, HealthArgs, HealthOutput};
 use crate::commands::health::Ages;
 use crate::commands::look::{AtTheEnd, at_output};
 use crate::component::in_words_alone;
@@ -319,11 +319,12 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
     let mut before_any_run = None;
     let told = |report: &health::HealthReport, redactor: &Redactor| {
         let text = match output {
-            Some(OutputKind::Json) => report.json(),
-            None => report.text(),
+            Some(HealthOutput::Json) => report.json() + "\n",
+            Some(HealthOutput::Prometheus) => report.exposition(),
+            None => report.text() + "\n",
         };
         // What monitors read is the exit code.
-        let _ = stdout::print(&redactor.hide(&format!("{text}\n")));
+        let _ = stdout::print(&redactor.hide(&text));
         Ended {
             exit_code: report.exit_code(),
             error: None,

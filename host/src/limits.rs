@@ -354,6 +354,8 @@ pub const POSTGRES_NAME_BYTES_MAX: usize = 63;
 pub const TABLE_NAME_BYTES_MAX: usize = 63;
 /// As a table may be named after the job.
 pub const JOB_NAME_BYTES_MAX: usize = 63;
+/// A METRICS_FILE, which has some 10 KB.
+pub const METRICS_BYTES_MAX: u64 = 64 * 1024;
 /// No parameter of libpq has a longer name.
 pub const URL_PARAMETER_BYTES_MAX: usize = 32;
 

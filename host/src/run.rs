@@ -21,6 +21,7 @@ use crate::process::memory;
 use crate::process::watch::Watch;
 use crate::run::alerts::Alerts;
 use crate::run::interval::Begun;
+use crate::run::metrics_file::MetricsFile;
 use crate::run::open_sink::Outputs;
 use crate::run::record::{Apart, Recording};
 use crate::run::setup::Known;
@@ -33,6 +34,7 @@ pub mod alerts;
 pub mod call_component;
 mod changed_settings;
 mod credential;
+pub mod cursor_time;
 pub mod drift;
 mod follow;
 pub mod gates;
@@ -40,6 +42,8 @@ pub mod history;
 pub mod hold;
 pub mod interval;
 pub mod last_run;
+pub mod metrics;
+mod metrics_file;
 pub mod open_sink;
 pub mod portion;
 mod record;
@@ -132,6 +136,7 @@ pub fn run_watched(
     let redactor = setup::redactor(&inputs, &host);
     let output_dir = host.output_dir.clone().map(|path| (path, host.writers));
     let limits = host.limits.clone();
+    let metrics = MetricsFile::of(&host, &redactor);
     let mut summary = Summary::begin(run_id(started), host.job.clone(), started);
     summary.dry_run = args.dry_run;
     let given = args.given.set.iter();
@@ -228,6 +233,10 @@ pub fn run_watched(
     );
     if let (Some(_), Recording::Due, Some(database)) = (&folder, recording, &mut database) {
         database.write(&summary, &log);
+    }
+    let counts = !matches!(lock, LockState::Lost);
+    if let Some(metrics) = metrics.filter(|_| counts) {
+        metrics.write(&summary, folder.as_ref(), &limits, &log);
     }
     let is_said = told.is_said || log.is_on_a_terminal() || std::io::stderr().is_terminal();
     tell(args, &log, &summary, is_said);

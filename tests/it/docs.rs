@@ -45,6 +45,7 @@ pages! {
     "docs/fan-out.md"
     "docs/fleet.md"
     "docs/job-files.md"
+    "docs/metrics.md"
     "docs/on-call.md"
     "docs/output.md"
     "docs/policy.md"

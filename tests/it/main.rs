@@ -62,6 +62,8 @@ mod inspect;
 mod kubernetes;
 /// Components that take what they are not given, or say what is not so.
 mod limits;
+/// METRICS_FILE and `health --output prometheus`.
+mod metrics;
 /// The example of a connector.
 mod minimal;
 /// `tidegate pin`, and KEEP_FOR.

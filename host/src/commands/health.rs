@@ -6,26 +6,28 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::commands::runs;
 use crate::folder::{Doing as _, Folder, Writers};
 use crate::hash::sha256_of;
 use crate::limits::Limits;
+use crate::run::cursor_time::{self, CLOCKS_APART};
 use crate::run::hold::Hold;
 use crate::run::last_run::{self, LastRun};
+use crate::run::metrics::{self, Metrics, Past};
 use crate::settings::host::HostPlan;
 use crate::sink::LastCommit;
 use crate::sink::files::generation::{self, Generation};
 use crate::units::{counted, spoken};
 use crate::words;
 
-mod cursor;
 mod database;
 mod killed;
 pub mod settings;
 
-/// A record may be this far ahead of our clock; more, and one of the two clocks is wrong.
-const CLOCKS_APART: Duration = Duration::from_mins(5);
+/// The runs that are read before all of them are.
+const RUNS_FIRST: usize = 50;
 
 /// What can be said of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,7 @@ pub struct HealthReport {
     last_run: Option<LastRun>,
     /// Whether all that is known is that there is nothing.
     has_nothing: bool,
+    metrics: Metrics,
 }
 
 /// What is published.
@@ -78,14 +81,15 @@ pub struct Ages {
 /// rows of the table.
 pub fn health(host: &HostPlan, most: Ages, verify: bool) -> HealthReport {
     let (now, limits) = (Timestamp::now(), &host.limits);
-    match (&host.database, &host.output_dir) {
+    let report = match (&host.database, &host.output_dir) {
         (Some(url), _) => database::health_at(now, url, host, most, verify),
         (None, Some(folder)) => {
             let report = health_at(now, folder, most, verify, limits);
             report.unless_refused(folder, host.writers)
         }
         (None, None) => HealthReport::empty().because("there is no OUTPUT_DIR".to_owned()),
-    }
+    };
+    report.measured(host, most)
 }
 
 fn health_at(
@@ -148,6 +152,7 @@ impl HealthReport {
             generation: None,
             last_run: None,
             has_nothing: false,
+            metrics: Metrics::default(),
         }
     }
 
@@ -197,6 +202,11 @@ impl HealthReport {
         words::escaped(&format!("{}: {}", self.word(), parts.join("; ")))
     }
 
+    /// The same as metrics, in the text format of Prometheus.
+    pub fn exposition(&self) -> String {
+        metrics::exposition(std::slice::from_ref(&self.metrics))
+    }
+
     /// The same as one JSON object.
     pub fn json(&self) -> String {
         let generation = self.generation.as_ref().map(|facts| {
@@ -215,6 +225,8 @@ impl HealthReport {
             "reasons": self.reasons().collect::<Vec<_>>(),
             "generation": generation,
             "last_run": self.last_run,
+            "job": self.metrics.job,
+            "metrics": self.metrics.values,
         });
         words::escaped(&value.to_string())
     }
@@ -250,6 +262,32 @@ impl HealthReport {
         self.because(format!(
             "the next run will refuse `{path}`: {stranger}; `{cure} {path}`"
         ))
+    }
+
+    /// With what is known of the job as metrics. What cannot be read of its runs is not among them.
+    fn measured(mut self, host: &HostPlan, most: Ages) -> Self {
+        let mut metrics = Metrics::of(host, most.success, most.cursor);
+        let runs = last_runs(host);
+        if let Some(run) = metrics::counting(&runs).next() {
+            metrics.last_run(run);
+            metrics.since(&Past::of(&runs), &Map::new());
+        } else if let Some(run) = &self.last_run {
+            metrics.last_run(&serde_json::to_value(run).unwrap_or_default());
+        }
+        if let Some(facts) = &self.generation {
+            metrics.published(&facts.name, facts.records);
+            metrics.succeeded(&facts.committed);
+            metrics.cursor(facts.cursor.as_deref());
+        }
+        let folder = host.output_dir.as_deref().map(Folder::open);
+        if let Some(Ok(Some(folder))) = folder
+            && let Ok(held) = Hold::shown(&folder, &host.limits)
+        {
+            metrics.held(held.is_some());
+        }
+        metrics.set(metrics::HEALTH, self.exit_code());
+        self.metrics = metrics;
+        self
     }
 
     /// What the next run will meet, and what a killed one left.
@@ -341,7 +379,7 @@ impl HealthReport {
         let Some(facts) = &mut self.generation else {
             return;
         };
-        match cursor::age(facts.cursor.as_deref(), now) {
+        match cursor_time::age(facts.cursor.as_deref(), now) {
             Ok(age) => {
                 facts.cursor_age = Some(age);
                 if age > most {
@@ -378,6 +416,18 @@ impl HealthReport {
             self.reasons.push(reason);
         }
     }
+}
+
+/// The last runs, the newest first: as many as say when one succeeded and one published, or all.
+fn last_runs(host: &HostPlan) -> Vec<Value> {
+    let all = usize::try_from(host.limits.runs_kept).unwrap_or(usize::MAX);
+    let read = |most: usize| runs::last_runs(host, most, false).unwrap_or_default();
+    let few = read(RUNS_FIRST.min(all));
+    let past = Past::of(&few);
+    if few.len() < RUNS_FIRST || (past.success.is_some() && past.publish.is_some()) {
+        return few;
+    }
+    read(all)
 }
 
 fn bounded(text: &str) -> String {

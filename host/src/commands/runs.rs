@@ -80,7 +80,7 @@ fn pinned(host: &HostPlan) -> Option<String> {
 }
 
 /// The summaries of the last runs, the newest first.
-fn last_runs(host: &HostPlan, most: usize, failed_alone: bool) -> Result<Vec<Value>, Failure> {
+pub fn last_runs(host: &HostPlan, most: usize, failed_alone: bool) -> Result<Vec<Value>, Failure> {
     let kept = usize::try_from(host.limits.runs_kept).unwrap_or(usize::MAX);
     let looked_at = if failed_alone { kept } else { most };
     let mut texts = match &host.database {

@@ -88,6 +88,8 @@ impl Run<'_> {
             Ok(sink) => {
                 self.summary.knows_last = true;
                 self.summary.generation = sink.last().map(|last| last.name.to_string());
+                let finished = sink.last().map(|last| last.manifest.finished.clone());
+                self.summary.last_success = finished;
                 let records = sink.last().map(|last| last.manifest.counts.records);
                 self.summary.records = records.unwrap_or_default();
                 Ok(Some(sink))

@@ -45,6 +45,9 @@ pub struct Summary {
     /// Whether it came so far as to know what was published before.
     #[serde(skip)]
     pub knows_last: bool,
+    /// When the run before this one that succeeded ended, if that is known.
+    #[serde(skip)]
+    pub last_success: Option<String>,
     /// The generation that readers see now.
     pub generation: Option<String>,
     /// What the component said it staged: `everything`, `changes`, `nothing-new`.
@@ -126,6 +129,7 @@ impl Summary {
             dry_run: false,
             set: Vec::new(),
             knows_last: false,
+            last_success: None,
             generation: None,
             extent: None,
             portions: 0,

@@ -775,6 +775,13 @@ catalogue! {
         form: Form::Pattern(DURATION),
         for_health: true,
     }
+    METRICS_FILE: PathBuf = parse::metrics_file {
+        group: Group::Health,
+        example: "/var/lib/prometheus/node-exporter/",
+        meaning: "Write metrics after every run, for the textfile collector of node_exporter (Prometheus): a file that ends in \
+                  `.prom`, or a folder that ends in `/`, in which the file is named after JOB_NAME",
+        form: Form::Pattern("([.]prom|/)$"),
+    }
     ALERT_URL: Secret = alerts::notice_url {
         group: Group::Alerts,
         example: "https://hooks.slack.com/services/T000/B000/XXXX",

@@ -21,9 +21,9 @@ use crate::settings::catalogue::{
     COMPILE_CPU_LIMIT, CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, KEEP_FOR,
     KEEP_GENERATIONS, KEEP_RUNS, LOG_FORMAT, LOG_LEVEL, MAX_AGE, MAX_CURSOR_AGE,
     MAX_DELETE_PERCENT, MAX_RECORD_BYTES, MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES,
-    MAX_SHRINK_PERCENT, MEMORY_LIMIT, MIN_RECORDS, ON_OVERLAP, OUTBOUND_PROXY, RETRY_PAUSE,
-    RUN_DEADLINE, SCHEMA_DRIFT, SOURCE_COOKIES, SOURCE_SECRET, SOURCE_TIMEOUT, Secrecy, Setting,
-    TABLE_LIMIT, WRITE_MODE,
+    MAX_SHRINK_PERCENT, MEMORY_LIMIT, METRICS_FILE, MIN_RECORDS, ON_OVERLAP, OUTBOUND_PROXY,
+    RETRY_PAUSE, RUN_DEADLINE, SCHEMA_DRIFT, SOURCE_COOKIES, SOURCE_SECRET, SOURCE_TIMEOUT,
+    Secrecy, Setting, TABLE_LIMIT, WRITE_MODE,
 };
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{self, Inputs, Problem};
@@ -74,6 +74,8 @@ pub struct HostPlan {
     pub max_age: Duration,
     /// `MAX_CURSOR_AGE`, when it is set.
     pub max_cursor_age: Option<Duration>,
+    /// `METRICS_FILE`: the file itself.
+    pub metrics_file: Option<PathBuf>,
     /// Who hears how runs end.
     pub alerts: AlertPlan,
     /// `ALLOW_ENVIRONMENT`.
@@ -168,6 +170,7 @@ impl HostPlan {
             on_drift: read.value(&SCHEMA_DRIFT),
             max_age: read.value(&MAX_AGE),
             max_cursor_age: read.optional(&MAX_CURSOR_AGE),
+            metrics_file: read.optional(&METRICS_FILE),
             alerts: alerts::read(&mut read),
             allow_environment: read.optional(&ALLOW_ENVIRONMENT).unwrap_or_default(),
             allow_hosts: read.optional(&ALLOW_HOSTS).unwrap_or_default(),
@@ -198,10 +201,13 @@ impl HostPlan {
         host.problems = read.problems;
         host.verdicts = read.verdicts;
         host.lowered = read.lowered;
+        host.metrics_file = output::metrics_file(&host);
         match host.tenant.clone() {
             Some(tenant) if tenant.is_usable() => tenant.apply(inputs, &mut host),
             // Nothing is allowed, and what is wrong with the policy is a problem.
-            Some(_) => (host.output_dir, host.database) = (None, None),
+            Some(_) => {
+                (host.output_dir, host.database, host.metrics_file) = (None, None, None);
+            }
             None => {}
         }
         host

@@ -54,6 +54,22 @@ pub fn output_dir(text: &str) -> Result<PathBuf, String> {
     ))
 }
 
+/// `METRICS_FILE`: node_exporter reads no other files, and no other file is replaced.
+pub fn metrics_file(text: &str) -> Result<PathBuf, String> {
+    let file = text.rsplit('/').next().unwrap_or_default();
+    let is_named = |file: &str| {
+        file.strip_suffix(".prom")
+            .is_some_and(|stem| !stem.is_empty())
+    };
+    if !file.is_empty() && !is_named(file) {
+        return Err(
+            "takes the path of a file that ends in `.prom`, or of a folder with `/` at its end"
+                .to_owned(),
+        );
+    }
+    path(text)
+}
+
 /// A secret that is on one line.
 pub fn secret(text: &str) -> Result<Secret, String> {
     if text.chars().any(char::is_control) {

@@ -49,6 +49,7 @@ const OUTPUT_FOLDERS: &str = "output_folders";
 const FILES: &str = "files";
 const SECRET_FILES: &str = "secret_files";
 const REWRITTEN_FILES: &str = "rewritten_files";
+const METRICS_FOLDERS: &str = "metrics_folders";
 const COMMANDS: &str = "commands";
 const ENVIRONMENT: &str = "environment";
 const DATABASES: &str = "databases";
@@ -57,7 +58,7 @@ const COMPONENTS: &str = "components";
 const LIMITS: &str = "limits";
 const BUDGETS: &str = "budgets";
 const MIN_INTERVAL: &str = "min_interval";
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     ORIGINS,
     ALERT_ORIGINS,
     PRIVATE_NETWORKS,
@@ -66,6 +67,7 @@ const KEYS: [&str; 16] = [
     FILES,
     SECRET_FILES,
     REWRITTEN_FILES,
+    METRICS_FOLDERS,
     COMMANDS,
     ENVIRONMENT,
     DATABASES,
@@ -115,6 +117,7 @@ pub struct Tenant {
     files: Within,
     secret_files: Arc<Within>,
     rewritten_files: Arc<Within>,
+    metrics_folders: Within,
     /// Each as a line.
     commands: Vec<String>,
     environment: Vec<String>,
@@ -456,6 +459,7 @@ impl Reader<'_> {
             FILES => tenant.files = self.folders(key, item, line),
             SECRET_FILES => tenant.secret_files = Arc::new(self.folders(key, item, line)),
             REWRITTEN_FILES => tenant.rewritten_files = Arc::new(self.folders(key, item, line)),
+            METRICS_FOLDERS => tenant.metrics_folders = self.folders(key, item, line),
             COMMANDS => tenant.commands = self.command_lines(item, line),
             ENVIRONMENT => tenant.environment = self.texts(key, item, line),
             TABLES => tenant.tables = self.texts(key, item, line),

@@ -28,7 +28,7 @@ const OURS: [&str; 5] = [
     LOG_LEVEL,
 ];
 /// Settings that only our host has. Of those that begin with `SOURCE_` or `OUTPUT_` none has to stand here.
-const OF_THE_HOST: [&str; 25] = [
+const OF_THE_HOST: [&str; 26] = [
     "ALLOW_ENVIRONMENT",
     "ALLOW_PRIVATE_NETWORKS",
     "ALLOW_SHARED_OUTPUT",
@@ -49,6 +49,7 @@ const OF_THE_HOST: [&str; 25] = [
     "MAX_CURSOR_AGE",
     "MAX_DELETE_PERCENT",
     "MEMORY_LIMIT",
+    "METRICS_FILE",
     "ON_OVERLAP",
     "OUTBOUND_PROXY",
     "REPLACE_BY",

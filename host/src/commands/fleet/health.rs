@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use super::ask::{Answered, ask};
 use super::jobs::FleetJob;
 use super::{column, words_of};
-use crate::cli::{HealthArgs, OutputKind};
+use crate::cli::{HealthArgs, HealthOutput};
 use crate::commands::describe::wrapped;
 use crate::commands::stdout;
 use crate::outcome::{Ended, Failure};
+use crate::run::metrics::{self, Metrics};
 use crate::units::{counted, spoken, thousands};
 use crate::words;
 
@@ -38,7 +39,8 @@ pub fn health(args: &HealthArgs, folder: &Path) -> Ended {
         Err(failure) => return Ended::of(Err::<(), Failure>(failure)),
     };
     let _ = stdout::print(&match args.output {
-        Some(OutputKind::Json) => rows.iter().map(Row::json).collect(),
+        Some(HealthOutput::Prometheus) => exposition(&rows),
+        Some(HealthOutput::Json) => rows.iter().map(Row::json).collect(),
         None => table(&rows),
     });
     Ended {
@@ -50,6 +52,7 @@ pub fn health(args: &HealthArgs, folder: &Path) -> Ended {
 /// What is shown of one job.
 struct Row {
     label: String,
+    name: String,
     tenant: String,
     code: u8,
     report: Value,
@@ -69,6 +72,7 @@ impl Row {
         let why = why.unwrap_or_else(|| reasons.join("; "));
         Self {
             label: answered.job.label(),
+            name: answered.job.name.clone(),
             tenant: answered.job.tenant.clone(),
             code: answered.done.code,
             report,
@@ -92,6 +96,17 @@ impl Row {
         words::escaped(&value.to_string()) + "\n"
     }
 
+    fn metrics(&self) -> Metrics {
+        let job = self.report["job"].as_str().unwrap_or(&self.name);
+        let mut metrics = Metrics::named(job.to_owned());
+        metrics.tenant = Some(self.tenant.clone()).filter(|tenant| !tenant.is_empty());
+        if let Some(values) = self.report["metrics"].as_object() {
+            metrics.values.clone_from(values);
+        }
+        metrics.set(metrics::HEALTH, self.code);
+        metrics
+    }
+
     fn line(&self) -> String {
         let generation = &self.report["generation"];
         let age = generation["age_seconds"].as_u64();
@@ -100,6 +115,21 @@ impl Row {
         let records = records.map_or("-".to_owned(), thousands);
         line(&self.label, self.word(), &age, &records, &self.why)
     }
+}
+
+/// All jobs as metrics. Two of one JOB_NAME are told apart by the names of their files.
+fn exposition(rows: &[Row]) -> String {
+    let jobs = rows.iter().map(Row::metrics);
+    let mut jobs: Vec<Metrics> = jobs.collect();
+    for at in 1..jobs.len() {
+        let (before, rest) = jobs.split_at_mut(at);
+        let job = &mut rest[0];
+        let is_taken = |other: &Metrics| (&other.tenant, &other.job) == (&job.tenant, &job.job);
+        if before.iter().any(is_taken) {
+            job.job.clone_from(&rows[at].label);
+        }
+    }
+    metrics::exposition(&jobs)
 }
 
 fn table(rows: &[Row]) -> String {

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::settings::catalogue::{self, ALLOW_ENVIRONMENT, JOB_NAME, OUTPUT_DIR, SOURCE_API_URL};
+use crate::settings::catalogue::{
+    self, ALLOW_ENVIRONMENT, JOB_NAME, METRICS_FILE, OUTPUT_DIR, SOURCE_API_URL,
+};
 use crate::settings::component_settings::{HEADERS, SCHEMA};
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::host::HostPlan;
@@ -102,6 +104,9 @@ impl Environment {
                 };
                 self.refer(row.name, &format!("{}_FILE", row.name), source);
             }
+            None if name == METRICS_FILE.row.name => self.problems.push(format!(
+                "{name} is read by nobody in a container: leave it out"
+            )),
             // It may hold a credential of the user's own.
             None if name == HEADERS => self.refer(name, &format!("{name}_FILE"), here()),
             None if names_a_file(name, value) => {

@@ -13,7 +13,7 @@ use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{Origin, Problem};
 use crate::settings::plan::WriteMode;
 
-use super::Reader;
+use super::{HostPlan, Reader};
 
 /// How what is published is made.
 #[derive(Debug, Clone)]
@@ -98,6 +98,27 @@ pub(super) fn read(read: &mut Reader<'_>) -> Place {
         dir,
         database,
     }
+}
+
+/// The file of `METRICS_FILE`. None where it is not known which job it is: another's would be replaced.
+pub(super) fn metrics_file(host: &HostPlan) -> Option<PathBuf> {
+    let of_job = [
+        &JOB_NAME.row,
+        &OUTPUT_DIR.row,
+        &OUTPUT_DATABASE_URL.row,
+        &OUTPUT_TABLE.row,
+    ];
+    let mut problems = host.problems.iter();
+    if problems.any(|problem| of_job.iter().any(|row| row.name == problem.setting)) {
+        return None;
+    }
+    let path = host.metrics_file.as_ref()?;
+    if !path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Some(path.clone());
+    }
+    let tenant = host.tenant.as_ref().map(|tenant| tenant.name());
+    let tenant = tenant.map_or_else(String::new, |tenant| format!("{tenant}."));
+    Some(path.join(format!("{tenant}{}.prom", folder_name(&host.job))))
 }
 
 fn database(read: &mut Reader<'_>) -> Option<DatabaseUrl> {

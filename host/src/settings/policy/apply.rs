@@ -6,9 +6,9 @@ use http::Method;
 use url::Url;
 
 use super::{
-    ALERT_ORIGINS, COMMANDS, COMPONENTS, DATABASES, ENVIRONMENT, FILES, ORIGINS, OUTPUT_FOLDERS,
-    PRIVATE_NETWORKS, PROXIES, REWRITTEN_FILES, SECRET_FILES, TABLES, Tenant, is_among, key,
-    listed_line,
+    ALERT_ORIGINS, COMMANDS, COMPONENTS, DATABASES, ENVIRONMENT, FILES, METRICS_FOLDERS, ORIGINS,
+    OUTPUT_FOLDERS, PRIVATE_NETWORKS, PROXIES, REWRITTEN_FILES, SECRET_FILES, TABLES, Tenant,
+    is_among, key, listed_line,
 };
 use crate::egress::{Auth, Issuer, Origin, Proxy};
 use crate::given_file::command;
@@ -16,8 +16,8 @@ use crate::given_file::within::Within;
 use crate::settings::catalogue::{
     ALERT_COMMAND, ALERT_PRIVATE_NETWORKS, ALERT_URL, ALLOW_ENVIRONMENT, ALLOW_HOSTS,
     ALLOW_PRIVATE_NETWORKS, CA_FILE, CLIENT_CERT_FILE, CLIENT_KEY_FILE, COMMAND_ENVIRONMENT,
-    OUTBOUND_PROXY, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_TABLE, PING_URL, SOURCE_API_URL,
-    SOURCE_LOGIN_URL, SOURCE_REFRESH_TOKEN, SOURCE_TOKEN_URL, Setting,
+    METRICS_FILE, OUTBOUND_PROXY, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_TABLE, PING_URL,
+    SOURCE_API_URL, SOURCE_LOGIN_URL, SOURCE_REFRESH_TOKEN, SOURCE_TOKEN_URL, Setting,
 };
 use crate::settings::component_settings::number;
 use crate::settings::database_url::DatabaseUrl;
@@ -525,6 +525,15 @@ impl Tenant {
             let (path, out) = (file.path(), &mut host.verdicts);
             let held = self.file(name, REWRITTEN_FILES, within, path, &origin, out);
             host.problems.extend(held.err());
+        }
+        if let Some(path) = host.metrics_file.take() {
+            let (name, within) = (METRICS_FILE.row.name, &self.metrics_folders);
+            let origin = origin_of(inputs, &METRICS_FILE.row);
+            let out = &mut host.verdicts;
+            match self.file(name, METRICS_FOLDERS, within, &path, &origin, out) {
+                Ok(path) => host.metrics_file = Some(path),
+                Err(problem) => host.problems.push(problem),
+            }
         }
         if let Some(path) = host.ca_file.take() {
             let origin = origin_of(inputs, &CA_FILE.row);

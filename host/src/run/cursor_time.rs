@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::CLOCKS_APART;
-
+/// A record may be this far ahead of our clock; more, and one of the two clocks is wrong.
+pub const CLOCKS_APART: Duration = Duration::from_mins(5);
 /// Numbers from here on are milliseconds: as seconds they would be of the year 5138.
 const MILLISECONDS_FROM: i64 = 100_000_000_000;
 /// Where a day begins first, it is still so long until it begins in UTC.
@@ -29,7 +29,12 @@ pub fn age(cursor: Option<&str>, now: Timestamp) -> Result<Duration, String> {
     }
 }
 
-/// The time that a cursor stands for, and how far ahead of our clock it may be.
+/// The time that a cursor stands for.
+pub fn of(cursor: &str) -> Option<Timestamp> {
+    time(cursor).map(|(at, _)| at)
+}
+
+/// The same, and how far ahead of our clock it may be.
 fn time(cursor: &str) -> Option<(Timestamp, Duration)> {
     let number = cursor.strip_prefix('-').unwrap_or(cursor);
     if number.starts_with(|c: char| c.is_ascii_digit())
