@@ -19,6 +19,7 @@ Examples:
   tidegate run --env-file orders.env              the line for cron
   tidegate health --env-file orders.env           fresh? 0 yes, 1 no, 2 unknown
   tidegate runs --env-file orders.env             how the last runs ended
+  tidegate report jobs/ --html status.html        a page about all jobs
   tidegate diff --env-file orders.env             what the last set changed
   tidegate test mine.wasm                         prove a component of your own
   tidegate convert orders.env > orders.toml       the same job as TOML: `run orders.toml`
@@ -81,6 +82,9 @@ pub enum Command {
     /// List the last runs, the newest first: when, exit code, what changed, why one failed
     #[command(after_help = RUNS_EXAMPLES)]
     Runs(RunsArgs),
+    /// Report on a job, or on all of a folder: state, next run, trends, why one fails
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArgs),
     /// Show what changed between two published sets: exit 0 nothing, 1 something
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArgs),
@@ -117,6 +121,7 @@ impl Command {
             Self::Run(args) => args.fleet.fleet_parent,
             Self::Health(args) => args.fleet_parent,
             Self::Runs(args) => args.fleet_parent,
+            Self::Report(args) => args.fleet_parent,
             _ => None,
         }
     }
@@ -129,6 +134,7 @@ impl Command {
             Self::Preview(args) => Some(&mut args.given.under),
             Self::Health(args) => Some(&mut args.of.under),
             Self::Runs(args) => Some(&mut args.of.under),
+            Self::Report(args) => Some(&mut args.of.under),
             Self::Diff(args) => Some(&mut args.of.under),
             Self::Rollback(args) => Some(&mut args.of.under),
             Self::Pin(args) => Some(&mut args.of.under),
@@ -229,6 +235,17 @@ Examples:
   tidegate runs jobs/
 
 KEEP_RUNS says how many are kept. json: one object a run, as in last-run.json.";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  tidegate report orders.toml
+  tidegate report jobs/
+  tidegate report jobs/ --html /srv/www/status.html
+  tidegate report jobs/ --html - > status.html
+
+Jobs that need somebody are first. The page is one file without script, and loads
+nothing. FILE is replaced by a rename; a file that is no page of tidegate's is
+refused (73). STATUS_PAGE has each run write its page.";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:
@@ -691,6 +708,29 @@ pub enum RunsOutput {
     Json,
     /// A header, and one line a run.
     Csv,
+}
+
+/// `tidegate report`.
+#[derive(Debug, Args, Clone)]
+pub struct ReportArgs {
+    /// Read settings from this job file (TOML), of which only those for the output are used. Of a folder, report on every job
+    #[arg(value_name = "JOB")]
+    pub job: Option<PathBuf>,
+    /// Where the settings of the output come from.
+    #[command(flatten)]
+    pub of: OutputArgs,
+    /// Write a page of HTML to this file; `-` prints it
+    #[arg(long, value_name = "FILE", conflicts_with = "output")]
+    pub html: Option<PathBuf>,
+    /// Number of runs to look at, of each job
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub last: u16,
+    /// `json`: print one JSON object a job
+    #[arg(long, value_name = "FORMAT")]
+    pub output: Option<OutputKind>,
+    /// The process that looks at all jobs of a folder.
+    #[arg(long, hide = true)]
+    pub fleet_parent: Option<i32>,
 }
 
 /// `tidegate diff`.

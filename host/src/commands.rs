@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use jiff::Timestamp;
 
-use crate::cli::{CheckArgs, DescribeArgs, GivenArgs, HealthArgs, HealthOutput};
+use crate::cli::{CheckArgs, DescribeArgs, GivenArgs, HealthArgs, HealthOutput, RunArgs};
 use crate::commands::health::Ages;
 use crate::commands::look::{AtTheEnd, at_output};
 use crate::component::in_words_alone;
@@ -14,6 +14,7 @@ use crate::outcome::{Ended, Failure, OrFail as _, Outcome};
 use crate::process::watch::Watch;
 use crate::run::interval::Interval;
 use crate::run::setup::{self, Job};
+use crate::run::{Part, run_watched};
 use crate::sandbox::landlock;
 use crate::secret::{Redactor, WORD_BYTES_MIN};
 use crate::settings::host::HostPlan;
@@ -40,12 +41,23 @@ mod named;
 pub mod new;
 pub mod pin;
 pub mod preview;
+pub mod report;
 pub mod rollback;
 pub mod runs;
 pub mod state;
 pub mod stdout;
 pub mod test;
 pub mod wit;
+
+/// Runs the job once, and has its page written (STATUS_PAGE). Of a folder, that is for who runs all of it.
+pub fn run(args: &RunArgs, environment: impl IntoIterator<Item = (String, String)>) -> Ended {
+    let is_alone = args.fleet.fleet_parent.is_none();
+    let part = Part {
+        page: is_alone.then_some(report::after_run),
+        ..Part::default()
+    };
+    run_watched(&Watch::begin(), args, part, environment).0
+}
 
 /// Says what every setting is and where it came from, and all that is wrong, of each resource by itself. Only `--online`
 /// touches the network and the output, and leaves nothing there.

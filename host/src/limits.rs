@@ -563,6 +563,28 @@ pub const FLEET_DRAIN_MAX: Duration = Duration::from_secs(2);
 /// Failed jobs that the last line names; the rest is counted.
 pub const FLEET_NAMED_MAX: usize = 10;
 
+// Reports.
+
+/// Runs that a report looks at, of one job (`--last`).
+pub const REPORT_RUNS_MAX: usize = 200;
+/// The same of all jobs of a folder together; each has at least `REPORT_RUNS_MIN`.
+pub const REPORT_ALL_RUNS_MAX: usize = 20_000;
+/// Runs of a job, however many jobs there are.
+pub const REPORT_RUNS_MIN: usize = 10;
+/// Why a run failed, and why a job is not fresh; the rest is cut.
+pub const REPORT_MESSAGE_BYTES_MAX: usize = 1_000;
+/// Any other text of a report; the rest is cut.
+pub const REPORT_WORDS_BYTES_MAX: usize = 400;
+/// What is known of one job, as a line that its process hands on; the oldest runs are left out.
+pub const REPORT_LINE_BYTES_MAX: usize = 200 * 1024;
+/// Jobs that a page lists, and those of which it has the details; the rest is counted.
+pub const REPORT_JOBS_MAX: usize = 1_000;
+pub const REPORT_DETAILED_MAX: usize = 200;
+/// The details on one page; those of further jobs are left out.
+pub const REPORT_PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a run waits for its page (`STATUS_PAGE`); then it ends without.
+pub const STATUS_PAGE_TIME_MAX: Duration = Duration::from_secs(10);
+
 // Manifests for Kubernetes.
 
 /// The name of a CronJob: Kubernetes adds to it for the names of its jobs.

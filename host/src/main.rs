@@ -62,7 +62,7 @@ fn carried_out(mut command: Command) -> Ended {
             match fleet::several(args.given.job.as_deref(), args.given.resource.as_deref()) {
                 Some(folder) => fleet::run::run(&args, folder, environment),
                 None if args.fleet.is_given() => Ended::of(Err(fleet::no_folder())),
-                None => tidegate::run(&args, environment),
+                None => tidegate::commands::run(&args, environment),
             }
         }
         Command::Check(args) => tidegate::commands::check(&args, environment),
@@ -84,6 +84,12 @@ fn carried_out(mut command: Command) -> Ended {
             match fleet::several(args.job.as_deref(), args.of.resource.as_deref()) {
                 Some(folder) => fleet::runs::runs(&args, folder),
                 None => tidegate::commands::runs::runs(&args, environment),
+            }
+        }
+        Command::Report(args) => {
+            match fleet::several(args.job.as_deref(), args.of.resource.as_deref()) {
+                Some(folder) => fleet::report::report(&args, folder, environment),
+                None => tidegate::commands::report::report(&args, environment),
             }
         }
         Command::Diff(args) => tidegate::commands::diff::diff(&args, environment),

@@ -69,7 +69,12 @@ pub struct Part<'k> {
     pub outputs: Option<Outputs>,
     /// What each line of its log begins with.
     pub mark: String,
+    /// Writes the page of the job (`STATUS_PAGE`), if that is for this run to do.
+    pub page: Option<WritePage>,
 }
+
+/// Writes the page of a job whose run has just ended. What goes wrong is a warning.
+pub type WritePage = fn(&Watch, &HostPlan, &Log, &str);
 
 /// One run under way.
 pub struct Run<'a> {
@@ -173,6 +178,10 @@ pub fn run_watched(
         drift: drift::Drift::default(),
         alerts: Alerts::new(&host, args.quiet),
     };
+    let write_page = part
+        .page
+        .filter(|_| host.status_page.is_some() && !args.dry_run);
+    let write_page = write_page.map(|write| (write, host.clone()));
     let where_recorded = (run.recording == Recording::Due).then(|| host.clone());
     let mut result = watch.block_on(run.flow((inputs, host), &watch.stop));
     wait_for_tokens(limits.token_timeout);
@@ -237,6 +246,9 @@ pub fn run_watched(
     let counts = !matches!(lock, LockState::Lost);
     if let Some(metrics) = metrics.filter(|_| counts) {
         metrics.write(&summary, folder.as_ref(), &limits, &log);
+    }
+    if let Some((write, host)) = write_page {
+        write(watch, &host, &log, &summary.run_id);
     }
     let is_said = told.is_said || log.is_on_a_terminal() || std::io::stderr().is_terminal();
     tell(args, &log, &summary, is_said);
@@ -348,7 +360,7 @@ fn log_format(args: &RunArgs, host: &HostPlan) -> log::Format {
 }
 
 /// When it began, to the second, and six digits that tell it from others of that second.
-fn run_id(started: Timestamp) -> String {
+pub fn run_id(started: Timestamp) -> String {
     format!(
         "{}-{:06x}",
         started.strftime("%Y%m%dT%H%M%SZ"),

@@ -52,6 +52,7 @@ pages! {
     "docs/recipes-by-pattern.md"
     "docs/recipes-by-shape.md"
     "docs/recipes.md"
+    "docs/report.md"
     "docs/resources.md"
     "docs/scheduling.md"
     "docs/security.md"

@@ -90,6 +90,8 @@ mod recipes;
 mod rejected;
 /// Parents whose records are replaced together, deletions, and the gate before them.
 mod replacing;
+/// `tidegate report` and its pages.
+mod report;
 /// Methods, forms and headers, as a server sees them.
 mod requests;
 /// `tidegate rollback`.

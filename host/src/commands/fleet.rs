@@ -1,8 +1,8 @@
 //! A folder of jobs: every job of it once, each as a process of its own, under limits of time and number. A job file with
 //! several resources is a small folder. Jobs that share settings run together, in one process.
 //!
-//! `run` does it for `tidegate run FOLDER`, `health` for `tidegate health FOLDER`, `runs` for `tidegate runs FOLDER`. Which
-//! files are jobs is `jobs`' business, which one is next `queue`'s, a single process `child`'s, what is done in one that has
+//! `run` does it for `tidegate run FOLDER`, `health` for `tidegate health FOLDER`, `runs` for `tidegate runs FOLDER`, `report` for
+//! `tidegate report FOLDER` and the pages of a run. Which files are jobs is `jobs`' business, which one is next `queue`'s, a single process `child`'s, what is done in one that has
 //! several jobs `together`'s.
 
 use std::collections::BTreeMap;
@@ -30,6 +30,7 @@ mod child;
 pub mod health;
 pub mod jobs;
 mod queue;
+pub mod report;
 pub mod run;
 pub mod runs;
 pub mod together;

@@ -775,6 +775,14 @@ catalogue! {
         form: Form::Pattern(DURATION),
         for_health: true,
     }
+    STATUS_PAGE: PathBuf = parse::status_page {
+        group: Group::Health,
+        example: "/srv/www/status.html",
+        meaning: "Write a page about the job to this file (`.html`) after each run, whatever its end. `run FOLDER` writes one \
+                  page about all jobs that name the same file",
+        form: Form::Pattern("[.]html$"),
+        for_health: true,
+    }
     METRICS_FILE: PathBuf = parse::metrics_file {
         group: Group::Health,
         example: "/var/lib/prometheus/node-exporter/",

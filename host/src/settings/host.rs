@@ -23,7 +23,7 @@ use crate::settings::catalogue::{
     MAX_DELETE_PERCENT, MAX_RECORD_BYTES, MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES,
     MAX_SHRINK_PERCENT, MEMORY_LIMIT, METRICS_FILE, MIN_RECORDS, ON_OVERLAP, OUTBOUND_PROXY,
     RETRY_PAUSE, RUN_DEADLINE, SCHEMA_DRIFT, SOURCE_COOKIES, SOURCE_SECRET, SOURCE_TIMEOUT,
-    Secrecy, Setting, TABLE_LIMIT, WRITE_MODE,
+    STATUS_PAGE, Secrecy, Setting, TABLE_LIMIT, WRITE_MODE,
 };
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{self, Inputs, Problem};
@@ -74,6 +74,8 @@ pub struct HostPlan {
     pub max_age: Duration,
     /// `MAX_CURSOR_AGE`, when it is set.
     pub max_cursor_age: Option<Duration>,
+    /// `STATUS_PAGE`, when it is set.
+    pub status_page: Option<PathBuf>,
     /// `METRICS_FILE`: the file itself.
     pub metrics_file: Option<PathBuf>,
     /// Who hears how runs end.
@@ -170,6 +172,7 @@ impl HostPlan {
             on_drift: read.value(&SCHEMA_DRIFT),
             max_age: read.value(&MAX_AGE),
             max_cursor_age: read.optional(&MAX_CURSOR_AGE),
+            status_page: read.optional(&STATUS_PAGE),
             metrics_file: read.optional(&METRICS_FILE),
             alerts: alerts::read(&mut read),
             allow_environment: read.optional(&ALLOW_ENVIRONMENT).unwrap_or_default(),
@@ -206,7 +209,8 @@ impl HostPlan {
             Some(tenant) if tenant.is_usable() => tenant.apply(inputs, &mut host),
             // Nothing is allowed, and what is wrong with the policy is a problem.
             Some(_) => {
-                (host.output_dir, host.database, host.metrics_file) = (None, None, None);
+                (host.output_dir, host.database) = (None, None);
+                (host.metrics_file, host.status_page) = (None, None);
             }
             None => {}
         }

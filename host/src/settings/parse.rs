@@ -1,6 +1,6 @@
 //! Reads the values of settings. `Err` completes a sentence that begins with the setting's name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use url::Url;
@@ -30,6 +30,17 @@ const RESERVED: &str = "tidegate_";
 )]
 pub fn path(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
+}
+
+/// `STATUS_PAGE`: by its ending it is no file of data, of settings or of keys.
+pub fn status_page(text: &str) -> Result<PathBuf, String> {
+    let file = Path::new(text);
+    if file.extension().is_none_or(|ending| ending != "html") || text.contains("://") {
+        return Err(
+            "takes the path of a file that ends in `.html`, in a folder that is there".to_owned(),
+        );
+    }
+    path(text)
 }
 
 /// `OUTPUT_DIR`: no URL, of which a folder named `s3:` would be made.

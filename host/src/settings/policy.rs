@@ -46,6 +46,7 @@ const ALERT_ORIGINS: &str = "alert_origins";
 const PRIVATE_NETWORKS: &str = "private_networks";
 const PROXIES: &str = "proxies";
 const OUTPUT_FOLDERS: &str = "output_folders";
+const STATUS_PAGES: &str = "status_pages";
 const FILES: &str = "files";
 const SECRET_FILES: &str = "secret_files";
 const REWRITTEN_FILES: &str = "rewritten_files";
@@ -58,12 +59,13 @@ const COMPONENTS: &str = "components";
 const LIMITS: &str = "limits";
 const BUDGETS: &str = "budgets";
 const MIN_INTERVAL: &str = "min_interval";
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     ORIGINS,
     ALERT_ORIGINS,
     PRIVATE_NETWORKS,
     PROXIES,
     OUTPUT_FOLDERS,
+    STATUS_PAGES,
     FILES,
     SECRET_FILES,
     REWRITTEN_FILES,
@@ -114,6 +116,7 @@ pub struct Tenant {
     private_networks: bool,
     proxies: Vec<Proxy>,
     output_folders: Within,
+    status_pages: Within,
     files: Within,
     secret_files: Arc<Within>,
     rewritten_files: Arc<Within>,
@@ -355,8 +358,15 @@ impl Reader<'_> {
             );
             return;
         };
-        if let Some(folder) = tenant.output_folders.meeting(&path) {
-            self.refuse(line, format!("has `{STATE_FOLDER}` at `{}`, where `{OUTPUT_FOLDERS}` (`{}`) lets a tenant write: use a folder apart", path.display(), folder.display()));
+        let written = [
+            (OUTPUT_FOLDERS, &tenant.output_folders),
+            (STATUS_PAGES, &tenant.status_pages),
+        ];
+        let met = written
+            .into_iter()
+            .find_map(|(key, within)| Some((key, within.meeting(&path)?)));
+        if let Some((key, folder)) = met {
+            self.refuse(line, format!("has `{STATE_FOLDER}` at `{}`, where `{key}` (`{}`) lets a tenant write: use a folder apart", path.display(), folder.display()));
             return;
         }
         tenant.state_folder = Some(path);
@@ -456,6 +466,7 @@ impl Reader<'_> {
                 }
             }
             OUTPUT_FOLDERS => tenant.output_folders = self.folders(key, item, line),
+            STATUS_PAGES => tenant.status_pages = self.folders(key, item, line),
             FILES => tenant.files = self.folders(key, item, line),
             SECRET_FILES => tenant.secret_files = Arc::new(self.folders(key, item, line)),
             REWRITTEN_FILES => tenant.rewritten_files = Arc::new(self.folders(key, item, line)),

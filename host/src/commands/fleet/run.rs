@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::child::{Lines, Stream};
 use super::jobs::{FleetJob, at, part, units};
+use super::report;
 use super::{Done, NO_DEADLINE, Pace, Start, column, each, words_of, worst};
 use crate::cli::{FleetArgs, GivenArgs, OutputKind, RunArgs};
 use crate::commands::stdout;
@@ -57,6 +58,7 @@ pub fn run(
         Format::Json
     };
     let mut code = None;
+    let mut is_stopped = false;
     let done = watch.block_on(async {
         let jobs = at(folder, args.given.resource.as_deref())?;
         let jobs = part(jobs, args.fleet.shard.as_deref())?;
@@ -65,8 +67,18 @@ pub fn run(
         let fleet = Fleet::new(jobs, form, log);
         let all = fleet.all(args, &pace, &watch.stop).await;
         code = Some(all.code);
+        is_stopped = watch.stop.check().is_err();
         all.result
     });
+    if code.is_some() && !is_stopped && !args.dry_run {
+        let log_format = match form {
+            Form::Table => Format::Terminal,
+            Form::Summaries => Format::Silent,
+            Form::Json | Form::Text => log_format,
+        };
+        let log = Log::new(log_format, Map::new(), redactor.clone());
+        report::after_run(args, folder, host.status_page.is_some(), &log);
+    }
     let ended = Ended::hidden(done, &redactor);
     match code {
         // The worst of the jobs is no outcome of this process.

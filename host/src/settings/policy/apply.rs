@@ -7,8 +7,8 @@ use url::Url;
 
 use super::{
     ALERT_ORIGINS, COMMANDS, COMPONENTS, DATABASES, ENVIRONMENT, FILES, METRICS_FOLDERS, ORIGINS,
-    OUTPUT_FOLDERS, PRIVATE_NETWORKS, PROXIES, REWRITTEN_FILES, SECRET_FILES, TABLES, Tenant,
-    is_among, key, listed_line,
+    OUTPUT_FOLDERS, PRIVATE_NETWORKS, PROXIES, REWRITTEN_FILES, SECRET_FILES, STATUS_PAGES, TABLES,
+    Tenant, is_among, key, listed_line,
 };
 use crate::egress::{Auth, Issuer, Origin, Proxy};
 use crate::given_file::command;
@@ -17,7 +17,7 @@ use crate::settings::catalogue::{
     ALERT_COMMAND, ALERT_PRIVATE_NETWORKS, ALERT_URL, ALLOW_ENVIRONMENT, ALLOW_HOSTS,
     ALLOW_PRIVATE_NETWORKS, CA_FILE, CLIENT_CERT_FILE, CLIENT_KEY_FILE, COMMAND_ENVIRONMENT,
     METRICS_FILE, OUTBOUND_PROXY, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_TABLE, PING_URL,
-    SOURCE_API_URL, SOURCE_LOGIN_URL, SOURCE_REFRESH_TOKEN, SOURCE_TOKEN_URL, Setting,
+    SOURCE_API_URL, SOURCE_LOGIN_URL, SOURCE_REFRESH_TOKEN, SOURCE_TOKEN_URL, STATUS_PAGE, Setting,
 };
 use crate::settings::component_settings::number;
 use crate::settings::database_url::DatabaseUrl;
@@ -442,6 +442,21 @@ impl Tenant {
     }
 
     fn apply_to_output(&self, inputs: &Inputs, host: &mut HostPlan) {
+        if let Some(path) = host.status_page.take() {
+            let (name, within) = (STATUS_PAGE.row.name, &self.status_pages);
+            let origin = origin_of(inputs, &STATUS_PAGE.row);
+            match self.file(
+                name,
+                STATUS_PAGES,
+                within,
+                &path,
+                &origin,
+                &mut host.verdicts,
+            ) {
+                Ok(path) => host.status_page = Some(path),
+                Err(problem) => host.problems.push(problem),
+            }
+        }
         let within = &self.output_folders;
         if let Some(path) = host.output_dir.take() {
             let origin = origin_of(inputs, &OUTPUT_DIR.row);
