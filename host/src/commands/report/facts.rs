@@ -2,6 +2,8 @@
 //!
 //! Every text in it is on one line, limited, and steers nothing; `gathered` has its secrets hidden before anybody parses it.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -85,7 +87,7 @@ pub struct RunFacts {
     /// Members of the records that changed, in words.
     pub drift: Option<String>,
     pub message: Option<String>,
-    /// Whether a person tried something: `--dry-run`, or `--set`.
+    /// Whether a person did it: `--dry-run`, another `--set` than usual, or a rollback.
     pub by_hand: bool,
 }
 
@@ -98,12 +100,12 @@ impl RunFacts {
         self.started.parse().ok()
     }
 
-    fn of(run: &Value) -> Self {
+    /// `usual` are the settings that runs of this job are given by `--set`.
+    fn of(run: &Value, usual: &[&str]) -> Self {
         let text = |member: &str| line(run[member].as_str().unwrap_or_default());
         let number = |member: &str| run[member].as_u64();
         let is_known = !run["generation"].is_null();
         let has_changed = run["committed"].as_str() != Some("no");
-        let is_set = run["set"].as_array().is_some_and(|set| !set.is_empty());
         let message = run["message"].as_str();
         Self {
             started: text("started"),
@@ -121,7 +123,9 @@ impl RunFacts {
             duration_ms: number("duration_ms"),
             drift: drift(&run["drift"]),
             message: message.map(|message| words::line(message, REPORT_MESSAGE_BYTES_MAX)),
-            by_hand: run["dry_run"].as_bool() == Some(true) || is_set,
+            by_hand: run["dry_run"].as_bool() == Some(true)
+                || run["outcome"].as_str() == Some("rolled_back")
+                || set_of(run) != usual,
         }
     }
 }
@@ -145,7 +149,8 @@ impl Facts {
             cursor: host.max_cursor_age,
         };
         let runs = last_runs(host, most.min(REPORT_RUNS_MAX), false)?;
-        let runs: Vec<RunFacts> = runs.iter().map(RunFacts::of).collect();
+        let usual = usual_set(&runs);
+        let runs: Vec<RunFacts> = runs.iter().map(|run| RunFacts::of(run, &usual)).collect();
         let report: Value = serde_json::from_str(&health(host, ages, false).json())
             .map_err(|error| broken(&error))?;
         let text = |value: &Value| line(value.as_str().unwrap_or_default());
@@ -234,6 +239,24 @@ fn shown(at: Timestamp) -> String {
     format!("{at:.0}")
 }
 
+/// The names that a run was given by `--set`.
+fn set_of(run: &Value) -> Vec<&str> {
+    let set = run["set"].as_array().into_iter().flatten();
+    set.filter_map(Value::as_str).collect()
+}
+
+/// Those of most runs: a schedule may have `--set` in its line.
+fn usual_set(runs: &[Value]) -> Vec<&str> {
+    let mut counts: BTreeMap<Vec<&str>, usize> = BTreeMap::new();
+    for run in runs {
+        *counts.entry(set_of(run)).or_default() += 1;
+    }
+    let usual = counts
+        .into_iter()
+        .max_by_key(|(set, count)| (*count, Reverse(set.len())));
+    usual.map(|(set, _)| set).unwrap_or_default()
+}
+
 /// The members that changed, in words; none if none did.
 fn drift(drift: &Value) -> Option<String> {
     let texts = |member: &str, each: &dyn Fn(&Value) -> Option<String>| {
@@ -279,14 +302,17 @@ mod tests {
 
     #[test]
     fn a_run_is_what_its_line_says() {
-        let run = RunFacts::of(&json!({
-            "started": "2026-11-28T03:00:00.000Z", "exit_code": 69, "outcome": "source_refused",
-            "generation": null, "committed": "no", "records": 0, "deleted": 0,
-            "message": "says\n\u{202e}no", "drift": {
-                "new": ["/a"], "missing": [], "renamed": [{"from": "/b", "to": "/c"}],
-                "retyped": [{"member": "/d", "was": ["string"], "is": ["string", "null"]}], "unlisted": 2,
-            },
-        }));
+        let run = RunFacts::of(
+            &json!({
+                "started": "2026-11-28T03:00:00.000Z", "exit_code": 69, "outcome": "source_refused",
+                "generation": null, "committed": "no", "records": 0, "deleted": 0,
+                "message": "says\n\u{202e}no", "drift": {
+                    "new": ["/a"], "missing": [], "renamed": [{"from": "/b", "to": "/c"}],
+                    "retyped": [{"member": "/d", "was": ["string"], "is": ["string", "null"]}], "unlisted": 2,
+                },
+            }),
+            &[],
+        );
 
         assert_eq!((run.records, run.deleted, run.by_hand), (None, None, false));
         assert_eq!(run.message.as_deref(), Some("says \\u202eno"));
@@ -296,8 +322,22 @@ mod tests {
                 "new: /a; renamed: /b to /c; other type: /d from string to string or null; and 2 more"
             )
         );
-        assert!(RunFacts::of(&json!({"set": ["A"]})).by_hand);
-        assert!(RunFacts::of(&json!({})).has_failed());
+        assert!(RunFacts::of(&json!({}), &[]).has_failed());
+    }
+
+    #[test]
+    fn what_a_schedule_sets_is_not_by_hand() {
+        let runs = [json!({"set": ["A"]}), json!({}), json!({"set": ["A"]})];
+        let by_hand = |runs: &[Value]| {
+            let usual = usual_set(runs);
+            let runs = runs.iter().map(|run| RunFacts::of(run, &usual).by_hand);
+            runs.collect::<Vec<_>>()
+        };
+
+        assert_eq!(by_hand(&runs), [false, true, false]);
+        assert_eq!(by_hand(&runs[..2]), [true, false]);
+        assert_eq!(by_hand(&[json!({"dry_run": true})]), [true]);
+        assert_eq!(by_hand(&[json!({"outcome": "rolled_back"})]), [true]);
     }
 
     #[test]
