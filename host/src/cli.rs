@@ -243,9 +243,9 @@ Examples:
   tidegate report jobs/ --html /srv/www/status.html
   tidegate report jobs/ --html - > status.html
 
-Jobs that need somebody are first. The page is one file without script, and loads
-nothing. FILE is replaced by a rename; a file that is no page of tidegate's is
-refused (73). STATUS_PAGE has each run write its page.";
+Jobs that need somebody are first. The page is one file without script, and
+loads nothing. FILE is replaced by a rename; a file that is no page of
+tidegate's is refused (73). STATUS_PAGE has each run write its page.";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:

@@ -60,7 +60,7 @@ pub fn records(runs: &[&RunFacts], id: &str) -> Markup {
         id,
         &of_runs("Records", runs),
         &words,
-        html! {
+        &html! {
             path.line d=(line) vector-effect="non-scaling-stroke" {}
         },
     )
@@ -88,18 +88,21 @@ pub fn durations(runs: &[&RunFacts], id: &str) -> Markup {
         };
         ("bar", part.max(0.03))
     });
-    drawing(id, &of_runs("Duration", runs), &words, bars(heights))
+    drawing(id, &of_runs("Duration", runs), &words, &bars(heights))
 }
 
 /// How each run ended: a low bar is a success, a high one a failure.
 pub fn outcomes(runs: &[&RunFacts], id: &str) -> Markup {
     let failed = runs.iter().filter(|run| run.has_failed()).count();
     let words = format!("{failed} of {} failed; a high bar is a failure", runs.len());
-    let heights = runs.iter().map(|run| match run.has_failed() {
-        true => ("bad", 1.0),
-        false => ("good", 0.3),
+    let heights = runs.iter().map(|run| {
+        if run.has_failed() {
+            ("bad", 1.0)
+        } else {
+            ("good", 0.3)
+        }
     });
-    drawing(id, &of_runs("Results", runs), &words, bars(heights))
+    drawing(id, &of_runs("Results", runs), &words, &bars(heights))
 }
 
 fn of_runs(what: &str, runs: &[&RunFacts]) -> String {
@@ -128,7 +131,7 @@ fn bars(heights: impl ExactSizeIterator<Item = (&'static str, f64)>) -> Markup {
     }
 }
 
-fn drawing(id: &str, title: &str, words: &str, shapes: Markup) -> Markup {
+fn drawing(id: &str, title: &str, words: &str, shapes: &Markup) -> Markup {
     html! {
         svg role="img" aria-labelledby={ (id) "-t " (id) "-d" } viewBox={ "0 0 " (WIDTH) " " (HEIGHT) }
             preserveAspectRatio="none" {

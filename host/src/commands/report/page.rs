@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::chart;
 use super::facts::{Facts, RunFacts};
-use super::sight::{Sight, minute, second, seconds, soon, span};
+use super::sight::{Sight, minute, range, second, seconds, soon, span};
 use super::state::{State, counted, meaning};
 use crate::limits::{REPORT_DETAILED_MAX, REPORT_JOBS_MAX, REPORT_PAGE_BYTES_MAX};
 use crate::units::{self, thousands};
@@ -351,24 +351,13 @@ fn failures(facts: &Facts) -> Vec<Failures<'_>> {
 }
 
 fn charts(runs: &[&RunFacts], id: &str) -> Markup {
-    let known = || runs.iter().filter_map(|run| run.records);
     let failed = runs.iter().filter(|run| run.has_failed()).count();
-    let range = match (known().min(), known().max()) {
-        (Some(least), Some(most)) if least < most => {
-            format!("{} to {}", thousands(least), thousands(most))
-        }
-        (Some(_), Some(most)) => thousands(most),
-        _ => "not known".to_owned(),
-    };
-    let took = || runs.iter().filter_map(|run| run.duration_ms);
-    let range_of_durations = match (took().min(), took().max()) {
-        (Some(least), Some(most)) => format!("{} to {}", seconds(least), seconds(most)),
-        _ => "not known".to_owned(),
-    };
+    let of_records = range(runs.iter().filter_map(|run| run.records), thousands);
+    let of_durations = range(runs.iter().filter_map(|run| run.duration_ms), seconds);
     html! {
         div.charts {
-            figure { (chart::records(runs, &format!("{id}-r"))) figcaption { "Records " b { (range) } } }
-            figure { (chart::durations(runs, &format!("{id}-d"))) figcaption { "Duration " b { (range_of_durations) } } }
+            figure { (chart::records(runs, &format!("{id}-r"))) figcaption { "Records " b { (of_records) } } }
+            figure { (chart::durations(runs, &format!("{id}-d"))) figcaption { "Duration " b { (of_durations) } } }
             figure { (chart::outcomes(runs, &format!("{id}-f"))) figcaption { "Failed " b { (failed) " of " (units::counted(runs.len() as u64, "run")) } } }
         }
     }

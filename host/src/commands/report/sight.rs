@@ -96,10 +96,22 @@ pub fn span(span: Duration) -> String {
     }
 }
 
-/// `1.2 s`, of milliseconds.
+/// `12 to 34` of the least and the greatest of these, `12` where they are the same.
+pub fn range(numbers: impl Iterator<Item = u64> + Clone, shown: fn(u64) -> String) -> String {
+    match (numbers.clone().min(), numbers.max()) {
+        (Some(least), Some(most)) if shown(least) != shown(most) => {
+            format!("{} to {}", shown(least), shown(most))
+        }
+        (Some(_), Some(most)) => shown(most),
+        _ => "not known".to_owned(),
+    }
+}
+
+/// `147 ms` or `1.2 s`, of milliseconds.
 pub fn seconds(millis: u64) -> String {
     match millis {
-        0..100_000 => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
+        0..1_000 => format!("{millis} ms"),
+        1_000..100_000 => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
         _ => span(Duration::from_millis(millis)),
     }
 }
@@ -142,7 +154,11 @@ mod tests {
         assert_eq!(soon("2026-11-28T12:15:00Z", now), "12:15");
         assert_eq!(soon("2026-12-01T12:15:00Z", now), "1 Dec");
         assert_eq!(minute("soon"), "soon");
+        assert_eq!(seconds(147), "147 ms");
         assert_eq!(seconds(1_234), "1.2 s");
+        assert_eq!(range([3, 1].into_iter(), seconds), "1 ms to 3 ms");
+        assert_eq!(range([1_200, 1_240].into_iter(), seconds), "1.2 s");
+        assert_eq!(range(std::iter::empty(), seconds), "not known");
         assert_eq!(seconds(120_000), "2m");
         for (minutes, told) in [
             (0, "0s"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::facts::{Facts, RunFacts};
 use super::page::changes;
-use super::sight::{Sight, minute, seconds, soon, span};
+use super::sight::{Sight, minute, range, seconds, soon, span};
 use super::state::{State, meaning};
 use crate::commands::describe::wrapped;
 use crate::units::{self, thousands};
@@ -193,13 +193,8 @@ fn lines_of(state: State, facts: &Facts, signs: &Signs, with_trends: bool) -> St
     let runs = oldest_first(facts, RUNS_IN_A_LINE);
     let of = |number: fn(&RunFacts) -> Option<u64>, shown: fn(u64) -> String| {
         let numbers: Vec<Option<u64>> = runs.iter().map(|run| number(run)).collect();
-        let known = || numbers.iter().flatten().copied();
-        let range = known().min().zip(known().max());
-        let range = range.map(|(least, most)| format!("{} to {}", shown(least), shown(most)));
-        (
-            signs.line(&numbers),
-            range.unwrap_or_else(|| "not known".to_owned()),
-        )
+        let range = range(numbers.iter().flatten().copied(), shown);
+        (signs.line(&numbers), range)
     };
     let mut trend = |name: &str, line: &str, range: &str| {
         let _ = writeln!(out, "    {name:<9} {line} {range}");
