@@ -254,7 +254,8 @@ Examples:
   tidegate diff orders.toml 41 42 --output json
 
 Without a generation, the last set and the one before it. With one, that set and
-the last. KEEP_GENERATIONS says how many are kept.";
+the last. KEEP_GENERATIONS says how many are kept. Of a table, OUTPUT_HISTORY=yes
+keeps what it was before; without it, the rows that were written since are shown.";
 
 const ROLLBACK_EXAMPLES: &str = "\
 Examples:
@@ -264,7 +265,8 @@ Examples:
 
 Without a generation, the one before the last. The next run goes on from its
 cursor, and would publish again what the source still has: --hold makes runs end
-with 75 until --release. `tidegate diff` shows what a set changed.";
+with 75 until --release. `tidegate diff` shows what a set changed. A table needs
+OUTPUT_HISTORY=yes.";
 
 const PIN_EXAMPLES: &str = "\
 Examples:

@@ -190,6 +190,10 @@ pub struct Limits {
     pub database_record: Duration,
     /// Runs of one job that are recorded there, or in `runs.ndjson`; the oldest go.
     pub runs_kept: u32,
+    /// How long a row that was replaced or deleted stays in the history of its table (`OUTPUT_HISTORY_FOR`).
+    pub history_kept: Duration,
+    /// Generations that the history of a table goes back, whatever their age.
+    pub history_generations: u64,
     /// A `runs.ndjson`; of a larger one, the end is kept.
     pub history_bytes: u64,
     /// How long another run that adds a line to it is waited for.
@@ -318,6 +322,8 @@ impl Default for Limits {
             database_resolve: Duration::from_mins(1),
             database_record: Duration::from_secs(5),
             runs_kept: 1_000,
+            history_kept: Duration::from_hours(90 * 24),
+            history_generations: 10_000,
             history_bytes: 64 * MIB,
             history_lock: Duration::from_secs(1),
 

@@ -114,6 +114,8 @@ mod sqlite;
 mod state;
 /// Folders that others can write to, files that are not ours.
 mod strangers;
+/// OUTPUT_HISTORY: `diff` and `rollback` of a table.
+mod table_history;
 /// csv and compression.
 mod tables;
 /// `new connector`, and the connectors that it starts.

@@ -240,6 +240,7 @@ fn private_networks_and_limits_are_the_policy_s() {
         ("RETRY_PAUSE", "3s"),
         ("KEEP_GENERATIONS", "4"),
         ("KEEP_FOR", "2m"),
+        ("OUTPUT_HISTORY_FOR", "91d"),
     ] {
         World::new()
             .job(|job| job.set(name, value))
@@ -366,6 +367,15 @@ fn a_table_is_one_of_the_policy_s() {
         "OUTPUT_TABLE asks for `orders`",
         "with `tables = [\"orders\"]`",
     ]);
+
+    World::new()
+        .job(|job| {
+            job.sqlite()
+                .set("PRIMARY_KEY", "/id")
+                .set("OUTPUT_HISTORY", "yes")
+        })
+        .and("tables = [\"orders\"]")
+        .refuses(&["OUTPUT_HISTORY asks for `orders_history`"]);
 
     let world = World::new().job(Job::sqlite);
     let mut job = world

@@ -21,10 +21,13 @@ use crate::process::stop::Check;
 use crate::records::key::{KeyPart, Keys, parts};
 use crate::records::sort::{Change, Sorted, Sorter};
 use crate::settings::host::HostPlan;
+use crate::sink::database::compare::Point;
 use crate::sink::files::generation::{self, Generation};
 use crate::sink::files::published_set::LastRecords;
 use crate::units::{counted, thousands};
 use crate::words;
+
+mod database;
 
 /// A value in the list of what changed, in bytes; two that are together no longer are on one line.
 const VALUE_BYTES: usize = 70;
@@ -59,15 +62,11 @@ fn compared(
     host: &HostPlan,
     check: Check<'_>,
 ) -> Result<bool, Failure> {
-    let output_dir = match (&host.database, &host.output_dir) {
-        (Some(_), _) => {
-            return Err(refused(&format!(
-                "compares files, and OUTPUT_DATABASE_URL is set: a table holds the last set alone; the rows that generation 42 wrote are those of `SELECT * FROM {} WHERE _generation = 42`",
-                host.output.table
-            )));
-        }
-        (None, Some(folder)) => folder,
-        (None, None) => return Err(refused("needs OUTPUT_DIR")),
+    if let Some(url) = &host.database {
+        return database::compared(args, numbers, url, host, check);
+    }
+    let Some(output_dir) = &host.output_dir else {
+        return Err(refused("needs OUTPUT_DIR"));
     };
     let (old, new) = sets(output_dir, numbers, &host.limits)?;
     let keys = Keys::new(&host.output.keys);
@@ -98,10 +97,18 @@ fn compared(
                 (true, true) => one.key.cmp(&other.key),
             };
             match order {
-                std::cmp::Ordering::Less => differences.is_gone(&one, &keys)?,
-                std::cmp::Ordering::Greater => differences.is_new(&other, &keys)?,
+                std::cmp::Ordering::Less => {
+                    differences.is_gone(shown(&one, &keys), &text(&one.record))?
+                }
+                std::cmp::Ordering::Greater => {
+                    differences.is_new(shown(&other, &keys), &text(&other.record))?;
+                }
                 std::cmp::Ordering::Equal if one.record != other.record => {
-                    differences.is_changed(&one, &other)?;
+                    differences.is_changed(
+                        key(&other.key),
+                        &text(&one.record),
+                        &text(&other.record),
+                    )?;
                 }
                 std::cmp::Ordering::Equal => {}
             }
@@ -114,9 +121,31 @@ fn compared(
         }
     }
     if args.output.is_none() {
-        stdout::print(&differences.text(&old, &new, keys.is_empty()))?;
+        let points = [&old, &new].map(|generation| {
+            let facts = (
+                format!("{:.0}", generation.name.committed),
+                generation.manifest.counts.records,
+            );
+            Point {
+                number: generation.name.number,
+                facts: Some(facts),
+            }
+        });
+        let note = keys.is_empty().then_some(
+            "Without PRIMARY_KEY, a record that changed is one that is gone and a new one.\n",
+        );
+        stdout::print(&differences.text(&points, note.filter(|_| differences.is_any())))?;
     }
-    Ok(differences.new + differences.changed + differences.gone > 0)
+    Ok(differences.is_any())
+}
+
+/// A record in the list of examples: its key, or all of it where it has none.
+fn shown(record: &Change, keys: &Keys) -> String {
+    if keys.is_empty() {
+        text(&record.record).into_owned()
+    } else {
+        key(&record.key)
+    }
 }
 
 fn refused(why: &str) -> Failure {
@@ -227,6 +256,8 @@ fn sorted(
 struct Differences<'d> {
     args: &'d DiffArgs,
     limits: &'d Limits,
+    /// Whether new records are known from changed ones; otherwise all count as new.
+    are_known: bool,
     new: u64,
     changed: u64,
     gone: u64,
@@ -241,6 +272,7 @@ impl<'d> Differences<'d> {
         Self {
             args,
             limits,
+            are_known: true,
             new: 0,
             changed: 0,
             gone: 0,
@@ -249,43 +281,41 @@ impl<'d> Differences<'d> {
         }
     }
 
-    fn is_new(&mut self, record: &Change, keys: &Keys) -> Result<(), Failure> {
-        self.new += 1;
-        self.found(0, "new", record, keys)
+    fn is_any(&self) -> bool {
+        self.new + self.changed + self.gone > 0
     }
 
-    fn is_gone(&mut self, record: &Change, keys: &Keys) -> Result<(), Failure> {
+    fn is_new(&mut self, shown: String, record: &str) -> Result<(), Failure> {
+        self.new += 1;
+        let word = if self.are_known { "new" } else { "written" };
+        self.found(0, word, shown, record)
+    }
+
+    fn is_gone(&mut self, shown: String, record: &str) -> Result<(), Failure> {
         self.gone += 1;
-        self.found(2, "gone", record, keys)
+        self.found(2, "gone", shown, record)
     }
 
     fn found(
         &mut self,
         kind: usize,
         word: &'static str,
-        record: &Change,
-        keys: &Keys,
+        shown: String,
+        record: &str,
     ) -> Result<(), Failure> {
-        let text = text(&record.record);
         if self.args.output == Some(OutputKind::Json) {
             return line(&Found {
                 change: word,
-                record: raw(&text)?,
+                record: raw(record)?,
             });
         }
-        let shown = if keys.is_empty() {
-            text.into_owned()
-        } else {
-            key(&record.key)
-        };
         self.example(kind, &[shown]);
         Ok(())
     }
 
-    fn is_changed(&mut self, old: &Change, new: &Change) -> Result<(), Failure> {
+    fn is_changed(&mut self, shown: String, old_text: &str, new_text: &str) -> Result<(), Failure> {
         self.changed += 1;
-        let (old_text, new_text) = (text(&old.record), text(&new.record));
-        let members = changed_members(&old_text, &new_text);
+        let members = changed_members(old_text, new_text);
         for (name, ..) in &members {
             if let Some(count) = self.members.get_mut(name) {
                 *count += 1;
@@ -297,11 +327,11 @@ impl<'d> Differences<'d> {
             return line(&Changed {
                 change: "changed",
                 members: members.iter().map(|(name, ..)| name.as_str()).collect(),
-                old: raw(&old_text)?,
-                new: raw(&new_text)?,
+                old: raw(old_text)?,
+                new: raw(new_text)?,
             });
         }
-        let mut lines = vec![key(&new.key)];
+        let mut lines = vec![shown];
         for (name, old, new) in members.iter().take(MEMBERS_SHOWN) {
             let value = |text: &Option<String>| match text {
                 Some(text) => words::shown(text, VALUE_BYTES),
@@ -340,29 +370,26 @@ impl<'d> Differences<'d> {
         }
     }
 
-    fn text(&self, old: &Generation, new: &Generation, has_no_key: bool) -> String {
+    fn text(&self, points: &[Point; 2], note: Option<&str>) -> String {
         let mut out = String::new();
-        for (word, generation) in [("from", old), ("to", new)] {
-            let records = counted(generation.manifest.counts.records, "record");
-            let committed = generation.name.committed;
-            let number = generation.name.number;
-            let _ = writeln!(
-                out,
-                "{word:<5} generation {number} of {committed:.0}, {records}"
-            );
+        for (word, point) in ["from", "to"].into_iter().zip(points) {
+            let _ = write!(out, "{word:<5} generation {}", point.number);
+            if let Some((committed, records)) = &point.facts {
+                let _ = write!(out, " of {committed}, {}", counted(*records, "record"));
+            }
+            out.push('\n');
         }
         let many = [self.new, self.changed, self.gone].map(thousands);
-        let _ = writeln!(
-            out,
-            "\n{} new, {} changed, {} gone",
-            many[0], many[1], many[2]
-        );
-        if has_no_key && self.new + self.gone > 0 {
+        if self.are_known {
             let _ = writeln!(
                 out,
-                "Without PRIMARY_KEY, a record that changed is one that is gone and a new one."
+                "\n{} new, {} changed, {} gone",
+                many[0], many[1], many[2]
             );
+        } else {
+            let _ = writeln!(out, "\n{} written", counted(self.new, "row"));
         }
+        out.push_str(note.unwrap_or_default());
         if !self.members.is_empty() {
             let mut members: Vec<(&String, &u64)> = self.members.iter().collect();
             members.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -373,7 +400,7 @@ impl<'d> Differences<'d> {
             let _ = writeln!(out, "members changed: {listed}");
         }
         let kinds = [
-            ("new", self.new),
+            (if self.are_known { "new" } else { "written" }, self.new),
             ("changed", self.changed),
             ("gone", self.gone),
         ];

@@ -20,6 +20,8 @@ use crate::sink::files::pins::Pins;
 use crate::units::counted;
 use crate::words;
 
+mod database;
+
 /// Publishes an earlier set again, or releases a job that is held.
 pub fn rollback(
     args: &RollbackArgs,
@@ -47,14 +49,11 @@ fn done(
 ) -> Result<String, Failure> {
     let refused = |why: &str| by_hand::refused("rollback", why);
     let limits = &host.limits;
-    let path = match (&host.database, &host.output_dir) {
-        (Some(_), _) if !args.release => {
-            return Err(refused(
-                "goes back to sets of files, and OUTPUT_DATABASE_URL is set: a table holds the last set alone; restore it from a backup, together with its row of `tidegate_state`",
-            ));
-        }
-        (_, Some(path)) => path,
-        (_, None) => return Err(refused("needs OUTPUT_DIR")),
+    if let Some(url) = &host.database {
+        return database::done(args, number, url, host, check);
+    }
+    let Some(path) = &host.output_dir else {
+        return Err(refused("needs OUTPUT_DIR"));
     };
     let output = by_hand::output(path, host, "rollback")?;
     let by_hand = ByHand::begin();

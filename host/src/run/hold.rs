@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::folder::Folder;
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
+use crate::sink::database::past::Held;
 use crate::sink::files::commit;
 use crate::words;
 
@@ -19,6 +20,15 @@ pub struct Hold {
     pub since: String,
     /// The number of the generation that stays.
     pub generation: u64,
+}
+
+impl From<Held> for Hold {
+    fn from(held: Held) -> Self {
+        Self {
+            since: held.since,
+            generation: held.generation,
+        }
+    }
 }
 
 impl Hold {
@@ -59,11 +69,21 @@ impl Hold {
         };
         // Whatever is in it: the file is there.
         let hold: Self = serde_json::from_slice(&bytes).unwrap_or_default();
-        let since = words::line(&hold.since, 40);
-        Ok(Some(format!(
+        Ok(Some(hold.words()))
+    }
+
+    /// What holds the job, in words.
+    pub fn words(&self) -> String {
+        let since = words::line(&self.since, 40);
+        format!(
             "the job is held at generation {} since {since}: `tidegate rollback --release` lets its runs publish again",
-            hold.generation
-        )))
+            self.generation
+        )
+    }
+
+    /// 75: the job is held.
+    pub fn refusal(&self) -> Failure {
+        Failure::new(Outcome::TryLater, self.words())
     }
 
     /// `Err` (75): the job is held.

@@ -80,8 +80,11 @@ impl Run<'_> {
                 check,
                 log: self.log,
             };
-            let sink = sink::open(context, host, plan.mode)?;
+            let mut sink = sink::open(context, host, plan.mode)?;
             self.recording = due;
+            if let Some(held) = sink.held()? {
+                return Err(Hold::from(held).refusal());
+            }
             Ok(sink)
         });
         match opened {

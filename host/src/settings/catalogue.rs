@@ -591,6 +591,31 @@ catalogue! {
         form: Form::Choice(&YES_OR_NO),
         rules: &[of_databases("is about tables of SQLite")],
     }
+    OUTPUT_HISTORY: bool = parse::yes_or_no {
+        group: Group::Output,
+        default: "no",
+        example: "yes",
+        meaning: "`yes`: keep replaced and deleted rows of the table in `TABLE_history`, with the generations in which they \
+                  were valid. `tidegate rollback` and `tidegate diff` read them. Needs PRIMARY_KEY",
+        form: Form::Choice(&YES_OR_NO),
+        rules: &[
+            of_databases("keeps rows of a table; KEEP_GENERATIONS keeps sets of files"),
+            Rule::Needs {
+                what: "keeps what a row was before, and a row is found by its key",
+                other: &PRIMARY_KEY.row,
+                example: "/id",
+            },
+        ],
+    }
+    OUTPUT_HISTORY_FOR: Duration = parse::history_for {
+        group: Group::Output,
+        default: "90d",
+        example: "3650d",
+        meaning: "How long a row stays in `TABLE_history` after it was replaced or deleted, and how far `tidegate rollback` \
+                  can go back. At least `1h`, and at most the last 10,000 generations",
+        form: Form::Pattern(DURATION),
+        rules: &[Rule::OnlyWith(&OUTPUT_HISTORY.row, "yes")],
+    }
     OUTPUT_COLUMNS: Vec<Column> = columns::parse {
         group: Group::Output,
         example: "total numeric /totals/gross",

@@ -22,8 +22,8 @@ use crate::settings::catalogue::{
     KEEP_GENERATIONS, KEEP_RUNS, LOG_FORMAT, LOG_LEVEL, MAX_AGE, MAX_CURSOR_AGE,
     MAX_DELETE_PERCENT, MAX_RECORD_BYTES, MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES,
     MAX_SHRINK_PERCENT, MEMORY_LIMIT, METRICS_FILE, MIN_RECORDS, ON_OVERLAP, OUTBOUND_PROXY,
-    RETRY_PAUSE, RUN_DEADLINE, SCHEMA_DRIFT, SOURCE_COOKIES, SOURCE_SECRET, SOURCE_TIMEOUT,
-    STATUS_PAGE, Secrecy, Setting, TABLE_LIMIT, WRITE_MODE,
+    OUTPUT_HISTORY_FOR, RETRY_PAUSE, RUN_DEADLINE, SCHEMA_DRIFT, SOURCE_COOKIES, SOURCE_SECRET,
+    SOURCE_TIMEOUT, STATUS_PAGE, Secrecy, Setting, TABLE_LIMIT, WRITE_MODE,
 };
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{self, Inputs, Problem};
@@ -35,7 +35,7 @@ use crate::settings::policy::{Tenant, Verdict};
 mod alerts;
 mod output;
 
-pub use output::OutputPlan;
+pub use output::{OutputPlan, history_of};
 
 /// The path of a hook that is shorter can be a word, such as the topic of ntfy, and is hidden as a part of the URL alone.
 const PATH_BYTES_MIN: usize = 20;
@@ -155,6 +155,7 @@ impl HostPlan {
         if let Some(tenant) = inputs.tenant().filter(|tenant| tenant.is_usable()) {
             tenant.budgets.lower(&mut limits, &mut read.verdicts);
         }
+        limits.history_kept = read.limit(&OUTPUT_HISTORY_FOR);
         let place = output::read(&mut read);
         let mut host = Self {
             job: place.job,

@@ -433,6 +433,15 @@ pub fn keep_for(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "takes a span of `1m` or more".to_owned())
 }
 
+/// `OUTPUT_HISTORY_FOR`.
+pub fn history_for(text: &str) -> Result<Duration, String> {
+    let span = units::duration(text)?;
+    let is_enough = span >= Duration::from_hours(1);
+    is_enough
+        .then_some(span)
+        .ok_or_else(|| "takes a span of `1h` or more".to_owned())
+}
+
 /// `KEEP_RUNS`.
 pub fn keep_runs(text: &str) -> Result<u32, String> {
     let number = text

@@ -15,7 +15,7 @@ use toml_edit::{Document, Item, TableLike, Value};
 use super::catalogue::{
     COMPILE_CPU_LIMIT, CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, KEEP_FOR,
     KEEP_GENERATIONS, KEEP_RUNS, MAX_RECORD_BYTES, MAX_RESPONSE_BYTES, MAX_RETRIES, MEMORY_LIMIT,
-    RETRY_PAUSE, RUN_DEADLINE, Row, SOURCE_TIMEOUT, TABLE_LIMIT,
+    OUTPUT_HISTORY_FOR, RETRY_PAUSE, RUN_DEADLINE, Row, SOURCE_TIMEOUT, TABLE_LIMIT,
 };
 use super::component_settings::{LIMITED, number};
 use super::database_url::DatabaseUrl;
@@ -83,7 +83,7 @@ const KEYS: [&str; 18] = [
 const STATE_FOLDER: &str = "state_folder";
 
 /// The limits that a policy can lower or raise; one that it does not name is at most its default.
-static CAPPED: [&Row; 15] = [
+static CAPPED: [&Row; 16] = [
     &RUN_DEADLINE.row,
     &CPU_LIMIT.row,
     &COMPILE_CPU_LIMIT.row,
@@ -98,6 +98,7 @@ static CAPPED: [&Row; 15] = [
     &RETRY_PAUSE.row,
     &KEEP_GENERATIONS.row,
     &KEEP_FOR.row,
+    &OUTPUT_HISTORY_FOR.row,
     &KEEP_RUNS.row,
 ];
 

@@ -36,15 +36,20 @@ use crate::staging::run_folder::RunFolder;
 use digest::digest;
 use retry::patiently;
 
+use past::{Back, Held, Kept};
+
 pub use layout::{Cell, ColumnSource, GENERATION, Layout, TableColumn, UPDATED_AT};
 pub use rows::Rows;
 pub use runs::{Ending, IsTrial, Recorded, RunRow, SeenRuns, Unended};
 pub use state::{StateRow, written};
 
 mod append;
+pub mod back;
+pub mod compare;
 mod digest;
 mod layout;
 pub mod names;
+pub mod past;
 pub mod postgres;
 mod retry;
 mod rows;
@@ -119,6 +124,29 @@ pub trait Connection {
         failure
     }
 
+    /// What holds the job, if it is held. Outside of a transaction.
+    fn held(&mut self) -> Result<Option<Held>, Failure>;
+
+    /// Holds the job, in the transaction.
+    fn hold(&mut self, held: &Held) -> Result<(), Failure>;
+
+    /// Releases it, outside of a transaction. Returns whether it was held.
+    fn release(&mut self) -> Result<bool, Failure>;
+
+    /// The generations that the job can go back to from what is in `table`; none where no history is kept.
+    fn kept(&mut self, table: &str) -> Result<Option<Kept>, Failure>;
+
+    /// The newest of them whose number is at most this.
+    fn kept_row(&mut self, at_most: u64) -> Result<Option<StateRow>, Failure>;
+
+    /// Makes the rows of the table what they were in an earlier generation, in the transaction. `Err`: it is of no use any more.
+    fn go_back(
+        &mut self,
+        plan: &OutputPlan,
+        layout: &Layout,
+        back: Back<'_>,
+    ) -> Result<Applied, Failure>;
+
     /// The summary of the job's last run that is recorded as ended. Outside of a transaction, as all that follow.
     fn recorded(&mut self) -> Result<Option<String>, Failure>;
 
@@ -186,13 +214,8 @@ pub fn open<'r>(
 ) -> Result<Box<dyn Sink + 'r>, Failure> {
     match url {
         DatabaseUrl::Sqlite(path) => {
-            let connection = Sqlite::open(
-                context.clone(),
-                path,
-                &host.job,
-                host.writers,
-                host.output.sqlite_strict,
-            )?;
+            let connection =
+                Sqlite::open(context.clone(), path, &host.job, host.writers, &host.output)?;
             Ok(Box::new(Database::new(context, connection, host, mode)?))
         }
         DatabaseUrl::Postgres(address) => {
@@ -222,6 +245,8 @@ pub struct Seen {
     pub state: Option<StateRow>,
     /// Whether the table that it names is there.
     pub has_table: bool,
+    /// What holds the job.
+    pub held: Option<Held>,
     /// Rows of that table, where they were asked for; none when the table is missing.
     pub rows: Option<u64>,
     /// The job's runs.
@@ -500,6 +525,10 @@ impl<C: Connection> Sink for Database<'_, C> {
             records,
             unchanged: true,
         })
+    }
+
+    fn held(&mut self) -> Result<Option<Held>, Failure> {
+        self.connection.held()
     }
 
     fn record(&mut self, run: &RunRow, is_trial: IsTrial<'_>) -> Result<Recorded, Failure> {

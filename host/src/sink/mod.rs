@@ -19,6 +19,7 @@ use crate::records::{changes, key};
 use crate::settings::host::{HostPlan, OutputPlan};
 use crate::settings::plan::WriteMode;
 use crate::sink::builds_on::BuildsOn;
+use crate::sink::database::past::Held;
 use crate::sink::database::{IsTrial, Recorded, RunRow};
 use crate::sink::files::retire::Keep;
 use crate::sink::files::write::SetFile;
@@ -80,6 +81,11 @@ pub trait Sink {
 
     /// Removes what older commits need no longer. Never fails: it warns.
     fn retire(&self) {}
+
+    /// What holds the job where the data is; folders have that in a file of their own.
+    fn held(&mut self) -> Result<Option<Held>, Failure> {
+        Ok(None)
+    }
 
     /// Writes how this run is going or ended beside the data, unless it is a trial. `Err` changes nothing of the run; where it
     /// may pass, another connection may do.

@@ -17,6 +17,7 @@ at! {
 }
 
 at! {
+    a_run_that_keeps_a_history_killed_at_any_call_keeps_all_or_nothing at sqlite postgres;
     a_run_with_nothing_new_killed_at_any_call_shows_the_same_set at json sqlite postgres;
     a_first_append_run_killed_at_any_call_shows_all_or_nothing at ndjson csv sqlite postgres;
     an_append_run_killed_at_any_call_shows_what_it_appended_or_not at ndjson csv sqlite postgres;
@@ -28,6 +29,10 @@ fn a_first_run_killed_at_any_call_shows_all_or_nothing(place: Place) {
 
 fn an_upsert_run_killed_at_any_call_shows_the_old_set_or_the_new_one(place: Place) {
     kill_at_every_call(Scenario::upsert(place));
+}
+
+fn a_run_that_keeps_a_history_killed_at_any_call_keeps_all_or_nothing(place: Place) {
+    kill_at_every_call(Scenario::upsert_with_history(place));
 }
 
 fn a_run_with_nothing_new_killed_at_any_call_shows_the_same_set(place: Place) {

@@ -91,6 +91,13 @@ impl Scenario {
         Self::begin(UPSERT_RUN, job)
     }
 
+    /// The same, and what is replaced is kept.
+    pub fn upsert_with_history(place: Place) -> Self {
+        let job = Job::upsert().at(place).set("OUTPUT_HISTORY", "yes");
+        let job = published_thrice_by(job).api(answers(CHANGED));
+        Self::begin("an upsert run with a history", job)
+    }
+
     /// The source has nothing new.
     pub fn nothing_new(place: Place) -> Self {
         // Not even the record that bears the cursor: that is not looked into here.

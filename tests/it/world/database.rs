@@ -71,11 +71,35 @@ pub fn view(path: &Path, output: &Path) -> View {
         &path,
         &format!("SELECT {shown} FROM orders ORDER BY {order}"),
     );
+    if has("tidegate_history") {
+        is_consistent(&rows(&path, GENERATIONS));
+    }
     let state = rows(
         &path,
         "SELECT generation || ' ' || state FROM tidegate_state WHERE job = 'orders'",
     );
     committed(&manifest, &state[0], &records)
+}
+
+/// Of each generation that can be gone back to, how many rows it had, and how many were valid then.
+pub const GENERATIONS: &str = "SELECT h.generation, h.manifest, \
+    (SELECT count(*) FROM orders o WHERE o._generation <= h.generation) + \
+    (SELECT count(*) FROM orders_history p WHERE p._from_generation <= h.generation AND p._to_generation > h.generation) \
+    FROM tidegate_history h WHERE h.job = 'orders' \
+    AND (SELECT max(generation) FROM tidegate_history) = (SELECT generation FROM tidegate_state) ORDER BY h.generation";
+
+/// Of each generation every row is there, once.
+pub fn is_consistent(generations: &[String]) {
+    for line in generations {
+        let (manifest, valid) = line.rsplit_once('|').expect("a number of rows");
+        let (generation, manifest) = manifest.split_once('|').expect("a manifest");
+        let manifest: Value = serde_json::from_str(manifest).expect("the manifest is JSON");
+        let records = manifest["counts"]["records"].to_string();
+        assert_eq!(
+            records, valid,
+            "rows that were valid in generation {generation}"
+        );
+    }
 }
 
 /// A commit, of its manifest, its number and state, and all its rows.

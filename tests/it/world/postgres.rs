@@ -193,6 +193,11 @@ impl Database {
             }
             return View::default();
         }
+        if self.sql("SELECT to_regclass('tidegate_history') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('orders_history') AND attname = '_to_generation')") == "t" {
+            let generations = self.sql(&database::GENERATIONS.replace("h.manifest", "h.manifest::jsonb::text"));
+            let generations: Vec<String> = generations.lines().map(str::to_owned).collect();
+            database::is_consistent(&generations);
+        }
         let keys = self.sql(
             "SELECT quote_ident(a.attname) FROM pg_constraint c, unnest(c.conkey) WITH ORDINALITY k(number, at), pg_attribute a \
              WHERE c.conrelid = 'orders'::regclass AND c.contype = 'p' AND a.attrelid = c.conrelid AND a.attnum = k.number ORDER BY k.at",

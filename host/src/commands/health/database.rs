@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::folder::Folder;
 use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
+use crate::run::hold::Hold;
 use crate::run::last_run::{self, LastRun};
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::host::HostPlan;
@@ -51,6 +52,8 @@ pub fn health_at(
         report.look_at(&folder, &host.limits);
     }
     report.look_at_runs(&seen.runs, manifest);
+    let held = seen.held.map(|held| Hold::from(held).words());
+    report.troubles.extend(held);
     let gone = gone(committed.as_deref(), manifest, seen.has_table);
     report.troubles.extend(gone);
     let last = last

@@ -2,11 +2,12 @@
 
 use crate::limits::POSTGRES_NAME_BYTES_MAX;
 use crate::settings::catalogue::{
-    OUTPUT_COLUMNS, OUTPUT_DATABASE_PASSWORD, OUTPUT_SQLITE_STRICT, OUTPUT_TABLE, PRIMARY_KEY, Row,
+    OUTPUT_COLUMNS, OUTPUT_DATABASE_PASSWORD, OUTPUT_HISTORY, OUTPUT_SQLITE_STRICT, OUTPUT_TABLE,
+    PRIMARY_KEY, Row,
 };
 use crate::settings::columns::{Column, ColumnType};
 use crate::settings::database_url::DatabaseUrl;
-use crate::settings::host::HostPlan;
+use crate::settings::host::{HostPlan, history_of};
 use crate::settings::inputs::{Inputs, Problem};
 use crate::settings::plan::WriteMode;
 use crate::sink::database::Layout;
@@ -40,6 +41,21 @@ pub fn refuse(
         {
             let message = "begins with `sqlite_`, which SQLite keeps for itself: take another name";
             problem(&OUTPUT_TABLE.row, message.to_owned());
+        }
+    }
+    if host.output.keeps_history {
+        if mode == Some(WriteMode::Append) {
+            let message = "keeps rows that are replaced or deleted, and WRITE_MODE=append replaces and deletes none: unset it";
+            problem(&OUTPUT_HISTORY.row, message.to_owned());
+        }
+        let name = history_of(&host.output.table);
+        let name = name.rsplit('.').next().unwrap_or_default();
+        if name.len() > POSTGRES_NAME_BYTES_MAX {
+            let message = format!(
+                "would make a table named `{}`, which is longer than {POSTGRES_NAME_BYTES_MAX} bytes: choose a shorter OUTPUT_TABLE",
+                name.escape_debug()
+            );
+            problem(&OUTPUT_HISTORY.row, message);
         }
     }
     for message in wrong_columns(host, mode, url) {

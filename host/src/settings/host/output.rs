@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::settings::catalogue::{
     JOB_NAME, OUTPUT_COLUMNS, OUTPUT_COMPRESSION, OUTPUT_CSV_BOM, OUTPUT_CSV_DELIMITER,
     OUTPUT_CSV_FORMULAS, OUTPUT_DATABASE_PASSWORD, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_FORMAT,
-    OUTPUT_MODE, OUTPUT_SQLITE_STRICT, OUTPUT_TABLE, PRIMARY_KEY, REPLACE_BY,
+    OUTPUT_HISTORY, OUTPUT_MODE, OUTPUT_SQLITE_STRICT, OUTPUT_TABLE, PRIMARY_KEY, REPLACE_BY,
 };
 use crate::settings::columns::Column;
 use crate::settings::data_file::{Compression, CsvForm, OutputFormat};
@@ -30,6 +30,8 @@ pub struct OutputPlan {
     pub csv: CsvForm,
     /// `OUTPUT_SQLITE_STRICT`.
     pub sqlite_strict: bool,
+    /// `OUTPUT_HISTORY`.
+    pub keeps_history: bool,
     /// `OUTPUT_MODE`; umask decides without it.
     pub file_mode: Option<u32>,
     /// `PRIMARY_KEY`: JSON Pointers, none when it is not set.
@@ -46,6 +48,11 @@ impl OutputPlan {
             WriteMode::Replace | WriteMode::Upsert => &self.keys,
         }
     }
+}
+
+/// What the table of a table's history is called.
+pub fn history_of(table: &str) -> String {
+    format!("{table}_history")
 }
 
 /// Where the data goes, and how it is made.
@@ -90,6 +97,7 @@ pub(super) fn read(read: &mut Reader<'_>) -> Place {
                 has_mark: read.value(&OUTPUT_CSV_BOM),
             },
             sqlite_strict: read.value(&OUTPUT_SQLITE_STRICT),
+            keeps_history: read.value(&OUTPUT_HISTORY),
             file_mode: read.optional(&OUTPUT_MODE),
             keys: read.optional(&PRIMARY_KEY).unwrap_or_default(),
             replace_by: read.optional(&REPLACE_BY),

@@ -16,12 +16,13 @@ use crate::given_file::within::Within;
 use crate::settings::catalogue::{
     ALERT_COMMAND, ALERT_PRIVATE_NETWORKS, ALERT_URL, ALLOW_ENVIRONMENT, ALLOW_HOSTS,
     ALLOW_PRIVATE_NETWORKS, CA_FILE, CLIENT_CERT_FILE, CLIENT_KEY_FILE, COMMAND_ENVIRONMENT,
-    METRICS_FILE, OUTBOUND_PROXY, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_TABLE, PING_URL,
-    SOURCE_API_URL, SOURCE_LOGIN_URL, SOURCE_REFRESH_TOKEN, SOURCE_TOKEN_URL, STATUS_PAGE, Setting,
+    METRICS_FILE, OUTBOUND_PROXY, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_HISTORY, OUTPUT_TABLE,
+    PING_URL, SOURCE_API_URL, SOURCE_LOGIN_URL, SOURCE_REFRESH_TOKEN, SOURCE_TOKEN_URL,
+    STATUS_PAGE, Setting,
 };
 use crate::settings::component_settings::number;
 use crate::settings::database_url::DatabaseUrl;
-use crate::settings::host::HostPlan;
+use crate::settings::host::{HostPlan, history_of};
 use crate::settings::inputs::{self, Inputs, Problem};
 use crate::settings::job_file::JobComponent;
 use crate::settings::job_file::value::Takes;
@@ -517,19 +518,21 @@ impl Tenant {
             Ok(database) => host.database = Some(database),
             Err(problem) => host.problems.push(problem),
         }
-        let (table, allowed) = (host.output.table.clone(), any(&self.tables));
-        let is_got = is_among(&table, &self.tables);
-        host.verdicts.push(Verdict::new(
-            OUTPUT_TABLE.row.name,
-            &table,
-            &allowed,
-            is_got,
-        ));
-        if !is_got {
-            let message = self.refusal(&table, TABLES, &allowed, &listed_line(TABLES, &table));
-            host.problems
-                .push(inputs.problem(OUTPUT_TABLE.row.name, message));
-            host.database = None;
+        let history = host
+            .output
+            .keeps_history
+            .then(|| (OUTPUT_HISTORY.row.name, history_of(&host.output.table)));
+        let tables = [(OUTPUT_TABLE.row.name, host.output.table.clone())];
+        for (name, table) in tables.into_iter().chain(history) {
+            let allowed = any(&self.tables);
+            let is_got = is_among(&table, &self.tables);
+            host.verdicts
+                .push(Verdict::new(name, &table, &allowed, is_got));
+            if !is_got {
+                let message = self.refusal(&table, TABLES, &allowed, &listed_line(TABLES, &table));
+                host.problems.push(inputs.problem(name, message));
+                host.database = None;
+            }
         }
     }
 

@@ -6,6 +6,10 @@ pub const STATE_TABLE: &str = "tidegate_state";
 pub const REJECTED_TABLE: &str = "tidegate_rejected";
 /// What the last append run of each job staged.
 pub const REMEMBERED_TABLE: &str = "tidegate_remembered";
+/// The manifest of each generation that a job can go back to (OUTPUT_HISTORY).
+pub const HISTORY_TABLE: &str = "tidegate_history";
+/// The jobs that are held.
+pub const HELD_TABLE: &str = "tidegate_held";
 /// How the last runs of each job ended.
 pub const RUNS_TABLE: &str = "tidegate_runs";
 

@@ -20,6 +20,7 @@ use crate::settings::database_url::Address;
 use crate::settings::host::{HostPlan, OutputPlan};
 use crate::sink::Applied;
 use crate::sink::SinkContext;
+use crate::sink::database::past::{Back, Held, Kept};
 use crate::sink::database::retry::patiently;
 use crate::sink::database::{self, Changes, Connection, Layout, Recorded, RunRow, StateRow};
 
@@ -30,10 +31,12 @@ use resolve::Became;
 use runs::RunsTable;
 use wait::{Given, Trouble, wait};
 
+pub use compared::looked_at;
 pub use look::{history, look};
 pub use runs::record_apart;
 
 mod ahead;
+mod compared;
 mod connect;
 mod copy;
 mod fence;
@@ -47,6 +50,7 @@ mod look;
 mod merge;
 mod names;
 mod own_tables;
+mod past;
 mod pooler;
 mod resolve;
 mod runs;
@@ -77,6 +81,8 @@ pub struct Postgres<'r> {
     ahead: RefCell<Option<Loaded>>,
     /// `--dry-run`: nothing is made that would outlive the transaction.
     dry_run: bool,
+    /// `OUTPUT_HISTORY`, but in a dry run.
+    keeps_history: bool,
     /// What is known of `tidegate_runs`.
     runs: RunsTable,
     /// Whether the last failure was a wait for a lock.
@@ -110,6 +116,7 @@ impl<'r> Postgres<'r> {
             is_open: Cell::new(false),
             ahead: RefCell::new(None),
             dry_run: context.dry_run,
+            keeps_history: host.output.keeps_history && !context.dry_run,
             runs: RunsTable::default(),
             was_blocked: Cell::new(false),
         };
@@ -362,6 +369,9 @@ impl Connection for Postgres<'_> {
         if written != 1 {
             return Err(self.dropped(&self.names.state, written, 1));
         }
+        if self.keeps_history {
+            self.keep_generation(row)?;
+        }
         // From here on nothing but its answer, or the row, says whether it is done.
         let limit = self.way.limits.database_commit;
         let committed = wait(None, limit, client.batch_execute("COMMIT"));
@@ -392,6 +402,35 @@ impl Connection for Postgres<'_> {
             )),
             Became::Unknown(why) => Err(resolve::unknown(&lost, &why)),
         }
+    }
+
+    fn held(&mut self) -> Result<Option<Held>, Failure> {
+        self.held_now()
+    }
+
+    fn hold(&mut self, held: &Held) -> Result<(), Failure> {
+        self.hold_in_transaction(held)
+    }
+
+    fn release(&mut self) -> Result<bool, Failure> {
+        self.release_now()
+    }
+
+    fn kept(&mut self, _table: &str) -> Result<Option<Kept>, Failure> {
+        self.kept_now()
+    }
+
+    fn kept_row(&mut self, at_most: u64) -> Result<Option<StateRow>, Failure> {
+        self.kept_row_now(at_most)
+    }
+
+    fn go_back(
+        &mut self,
+        _plan: &OutputPlan,
+        layout: &Layout,
+        back: Back<'_>,
+    ) -> Result<Applied, Failure> {
+        past::go_back(self, layout, back)
     }
 
     fn roll_back(&mut self) {

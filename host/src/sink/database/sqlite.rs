@@ -14,6 +14,7 @@ use crate::outcome::{Committed, Failure, Outcome};
 use crate::settings::host::OutputPlan;
 use crate::sink::Applied;
 use crate::sink::SinkContext;
+use crate::sink::database::past::{Back, Held, Kept};
 use crate::sink::database::{
     Changes, Connection, Layout, Recorded, RunRow, StateRow, overtaken, vanished,
 };
@@ -21,12 +22,13 @@ use crate::sink::database::{
 use error::DatabaseFile;
 use runs::Runs;
 
-pub use look::{history, look};
+pub use look::{history, look, looked_at};
 pub use runs::record_apart;
 
 mod apply;
 mod error;
 mod look;
+mod past;
 mod runs;
 mod side_tables;
 mod table;
@@ -70,6 +72,8 @@ pub struct Sqlite<'r> {
     link: Link,
     /// `OUTPUT_SQLITE_STRICT`.
     is_strict: bool,
+    /// `OUTPUT_HISTORY`.
+    keeps_history: bool,
     /// Whether there was nothing in the file when it was opened, and so nobody who reads it.
     is_new: bool,
 }
@@ -83,7 +87,7 @@ impl<'r> Sqlite<'r> {
         path: &Path,
         job: &str,
         writers: Writers,
-        is_strict: bool,
+        plan: &OutputPlan,
     ) -> Result<Self, Failure> {
         let place = DatabaseFile::of(path);
         let exists = exists(path, &place)?;
@@ -102,7 +106,8 @@ impl<'r> Sqlite<'r> {
             context,
             job: job.to_owned(),
             place,
-            is_strict,
+            is_strict: plan.sqlite_strict,
+            keeps_history: plan.keeps_history,
             is_new: false,
         };
         let doing = || "cannot open";
@@ -186,6 +191,16 @@ impl<'r> Sqlite<'r> {
         }
     }
 
+    /// Makes tables of tidegate's own.
+    fn make(&self, tables: &str) -> Result<(), Failure> {
+        let made = if self.is_strict {
+            self.link.execute_batch(tables)
+        } else {
+            self.link.execute_batch(&tables.replace(" STRICT", ""))
+        };
+        self.place.done(made, || "cannot create the state table")
+    }
+
     fn runs(&self) -> Runs<'_> {
         Runs {
             link: &self.link,
@@ -259,12 +274,10 @@ impl Connection for Sqlite<'_> {
             || "cannot begin a transaction",
             |link| link.execute_batch("BEGIN IMMEDIATE"),
         )?;
-        let made = if self.is_strict {
-            self.link.execute_batch(OWN_TABLES)
-        } else {
-            self.link.execute_batch(&OWN_TABLES.replace(" STRICT", ""))
-        };
-        self.place.done(made, || "cannot create the state table")?;
+        self.make(OWN_TABLES)?;
+        if self.keeps_history {
+            self.make(past::OWN_TABLES)?;
+        }
         let now = self.state()?.map(|row| row.generation);
         if now == parent {
             return Ok(());
@@ -310,6 +323,9 @@ impl Connection for Sqlite<'_> {
         if self.place.done(written, || "cannot write the state")? != 1 {
             return Err(overtaken(&self.job));
         }
+        if self.keeps_history {
+            self.keep_generation(row)?;
+        }
         let committed = self.patiently(|| "cannot commit", |link| link.execute_batch("COMMIT"));
         if let Err(failure) = committed {
             self.resolve(row, failure)?;
@@ -326,6 +342,35 @@ impl Connection for Sqlite<'_> {
             // What cannot be rolled back goes when the connection is closed.
             let _ = self.link.execute_batch("ROLLBACK");
         }
+    }
+
+    fn held(&mut self) -> Result<Option<Held>, Failure> {
+        past::held(&self.link, &self.place, &self.job)
+    }
+
+    fn hold(&mut self, held: &Held) -> Result<(), Failure> {
+        self.hold_in_transaction(held)
+    }
+
+    fn release(&mut self) -> Result<bool, Failure> {
+        self.release_now()
+    }
+
+    fn kept(&mut self, table: &str) -> Result<Option<Kept>, Failure> {
+        past::kept(&self.link, &self.place, &self.job, table)
+    }
+
+    fn kept_row(&mut self, at_most: u64) -> Result<Option<StateRow>, Failure> {
+        past::kept_row(&self.link, &self.place, &self.job, at_most)
+    }
+
+    fn go_back(
+        &mut self,
+        plan: &OutputPlan,
+        layout: &Layout,
+        back: Back<'_>,
+    ) -> Result<Applied, Failure> {
+        apply::go_back(self, &plan.table, layout, back)
     }
 
     fn recorded(&mut self) -> Result<Option<String>, Failure> {

@@ -6,7 +6,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::sink::generation_name::GenerationName;
 use crate::sink::manifest::Manifest;
 
-use super::names::STATE_TABLE;
+use super::names::{HISTORY_TABLE, STATE_TABLE};
 
 /// A time as rows and manifests have it.
 pub fn written(at: Timestamp) -> String {
@@ -52,6 +52,31 @@ impl StateRow {
             Failure::new(Outcome::OutputUnusable, message)
         })?;
         Ok(Self::new(manifest, finished))
+    }
+
+    /// The row of a commit whose manifest was kept. `Err` is 73: it was edited.
+    pub fn kept(
+        job: &str,
+        generation: u64,
+        committed_at: String,
+        manifest: String,
+    ) -> Result<Self, Failure> {
+        let read = Manifest::from_bytes(manifest.as_bytes()).map_err(|what| {
+            Failure::new(
+                Outcome::OutputUnusable,
+                format!(
+                    "cannot trust generation {generation} of the job `{job}` in `{HISTORY_TABLE}`: its manifest {what}"
+                ),
+            )
+        })?;
+        Ok(Self {
+            job: job.to_owned(),
+            generation,
+            parent: read.parent,
+            state: read.state,
+            manifest,
+            committed_at,
+        })
     }
 
     /// The commit that this row speaks of. `Err` is 73: it was edited, or a newer version wrote it.

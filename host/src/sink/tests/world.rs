@@ -95,6 +95,7 @@ impl World {
                     has_mark: false,
                 },
                 sqlite_strict: true,
+                keeps_history: false,
                 file_mode: None,
                 keys: keys.iter().map(|key| (*key).to_owned()).collect(),
                 replace_by: None,
@@ -237,7 +238,7 @@ pub fn publish(
         cursor: None,
         state: "{\"v\":1}".into(),
         shape: None,
-        settings: std::collections::BTreeMap::new(),
+        settings: BTreeMap::new(),
     };
     change(&mut draft);
     let commit = taken.commit(draft)?;

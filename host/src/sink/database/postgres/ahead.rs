@@ -95,6 +95,7 @@ impl<'a, 'r> Ahead<'a, 'r> {
                 generation: sink::next_number(None),
                 committed_at: written(at),
                 form: Form::Text,
+                past: None,
             },
             begun: None,
             at,

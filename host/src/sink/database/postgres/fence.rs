@@ -28,6 +28,11 @@ pub fn begin(
     {
         return Ok(Err(trouble));
     }
+    if postgres.keeps_history
+        && let Err(trouble) = postgres.make_history_tables()?
+    {
+        return Ok(Err(trouble));
+    }
     // What was loaded ahead is in a transaction that is open.
     let begin = (!is_ahead).then(|| begin_sql(postgres));
     postgres.is_open.set(true);

@@ -16,7 +16,7 @@ use super::form::Form;
 use super::kinds::{Only, Takes, retype, widened};
 use super::table::{self, unusable};
 use super::wait::wait;
-use super::{Postgres, first_load, merge, side_tables};
+use super::{Postgres, first_load, merge, past, side_tables};
 
 /// What all ways of loading need.
 pub struct Load<'l> {
@@ -28,6 +28,8 @@ pub struct Load<'l> {
     pub committed_at: String,
     /// How rows are sent.
     pub form: Form,
+    /// Where rows go that are replaced or deleted.
+    pub past: Option<String>,
 }
 
 /// A value that its column does not take.
@@ -100,6 +102,7 @@ pub fn apply(
         form: Form::Text,
         generation: changes.generation,
         committed_at: changes.committed_at.to_owned(),
+        past: postgres.keeps_history.then(|| postgres.names.past.clone()),
     };
     let Some(found) = found else {
         if changes.base == BuildsOn::LastCommit {
@@ -116,6 +119,7 @@ pub fn apply(
             Some(applied) => applied,
             None => first_load::into_new(postgres, &mut load, &mut changes)?,
         };
+        past::begin(postgres, &load, changes.owned, 0)?;
         side_tables::keep(postgres, &mut changes)?;
         return Ok(applied);
     };
@@ -127,8 +131,17 @@ pub fn apply(
         return Err(foreign(postgres, &load.table));
     }
     load.takes = found.fits(postgres, layout)?;
+    if !found.is_empty && load.past.is_some() {
+        let rows = load.count(postgres)?;
+        past::begin(postgres, &load, changes.owned, rows)?;
+    }
     let applied = match (found.is_empty, changes.base) {
-        (true, _) => first_load::into_empty(postgres, &mut load, &mut changes)?,
+        (true, _) => {
+            let applied = first_load::into_empty(postgres, &mut load, &mut changes)?;
+            // Its columns may have been widened.
+            past::begin(postgres, &load, changes.owned, 0)?;
+            applied
+        }
         (false, _) if matches!(changes.rows, Rows::New { .. }) => {
             first_load::add(postgres, &mut load, &mut changes)?
         }
@@ -144,6 +157,7 @@ pub fn apply(
         }
         (false, _) => merge::merge(postgres, &load, &mut changes)?,
     };
+    past::end(postgres, &load)?;
     side_tables::keep(postgres, &mut changes)?;
     Ok(applied)
 }
@@ -168,7 +182,15 @@ impl Load<'_> {
         listed(names.chain([UPDATED_AT, GENERATION]))
     }
 
-    /// The names of those that come from a record.
+    /// The names of those that come from a record, not quoted.
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.layout
+            .columns
+            .iter()
+            .map(|column| column.name.as_str())
+    }
+
+    /// The same, quoted.
     pub fn own_columns(&self) -> String {
         listed(
             self.layout

@@ -8,8 +8,9 @@ use crate::outcome::{Failure, Outcome};
 use crate::settings::database_url::Address;
 use crate::settings::host::HostPlan;
 use crate::sink::database::names::quoted;
+use crate::sink::database::past::{Held, Kept, TO_GENERATION};
 use crate::sink::database::runs::is_a_run;
-use crate::sink::database::{Seen, SeenRuns, Unended};
+use crate::sink::database::{GENERATION, Seen, SeenRuns, StateRow, Unended};
 
 use super::connect::{Session, Way};
 use super::names::Names;
@@ -52,7 +53,8 @@ pub fn history(address: &Address, host: &HostPlan, most: i64) -> Result<Vec<Stri
     })
 }
 
-fn with_session<T>(
+/// Acts in a session that takes no lock.
+pub fn with_session<T>(
     address: &Address,
     host: &HostPlan,
     act: impl FnOnce(&Session, &Names, &Way<'_>) -> Result<T, Failure>,
@@ -107,6 +109,12 @@ fn ask(
             let counted = client.query_typed_one(&sql, &[]).await?;
             seen.rows = u64::try_from(counted.try_get::<_, i64>(0)?).ok();
         }
+        // Who may not read it asks for no more than health.
+        let of: Given<'_> = &[(&names.held, Type::TEXT)];
+        let sql = "SELECT coalesce(has_table_privilege(to_regclass($1)::oid, 'SELECT'), false)";
+        if client.query_typed_one(sql, of).await?.try_get(0)? {
+            seen.held = held(client, names, way.job).await?;
+        }
         client.batch_execute("COMMIT").await?;
         seen.runs = runs(client, names, way).await?;
         Ok(seen)
@@ -117,6 +125,82 @@ fn ask(
         seen.runs = wait(None, limit, runs(client, names, way))?;
     }
     Ok(seen)
+}
+
+/// What holds the job.
+pub async fn held(client: &Client, names: &Names, job: &str) -> Result<Option<Held>, Error> {
+    if !is_there(client, &names.held).await? {
+        return Ok(None);
+    }
+    let sql = format!(
+        "SELECT since, generation FROM {} WHERE job = $1",
+        names.held
+    );
+    let of: Given<'_> = &[(&job, Type::TEXT)];
+    let row = client.query_typed_opt(&sql, of).await?;
+    row.map(|row| {
+        Ok(Held {
+            since: row.try_get(0)?,
+            generation: row.try_get::<_, i64>(1)?.unsigned_abs(),
+        })
+    })
+    .transpose()
+}
+
+/// Which generations are kept of a job.
+pub async fn kept(client: &Client, names: &Names, job: &str) -> Result<Option<Kept>, Error> {
+    for name in [&names.generations, &names.table, &names.past] {
+        if !is_there(client, name).await? {
+            return Ok(None);
+        }
+    }
+    let sql = format!(
+        "SELECT min(generation), max(generation), (SELECT max({GENERATION}) FROM {}), \
+         (SELECT max({TO_GENERATION}) FROM {}) FROM {} WHERE job = $1",
+        names.table, names.past, names.generations
+    );
+    let of: Given<'_> = &[(&job, Type::TEXT)];
+    let row = client.query_typed_one(&sql, of).await?;
+    let number = |at: usize| {
+        let number: Option<i64> = row.try_get(at)?;
+        Ok::<_, Error>(number.map(i64::unsigned_abs))
+    };
+    let last_change = number(2)?.max(number(3)?).unwrap_or_default();
+    Ok(match (number(0)?, number(1)?) {
+        (Some(oldest), Some(newest)) => Some(Kept {
+            oldest,
+            newest,
+            last_change,
+        }),
+        _ => None,
+    })
+}
+
+/// The newest kept generation whose number is at most this. `Ok(Some(Err))`: it was edited.
+pub async fn kept_row(
+    client: &Client,
+    names: &Names,
+    job: &str,
+    at_most: u64,
+) -> Result<Option<Result<StateRow, Failure>>, Error> {
+    let sql = format!(
+        "SELECT generation, to_char(committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), manifest \
+         FROM {} WHERE job = $1 AND generation <= $2 ORDER BY generation DESC LIMIT 1",
+        names.generations
+    );
+    let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
+    let of: Given<'_> = &[(&job, Type::TEXT), (&at_most, Type::INT8)];
+    let row = client.query_typed_opt(&sql, of).await?;
+    row.map(|row| {
+        let generation = row.try_get::<_, i64>(0)?.unsigned_abs();
+        Ok(StateRow::kept(
+            job,
+            generation,
+            row.try_get(1)?,
+            row.try_get(2)?,
+        ))
+    })
+    .transpose()
 }
 
 async fn is_there(client: &Client, name: &String) -> Result<bool, Error> {

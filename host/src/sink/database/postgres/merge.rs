@@ -6,6 +6,7 @@ use crate::records::key::parts;
 use crate::records::sort::Change;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::database::names::{listed, quoted};
+use crate::sink::database::past::{CONTROLS, FROM_GENERATION, TO_GENERATION};
 use crate::sink::database::{Cell, Changes, GENERATION, UPDATED_AT};
 use crate::sink::twins;
 use crate::sink::{Applied, Difference};
@@ -32,13 +33,7 @@ pub fn merge(
     changes: &mut Changes<'_>,
 ) -> Result<Applied, Failure> {
     let staged = stage(postgres, load, changes)?;
-    let table = &load.table;
-    let keys: Vec<&str> = load.layout.key_names().collect();
-    let same_key = keys
-        .iter()
-        .map(|key| format!("t.{0} = s.{0}", quoted(key)))
-        .collect::<Vec<_>>()
-        .join(" AND ");
+    let same_key = same_key(load);
     let looks_for_twins = changes.looks_for_twins && changes.base == BuildsOn::LastCommit;
     if looks_for_twins {
         stage_new(postgres, load, &same_key)?;
@@ -47,13 +42,12 @@ pub fn merge(
     let mut removed = 0;
     let mut dropped = 0;
     if changes.base == BuildsOn::Nothing {
-        let sql = format!("DELETE FROM {table} t WHERE NOT EXISTS ({staged_anew})");
-        dropped = postgres.run(DOING, &sql)?;
+        let which = format!("WHERE NOT EXISTS ({staged_anew})");
+        dropped = delete(postgres, load, &which)?;
     } else {
         if staged.deleted > 0 {
-            let sql =
-                format!("DELETE FROM {table} t USING {STAGED} s WHERE {same_key} AND s.{DELETED}");
-            removed += postgres.run(DOING, &sql)?;
+            let which = format!("USING {STAGED} s WHERE {same_key} AND s.{DELETED}");
+            removed += delete(postgres, load, &which)?;
             let left = format!("JOIN {STAGED} s ON {same_key} WHERE s.{DELETED}");
             refuse_left(postgres, load, &left)?;
         }
@@ -62,11 +56,11 @@ pub fn merge(
         }
         if stage_parents(postgres, load, changes)? {
             let parent = &load.layout.columns[load.layout.parent.unwrap_or_default()].name;
-            let sql = format!(
-                "DELETE FROM {table} t USING {PARENTS} p WHERE t.{} = p.parent AND NOT EXISTS ({staged_anew})",
+            let which = format!(
+                "USING {PARENTS} p WHERE t.{} = p.parent AND NOT EXISTS ({staged_anew})",
                 quoted(parent)
             );
-            removed += postgres.run(DOING, &sql)?;
+            removed += delete(postgres, load, &which)?;
             let left = format!(
                 "JOIN {PARENTS} p ON t.{} = p.parent WHERE NOT EXISTS ({staged_anew})",
                 quoted(parent)
@@ -74,15 +68,10 @@ pub fn merge(
             refuse_left(postgres, load, &left)?;
         }
     }
-    let (mut written, mut new) = (0, 0);
-    if staged.records > 0 {
-        let sql = upsert(load, &keys, &same_key);
-        let sent;
-        [sent, written, new] = postgres.counts(DOING, &sql)?;
-        if written < sent {
-            return Err(postgres.dropped(table, written, sent));
-        }
-    }
+    let (written, new) = match staged.records {
+        0 => (0, 0),
+        _ => write(postgres, load)?,
+    };
     if looks_for_twins {
         refuse_new_twins(postgres, load)?;
     }
@@ -100,6 +89,65 @@ pub fn merge(
         difference: Difference::of(new, written - new, removed + dropped),
         unchanged: removed + dropped + written == 0,
     })
+}
+
+/// Makes the rows those that were valid in an earlier generation.
+pub fn go_back(postgres: &Postgres<'_>, load: &Load<'_>, to: u64) -> Result<Applied, Failure> {
+    let past = load.past.as_deref().unwrap_or_default();
+    let own = load.own_columns();
+    let sql = format!(
+        "CREATE TEMPORARY TABLE tidegate_staged ON COMMIT DROP AS SELECT {own}, false AS {DELETED} FROM {past} \
+         WHERE {FROM_GENERATION} <= {to} AND {TO_GENERATION} > {to}"
+    );
+    postgres.run(DOING, &sql)?;
+    postgres.run(DOING, &format!("ANALYZE {STAGED}"))?;
+    let which = format!(
+        "WHERE t.{GENERATION} > {to} AND NOT EXISTS (SELECT FROM {STAGED} s WHERE {})",
+        same_key(load)
+    );
+    let gone = delete(postgres, load, &which)?;
+    let (written, new) = write(postgres, load)?;
+    Ok(Applied {
+        records: load.count(postgres)?,
+        removed: gone,
+        difference: Difference::of(new, written - new, gone),
+        unchanged: gone + written == 0,
+    })
+}
+
+fn same_key(load: &Load<'_>) -> String {
+    let same = load
+        .layout
+        .key_names()
+        .map(|key| format!("t.{0} = s.{0}", quoted(key)));
+    same.collect::<Vec<_>>().join(" AND ")
+}
+
+/// Deletes rows `t`, and keeps them where there is a history; returns how many.
+fn delete(postgres: &Postgres<'_>, load: &Load<'_>, which: &str) -> Result<u64, Failure> {
+    let delete = format!("DELETE FROM {} t {which}", load.table);
+    let sql = match &load.past {
+        None => delete,
+        Some(past) => format!(
+            "WITH gone AS ({delete} RETURNING {}) INSERT INTO {past} ({}) SELECT *, '{}'::timestamptz, {} FROM gone",
+            listed_of("t", load.names().chain([UPDATED_AT, GENERATION])),
+            listed(load.names().chain(CONTROLS)),
+            load.committed_at,
+            load.generation
+        ),
+    };
+    postgres.run(DOING, &sql)
+}
+
+/// Writes what was staged and differs; how many rows that are, and how many of them are new.
+fn write(postgres: &Postgres<'_>, load: &Load<'_>) -> Result<(u64, u64), Failure> {
+    let keys: Vec<&str> = load.layout.key_names().collect();
+    let sql = upsert(load, &keys, &same_key(load));
+    let [sent, written, new] = postgres.counts(DOING, &sql)?;
+    if written < sent {
+        return Err(postgres.dropped(&load.table, written, sent));
+    }
+    Ok((written, new))
 }
 
 /// `Err` (65): rows that were to be deleted are still there.
@@ -279,13 +327,7 @@ fn stage_parents(
 /// stored (`record_image_ne`): 1.1 and 1.10 are equal numbers, and not the same.
 fn upsert(load: &Load<'_>, keys: &[&str], same_key: &str) -> String {
     let own = load.own_columns();
-    let names = || {
-        load.layout
-            .columns
-            .iter()
-            .map(|column| column.name.as_str())
-    };
-    let others: Vec<&str> = names().skip(keys.len()).collect();
+    let others: Vec<&str> = load.names().skip(keys.len()).collect();
     let of = |side: &str| listed_of(side, others.iter().copied());
     let differs = match others.len() {
         0 => String::new(),
@@ -295,22 +337,52 @@ fn upsert(load: &Load<'_>, keys: &[&str], same_key: &str) -> String {
             of("s")
         ),
     };
-    let from_staged: Vec<String> = names().map(|name| format!("s.{}", quoted(name))).collect();
+    let from_staged: Vec<String> = load
+        .names()
+        .map(|name| format!("s.{}", quoted(name)))
+        .collect();
     let set: Vec<String> = others
         .iter()
         .copied()
         .chain([UPDATED_AT, GENERATION])
         .map(|name| format!("{0} = EXCLUDED.{0}", quoted(name)))
         .collect();
+    // What was there goes along, to be kept.
+    let olds: Vec<String> = match load.past {
+        None => Vec::new(),
+        Some(_) => load
+            .names()
+            .chain([UPDATED_AT, GENERATION])
+            .map(quoted)
+            .collect(),
+    };
+    let of_old: Vec<String> = olds
+        .iter()
+        .enumerate()
+        .map(|(at, name)| format!(", t.{name} AS tidegate_old_{at}"))
+        .collect();
+    let kept = load.past.as_ref().map_or_else(String::new, |past| {
+        let old: Vec<String> = (0..olds.len())
+            .map(|at| format!("tidegate_old_{at}"))
+            .collect();
+        format!(
+            "kept AS (INSERT INTO {past} ({}) SELECT {}, '{}'::timestamptz, {} FROM changed WHERE NOT {NEW}), ",
+            listed(load.names().chain(CONTROLS)),
+            old.join(", "),
+            load.committed_at,
+            load.generation
+        )
+    });
     format!(
-        "WITH changed AS MATERIALIZED (SELECT {from}, t.{first} IS NULL AS {NEW} FROM {STAGED} s \
+        "WITH changed AS MATERIALIZED (SELECT {from}, t.{first} IS NULL AS {NEW}{old} FROM {STAGED} s \
          LEFT JOIN {table} t ON {same_key} WHERE NOT s.{DELETED} AND (t.{first} IS NULL{differs})), \
-         written AS (INSERT INTO {table} ({own}, {UPDATED_AT}, {GENERATION}) \
+         {kept}written AS (INSERT INTO {table} ({own}, {UPDATED_AT}, {GENERATION}) \
          SELECT {own}, '{at}'::timestamptz, {generation} FROM changed \
          ON CONFLICT ({keys}) DO UPDATE SET {set} RETURNING 1) \
          SELECT count(*), (SELECT count(*) FROM written), count(*) FILTER (WHERE {NEW}) FROM changed",
         table = load.table,
         from = from_staged.join(", "),
+        old = of_old.concat(),
         at = load.committed_at,
         generation = load.generation,
         first = quoted(keys[0]),

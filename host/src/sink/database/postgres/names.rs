@@ -2,8 +2,12 @@
 
 use std::fmt::Display;
 
+use crate::limits::POSTGRES_NAME_BYTES_MAX;
 use crate::outcome::{Failure, Outcome};
-use crate::sink::database::names::{REJECTED_TABLE, REMEMBERED_TABLE, STATE_TABLE, quoted};
+use crate::sink::database::names::{
+    HELD_TABLE, HISTORY_TABLE, REJECTED_TABLE, REMEMBERED_TABLE, STATE_TABLE, quoted,
+};
+use crate::sink::database::past::table_of;
 
 /// The tables of a job, quoted and with their schema where it is named.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,6 +20,12 @@ pub struct Names {
     pub state: String,
     pub rejected: String,
     pub remembered: String,
+    /// `tidegate_history`.
+    pub generations: String,
+    /// `tidegate_held`.
+    pub held: String,
+    /// The history of the table.
+    pub past: String,
 }
 
 fn in_schema(schema: Option<&str>, name: &str) -> String {
@@ -48,6 +58,9 @@ impl Names {
             state: with_schema(STATE_TABLE),
             rejected: with_schema(REJECTED_TABLE),
             remembered: with_schema(REMEMBERED_TABLE),
+            generations: with_schema(HISTORY_TABLE),
+            held: with_schema(HELD_TABLE),
+            past: with_schema(&table_of(name)),
             schema,
         })
     }
@@ -56,6 +69,15 @@ impl Names {
     pub fn beside(&self, name: &str) -> String {
         in_schema(self.schema.as_deref(), name)
     }
+}
+
+/// A name with this ending, cut to the length that a name may have.
+pub fn cut(name: &str, ending: &str) -> String {
+    let mut end = name.len().min(POSTGRES_NAME_BYTES_MAX - ending.len());
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{ending}", &name[..end])
 }
 
 /// OUTPUT_TABLE names a schema that is not there.

@@ -115,6 +115,7 @@ pub fn record_apart(
         is_open: Cell::new(false),
         ahead: RefCell::new(None),
         dry_run: false,
+        keeps_history: false,
         runs: RunsTable::default(),
         was_blocked: Cell::new(false),
     };
@@ -297,7 +298,7 @@ fn last_ended(table: &str, job: &str, bytes_max: u64) -> String {
 }
 
 /// A text as a statement has it, whatever `standard_conforming_strings` is. PostgreSQL has no NUL.
-fn literal(text: &str) -> String {
+pub fn literal(text: &str) -> String {
     let text = text
         .replace('\0', "\u{fffd}")
         .replace('\\', r"\\")

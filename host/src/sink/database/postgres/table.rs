@@ -4,14 +4,13 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
-use crate::limits::POSTGRES_NAME_BYTES_MAX;
 use crate::outcome::{Failure, Outcome};
 use crate::settings::columns::ColumnType;
 use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::{ColumnSource, GENERATION, Layout, TableColumn, UPDATED_AT};
 
 use super::kinds::{Takes, keeps_values, retype, sql};
-use super::names::Names;
+use super::names::{Names, cut};
 use super::wait::{Given, wait};
 use super::{Postgres, lock_of};
 
@@ -132,6 +131,19 @@ async fn describe(client: &Client, table: &String) -> Result<Option<Described>, 
         key,
         unique,
     )))
+}
+
+/// The columns of a table with their types, as the server calls them; none where it is missing.
+pub fn columns(postgres: &Postgres<'_>, table: &String) -> Result<Vec<(String, String)>, Failure> {
+    let client = postgres.client()?;
+    let limit = postgres.way.limits.database_answer;
+    let asked = wait(Some(postgres.check), limit, async {
+        let of: Given<'_> = &[(table, Type::TEXT)];
+        let rows = client.query_typed(COLUMNS, of).await?;
+        let column = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?));
+        rows.iter().map(column).collect()
+    });
+    asked.map_err(|trouble| postgres.failed("cannot inspect the table in", trouble))
 }
 
 /// One table belongs to one job. Who makes one at the same time waits until this transaction has ended.
@@ -361,12 +373,7 @@ pub fn renamed(table: &str, name: &str) -> String {
 
 /// Another name for what was there before.
 fn before(name: &str) -> String {
-    const BEFORE: &str = "_before";
-    let mut end = name.len().min(POSTGRES_NAME_BYTES_MAX - BEFORE.len());
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}{BEFORE}", &name[..end])
+    cut(name, "_before")
 }
 
 /// The statement that makes the table, without its key.

@@ -10,6 +10,7 @@ use crate::records::parents::Parents;
 use crate::records::sort::Change;
 use crate::sink::builds_on::BuildsOn;
 use crate::sink::database::names::{listed, quoted};
+use crate::sink::database::past::{self, Back, FROM_GENERATION, TO_GENERATION};
 use crate::sink::database::{
     Cell, Changes, ColumnSource, GENERATION, Layout, Rows, TableColumn, UPDATED_AT,
 };
@@ -72,6 +73,10 @@ pub fn apply(
         },
     };
     let before = work.count()?;
+    if sqlite.keeps_history {
+        sqlite.begin_history(table, layout, changes.owned, before)?;
+        sqlite.watch(table, layout, work.at, work.generation)?;
+    }
     let is_by_key = !matches!(changes.rows, Rows::AsStaged(_));
     match changes.rows {
         Rows::New { .. } => work.insert(changes.rows, changes.rejected)?,
@@ -98,6 +103,9 @@ pub fn apply(
         sqlite.remember(digests)?;
     }
     sqlite.keep_rejected(changes.rejected)?;
+    if sqlite.keeps_history {
+        sqlite.end_history(table, work.at, work.generation)?;
+    }
     let records = work.count()?;
     work.done.records = records;
     work.done.difference = if is_by_key {
@@ -109,7 +117,82 @@ pub fn apply(
     Ok(work.done)
 }
 
+/// Makes the rows what they were in an earlier generation.
+pub fn go_back(
+    sqlite: &Sqlite<'_>,
+    table: &str,
+    layout: &Layout,
+    back: Back<'_>,
+) -> Result<Applied, Failure> {
+    let Sqlite { link, place, .. } = sqlite;
+    table::ready(sqlite, table, layout, true)?;
+    table::history_ready(sqlite, table, layout, true)?;
+    let mut work = Work {
+        sqlite,
+        table,
+        layout,
+        generation: back.generation,
+        at: back.committed_at,
+        triggers: place.done(table::triggers(link, table), || "look for triggers")?,
+        written: 0,
+        gone: 0,
+        done: Applied::default(),
+    };
+    let before = work.count()?;
+    sqlite.watch(table, layout, work.at, work.generation)?;
+    let names = layout.columns.iter().map(|column| column.name.as_str());
+    let own = listed(names.clone());
+    let was_valid = format!(
+        "FROM {} WHERE {FROM_GENERATION} <= {to} AND {TO_GENERATION} > {to}",
+        quoted(&past::table_of(table)),
+        to = back.to
+    );
+    work.make_staged()?;
+    let keys = listed(layout.key_names());
+    let doing = "cannot restore the rows of";
+    work.execute(
+        &format!("INSERT INTO {STAGED} SELECT {keys} {was_valid}"),
+        doing,
+    )?;
+    let added_since = format!(
+        "DELETE FROM {} AS t WHERE t.{GENERATION} > {} AND {}",
+        quoted(table),
+        back.to,
+        work.is_unstaged()
+    );
+    work.gone = work.execute(&added_since, doing)? as u64;
+    let restore = format!(
+        "INSERT INTO {} ({}) SELECT {own}, '{}', {} {was_valid}{}",
+        quoted(table),
+        listed(names.chain([UPDATED_AT, GENERATION])),
+        back.committed_at,
+        back.generation,
+        work.on_conflict()
+    );
+    work.written = work.execute(&restore, doing)? as u64;
+    sqlite.end_history(table, work.at, work.generation)?;
+    let records = work.count()?;
+    let new = (records + work.gone).saturating_sub(before);
+    Ok(Applied {
+        records,
+        removed: work.gone,
+        difference: Difference::of(new, work.written.saturating_sub(new), work.gone),
+        unchanged: work.written + work.gone == 0,
+    })
+}
+
 impl<'w> Work<'w, '_> {
+    /// An empty table for keys.
+    fn make_staged(&self) -> Result<(), Failure> {
+        let keys = listed(self.layout.key_names());
+        self.execute(&format!("DROP TABLE IF EXISTS {STAGED}"), "cannot change")?;
+        self.execute(
+            &format!("CREATE TABLE {STAGED} ({keys}, PRIMARY KEY ({keys})) WITHOUT ROWID"),
+            "cannot change",
+        )?;
+        Ok(())
+    }
+
     fn count(&self) -> Result<u64, Failure> {
         let count = table::count(&self.sqlite.link, self.table);
         self.sqlite
@@ -177,12 +260,8 @@ impl<'w> Work<'w, '_> {
     ) -> Result<Vec<Vec<u8>>, Failure> {
         let mut lost = Vec::new();
         let keys = listed(self.layout.key_names());
-        self.execute(&format!("DROP TABLE IF EXISTS {STAGED}"), "cannot change")?;
         if keep_keys {
-            self.execute(
-                &format!("CREATE TABLE {STAGED} ({keys}, PRIMARY KEY ({keys})) WITHOUT ROWID"),
-                "cannot change",
-            )?;
+            self.make_staged()?;
         }
         let places = vec!["?"; self.layout.keys].join(", ");
         let mut put = self.prepared(&self.upsert_statement(), "cannot change")?;
@@ -377,14 +456,18 @@ impl<'w> Work<'w, '_> {
     }
 
     fn upsert_statement(&self) -> String {
+        self.insert_statement() + &self.on_conflict()
+    }
+
+    /// What follows an INSERT: a row that is there and differs is replaced.
+    fn on_conflict(&self) -> String {
         let rest: Vec<String> = self.layout.columns[self.layout.keys..]
             .iter()
             .map(|column| quoted(&column.name))
             .collect();
         let keys = listed(self.layout.key_names());
-        let insert = self.insert_statement();
         if rest.is_empty() {
-            return format!("{insert} ON CONFLICT ({keys}) DO NOTHING");
+            return format!(" ON CONFLICT ({keys}) DO NOTHING");
         }
         let set: Vec<String> = rest
             .iter()
@@ -397,7 +480,7 @@ impl<'w> Work<'w, '_> {
             .map(|name| format!("{}.{name} IS NOT excluded.{name}", quoted(self.table)))
             .collect();
         format!(
-            "{insert} ON CONFLICT ({keys}) DO UPDATE SET {} WHERE {}",
+            " ON CONFLICT ({keys}) DO UPDATE SET {} WHERE {}",
             set.join(", "),
             differs.join(" OR ")
         )

@@ -6,7 +6,7 @@ use rusqlite::{Connection as Link, OptionalExtension as _, Result, params};
 
 use crate::outcome::{Failure, Outcome};
 use crate::sink::database::names::{listed, quoted};
-use crate::sink::database::{ColumnSource, GENERATION, Layout, UPDATED_AT};
+use crate::sink::database::{ColumnSource, GENERATION, Layout, UPDATED_AT, past};
 
 use super::Sqlite;
 use super::error::{DatabaseFile, number};
@@ -108,6 +108,91 @@ pub fn ready(
             )))
         }
     }
+}
+
+/// The table of the history, ready for rows. Returns whether it was made; `owned`: this job has a history there.
+///
+/// `Err` is 73: there is something else.
+pub fn history_ready(
+    sqlite: &Sqlite<'_>,
+    table: &str,
+    layout: &Layout,
+    owned: bool,
+) -> std::result::Result<bool, Failure> {
+    let Sqlite {
+        link,
+        place,
+        is_strict,
+        ..
+    } = sqlite;
+    let name = past::table_of(table);
+    let doing = || format!("cannot make the table `{name}`");
+    let own = shapes(layout, *is_strict)
+        .into_iter()
+        .take(layout.columns.len());
+    let controls = past::CONTROLS
+        .into_iter()
+        .zip(["TEXT", "INTEGER"].into_iter().cycle());
+    let controls = controls.map(|(name, kind)| (name.to_owned(), kind.to_owned()));
+    let wanted: Vec<(String, String)> = own
+        .map(|shape| (shape.name, shape.kind))
+        .chain(controls)
+        .collect();
+    if !place.done(exists(link, &name), doing)? {
+        let columns: Vec<String> = wanted
+            .iter()
+            .map(|(name, kind)| format!("{} {kind}", quoted(name)))
+            .collect();
+        let strict = if *is_strict { " STRICT" } else { "" };
+        let index = quoted(&format!("{name}_by_end"));
+        let statements = format!(
+            "CREATE TABLE {table} ({columns}){strict}; CREATE INDEX {index} ON {table} ({end})",
+            table = quoted(&name),
+            columns = columns.join(", "),
+            end = quoted(past::TO_GENERATION)
+        );
+        place.done(link.execute_batch(&statements), doing)?;
+        return Ok(true);
+    }
+    let refused = |why: &str| {
+        let rename = format!(
+            "ALTER TABLE {} RENAME TO {}",
+            quoted(&name),
+            quoted(&format!("{name}_before"))
+        );
+        past::unusable(place, &format!("`{name}`"), why, &rename)
+    };
+    let has = place.done(columns(link, &name), doing)?;
+    let lacks = |control: &&str| has.iter().all(|shape| shape.name != *control);
+    if past::CONTROLS.iter().any(lacks) {
+        return Err(refused("tidegate did not make that table"));
+    }
+    for (column, kind) in &wanted {
+        let found = has
+            .iter()
+            .find(|shape| shape.name.eq_ignore_ascii_case(column));
+        match found {
+            Some(found) if found.kind.eq_ignore_ascii_case(kind) => {}
+            Some(found) => {
+                return Err(refused(&format!(
+                    "its column `{column}` is {}, and that of the table is {kind}",
+                    found.kind
+                )));
+            }
+            None => {
+                let add = format!(
+                    "ALTER TABLE {} ADD COLUMN {} {kind}",
+                    quoted(&name),
+                    quoted(column)
+                );
+                place.done(link.execute_batch(&add), doing)?;
+            }
+        }
+    }
+    if !owned && place.done(count(link, &name), doing)? > 0 {
+        return Err(refused("it has rows, and this job has no history"));
+    }
+    Ok(false)
 }
 
 /// Older readers cannot open a file in which one table is STRICT. `Err` is 73.

@@ -13,6 +13,8 @@ use crate::sink::database::sqlite::tests::world::World;
 #[cfg(test)]
 pub mod history;
 #[cfg(test)]
+pub mod past;
+#[cfg(test)]
 pub mod resolved;
 #[cfg(test)]
 pub mod world;

@@ -141,18 +141,18 @@ impl World {
     ) -> Result<T, Failure> {
         let path = self.path();
         self.grounded(|context, plan| {
-            let strict = plan.output.sqlite_strict;
             act(&mut Sqlite::open(
                 context,
                 &path,
                 &plan.job,
                 plan.writers,
-                strict,
+                &plan.output,
             )?)
         })
     }
 
-    fn grounded<T>(
+    /// What is done under the lock, with the plan of a run.
+    pub fn grounded<T>(
         &mut self,
         act: impl FnOnce(SinkContext<'_>, &HostPlan) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
