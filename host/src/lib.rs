@@ -79,6 +79,7 @@ impl Run<'_> {
         let host = &job.host;
         self.refuse_changes(plan, sink.last())?;
         let egress = self.egress(job, plan)?;
+        self.exchanges = egress.exchanges();
 
         loop {
             let staging = sink.run_folder()?;

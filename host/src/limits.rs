@@ -194,6 +194,8 @@ pub struct Limits {
     pub history_kept: Duration,
     /// Generations that the history of a table goes back, whatever their age.
     pub history_generations: u64,
+    /// The requests of a run that are in its trace; none without one.
+    pub requests_traced: usize,
     /// A `runs.ndjson`; of a larger one, the end is kept.
     pub history_bytes: u64,
     /// How long another run that adds a line to it is waited for.
@@ -324,6 +326,7 @@ impl Default for Limits {
             runs_kept: 1_000,
             history_kept: Duration::from_hours(90 * 24),
             history_generations: 10_000,
+            requests_traced: 0,
             history_bytes: 64 * MIB,
             history_lock: Duration::from_secs(1),
 
@@ -360,6 +363,14 @@ pub const POSTGRES_NAME_BYTES_MAX: usize = 63;
 pub const TABLE_NAME_BYTES_MAX: usize = 63;
 /// As a table may be named after the job.
 pub const JOB_NAME_BYTES_MAX: usize = 63;
+/// The requests of a run that are in its trace.
+pub const REQUESTS_TRACED_MAX: usize = 1_000;
+/// Sending a trace, at the end of a run.
+pub const TRACES_SENT_MAX: Duration = Duration::from_secs(10);
+/// The same of a run that was stopped by a signal.
+pub const TRACES_STOPPED_MAX: Duration = Duration::from_secs(2);
+/// What a collector answers.
+pub const TRACES_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// A METRICS_FILE, which has some 10 KB.
 pub const METRICS_BYTES_MAX: u64 = 64 * 1024;
 /// No parameter of libpq has a longer name.

@@ -10,7 +10,7 @@ use serde_json::{Map, json};
 
 use crate::cli::{OutputKind, RunArgs};
 use crate::component::in_its_words;
-use crate::egress::{Commons, wait_for_tokens};
+use crate::egress::{Commons, Exchanges, wait_for_tokens};
 use crate::folder::lock::Lock;
 use crate::folder::{Folder, Temporary, Writers, random_digits};
 use crate::limits::Limits;
@@ -26,6 +26,7 @@ use crate::run::open_sink::Outputs;
 use crate::run::record::{Apart, Recording};
 use crate::run::setup::Known;
 use crate::run::summary::Summary;
+use crate::run::traces::Traces;
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::Commands;
 use crate::words;
@@ -50,6 +51,7 @@ mod record;
 pub mod setup;
 mod sharing;
 pub mod summary;
+mod traces;
 
 pub use changed_settings::refuse_changes;
 
@@ -101,6 +103,8 @@ pub struct Run<'a> {
     pub(crate) clock: Instant,
     /// Members of the records that are other than before.
     pub(crate) drift: drift::Drift,
+    /// Its requests, where they are traced.
+    pub(crate) exchanges: Exchanges,
     /// Who hears how it ended.
     pub(crate) alerts: Alerts,
 }
@@ -142,6 +146,7 @@ pub fn run_watched(
     let output_dir = host.output_dir.clone().map(|path| (path, host.writers));
     let limits = host.limits.clone();
     let metrics = MetricsFile::of(&host, &redactor);
+    let traces = Traces::begin(&host);
     let mut summary = Summary::begin(run_id(started), host.job.clone(), started);
     summary.dry_run = args.dry_run;
     let given = args.given.set.iter();
@@ -176,6 +181,7 @@ pub fn run_watched(
         recording: Recording::at_first(&host, args.dry_run),
         clock,
         drift: drift::Drift::default(),
+        exchanges: Exchanges::default(),
         alerts: Alerts::new(&host, args.quiet),
     };
     let write_page = part
@@ -207,6 +213,7 @@ pub fn run_watched(
         temporary,
         recording,
         mut alerts,
+        exchanges,
         ..
     } = run;
     log.component_ended();
@@ -249,6 +256,9 @@ pub fn run_watched(
     }
     if let Some((write, host)) = write_page {
         write(watch, &host, &log, &summary.run_id);
+    }
+    if let Some(traces) = traces {
+        traces.send(watch, &summary, exchanges.taken(), &log);
     }
     let is_said = told.is_said || log.is_on_a_terminal() || std::io::stderr().is_terminal();
     tell(args, &log, &summary, is_said);

@@ -25,3 +25,4 @@ pub mod plan;
 pub mod policy;
 pub mod shown;
 pub mod suggest;
+pub mod traces;

@@ -124,6 +124,8 @@ mod templates;
 mod texts;
 /// Rules of this repository.
 mod tidy;
+/// Traces by OTLP.
+mod traces;
 /// A source whose keys change their JSON type.
 mod twins;
 /// `preview` and `check --online`.

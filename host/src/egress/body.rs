@@ -23,7 +23,7 @@ use super::client::{Incoming, innermost};
 use super::echo::{Scrubber, Signed};
 use super::headers::Encoding;
 use super::unzip::{self, Step, Unfit, Unzip};
-use super::{BoxError, EgressError, Shared, tls};
+use super::{BoxError, EgressError, Shared, exchanges, tls};
 
 /// What a gzip file begins with.
 const GZIP: &[u8] = b"\x1f\x8b";
@@ -42,6 +42,8 @@ pub struct EgressBody {
     /// Whether it is counted when it has ended: it may be a page.
     is_good: bool,
     shared: Arc<Shared>,
+    /// Until it has ended, where its request is traced.
+    traced: Option<exchanges::Open>,
     /// Behind the scrubber, which looks for the signatures to the end.
     _signed: Vec<Signed>,
 }
@@ -95,6 +97,7 @@ impl EgressBody {
             scrubber,
             is_good: false,
             shared,
+            traced: None,
             _signed: signed,
         }
     }
@@ -103,6 +106,11 @@ impl EgressBody {
     pub(super) fn of_a_page(mut self, is_good: bool) -> Self {
         self.is_good = is_good;
         self
+    }
+
+    /// Its end is that of `traced`.
+    pub(super) fn traced(&mut self, traced: exchanges::Open) {
+        self.traced = Some(traced).filter(|_| !self.is_end_stream());
     }
 
     /// Counts `chunk` and replaces echoes in it.
@@ -174,6 +182,9 @@ impl EgressBody {
         self.shared.keep(&error);
         self.shared.record.set_last(Some(&error));
         self.scrubber = None;
+        if let Some(traced) = self.traced.take() {
+            traced.failed(&error);
+        }
         self.state = State::Failed(error.clone());
         Poll::Ready(Some(Err(error)))
     }
@@ -205,6 +216,7 @@ impl Body for EgressBody {
                     // A component may keep a body that has ended: nothing is held for it then.
                     this.scrubber = None;
                     this.state = State::Complete;
+                    this.traced = None;
                     if this.is_good {
                         this.shared.record.pages.fetch_add(1, Ordering::Relaxed);
                     }

@@ -18,6 +18,7 @@ mod cookies;
 mod credential;
 mod echo;
 mod error;
+mod exchanges;
 mod headers;
 mod key;
 mod notice;
@@ -48,6 +49,7 @@ pub use self::ceiling::{Ceiling, Rule};
 pub use self::commons::{Commons, Sharing};
 pub use self::credential::Auth;
 pub use self::error::EgressError;
+pub use self::exchanges::{Exchange, Exchanges};
 pub use self::headers::is_forbidden_header;
 pub use self::key::Key;
 pub use self::notice::{Notice, NoticeWay, may_be_noticed};
@@ -235,8 +237,19 @@ impl Egress {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        let sent = self.try_send(request).await;
+        let most = self.0.limits.requests_traced;
+        let exchanges = &self.0.record.exchanges;
+        let traced = exchanges.begin(most, request.method(), request.uri());
+        let mut sent = self.try_send(request).await;
         self.0.record.set_last(sent.as_ref().err());
+        match (&mut sent, traced) {
+            (Ok(answer), Some(traced)) => {
+                traced.answered(answer.status());
+                answer.body_mut().traced(traced);
+            }
+            (Err(error), Some(traced)) => traced.failed(error),
+            (_, None) => {}
+        }
         if let Err(error) = &sent {
             self.0.keep(error);
         }
@@ -271,6 +284,11 @@ impl Egress {
     /// How stand-ins for signatures begin, where requests can be signed.
     pub fn signing_mark(&self) -> Option<&str> {
         self.0.signer.as_ref().map(Signer::mark)
+    }
+
+    /// The requests, where they are traced.
+    pub fn exchanges(&self) -> Exchanges {
+        self.0.record.exchanges.clone()
     }
 
     /// What has gone over the network so far.

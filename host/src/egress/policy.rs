@@ -148,7 +148,7 @@ impl Origin {
     }
 
     /// The host, an IPv6 address in brackets.
-    pub(super) fn host(&self) -> String {
+    pub fn host(&self) -> String {
         self.host.to_string()
     }
 

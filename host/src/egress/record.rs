@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::EgressError;
+use super::{EgressError, Exchanges};
 
 /// What went over the network in one run, for its summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,6 +31,7 @@ pub(super) struct Record {
     pub(super) wire_bytes: AtomicU64,
     pub(super) decoded_bytes: AtomicU64,
     pub(super) echoes: AtomicU64,
+    pub(super) exchanges: Exchanges,
     /// How many requests there were when a good answer first set a cookie that is not kept; 0: none did.
     ignored_cookies: AtomicU64,
     denial: Mutex<Option<EgressError>>,

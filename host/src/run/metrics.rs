@@ -342,7 +342,8 @@ impl Past {
 /// Those of these runs, the newest first, that say something of the job: no dry run, and none that somebody tried by hand with other
 /// `--set` and that failed. A rollback is none either.
 pub fn counting<'r>(runs: impl IntoIterator<Item = &'r Value>) -> impl Iterator<Item = &'r Value> {
-    let is_run = |run: &&Value| run["duration_ms"].is_u64() && run["dry_run"] != true;
+    // What was done by hand fetched nothing.
+    let is_run = |run: &&Value| run["fetched"].is_u64() && run["dry_run"] != true;
     let mut runs = runs.into_iter().filter(is_run).peekable();
     std::iter::from_fn(move || {
         loop {

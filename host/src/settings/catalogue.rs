@@ -23,6 +23,7 @@ use crate::settings::database_url::DatabaseUrl;
 use crate::settings::env_file;
 use crate::settings::parse;
 use crate::settings::plan::{MaxRejected, OnDrift, WriteMode};
+use crate::settings::traces;
 use crate::units;
 
 /// One setting of the host, whose value is read as a `T`.
@@ -88,6 +89,8 @@ pub enum Group {
     Health,
     /// Who hears how runs end.
     Alerts,
+    /// Where traces go.
+    Traces,
     /// Who may be talked to.
     Network,
     /// How long and how much.
@@ -96,13 +99,14 @@ pub enum Group {
 
 impl Group {
     /// All, in the order in which they are listed.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Source,
         Self::Auth,
         Self::Output,
         Self::Gates,
         Self::Health,
         Self::Alerts,
+        Self::Traces,
         Self::Network,
         Self::Limits,
     ];
@@ -116,6 +120,7 @@ impl Group {
             Self::Gates => "Gates: when a run is refused instead of published",
             Self::Health => "Health",
             Self::Alerts => "Alerts and pings",
+            Self::Traces => "Traces (OpenTelemetry)",
             Self::Network => "Network",
             Self::Limits => "Limits and scheduling",
         }
@@ -130,6 +135,7 @@ impl Group {
             Self::Gates => "gates",
             Self::Health => "health",
             Self::Alerts => "alerts",
+            Self::Traces => "traces",
             Self::Network => "network",
             Self::Limits => "limits",
         }
@@ -870,6 +876,51 @@ catalogue! {
         example: "yes",
         meaning: "Whether the hosts in ALERT_URL and PING_URL may resolve to private addresses",
         form: Form::Choice(&YES_OR_NO),
+    }
+    OTEL_EXPORTER_OTLP_ENDPOINT: Url = traces::endpoint {
+        group: Group::Traces,
+        example: "http://localhost:4318",
+        meaning: "Base URL of an OpenTelemetry collector (OTLP over HTTP): after a run, its trace is posted to `/v1/traces` there. \
+                  The job itself has to name it, or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: by the environment alone, nothing is sent",
+        form: Form::Pattern(URL),
+    }
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: Url = traces::endpoint {
+        group: Group::Traces,
+        example: "https://otel.example.com/v1/traces",
+        meaning: "The whole URL for traces. It takes precedence over OTEL_EXPORTER_OTLP_ENDPOINT",
+        form: Form::Pattern(URL),
+    }
+    OTEL_EXPORTER_OTLP_HEADERS: Vec<(HeaderName, Secret)> = traces::headers {
+        group: Group::Traces,
+        example: "api-key=a-key",
+        meaning: "Headers for the collector: `name=value`, with `,` between several and values percent-encoded",
+        secrecy: Secrecy::Secret,
+    }
+    OTEL_EXPORTER_OTLP_PROTOCOL: () = traces::protocol {
+        group: Group::Traces,
+        default: "http/protobuf",
+        example: "http/protobuf",
+        meaning: "Form of the traces: `http/protobuf`",
+        form: Form::Choice(&["http/protobuf"]),
+    }
+    OTEL_EXPORTER_OTLP_TIMEOUT: Duration = traces::timeout {
+        group: Group::Traces,
+        default: "10000",
+        example: "2000",
+        meaning: "Maximum time to send a trace, in milliseconds. More than 10000 counts as 10000",
+        form: Form::Pattern(NUMBER),
+    }
+    OTEL_SERVICE_NAME: String = traces::service {
+        group: Group::Traces,
+        default: "tidegate",
+        example: "orders-sync",
+        meaning: "Name of the service in traces",
+    }
+    OTEL_RESOURCE_ATTRIBUTES: Vec<(String, String)> = traces::attributes {
+        group: Group::Traces,
+        example: "deployment.environment.name=prod",
+        meaning: "Further attributes of the resource in traces: `name=value`, with `,` between several and values \
+                  percent-encoded",
     }
     ALLOW_HOSTS: Vec<Origin> = parse::origins {
         group: Group::Network,

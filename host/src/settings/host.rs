@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::egress::{Auth, Besides, ClientFiles, Origin, Proxy};
 use crate::folder::Writers;
-use crate::limits::{Limits, STAGED_LINE_EXTRA_BYTES};
+use crate::limits::{Limits, REQUESTS_TRACED_MAX, STAGED_LINE_EXTRA_BYTES};
 use crate::log;
 use crate::secret::{Secret, WORD_BYTES_MIN};
 use crate::settings::alerts::{AlertPlan, PAGERDUTY_URL};
@@ -21,9 +21,12 @@ use crate::settings::catalogue::{
     COMPILE_CPU_LIMIT, CPU_LIMIT, DESCRIBE_MEMORY_LIMIT, INSTANCE_LIMIT, KEEP_FOR,
     KEEP_GENERATIONS, KEEP_RUNS, LOG_FORMAT, LOG_LEVEL, MAX_AGE, MAX_CURSOR_AGE,
     MAX_DELETE_PERCENT, MAX_RECORD_BYTES, MAX_REJECTED, MAX_RESPONSE_BYTES, MAX_RETRIES,
-    MAX_SHRINK_PERCENT, MEMORY_LIMIT, METRICS_FILE, MIN_RECORDS, ON_OVERLAP, OUTBOUND_PROXY,
-    OUTPUT_HISTORY_FOR, RETRY_PAUSE, RUN_DEADLINE, SCHEMA_DRIFT, SOURCE_COOKIES, SOURCE_SECRET,
-    SOURCE_TIMEOUT, STATUS_PAGE, Secrecy, Setting, TABLE_LIMIT, WRITE_MODE,
+    MAX_SHRINK_PERCENT, MEMORY_LIMIT, METRICS_FILE, MIN_RECORDS, ON_OVERLAP,
+    OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_PROTOCOL,
+    OTEL_EXPORTER_OTLP_TIMEOUT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_RESOURCE_ATTRIBUTES,
+    OTEL_SERVICE_NAME, OUTBOUND_PROXY, OUTPUT_HISTORY_FOR, RETRY_PAUSE, RUN_DEADLINE, SCHEMA_DRIFT,
+    SOURCE_COOKIES, SOURCE_SECRET, SOURCE_TIMEOUT, STATUS_PAGE, Secrecy, Setting, TABLE_LIMIT,
+    WRITE_MODE,
 };
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::inputs::{self, Inputs, Problem};
@@ -31,6 +34,7 @@ use crate::settings::layers::Layers;
 use crate::settings::mistaken;
 use crate::settings::plan::{MaxRejected, OnDrift, WriteMode};
 use crate::settings::policy::{Tenant, Verdict};
+use crate::settings::traces::{self, TracesPlan};
 
 mod alerts;
 mod output;
@@ -80,6 +84,8 @@ pub struct HostPlan {
     pub metrics_file: Option<PathBuf>,
     /// Who hears how runs end.
     pub alerts: AlertPlan,
+    /// Where traces go, where the job names a collector.
+    pub traces: Option<TracesPlan>,
     /// `ALLOW_ENVIRONMENT`.
     pub allow_environment: Vec<String>,
     /// `ALLOW_HOSTS`.
@@ -152,6 +158,9 @@ impl HostPlan {
         limits.retries = read.limit(&MAX_RETRIES);
         limits.runs_kept = read.limit(&KEEP_RUNS);
         limits.retry_pause = read.limit(&RETRY_PAUSE);
+        if traces::are_asked_for(inputs.layers()) {
+            limits.requests_traced = REQUESTS_TRACED_MAX;
+        }
         if let Some(tenant) = inputs.tenant().filter(|tenant| tenant.is_usable()) {
             tenant.budgets.lower(&mut limits, &mut read.verdicts);
         }
@@ -176,6 +185,7 @@ impl HostPlan {
             status_page: read.optional(&STATUS_PAGE),
             metrics_file: read.optional(&METRICS_FILE),
             alerts: alerts::read(&mut read),
+            traces: traces_plan(&mut read),
             allow_environment: read.optional(&ALLOW_ENVIRONMENT).unwrap_or_default(),
             allow_hosts: read.optional(&ALLOW_HOSTS).unwrap_or_default(),
             allow_private_networks: read.value(&ALLOW_PRIVATE_NETWORKS),
@@ -212,6 +222,7 @@ impl HostPlan {
             Some(_) => {
                 (host.output_dir, host.database) = (None, None);
                 (host.metrics_file, host.status_page) = (None, None);
+                host.traces = None;
             }
             None => {}
         }
@@ -246,6 +257,7 @@ impl HostPlan {
             .chain(self.proxy.iter().flat_map(Proxy::secrets))
             .chain(self.auth.secrets())
             .chain(self.besides.secrets())
+            .chain(self.traces.iter().flat_map(TracesPlan::secrets))
             .chain(mistaken::secrets(inputs.layers()))
             .collect()
     }
@@ -309,6 +321,36 @@ impl Reader<'_> {
     fn optional<T>(&mut self, setting: &Setting<T>) -> Option<T> {
         self.inputs.parsed(setting, &mut self.problems)
     }
+}
+
+fn traces_plan(read: &mut Reader<'_>) -> Option<TracesPlan> {
+    let layers = read.inputs.layers();
+    if !traces::are_asked_for(layers) {
+        read.problems.extend(traces::without_an_endpoint(layers));
+        return None;
+    }
+    let base = read.optional(&OTEL_EXPORTER_OTLP_ENDPOINT);
+    let whole = read.optional(&OTEL_EXPORTER_OTLP_TRACES_ENDPOINT);
+    let headers = read.optional(&OTEL_EXPORTER_OTLP_HEADERS);
+    read.value(&OTEL_EXPORTER_OTLP_PROTOCOL);
+    let (timeout, service) = (
+        read.value(&OTEL_EXPORTER_OTLP_TIMEOUT),
+        read.value(&OTEL_SERVICE_NAME),
+    );
+    let attributes = read.optional(&OTEL_RESOURCE_ATTRIBUTES);
+    let below = |mut base: Url| {
+        let path = format!("{}/v1/traces", base.path().trim_end_matches('/'));
+        base.set_path(&path);
+        base
+    };
+    Some(TracesPlan {
+        url: whole.or_else(|| base.map(below))?,
+        headers: headers.unwrap_or_default(),
+        timeout,
+        service,
+        attributes: attributes.unwrap_or_default(),
+        private_networks: true,
+    })
 }
 
 fn proxy(read: &mut Reader<'_>) -> Option<Proxy> {

@@ -19,12 +19,13 @@ use crate::given_file::{GivenFiles, Holds, Text, command, one_line, without_newl
 use crate::limits::Limits;
 use crate::process::stop::Stop;
 use crate::secret::Secret;
-use crate::settings::catalogue::{self, COMMAND_ENVIRONMENT, Row, Secrecy, Setting};
+use crate::settings::catalogue::{self, COMMAND_ENVIRONMENT, Group, Row, Secrecy, Setting};
 use crate::settings::component_settings::{self, SCHEMA};
 use crate::settings::granted::Grant;
 use crate::settings::job_file::{Variable, references};
 use crate::settings::layers::Layers;
 use crate::settings::policy::{Tenant, Verdict};
+use crate::settings::traces;
 
 /// Where systemd puts the credentials of a unit: `systemd.exec(5)`.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
@@ -219,7 +220,9 @@ impl Inputs {
             commands,
         };
         if !is_refused {
-            for row in catalogue::ALL {
+            let has_traces = traces::are_asked_for(inputs.layers());
+            let counts = |row: &&&Row| row.group != Group::Traces || has_traces;
+            for row in catalogue::ALL.iter().filter(counts) {
                 inputs.read_setting(row, stop);
             }
         }

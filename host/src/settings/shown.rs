@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::component::Description;
 use crate::settings::catalogue::{
-    self, JOB_NAME, OUTBOUND_PROXY, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_TABLE, Row,
+    self, Group, JOB_NAME, OUTBOUND_PROXY, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_TABLE, Row,
 };
 use crate::settings::component_settings::is_secret;
 use crate::settings::conflicts;
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::{Inputs, Origin};
 use crate::settings::plan::effective;
+use crate::settings::traces;
 
 /// How much of a text is shown.
 const TEXT_CHARS: usize = 39;
@@ -50,7 +51,9 @@ pub fn shown(description: &Description, inputs: &Inputs, host: &HostPlan) -> Vec
         .iter()
         .map(|row| (row.name.clone(), row.value.clone()))
         .collect();
-    for row in catalogue::ALL {
+    let has_traces = traces::are_asked_for(inputs.layers());
+    let counts = |row: &&&Row| row.group != Group::Traces || has_traces;
+    for row in catalogue::ALL.iter().filter(counts) {
         let known = of_component.get(row.name);
         if known.is_none() && row.described_by_component {
             continue;

@@ -84,6 +84,7 @@ fn every_setting_is_converted_to_the_same() {
         .set("OUTPUT_DATABASE_PASSWORD", "a-password")
         .set("ALERT_URL", "https://hooks.example.com/a-hook")
         .set("ALERT_KEY", "a-routing-key")
+        .set("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a-header")
         .set("PING_URL", "https://hc.example.com/a-check");
     let shown = is_the_same(&job, &file, &converted);
     for setting in &settings {
@@ -94,7 +95,7 @@ fn every_setting_is_converted_to_the_same() {
     for secret in ["a-secret-key", "a-client-secret", "a-password"] {
         assert!(!written.contains(secret) && !warned.contains(secret));
     }
-    assert_eq!(warned.lines().count(), 11, "{warned}");
+    assert_eq!(warned.lines().count(), 12, "{warned}");
     // Natural types.
     for line in [
         "max_retries = 3",

@@ -28,7 +28,14 @@ const OURS: [&str; 5] = [
     LOG_LEVEL,
 ];
 /// Settings that only our host has. Of those that begin with `SOURCE_` or `OUTPUT_` none has to stand here.
-const OF_THE_HOST: [&str; 26] = [
+const OF_THE_HOST: [&str; 35] = [
+    "ALERT_AFTER",
+    "ALERT_COMMAND",
+    "ALERT_FORMAT",
+    "ALERT_KEY",
+    "ALERT_PRIVATE_NETWORKS",
+    "ALERT_REPEAT",
+    "ALERT_URL",
     "ALLOW_ENVIRONMENT",
     "ALLOW_PRIVATE_NETWORKS",
     "ALLOW_SHARED_OUTPUT",
@@ -52,8 +59,10 @@ const OF_THE_HOST: [&str; 26] = [
     "METRICS_FILE",
     "ON_OVERLAP",
     "OUTBOUND_PROXY",
+    "PING_URL",
     "REPLACE_BY",
     "SCHEMA_DRIFT",
+    "STATUS_PAGE",
     "TABLE_LIMIT",
 ];
 /// What only a merge with the last set would use.

@@ -89,7 +89,7 @@ fn a_failure_does_not_move_the_last_success() {
 
 #[test]
 fn a_trial_a_dry_run_and_a_rollback_are_no_runs_of_the_job() {
-    let rollback = json!({"finished": "2026-11-27T06:30:00Z", "exit_code": 0, "outcome": "rolled_back", "committed": "yes"});
+    let rollback = json!({"finished": "2026-11-27T06:30:00Z", "exit_code": 0, "outcome": "rolled_back", "committed": "yes", "duration_ms": 3});
     let runs = [
         rollback,
         with(

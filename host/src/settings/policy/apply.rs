@@ -16,9 +16,9 @@ use crate::given_file::within::Within;
 use crate::settings::catalogue::{
     ALERT_COMMAND, ALERT_PRIVATE_NETWORKS, ALERT_URL, ALLOW_ENVIRONMENT, ALLOW_HOSTS,
     ALLOW_PRIVATE_NETWORKS, CA_FILE, CLIENT_CERT_FILE, CLIENT_KEY_FILE, COMMAND_ENVIRONMENT,
-    METRICS_FILE, OUTBOUND_PROXY, OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_HISTORY, OUTPUT_TABLE,
-    PING_URL, SOURCE_API_URL, SOURCE_LOGIN_URL, SOURCE_REFRESH_TOKEN, SOURCE_TOKEN_URL,
-    STATUS_PAGE, Setting,
+    METRICS_FILE, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OUTBOUND_PROXY,
+    OUTPUT_DATABASE_URL, OUTPUT_DIR, OUTPUT_HISTORY, OUTPUT_TABLE, PING_URL, SOURCE_API_URL,
+    SOURCE_LOGIN_URL, SOURCE_REFRESH_TOKEN, SOURCE_TOKEN_URL, STATUS_PAGE, Setting,
 };
 use crate::settings::component_settings::number;
 use crate::settings::database_url::DatabaseUrl;
@@ -334,6 +334,19 @@ impl Tenant {
             };
             if !held(row, &asked, is_got) {
                 host.auth = Auth::None;
+            }
+        }
+        if let Some(mut traces) = host.traces.take() {
+            let (asked, is_got) = reach(&traces.url, Some(&Method::POST));
+            let whole = &OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.row;
+            let row = if inputs.is_given(whole) {
+                whole
+            } else {
+                &OTEL_EXPORTER_OTLP_ENDPOINT.row
+            };
+            if held(row, &asked, is_got) {
+                traces.private_networks = self.private_networks;
+                host.traces = Some(traces);
             }
         }
         host.allow_hosts.retain(|origin| {
