@@ -83,6 +83,7 @@ fn begun(
 ) -> Result<(Answer, Vec<u8>), String> {
     let given = Descriptors::new(&call, descriptors)?;
     let processors = compile::processors();
+    open_random_numbers()?;
     if walls == Walls::Up {
         wall::before_threads(&wall::Bounds::of(&call), given.staging.as_ref())?;
     }
@@ -102,6 +103,12 @@ fn begun(
     let code = code()?;
     let answer = call::call(call, given, code, stderr, walls)?;
     Ok((answer, Vec::new()))
+}
+
+/// Where the binary is linked statically, `getrandom` finds no function of that name in libc, and opens `/dev/urandom` when it is
+/// first used, which the wall refuses. Opened, it stays so.
+fn open_random_numbers() -> Result<(), String> {
+    getrandom::fill(&mut [0]).map_err(|error| format!("there are no random numbers: {error}"))
 }
 
 /// The descriptors of a call, each by what it is.
