@@ -48,6 +48,7 @@ pages! {
     "docs/metrics.md"
     "docs/on-call.md"
     "docs/output.md"
+    "docs/packages.md"
     "docs/policy.md"
     "docs/recipes-by-pattern.md"
     "docs/recipes-by-shape.md"

@@ -1,5 +1,7 @@
 //! `tidegate kubernetes`: manifests that Kubernetes takes, with no secret in them, and that are the job.
 
+/// The Kustomize base.
+mod base;
 /// One Indexed Job for all jobs of a folder.
 mod indexed;
 
