@@ -477,6 +477,7 @@ fn wrong_settings_are_an_alert_too_and_wrong_alerts_are_wrong_settings() {
             "ALERT_KEY is required with ALERT_FORMAT=pagerduty",
         ),
         ("ALERT_FORMAT", "slack", "has no effect without ALERT_URL"),
+        ("ALERT_FORMAT", "ntfy", "has no effect without ALERT_URL"),
         (
             "ALERT_KEY",
             "a-key-of-alerts",
@@ -502,6 +503,12 @@ fn wrong_settings_are_an_alert_too_and_wrong_alerts_are_wrong_settings() {
             checked.stdout
         );
     }
+    Job::new()
+        .set("ALERT_URL", "https://ntfy.example.com")
+        .set("ALERT_FORMAT", "ntfy")
+        .tidegate(["check"])
+        .exits(78)
+        .stdout_has("ALERT_URL takes the URL of a topic");
     let by_flag = Job::new().tidegate(["check", "--set", "ALERT_URL=https://h.example/x"]);
     by_flag
         .exits(78)
@@ -513,7 +520,65 @@ fn a_name_leads_to_a_private_address_only_where_that_is_asked_for() {
     // `/etc/hosts` has this name, or none that is known has it; either way nothing is sent.
     let mut job = Job::new().set("ALERT_URL", "https://ip6-localhost/x");
 
-    ran(&mut job, 404).stdout_has("\"msg\":\"alert not sent\"");
+    let printed = ran(&mut job, 404);
+
+    printed.stdout_has("\"msg\":\"alert not sent\"");
+    let is_refused = printed
+        .stdout
+        .contains("ALERT_PRIVATE_NETWORKS` is not set");
+    let is_unknown = printed.stdout.contains("cannot look up `ip6-localhost`");
+    assert!(is_refused || is_unknown, "{}", printed.stdout);
+}
+
+#[test]
+fn what_a_source_knows_of_the_hook_is_hidden() {
+    let listener = Listener::new();
+    let mut job = Job::new()
+        .set("ALERT_URL", &listener.url())
+        .set("ALERT_KEY", "the-key-of-alerts")
+        .set(
+            "PING_URL",
+            &format!("{}/ping/the-uuid-of-a-check", listener.server.origin()),
+        )
+        .reply(Reply::new(
+            404,
+            format!(r#"{{"error":"{HOOK} the-key-of-alerts ping/the-uuid-of-a-check"}}"#),
+        ));
+
+    let printed = job.start().ends_unchecked();
+
+    printed.exits(69);
+    let kept = fs::read_to_string(job.output().join("last-run.json")).unwrap();
+    let sent = listener.heard();
+    let sent = sent
+        .iter()
+        .map(|one| String::from_utf8_lossy(&one.body).into_owned());
+    let sent: String = sent.collect();
+    for text in [&printed.stdout, &printed.stderr, &kept, &sent] {
+        for secret in [
+            "s3cr3t-of-the-hook",
+            "the-key-of-alerts",
+            "the-uuid-of-a-check",
+        ] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_log_in_words_says_why_where_no_line_does() {
+    let listener = Listener::new();
+    let mut job = Job::new()
+        .set("ALERT_URL", &listener.url())
+        .set("LOG_FORMAT", "text");
+
+    let first = job.start().ends_unchecked();
+    let second = job.start().ends_unchecked();
+
+    assert!(!first.stdout.contains("message="), "{}", first.stdout);
+    first.stderr_has("answered 418");
+    assert_eq!(second.stderr, "");
+    second.stdout_has("answered 418");
 }
 
 #[test]

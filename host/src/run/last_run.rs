@@ -154,6 +154,10 @@ mod tests {
         let run = |exit_code| LastRun {
             exit_code,
             message: Some("m".repeat(3_000)),
+            alert: Some(Failing {
+                failures: 7,
+                ..Failing::default()
+            }),
             ..LastRun::default()
         };
         write(&folder, "r1", &run(0)).unwrap();
@@ -165,6 +169,7 @@ mod tests {
 
         let read = read(&folder, &Limits::default()).unwrap().unwrap();
         assert_eq!(read.exit_code, 74);
+        assert_eq!(read.alert.map(|alert| alert.failures), Some(7));
         assert!(read.message.unwrap().len() <= SHORT_BYTES);
     }
 

@@ -41,8 +41,8 @@ mod output;
 
 pub use output::{OutputPlan, history_of};
 
-/// The path of a hook that is shorter can be a word, such as the topic of ntfy, and is hidden as a part of the URL alone.
-const PATH_BYTES_MIN: usize = 20;
+/// A part of a hook's URL that is shorter can be a word, such as the topic of ntfy, and is hidden in the URL alone.
+const HOOK_BYTES_MIN: usize = 20;
 
 /// What the host will do, whatever the component is.
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting")]
@@ -247,7 +247,7 @@ impl HostPlan {
         });
         let as_written: Vec<Secret> = as_written.collect();
         let notices = [&self.alerts.url, &self.alerts.ping];
-        let of_notices = notices.into_iter().flatten().filter_map(secret_path);
+        let of_notices = notices.into_iter().flatten().flat_map(secret_parts);
         let of_the_url = self.database.as_ref().and_then(DatabaseUrl::password);
         given
             .into_iter()
@@ -367,12 +367,19 @@ fn proxy(read: &mut Reader<'_>) -> Option<Proxy> {
     Some(proxy)
 }
 
-/// What of the URL of a hook is secret by itself: its path, unless that is too short to be.
-fn secret_path(url: &Secret) -> Option<Secret> {
-    let url = Url::parse(url.expose()).ok()?;
-    let path = url.path().trim_matches('/');
-    let is_secret = path.len() >= PATH_BYTES_MIN && url.as_str() != PAGERDUTY_URL;
-    is_secret.then(|| Secret::from(path))
+/// What of the URL of a hook is secret by itself: its path and the values in its query, unless they are too short to be.
+fn secret_parts(url: &Secret) -> Vec<Secret> {
+    let Ok(url) = Url::parse(url.expose()) else {
+        return Vec::new();
+    };
+    if url.as_str() == PAGERDUTY_URL {
+        return Vec::new();
+    }
+    let query = url.query().unwrap_or_default().split('&');
+    let values = query.filter_map(|pair| Some(pair.split_once('=')?.1));
+    let parts = std::iter::once(url.path().trim_matches('/')).chain(values);
+    let parts = parts.filter(|part| part.len() >= HOOK_BYTES_MIN);
+    parts.map(Secret::from).collect()
 }
 
 /// Where temporary folders are made.

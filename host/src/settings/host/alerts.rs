@@ -1,5 +1,7 @@
 //! Who hears how runs end, as far as the settings can be understood.
 
+use url::Url;
+
 use crate::secret::Secret;
 use crate::settings::alerts::{AlertFormat, AlertPlan, PAGERDUTY_URL};
 use crate::settings::catalogue::{
@@ -54,9 +56,16 @@ pub(super) fn read(read: &mut Reader<'_>) -> AlertPlan {
         read.problems
             .push(no_effect(ALERT_PRIVATE_NETWORKS.row.name, why));
     }
+    let url = read.optional(&ALERT_URL).or(default.map(Secret::from));
+    let is_root = |url: &Secret| Url::parse(url.expose()).is_ok_and(|url| url.path() == "/");
+    if format == AlertFormat::Ntfy && url.as_ref().is_some_and(is_root) {
+        let message = "takes the URL of a topic with ALERT_FORMAT=ntfy, `https://ntfy.sh/TOPIC`";
+        let problem = inputs.problem(ALERT_URL.row.name, message);
+        read.problems.push(problem);
+    }
     AlertPlan {
         is_asked: is_asked.into_iter().any(|row| inputs.is_given(row)),
-        url: read.optional(&ALERT_URL).or(default.map(Secret::from)),
+        url,
         format,
         key: read.optional(&ALERT_KEY),
         command,
