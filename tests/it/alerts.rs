@@ -516,21 +516,6 @@ fn wrong_settings_are_an_alert_too_and_wrong_alerts_are_wrong_settings() {
 }
 
 #[test]
-fn a_name_leads_to_a_private_address_only_where_that_is_asked_for() {
-    // `/etc/hosts` has this name, or none that is known has it; either way nothing is sent.
-    let mut job = Job::new().set("ALERT_URL", "https://ip6-localhost/x");
-
-    let printed = ran(&mut job, 404);
-
-    printed.stdout_has("\"msg\":\"alert not sent\"");
-    let is_refused = printed
-        .stdout
-        .contains("ALERT_PRIVATE_NETWORKS` is not set");
-    let is_unknown = printed.stdout.contains("cannot look up `ip6-localhost`");
-    assert!(is_refused || is_unknown, "{}", printed.stdout);
-}
-
-#[test]
 fn what_a_source_knows_of_the_hook_is_hidden() {
     let listener = Listener::new();
     let mut job = Job::new()

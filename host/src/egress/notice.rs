@@ -17,7 +17,7 @@ use url::{Host, Position, Url};
 
 use super::address::{Reach, reach};
 use super::client::Client;
-use super::connect::SystemResolver;
+use super::connect::{Resolve, SystemResolver};
 use super::credential::sensitive;
 use super::policy::{Origin, Policy};
 use super::proxy::Proxy;
@@ -75,6 +75,18 @@ impl Notice {
         limits: &Limits,
         log: &Log,
     ) -> Result<(), String> {
+        self.send_to(Arc::new(SystemResolver), way, limit, limits, log)
+            .await
+    }
+
+    async fn send_to(
+        self,
+        resolver: Arc<dyn Resolve>,
+        way: &NoticeWay,
+        limit: Duration,
+        limits: &Limits,
+        log: &Log,
+    ) -> Result<(), String> {
         let deadline = Instant::now() + limit;
         let origin = Origin::of(&self.url).ok_or("its URL is none of http")?;
         let policy = Policy {
@@ -94,7 +106,7 @@ impl Notice {
         };
         let tls = Tls::new(origin.is_https(), &files, &limits, log);
         let tls = tls.map_err(|failure| failure.message)?;
-        let client = Client::new(Arc::new(policy), Arc::new(SystemResolver), &tls, &limits);
+        let client = Client::new(Arc::new(policy), resolver, &tls, &limits);
         let request = self.request()?;
         let name = origin.to_string();
         let sent = client.exchange(request, &name, (deadline, limit));
@@ -143,5 +155,71 @@ fn meaning(status: StatusCode) -> &'static str {
         404 | 410 => ": nothing takes notices there any more; check the URL",
         413 => ": it is too large for it",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::io;
+    use std::net::Ipv4Addr;
+    use std::pin::Pin;
+
+    use super::*;
+
+    /// Every name is this address.
+    struct At(Ipv4Addr);
+
+    impl Resolve for At {
+        fn resolve(
+            &self,
+            _: String,
+        ) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>> {
+            let found = vec![self.0.into()];
+            Box::pin(async move { Ok(found) })
+        }
+    }
+
+    /// Why a notice to a name at this address was not sent.
+    async fn refused(address: Ipv4Addr, private_networks: bool) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // Whoever is reached says nothing that is TLS.
+        drop(listener);
+        let notice = Notice {
+            url: Url::parse(&format!("https://hooks.example:{port}/secret-path")).unwrap(),
+            kind: "text/plain",
+            key: None,
+            body: Bytes::new(),
+        };
+        let way = NoticeWay {
+            proxy: None,
+            ca: None,
+            private_networks,
+        };
+        let (limit, limits) = (Duration::from_secs(10), Limits::default());
+        let resolver = Arc::new(At(address));
+        let sent = notice.send_to(resolver, &way, limit, &limits, &Log::silent());
+        sent.await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_name_leads_to_a_private_address_only_where_that_is_asked_for() {
+        let here = Ipv4Addr::LOCALHOST;
+        let metadata = Ipv4Addr::new(169, 254, 169, 254);
+
+        let refused_here = refused(here, false).await;
+        let reached = refused(here, true).await;
+        let special = refused(metadata, true).await;
+
+        assert!(
+            refused_here.contains("`ALERT_PRIVATE_NETWORKS` is not set"),
+            "{refused_here}"
+        );
+        assert!(reached.contains("refused"), "{reached}");
+        assert!(special.contains("no setting allows that"), "{special}");
+        for text in [refused_here, reached, special] {
+            assert!(!text.contains("secret-path"), "{text}");
+        }
     }
 }
