@@ -135,7 +135,7 @@ impl Message {
                 self.ntfy(&topic).to_string()
             }
             AlertFormat::PagerDuty => {
-                let rest = self.pagerduty().to_string();
+                let rest = words::escaped(&self.pagerduty().to_string());
                 let key = in_json(key?.expose());
                 let body = joined(&["{\"routing_key\":\"", &key, "\",", &rest[1..]]);
                 return Some(Notice {
@@ -150,7 +150,7 @@ impl Message {
             url,
             kind: JSON,
             key: key.cloned(),
-            body: body.into(),
+            body: words::escaped(&body).into(),
         })
     }
 
