@@ -27,6 +27,7 @@ use crate::run::record::{Apart, Recording};
 use crate::run::setup::Known;
 use crate::run::summary::Summary;
 use crate::run::traces::Traces;
+use crate::secret::Redactor;
 use crate::settings::host::HostPlan;
 use crate::settings::inputs::Commands;
 use crate::words;
@@ -147,25 +148,13 @@ pub fn run_watched(
     let limits = host.limits.clone();
     let metrics = MetricsFile::of(&host, &redactor);
     let traces = Traces::begin(&host);
-    let mut summary = Summary::begin(run_id(started), host.job.clone(), started);
-    summary.dry_run = args.dry_run;
-    let given = args.given.set.iter();
-    summary.set = given
-        .filter_map(|flag| flag.split_once('='))
-        .map(|(name, _)| redactor.hide(name))
-        .collect();
-    summary.set.sort();
-    let context = Map::from_iter([
-        ("run_id".to_owned(), json!(summary.run_id)),
-        ("job".to_owned(), json!(summary.job)),
-    ]);
-    let own_name = match part.mark.as_str() {
-        "" => OUR_NAME.to_owned(),
-        mark => mark.to_owned(),
+    let summary = begun(args, &host.job, started, &redactor);
+    let own_name = if part.mark.is_empty() {
+        OUR_NAME.to_owned()
+    } else {
+        part.mark.clone()
     };
-    let log = Log::new(log_format(args, &host), context, redactor.clone())
-        .marked(part.mark)
-        .showing(host.log_level, host.has_colours);
+    let log = log_of(args, &host, &summary, redactor.clone()).marked(part.mark);
 
     let mut run = Run {
         args,
@@ -194,19 +183,7 @@ pub fn run_watched(
     if let (Err(failure), true) = (&mut result, run.is_committing) {
         failure.committed = Committed::Unknown;
     }
-    for what in memory::still_open() {
-        log.warn(
-            "the memory of this process is not protected",
-            json!({ "what": what }),
-        );
-    }
-    for defect in defect::uncaught(run.commons.is_some()) {
-        log.warn(
-            "a defect in tidegate, please report it",
-            json!({ "defect": defect }),
-        );
-    }
-
+    warn_of_the_process(&log, run.commons.is_some());
     let Run {
         mut summary,
         lock,
@@ -227,28 +204,22 @@ pub fn run_watched(
         .map(|failure| redactor.hide(&summary.error_line(&failure, &limits)));
     // One of the run's own is gone with it.
     let folder = folder_of(&lock, output_dir).filter(|_| temporary.is_none());
-    if let Some(folder) = &folder {
-        add_to_history(folder, &summary, &limits, &log);
-    }
     let recorded = alerts.recorded.take();
-    let mut database = where_recorded.map(|host| Apart::new(watch, host, recording, recorded));
-    if let (None, Some(database)) = (&folder, &mut database) {
-        // The state of alerts is there, if anywhere.
-        alerts.know(database.write(&summary, &log).before.as_deref());
-    }
+    let mut records = Records {
+        folder: folder.clone(),
+        database: where_recorded.map(|host| Apart::new(watch, host, recording, recorded)),
+        log: &log,
+    };
+    alerts.know(records.begin(&summary, &limits).as_deref());
     let told = alerts.tell(
         (watch, &log),
         (&lock, folder.as_ref()),
         &mut summary,
         error.as_deref(),
-        |summary| match (&folder, &mut database) {
-            (Some(folder), _) => remember(folder, summary, &log),
-            (None, Some(database)) => database.write(summary, &log).is_there,
-            (None, None) => false,
-        },
+        |summary| records.write(summary),
     );
-    if let (Some(_), Recording::Due, Some(database)) = (&folder, recording, &mut database) {
-        database.write(&summary, &log);
+    if recording == Recording::Due {
+        records.end(&summary);
     }
     let counts = !matches!(lock, LockState::Lost);
     if let Some(metrics) = metrics.filter(|_| counts) {
@@ -263,9 +234,10 @@ pub fn run_watched(
     let is_said = told.is_said || log.is_on_a_terminal() || std::io::stderr().is_terminal();
     tell(args, &log, &summary, is_said);
     if let Some(recovered) = told.recovered {
-        // As a failure's line, so that whoever has heard of that hears of this.
-        let line = format!("{own_name}{}: {recovered}\n", redactor.hide(&summary.job));
-        let _ = std::io::stderr().write_all(words::escaped_lines(&line).as_bytes());
+        say_on_stderr(&format!(
+            "{own_name}{}: {recovered}\n",
+            redactor.hide(&summary.job)
+        ));
     }
     drop(lock);
     drop(temporary);
@@ -277,8 +249,87 @@ pub fn run_watched(
     (ended.of_job(&summary.job, &redactor), summary)
 }
 
-/// Tells cron's log, or whoever asked for JSON, or a person at a terminal, how it went.
-/// `is_said`: its line on stderr says why it failed.
+/// What is known of a run when it begins.
+fn begun(args: &RunArgs, job: &str, started: Timestamp, redactor: &Redactor) -> Summary {
+    let mut summary = Summary::begin(run_id(started), job.to_owned(), started);
+    summary.dry_run = args.dry_run;
+    let given = args.given.set.iter();
+    summary.set = given
+        .filter_map(|flag| flag.split_once('='))
+        .map(|(name, _)| redactor.hide(name))
+        .collect();
+    summary.set.sort();
+    summary
+}
+
+fn log_of(args: &RunArgs, host: &HostPlan, summary: &Summary, redactor: Redactor) -> Log {
+    let context = Map::from_iter([
+        ("run_id".to_owned(), json!(summary.run_id)),
+        ("job".to_owned(), json!(summary.job)),
+    ]);
+    Log::new(log_format(args, host), context, redactor).showing(host.log_level, host.has_colours)
+}
+
+/// As a failure's line, so that whoever has heard of that hears of its end.
+fn say_on_stderr(line: &str) {
+    // Nobody may be listening: that changes nothing.
+    let _ = std::io::stderr().write_all(words::escaped_lines(line).as_bytes());
+}
+
+fn warn_of_the_process(log: &Log, is_one_of_several: bool) {
+    for what in memory::still_open() {
+        log.warn(
+            "the memory of this process is not protected",
+            json!({ "what": what }),
+        );
+    }
+    for defect in defect::uncaught(is_one_of_several) {
+        log.warn(
+            "a defect in tidegate, please report it",
+            json!({ "defect": defect }),
+        );
+    }
+}
+
+/// Where it is written down how a run ended.
+struct Records<'r> {
+    folder: Option<Folder>,
+    database: Option<Apart<'r>>,
+    log: &'r Log,
+}
+
+impl Records<'_> {
+    /// Adds a line to `runs.ndjson`, or without a folder what a database lacks of this run; then the summary of the run before it is
+    /// returned, if it is known.
+    fn begin(&mut self, summary: &Summary, limits: &Limits) -> Option<String> {
+        match (&self.folder, &mut self.database) {
+            (Some(folder), _) => {
+                add_to_history(folder, summary, limits, self.log);
+                None
+            }
+            (None, Some(database)) => database.write(summary, self.log).before,
+            (None, None) => None,
+        }
+    }
+
+    /// Writes what the next run reads. True if and only if it can read it.
+    fn write(&mut self, summary: &Summary) -> bool {
+        match (&self.folder, &mut self.database) {
+            (Some(folder), _) => remember(folder, summary, self.log),
+            (None, Some(database)) => database.write(summary, self.log).is_there,
+            (None, None) => false,
+        }
+    }
+
+    /// Writes what a database lacks beside a folder.
+    fn end(&mut self, summary: &Summary) {
+        if let (Some(_), Some(database)) = (&self.folder, &mut self.database) {
+            database.write(summary, self.log);
+        }
+    }
+}
+
+/// Tells cron's log, or whoever asked for JSON, or a person at a terminal, how it went. `is_said`: its line on stderr says why it failed.
 fn tell(args: &RunArgs, log: &Log, summary: &Summary, is_said: bool) {
     if args.output == Some(OutputKind::Json) {
         let text = serde_json::to_string(summary).unwrap_or_default();

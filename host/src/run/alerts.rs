@@ -217,10 +217,11 @@ impl Alerts {
         event
     }
 
-    /// What a database has of the run before this one, for a run that never asked.
+    /// What a database has of the run before this one, for a run that has not asked it.
     pub fn know(&mut self, recorded: Option<&str>) {
-        let parsed = recorded.and_then(|text| serde_json::from_str(text).ok());
-        self.before.get_or_insert(parsed);
+        if let (None, Some(text)) = (&self.before, recorded) {
+            self.before = Some(serde_json::from_str(text).ok());
+        }
     }
 
     /// The same for a record that is written before the end is told.
