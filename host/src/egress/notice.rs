@@ -198,8 +198,8 @@ mod tests {
             private_networks,
         };
         let (limit, limits) = (Duration::from_secs(10), Limits::default());
-        let resolver = Arc::new(At(address));
-        let sent = notice.send_to(resolver, &way, limit, &limits, &Log::silent());
+        let (resolver, log) = (Arc::new(At(address)), Log::silent());
+        let sent = notice.send_to(resolver, &way, limit, &limits, &log);
         sent.await.unwrap_err()
     }
 
