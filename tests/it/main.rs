@@ -66,13 +66,10 @@ mod limits;
 mod metrics;
 /// The example of a connector.
 mod minimal;
-<<<<<<< HEAD
-/// `tidegate pin`, and KEEP_FOR.
-mod pin;
-=======
 /// What the packages are made of.
 mod packages;
->>>>>>> 6c3f5af (packages: a static binary, a .deb, an OCI image, a Kustomize base and lists of crates, by one script)
+/// `tidegate pin`, and KEEP_FOR.
+mod pin;
 /// The operator's policy for a tenant.
 mod policy;
 /// A job that comes in portions.
