@@ -98,7 +98,7 @@ fn compared(
             };
             match order {
                 std::cmp::Ordering::Less => {
-                    differences.is_gone(shown(&one, &keys), &text(&one.record))?
+                    differences.is_gone(shown(&one, &keys), &text(&one.record))?;
                 }
                 std::cmp::Ordering::Greater => {
                     differences.is_new(shown(&other, &keys), &text(&other.record))?;

@@ -93,7 +93,8 @@ impl Job {
         stop: &Stop,
         log: &Log,
     ) -> Result<Self, Failure> {
-        Self::with(given, read, None, stop, log).await
+        // With all settings in it, it is large.
+        Box::pin(Self::with(given, read, None, stop, log)).await
     }
 
     /// The same with a component that was loaded and asked before, from the file that `given` names.

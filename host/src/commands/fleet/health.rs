@@ -121,12 +121,12 @@ impl Row {
 fn exposition(rows: &[Row]) -> String {
     let jobs = rows.iter().map(Row::metrics);
     let mut jobs: Vec<Metrics> = jobs.collect();
-    for at in 1..jobs.len() {
+    for (at, row) in rows.iter().enumerate() {
         let (before, rest) = jobs.split_at_mut(at);
         let job = &mut rest[0];
         let is_taken = |other: &Metrics| (&other.tenant, &other.job) == (&job.tenant, &job.job);
         if before.iter().any(is_taken) {
-            job.job.clone_from(&rows[at].label);
+            job.job.clone_from(&row.label);
         }
     }
     metrics::exposition(&jobs)

@@ -29,12 +29,11 @@ pub fn done(
     let by_hand = ByHand::begin();
     let since = by_hand.since();
     let mut own = None;
-    let folder = match &host.output_dir {
-        Some(path) => by_hand::output(path, host, "rollback")?,
-        None => {
-            let temporary = Temporary::new("run", &host.temp_dir, limits)?;
-            own.insert(temporary).folder().clone()
-        }
+    let folder = if let Some(path) = &host.output_dir {
+        by_hand::output(path, host, "rollback")?
+    } else {
+        let temporary = Temporary::new("run", &host.temp_dir, limits)?;
+        own.insert(temporary).folder().clone()
     };
     let log = Log::silent();
     let context = SinkContext {
