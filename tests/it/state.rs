@@ -124,7 +124,17 @@ fn a_cleared_cursor_fetches_everything_once(place: Place) {
         .stdout_has("fetches everything");
     let both =
         r#"[{"id":2,"updated":"2026-11-02T00:00:00Z"},{"id":3,"updated":"2026-11-03T00:00:00Z"}]"#;
-    let mut job = job.page(200, both);
+    // A range that is read again meanwhile is not everything.
+    let range = [
+        "--from",
+        "2026-11-01T00:00:00Z",
+        "--to",
+        "2026-11-01T12:00:00Z",
+    ];
+    let mut job = job.args(range).page(200, FIRST);
+    assert!(since(&mut job).is_some());
+    let mut job = range.iter().fold(job, |job, arg| job.without_arg(arg));
+    job = job.page(200, both);
     assert_eq!(since(&mut job), None);
     assert_eq!(job.view().records().len(), 2, "what is gone is gone");
     let mut job = job.page(200, THIRD);

@@ -95,8 +95,9 @@ impl Run<'_> {
     /// run after append is one, too: segments are no set that changes could be made to. And so is one that a person wants.
     pub(super) fn request(&self, plan: &Plan, last: Option<LastCommit<'_>>) -> Request {
         let is_wanted = |last: LastCommit<'_>| {
-            let appends = plan.mode == WriteMode::Append;
-            leaves_append(plan, last) || last.manifest.fetch_everything && !appends
+            // A range that is read again is not everything: that stays for the next run.
+            let is_whole = self.args.range().is_none() && plan.mode != WriteMode::Append;
+            leaves_append(plan, last) || last.manifest.fetch_everything && is_whole
         };
         let anew = self.args.full_refresh || last.is_some_and(is_wanted);
         Request {

@@ -433,6 +433,9 @@ pub struct ManifestFacts {
 impl Draft {
     /// The manifest of the generation after `last`, made by the run `run_id`; when it is finished is the commit's to say.
     fn manifest(self, last: Option<LastCommit<'_>>, run_id: &str, made: ManifestFacts) -> Manifest {
+        // A range that was read again is not everything.
+        let fetch_everything =
+            self.window.is_some() && last.is_some_and(|last| last.manifest.fetch_everything);
         Manifest {
             format: manifest::FORMAT,
             generation: next_number(last),
@@ -462,7 +465,7 @@ impl Draft {
             },
             cursor: self.cursor,
             state: self.state,
-            fetch_everything: false,
+            fetch_everything,
             settings: self.settings,
         }
     }
