@@ -37,12 +37,16 @@ fn health_before_any_run_names_what_is_wrong_with_the_settings() {
         job.tidegate_with(output)
             .exits(2)
             .stdout_has("settings of this job are wrong: ")
-            .stdout_has("SOURCE_TIMEOUT takes")
-            .stdout_has("SOURCE_API_URL is required");
+            .stdout_has("SOURCE_TIMEOUT takes");
     }
     let of_file = job.tidegate(["health", &file]);
     of_file.exits(2).stdout_has("orders.toml:2");
-    of_file.stdout_has("did you mean `source_pagination`");
+    of_file
+        .stdout_has("did you mean `source_pagination`")
+        .stdout_has("SOURCE_API_URL is required");
+    // A monitor that knows the folder alone has made no mistake.
+    let monitor = job.unset("SOURCE_TIMEOUT").tidegate(["health"]);
+    monitor.exits(2).stdout_has("no run yet");
     // Once there is a run, that is what counts.
     let mut job = Job::new().old(ONE).page(404, "{}");
     job.run().exits(Outcome::SourceRefused);

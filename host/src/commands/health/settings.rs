@@ -6,10 +6,11 @@ use crate::outcome::Outcome;
 use crate::process::watch::Watch;
 use crate::run::setup::{self, Job};
 use crate::secret::Redactor;
+use crate::settings::catalogue::SOURCE_API_URL;
 use crate::settings::inputs::Commands;
 
 /// Every problem of the settings, as a run would find them, and the files that they are in; none where a run could begin, or
-/// where that cannot be told. No program that prints a secret is started but those of the output.
+/// where that cannot be told, as only the output is named. No program that prints a secret is started but those of the output.
 pub fn wrong(
     given: &GivenArgs,
     environment: impl IntoIterator<Item = (String, String)>,
@@ -17,7 +18,13 @@ pub fn wrong(
     let watch = Watch::begin();
     let read = setup::read_starting(given, environment, Commands::OfHealth, &watch.stop);
     let redactor = setup::redactor(&read.0, &read.1);
+    // Whoever names the output alone, as a monitor does, has left out the rest on purpose.
+    let has_job =
+        given.job.is_some() || !given.env_file.is_empty() || read.0.is_given(&SOURCE_API_URL.row);
     let found = watch.block_on(async {
+        if !has_job {
+            return Ok(read.1.problems);
+        }
         let log = Log::silent();
         let job = Job::new(given, read, &watch.stop, &log).await?;
         job.problems(&watch.stop).await
