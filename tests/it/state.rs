@@ -154,6 +154,62 @@ fn a_run_that_is_under_way_is_not_disturbed(place: Place) {
     assert_eq!(job.view(), before);
 }
 
+/// The calls that change a folder, or see to it that a change stays.
+const CHANGES: [&str; 6] = [
+    "?renameat,renameat2",
+    "linkat",
+    "symlinkat",
+    "mkdirat",
+    "fsync",
+    "unlinkat",
+];
+
+#[test]
+fn a_command_that_is_killed_has_done_all_or_nothing() {
+    let mut job = published(Job::upsert(), &[FIRST, SECOND]);
+    let before = job.view();
+    let mut killed = 0;
+    for (calls, nth) in CHANGES
+        .iter()
+        .flat_map(|calls| (1..6).map(move |nth| (calls, nth)))
+    {
+        let inject = format!("inject={calls}:signal=SIGKILL:when={nth}");
+        let trace = format!("trace={calls}");
+        let words = ["strace", "-fqq", "-o/dev/null", "-e", &trace, "-e", &inject];
+        job = job.launcher(&words);
+        let cursor = format!("2026-10-01T00:00:{:02}Z", killed % 60);
+        let set = job.tidegate(["state", "set-cursor", &cursor]);
+        let pinned = job.tidegate(["pin", "1"]);
+        job = job.launcher(&[]);
+        killed += [&set, &pinned]
+            .iter()
+            .filter(|of| of.code.is_none())
+            .count();
+
+        let after = job.view();
+        after.is_whole();
+        assert_eq!(after.latest(), before.latest(), "{inject}");
+        if set.code == Some(0) {
+            assert_eq!(manifest(&after)["cursor"], *cursor, "{inject}");
+        }
+        job.tidegate(["state", "show"]).exits(0);
+        let listed = job.tidegate(["pin"]);
+        if pinned.code == Some(0) {
+            listed.exits(0).stdout_has("pinned since");
+        }
+        if listed.exits(0).stdout.contains("pinned since") {
+            job.tidegate(["pin", "1", "--release"]).exits(0);
+        }
+    }
+    assert!(killed > 12, "only {killed} were killed");
+
+    let mut job = job.page(200, THIRD);
+    job.run().printed.exits(0);
+    let names = crate::world::names(&job.output());
+    let left: Vec<&String> = names.iter().filter(|name| name.starts_with(".")).collect();
+    assert_eq!(left, [".lock"]);
+}
+
 #[test]
 fn a_failure_is_not_over_because_the_state_was_changed() {
     for job in [Job::upsert(), Job::upsert().sqlite()] {
