@@ -364,6 +364,10 @@ pub fn health(args: &HealthArgs, environment: impl IntoIterator<Item = (String, 
             told(&report, redactor)
         },
     );
+    if output == Some(HealthOutput::Prometheus) && ended.error.is_some() {
+        let exposition = health::of_unasked(ended.job.as_deref(), ended.exit_code);
+        let _ = stdout::print(&exposition);
+    }
     match before_any_run {
         None => ended,
         Some(report) => {

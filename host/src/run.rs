@@ -228,6 +228,9 @@ pub fn run_watched(
     if let Some((write, host)) = write_page {
         write(watch, &host, &log, &summary.run_id);
     }
+    // A collector that does not answer keeps no other run from beginning.
+    drop(lock);
+    drop(temporary);
     if let Some(traces) = traces {
         traces.send(watch, &summary, exchanges.taken(), &log);
     }
@@ -239,8 +242,6 @@ pub fn run_watched(
             redactor.hide(&summary.job)
         ));
     }
-    drop(lock);
-    drop(temporary);
     let ended = Ended {
         exit_code: summary.exit_code,
         error: error.filter(|_| is_said),

@@ -430,6 +430,13 @@ fn last_runs(host: &HostPlan) -> Vec<Value> {
     read(all)
 }
 
+/// The metrics of a job whose health could not be asked.
+pub fn of_unasked(job: Option<&str>, code: u8) -> String {
+    let mut metrics = Metrics::named(job.unwrap_or_default().to_owned());
+    metrics.set(metrics::HEALTH, code);
+    metrics::exposition(&[metrics])
+}
+
 fn bounded(text: &str) -> String {
     words::shown(text, Limits::default().message_bytes)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::run::cursor_time;
+use crate::run::cursor_time::{self, CLOCKS_APART};
 use crate::run::last_run::{LastRun, is_set_otherwise};
 use crate::settings::host::HostPlan;
 use crate::sink::generation_name::GenerationName;
@@ -168,7 +168,7 @@ const ALL: [(&str, From, &str); 24] = [
     (
         HEALTH,
         From::Elsewhere,
-        "Exit code of `tidegate health`. 0: fresh, 1: stale or failing, 2: unknown.",
+        "Exit code of `tidegate health`. 0: fresh, 1: stale or failing, 2: unknown, other: it could not be asked.",
     ),
 ];
 
@@ -291,7 +291,10 @@ impl Metrics {
         let counted = counted.filter(|_| runs.success.is_none() && runs.failures > 0);
         let counted = counted.map_or(0, |counted| counted.saturating_add(1));
         self.set(FAILURES, runs.failures.max(counted));
-        for name in STAYS {
+        // A run that succeeded knows it all, also that there is none.
+        let stays = STAYS.into_iter().filter(|_| runs.failures > 0);
+        let has_cursor = self.values.contains_key(MAX_CURSOR_AGE);
+        for name in stays.filter(|name| *name != CURSOR || has_cursor) {
             if let (false, Some(value)) = (self.values.contains_key(name), before.get(name)) {
                 self.set(name, value.clone());
             }
@@ -299,6 +302,10 @@ impl Metrics {
     }
 
     fn at_least(&mut self, name: &str, value: f64) {
+        // A time that a wrong clock wrote would be the last one for ever.
+        if value > stamp(Timestamp::now()) + CLOCKS_APART.as_secs_f64() {
+            return;
+        }
         let now = self.values.get(name).and_then(Value::as_f64);
         self.set(name, now.map_or(value, |now| now.max(value)));
     }

@@ -40,11 +40,15 @@ impl MetricsFile {
         let path = host.metrics_file.clone()?;
         let mut metrics = Metrics::of(host, host.max_age, host.max_cursor_age);
         metrics.job = redactor.hide(&metrics.job);
-        let database = host.database.as_ref().map(ToString::to_string);
-        let folder = || Some(host.output_dir.as_ref()?.display().to_string());
+        let table = &host.output.table;
+        let database = host.database.as_ref();
+        let database = database.map(|database| format!("{database}, table {table}"));
+        let folder = || Some(shown(host.output_dir.as_ref()?));
+        let tenant = metrics.tenant.as_ref();
+        let tenant = tenant.map_or_else(String::new, |tenant| format!(" of {tenant}"));
         let place = redactor.hide(&database.or_else(folder).unwrap_or_default());
         let mark = format!(
-            "{MARK}\"{}\", which publishes to \"{}\"",
+            "{MARK}\"{}\"{tenant}, which publishes to \"{}\"",
             metrics::label(&metrics.job),
             metrics::label(&place)
         );
@@ -123,6 +127,13 @@ impl MetricsFile {
             ),
         ))
     }
+}
+
+/// A folder, however it is written.
+fn shown(folder: &Path) -> String {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let plain: PathBuf = absolute.components().collect();
+    plain.display().to_string()
 }
 
 /// The folder of a path, and the name in it.

@@ -1,6 +1,7 @@
 //! Traces by OTLP over HTTP, where the job names a collector: one span for the run, below it one for each request. Sent once, when
 //! the run has ended, and never a reason for it to end otherwise.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message as _;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::egress::{Auth, Besides, Egress, Exchange, Origin, Policy, TlsFiles};
 use crate::folder::random_digits;
@@ -35,6 +37,8 @@ pub struct Traces {
     files: TlsFiles,
     policy: Policy,
     limits: Limits,
+    /// Whose job it is, under a policy.
+    tenant: Option<String>,
     began: SystemTime,
 }
 
@@ -56,6 +60,7 @@ impl Traces {
                 client: None,
             },
             limits: host.limits.clone(),
+            tenant: (host.tenant.as_ref()).map(|tenant| tenant.name().to_owned()),
             plan,
             began: SystemTime::now(),
         })
@@ -63,14 +68,6 @@ impl Traces {
 
     /// Sends it, with these requests. What goes wrong is a warning.
     pub fn send(self, watch: &Watch, summary: &Summary, exchanges: Vec<Exchange>, log: &Log) {
-        let is_stopped = [Outcome::Interrupted, Outcome::Terminated]
-            .iter()
-            .any(|outcome| outcome.exit_code() == summary.exit_code);
-        let limit = if is_stopped {
-            self.plan.timeout.min(TRACES_STOPPED_MAX)
-        } else {
-            self.plan.timeout
-        };
         let origin = self.policy.source.as_ref();
         let is_plain = origin.is_some_and(|origin| !origin.is_https() && !origin.is_loopback());
         if is_plain && !self.plan.headers.is_empty() {
@@ -81,11 +78,21 @@ impl Traces {
         }
         let request = self.request(summary, &exchanges, log);
         let spans = request.resource_spans[0].scope_spans[0].spans.len();
+        let (most, stop) = (self.plan.timeout, &watch.stop);
+        let late = |_| Err("it did not answer in time".to_owned());
         let sent = watch.block_on(async {
-            let sent = tokio::time::timeout(limit, self.post(&request)).await;
-            let late = |_| Err(format!("no answer within {} s", limit.as_secs_f64()));
-            sent.unwrap_or_else(late)
-                .map_err(|why| Failure::new(Outcome::TryLater, why))
+            let mut sending = Box::pin(self.post(&request));
+            let in_time = async {
+                if stop.check().is_ok() {
+                    tokio::select! {
+                        sent = timeout(most, &mut sending) => return sent,
+                        _ = stop.stopped() => {}
+                    }
+                }
+                timeout(most.min(TRACES_STOPPED_MAX), &mut sending).await
+            };
+            let sent = in_time.await.unwrap_or_else(late);
+            sent.map_err(|why| Failure::new(Outcome::TryLater, why))
         });
         if let Err(failure) = sent {
             log.warn(
@@ -152,13 +159,22 @@ impl Traces {
         });
         let of_requests: Vec<Span> = of_requests.collect();
         let plan = &self.plan;
-        let mut attributes: Vec<KeyValue> = plan
-            .attributes
-            .iter()
-            .map(|(name, value)| text(name, value))
+        // What says who this is, no attribute of the job replaces.
+        let own = |name: &str| name == "service.version" || name.starts_with("tidegate.");
+        let given = plan.attributes.iter().filter(|(name, _)| !own(name));
+        let mut resource: BTreeMap<&str, &str> = given
+            .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        attributes.push(text("service.name", &plan.service));
-        attributes.push(text("service.version", env!("CARGO_PKG_VERSION")));
+        if let Some(service) = &plan.service {
+            resource.insert("service.name", service);
+        }
+        resource.entry("service.name").or_insert("tidegate");
+        resource.insert("service.version", env!("CARGO_PKG_VERSION"));
+        if let Some(tenant) = &self.tenant {
+            resource.insert("tidegate.tenant", tenant);
+        }
+        let attributes = resource.iter().map(|(name, value)| text(name, value));
+        let attributes: Vec<KeyValue> = attributes.collect();
         ExportTraceServiceRequest {
             resource_spans: vec![ResourceSpans {
                 resource: Some(Resource {

@@ -905,8 +905,8 @@ catalogue! {
     }
     OTEL_EXPORTER_OTLP_TIMEOUT: Duration = traces::timeout {
         group: Group::Traces,
-        default: "10000",
-        example: "2000",
+        default: "2000",
+        example: "5000",
         meaning: "Maximum time to send a trace, in milliseconds. More than 10000 counts as 10000",
         form: Form::Pattern(NUMBER),
     }

@@ -333,10 +333,8 @@ fn traces_plan(read: &mut Reader<'_>) -> Option<TracesPlan> {
     let whole = read.optional(&OTEL_EXPORTER_OTLP_TRACES_ENDPOINT);
     let headers = read.optional(&OTEL_EXPORTER_OTLP_HEADERS);
     read.value(&OTEL_EXPORTER_OTLP_PROTOCOL);
-    let (timeout, service) = (
-        read.value(&OTEL_EXPORTER_OTLP_TIMEOUT),
-        read.value(&OTEL_SERVICE_NAME),
-    );
+    let timeout = read.value(&OTEL_EXPORTER_OTLP_TIMEOUT);
+    let service = read.optional(&OTEL_SERVICE_NAME);
     let attributes = read.optional(&OTEL_RESOURCE_ATTRIBUTES);
     let below = |mut base: Url| {
         let path = format!("{}/v1/traces", base.path().trim_end_matches('/'));

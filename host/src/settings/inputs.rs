@@ -387,7 +387,7 @@ impl Inputs {
             let layers = &self.layers;
             self.value_or_file(row.name, &file, layers.get(row.name), layers.get(&file))
         } else {
-            Ok(self.layers.get(row.name))
+            Ok(self.by_value(row))
         };
         match read {
             Ok(given) => self.host.extend(given.map(|given| (row.name, given))),
@@ -404,6 +404,14 @@ impl Inputs {
                     self.problems.push(problem);
                 }
             }
+        }
+    }
+
+    /// What is given as a value. Variables of OpenTelemetry are set for every program of a machine, and meant for other collectors.
+    fn by_value(&self, row: &Row) -> Option<Given> {
+        match row.group {
+            Group::Traces => self.layers.deliberate_value(row.name),
+            _ => self.layers.get(row.name),
         }
     }
 
@@ -485,7 +493,7 @@ impl Inputs {
     /// not part of it. One with nothing in it is a problem: without it a run would go on without a credential.
     fn secret(&self, row: &Row) -> Result<Option<Given>, Problem> {
         let name = row.name;
-        if let Some(given) = self.layers.get(name) {
+        if let Some(given) = self.by_value(row) {
             if given.origin == Origin::Flag && row.secrecy == Secrecy::Secret {
                 let message = format!(
                     "is a secret and must not be an argument, which every user of the machine can read; use the environment, an env file or {name}_FILE"

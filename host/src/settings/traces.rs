@@ -24,7 +24,7 @@ pub struct TracesPlan {
     /// `OTEL_EXPORTER_OTLP_TIMEOUT`, and 10 s at the most.
     pub timeout: Duration,
     /// `OTEL_SERVICE_NAME`.
-    pub service: String,
+    pub service: Option<String>,
     /// `OTEL_RESOURCE_ATTRIBUTES`.
     pub attributes: Vec<(String, String)>,
     /// Whether the name of the collector may lead to a private address.

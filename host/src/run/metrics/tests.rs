@@ -4,7 +4,7 @@ use super::*;
 fn run(minute: u64, exit_code: u64, outcome: &str, committed: &str) -> Value {
     json!({
         "run_id": format!("r{minute}"),
-        "finished": format!("2026-11-27T06:{minute:02}:00.000Z"),
+        "finished": format!("2025-11-27T06:{minute:02}:00.000Z"),
         "duration_ms": 1_250,
         "exit_code": exit_code,
         "outcome": outcome,
@@ -45,7 +45,7 @@ fn each_metric_is_once_with_its_help_and_all_jobs() {
          tidegate_last_run_exit_code{job_name=\"a\\\\b\\\"\\\\u000a\",tenant=\"acme\"} 69\n",
         "tidegate_last_run_info{job_name=\"orders\",outcome=\"published\"} 1\n",
         "tidegate_last_run_duration_seconds{job_name=\"orders\"} 1.25\n",
-        "tidegate_last_run_timestamp_seconds{job_name=\"orders\"} 1795759500.0\n",
+        "tidegate_last_run_timestamp_seconds{job_name=\"orders\"} 1764223500.0\n",
         "tidegate_published_generation{job_name=\"orders\"} 42\n",
         "tidegate_published_records{job_name=\"orders\"} 7\n",
     ] {
@@ -89,7 +89,7 @@ fn a_failure_does_not_move_the_last_success() {
 
 #[test]
 fn a_trial_a_dry_run_and_a_rollback_are_no_runs_of_the_job() {
-    let rollback = json!({"finished": "2026-11-27T06:30:00Z", "exit_code": 0, "outcome": "rolled_back", "committed": "yes", "duration_ms": 3});
+    let rollback = json!({"finished": "2025-11-27T06:30:00Z", "exit_code": 0, "outcome": "rolled_back", "committed": "yes", "duration_ms": 3});
     let runs = [
         rollback,
         with(

@@ -276,6 +276,7 @@ impl Tenant {
         self.apply_to_requests(inputs, host);
         self.apply_to_proxy(inputs, host);
         self.apply_to_alerts(inputs, host);
+        self.apply_to_traces(inputs, host);
         self.apply_to_output(inputs, host);
         self.apply_to_files(inputs, host);
         let names = std::mem::take(&mut host.allow_environment);
@@ -336,19 +337,6 @@ impl Tenant {
                 host.auth = Auth::None;
             }
         }
-        if let Some(mut traces) = host.traces.take() {
-            let (asked, is_got) = reach(&traces.url, Some(&Method::POST));
-            let whole = &OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.row;
-            let row = if inputs.is_given(whole) {
-                whole
-            } else {
-                &OTEL_EXPORTER_OTLP_ENDPOINT.row
-            };
-            if held(row, &asked, is_got) {
-                traces.private_networks = self.private_networks;
-                host.traces = Some(traces);
-            }
-        }
         host.allow_hosts.retain(|origin| {
             let is_got = self.origins.has_origin(origin);
             held(&ALLOW_HOSTS.row, &origin.to_string(), is_got)
@@ -363,6 +351,37 @@ impl Tenant {
 
     /// What a job sends to others when it ends is its own: the origins are listed apart from those of its source, which a component
     /// could send to.
+    /// A collector is held against what notices may be sent to: a component can send nothing there.
+    fn apply_to_traces(&self, inputs: &Inputs, host: &mut HostPlan) {
+        let Some(mut traces) = host.traces.take() else {
+            return;
+        };
+        let whole = &OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.row;
+        let row = if inputs.is_given(whole) {
+            whole
+        } else {
+            &OTEL_EXPORTER_OTLP_ENDPOINT.row
+        };
+        let (url, allowed) = (&traces.url, self.alert_origins.listed());
+        let origin = Origin::of(url);
+        let is_got = origin.as_ref().is_some_and(|origin| {
+            let ceiling = &self.alert_origins;
+            ceiling.allows(Some(&Method::POST), origin, url.path())
+        });
+        let origin = origin.map_or_else(String::new, |origin| origin.to_string());
+        let asked = format!("{origin}{}", url.path());
+        let verdict = Verdict::new(row.name, &asked, &allowed, is_got);
+        host.verdicts.push(verdict);
+        if is_got {
+            traces.private_networks = self.private_networks;
+            host.traces = Some(traces);
+        } else {
+            let line = listed_line(ALERT_ORIGINS, &asked);
+            let message = self.refusal(&asked, ALERT_ORIGINS, &allowed, &line);
+            host.problems.push(inputs.problem(row.name, message));
+        }
+    }
+
     fn apply_to_alerts(&self, inputs: &Inputs, host: &mut HostPlan) {
         let allowed = self.alert_origins.listed();
         let alerts = &mut host.alerts;
