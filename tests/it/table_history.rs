@@ -288,6 +288,17 @@ fn a_dry_run_keeps_nothing(place: Place) {
 }
 
 #[test]
+fn a_history_that_is_published_loses_rows_all_the_same() {
+    let database = crate::world::postgres::server().database();
+    let job = published(keeping(Job::upsert().postgres(database)), &[FIRST, SECOND]);
+    let database = job.server_database().unwrap();
+
+    let how = "SELECT relreplident FROM pg_class WHERE relname = 'orders_history'";
+
+    assert_eq!(database.sql(how), "f", "a row is deleted by all of it");
+}
+
+#[test]
 fn a_history_is_of_a_table_with_a_key_that_is_replaced() {
     for (job, said) in [
         (

@@ -24,7 +24,7 @@ use crate::settings::host::HostPlan;
 use crate::sink::database::compare::Point;
 use crate::sink::files::generation::{self, Generation};
 use crate::sink::files::published_set::LastRecords;
-use crate::units::{counted, thousands};
+use crate::units::{counted_in_thousands, thousands};
 use crate::words;
 
 mod database;
@@ -375,7 +375,11 @@ impl<'d> Differences<'d> {
         for (word, point) in ["from", "to"].into_iter().zip(points) {
             let _ = write!(out, "{word:<5} generation {}", point.number);
             if let Some((committed, records)) = &point.facts {
-                let _ = write!(out, " of {committed}, {}", counted(*records, "record"));
+                let _ = write!(
+                    out,
+                    " of {committed}, {}",
+                    counted_in_thousands(*records, "record")
+                );
             }
             out.push('\n');
         }
@@ -387,7 +391,7 @@ impl<'d> Differences<'d> {
                 many[0], many[1], many[2]
             );
         } else {
-            let _ = writeln!(out, "\n{} written", counted(self.new, "row"));
+            let _ = writeln!(out, "\n{} written", counted_in_thousands(self.new, "row"));
         }
         out.push_str(note.unwrap_or_default());
         if !self.members.is_empty() {

@@ -13,7 +13,7 @@ use crate::settings::database_url::DatabaseUrl;
 use crate::settings::host::HostPlan;
 use crate::sink::SinkContext;
 use crate::sink::database::back::{self, Asked, WentBack};
-use crate::units::{counted, thousands};
+use crate::units::{counted_in_thousands, thousands};
 use crate::words;
 
 /// Goes back, or releases the job. Returns what was done, in a line.
@@ -111,6 +111,6 @@ fn said(went: &WentBack, is_held: bool) -> String {
         "generation {} of {:.0} ({}) {what}; {next}",
         went.to.number,
         went.to.committed,
-        counted(went.manifest.counts.records, "record")
+        counted_in_thousands(went.manifest.counts.records, "record")
     )
 }

@@ -14,7 +14,7 @@ use crate::sink::{Applied, SinkContext};
 use super::past::{Back, Held, Kept};
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
-use super::{Connection, Layout, StateRow, elsewhere, written};
+use super::{Connection, Layout, StateRow, elsewhere};
 
 /// What is asked for.
 pub struct Asked<'a> {
@@ -91,7 +91,7 @@ pub fn go_back(
     };
     let (next, name) = StateRow::new(next, now);
     let held = Held {
-        since: written(now),
+        since: format!("{now:.0}"),
         generation: next.generation,
     };
     let begun = connection.begin(Some(row.generation));

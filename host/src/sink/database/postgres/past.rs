@@ -81,11 +81,11 @@ fn make(
     let has = table::columns(postgres, past)?;
     let name = table_of(&postgres.names.name);
     if has.is_empty() {
-        let index = quoted(&super::names::cut(&name, "_by_end"));
+        // Where all tables are published, rows of one without a key can only be deleted so.
         let sql = format!(
             "CREATE TABLE {past} AS SELECT {own}, {UPDATED_AT} AS {VALID_FROM}, {GENERATION} AS {FROM_GENERATION}, \
              {UPDATED_AT} AS {VALID_TO}, {GENERATION} AS {TO_GENERATION} FROM {} WITH NO DATA; \
-             CREATE INDEX {index} ON {past} ({TO_GENERATION})",
+             CREATE INDEX ON {past} ({TO_GENERATION}); ALTER TABLE {past} REPLICA IDENTITY FULL",
             load.table,
             own = load.own_columns()
         );
