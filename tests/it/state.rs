@@ -282,6 +282,9 @@ fn what_the_component_does_not_take_is_not_set() {
         .stderr_has("version 2");
     job.tidegate(["state", "import", "/nowhere"]).exits(64);
     job.tidegate(["state", "set-cursor"]).exits(64);
+    job.tidegate(["state", "set-cursor", ""])
+        .exits(64)
+        .stderr_has("`--clear`");
     assert_eq!(job.view(), before);
 
     job.tidegate(["state", "import", &other, "--other-job"])

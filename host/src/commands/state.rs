@@ -178,11 +178,15 @@ fn set_cursor(
         (false, [value]) => (None, Some(value)),
         (false, [job, value, ..]) => (Some(job), Some(value)),
     };
+    // A script whose variable is not set.
+    if value.is_some_and(String::is_empty) {
+        return usage("has an empty cursor: `--clear` lets the next run fetch everything");
+    }
     let given = GivenArgs {
         component: args.component.clone(),
         ..args.of.given(job.map(Path::new))
     };
-    let wanted = match value.filter(|value| !value.is_empty()) {
+    let wanted = match value {
         None => Wanted::Everything,
         Some(value) => Wanted::Cursor {
             value: value.clone(),
@@ -344,16 +348,19 @@ fn change(
         let looked_at = host.clone();
         let looking = aside("look", move || last(&looked_at));
         let (name, manifest) = watch.stop.unless(looking).await?;
-        let change = wanted.made(&host, &manifest)?;
+        let (asked, of) = (host.clone(), manifest.clone());
+        let making = aside("state", move || wanted.made(&asked, &of));
+        let change = watch.stop.unless(making).await?;
         if change.restated.state == manifest.state
             && change.restated.fetch_everything == manifest.fetch_everything
         {
             return Ok(format!("nothing to change: {}", next_run(&manifest)));
         }
-        if !change.restated.fetch_everything {
+        let of = &change.restated;
+        if !of.fetch_everything || of.state != manifest.state {
             let log = Log::silent();
             let job = in_words_alone(Job::new(given, read, &watch.stop, &log).await, &log)?;
-            takes(&job, &change.restated.state, &watch.stop).await?;
+            takes(&job, of, &watch.stop).await?;
         }
         let stop = watch.stop.clone();
         // Waited for: it asks whether to go on.
@@ -370,8 +377,12 @@ fn change(
 }
 
 /// `Err` (78): the component does not take this state. It is granted nothing, so it can do no more than read it.
-async fn takes(job: &Job, state: &str, stop: &Stop) -> Result<(), Failure> {
-    let asked = async { Ok(job.problems_with_state(state).await) };
+async fn takes(job: &Job, of: &Restated, stop: &Stop) -> Result<(), Failure> {
+    let asked = async {
+        Ok(job
+            .problems_with_state(&of.state, of.fetch_everything)
+            .await)
+    };
     let problems = stop.unless(asked).await?;
     if problems.is_empty() {
         return Ok(());
@@ -432,7 +443,11 @@ impl Wanted {
                     .as_ref()
                     .map_or_else(String::new, |each| format!(" of `{each}`"));
                 Ok(Change {
-                    advice: advice(manifest, restated.cursor.as_deref()),
+                    // That of one value is not compared with the greatest of all.
+                    advice: match each {
+                        Some(_) => advice(manifest, None),
+                        None => advice(manifest, restated.cursor.as_deref()),
+                    },
                     restated,
                     outcome: "cursor_set",
                     message: format!("set the cursor{whose}{to}; before, the next run {before}"),
@@ -445,7 +460,8 @@ impl Wanted {
                 }
                 let restated = Restated {
                     state: exported.state().to_owned(),
-                    cursor: exported.cursor.clone(),
+                    // What stands beside the state may be that of before it was edited.
+                    cursor: cursor::of(exported.state()).unwrap_or(exported.cursor.clone()),
                     fetch_everything: exported.fetch_everything && !manifest.appends(),
                     at,
                 };
@@ -518,8 +534,10 @@ fn committed(
         own = Temporary::new("run", &host.temp_dir, limits)?;
         own.folder().clone()
     };
+    // To the end: a person may release a hold meanwhile.
+    let lock = Arc::new(lock::acquire(&folder, &by_hand.run_id)?);
     let context = SinkContext {
-        lock: Arc::new(lock::acquire(&folder, &by_hand.run_id)?),
+        lock: Arc::clone(&lock),
         folder_stays: host.output_dir.is_some(),
         adopt: false,
         dry_run: false,
@@ -551,6 +569,7 @@ fn committed(
     };
     let output = host.output_dir.as_ref().map(|_| &folder);
     by_hand.record(output, host, done);
+    drop(lock);
     let of = &change.restated;
     let next = goes_on(of.cursor.as_deref(), of.fetch_everything);
     let mut out = format!("generation {number}: the next run {next}");

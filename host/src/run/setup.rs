@@ -188,7 +188,7 @@ impl Job {
     }
 
     /// The same where this is the state of the last run.
-    pub async fn problems_with_state(&self, state: &str) -> Vec<Problem> {
+    pub async fn problems_with_state(&self, state: &str, full_refresh: bool) -> Vec<Problem> {
         let environment = match &self.plan {
             Ok(plan) => &plan.environment,
             Err(unusable) => &unusable.environment,
@@ -196,7 +196,7 @@ impl Job {
         let request = Request {
             state: Some(state.to_owned()),
             window: None,
-            full_refresh: false,
+            full_refresh,
         };
         self.problems_of(environment.clone(), &request).await
     }

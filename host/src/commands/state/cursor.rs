@@ -47,6 +47,17 @@ pub fn set(state: &str, value: &str, each: Option<&str>) -> Result<Changed, Stri
     Ok(Changed { state, is_token })
 }
 
+/// The one cursor of a state, none of a token; `None`: the state has no such cursor, or several.
+pub fn of(state: &str) -> Option<Option<String>> {
+    let members = members(state)?;
+    let cursor = text(members.get("cursor")).filter(|cursor| cursor.len() <= SHOWN_BYTES)?;
+    let is_token = text(members.get("kind")).as_deref() == Some("token");
+    Some((!is_token).then_some(cursor))
+}
+
+/// A cursor that people are shown is no longer.
+const SHOWN_BYTES: usize = 4 * 1024;
+
 const NO_CURSOR: &str =
     "the state has no cursor: change it in an export (`tidegate state export`), and import that";
 
@@ -197,6 +208,14 @@ mod tests {
             state(parents, "c").unwrap(),
             r#"{"parents":{"cursor":"c","kind":"time","v":2},"v":3}"#
         );
+    }
+
+    #[test]
+    fn the_cursor_that_people_are_shown_is_the_one_in_the_state() {
+        let shown = Some(Some("a".to_owned()));
+        assert_eq!(of(r#"{"kind":"time","cursor":"a"}"#), shown);
+        assert_eq!(of(r#"{"kind":"token","cursor":"a"}"#), Some(None));
+        assert_eq!(of(r#"{"each":{}}"#), None);
     }
 
     #[test]

@@ -41,7 +41,9 @@ impl Exported {
         manifest: &Manifest,
         now: &str,
     ) -> Result<Self, String> {
-        let state = RawValue::from_string(manifest.state.clone());
+        // Between what it says: within a text JSON has neither.
+        let state = manifest.state.replace(['\t', '\r'], " ");
+        let state = RawValue::from_string(state);
         Ok(Self {
             tidegate_state: VERSION,
             job: job.to_owned(),

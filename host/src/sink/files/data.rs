@@ -19,9 +19,10 @@ use crate::sink::files::merge::{
 };
 use crate::sink::files::published_set::{LastRecords, framing_of};
 use crate::sink::files::write::{BARE, Framing, Output, SetFile, SetOutput};
+use crate::sink::manifest::DIGESTS;
 use crate::sink::twins::Twins;
 use crate::sink::{Begun, Difference};
-use crate::staging::read::Staged;
+use crate::staging::read::{REJECTED, Staged};
 
 use super::{Files, Next, begun};
 
@@ -374,7 +375,13 @@ impl Next<'_> {
 
     /// Copies a file of the last generation byte for byte. Returns it and its sha256 in hex.
     pub(super) fn copy_bytes(&self, old: &File, name: &str) -> Result<(File, String), Failure> {
-        let (none, mode) = (Compression::None, self.files.output.file_mode);
+        let is_private = [REJECTED, DIGESTS].contains(&name);
+        let mode = if is_private {
+            Some(0o600)
+        } else {
+            self.files.output.file_mode
+        };
+        let none = Compression::None;
         let mut output = Output::create(self.staging.generation(), name, BARE, none, mode)?;
         let mut block = vec![0; 256 * 1024];
         let mut reader = old;

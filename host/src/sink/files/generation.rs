@@ -337,7 +337,7 @@ pub fn before(output: &Folder, limits: &Limits) -> Result<Option<Generation>, Fa
     Ok(None)
 }
 
-fn parent_number(manifest: Option<&Manifest>) -> Option<u64> {
+pub fn parent_number(manifest: Option<&Manifest>) -> Option<u64> {
     let parent = GenerationName::parse(manifest?.parent.as_deref()?)?;
     Some(parent.number)
 }
@@ -366,7 +366,7 @@ pub fn numbered(
         .transpose()
 }
 
-/// Reads the manifest of any generation; `None` when it has none, as one half removed has.
+/// Reads the manifest of any generation; `None` when it has none, as one half removed has. `Err`: it cannot be read.
 pub fn manifest_of(
     generations: &Folder,
     name: &GenerationName,
@@ -376,7 +376,11 @@ pub fn manifest_of(
         return Ok(None);
     };
     let bytes = folder.read(manifest::FILE, limits.manifest_bytes)?;
-    Ok(bytes.and_then(|bytes| Manifest::from_bytes(&bytes).ok()))
+    let shown = || folder.shown(manifest::FILE);
+    bytes
+        .map(|bytes| Manifest::from_bytes(&bytes))
+        .transpose()
+        .map_err(|what| untrusted(format!("`{}` {what}", shown())))
 }
 
 /// A crash of the first run leaves a first generation and no `current`, and perhaps a first segment. Anything later was

@@ -70,15 +70,23 @@ pub(super) fn retire_at(
     // Those of the pinned ones do not count.
     let (mut kept_sets, mut kept_count) = (BTreeSet::new(), 0);
     let mut superseded: Option<GenerationName> = None;
+    // When each newer one was committed, and the greatest number that may be an ancestor of the current one.
+    let (mut newer, mut most) = (Vec::new(), u64::MAX);
     for name in names.into_iter().rev() {
         let text = name.to_string();
-        let age = superseded.as_ref().map(|by| {
-            // It was not superseded before it was there, whatever the clock says.
-            now.duration_since(by.committed.max(name.committed))
-                .as_secs()
-        });
         let is_pinned = pins.of(&name).is_some();
-        let kept = match generation::manifest_of(&generations, &name, limits) {
+        if is_pinned && name.number > most {
+            // It was gone back from, so it superseded nothing.
+            continue;
+        }
+        // It was not superseded before it was there, whatever the clock said.
+        let by = newer.iter().rev().find(|at| **at >= name.committed);
+        let age = by.map(|by: &Timestamp| now.duration_since(*by).as_secs());
+        let manifest = generation::manifest_of(&generations, &name, limits);
+        if let Ok(Some(manifest)) = &manifest {
+            most = generation::parent_number(Some(manifest)).unwrap_or(most);
+        }
+        let kept = match manifest {
             // Half removed: the manifest goes first.
             Ok(None) if name != current => false,
             Ok(Some(manifest)) => {
@@ -124,6 +132,7 @@ pub(super) fn retire_at(
                 );
             }
         }
+        newer.push(name.committed);
         superseded = Some(name);
     }
     Ok(())
