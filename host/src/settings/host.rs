@@ -39,7 +39,7 @@ use crate::settings::traces::{self, TracesPlan};
 mod alerts;
 mod output;
 
-pub use output::{OutputPlan, history_of};
+pub use output::{HISTORY_COLUMNS, OutputPlan, history_of};
 
 /// A part of a hook's URL that is shorter can be a word, such as the topic of ntfy, and is hidden in the URL alone.
 const HOOK_BYTES_MIN: usize = 20;

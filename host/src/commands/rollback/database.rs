@@ -79,7 +79,7 @@ pub fn done(
         let output = host.output_dir.is_some().then_some(&folder);
         by_hand.record(output, host, done);
     }
-    Ok(said(&went, args.hold))
+    Ok(said(&went, went.is_held))
 }
 
 /// What was done, in a line.

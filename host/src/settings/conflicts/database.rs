@@ -7,7 +7,7 @@ use crate::settings::catalogue::{
 };
 use crate::settings::columns::{Column, ColumnType};
 use crate::settings::database_url::DatabaseUrl;
-use crate::settings::host::{HostPlan, history_of};
+use crate::settings::host::{HISTORY_COLUMNS as CONTROLS, HostPlan, history_of};
 use crate::settings::inputs::{Inputs, Problem};
 use crate::settings::plan::WriteMode;
 use crate::sink::database::Layout;
@@ -47,6 +47,16 @@ pub fn refuse(
         if mode == Some(WriteMode::Append) {
             let message = "keeps rows that are replaced or deleted, and WRITE_MODE=append replaces and deletes none: unset it";
             problem(&OUTPUT_HISTORY.row, message.to_owned());
+        }
+        let taken = CONTROLS.into_iter().find(|control| {
+            let mut columns = host.output.columns.iter();
+            columns.any(|column| column.name.eq_ignore_ascii_case(control))
+        });
+        if let Some(taken) = taken {
+            let message = format!(
+                "has a column `{taken}`, which OUTPUT_HISTORY writes itself: give it another name"
+            );
+            problem(&OUTPUT_COLUMNS.row, message);
         }
         let name = history_of(&host.output.table);
         let name = name.rsplit('.').next().unwrap_or_default();

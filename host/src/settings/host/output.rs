@@ -50,6 +50,14 @@ impl OutputPlan {
     }
 }
 
+/// The columns of a history that are no record's: begin and end of a row, by time and by generation.
+pub const HISTORY_COLUMNS: [&str; 4] = [
+    "_valid_from",
+    "_from_generation",
+    "_valid_to",
+    "_to_generation",
+];
+
 /// What the table of a table's history is called.
 pub fn history_of(table: &str) -> String {
     format!("{table}_history")

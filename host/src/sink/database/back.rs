@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use crate::outcome::{Failure, Outcome};
+use crate::settings::catalogue::OUTPUT_COLUMNS;
 use crate::settings::database_url::DatabaseUrl;
 use crate::settings::host::HostPlan;
 use crate::settings::plan::WriteMode;
@@ -35,6 +36,8 @@ pub struct WentBack {
     pub from: GenerationName,
     /// The generation that was made; none where the rows were those already.
     pub made: Option<GenerationName>,
+    /// Whether the job is held from then on.
+    pub is_held: bool,
     pub applied: Applied,
 }
 
@@ -55,10 +58,10 @@ pub fn go_back(
     let row = connection
         .state()?
         .ok_or_else(|| refused("nothing was published yet"))?;
-    let (current, manifest) = row.trusted()?;
+    let (current, last) = row.trusted()?;
     let table = &host.output.table;
-    if manifest.table.as_ref() != Some(table) {
-        return Err(elsewhere(table, Some(&manifest)));
+    if last.table.as_ref() != Some(table) {
+        return Err(elsewhere(table, Some(&last)));
     }
     let kept = kept_until(connection, table, row.generation)?;
     let to = target(connection, kept, asked.number)?;
@@ -69,12 +72,22 @@ pub fn go_back(
             to.number
         )));
     }
-    let is_there = to.number >= kept.last_change;
+    let columns = OUTPUT_COLUMNS.row.name;
+    if manifest.settings.get(columns) != last.settings.get(columns) {
+        return Err(refused(&format!(
+            "{columns} was another in generation {}, and the history has not all of its columns",
+            to.number
+        )));
+    }
+    // A later one may have the same rows, and another state.
+    let is_there = to.number == row.generation;
+    let was_held = connection.held()?.is_some();
     let mut went = WentBack {
         to,
         manifest,
         from: current,
         made: None,
+        is_held: asked.hold || was_held,
         applied: Applied::default(),
     };
     if is_there && !asked.hold {
@@ -97,7 +110,7 @@ pub fn go_back(
     let begun = connection.begin(Some(row.generation));
     begun.map_err(|failure| connection.blamed(failure))?;
     let done = restore(connection, host, &went, &next).and_then(|applied| {
-        if asked.hold {
+        if asked.hold || was_held {
             connection.hold(&held)?;
         }
         (context.check)()?;

@@ -116,12 +116,25 @@ fn compare(
     let mut pairs = Pairs {
         old: None,
         is_backwards: from.number > to.number,
+        new: 0,
+        gone: 0,
         take,
     };
     looking.rows(&layout, between, &mut |is_later, key, record| {
         pairs.take(is_later, key, record)
     })?;
     pairs.flush()?;
+    let (new, gone) = (pairs.new, pairs.gone);
+    if let (true, Some((_, before)), Some((_, after))) = (is_exact, &from.facts, &to.facts)
+        && before + new != after + gone
+    {
+        return Err(Failure::new(
+            Outcome::OutputUnusable,
+            format!(
+                "cannot compare: rows of the history are missing: of {before} records {new} new and {gone} gone ones do not make {after}"
+            ),
+        ));
+    }
     Ok((from, to))
 }
 
@@ -193,8 +206,12 @@ fn written_points(
         [from, to, ..] if from > to => Err(refused(
             "the later generation is named first, and without OUTPUT_HISTORY=yes it is not known what rows were before",
         )),
-        [from, to, ..] => Ok((point(*from)?, point(*to)?)),
-        [from] => Ok((point(*from)?, point(last.generation)?)),
+        // A row that was written again since then has the later number.
+        [_, to, ..] if *to != last.generation => Err(refused(&format!(
+            "generation {to} is not the last one ({}), and without OUTPUT_HISTORY=yes it is not known what rows were then",
+            last.generation
+        ))),
+        [from, ..] => Ok((point(*from)?, point(last.generation)?)),
         [] => {
             let before = looking.last_written()?.saturating_sub(1);
             if before == 0 {
@@ -222,6 +239,8 @@ struct Pairs<'t> {
     /// The key and the record of an earlier version whose later one may follow.
     old: Option<(String, String)>,
     is_backwards: bool,
+    new: u64,
+    gone: u64,
     take: Take<'t>,
 }
 
@@ -262,6 +281,8 @@ impl Pairs<'_> {
         } else {
             (old, new)
         };
+        self.new += u64::from(old.is_none());
+        self.gone += u64::from(new.is_none());
         (self.take)(Differing { key, old, new })
     }
 }
@@ -284,6 +305,8 @@ mod tests {
         let mut pairs = Pairs {
             old: None,
             is_backwards,
+            new: 0,
+            gone: 0,
             take: &mut take,
         };
         for (is_later, key, record) in rows {

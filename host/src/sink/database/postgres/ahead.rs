@@ -168,6 +168,9 @@ impl<'a, 'r> Ahead<'a, 'r> {
         let postgres = self.postgres;
         let client = Arc::clone(&postgres.session.as_ref()?.client);
         postgres.make_own_tables(true).ok()?.ok()?;
+        if postgres.keeps_history {
+            postgres.make_history_tables().ok()?.ok()?;
+        }
         let create = table::create(&self.load.table, self.load.layout, &self.load.takes);
         let copy = format!(
             "COPY {} ({}) FROM STDIN{}",

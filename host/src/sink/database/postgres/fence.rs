@@ -28,7 +28,8 @@ pub fn begin(
     {
         return Ok(Err(trouble));
     }
-    if postgres.keeps_history
+    if !is_ahead
+        && postgres.keeps_history
         && let Err(trouble) = postgres.make_history_tables()?
     {
         return Ok(Err(trouble));

@@ -126,26 +126,35 @@ fn same_key(load: &Load<'_>) -> String {
 /// Deletes rows `t`, and keeps them where there is a history; returns how many.
 fn delete(postgres: &Postgres<'_>, load: &Load<'_>, which: &str) -> Result<u64, Failure> {
     let delete = format!("DELETE FROM {} t {which}", load.table);
-    let sql = match &load.past {
-        None => delete,
-        Some(past) => format!(
-            "WITH gone AS ({delete} RETURNING {}) INSERT INTO {past} ({}) SELECT *, '{}'::timestamptz, {} FROM gone",
-            listed_of("t", load.names().chain([UPDATED_AT, GENERATION])),
-            listed(load.names().chain(CONTROLS)),
-            load.committed_at,
-            load.generation
-        ),
+    let Some(past) = &load.past else {
+        return postgres.run(DOING, &delete);
     };
-    postgres.run(DOING, &sql)
+    let sql = format!(
+        "WITH gone AS ({delete} RETURNING {}), kept AS (INSERT INTO {past} ({}) SELECT *, '{}'::timestamptz, {} FROM gone RETURNING 1) \
+             SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM kept)",
+        listed_of("t", load.names().chain([UPDATED_AT, GENERATION])),
+        listed(load.names().chain(CONTROLS)),
+        load.committed_at,
+        load.generation
+    );
+    let [gone, kept] = postgres.counts(DOING, &sql)?;
+    if kept < gone {
+        return Err(postgres.dropped(past, kept, gone));
+    }
+    Ok(gone)
 }
 
 /// Writes what was staged and differs; how many rows that are, and how many of them are new.
 fn write(postgres: &Postgres<'_>, load: &Load<'_>) -> Result<(u64, u64), Failure> {
     let keys: Vec<&str> = load.layout.key_names().collect();
     let sql = upsert(load, &keys, &same_key(load));
-    let [sent, written, new] = postgres.counts(DOING, &sql)?;
+    let [sent, written, new, kept] = postgres.counts(DOING, &sql)?;
     if written < sent {
         return Err(postgres.dropped(&load.table, written, sent));
+    }
+    if kept < sent - new {
+        let past = load.past.as_deref().unwrap_or_default();
+        return Err(postgres.dropped(past, kept, sent - new));
     }
     Ok((written, new))
 }
@@ -366,7 +375,7 @@ fn upsert(load: &Load<'_>, keys: &[&str], same_key: &str) -> String {
             .map(|at| format!("tidegate_old_{at}"))
             .collect();
         format!(
-            "kept AS (INSERT INTO {past} ({}) SELECT {}, '{}'::timestamptz, {} FROM changed WHERE NOT {NEW}), ",
+            "kept AS (INSERT INTO {past} ({}) SELECT {}, '{}'::timestamptz, {} FROM changed WHERE NOT {NEW} RETURNING 1), ",
             listed(load.names().chain(CONTROLS)),
             old.join(", "),
             load.committed_at,
@@ -379,10 +388,14 @@ fn upsert(load: &Load<'_>, keys: &[&str], same_key: &str) -> String {
          {kept}written AS (INSERT INTO {table} ({own}, {UPDATED_AT}, {GENERATION}) \
          SELECT {own}, '{at}'::timestamptz, {generation} FROM changed \
          ON CONFLICT ({keys}) DO UPDATE SET {set} RETURNING 1) \
-         SELECT count(*), (SELECT count(*) FROM written), count(*) FILTER (WHERE {NEW}) FROM changed",
+         SELECT count(*), (SELECT count(*) FROM written), count(*) FILTER (WHERE {NEW}), {kept_rows} FROM changed",
         table = load.table,
         from = from_staged.join(", "),
         old = of_old.concat(),
+        kept_rows = match load.past {
+            None => format!("count(*) FILTER (WHERE NOT {NEW})"),
+            Some(_) => "(SELECT count(*) FROM kept)".to_owned(),
+        },
         at = load.committed_at,
         generation = load.generation,
         first = quoted(keys[0]),

@@ -85,7 +85,7 @@ fn make(
         let sql = format!(
             "CREATE TABLE {past} AS SELECT {own}, {UPDATED_AT} AS {VALID_FROM}, {GENERATION} AS {FROM_GENERATION}, \
              {UPDATED_AT} AS {VALID_TO}, {GENERATION} AS {TO_GENERATION} FROM {} WITH NO DATA; \
-             CREATE INDEX ON {past} ({TO_GENERATION}); ALTER TABLE {past} REPLICA IDENTITY FULL",
+             CREATE INDEX ON {past} ({VALID_TO}); ALTER TABLE {past} REPLICA IDENTITY FULL",
             load.table,
             own = load.own_columns()
         );
@@ -96,6 +96,11 @@ fn make(
         let place = format!("`{}`", postgres.way.address);
         unusable(place, past, why, &table::renamed(past, &name))
     };
+    if !is_own(postgres, load, past)? {
+        return Err(refused(
+            "it is no plain table of this role or the table's owner, in the table's schema",
+        ));
+    }
     let wanted = table::columns(postgres, &load.table)?;
     for control in CONTROLS {
         if has.iter().all(|(known, _)| known != control) {
@@ -129,6 +134,22 @@ fn make(
     Ok(false)
 }
 
+/// Whether nobody else could have put code of his own into it, or hidden rows of it.
+fn is_own(postgres: &Postgres<'_>, load: &Load<'_>, past: &String) -> Result<bool, Failure> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_class t ON t.oid = to_regclass($1) \
+         JOIN pg_catalog.pg_roles o ON o.oid = c.relowner WHERE c.oid = to_regclass($2) \
+         AND c.relnamespace = t.relnamespace AND c.relkind IN ('r', 'p') \
+         AND (o.rolsuper OR o.rolname = current_user OR c.relowner = t.relowner) \
+         AND NOT pg_catalog.row_security_active(c.oid))";
+    let of: Given<'_> = &[(&load.table, Type::TEXT), (past, Type::TEXT)];
+    let client = postgres.client()?;
+    let limit = postgres.way.limits.database_answer;
+    let asked = wait(Some(postgres.check), limit, async {
+        client.query_typed_one(sql, of).await?.try_get(0)
+    });
+    asked.map_err(|trouble| postgres.failed(DOING, trouble))
+}
+
 /// Removes what is older than is kept.
 pub fn end(postgres: &Postgres<'_>, load: &Load<'_>) -> Result<(), Failure> {
     let Some(past) = &load.past else {
@@ -151,12 +172,11 @@ pub fn end(postgres: &Postgres<'_>, load: &Load<'_>) -> Result<(), Failure> {
         let row = client.query_typed_one(&sql, of).await?;
         row.try_get::<_, Option<i64>>(0)
     });
-    let Some(oldest) = found.map_err(|trouble| postgres.failed(DOING, trouble))? else {
-        return Ok(());
-    };
+    let oldest = found.map_err(|trouble| postgres.failed(DOING, trouble))?;
     let sql = format!(
-        "DELETE FROM {past} WHERE {TO_GENERATION} <= {oldest}; DELETE FROM {table} WHERE job = {} AND generation < {oldest}",
-        super::runs::literal(job)
+        "DELETE FROM {past} WHERE {VALID_TO} <= '{cutoff}'::timestamptz; DELETE FROM {table} WHERE job = {} AND generation < {}",
+        super::runs::literal(job),
+        oldest.unwrap_or_default()
     );
     postgres.batch(DOING, &sql)
 }
@@ -226,13 +246,32 @@ impl Postgres<'_> {
             made
         });
         match made {
-            Ok(()) => Ok(Ok(())),
+            Ok(()) => self.refuse_strange_history(),
             Err(trouble) if trouble.is_lost() => Ok(Err(trouble)),
             Err(trouble) => {
                 let doing = format!("cannot make the table {generations} in");
                 Err(self.failed(&doing, trouble))
             }
         }
+    }
+
+    /// `Err` (73): one of these tables is somebody else's, whose triggers would run as this role. `Ok(Err)`: the connection is lost.
+    fn refuse_strange_history(&self) -> Result<Result<(), Trouble>, Failure> {
+        let client = self.client()?;
+        for name in [&self.names.generations, &self.names.held] {
+            let asked = super::look::is_trusted(client, &self.names, name);
+            match wait(Some(self.check), self.way.limits.database_answer, asked) {
+                Ok(true) => {}
+                Ok(false) => {
+                    return Err(table::unusable(format!(
+                        "cannot keep the history in `{}`: {name} is not beside `tidegate_state`, or it is another role's; let the owner of the schema have it, or rename it",
+                        self.way.address
+                    )));
+                }
+                Err(trouble) => return Ok(Err(trouble)),
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Keeps the manifest of a generation that follows the last one; of another it would hide a gap.

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::outcome::Failure;
 use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::past::{
-    BEGINS_ANEW, CONTROLS, Held, Kept, Span, TO_GENERATION, gap, table_of,
+    BEGINS_ANEW, CONTROLS, Held, Kept, Span, TO_GENERATION, VALID_TO, gap, table_of,
 };
 use crate::sink::database::{Connection as _, GENERATION, Layout, StateRow, UPDATED_AT};
 
@@ -132,16 +132,13 @@ impl Sqlite<'_> {
             params![self.job, span.written(), number(span.oldest)],
             |row| row.get::<_, Option<i64>>(0),
         );
-        let Some(oldest) = self.place.done(oldest, || DOING)? else {
-            return Ok(());
-        };
+        let oldest = self.place.done(oldest, || DOING)?.unwrap_or_default();
         let rows = format!(
-            "DELETE FROM {} WHERE {} <= ?1",
-            quoted(&table_of(table)),
-            quoted(TO_GENERATION)
+            "DELETE FROM {} WHERE {VALID_TO} <= ?1",
+            quoted(&table_of(table))
         );
         self.place
-            .done(self.link.execute(&rows, [oldest]), || DOING)?;
+            .done(self.link.execute(&rows, [span.written()]), || DOING)?;
         let forgotten = self.link.execute(
             "DELETE FROM tidegate_history WHERE job = ?1 AND generation < ?2",
             params![self.job, oldest],

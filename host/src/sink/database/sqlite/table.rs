@@ -149,7 +149,7 @@ pub fn history_ready(
             "CREATE TABLE {table} ({columns}){strict}; CREATE INDEX {index} ON {table} ({end})",
             table = quoted(&name),
             columns = columns.join(", "),
-            end = quoted(past::TO_GENERATION)
+            end = quoted(past::VALID_TO)
         );
         place.done(link.execute_batch(&statements), doing)?;
         return Ok(true);
