@@ -22,10 +22,10 @@ use super::credential::sensitive;
 use super::policy::{Origin, Policy};
 use super::proxy::Proxy;
 use super::tls::{Tls, TlsFiles};
-use crate::limits::{Limits, NOTICE_ANSWER_BYTES_MAX, NOTICE_ANSWER_MAX};
+use crate::limits::{Limits, NOTICE_ANSWER_BYTES_MAX, NOTICE_ANSWER_MAX, NOTICES_MAX};
 use crate::log::Log;
 use crate::secret::{Secret, joined};
-use crate::settings::catalogue::{ALERT_PRIVATE_NETWORKS, ALLOW_PRIVATE_NETWORKS};
+use crate::settings::catalogue::{ALERT_PRIVATE_NETWORKS, ALLOW_PRIVATE_NETWORKS, SOURCE_TIMEOUT};
 
 /// What is sent.
 pub struct Notice {
@@ -67,14 +67,14 @@ pub fn may_be_noticed(url: &Url) -> Result<(), String> {
 }
 
 impl Notice {
-    /// Sends it, once. `Ok`: it was taken (2xx). `Err` says why not, within `limit`, and has nothing of the URL but its origin.
+    /// Sends it, once. `Ok`: it was taken (2xx), with the beginning of what was answered. `Err` says why not, within `limit`, and has nothing of the URL but its origin.
     pub async fn send(
         self,
         way: &NoticeWay,
         limit: Duration,
         limits: &Limits,
         log: &Log,
-    ) -> Result<(), String> {
+    ) -> Result<Vec<u8>, String> {
         self.send_to(Arc::new(SystemResolver), way, limit, limits, log)
             .await
     }
@@ -86,7 +86,7 @@ impl Notice {
         limit: Duration,
         limits: &Limits,
         log: &Log,
-    ) -> Result<(), String> {
+    ) -> Result<Vec<u8>, String> {
         let deadline = Instant::now() + limit;
         let origin = Origin::of(&self.url).ok_or("its URL is none of http")?;
         let policy = Policy {
@@ -95,9 +95,13 @@ impl Notice {
             proxy: way.proxy.clone(),
             ..Policy::default()
         };
+        let is_elsewhere = |proxy: &Proxy| !proxy.origin().is_loopback();
+        if !origin.is_https() && way.proxy.as_ref().is_some_and(is_elsewhere) {
+            return Err("a proxy would read it, as its URL is http: use https".to_owned());
+        }
         let limits = Limits {
-            connect_timeout: limit,
-            first_byte_timeout: limit,
+            connect_timeout: NOTICES_MAX,
+            first_byte_timeout: NOTICES_MAX,
             ..limits.clone()
         };
         let files = TlsFiles {
@@ -109,17 +113,19 @@ impl Notice {
         let client = Client::new(Arc::new(policy), resolver, &tls, &limits);
         let request = self.request()?;
         let name = origin.to_string();
-        let sent = client.exchange(request, &name, (deadline, limit));
+        let sent = client.exchange(request, &name, (deadline, NOTICES_MAX));
         let answer = sent.await.map_err(|error| {
             let (theirs, ours) = (&ALLOW_PRIVATE_NETWORKS.row, &ALERT_PRIVATE_NETWORKS.row);
-            error.to_string().replace(theirs.name, ours.name)
+            let text = error.to_string().replace(theirs.name, ours.name);
+            // Its limit is none that can be set.
+            text.replace(&format!(" ({})", SOURCE_TIMEOUT.row.name), "")
         })?;
         let (head, mut body) = answer.into_parts();
         // So that the server is not cut off while it still writes; what it says is not looked at.
         let patience = deadline.min(Instant::now() + NOTICE_ANSWER_MAX);
-        body.beginning(NOTICE_ANSWER_BYTES_MAX, patience).await;
+        let said = body.beginning(NOTICE_ANSWER_BYTES_MAX, patience).await;
         match head.status {
-            status if status.is_success() => Ok(()),
+            status if status.is_success() => Ok(said),
             status if status.is_redirection() => Err(format!(
                 "`{origin}` answered {} with a redirect, which is not followed",
                 status.as_u16()

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::egress::NoticeWay;
@@ -33,6 +34,13 @@ use kept::Kept;
 pub use message::Event;
 use message::Message;
 use ping::Ping;
+
+/// How much earlier than ALERT_REPEAT says the next alert may be, at the most: runs do not all take as long.
+const SLACK: Duration = Duration::from_hours(1);
+/// How long the end of a run waits for what was said at its beginning.
+const START_AWAITED: Duration = Duration::from_secs(3);
+/// What a notice that is given up may need to say so.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Failed runs in a row, and what was said of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +92,9 @@ impl Failing {
         // A clock that was set back is no reason to be silent.
         let is_due = match &now.alerted {
             None => true,
-            Some(at) => elapsed(at, run.finished).is_none_or(|since| since >= repeat),
+            // A daily job is no less late for having failed a little faster.
+            Some(at) => elapsed(at, run.finished)
+                .is_none_or(|since| since + (repeat / 10).min(SLACK) >= repeat),
         };
         (Some(now), (is_reached && is_due).then_some(Event::Failing))
     }
@@ -139,11 +149,15 @@ impl Alerts {
             (plan.is_asked, plan.ping) = (false, None);
         }
         let output = match (&host.output_dir, &host.database) {
-            (Some(path), _) => path.display().to_string(),
+            (Some(path), _) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                path.display().to_string()
+            }
             (None, Some(url)) => url.to_string(),
             (None, None) => String::new(),
         };
-        let job_id = crate::hash::sha256(format!("{}\n{output}", host.job).as_bytes());
+        let tenant = host.tenant.as_ref().map_or("", |tenant| tenant.name());
+        let job_id = crate::hash::sha256(format!("{tenant}\n{}\n{output}", host.job).as_bytes());
         let way = NoticeWay {
             proxy: host.proxy.clone(),
             ca: host.ca_file.clone(),
@@ -179,9 +193,8 @@ impl Alerts {
 
     /// How the run before this one ended, by the record in `folder` if nobody has looked yet.
     fn look_back(&mut self, folder: Option<&Folder>) -> Option<LastRun> {
-        if self.before.is_none()
-            && let Some(folder) = folder
-        {
+        // Each time: a run that failed before it had the lock may have written it meanwhile.
+        if let Some(folder) = folder {
             let read = last_run::read(folder, &Limits::default());
             self.before = Some(read.ok().flatten());
         }
@@ -251,11 +264,8 @@ impl Alerts {
         if self.is_put_off {
             let _ = self.count(summary, folder);
             write(summary);
-            return Told {
-                // What is no failure is nothing to be said of failures.
-                is_said: !self.plan.is_asked,
-                ..as_ever
-            };
+            // Nothing else would tell of a lock that is never released.
+            return as_ever;
         }
         let is_trial = last_run::is_a_trial(summary, self.look_back(folder).as_ref());
         let mut due = self.count(summary, folder);
@@ -272,8 +282,11 @@ impl Alerts {
         let ended = error.map_or_else(|| summary.sentence(), str::to_owned);
         let is_sent = self.send(watch, log, message.as_ref(), (summary.exit_code, ended));
         let is_asked = self.plan.is_asked;
-        let has_channel = self.plan.url.is_some() || self.plan.command.is_some();
-        if let Some(event) = due.filter(|_| is_sent || !has_channel) {
+        let usable =
+            usize::from(self.plan.url.is_some()) + usize::from(self.plan.command.is_some());
+        let is_unheard = usable < self.plan.channels;
+        let is_done = (is_sent || self.plan.channels == 0) && !is_unheard;
+        if let Some(event) = due.filter(|_| is_done) {
             summary.alert = summary.alert.take().filter(|_| event == Event::Failing);
             if let Some(alert) = &mut summary.alert {
                 alert.alerted = Some(summary.finished.clone());
@@ -281,9 +294,9 @@ impl Alerts {
             self.write(summary, &mut write);
         }
         Told {
-            is_said: !is_asked || due == Some(Event::Failing) || !is_failure(summary),
+            is_said: !is_asked || is_unheard || due == Some(Event::Failing) || !is_failure(summary),
             recovered: message
-                .filter(|_| due == Some(Event::Recovered) && (is_sent || !has_channel))
+                .filter(|_| due == Some(Event::Recovered) && is_done)
                 .map(|message| message.text),
         }
     }
@@ -317,9 +330,11 @@ impl Alerts {
         let sent = watch.block_on(async {
             let pinged = async {
                 let Some(ping) = ping else { return };
-                if let Some(start) = start {
-                    // They are to come in their order; it has its own limit.
-                    let _ = start.await;
+                if let Some(mut start) = start
+                    // They are to come in their order; but the end is what matters.
+                    && timeout(START_AWAITED, &mut start).await.is_err()
+                {
+                    start.abort();
                 }
                 ping.end(exit_code, ended, (way, until), limits, log).await;
             };
@@ -329,7 +344,10 @@ impl Alerts {
                     None => false,
                 }
             };
-            Ok(tokio::join!(pinged, alerted).1)
+            let both = async { tokio::join!(pinged, alerted).1 };
+            Ok(timeout(NOTICES_MAX + LAST_WORDS, both)
+                .await
+                .unwrap_or(false))
         });
         sent.unwrap_or(false)
     }

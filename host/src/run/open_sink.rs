@@ -62,7 +62,11 @@ impl Run<'_> {
         }
         let opened = self.lock(host, check).and_then(|lock| {
             let held = Hold::refuse(lock.folder(), &host.limits);
-            held.inspect_err(|_| self.alerts.put_off())?;
+            held.inspect_err(|failure| {
+                if failure.outcome == Outcome::TryLater {
+                    self.alerts.put_off();
+                }
+            })?;
             // Whoever cannot open it cannot write there either.
             let due = std::mem::replace(&mut self.recording, Recording::Over);
             let context = SinkContext {

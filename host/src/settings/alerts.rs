@@ -18,6 +18,8 @@ pub const PAGERDUTY_URL: &str = "https://events.pagerduty.com/v2/enqueue";
 pub struct AlertPlan {
     /// Whether any of the settings for alerts is given. Without one, nothing is counted, and each failed run writes its line.
     pub is_asked: bool,
+    /// How many of `ALERT_URL` and `ALERT_COMMAND` are given, usable or not.
+    pub channels: usize,
     /// `ALERT_URL`, or the one that belongs to `ALERT_FORMAT`.
     pub url: Option<Secret>,
     /// `ALERT_FORMAT`.

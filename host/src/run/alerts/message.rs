@@ -163,7 +163,7 @@ impl Message {
             .replace('&', "&amp;")
             .replace('<', "&lt;")
             .replace('>', "&gt;");
-        json!({ "text": text, "mrkdwn": false })
+        json!({ "text": text, "mrkdwn": false, "unfurl_links": false, "unfurl_media": false })
     }
 
     /// A workflow "When a Teams webhook request is received", with an adaptive card
@@ -218,14 +218,7 @@ impl Message {
         let details: Value = serde_json::from_str(&self.summary).unwrap_or_default();
         let mut details = details.as_object().cloned().unwrap_or_default();
         // Details of the data are not for an incident.
-        let told = [
-            "run_id",
-            "message",
-            "records",
-            "generation",
-            "cursor",
-            "started",
-        ];
+        let told = ["run_id", "message", "records", "generation", "started"];
         details.retain(|name, _| told.contains(&name.as_str()));
         let source = if self.host.is_empty() {
             &self.job

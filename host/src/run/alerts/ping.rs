@@ -13,6 +13,9 @@ use crate::limits::{Limits, NOTICE_TEXT_BYTES_MAX, NOTICES_MAX};
 use crate::log::Log;
 use crate::words;
 
+/// What is shown of an answer.
+const SAID_BYTES: usize = 60;
+
 /// The check, and as which run it is told.
 #[derive(Debug, Clone)]
 pub struct Ping {
@@ -66,7 +69,16 @@ impl Ping {
             key: None,
             body: body.into(),
         };
-        if let Err(error) = notice.send(way, limit, limits, log).await {
+        let sent = notice.send(way, limit, limits, log).await;
+        // hc-ping.com takes what is for no check as well: `OK (not found)`, `OK (rate limited)`.
+        let sent = sent.and_then(|said| match String::from_utf8_lossy(&said).trim() {
+            said if said.starts_with("OK (") => Err(format!(
+                "it was answered `{}`",
+                words::line(said, SAID_BYTES)
+            )),
+            _ => Ok(()),
+        });
+        if let Err(error) = sent {
             log.warn("ping not sent", json!({ "error": error }));
         }
     }

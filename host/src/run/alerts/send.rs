@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use serde_json::json;
-use tokio::task::spawn_blocking;
 use url::Url;
 
 use super::message::Message;
@@ -11,11 +10,12 @@ use crate::egress::NoticeWay;
 use crate::given_file::command;
 use crate::limits::Limits;
 use crate::log::Log;
+use crate::process::watch::aside;
 use crate::secret::Secret;
 use crate::settings::alerts::AlertPlan;
 use crate::settings::catalogue::{ALERT_COMMAND, ALERT_URL};
 
-/// True if and only if somebody took it. What went wrong is in the log.
+/// True if and only if everybody took it who can be reached. What went wrong is in the log.
 pub async fn alert(
     message: &Message,
     plan: &AlertPlan,
@@ -30,7 +30,7 @@ pub async fn alert(
             .ok()
             .and_then(|url| message.notice(plan.format, url, plan.key.as_ref()));
         let sent = match notice {
-            Some(notice) => notice.send(way, limit, limits, log).await,
+            Some(notice) => notice.send(way, limit, limits, log).await.map(drop),
             None => Err("ALERT_FORMAT needs more than this URL".to_owned()),
         };
         Some(logged(log, message, ALERT_URL.row.name, sent))
@@ -40,19 +40,21 @@ pub async fn alert(
         let program = words.first().cloned().unwrap_or_default();
         let environment = environment(message, plan);
         let input = message.summary.clone().into_bytes();
-        let limit = until.saturating_duration_since(Instant::now());
-        let told = spawn_blocking(move || {
+        // A thread of its own: those of the runtime may all wait for a resolver.
+        let told = aside("alert", move || {
             let environment = environment
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.expose()));
-            command::told(&words, environment, &input, limit)
+            let limit = until.saturating_duration_since(Instant::now());
+            Ok(command::told(&words, environment, &input, limit))
         });
-        let told = told.await.unwrap_or_else(|error| Err(error.to_string()));
+        let told = told.await.unwrap_or_else(|failure| Err(failure.message));
         let told = told.map_err(|why| format!("`{program}` {why}"));
         Some(logged(log, message, ALERT_COMMAND.row.name, told))
     };
     let (by_url, by_command) = tokio::join!(by_url, by_command);
-    by_url == Some(true) || by_command == Some(true)
+    let all = [by_url, by_command];
+    all.contains(&Some(true)) && !all.contains(&Some(false))
 }
 
 fn environment(message: &Message, plan: &AlertPlan) -> Vec<(String, Secret)> {

@@ -65,6 +65,8 @@ pub(super) fn read(read: &mut Reader<'_>) -> AlertPlan {
     }
     AlertPlan {
         is_asked: is_asked.into_iter().any(|row| inputs.is_given(row)),
+        channels: usize::from(has_url || url.is_some())
+            + usize::from(inputs.is_given(&ALERT_COMMAND.row)),
         url,
         format,
         key: read.optional(&ALERT_KEY),

@@ -13,6 +13,7 @@ use super::{
 use crate::egress::{Auth, Issuer, Origin, Proxy};
 use crate::given_file::command;
 use crate::given_file::within::Within;
+use crate::settings::alerts::AlertFormat;
 use crate::settings::catalogue::{
     ALERT_COMMAND, ALERT_PRIVATE_NETWORKS, ALERT_URL, ALLOW_ENVIRONMENT, ALLOW_HOSTS,
     ALLOW_PRIVATE_NETWORKS, CA_FILE, CLIENT_CERT_FILE, CLIENT_KEY_FILE, COMMAND_ENVIRONMENT,
@@ -393,9 +394,17 @@ impl Tenant {
                 continue;
             };
             let origin = Origin::of(&given);
+            let mut above = given.clone();
+            if alerts.format == AlertFormat::Ntfy && row.name == ALERT_URL.row.name {
+                // The topic is sent in the body.
+                let _ = above.path_segments_mut().map(|mut path| {
+                    path.pop_if_empty().pop();
+                });
+            }
             let is_got = origin.as_ref().is_some_and(|origin| {
                 let ceiling = &self.alert_origins;
-                ceiling.allows(Some(&Method::POST), origin, given.path())
+                ceiling.allows(Some(&Method::POST), origin, above.path())
+                    && ceiling.allows(Some(&Method::POST), origin, given.path())
             });
             // The path is the secret.
             let asked = origin.map_or_else(String::new, |origin| origin.to_string());
