@@ -32,7 +32,7 @@ mod words;
 
 pub use run::{run, run_and_tell};
 
-use outcome::{Failure, Outcome};
+use outcome::{Committed, Failure, Outcome};
 #[cfg(test)]
 use process::defect;
 use process::stop::Stop;
@@ -61,6 +61,13 @@ impl Run<'_> {
         self.ping_start(&mut *sink);
         self.record_beginning(&mut *sink);
         let ended = self.publish(&job, plan, &mut *sink, stop);
+        if let Err(failure) = &ended
+            && (failure.outcome, failure.committed) == (Outcome::IoFailed, Committed::No)
+            && !self.args.dry_run
+        {
+            // What is no longer to be kept may be what fills the disk.
+            sink.retire();
+        }
         let ended =
             ended.map_err(|failure| failure.shown(|text| self.log.hide(text), &host.limits));
         self.tell_drift();

@@ -61,6 +61,20 @@ fn a_set_stays_for_keep_for_and_then_goes() {
 }
 
 #[test]
+fn a_disk_that_is_full_is_freed_of_what_is_not_to_be_kept() {
+    let job = publishes(Job::upsert().set("KEEP_GENERATIONS", "9"), 1..=5);
+    aged(&job);
+    let full = ["strace", "-fqq", "-o/dev/null", "-e", "trace=fsync"];
+    let full = [&full[..], &["-e", "inject=fsync:error=ENOSPC"]].concat();
+
+    let mut job = job.set("KEEP_GENERATIONS", "2").launcher(&full);
+    job = job.page(200, &page(6));
+    job.run().printed.exits(74);
+
+    assert_eq!(numbers(&job), [4, 5]);
+}
+
+#[test]
 fn a_pinned_set_stays_until_it_is_released() {
     let job = publishes(Job::upsert().set("KEEP_GENERATIONS", "2"), 1..=2);
     let pinned = job.tidegate(["pin", "1"]);
