@@ -149,11 +149,7 @@ pub fn run_watched(
     let metrics = MetricsFile::of(&host, &redactor);
     let traces = Traces::begin(&host);
     let summary = begun(args, &host.job, started, &redactor);
-    let own_name = if part.mark.is_empty() {
-        OUR_NAME.to_owned()
-    } else {
-        part.mark.clone()
-    };
+    let own_name = own_name(&part.mark);
     let log = log_of(args, &host, &summary, redactor.clone()).marked(part.mark);
 
     let mut run = Run {
@@ -237,10 +233,8 @@ pub fn run_watched(
     let is_said = told.is_said || log.is_on_a_terminal() || std::io::stderr().is_terminal();
     tell(args, &log, &summary, is_said);
     if let Some(recovered) = told.recovered {
-        say_on_stderr(&format!(
-            "{own_name}{}: {recovered}\n",
-            redactor.hide(&summary.job)
-        ));
+        let job = redactor.hide(&summary.job);
+        say_on_stderr(&format!("{own_name}{job}: {recovered}\n"));
     }
     let ended = Ended {
         exit_code: summary.exit_code,
@@ -269,6 +263,15 @@ fn log_of(args: &RunArgs, host: &HostPlan, summary: &Summary, redactor: Redactor
         ("job".to_owned(), json!(summary.job)),
     ]);
     Log::new(log_format(args, host), context, redactor).showing(host.log_level, host.has_colours)
+}
+
+/// What a line on stderr begins with.
+fn own_name(mark: &str) -> String {
+    if mark.is_empty() {
+        OUR_NAME.to_owned()
+    } else {
+        mark.to_owned()
+    }
 }
 
 /// As a failure's line, so that whoever has heard of that hears of its end.

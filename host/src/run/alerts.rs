@@ -100,6 +100,10 @@ impl Failing {
     }
 }
 
+/// What the row of a run has of this.
+#[derive(Debug, PartialEq, Eq)]
+pub struct InRow(pub Option<Failing>);
+
 /// What counts of a run.
 struct Counted<'s> {
     has_failed: bool,
@@ -123,9 +127,9 @@ pub struct Alerts {
     /// What the job is told by at a service that counts incidents.
     job_id: String,
     /// How the run before this one ended, once that is known.
-    before: Option<Option<LastRun>>,
+    before: Option<LastRun>,
     /// What a database has of this run's count, if it has a row of it.
-    pub recorded: Option<Option<Failing>>,
+    pub recorded: Option<InRow>,
     /// Whether the run was not begun, and says nothing of the job: it is held.
     is_put_off: bool,
     /// What was said when it began, and its answer.
@@ -196,9 +200,9 @@ impl Alerts {
         // Each time: a run that failed before it had the lock may have written it meanwhile.
         if let Some(folder) = folder {
             let read = last_run::read(folder, &Limits::default());
-            self.before = Some(read.ok().flatten());
+            self.before = read.ok().flatten();
         }
-        let recorded = self.before.clone().flatten();
+        let recorded = self.before.clone();
         let apart = self.kept.as_ref().and_then(Kept::read);
         // Whichever was written last.
         match (recorded, apart) {
@@ -233,7 +237,7 @@ impl Alerts {
     /// What a database has of the run before this one, for a run that has not asked it.
     pub fn know(&mut self, recorded: Option<&str>) {
         if let (None, Some(text)) = (&self.before, recorded) {
-            self.before = Some(serde_json::from_str(text).ok());
+            self.before = serde_json::from_str(text).ok();
         }
     }
 
@@ -345,7 +349,7 @@ impl Alerts {
                 }
             };
             let both = async { tokio::join!(pinged, alerted).1 };
-            Ok(timeout(NOTICES_MAX + LAST_WORDS, both)
+            Ok(Box::pin(timeout(NOTICES_MAX + LAST_WORDS, both))
                 .await
                 .unwrap_or(false))
         });
@@ -369,10 +373,10 @@ impl Run<'_> {
                 self.alerts.look_back(folder.as_ref());
             } else if let Ok(recorded) = sink.recorded() {
                 let parsed = recorded.and_then(|text| serde_json::from_str(&text).ok());
-                self.alerts.before = Some(parsed);
+                self.alerts.before = parsed;
             }
         }
-        let before = self.alerts.before.as_ref().and_then(Option::as_ref);
+        let before = self.alerts.before.as_ref();
         let is_by_hand =
             before.is_some_and(|before| last_run::is_set_otherwise(&self.summary.set, before));
         if self.args.dry_run || is_by_hand {

@@ -12,7 +12,7 @@ use crate::log::Log;
 use crate::outcome::{Failure, Outcome};
 use crate::process::watch::Watch;
 use crate::run::Run;
-use crate::run::alerts::Failing;
+use crate::run::alerts::{Failing, InRow};
 use crate::run::last_run::{self, LastRun};
 use crate::run::summary::Summary;
 use crate::settings::host::HostPlan;
@@ -104,7 +104,7 @@ impl Run<'_> {
             Ok(recorded) if is_over => {
                 told(self.log, &self.summary, recorded);
                 if recorded == Recorded::Yes {
-                    self.alerts.recorded = Some(alert);
+                    self.alerts.recorded = Some(InRow(alert));
                 }
                 self.recording = Recording::Over;
             }
@@ -119,7 +119,7 @@ pub struct Apart<'w> {
     host: HostPlan,
     recording: Recording,
     /// What is there already of this run's alerts, if it has a row.
-    recorded: Option<Option<Failing>>,
+    recorded: Option<InRow>,
 }
 
 /// What came of it.
@@ -136,7 +136,7 @@ impl<'w> Apart<'w> {
         watch: &'w Watch,
         host: HostPlan,
         recording: Recording,
-        recorded: Option<Option<Failing>>,
+        recorded: Option<InRow>,
     ) -> Self {
         Self {
             watch,
@@ -148,7 +148,10 @@ impl<'w> Apart<'w> {
 
     /// Writes it, unless that is done, or was in vain.
     pub fn write(&mut self, summary: &Summary, log: &Log) -> Written {
-        let is_there = self.recorded.as_ref() == Some(&summary.alert);
+        let is_there = self
+            .recorded
+            .as_ref()
+            .is_some_and(|row| row.0 == summary.alert);
         let is_over = self.recording == Recording::Over && self.recorded.is_none();
         let Some(url) = self
             .host
@@ -175,7 +178,7 @@ impl<'w> Apart<'w> {
             Err(failure) => warn(log, failure),
         }
         let is_there = matches!(recorded, Ok(Recorded::Yes));
-        self.recorded = is_there.then(|| summary.alert.clone());
+        self.recorded = is_there.then(|| InRow(summary.alert.clone()));
         Written {
             is_there,
             before: before.take(),

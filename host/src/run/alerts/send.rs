@@ -33,7 +33,7 @@ pub async fn alert(
             Some(notice) => notice.send(way, limit, limits, log).await.map(drop),
             None => Err("ALERT_FORMAT needs more than this URL".to_owned()),
         };
-        Some(logged(log, message, ALERT_URL.row.name, sent))
+        Some(logged(log, message, ALERT_URL.row.name, &sent))
     };
     let by_command = async {
         let words = plan.command.clone()?;
@@ -50,7 +50,7 @@ pub async fn alert(
         });
         let told = told.await.unwrap_or_else(|failure| Err(failure.message));
         let told = told.map_err(|why| format!("`{program}` {why}"));
-        Some(logged(log, message, ALERT_COMMAND.row.name, told))
+        Some(logged(log, message, ALERT_COMMAND.row.name, &told))
     };
     let (by_url, by_command) = tokio::join!(by_url, by_command);
     let all = [by_url, by_command];
@@ -70,8 +70,8 @@ fn environment(message: &Message, plan: &AlertPlan) -> Vec<(String, Secret)> {
     plan.environment.iter().cloned().chain(own).collect()
 }
 
-fn logged(log: &Log, message: &Message, to: &str, sent: Result<(), String>) -> bool {
-    match &sent {
+fn logged(log: &Log, message: &Message, to: &str, sent: &Result<(), String>) -> bool {
+    match sent {
         Ok(()) => log.info(
             "alert sent",
             json!({ "event": message.event.word(), "to": to }),
