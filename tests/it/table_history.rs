@@ -288,6 +288,22 @@ fn a_dry_run_keeps_nothing(place: Place) {
 }
 
 #[test]
+fn a_first_load_that_begins_ahead_has_a_history() {
+    let database = crate::world::postgres::server().database();
+    let text = "x".repeat(100);
+    let record =
+        |id: u32| format!(r#"{{"id":{id},"updated":"2026-11-01T00:00:00Z","v":"{text}"}}"#);
+    let records: Vec<String> = (0..20_000).map(record).collect();
+    let page = format!("[{}]", records.join(","));
+
+    let job = published(keeping(Job::upsert().postgres(database)), &[&page]);
+
+    assert_eq!(rows(&job, "SELECT count(*) FROM orders"), ["20000"]);
+    let kept = "SELECT generation FROM tidegate_history";
+    assert_eq!(rows(&job, kept), ["1"]);
+}
+
+#[test]
 fn a_history_that_is_published_loses_rows_all_the_same() {
     let database = crate::world::postgres::server().database();
     let job = published(keeping(Job::upsert().postgres(database)), &[FIRST, SECOND]);
