@@ -147,16 +147,8 @@ fn ends(runs: &[&RunFacts]) -> String {
 /// What there is to say of one job.
 fn lines_of(state: State, facts: &Facts, signs: &Signs, with_trends: bool) -> String {
     let mut out = String::new();
-    let mut say = |text: &str| {
-        for line in wrapped(&words::line(text, TEXT_BYTES), TEXT_COLUMNS) {
-            let letters: Vec<char> = line.chars().collect();
-            for part in letters.chunks(TEXT_COLUMNS) {
-                let _ = writeln!(out, "    {}", part.iter().collect::<String>());
-            }
-        }
-    };
     if let Some((code, why)) = &facts.error {
-        say(&format!("exit {code}: {why}"));
+        say(&mut out, &format!("exit {code}: {why}"));
     }
     // The runs of a held job fail on purpose.
     let is_failing = state == State::Failing;
@@ -167,25 +159,31 @@ fn lines_of(state: State, facts: &Facts, signs: &Signs, with_trends: bool) -> St
         let since = minute(&first.started);
         let runs = units::counted(failing as u64, "run");
         let meaning = meaning(last.exit_code, &last.outcome);
-        say(&format!(
-            "failing since {since} UTC, {runs}; the last one: exit {}, {meaning}",
-            last.exit_code
-        ));
+        say(
+            &mut out,
+            &format!(
+                "failing since {since} UTC, {runs}; the last one: exit {}, {meaning}",
+                last.exit_code
+            ),
+        );
         if let Some(message) = &last.message {
-            say(message);
+            say(&mut out, message);
         }
     }
     for reason in &facts.reasons {
         if !is_failing && state != State::Held || !reason.starts_with("the last run (") {
-            say(reason);
+            say(&mut out, reason);
         }
     }
     if facts.is_late {
         let last = facts.scheduled().next().map(|run| minute(&run.started));
         let last = last.unwrap_or_default();
-        say(&format!(
-            "no run has begun since {last} UTC, longer than between any two before: look at the schedule"
-        ));
+        say(
+            &mut out,
+            &format!(
+                "no run has begun since {last} UTC, longer than between any two before: look at the schedule"
+            ),
+        );
     }
     if !with_trends {
         return out;
@@ -196,43 +194,49 @@ fn lines_of(state: State, facts: &Facts, signs: &Signs, with_trends: bool) -> St
         let range = range(numbers.iter().flatten().copied(), shown);
         (signs.line(&numbers), range)
     };
-    let mut trend = |name: &str, line: &str, range: &str| {
-        let _ = writeln!(out, "    {name:<9} {line} {range}");
-    };
     if let Some(run) = facts.runs.first() {
         let (line, range) = of(|run| run.records, thousands);
-        trend("records", &line, &range);
+        let _ = writeln!(out, "    records   {line} {range}");
         let (line, range) = of(|run| run.duration_ms, seconds);
-        trend("duration", &line, &range);
+        let _ = writeln!(out, "    duration  {line} {range}");
         let failed = runs.iter().filter(|run| run.has_failed()).count();
         let failures = format!(
             "{failed} of {} failed",
             units::counted(runs.len() as u64, "run")
         );
-        trend("runs", &ends(&runs), &failures);
+        let _ = writeln!(out, "    runs      {} {failures}", ends(&runs));
         let meaning = meaning(run.exit_code, &run.outcome);
         let changed = changes(run).map_or_else(String::new, |changes| format!(": {changes}"));
-        trend(
-            "last run",
-            &minute(&run.started),
-            &format!("UTC, {meaning}{changed}"),
-        );
-    }
-    if let Some(next) = &facts.next_run {
-        let every = span(Duration::from_secs(facts.every_seconds.unwrap_or(0)));
-        trend("next run", &minute(next), &format!("UTC, every {every}"));
+        let last = format!("last run  {} UTC, {meaning}{changed}", minute(&run.started));
+        let next = facts.next_run.as_ref().map(|next| {
+            let every = span(Duration::from_secs(facts.every_seconds.unwrap_or(0)));
+            format!("next run  {} UTC, every {every}", minute(next))
+        });
+        for text in [Some(last), next].into_iter().flatten() {
+            say(&mut out, &text);
+        }
     }
     if let Some((run, drift)) = facts
         .runs
         .iter()
         .find_map(|run| Some((run, run.drift.as_ref()?)))
     {
-        let text = format!("members changed {} UTC: {drift}", minute(&run.started));
-        for line in wrapped(&words::line(&text, TEXT_BYTES), TEXT_COLUMNS) {
-            let _ = writeln!(out, "    {line}");
-        }
+        say(
+            &mut out,
+            &format!("members changed {} UTC: {drift}", minute(&run.started)),
+        );
     }
     out
+}
+
+/// Lines of a text below the name of its job.
+fn say(out: &mut String, text: &str) {
+    for line in wrapped(&words::line(text, TEXT_BYTES), TEXT_COLUMNS) {
+        let letters: Vec<char> = line.chars().collect();
+        for part in letters.chunks(TEXT_COLUMNS) {
+            let _ = writeln!(out, "    {}", part.iter().collect::<String>());
+        }
+    }
 }
 
 fn oldest_first(facts: &Facts, most: usize) -> Vec<&RunFacts> {
@@ -243,6 +247,8 @@ fn oldest_first(facts: &Facts, most: usize) -> Vec<&RunFacts> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]
@@ -254,6 +260,41 @@ mod tests {
         assert_eq!(Signs::of(true).line(&[Some(5), Some(5)]), "▄▄");
         assert_eq!(Signs::of(true).line(&[Some(0), Some(u64::MAX)]), "▁█");
         assert_eq!(Signs::of(true).line(&[]), "");
+    }
+
+    #[test]
+    fn no_line_is_longer_than_80_columns() {
+        let run = RunFacts {
+            started: "2026-11-28T04:15:00Z".to_owned(),
+            exit_code: 76,
+            new: Some(12_345_678),
+            changed: Some(12_345_678),
+            deleted: Some(12_345_678),
+            message: Some("m".repeat(900)),
+            drift: Some("d".repeat(300)),
+            ..RunFacts::default()
+        };
+        let facts = Facts {
+            job: "j".repeat(60),
+            status: "stale".to_owned(),
+            next_run: Some("2026-11-28T04:30:00Z".to_owned()),
+            is_late: true,
+            reasons: vec!["r".repeat(900)],
+            runs: vec![run; 50],
+            ..Facts::default()
+        };
+
+        let text = text(
+            &Sight::new(vec![facts], Timestamp::UNIX_EPOCH),
+            Signs::of(true),
+        );
+
+        for word in ["last run", "next run", "ddd", "mmm"] {
+            assert!(text.contains(word), "no `{word}`: {text}");
+        }
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
     }
 
     #[test]
