@@ -21,11 +21,17 @@ pub struct Cadence {
     pub every: Duration,
     longest: Duration,
     last: Timestamp,
+    /// When the newest run began, by hand too.
+    newest: Timestamp,
 }
 
 impl Cadence {
     /// That of these runs, the newest first; those by hand do not count. None where there are too few.
     pub fn of(runs: &[RunFacts]) -> Option<Self> {
+        let newest = runs
+            .iter()
+            .filter(|run| run.fetched.is_some())
+            .find_map(RunFacts::began);
         let runs = runs.iter().filter(|run| !run.by_hand);
         let begun: Vec<Timestamp> = runs.filter_map(RunFacts::began).collect();
         let gaps = begun.windows(2).filter_map(|pair| {
@@ -41,6 +47,7 @@ impl Cadence {
             every: rounded(gaps[gaps.len() / 2]),
             longest: *gaps.last()?,
             last: *begun.first()?,
+            newest: newest.unwrap_or(begun[0]),
         })
     }
 
@@ -53,7 +60,7 @@ impl Cadence {
     pub fn is_late(&self, now: Timestamp) -> bool {
         let (least, most) = GRACE;
         let grace = (self.every / 2).clamp(least, most);
-        let since = Duration::try_from(now.duration_since(self.last)).unwrap_or_default();
+        let since = Duration::try_from(now.duration_since(self.newest)).unwrap_or_default();
         since > self.every.max(self.longest) + grace
     }
 }

@@ -36,6 +36,8 @@ pub struct Facts {
     pub reasons: Vec<String>,
     /// What holds it, if something does.
     pub held: Option<String>,
+    /// Whether the last success is older than MAX_AGE.
+    pub is_old: bool,
     /// What is published.
     pub generation: Option<Published>,
     /// MAX_AGE.
@@ -67,6 +69,13 @@ pub struct Published {
     pub cursor: Option<String>,
 }
 
+impl Published {
+    fn age(&self, now: Timestamp) -> Option<Duration> {
+        let committed: Timestamp = self.committed.parse().ok()?;
+        Duration::try_from(now.duration_since(committed)).ok()
+    }
+}
+
 /// How one run ended: members of `last-run.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -87,7 +96,7 @@ pub struct RunFacts {
     /// Members of the records that changed, in words.
     pub drift: Option<String>,
     pub message: Option<String>,
-    /// Whether a person did it: `--dry-run`, another `--set` than usual, or a rollback.
+    /// Whether a person did it: `--dry-run`, another `--set` than the runs around it, a rollback, or what fetches nothing.
     pub by_hand: bool,
 }
 
@@ -100,8 +109,20 @@ impl RunFacts {
         self.started.parse().ok()
     }
 
-    /// `usual` are the settings that runs of this job are given by `--set`.
-    fn of(run: &Value, usual: &[&str]) -> Self {
+    /// The runs of these lines, the newest first.
+    fn all(lines: &[Value]) -> Vec<Self> {
+        let set = |at: Option<usize>| at.and_then(|at| lines.get(at)).map(set_of);
+        let runs = lines.iter().enumerate().map(|(at, line)| {
+            let (own, before) = (set_of(line), set(Some(at + 1)));
+            let is_set_once = !own.is_empty()
+                && before.is_some_and(|before| before != own)
+                && set(at.checked_sub(1)).map_or(has_failed(line), |after| after != own);
+            Self::of(line, is_set_once)
+        });
+        runs.collect()
+    }
+
+    fn of(run: &Value, is_set_once: bool) -> Self {
         let text = |member: &str| line(run[member].as_str().unwrap_or_default());
         let number = |member: &str| run[member].as_u64();
         let is_known = !run["generation"].is_null();
@@ -123,9 +144,10 @@ impl RunFacts {
             duration_ms: number("duration_ms"),
             drift: drift(&run["drift"]),
             message: message.map(|message| words::line(message, REPORT_MESSAGE_BYTES_MAX)),
+            // `pin`, `rollback` and `state` fetch nothing.
             by_hand: run["dry_run"].as_bool() == Some(true)
-                || run["outcome"].as_str() == Some("rolled_back")
-                || set_of(run) != usual,
+                || run["fetched"].as_u64().is_none()
+                || is_set_once,
         }
     }
 }
@@ -149,8 +171,7 @@ impl Facts {
             cursor: host.max_cursor_age,
         };
         let runs = last_runs(host, most.min(REPORT_RUNS_MAX), false)?;
-        let usual = usual_set(&runs);
-        let runs: Vec<RunFacts> = runs.iter().map(|run| RunFacts::of(run, &usual)).collect();
+        let runs = RunFacts::all(&runs);
         let report: Value = serde_json::from_str(&health(host, ages, false).json())
             .map_err(|error| broken(&error))?;
         let text = |value: &Value| line(value.as_str().unwrap_or_default());
@@ -167,7 +188,11 @@ impl Facts {
         let reasons = report["reasons"].as_array().into_iter().flatten();
         let cadence = Cadence::of(&runs);
         let page = host.status_page.as_ref();
+        let age = generation
+            .as_ref()
+            .and_then(|published: &Published| published.age(now));
         Ok(Self {
+            is_old: age.is_some_and(|age| age > host.max_age),
             job: words::line(&host.job, REPORT_WORDS_BYTES_MAX),
             tenant: String::new(),
             status: text(&report["status"]),
@@ -210,8 +235,7 @@ impl Facts {
 
     /// How old the last success is.
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
-        let committed: Timestamp = self.generation.as_ref()?.committed.parse().ok()?;
-        Duration::try_from(now.duration_since(committed)).ok()
+        self.generation.as_ref()?.age(now)
     }
 
     /// The runs that count: those that a schedule started, the newest first.
@@ -245,16 +269,8 @@ fn set_of(run: &Value) -> Vec<&str> {
     set.filter_map(Value::as_str).collect()
 }
 
-/// Those of most runs: a schedule may have `--set` in its line.
-fn usual_set(runs: &[Value]) -> Vec<&str> {
-    let mut counts: BTreeMap<Vec<&str>, usize> = BTreeMap::new();
-    for run in runs {
-        *counts.entry(set_of(run)).or_default() += 1;
-    }
-    let usual = counts
-        .into_iter()
-        .max_by_key(|(set, count)| (*count, Reverse(set.len())));
-    usual.map(|(set, _)| set).unwrap_or_default()
+fn has_failed(run: &Value) -> bool {
+    run["exit_code"].as_u64() != Some(0)
 }
 
 /// The members that changed, in words; none if none did.
@@ -311,10 +327,10 @@ mod tests {
                     "retyped": [{"member": "/d", "was": ["string"], "is": ["string", "null"]}], "unlisted": 2,
                 },
             }),
-            &[],
+            false,
         );
 
-        assert_eq!((run.records, run.deleted, run.by_hand), (None, None, false));
+        assert_eq!((run.records, run.deleted), (None, None));
         assert_eq!(run.message.as_deref(), Some("says \\u202eno"));
         assert_eq!(
             run.drift.as_deref(),
@@ -322,22 +338,43 @@ mod tests {
                 "new: /a; renamed: /b to /c; other type: /d from string to string or null; and 2 more"
             )
         );
-        assert!(RunFacts::of(&json!({}), &[]).has_failed());
+        assert!(RunFacts::of(&json!({}), false).has_failed());
     }
 
     #[test]
     fn what_a_schedule_sets_is_not_by_hand() {
-        let runs = [json!({"set": ["A"]}), json!({}), json!({"set": ["A"]})];
-        let by_hand = |runs: &[Value]| {
-            let usual = usual_set(runs);
-            let runs = runs.iter().map(|run| RunFacts::of(run, &usual).by_hand);
+        let by_hand = |lines: &[Value]| {
+            let runs = RunFacts::all(lines).into_iter().map(|run| run.by_hand);
             runs.collect::<Vec<_>>()
         };
+        let run =
+            |set: &[&str], exit_code| json!({"set": set, "exit_code": exit_code, "fetched": 0});
+        let (plain, other) = (run(&[], 0), run(&["A"], 0));
 
-        assert_eq!(by_hand(&runs), [false, true, false]);
-        assert_eq!(by_hand(&runs[..2]), [true, false]);
-        assert_eq!(by_hand(&[json!({"dry_run": true})]), [true]);
-        assert_eq!(by_hand(&[json!({"outcome": "rolled_back"})]), [true]);
+        for (lines, expected) in [
+            (
+                vec![plain.clone(), other.clone(), plain.clone()],
+                vec![false, true, false],
+            ),
+            // A line of a crontab that was changed.
+            (
+                vec![other.clone(), other.clone(), plain.clone()],
+                vec![false, false, false],
+            ),
+            (vec![other.clone(), plain.clone()], vec![false, false]),
+            (vec![run(&["A"], 69), plain.clone()], vec![true, false]),
+            (
+                vec![run(&["A"], 69), run(&["A"], 69), plain],
+                vec![false, false, false],
+            ),
+            (vec![json!({"dry_run": true, "fetched": 0})], vec![true]),
+            (
+                vec![json!({"outcome": "pinned", "exit_code": 0})],
+                vec![true],
+            ),
+        ] {
+            assert_eq!(by_hand(&lines), expected, "{lines:?}");
+        }
     }
 
     #[test]

@@ -125,7 +125,7 @@ fn ids(jobs: &[(State, Facts)]) -> Vec<String> {
         if known.insert(id.clone()) {
             id
         } else {
-            format!("{id}--{place}")
+            format!("{id}.{place}")
         }
     };
     jobs.iter().enumerate().map(id).collect()
@@ -199,10 +199,10 @@ fn row(sight: &Sight, state: State, facts: &Facts, id: &str, is_detailed: bool) 
                 (facts.generation.as_ref().map_or_else(|| "–".to_owned(), |set| thousands(set.records)))
             }
             td.chart role="cell" data-is="Trend" {
-                @if runs.is_empty() { "–" } @else { (chart::records(&runs, &format!("{id}-n"))) }
+                @if runs.is_empty() { "–" } @else { (chart::records(&runs, &format!("{id}.n"))) }
             }
             td.chart role="cell" data-is="Results" {
-                @if runs.is_empty() { "–" } @else { (chart::outcomes(&runs, &format!("{id}-o"))) }
+                @if runs.is_empty() { "–" } @else { (chart::outcomes(&runs, &format!("{id}.o"))) }
             }
         }
     }
@@ -356,9 +356,9 @@ fn charts(runs: &[&RunFacts], id: &str) -> Markup {
     let of_durations = range(runs.iter().filter_map(|run| run.duration_ms), seconds);
     html! {
         div.charts {
-            figure { (chart::records(runs, &format!("{id}-r"))) figcaption { "Records " b { (of_records) } } }
-            figure { (chart::durations(runs, &format!("{id}-d"))) figcaption { "Duration " b { (of_durations) } } }
-            figure { (chart::outcomes(runs, &format!("{id}-f"))) figcaption { "Failed " b { (failed) " of " (units::counted(runs.len() as u64, "run")) } } }
+            figure { (chart::records(runs, &format!("{id}.r"))) figcaption { "Records " b { (of_records) } } }
+            figure { (chart::durations(runs, &format!("{id}.d"))) figcaption { "Duration " b { (of_durations) } } }
+            figure { (chart::outcomes(runs, &format!("{id}.f"))) figcaption { "Failed " b { (failed) " of " (units::counted(runs.len() as u64, "run")) } } }
         }
     }
 }
@@ -408,9 +408,9 @@ fn table(facts: &Facts, id: &str) -> Markup {
     html! {
         details {
             summary { "The last " (units::counted(shown.len() as u64, "run")) }
-            div.wide role="region" aria-labelledby={ (id) "-c" } tabindex="0" {
+            div.wide role="region" aria-labelledby={ (id) ".c" } tabindex="0" {
                 table {
-                    caption.unseen id={ (id) "-c" } { "The last runs of " (facts.job) ", the newest first" }
+                    caption.unseen id={ (id) ".c" } { "The last runs of " (facts.job) ", the newest first" }
                     thead {
                         tr {
                             @for name in ["Started", "Result"] { th scope="col" { (name) } }

@@ -45,10 +45,15 @@ impl State {
             (Some(run), _)
                 if facts.held.is_some() && run.exit_code == Outcome::TryLater.exit_code() =>
             {
-                Self::Held
+                if facts.is_old {
+                    Self::Stale
+                } else {
+                    Self::Held
+                }
             }
             (Some(_), _) => Self::Failing,
-            _ if facts.held.is_some() => Self::Held,
+            // A hold that was forgotten.
+            _ if facts.held.is_some() && !facts.is_old => Self::Held,
             (None, "stale") => Self::Stale,
             (None, "fresh") if facts.is_late => Self::Late,
             (None, "fresh") => Self::Fresh,
@@ -151,6 +156,13 @@ mod tests {
         }
     }
 
+    fn forgotten(facts: Facts) -> Facts {
+        Facts {
+            is_old: true,
+            ..held(facts)
+        }
+    }
+
     #[test]
     fn a_job_is_in_one_state() {
         let late = Facts {
@@ -174,6 +186,9 @@ mod tests {
             (held(job("stale", 75)), State::Held),
             (held(job("stale", 78)), State::Failing),
             (held(job("stale", 0)), State::Held),
+            (forgotten(job("stale", 0)), State::Stale),
+            (forgotten(job("stale", 75)), State::Stale),
+            (forgotten(job("stale", 78)), State::Failing),
             (late, State::Late),
             (overtaken, State::Stale),
             (refused, State::Unreadable),

@@ -87,12 +87,13 @@ pub fn text(sight: &Sight, signs: Signs) -> String {
         }
     }
     let as_of = sight.as_of.to_string();
-    let _ = writeln!(
-        out,
-        "\n{}, as of {} UTC",
-        words::escaped(&sight.headline()),
-        minute(&as_of)
-    );
+    let as_of = minute(&as_of);
+    // Of one job, its name and state are above.
+    let _ = if is_one {
+        writeln!(out, "\nas of {as_of} UTC")
+    } else {
+        writeln!(out, "\n{}, as of {as_of} UTC", sight.headline())
+    };
     out
 }
 

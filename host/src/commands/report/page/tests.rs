@@ -131,7 +131,7 @@ fn the_policy_of_the_page_has_the_digest_of_its_style() {
 }
 
 #[test]
-fn ids_are_distinct_and_only_letters_digits_and_dashes() {
+fn ids_are_distinct_and_those_of_parts_are_no_jobs() {
     let jobs = ["a/b", "a-b", "a b", HOSTILE].map(|name| (State::Fresh, job(name, 0)));
 
     let ids = ids(&jobs);
@@ -140,7 +140,7 @@ fn ids_are_distinct_and_only_letters_digits_and_dashes() {
     distinct.sort();
     distinct.dedup();
     assert_eq!(distinct.len(), 4, "{ids:?}");
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
     assert!(ids.iter().all(|id| id.chars().all(is_plain)), "{ids:?}");
 }
 
