@@ -211,7 +211,7 @@ fn the_environment_alone_turns_nothing_on() {
     );
     // Where the job asks for traces, that of the environment is still for others.
     let mut job = traced(job, &server).page(200, TWO);
-    job.run().exits(Outcome::Published);
+    job.run().exits(Outcome::NothingNew);
     assert_eq!(sent.lock().unwrap().len(), 1);
     let lines = format!(
         "OTEL_EXPORTER_OTLP_ENDPOINT={}\nOTEL_EXPORTER_OTLP_PROTOCOL=grpc\nOTEL_EXPORTER_OTLP_HEADERS=no header\n\

@@ -32,6 +32,8 @@ fn converted(job: &Job, env_file: &str) -> (String, String) {
 fn effective(checked: &str) -> Vec<String> {
     let without_origin = |line: &str| {
         let line = line.split(" (/").next().unwrap_or_default();
+        // That variable counts only where the job file names it.
+        let line = line.split(" environment OTEL_").next().unwrap_or_default();
         let words = line.split_whitespace();
         let words =
             words.filter(|word| !word.contains("all.env:") && !word.contains("converted.toml:"));
