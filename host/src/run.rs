@@ -311,8 +311,11 @@ impl Records<'_> {
                 add_to_history(folder, summary, limits, self.log);
                 None
             }
-            (None, Some(database)) => database.write(summary, self.log).before,
-            (None, None) => None,
+            // What the run itself has written has the count already.
+            (None, Some(database)) if !database.has_row() => {
+                database.write(summary, self.log).before
+            }
+            (None, _) => None,
         }
     }
 

@@ -146,6 +146,11 @@ impl<'w> Apart<'w> {
         }
     }
 
+    /// Whether the run has written it.
+    pub fn has_row(&self) -> bool {
+        self.recorded.is_some()
+    }
+
     /// Writes it, unless that is done, or was in vain.
     pub fn write(&mut self, summary: &Summary, log: &Log) -> Written {
         let is_there = self
