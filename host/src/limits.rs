@@ -242,6 +242,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
+    #[expect(clippy::too_many_lines, reason = "a line for each limit")]
     fn default() -> Self {
         Self {
             run_deadline: Duration::from_mins(15),

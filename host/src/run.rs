@@ -228,7 +228,7 @@ pub fn run_watched(
     drop(lock);
     drop(temporary);
     if let Some(traces) = traces {
-        traces.send(watch, &summary, exchanges.taken(), &log);
+        traces.send(watch, &summary, &exchanges.taken(), &log);
     }
     let is_said = told.is_said || log.is_on_a_terminal() || std::io::stderr().is_terminal();
     tell(args, &log, &summary, is_said);

@@ -241,12 +241,13 @@ fn each_run_writes_the_page_of_its_job() {
 
 #[test]
 fn a_page_that_cannot_be_written_is_a_warning() {
-    let places: [(&str, &str, fn(&Path)); 4] = [
+    type Make = fn(&Path);
+    let places: [(&str, &str, Make); 4] = [
         ("mine.html", "no page of tidegate's", |path| {
-            fs::write(path, "<p>mine</p>").unwrap()
+            fs::write(path, "<p>mine</p>").unwrap();
         }),
         ("link.html", "it is a link", |path| {
-            symlink("elsewhere", path).unwrap()
+            symlink("elsewhere", path).unwrap();
         }),
         ("nowhere/status.html", "its folder does not exist", |_| ()),
         ("open/status.html", "every user can write to it", |path| {

@@ -206,7 +206,7 @@ fn a_command_that_is_killed_has_done_all_or_nothing() {
     let mut job = job.page(200, THIRD);
     job.run().printed.exits(0);
     let names = crate::world::names(&job.output());
-    let left: Vec<&String> = names.iter().filter(|name| name.starts_with(".")).collect();
+    let left: Vec<&String> = names.iter().filter(|name| name.starts_with('.')).collect();
     assert_eq!(left, [".lock"]);
 }
 

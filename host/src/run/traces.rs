@@ -67,7 +67,7 @@ impl Traces {
     }
 
     /// Sends it, with these requests. What goes wrong is a warning.
-    pub fn send(self, watch: &Watch, summary: &Summary, exchanges: Vec<Exchange>, log: &Log) {
+    pub fn send(self, watch: &Watch, summary: &Summary, exchanges: &[Exchange], log: &Log) {
         let origin = self.policy.source.as_ref();
         let is_plain = origin.is_some_and(|origin| !origin.is_https() && !origin.is_loopback());
         if is_plain && !self.plan.headers.is_empty() {
@@ -76,7 +76,7 @@ impl Traces {
                 json!({ "origin": origin.map(ToString::to_string) }),
             );
         }
-        let request = self.request(summary, &exchanges, log);
+        let request = self.request(summary, exchanges, log);
         let spans = request.resource_spans[0].scope_spans[0].spans.len();
         let (most, stop) = (self.plan.timeout, &watch.stop);
         let late = |_| Err("it did not answer in time".to_owned());

@@ -179,7 +179,7 @@ pub struct SinkContext<'r> {
 
 /// Opens the sink that the plan names, at its last commit.
 ///
-/// `Err` with [`Outcome::TryLater`](crate::outcome::Outcome::TryLater) may mean that another run of this job is under way.
+/// `Err` with [`Outcome::TryLater`] may mean that another run of this job is under way.
 pub fn open<'r>(
     context: SinkContext<'r>,
     host: &'r HostPlan,

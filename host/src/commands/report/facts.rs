@@ -2,8 +2,6 @@
 //!
 //! Every text in it is on one line, limited, and steers nothing; `gathered` has its secrets hidden before anybody parses it.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;

@@ -36,7 +36,8 @@ pub fn set(state: &str, value: &str, each: Option<&str>) -> Result<Changed, Stri
         is_token
     } else if let Some(all) = members.get("each") {
         let all = self::members(all.get()).ok_or(NO_CURSOR)?;
-        let (all, is_token) = set_each(all, &text(members.get("kind")), value, each)?;
+        let (all, is_token) =
+            set_each(all, text(member(&members, "kind")).as_deref(), value, each)?;
         members.insert("each".to_owned(), raw(&all)?);
         members.remove("at");
         is_token
@@ -48,10 +49,14 @@ pub fn set(state: &str, value: &str, each: Option<&str>) -> Result<Changed, Stri
 }
 
 /// The one cursor of a state, none of a token; `None`: the state has no such cursor, or several.
+#[expect(
+    clippy::option_option,
+    reason = "no cursor that is shown, and nothing to find one in"
+)]
 pub fn of(state: &str) -> Option<Option<String>> {
     let members = members(state)?;
-    let cursor = text(members.get("cursor")).filter(|cursor| cursor.len() <= SHOWN_BYTES)?;
-    let is_token = text(members.get("kind")).as_deref() == Some("token");
+    let cursor = text(member(&members, "cursor")).filter(|cursor| cursor.len() <= SHOWN_BYTES)?;
+    let is_token = text(member(&members, "kind")).as_deref() == Some("token");
     Some((!is_token).then_some(cursor))
 }
 
@@ -69,7 +74,7 @@ fn none_of_several(each: Option<&str>) -> Result<(), String> {
 
 fn set_each(
     mut all: Members,
-    kind: &Option<String>,
+    kind: Option<&str>,
     value: &str,
     each: Option<&str>,
 ) -> Result<(Members, bool), String> {
@@ -88,7 +93,7 @@ fn set_each(
         }
         let Some(mut members) = members(one.get()) else {
             // Its kind is written once for all.
-            is_token |= kind.as_deref() == Some("token");
+            is_token |= kind == Some("token");
             *one = raw(&value)?;
             set += 1;
             continue;
@@ -140,7 +145,11 @@ fn members(json: &str) -> Option<Members> {
     serde_json::from_str(json).ok()
 }
 
-fn text(json: Option<&Box<RawValue>>) -> Option<String> {
+fn member<'m>(members: &'m Members, name: &str) -> Option<&'m RawValue> {
+    members.get(name).map(Box::as_ref)
+}
+
+fn text(json: Option<&RawValue>) -> Option<String> {
     serde_json::from_str(json?.get()).ok()
 }
 

@@ -23,7 +23,8 @@ pub struct Exported {
     /// The generation that it was committed with.
     pub generation: String,
     /// When it was exported, RFC 3339 in UTC.
-    exported: String,
+    #[serde(rename = "exported")]
+    at: String,
     /// The cursor, for people.
     pub cursor: Option<String>,
     /// Whether the next run fetches everything, whatever the state says.
@@ -49,7 +50,7 @@ impl Exported {
             job: job.to_owned(),
             component: manifest.component.clone(),
             generation: name.to_string(),
-            exported: now.to_owned(),
+            at: now.to_owned(),
             cursor: manifest.cursor.clone(),
             fetch_everything: manifest.fetch_everything,
             state: state.map_err(|error| format!("the state is no JSON: {error}"))?,

@@ -164,7 +164,7 @@ fn an_unknown_table_is_told_the_nearest() {
         problem("\n[limit]\nmax_retries = 3\n"),
         "the job file has no table `[limit]`; did you mean `[limits]`? (orders.toml:2)"
     );
-    assert!(problem("[colours]\n").contains("but `[auth]`, `[component]`"));
+    assert!(problem("[colours]\n").contains("but `[alerts]`, `[auth]`"));
     assert!(problem("limits = 3\n").contains("write `[limits]`"));
     assert!(problem("[[limits]]\n").contains("write `[limits]`"));
 }
