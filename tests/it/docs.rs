@@ -59,6 +59,7 @@ pages! {
     "docs/security.md"
     "docs/settings.md"
     "docs/sources.md"
+    "docs/table-history.md"
 }
 
 /// The text of a page.
