@@ -215,13 +215,7 @@ fn a_dry_run_and_a_trial_by_hand_say_nothing_of_the_job() {
 
 #[test]
 fn only_a_file_that_node_exporter_reads_is_taken() {
-    for name in [
-        "/etc/passwd",
-        "metrics.txt",
-        ".prom",
-        "/var/lib/x/.prom",
-        "..",
-    ] {
+    for name in ["accounts", "metrics.txt", ".prom", "folder/.prom", ".."] {
         let mut job = Job::new().set("METRICS_FILE", name);
         let run = job.run();
         run.printed.exits(78).stderr_has("METRICS_FILE takes");

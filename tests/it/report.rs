@@ -278,13 +278,15 @@ fn a_page_that_cannot_be_written_is_a_warning() {
 
 #[test]
 fn a_page_has_the_ending_of_one() {
-    let mut job = Job::new().set("STATUS_PAGE", "/etc/passwd");
+    let mut job = Job::new().set("STATUS_PAGE", "accounts");
+    let accounts = job.file("accounts", "theirs");
 
     let run = job.run();
 
     run.printed.exits(78);
     run.stderr_has("STATUS_PAGE");
     run.stderr_has("ends in `.html`");
+    assert_eq!(fs::read_to_string(accounts).unwrap(), "theirs");
 }
 
 #[test]
