@@ -1,4 +1,4 @@
-//! A program of the operator's that prints a secret, or that is told how a run ended. It is started without a shell, with the environment that it is given, and
+//! A program of the operator's that prints a secret, or that gets how a run ended. It is started without a shell, with the environment that it is given, and
 //! ends within a time; what it prints is limited.
 
 use std::io::{ErrorKind, Read, Write as _};

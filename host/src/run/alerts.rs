@@ -124,7 +124,7 @@ pub struct Alerts {
     limits: Limits,
     /// Where the state is kept if it cannot be kept with the record of the last run.
     kept: Option<Kept>,
-    /// What the job is told by at a service that counts incidents.
+    /// What identifies the job at a service that counts incidents.
     job_id: String,
     /// How the run before this one ended, once that is known.
     before: Option<LastRun>,
@@ -241,7 +241,7 @@ impl Alerts {
         }
     }
 
-    /// The same for a record that is written before the end is told.
+    /// The same for a record that is written before the notices are sent.
     pub fn count_for_record(&mut self, summary: &mut Summary) {
         let _ = self.count(summary, None);
     }

@@ -117,7 +117,7 @@ impl Row {
     }
 }
 
-/// All jobs as metrics. Two of one JOB_NAME are told apart by the names of their files.
+/// All jobs as metrics. Two of one JOB_NAME have the names of their files instead.
 fn exposition(rows: &[Row]) -> String {
     let jobs = rows.iter().map(Row::metrics);
     let mut jobs: Vec<Metrics> = jobs.collect();

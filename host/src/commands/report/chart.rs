@@ -1,4 +1,4 @@
-//! Trends as inline SVG: nothing in it but shapes and numbers of ours, and a title and a description for who does not see it.
+//! Trends as inline SVG: only shapes, numbers, and a title and a description for readers who cannot see it.
 //!
 //! All charts of a job have one place for each run, the oldest on the left, so that they can be read above one another.
 

@@ -15,7 +15,7 @@ use super::state::{State, counted, meaning};
 use crate::limits::{REPORT_DETAILED_MAX, REPORT_JOBS_MAX, REPORT_PAGE_BYTES_MAX};
 use crate::units::{self, thousands};
 
-/// How a page begins: what does not is no page of ours.
+/// How a page begins: what begins otherwise is not a page of tidegate.
 pub const BEGINNING: &str = "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"generator\" content=\"tidegate ";
 
 const STYLE: &str = include_str!("page/style.css");

@@ -16,7 +16,7 @@ use crate::words;
 /// What is shown of an answer.
 const SAID_BYTES: usize = 60;
 
-/// The check, and as which run it is told.
+/// The check, and the id of the run there.
 #[derive(Debug, Clone)]
 pub struct Ping {
     url: Url,
