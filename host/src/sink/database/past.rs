@@ -89,8 +89,24 @@ pub fn unusable(place: impl std::fmt::Display, table: &str, why: &str, rename: &
 /// The warning of a history that begins anew, and why.
 pub const BEGINS_ANEW: &str = "the history of the table begins anew";
 
+/// Why the history begins anew: whether its table was only now made, and whether the job's last set is in this table; then as `gap`.
+pub fn begins_anew(
+    (is_made, owned): (bool, bool),
+    newest: Option<u64>,
+    last: &StateRow,
+    (rows, records): (u64, u64),
+) -> Option<String> {
+    if is_made && newest.is_some() {
+        Some("its table is gone".to_owned())
+    } else if !owned {
+        Some("the last set went into another table".to_owned())
+    } else {
+        gap(newest, last, rows, records)
+    }
+}
+
 /// Why a history that has `newest` as its last generation does not go on from `last`; none where it does.
-pub fn gap(newest: Option<u64>, last: &StateRow, rows: u64, records: u64) -> Option<String> {
+fn gap(newest: Option<u64>, last: &StateRow, rows: u64, records: u64) -> Option<String> {
     if rows != records {
         return Some(format!(
             "the table has {rows} rows, and {records} were committed: somebody else wrote to it"

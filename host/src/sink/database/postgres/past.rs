@@ -8,7 +8,7 @@ use crate::sink::Applied;
 use crate::sink::database::names::quoted;
 use crate::sink::database::past::{
     BEGINS_ANEW, Back, CONTROLS, FROM_GENERATION, Held, Kept, Span, TO_GENERATION, VALID_FROM,
-    VALID_TO, gap, table_of, unusable,
+    VALID_TO, begins_anew, table_of, unusable,
 };
 use crate::sink::database::{Connection as _, GENERATION, Layout, StateRow, UPDATED_AT};
 
@@ -50,13 +50,12 @@ pub fn begin(
         return forget(0);
     };
     let (_, manifest) = last.trusted()?;
-    let why = if is_made && newest.is_some() {
-        Some("its table is gone".to_owned())
-    } else if !owned {
-        Some("the last set went into another table".to_owned())
-    } else {
-        gap(newest, &last, rows, manifest.counts.records)
-    };
+    let why = begins_anew(
+        (is_made, owned),
+        newest,
+        &last,
+        (rows, manifest.counts.records),
+    );
     if why.is_none() && newest.is_some() {
         return Ok(());
     }

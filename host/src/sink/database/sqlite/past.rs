@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::outcome::Failure;
 use crate::sink::database::names::{listed, quoted};
 use crate::sink::database::past::{
-    BEGINS_ANEW, CONTROLS, Held, Kept, Span, TO_GENERATION, VALID_TO, gap, table_of,
+    BEGINS_ANEW, CONTROLS, Held, Kept, Span, TO_GENERATION, VALID_TO, begins_anew, table_of,
 };
 use crate::sink::database::{Connection as _, GENERATION, Layout, StateRow, UPDATED_AT};
 
@@ -49,13 +49,12 @@ impl Sqlite<'_> {
             return self.forget_generations(table, 0);
         };
         let (_, manifest) = last.trusted()?;
-        let why = if is_made && newest.is_some() {
-            Some("its table is gone".to_owned())
-        } else if !owned {
-            Some("the last set went into another table".to_owned())
-        } else {
-            gap(newest, &last, rows, manifest.counts.records)
-        };
+        let why = begins_anew(
+            (is_made, owned),
+            newest,
+            &last,
+            (rows, manifest.counts.records),
+        );
         if why.is_none() && newest.is_some() {
             return Ok(());
         }
